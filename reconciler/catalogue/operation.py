@@ -1,0 +1,84 @@
+"""What a row of the catalogue is: something that can be done to a kind, and with which parameters.
+
+Rows come from the API's own document (sections 1.1 to 8.12); ``section`` names the place. The key of a
+row is (kind, name): a few names exist on two kinds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verb(StrEnum):
+    """How an operation reaches the cluster."""
+
+    CREATE = "create"  # a new resource that carries the operation
+    UPDATE = "update"  # the operation is put on the existing resource
+    DELETE = "delete"  # as update; the agent removes the resource afterwards
+
+
+class Impact(StrEnum):
+    """What an operation does to the running guest, mildest first."""
+
+    NONE = "none"
+    LIVE = "live"
+    RESTART = "restart"
+    RECREATE = "recreate"
+    DATA = "data"
+
+
+class Unit(StrEnum):
+    """What a number on the wire counts."""
+
+    BYTES = "bytes"
+    KIB = "KiB"
+    MIB = "MiB"
+    BYTES_PER_SECOND = "bytes/s"
+    KIB_PER_SECOND = "KiB/s"
+    KBPS = "kbps"
+    IOPS = "operations/s"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter. Numbers travel as decimal strings, switches as JSON booleans (or, where the
+    document has them so, as the text of ``enum``)."""
+
+    name: str
+    doc: str
+    type: str = "string"  # string | boolean
+    required: bool = False
+    pattern: str = ""  # Python regular expression, matched whole
+    enum: tuple[str | bool, ...] = ()
+    unit: Unit | None = None
+    minimum: int | None = None  # of a decimal string
+    maximum: int | None = None
+    excludes: tuple[str, ...] = ()  # parameters that may not be given along with this one
+    needs: tuple[str, ...] = ()  # parameters that must be given along with this one
+    secret: bool = False
+    example: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One row: what it is called, takes, needs and leaves, and what it does to a guest."""
+
+    kind: str
+    name: str
+    section: str
+    verb: Verb
+    doc: str
+    parameters: tuple[Parameter, ...] = ()
+    needs: tuple[str, ...] = ()  # what must hold before, one clause each
+    leaves: str = ""  # what is seen on the resource afterwards
+    fields: tuple[str, ...] = ()  # manifest fields that move it; none: it runs on request
+    running: Impact = Impact.NONE  # impact when the guest runs
+    stopped: Impact = Impact.NONE  # impact when it does not
+    univirt: str = ""  # how the existing back end treats it: "", or why it does not work there
+    deprecated: bool = False
+
+    @property
+    def key(self) -> str:
+        """The key under ``spec.lifecycle``: the name with its first letter in lower case (wire format 2.1)."""
+        return self.name[0].lower() + self.name[1:]

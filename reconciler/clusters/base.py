@@ -1,0 +1,81 @@
+"""The seam to the API: what a cluster must do, and nothing else.
+
+Resources are wire dictionaries. ``resourceVersion`` is opaque text; every write makes a new one. An
+implementation maps its own failures onto the exceptions of ``problem.py`` and is proved by the cluster
+contract in ``tests/contracts``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from reconciler.resource import Resource, ResourceId
+
+
+class Listing(NamedTuple):
+    """What exists of a kind, and the version from which a watch sees everything later."""
+
+    items: list[Resource]
+    version: str
+
+
+class Movement(StrEnum):
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+
+
+class Notice(NamedTuple):
+    """One movement a watch saw. A hint: several writes may arrive as one, the newest."""
+
+    movement: Movement
+    resource: Resource
+
+
+class Watch(Protocol):
+    def next(self, timeout: float) -> Sequence[Notice]:
+        """Wait up to ``timeout`` seconds; what moved since the last call, oldest first, or nothing.
+
+        Raises ``Expired`` when the cluster no longer keeps what lies between: list again.
+        """
+
+    def close(self) -> None: ...
+
+
+class Cluster(Protocol):
+    """Kinds are the eight of ``doslab.io/v1`` and ``Event`` (wire format 4.1)."""
+
+    def list(self, kind: str, *, labels: Mapping[str, str] | None = None) -> Listing:
+        """All resources of a kind in all namespaces, sorted by namespace and name."""
+
+    def get(self, id: ResourceId) -> Resource | None: ...
+
+    def create(self, resource: Resource) -> Resource:
+        """Store a new resource; returns it with uid, creationTimestamp and resourceVersion.
+
+        Raises ``AlreadyExists``.
+        """
+
+    def update(self, resource: Resource) -> Resource:
+        """Replace a resource whole. Its ``metadata.resourceVersion`` must be the stored one.
+
+        Raises ``Conflict`` when it is not (or absent), ``NotFound``.
+        """
+
+    def delete(self, id: ResourceId, *, version: str | None = None) -> None:
+        """Remove a resource, if ``version`` is given only that one. Raises ``NotFound``, ``Conflict``."""
+
+    def watch(
+        self, *, since: str, kinds: Collection[str], labels: Mapping[str, str] | None = None
+    ) -> Watch:
+        """Movements later than version ``since`` of the given kinds."""
+
+    def record(self, stack: str, entry: Mapping[str, Any]) -> None:
+        """Append one entry (JSON values) to the stack's journal; durable when it returns."""
+
+    def records(self, stack: str) -> list[dict[str, Any]]:
+        """The stack's journal, oldest first."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,375 @@
+"""What the cluster reports -> observed resources in the declared shape.
+
+One list a kind, nothing a resource. Bringing a resource to the declared shape is a pure function a kind
+(wire format 5); it happens when the shape is first asked for. What the API never shows again (wire format
+5.9) comes from the annotation that was written when it was applied.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from reconciler import quantity
+from reconciler.clusters.base import Cluster
+from reconciler.kinds import (
+    DISK,
+    DISK_IMAGE,
+    DISK_SNAPSHOT,
+    IMAGE,
+    KINDS,
+    MACHINE,
+    NETWORK,
+    POOL,
+    SNAPSHOT,
+)
+from reconciler.resource import (
+    ANNOTATION_APPLIED,
+    ANNOTATION_PENDING,
+    LABEL_HOST,
+    LABEL_STACK,
+    Resource,
+    ResourceId,
+    id_of,
+)
+from reconciler.shape import Shape
+
+# Fields no observation shows (``*`` for any key); compared with what was last applied, if that is known.
+UNREADABLE: dict[str, tuple[tuple[str, ...], ...]] = {
+    MACHINE: (
+        ("osVariant",),
+        ("autostart",),
+        ("from",),
+        ("cpu", "pinning"),
+        ("nics", "*", "type"),
+        ("nics", "*", "network"),
+        ("nics", "*", "ip"),
+        ("nics", "*", "model"),
+    ),
+    NETWORK: (("switch",), ("bridge",), ("addresses",)),
+    DISK: (("from",),),
+    DISK_IMAGE: (("from",),),
+    POOL: (("options",), ("uuid",), ("content",)),
+    IMAGE: (("disk",), ("pool",)),
+    SNAPSHOT: (("disks",), ("external",)),
+    DISK_SNAPSHOT: (),
+}
+
+
+class About(int):
+    """A capacity of which only rounded text is known (wire format 5.2)."""
+
+
+class Observed:
+    """One resource as the cluster shows it."""
+
+    __slots__ = ("__dict__", "disk_at", "id", "resource")
+
+    def __init__(self, resource: Resource, disk_at: Mapping[str, str]) -> None:
+        self.id = id_of(resource)
+        self.resource = resource
+        self.disk_at = disk_at
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        spec: dict[str, Any] = self.resource.get("spec") or {}
+        return spec
+
+    @property
+    def exists(self) -> bool:
+        """Whether the thing is there, not only a request for it or the remains of a failed creation."""
+        return bool(self.spec.get(KINDS[self.id.kind].exists))
+
+    @property
+    def lifecycle(self) -> dict[str, Any]:
+        """The operation waiting to be picked up, if any."""
+        return self.spec.get("lifecycle") or {}
+
+    @property
+    def node(self) -> str:
+        labels = self.resource["metadata"].get("labels") or {}
+        return str(self.spec.get("nodeName") or labels.get(LABEL_HOST) or "")
+
+    @property
+    def stack(self) -> str:
+        """The stack that owns it, or nothing."""
+        return str((self.resource["metadata"].get("labels") or {}).get(LABEL_STACK, ""))
+
+    @property
+    def status(self) -> tuple[str, str]:
+        """Reason and message last written (wire format 4.2); may be stale."""
+        status: Any = self.spec
+        for key in ("status", "conditions", "state", "waiting"):
+            status = status.get(key) if isinstance(status, dict) else None
+        if not isinstance(status, dict):
+            return "", ""
+        return str(status.get("reason", "")), str(status.get("message", ""))
+
+    def annotation(self, name: str) -> dict[str, Any]:
+        """A JSON annotation of ours; nothing if absent or unreadable, as if it had never been written."""
+        text = (self.resource["metadata"].get("annotations") or {}).get(name)
+        try:
+            value = json.loads(text) if text else {}
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @cached_property
+    def applied(self) -> dict[str, Any]:
+        return self.annotation(ANNOTATION_APPLIED)
+
+    @cached_property
+    def pending(self) -> dict[str, Any]:
+        """What was written for the next start: dotted field -> value, if the guest has not started since."""
+        pending = self.annotation(ANNOTATION_PENDING)
+        fields = pending.get("fields")
+        return fields if isinstance(fields, dict) and pending.get("boot") == self.boot else {}
+
+    @property
+    def boot(self) -> Any:
+        """What identifies this run of the guest; moves when it starts anew."""
+        domain = self.spec.get("domain")
+        return domain.get("_id") if isinstance(domain, dict) else None
+
+    @cached_property
+    def shape(self) -> Shape:
+        shape = SHAPES[self.id.kind](self) if self.exists else {}
+        if node := self.node:
+            shape["nodeName"] = node
+        for path in UNREADABLE[self.id.kind]:
+            _recall(shape, self.applied, path)
+        return shape
+
+
+def _recall(shape: Any, applied: Any, path: tuple[str, ...]) -> None:
+    """Fill what was last applied into the shape, where the shape has a place for it."""
+    if not isinstance(shape, dict) or not isinstance(applied, dict):
+        return
+    head, rest = path[0], path[1:]
+    if head == "*":
+        for key in shape:
+            _recall(shape[key], applied.get(key), rest)
+    elif rest:
+        _recall(shape.get(head), applied.get(head), rest)
+    elif head in applied:
+        shape.setdefault(head, applied[head])
+
+
+@dataclass(slots=True)
+class Observation:
+    """Everything observed at once."""
+
+    resources: dict[ResourceId, Observed] = field(default_factory=dict)
+    disk_at: dict[str, str] = field(default_factory=dict)  # path of a file in use -> name of the disk
+    attached: dict[ResourceId, tuple[ResourceId, str]] = field(default_factory=dict)  # disk -> machine, target
+    versions: dict[str, str] = field(default_factory=dict)  # kind -> where a watch may go on
+
+    def get(self, id: ResourceId) -> Observed | None:
+        return self.resources.get(id)
+
+
+def observe(cluster: Cluster, kinds: Collection[str] = tuple(KINDS)) -> Observation:
+    """List every kind once. Raises ``ClusterError`` when the cluster cannot be read."""
+    return observation({kind: cluster.list(kind) for kind in kinds})
+
+
+def observation(listings: Mapping[str, Any]) -> Observation:
+    """Put listings together: the index of disk files first, as machines are read by it."""
+    seen = Observation(versions={kind: listing.version for kind, listing in listings.items()})
+    for kind, listing in listings.items():
+        for resource in listing.items:
+            observed = Observed(resource, seen.disk_at)
+            seen.resources[observed.id] = observed
+            if kind == DISK and (path := (observed.spec.get("volume") or {}).get("current")):
+                seen.disk_at[path] = observed.id.name
+    for observed in list(seen.resources.values()):
+        if observed.id.kind == MACHINE and observed.exists:
+            for device in _list(observed.spec["domain"].get("devices"), "disk"):
+                name = seen.disk_at.get(_source(device))
+                if name is not None:
+                    disk = ResourceId(DISK, name, observed.id.namespace)
+                    seen.attached[disk] = (observed.id, device.get("target", {}).get("_dev", ""))
+    return seen
+
+
+# One function a kind ---------------------------------------------------------------------------------------
+
+
+def _list(parent: Any, key: str) -> list[dict[str, Any]]:
+    """An element that may be absent, single or repeated (wire format 5.1)."""
+    value = parent.get(key) if isinstance(parent, dict) else None
+    if isinstance(value, dict):
+        return [value]
+    return value if isinstance(value, list) else []
+
+
+def _source(device: Mapping[str, Any]) -> str:
+    source = device.get("source")
+    return str(source.get("_file") or source.get("_dev") or "") if isinstance(source, dict) else ""
+
+
+def _whole(element: Any, default: int = 0) -> int:
+    """The number in an element's text, which the wire has as a number or as its digits."""
+    text = element.get("text") if isinstance(element, dict) else element
+    try:
+        return int(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return default
+
+
+_UNITS = {"b": 1, "bytes": 1, "KiB": 1024, "k": 1024, "MiB": 1024**2, "M": 1024**2, "GiB": 1024**3, "G": 1024**3}
+
+
+def _memory(element: Any) -> int:
+    unit = element.get("_unit", "KiB") if isinstance(element, dict) else "KiB"
+    return _whole(element) * _UNITS.get(unit, 1024)
+
+
+POWER = {"Running": "Running", "Paused": "Paused", "Shutdown": "Stopped", "Crashed": "Stopped"}
+
+DISK_LIMITS = {
+    "totalBytes": "total_bytes_sec",
+    "readBytes": "read_bytes_sec",
+    "writeBytes": "write_bytes_sec",
+    "totalIops": "total_iops_sec",
+    "readIops": "read_iops_sec",
+    "writeIops": "write_iops_sec",
+}
+
+
+def _machine(observed: Observed) -> Shape:
+    spec = observed.spec
+    domain = spec["domain"]
+    devices = domain.get("devices") or {}
+    vcpu = domain.get("vcpu") or {}
+    most = _whole(vcpu)
+    cpu = {"count": _whole(vcpu.get("_current"), most) if isinstance(vcpu, dict) else most, "max": most}
+    topology = (domain.get("cpu") or {}).get("topology")
+    if isinstance(topology, dict):
+        for part in ("cores", "sockets", "threads"):
+            cpu[part] = _whole(topology.get(f"_{part}"), 1)
+    memory = domain.get("memory")
+    shape: Shape = {
+        "powerState": POWER.get(spec.get("powerstate", ""), spec.get("powerstate") or "Unknown"),
+        "cpu": cpu,
+        "memory": {"size": _memory(domain.get("currentMemory") or memory), "max": _memory(memory)},
+        "disks": {},
+        "cdroms": {},
+        "nics": {_mac(nic): _nic(nic) for nic in _list(devices, "_interface")},
+    }
+    order = []
+    for device in _list(devices, "disk"):
+        target = device.get("target") or {}
+        name = str(target.get("_dev", ""))
+        if isinstance(device.get("boot"), dict):
+            order.append((_whole(device["boot"].get("_order")), name))
+        if device.get("_device") == "cdrom":
+            shape["cdroms"][name] = {"path": _source(device)}
+        elif device.get("_device", "disk") == "disk":
+            shape["disks"][name] = _disk_device(device, target, observed.disk_at)
+    if order:
+        shape["bootOrder"] = [name for _, name in sorted(order)]
+    for graphics in _list(devices, "graphics")[:1]:
+        shape["graphics"] = {"type": graphics.get("_type"), "listen": graphics.get("_listen", "0.0.0.0")}
+    return shape
+
+
+def _disk_device(device: dict[str, Any], target: dict[str, Any], disk_at: Mapping[str, str]) -> Shape:
+    path = _source(device)
+    tune = device.get("iotune") or {}
+    shape: Shape = {"path": path, "qos": {key: _whole(tune.get(wire)) for key, wire in DISK_LIMITS.items()}}
+    if path in disk_at:
+        shape["disk"] = disk_at[path]
+    if "_bus" in target:
+        shape["bus"] = target["_bus"]
+    driver = device.get("driver")
+    if isinstance(driver, dict) and "_cache" in driver:
+        shape["cache"] = driver["_cache"]
+    for mode in ("readonly", "shareable"):
+        if mode in device:
+            shape["mode"] = mode
+    return shape
+
+
+def _mac(nic: dict[str, Any]) -> str:
+    return str((nic.get("mac") or {}).get("_address", "")).lower()
+
+
+def _nic(nic: dict[str, Any]) -> Shape:
+    bandwidth = nic.get("bandwidth") or {}
+    shape: Shape = {
+        "source": (nic.get("source") or {}).get("_bridge"),
+        "qos": {
+            way: _whole((bandwidth.get(way) or {}).get("_average")) * quantity.KIB
+            for way in ("inbound", "outbound")
+        },
+    }
+    # Both OVS types look the same (wire format 5.9); only the plain bridge can be told.
+    if "virtualport" not in nic:
+        shape["type"] = "bridge"
+    return shape
+
+
+def _disk(observed: Observed) -> Shape:
+    volume = observed.spec["volume"]
+    shape: Shape = {"path": volume.get("current", "")}
+    if pool := volume.get("pool") or volume.get("targetPool"):
+        shape["pool"] = pool
+    if "format" in volume:
+        shape["format"] = volume["format"]
+    text = volume.get("capacity")
+    exact = observed.applied.get("capacity")
+    if isinstance(exact, int) and text is not None and quantity.rounded(exact) == _spaced(text):
+        shape["capacity"] = exact
+    elif text is not None and (about := quantity.unrounded(text)) is not None:
+        shape["capacity"] = About(about)
+    return shape
+
+
+def _spaced(text: Any) -> str:
+    about = quantity.unrounded(text)
+    return quantity.rounded(about) if about is not None else ""
+
+
+def _disk_image(observed: Observed) -> Shape:
+    volume = observed.spec["volume"]
+    return {"path": volume.get("current", ""), "pool": volume.get("pool", "")}
+
+
+def _disk_snapshot(observed: Observed) -> Shape:
+    volume = observed.spec["volume"]
+    return {"disk": volume.get("disk", ""), "format": volume.get("format", "qcow2"), "pool": volume.get("pool")}
+
+
+def _snapshot(observed: Observed) -> Shape:
+    snapshot = observed.spec["domainsnapshot"]
+    name = ((snapshot.get("domain") or {}).get("name") or {}).get("text", "")
+    return {"virtualMachine": str(name)}
+
+
+def _pool(observed: Observed) -> Shape:
+    pool = observed.spec["pool"]
+    shape: Shape = {"state": "Active" if pool.get("state") == "active" else "Inactive"}
+    for key in ("type", "url", "content", "autostart"):
+        if key in pool:
+            shape[key] = pool[key]
+    return shape
+
+
+def _nothing(observed: Observed) -> Shape:
+    return {}
+
+
+SHAPES: dict[str, Callable[[Observed], Shape]] = {
+    MACHINE: _machine,
+    DISK: _disk,
+    DISK_IMAGE: _disk_image,
+    DISK_SNAPSHOT: _disk_snapshot,
+    SNAPSHOT: _snapshot,
+    POOL: _pool,
+    NETWORK: _nothing,
+    IMAGE: _nothing,
+}

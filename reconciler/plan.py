@@ -1,0 +1,129 @@
+"""The plan as a value: steps, why, what they need, what they leave. Printed, compared, applied; never re-decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from reconciler import graph
+from reconciler.catalogue.operation import Impact
+from reconciler.problem import Problem
+from reconciler.resource import ResourceId
+
+
+class Action(StrEnum):
+    """What a step is to its subject. The value is the word, ``sign`` what a plan prints."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    DELETE = "delete"
+    RUN = "run"
+
+    @property
+    def sign(self) -> str:
+        return {"create": "+", "change": "~", "delete": "-", "run": "!"}[self.value]
+
+
+class PathOf(NamedTuple):
+    """The path of a disk's or image's file, known once the resource is there. Never guessed."""
+
+    id: ResourceId
+
+    def __str__(self) -> str:
+        return f"path of {self.id}"
+
+
+Text = tuple["str | PathOf", ...]  # a text with parts known only when its step starts
+Value = str | bool | Text
+
+
+def show_value(value: Any) -> str:
+    """A parameter as people read it; what is known later stands in angle brackets."""
+    if isinstance(value, tuple):
+        return "".join(part if isinstance(part, str) else f"<{part}>" for part in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+class Expectation(NamedTuple):
+    """What a step leaves: the value of a field of the observed shape. The empty path is existence itself."""
+
+    id: ResourceId
+    path: tuple[str, ...]
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation on one resource.
+
+    ``target`` carries the operation; ``subject`` is the resource whose manifest asked for it and on which it
+    is verified. They differ where an operation on one kind moves another (CloneDisk, ResizeVM).
+    """
+
+    id: str
+    action: Action
+    operation: str
+    subject: ResourceId
+    target: ResourceId
+    node: str
+    parameters: dict[str, Value]
+    because: str
+    impact: Impact
+    needs: tuple[str, ...] = ()  # steps that must have succeeded
+    after: tuple[str, ...] = ()  # steps that must have ended, however: one operation at a time on a resource
+    expect: tuple[Expectation, ...] = ()
+    remember: dict[str, Any] = field(default_factory=dict)  # unreadable fields, for the last-applied annotation
+    pending: dict[str, Any] = field(default_factory=dict)  # dotted field -> value that waits for the next start
+    last: bool = False  # destructive: starts when everything else has ended well
+    pool: str = ""  # storage pool it works in: one operation at a time
+    held: str = ""  # the impact that is not allowed, if any; the step does not run
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+class Note(NamedTuple):
+    """Something the reader should know that is not a step: what waits, what is kept, what is left alone."""
+
+    id: ResourceId
+    text: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in an order that can be run as it stands, and what was found on the way to them."""
+
+    stack: str
+    steps: tuple[Step, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[Note, ...] = ()
+    unchanged: int = 0
+
+    @cached_property
+    def waves(self) -> list[list[Step]]:
+        """Steps that may run side by side, wave after wave; destructive ones in waves of their own, last."""
+        found = []
+        for last in (False, True):
+            steps = {step.id: step for step in self.steps if step.last is last}
+            needs = {
+                step.id: [id for id in (*step.needs, *step.after) if id in steps] for step in steps.values()
+            }
+            found += [[steps[id] for id in wave] for wave in graph.waves(needs)]
+        return found
+
+    @property
+    def runnable(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if not step.held)
+
+    @property
+    def held(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.held)
+
+    def impacts(self) -> Iterator[tuple[Impact, int]]:
+        for impact in Impact:
+            count = sum(step.impact is impact for step in self.steps)
+            if count:
+                yield impact, count

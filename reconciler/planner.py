@@ -1,0 +1,625 @@
+"""Desired and observed -> the plan. Pure: no files, no network, no clock, no randomness.
+
+For each resource the difference is matched against the tables of ``rules``; a resource that is not there is
+made first and then treated like any other, as its creation will leave it. Order comes from references, from
+the one operation slot of a resource, and from the rule that destructive steps run last.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from reconciler import catalogue, graph, quantity
+from reconciler.catalogue.operation import Impact
+from reconciler.diff import _NOT_COMPARED, Move, diff, same, unreadable
+from reconciler.kinds import KINDS, MACHINE, POOL, RANK, references_of
+from reconciler.observe import Observation, Observed
+from reconciler.plan import Action, Expectation, Note, PathOf, Plan, Step, Value
+from reconciler.problem import Origin, Problem
+from reconciler.resource import LABEL_STACK, ResourceId, show_path
+from reconciler.rules import CHANGE, CREATE, DELETE, REFUSALS, Case, Make, Making, On, Rule, Surroundings, Unmaking
+from reconciler.shape import Shape
+from reconciler.validate import Declared, Desired
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a run may do. ``allow`` names impacts; ``delete`` turns the plan around: nothing is desired."""
+
+    allow: frozenset[str] = frozenset()
+    prune: bool = False
+    adopt: bool = False
+    delete: bool = False
+    targets: frozenset[ResourceId] = frozenset()  # if any, only these and what they need
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A step before its edges are known."""
+
+    step: Step
+    rank: int
+    key: str = ""
+    uses: tuple[ResourceId, ...] = ()
+
+
+_POWER_DOWN = 11  # rules up to this rank decide whether the guest runs during the others
+_CREATION = 0
+_CLONING = 60
+_RESTART = 80
+
+
+def make_plan(desired: Desired, observed: Observation, policy: Policy | None = None) -> Plan:
+    """The steps that make the cluster as declared, in the order in which they can run.
+
+    What stands in the way of a resource is among the plan's problems and leaves the others alone.
+    """
+    return _Planner(desired, observed, policy or Policy()).plan()
+
+
+class _Planner:
+    def __init__(self, desired: Desired, observed: Observation, policy: Policy) -> None:
+        self.desired = desired
+        self.observed = observed
+        self.policy = policy
+        self.surroundings = Surroundings(desired.resources, observed)
+        self.drafts: list[_Draft] = []
+        self.problems: list[Problem] = []
+        self.notes: list[Note] = []
+        self.unchanged = 0
+
+    def plan(self) -> Plan:
+        if self.policy.delete:
+            self.unmake(
+                {id: resource for id, resource in self.desired.resources.items() if self.wanted(id)}
+            )
+        else:
+            for id, declared in self.desired.resources.items():
+                if self.wanted(id):
+                    self.reconcile(declared)
+            self.prune()
+        steps = self.hold(self.connect())
+        try:
+            ordered = tuple(
+                step for wave in Plan(self.desired.stack.name, tuple(steps)).waves for step in wave
+            )
+        except graph.Cycle as cycle:
+            self.problems.append(
+                Problem(
+                    self.place(next(draft.step.subject for draft in self.drafts if draft.step.id == cycle.members[0])),
+                    f"these wait for each other: {cycle}",
+                    "Remove one of the references.",
+                )
+            )
+            ordered = ()
+        return Plan(
+            self.desired.stack.name,
+            ordered,
+            tuple(sorted(set(self.problems))),
+            tuple(sorted(set(self.notes))),
+            self.unchanged,
+        )
+
+    def wanted(self, id: ResourceId) -> bool:
+        return not self.policy.targets or id in self.policy.targets
+
+    # One resource ------------------------------------------------------------------------------------------
+
+    def reconcile(self, declared: Declared) -> None:
+        observed = self.observed.get(declared.id)
+        if observed is not None and self.out_of_reach(declared, observed):
+            return
+        before = len(self.drafts), len(self.problems)
+        if observed is None or not observed.exists:
+            self.make(declared, observed)
+        else:
+            self.change(declared, observed, observed.shape)
+        if before == (len(self.drafts), len(self.problems)):
+            self.unchanged += 1
+
+    def out_of_reach(self, declared: Declared, observed: Observed) -> bool:
+        """Whether the resource must be left alone; says why."""
+        if observed.lifecycle:
+            waiting = ", ".join(sorted(observed.lifecycle))
+            self.notes.append(Note(declared.id, f"{waiting} is still waiting to be carried out; plan again after it"))
+            return True
+        owner = observed.stack
+        if owner == self.desired.stack.name or (not owner and self.policy.adopt):
+            return False
+        if owner:
+            self.refuse(declared, (), f"belongs to the stack {owner}", "Let one stack describe it.")
+            return True
+        if observed.exists:
+            self.refuse(declared, (), "exists and belongs to no stack", "Take it over with --adopt.")
+            return True
+        return False
+
+    def make(self, declared: Declared, observed: Observed | None) -> None:
+        case = Case(declared.id, declared.shape, {}, self.surroundings, observed)
+        row = next(row for row in CREATE if row.kind == declared.id.kind and row.when(case))
+        seen = row.leaves(case)
+        uses = [id for _, id in references_of(declared.id.kind, seen, declared.id.namespace)]
+        expect = [Expectation(declared.id, (), True)]
+        if "powerState" in seen and declared.id.kind == MACHINE:
+            expect.append(Expectation(declared.id, ("powerState",), seen["powerState"]))
+        because = "not on the cluster"
+        if observed is not None and observed.status[1]:
+            because = f"its creation failed before: {observed.status[1]}"
+        target = row.carrier(case) if row.carrier else declared.id
+        self.add(
+            row,
+            case,
+            Action.CREATE,
+            because,
+            rank=_CLONING if row.carrier else _CREATION,
+            target=target,
+            uses=uses,
+            impact=Impact.NONE,
+            expect=expect,
+            remember=_remembered(declared.id.kind, seen, declared.shape),
+        )
+        self.change(declared, observed, seen, creating=True)
+
+    def change(
+        self, declared: Declared, observed: Observed | None, seen: Shape, *, creating: bool = False
+    ) -> None:
+        kind = declared.id.kind
+        moves = diff(kind, declared.shape, seen)
+        if not moves and not (observed and observed.pending):
+            return
+        pending = {} if creating or observed is None else observed.pending
+        waiting = [move for move in moves if self.is_pending(move, pending)]
+        moves = [move for move in moves if move not in waiting]
+        case = Case(declared.id, declared.shape, seen, self.surroundings, observed)
+        runs = self.runs(declared.id, seen)
+        stops = declared.shape.get("powerState") == "Stopped" and (creating or "restart" in self.policy.allow)
+        taken: set[Move] = set()
+        later = list(waiting)
+        for rule in CHANGE:
+            if rule.kind != kind:
+                continue
+            case.running = runs and (rule.rank <= _POWER_DOWN or not stops)
+            for key, group in _matching(rule, moves, kind).items():
+                case.key = key
+                if not rule.when(case):
+                    continue
+                taken.update(group)
+                if rule.next_start(case):
+                    later += group
+                self.apply_rule(rule, replace_case(case), group, creating)
+        for move in moves:
+            if move not in taken:
+                self.refuse_move(declared, move)
+        if later:
+            self.restart(declared, case, later, runs and not stops)
+
+    def is_pending(self, move: Move, pending: Mapping[str, Any]) -> bool:
+        dotted = ".".join(move.path)
+        return dotted in pending and same(move.desired, pending[dotted])
+
+    def runs(self, id: ResourceId, seen: Shape) -> bool:
+        """Whether the guest concerned runs: the machine itself, or the one a disk is attached to."""
+        if id.kind == MACHINE:
+            return seen.get("powerState") in ("Running", "Paused")
+        attached = self.observed.attached.get(id)
+        return attached is not None and self.surroundings.runs(attached[0])
+
+    def apply_rule(self, rule: Rule, case: Case, moves: list[Move], creating: bool) -> None:
+        kind = case.id.kind
+        later = rule.next_start(case)
+        covered = _covered(rule, case, moves)
+        expect = []
+        if rule.leaves:
+            expect = [
+                Expectation(case.id, _keyed(dotted, case.key), value) for dotted, value in rule.leaves
+            ]
+        elif not later:
+            expect = [
+                Expectation(case.id, path, value)
+                for path, value in covered
+                if not unreadable(kind, path) and path[-1] not in _NOT_COMPARED
+            ]
+        self.add(
+            rule,
+            case,
+            Action.CHANGE,
+            "; ".join(_describe(kind, move) for move in moves),
+            rank=rule.rank,
+            key=case.key,
+            target=rule.carrier(case) if rule.carrier else case.id,
+            uses=rule.uses(case),
+            impact=Impact.NONE if creating else None,
+            expect=expect,
+            remember={} if On.ADDED not in rule.on and On.REMOVED in rule.on else _nest(
+                (path, value) for path, value in covered if unreadable(kind, path) or path == ("capacity",)
+            ),
+            pending={".".join(move.path): move.desired for move in moves} if later else {},
+        )
+
+    def restart(self, declared: Declared, case: Case, later: list[Move], runs: bool) -> None:
+        """What to do about changes that wait for the next start."""
+        if not runs:
+            return
+        what = "; ".join(dict.fromkeys(_describe(MACHINE, move) for move in later))
+        if declared.shape.get("updatePolicy", {}).get("restart", "Manual") == "Manual":
+            self.notes.append(Note(declared.id, f"pending restart: {what}"))
+            return
+        case.key, case.running = "", True
+        fields = [
+            Expectation(declared.id, move.path, move.desired)
+            for move in later
+            if not unreadable(MACHINE, move.path)
+        ]
+        for offset, operation, state in ((0, "StopVM", "Stopped"), (1, "StartVM", "Running")):
+            case.running = operation == "StopVM"
+            self.add(
+                Rule(MACHINE, ("powerState",), operation, _RESTART + offset),
+                replace_case(case),
+                Action.CHANGE,
+                f"restart for {what}",
+                rank=_RESTART + offset,
+                key="restart",
+                expect=[
+                    Expectation(declared.id, ("powerState",), state),
+                    *(fields if operation == "StartVM" else ()),
+                ],
+            )
+
+    # Deletion ----------------------------------------------------------------------------------------------
+
+    def prune(self) -> None:
+        """What this stack owns and no longer describes: deleted if asked for, otherwise counted."""
+        orphans = {
+            id: None
+            for id, observed in self.observed.resources.items()
+            if id not in self.desired.resources
+            and observed.stack == self.desired.stack.name
+            and self.wanted(id)
+            and id.kind in RANK
+        }
+        if self.policy.prune:
+            self.unmake(orphans)
+        else:
+            for id in orphans:
+                self.notes.append(Note(id, "no longer described; delete it with --prune"))
+
+    def unmake(self, going: Mapping[ResourceId, Declared | None]) -> None:
+        leaving = {id for id, declared in going.items() if self.may_go(id, declared)}
+        users = self.users()
+        # Whatever something that stays still uses stays as well; keeping one thing may keep the next.
+        while kept := sorted(id for id in leaving if any(user not in leaving for user in users[id])):
+            for id in kept:
+                names = ", ".join(str(user) for user in sorted(users[id] - leaving)[:3])
+                self.notes.append(Note(id, f"kept: still used by {names}"))
+                leaving.discard(id)
+        for id in sorted(leaving, key=lambda id: (-RANK[id.kind], id)):
+            declared = going[id]
+            observed = self.observed.resources[id]
+            case = Case(id, declared.shape if declared else {}, observed.shape, self.surroundings, observed)
+            case.running = self.runs(id, observed.shape)
+            uses = tuple(sorted(users[id]))
+            for order, row in enumerate(DELETE):
+                if row.kind == id.kind and row.when(case):
+                    expect = [Expectation(id, (), False)] if row.gone else [
+                        Expectation(id, tuple(dotted.split(".")), value) for dotted, value in row.leaves
+                    ]
+                    self.add(
+                        row,
+                        replace_case(case),
+                        Action.DELETE,
+                        "deletion asked for" if self.policy.delete else "no longer described",
+                        rank=100 + order,
+                        uses=uses,
+                        expect=expect,
+                        last=True,
+                    )
+                    case.running = False
+
+    def may_go(self, id: ResourceId, declared: Declared | None) -> bool:
+        observed = self.observed.get(id)
+        if observed is None:
+            return False
+        if observed.stack != self.desired.stack.name:
+            if declared is not None:
+                owner = f"the stack {observed.stack}" if observed.stack else "no stack"
+                self.notes.append(Note(id, f"kept: belongs to {owner}"))
+            return False
+        if not observed.exists:
+            return False
+        wish = (declared.shape if declared else observed.applied).get("deletionPolicy")
+        if KINDS[id.kind].retains and wish != "Delete":
+            self.notes.append(Note(id, "kept: deletionPolicy is Retain"))
+            return False
+        return True
+
+    def users(self) -> dict[ResourceId, set[ResourceId]]:
+        """Who refers to what, as observed."""
+        users: dict[ResourceId, set[ResourceId]] = defaultdict(set)
+        for id, observed in self.observed.resources.items():
+            if not observed.exists:
+                continue
+            for _, other in references_of(id.kind, observed.shape, id.namespace):
+                users[other].add(id)
+        return users
+
+    # Steps and edges ---------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        row: Rule | Making | Unmaking,
+        case: Case,
+        action: Action,
+        because: str,
+        *,
+        rank: int,
+        key: str = "",
+        target: ResourceId | None = None,
+        uses: Iterable[ResourceId] = (),
+        impact: Impact | None = None,
+        expect: Iterable[Expectation] = (),
+        remember: dict[str, Any] | None = None,
+        pending: dict[str, Any] | None = None,
+        last: bool = False,
+    ) -> None:
+        target = target or case.id
+        operation = catalogue.find(target.kind, row.operation)
+        parameters = _parameters(row.parameters, case)
+        for message in catalogue.check(operation, {name: _sample(value) for name, value in parameters.items()}):
+            self.problems.append(
+                Problem(self.place(case.id), f"{case.id}: {row.operation}: {message}", "Change the manifest.")
+            )
+        suffix = f":{key}" if key else ""
+        declared = self.desired.resources.get(case.id)
+        labels = {**(declared.labels if declared else {}), LABEL_STACK: self.desired.stack.name}
+        step = Step(
+            id=f"{case.id}:{row.operation}{suffix}:{rank}",
+            action=action,
+            operation=row.operation,
+            subject=case.id,
+            target=target,
+            node=self.node(target, case),
+            parameters=parameters,
+            because=because,
+            impact=impact or (operation.running if case.running else operation.stopped),
+            expect=tuple(expect),
+            remember=remember or {},
+            pending=pending or {},
+            last=last,
+            pool=row.pool(case) if not isinstance(row, Rule) or row.pool else "",
+            labels=labels,
+        )
+        self.drafts.append(_Draft(step, rank, key, tuple(uses)))
+
+    def node(self, target: ResourceId, case: Case) -> str:
+        observed = self.observed.get(target)
+        if observed is not None and observed.exists:
+            return observed.node
+        declared = self.desired.resources.get(target)
+        return declared.node if declared else str(case.either("nodeName") or "")
+
+    def connect(self) -> list[Step]:
+        """Turn drafts into steps that know what they need and what they come after."""
+        by_target: dict[ResourceId, list[_Draft]] = defaultdict(list)
+        by_subject: dict[ResourceId, list[_Draft]] = defaultdict(list)
+        for draft in self.drafts:
+            by_target[draft.step.target].append(draft)
+            by_subject[draft.step.subject].append(draft)
+        needs: dict[str, set[str]] = defaultdict(set)
+        after: dict[str, set[str]] = defaultdict(set)
+        for chain in by_target.values():
+            chain.sort(key=lambda draft: draft.rank)
+            for earlier, draft in zip(chain, chain[1:], strict=False):
+                after[draft.step.id].add(earlier.step.id)
+        for drafts in by_subject.values():
+            drafts.sort(key=lambda draft: draft.rank)
+            for index, draft in enumerate(drafts):
+                needs[draft.step.id].update(
+                    earlier.step.id for earlier in drafts[:index] if _decides(earlier, draft)
+                )
+        for draft in self.drafts:
+            for id in draft.uses:
+                others = by_subject.get(id, [])
+                if draft.step.last:
+                    needs[draft.step.id].update(other.step.id for other in others if other.step.last)
+                elif others:
+                    needs[draft.step.id].update(
+                        other.step.id for other in others if not other.step.last and other.rank < _RESTART
+                    )
+                elif not self.surroundings.exists(id) and id not in self.desired.resources:
+                    self.problems.append(
+                        Problem(
+                            self.place(draft.step.subject),
+                            f"{draft.step.subject} needs {id}, which is neither described nor on the cluster",
+                            "Add a manifest for it, or correct the name.",
+                        )
+                    )
+        blocked = {problem.message.partition(":")[0] for problem in self.problems}
+        del blocked
+        return [
+            replace(
+                draft.step,
+                needs=tuple(sorted(needs[draft.step.id])),
+                after=tuple(sorted(after[draft.step.id] - needs[draft.step.id])),
+            )
+            for draft in self.drafts
+        ]
+
+    def hold(self, steps: list[Step]) -> list[Step]:
+        """Mark what is not allowed to run, and what cannot run without it."""
+        allowed = self.policy.allow | {Impact.NONE, Impact.LIVE}
+        held: dict[str, str] = {
+            step.id: str(step.impact) for step in steps if step.impact not in allowed
+        }
+        moved = True
+        while moved and held:
+            moved = False
+            for step in steps:
+                reason = next((held[need] for need in step.needs if need in held), "")
+                if reason and step.id not in held:
+                    held[step.id] = reason
+                    moved = True
+        return [replace(step, held=held[step.id]) if step.id in held else step for step in steps]
+
+    # Problems ----------------------------------------------------------------------------------------------
+
+    def place(self, id: ResourceId, path: tuple[str, ...] = ()) -> Origin:
+        declared = self.desired.resources.get(id)
+        if declared is None:
+            return Origin(str(id))
+        return declared.manifest.origin("spec", *_as_written(declared, path))
+
+    def refuse(self, declared: Declared, path: tuple[str, ...], message: str, remedy: str) -> None:
+        written = ("spec", *_as_written(declared, path)) if path else ()
+        self.problems.append(
+            Problem(self.place(declared.id, path), f"{declared.id} {message}", remedy, show_path(written))
+        )
+
+    def refuse_move(self, declared: Declared, move: Move) -> None:
+        kind = declared.id.kind
+        remedy = REFUSALS.get(
+            (kind, move.path[0]),
+            "No operation changes it: declare what is observed, or delete the resource and make it anew.",
+        )
+        self.refuse(declared, move.path, f"cannot be changed: {_describe(kind, move)}", remedy)
+
+
+def replace_case(case: Case) -> Case:
+    return replace(case)
+
+
+def _decides(earlier: _Draft, draft: _Draft) -> bool:
+    """Whether a step of a resource makes no sense unless an earlier one of the same resource succeeded."""
+    return (
+        earlier.step.action is Action.CREATE
+        or earlier.step.last
+        or earlier.rank <= _POWER_DOWN
+        or (earlier.key != "" and earlier.key == draft.key)
+        or (earlier.step.operation, draft.step.operation) == ("StartVM", "SuspendVM")
+        or (draft.rank >= _RESTART and bool(earlier.step.pending))
+    )
+
+
+def _parameters(makes: Mapping[str, Make], case: Case) -> dict[str, Value]:
+    made = {name: make(case) for name, make in makes.items()}
+    return {name: _settled(value) for name, value in made.items() if value is not None}
+
+
+def _settled(value: Value) -> Value:
+    """A text without unknown parts is just text."""
+    if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
+        return "".join(str(part) for part in value)
+    return value
+
+
+def _sample(value: Value) -> str | bool:
+    """A value to check the others by: what is known later is some path."""
+    if isinstance(value, tuple):
+        return "".join("/var/lib/libvirt/pool/file" if isinstance(part, PathOf) else part for part in value)
+    return value
+
+
+def _matches(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
+    return len(pattern) == len(path) and all(a in ("*", b) for a, b in zip(pattern, path, strict=True))
+
+
+def _matching(rule: Rule, moves: list[Move], kind: str) -> dict[str, list[Move]]:
+    """The moves a rule takes, by the part they are about (one group with no name for plain fields)."""
+    groups: dict[str, list[Move]] = {}
+    keyed = {name for name, _ in KINDS[kind].identity}
+    patterns = [tuple(dotted.split(".")) for dotted in rule.fields]
+    for move in moves:
+        if not any(_matches(pattern, move.path) for pattern in patterns):
+            continue
+        is_part = move.path[0] in keyed
+        on = On.CHANGED
+        if is_part and len(move.path) == 2:
+            on = On.ADDED if move.observed is None else On.REMOVED
+        if on in rule.on:
+            groups.setdefault(move.path[1] if is_part else "", []).append(move)
+    return groups
+
+
+def _covered(rule: Rule, case: Case, moves: list[Move]) -> list[tuple[tuple[str, ...], Any]]:
+    """The leaf fields a step sets: a part that comes anew is set with all the rule's fields of it."""
+    if not case.key or On.ADDED not in rule.on:
+        return [leaf for move in moves for leaf in _leaves(move.path, move.desired)]
+    name = moves[0].path[0]
+    fields = {dotted.split(".")[2] for dotted in rule.fields if dotted.count(".") >= 2} | set(rule.also)
+    return [
+        leaf
+        for field_name, value in case.part.items()
+        if field_name in fields
+        for leaf in _leaves((name, case.key, field_name), value)
+    ]
+
+
+def _leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, dict):
+        for key in value:
+            yield from _leaves((*path, key), value[key])
+    else:
+        yield path, value
+
+
+def _keyed(dotted: str, key: str) -> tuple[str, ...]:
+    return tuple(key if part == "*" else part for part in dotted.split("."))
+
+
+def _nest(leaves: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for path, value in leaves:
+        level = nested
+        for part in path[:-1]:
+            level = level.setdefault(part, {})
+        level[path[-1]] = value
+    return nested
+
+
+def _remembered(kind: str, seen: Shape, desired: Shape) -> dict[str, Any]:
+    """What a creation sets and nobody will ever show again, and what deletion will want to know."""
+    kept = [(path, value) for path, value in _leaves((), seen) if unreadable(kind, path)]
+    for name in ("capacity", "deletionPolicy"):
+        if name in desired:
+            kept.append(((name,), desired[name]))
+    return _nest(kept)
+
+
+def _as_written(declared: Declared, path: tuple[str, ...]) -> tuple[str | int, ...]:
+    """A path of the shape as it stands in the manifest: parts are list items there."""
+    identity = dict(KINDS[declared.id.kind].identity)
+    if len(path) >= 2 and path[0] in identity:
+        for index, item in enumerate(declared.manifest.spec.get(path[0], ())):
+            if item.get(identity[path[0]]) == path[1]:
+                return (path[0], index, *path[2:])
+        return (path[0],)
+    return path
+
+
+def _describe(kind: str, move: Move) -> str:
+    """``memory.size 2Gi -> 4Gi``; a part by its name: ``disks[vdb] web-1-data``."""
+    identity = dict(KINDS[kind].identity)
+    name = ".".join(move.path)
+    if len(move.path) >= 2 and move.path[0] in identity:
+        rest = "".join(f".{part}" for part in move.path[2:])
+        name = f"{move.path[0]}[{move.path[1]}]{rest}"
+        if len(move.path) == 2:
+            if move.desired is None:
+                return f"{name} is not declared"
+            return f"{name} is declared"
+    is_size = any(_matches(sizes, move.path) for sizes in KINDS[kind].sizes)
+    return f"{name} {_shown(move.observed, is_size)} -> {_shown(move.desired, is_size)}"
+
+
+def _shown(value: Any, is_size: bool) -> str:
+    if value is None or value == "":
+        return "nothing"
+    if is_size and isinstance(value, int):
+        return quantity.show(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    return str(value)

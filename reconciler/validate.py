@@ -1,0 +1,403 @@
+"""Manifests -> what is desired, or every problem with them at once.
+
+The second stage, pure and offline: schemas first, then what a schema cannot say, as one list of small
+checks. A check knows paths and no files; ``validate`` adds the place.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from reconciler import quantity, schema
+from reconciler.kinds import DISK, DISK_IMAGE, KINDS, MACHINE, NETWORK, POOL, references_of, values_at
+from reconciler.load import Loaded, Manifest
+from reconciler.problem import InvalidInput, Origin, Problem, Severity
+from reconciler.resource import Path, ResourceId, show_path
+from reconciler.shape import Shape, declared
+
+Finding = tuple[Path, str, str]  # path within the spec, what is wrong, what to do
+
+
+@dataclass(slots=True, eq=False)
+class Declared:
+    """One desired resource: its shape, and the manifest that asks for it."""
+
+    id: ResourceId
+    shape: Shape
+    manifest: Manifest
+
+    @property
+    def node(self) -> str:
+        return str(self.shape["nodeName"])
+
+    @property
+    def labels(self) -> dict[str, str]:
+        labels: dict[str, str] = self.manifest.metadata.get("labels", {})
+        return labels
+
+
+@dataclass(slots=True)
+class Stack:
+    """Name, cluster file, defaults and policy that hold for all manifests (product words: 2.4)."""
+
+    name: str = "default"
+    cluster: str = ""
+    prune: bool = False
+    allow: frozenset[str] = frozenset()
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Desired:
+    """Everything the manifests ask for, by id in a fixed order, and warnings about them."""
+
+    stack: Stack
+    resources: dict[ResourceId, Declared]
+    warnings: list[Problem] = field(default_factory=list)
+
+
+def validate(loaded: Loaded) -> Desired:
+    """Check everything that was loaded. Raises ``InvalidInput`` with all problems, load's included."""
+    problems = list(loaded.problems)
+    stack = _stack(loaded, problems)
+    declarations: dict[ResourceId, Declared] = {}
+    valid: list[Declared] = []
+    for manifest in loaded.manifests:
+        if not _conforms(manifest, problems):
+            continue
+        first = declarations.get(manifest.id)
+        if first is not None:
+            problems.append(
+                _problem(
+                    manifest,
+                    ("metadata", "name"),
+                    f"{manifest.id} is described twice; the first is at {first.manifest.origin('metadata', 'name')}",
+                    "Keep one, or give one of them another name.",
+                )
+            )
+            continue
+        try:
+            shape = declared(manifest.id.kind, manifest.spec, stack.defaults)
+        except ValueError:
+            problems.extend(_bad_sizes(manifest))
+            continue
+        declaration = Declared(manifest.id, shape, manifest)
+        declarations[manifest.id] = declaration
+        valid.append(declaration)
+    for declaration in valid:
+        for check in CHECKS[""] + CHECKS.get(declaration.id.kind, ()):
+            for path, message, remedy in check(declaration):
+                problems.append(_problem(declaration.manifest, ("spec", *path), message, remedy))
+    problems.extend(_across(valid, declarations))
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise InvalidInput(problems)
+    resources = {declaration.id: declaration for declaration in sorted(valid, key=lambda each: each.id)}
+    return Desired(stack, resources, sorted(problems))
+
+
+def _problem(manifest: Manifest, path: Path, message: str, remedy: str) -> Problem:
+    return Problem(manifest.origin(*path), message, remedy, show_path(path))
+
+
+def _conforms(manifest: Manifest, problems: list[Problem]) -> bool:
+    kind = manifest.id.kind
+    if kind not in KINDS:
+        nearest = get_close_matches(kind, KINDS, n=1, cutoff=0.4)
+        known = f"Did you mean {nearest[0]}?" if nearest else f"Known kinds: {', '.join(KINDS)}."
+        problems.append(_problem(manifest, ("kind",), f"unknown kind {kind!r}", known))
+        return False
+    if schema.accepts(kind)(manifest.document):
+        return True
+    for path, message, remedy in schema.explain_errors(kind, manifest.document):
+        problems.append(_problem(manifest, path, message, remedy))
+    return False
+
+
+def _stack(loaded: Loaded, problems: list[Problem]) -> Stack:
+    name = re.sub(r"[^a-z0-9.-]+", "-", loaded.root.lower()).strip("-.")[:63] or "default"
+    manifest = loaded.stack
+    if manifest is None:
+        return Stack(name)
+    if not schema.accepts("Stack")(manifest.document):
+        for path, message, remedy in schema.explain_errors("Stack", manifest.document):
+            problems.append(_problem(manifest, path, message, remedy))
+        return Stack(name)
+    policy = manifest.spec.get("policy", {})
+    return Stack(
+        manifest.id.name,
+        manifest.spec.get("cluster", {}).get("path", ""),
+        policy.get("prune", False),
+        frozenset(policy.get("allow", ())),
+        dict(manifest.spec.get("defaults", {})),
+    )
+
+
+def _bad_sizes(manifest: Manifest) -> Iterator[Problem]:
+    for sizes in KINDS[manifest.id.kind].sizes:
+        for path, value in values_at(manifest.spec, sizes):
+            try:
+                quantity.parse(value)
+            except ValueError as error:
+                yield _problem(manifest, ("spec", *path), str(error), "Use a whole number: 1536Mi, 20Gi.")
+
+
+# Checks of one resource -----------------------------------------------------------------------------------
+
+
+def _has_node(resource: Declared) -> Iterator[Finding]:
+    if "nodeName" not in resource.shape:
+        yield (), "nodeName is missing", "Add it, or a default: spec.defaults.nodeName of the Stack."
+
+
+def _topology(machine: Declared) -> Iterator[Finding]:
+    cpu = machine.shape["cpu"]
+    parts = [cpu.get(part) for part in ("cores", "sockets", "threads")]
+    if any(part is not None for part in parts):
+        cores, sockets, threads = (part or 1 for part in parts)
+        product = cores * sockets * threads
+        most = cpu.get("max", product)
+        if product != most:
+            yield (
+                ("cpu", "max"),
+                f"max is {most}, but cores x sockets x threads = {cores} x {sockets} x {threads} = {product}",
+                f"Write max: {product}, or change the topology.",
+            )
+    else:
+        most = cpu.get("max", cpu["count"])
+    if cpu["count"] > most:
+        yield ("cpu", "count"), f"count {cpu['count']} is above max {most}", "Raise max or lower count."
+
+
+def _memory(machine: Declared) -> Iterator[Finding]:
+    memory = machine.shape["memory"]
+    for key, size in memory.items():
+        if size % quantity.MIB:
+            yield ("memory", key), f"{size} bytes is not a whole number of MiB", "Use Mi or Gi."
+        elif not 100 * quantity.MIB <= size <= 99999999 * quantity.KIB:
+            yield ("memory", key), "out of range: 100Mi to 97656Mi", "The API takes no other size."
+    if memory.get("max", memory["size"]) < memory["size"]:
+        yield ("memory", "size"), "size is above max", "Raise max or lower size."
+
+
+def _targets(machine: Declared) -> Iterator[Finding]:
+    spec = machine.manifest.spec
+    seen: dict[str, str] = {}
+    for name in ("disks", "cdroms"):
+        for index, item in enumerate(spec.get(name, ())):
+            path = show_path((name, index))
+            if item["target"] in seen:
+                where = seen[item["target"]]
+                yield (
+                    (name, index, "target"),
+                    f"target {item['target']} is already used by {where}",
+                    "Give each device a target of its own.",
+                )
+            seen.setdefault(item["target"], path)
+    for index, target in enumerate(spec.get("bootOrder", ())):
+        if target not in seen:
+            yield ("bootOrder", index), f"no disk or cdrom has the target {target}", "Name a target."
+    booting = [index for index, disk in enumerate(spec["disks"]) if disk.get("boot")]
+    for index in booting[1:]:
+        yield ("disks", index, "boot"), "a second boot disk", "Keep one; bootOrder gives the rest."
+    names = [disk["disk"] for disk in spec["disks"]]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield ("disks", index, "disk"), f"{name} is attached twice", "Attach a disk once."
+
+
+def _limits(machine: Declared) -> Iterator[Finding]:
+    for index, disk in enumerate(machine.manifest.spec["disks"]):
+        qos = disk.get("qos", {})
+        for total, parts in (
+            ("totalBytes", ("readBytes", "writeBytes")),
+            ("totalIops", ("readIops", "writeIops")),
+        ):
+            both = [part for part in parts if part in qos]
+            if total in qos and both:
+                yield (
+                    ("disks", index, "qos", total),
+                    f"{total} excludes {' and '.join(both)}",
+                    "Keep the total, or the read and write limits.",
+                )
+    for index, nic in enumerate(machine.manifest.spec["nics"]):
+        for key, value in nic.get("qos", {}).items():
+            size = quantity.parse(value)
+            if size % quantity.KIB or size > 99_999_999 * quantity.KIB:
+                yield ("nics", index, "qos", key), f"{value} is not 0 to 99999999 whole KiB", "Use Ki, Mi or Gi."
+
+
+def _interfaces(machine: Declared) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for index, nic in enumerate(machine.manifest.spec["nics"]):
+        if nic["mac"] in seen:
+            yield ("nics", index, "mac"), f"{nic['mac']} is used twice", "Each NIC needs a MAC of its own."
+        seen[nic["mac"]] = index
+        for key in ("network", "ip"):
+            if key in nic and nic["type"] != "l3bridge":
+                yield (
+                    ("nics", index, key),
+                    f"{key} goes with type l3bridge only, not {nic['type']}",
+                    f"Remove {key}, or use type: l3bridge.",
+                )
+        if "ip" in nic and "network" not in nic:
+            yield ("nics", index, "ip"), "an ip needs the network it belongs to", "Add network."
+        if "ip" in nic:
+            yield from _address(("nics", index, "ip"), nic["ip"])
+
+
+def _address(path: Path, text: str) -> Iterator[Finding]:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        yield path, f"{text} is not an IP address", "Write four numbers from 0 to 255, or IPv6."
+
+
+def _network(network: Declared) -> Iterator[Finding]:
+    spec = network.manifest.spec
+    for index, text in enumerate(spec.get("addresses", ())):
+        yield from _address(("addresses", index), text)
+    if "switch" not in spec:
+        return
+    switch = spec["switch"]
+    try:
+        subnet = ipaddress.ip_network(switch["subnet"])
+    except ValueError:
+        try:
+            fixed = ipaddress.ip_network(switch["subnet"], strict=False)
+            remedy = f"Write {fixed}."
+        except ValueError:
+            remedy = "Write it as 192.168.5.0/24."
+        yield ("switch", "subnet"), f"{switch['subnet']} is not a network address", remedy
+        return
+    if subnet.version == 4 and subnet.prefixlen not in (8, 16, 24):
+        yield ("switch", "subnet"), f"prefix /{subnet.prefixlen} is not supported", "Use /8, /16 or /24."
+    if (subnet.version == 6) != switch.get("ipv6", False):
+        yield ("switch", "subnet"), f"an IPv{subnet.version} subnet", "Set ipv6 to match the subnet."
+    for key in ("gateway", "dhcp"):
+        if key in switch:
+            bad = list(_address(("switch", key), switch[key]))
+            yield from bad
+            if not bad and ipaddress.ip_address(switch[key]) not in subnet:
+                yield ("switch", key), f"{switch[key]} is not in {subnet}", "Choose an address of the subnet."
+    for index, text in enumerate(switch.get("dnsServers", ())):
+        yield from _address(("switch", "dnsServers", index), text)
+    for index, text in enumerate(switch.get("excludeIPs", ())):
+        first, _, last = text.partition("..")
+        ends = [end for end in (first, last) if end]
+        bad = [found for end in ends for found in _address(("switch", "excludeIPs", index), end)]
+        yield from bad
+        if not bad and len(ends) == 2:
+            low, high = (int(ipaddress.ip_address(end)) for end in ends)
+            if low > high:
+                yield ("switch", "excludeIPs", index), f"the range {text} is backwards", "Swap its ends."
+
+
+def _capacity(disk: Declared) -> Iterator[Finding]:
+    capacity = disk.shape.get("capacity")
+    if capacity is None and "from" not in disk.shape:
+        yield (), "capacity is missing", "Add it; only a disk made from something may leave it out."
+    if capacity is not None and not 10**9 <= capacity <= 999_999_999_999:
+        yield ("capacity",), f"{capacity} bytes is out of range: 1G to 999G", "The API takes no other size."
+
+
+def _pool_url(pool: Declared) -> Iterator[Finding]:
+    spec = pool.manifest.spec
+    local = spec["type"] in ("localfs", "vdiskfs")
+    if local != spec["url"].startswith("/"):
+        form = "an absolute directory" if local else "HOST:/export, HOST:volume or a uus URL"
+        yield ("url",), f"the url of a {spec['type']} pool is {form}", "Correct the url or the type."
+    if ".." in spec["url"].split("/"):
+        yield ("url",), "'..' is not allowed in a path", "Write the path out."
+    if "options" in spec and local:
+        yield ("options",), f"options do not go with type {spec['type']}", "Remove them."
+    if "options" not in spec and not local:
+        yield (), f"options are missing; type {spec['type']} needs them", "Add them, for example rw."
+
+
+CHECKS: dict[str, tuple[Callable[[Declared], Iterator[Finding]], ...]] = {
+    "": (_has_node,),
+    MACHINE: (_topology, _memory, _targets, _limits, _interfaces),
+    NETWORK: (_network,),
+    DISK: (_capacity,),
+    POOL: (_pool_url,),
+}
+
+
+# Checks across resources ----------------------------------------------------------------------------------
+
+
+def _across(valid: list[Declared], known: dict[ResourceId, Declared]) -> Iterator[Problem]:
+    yield from _used_once(valid)
+    for resource in valid:
+        for path, id in references_of(resource.id.kind, resource.manifest.spec, resource.id.namespace):
+            other = known.get(id)
+            if other is None:
+                continue
+            if id == resource.id:
+                yield _problem(resource.manifest, ("spec", *path), "refers to itself", "Name another one.")
+            wrong = _mismatch(resource, other, known)
+            if wrong:
+                yield _problem(resource.manifest, ("spec", *path), *wrong)
+
+
+def _mismatch(
+    resource: Declared, other: Declared, known: dict[ResourceId, Declared]
+) -> tuple[str, str] | None:
+    """What is wrong with ``resource`` using ``other``: wrong content, or out of reach."""
+    content = {DISK: "vmd", DISK_IMAGE: "vmdi"}.get(resource.id.kind)
+    if other.id.kind == POOL and content and other.shape.get("content", "vmd") != content:
+        return (
+            f"{other.id} holds {other.shape.get('content', 'vmd')}, not {content}",
+            f"Use a pool with content: {content}.",
+        )
+    if other.id.kind == NETWORK and "switch" not in other.shape:
+        return f"{other.id} is not a switch", "Name a network with a switch."
+    here, there = resource.shape.get("nodeName"), other.shape.get("nodeName")
+    if here != there and other.id.kind in (POOL, DISK) and _is_local(other, known):
+        return (
+            f"{other.id} is on {there}, this is on {here}, and its pool is local to the node",
+            f"Put both on one node, or {other.id.name} into a shared pool.",
+        )
+    return None
+
+
+def _is_local(resource: Declared, known: dict[ResourceId, Declared]) -> bool:
+    if resource.id.kind == DISK:
+        pool = known.get(ResourceId(POOL, resource.shape["pool"], resource.id.namespace))
+        return pool is not None and _is_local(pool, known)
+    return resource.shape["type"] == "localfs"
+
+
+def _used_once(valid: list[Declared]) -> Iterator[Problem]:
+    """MACs, addresses on a network and disks belong to one machine each."""
+    seen: dict[tuple[str, ...], tuple[ResourceId, Manifest, Path]] = {}
+    for machine in valid:
+        if machine.id.kind != MACHINE:
+            continue
+        for path, key, what in _claims(machine):
+            first = seen.setdefault(key, (machine.id, machine.manifest, path))
+            if first[0] != machine.id:
+                origin: Origin = first[1].origin("spec", *first[2])
+                yield _problem(
+                    machine.manifest,
+                    ("spec", *path),
+                    f"{what} is already used by {first[0]} at {origin}",
+                    "Use it in one machine only.",
+                )
+
+
+def _claims(machine: Declared) -> Iterator[tuple[Path, tuple[str, ...], str]]:
+    spec, namespace = machine.manifest.spec, machine.id.namespace
+    for index, nic in enumerate(spec["nics"]):
+        yield ("nics", index, "mac"), ("mac", nic["mac"]), nic["mac"]
+        if "ip" in nic and "network" in nic:
+            network = nic["network"]
+            yield ("nics", index, "ip"), ("ip", namespace, network, nic["ip"]), f"{nic['ip']} on {network}"
+    for index, disk in enumerate(spec["disks"]):
+        if disk.get("mode") != "shareable" and disk.get("mode") != "readonly":
+            yield ("disks", index, "disk"), ("disk", namespace, disk["disk"]), f"disk {disk['disk']}"
