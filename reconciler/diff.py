@@ -14,7 +14,7 @@ from reconciler.observe import UNREADABLE, About
 from reconciler.shape import Shape
 
 # Declared for the planner's sake; nothing on the cluster answers to them.
-_NOT_COMPARED = frozenset({"deletionPolicy", "updatePolicy", "fullCopy", "boot"})
+NOT_COMPARED = frozenset({"deletionPolicy", "updatePolicy", "fullCopy", "boot"})
 
 
 class Move(NamedTuple):
@@ -37,9 +37,7 @@ def diff(kind: str, desired_shape: Shape, shape: Shape) -> list[Move]:
     return moves
 
 
-def _compare_parts(
-    kind: str, path: tuple[str, ...], desired: Shape, observed: Shape, moves: list[Move]
-) -> None:
+def _compare_parts(kind: str, path: tuple[str, ...], desired: Shape, observed: Shape, moves: list[Move]) -> None:
     for key in observed:
         if key not in desired:
             moves.append(Move((*path, key), observed[key], None))
@@ -51,7 +49,7 @@ def _compare_parts(
 
 
 def _compare(kind: str, path: tuple[str, ...], desired: Any, observed: Any, moves: list[Move]) -> None:
-    if desired == observed or path[-1] in _NOT_COMPARED:
+    if desired == observed or path[-1] in NOT_COMPARED:
         return
     if observed is None and unreadable(kind, path):
         return  # never shown and not known to have been applied: nothing can be claimed about it

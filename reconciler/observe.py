@@ -29,6 +29,7 @@ from reconciler.kinds import (
 from reconciler.resource import (
     ANNOTATION_APPLIED,
     ANNOTATION_PENDING,
+    CLAIM,
     LABEL_HOST,
     LABEL_STACK,
     Resource,
@@ -84,9 +85,9 @@ class Observed:
         return bool(self.spec.get(KINDS[self.id.kind].exists))
 
     @property
-    def lifecycle(self) -> dict[str, Any]:
-        """The operation waiting to be picked up, if any."""
-        return self.spec.get("lifecycle") or {}
+    def under_way(self) -> str:
+        """The operation that waits to be picked up or is being carried out, if any."""
+        return ", ".join(sorted(self.spec.get("lifecycle") or ())) or str(self.spec.get(CLAIM, ""))
 
     @property
     def node(self) -> str:
@@ -220,7 +221,16 @@ def _whole(element: Any, default: int = 0) -> int:
         return default
 
 
-_UNITS = {"b": 1, "bytes": 1, "KiB": 1024, "k": 1024, "MiB": 1024**2, "M": 1024**2, "GiB": 1024**3, "G": 1024**3}
+_UNITS = {
+    "b": 1,
+    "bytes": 1,
+    "KiB": 1024,
+    "k": 1024,
+    "MiB": 1024**2,
+    "M": 1024**2,
+    "GiB": 1024**3,
+    "G": 1024**3,
+}
 
 
 def _memory(element: Any) -> int:
@@ -303,8 +313,7 @@ def _nic(nic: dict[str, Any]) -> Shape:
     shape: Shape = {
         "source": (nic.get("source") or {}).get("_bridge"),
         "qos": {
-            way: _whole((bandwidth.get(way) or {}).get("_average")) * quantity.KIB
-            for way in ("inbound", "outbound")
+            way: _whole((bandwidth.get(way) or {}).get("_average")) * quantity.KIB for way in ("inbound", "outbound")
         },
     }
     # Both OVS types look the same (wire format 5.9); only the plain bridge can be told.
@@ -341,7 +350,11 @@ def _disk_image(observed: Observed) -> Shape:
 
 def _disk_snapshot(observed: Observed) -> Shape:
     volume = observed.spec["volume"]
-    return {"disk": volume.get("disk", ""), "format": volume.get("format", "qcow2"), "pool": volume.get("pool")}
+    return {
+        "disk": volume.get("disk", ""),
+        "format": volume.get("format", "qcow2"),
+        "pool": volume.get("pool"),
+    }
 
 
 def _snapshot(observed: Observed) -> Shape:

@@ -108,9 +108,7 @@ class Plan:
         found = []
         for last in (False, True):
             steps = {step.id: step for step in self.steps if step.last is last}
-            needs = {
-                step.id: [id for id in (*step.needs, *step.after) if id in steps] for step in steps.values()
-            }
+            needs = {step.id: [id for id in (*step.needs, *step.after) if id in steps] for step in steps.values()}
             found += [[steps[id] for id in wave] for wave in graph.waves(needs)]
         return found
 

@@ -8,19 +8,32 @@ the one operation slot of a resource, and from the rule that destructive steps r
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from reconciler import catalogue, graph, quantity
 from reconciler.catalogue.operation import Impact
-from reconciler.diff import _NOT_COMPARED, Move, diff, same, unreadable
-from reconciler.kinds import KINDS, MACHINE, POOL, RANK, references_of
+from reconciler.diff import NOT_COMPARED, Move, diff, same, unreadable
+from reconciler.kinds import KINDS, MACHINE, RANK, references_of, values_at
 from reconciler.observe import Observation, Observed
 from reconciler.plan import Action, Expectation, Note, PathOf, Plan, Step, Value
 from reconciler.problem import Origin, Problem
 from reconciler.resource import LABEL_STACK, ResourceId, show_path
-from reconciler.rules import CHANGE, CREATE, DELETE, REFUSALS, Case, Make, Making, On, Rule, Surroundings, Unmaking
+from reconciler.rules import (
+    CHANGE,
+    CREATE,
+    DELETE,
+    REFUSALS,
+    Case,
+    Make,
+    Making,
+    On,
+    Rule,
+    Surroundings,
+    Unmaking,
+)
 from reconciler.shape import Shape
 from reconciler.validate import Declared, Desired
 
@@ -73,9 +86,7 @@ class _Planner:
 
     def plan(self) -> Plan:
         if self.policy.delete:
-            self.unmake(
-                {id: resource for id, resource in self.desired.resources.items() if self.wanted(id)}
-            )
+            self.unmake({id: resource for id, resource in self.desired.resources.items() if self.wanted(id)})
         else:
             for id, declared in self.desired.resources.items():
                 if self.wanted(id):
@@ -83,9 +94,7 @@ class _Planner:
             self.prune()
         steps = self.hold(self.connect())
         try:
-            ordered = tuple(
-                step for wave in Plan(self.desired.stack.name, tuple(steps)).waves for step in wave
-            )
+            ordered = tuple(step for wave in Plan(self.desired.stack.name, tuple(steps)).waves for step in wave)
         except graph.Cycle as cycle:
             self.problems.append(
                 Problem(
@@ -122,9 +131,8 @@ class _Planner:
 
     def out_of_reach(self, declared: Declared, observed: Observed) -> bool:
         """Whether the resource must be left alone; says why."""
-        if observed.lifecycle:
-            waiting = ", ".join(sorted(observed.lifecycle))
-            self.notes.append(Note(declared.id, f"{waiting} is still waiting to be carried out; plan again after it"))
+        if observed.under_way:
+            self.notes.append(Note(declared.id, f"{observed.under_way} is under way; plan again when it has ended"))
             return True
         owner = observed.stack
         if owner == self.desired.stack.name or (not owner and self.policy.adopt):
@@ -163,21 +171,19 @@ class _Planner:
         )
         self.change(declared, observed, seen, creating=True)
 
-    def change(
-        self, declared: Declared, observed: Observed | None, seen: Shape, *, creating: bool = False
-    ) -> None:
+    def change(self, declared: Declared, observed: Observed | None, seen: Shape, *, creating: bool = False) -> None:
         kind = declared.id.kind
-        moves = diff(kind, declared.shape, seen)
-        if not moves and not (observed and observed.pending):
-            return
         pending = {} if creating or observed is None else observed.pending
-        waiting = [move for move in moves if self.is_pending(move, pending)]
-        moves = [move for move in moves if move not in waiting]
+        # What waits for the next start counts as set: it is compared with what is desired, not issued again.
+        seen = _overlaid(seen, pending)
+        moves = diff(kind, declared.shape, seen)
+        later = _waiting(observed.shape, pending) if observed is not None and pending else []
+        if not moves and not later:
+            return
         case = Case(declared.id, declared.shape, seen, self.surroundings, observed)
         runs = self.runs(declared.id, seen)
         stops = declared.shape.get("powerState") == "Stopped" and (creating or "restart" in self.policy.allow)
-        taken: set[Move] = set()
-        later = list(waiting)
+        taken: set[tuple[str, ...]] = set()
         for rule in CHANGE:
             if rule.kind != kind:
                 continue
@@ -186,19 +192,15 @@ class _Planner:
                 case.key = key
                 if not rule.when(case):
                     continue
-                taken.update(group)
+                taken.update(move.path for move in group)
                 if rule.next_start(case):
-                    later += group
-                self.apply_rule(rule, replace_case(case), group, creating)
+                    later = [move for move in later if move.path not in taken] + group
+                self.apply_rule(rule, replace(case), group, creating)
         for move in moves:
-            if move not in taken:
+            if move.path not in taken:
                 self.refuse_move(declared, move)
         if later:
             self.restart(declared, case, later, runs and not stops)
-
-    def is_pending(self, move: Move, pending: Mapping[str, Any]) -> bool:
-        dotted = ".".join(move.path)
-        return dotted in pending and same(move.desired, pending[dotted])
 
     def runs(self, id: ResourceId, seen: Shape) -> bool:
         """Whether the guest concerned runs: the machine itself, or the one a disk is attached to."""
@@ -213,29 +215,27 @@ class _Planner:
         covered = _covered(rule, case, moves)
         expect = []
         if rule.leaves:
-            expect = [
-                Expectation(case.id, _keyed(dotted, case.key), value) for dotted, value in rule.leaves
-            ]
+            expect = [Expectation(case.id, _keyed(dotted, case.key), value) for dotted, value in rule.leaves]
         elif not later:
             expect = [
                 Expectation(case.id, path, value)
                 for path, value in covered
-                if not unreadable(kind, path) and path[-1] not in _NOT_COMPARED
+                if not unreadable(kind, path) and path[-1] not in NOT_COMPARED
             ]
         self.add(
             rule,
             case,
             Action.CHANGE,
-            "; ".join(_describe(kind, move) for move in moves),
+            "; ".join(_describe(kind, move, rule.covers) for move in moves),
             rank=rule.rank,
             key=case.key,
             target=rule.carrier(case) if rule.carrier else case.id,
             uses=rule.uses(case),
             impact=Impact.NONE if creating else None,
             expect=expect,
-            remember={} if On.ADDED not in rule.on and On.REMOVED in rule.on else _nest(
-                (path, value) for path, value in covered if unreadable(kind, path) or path == ("capacity",)
-            ),
+            remember={}
+            if On.ADDED not in rule.on and On.REMOVED in rule.on
+            else _nest((path, value) for path, value in covered if unreadable(kind, path) or path == ("capacity",)),
             pending={".".join(move.path): move.desired for move in moves} if later else {},
         )
 
@@ -249,15 +249,13 @@ class _Planner:
             return
         case.key, case.running = "", True
         fields = [
-            Expectation(declared.id, move.path, move.desired)
-            for move in later
-            if not unreadable(MACHINE, move.path)
+            Expectation(declared.id, move.path, move.desired) for move in later if not unreadable(MACHINE, move.path)
         ]
         for offset, operation, state in ((0, "StopVM", "Stopped"), (1, "StartVM", "Running")):
             case.running = operation == "StopVM"
             self.add(
                 Rule(MACHINE, ("powerState",), operation, _RESTART + offset),
-                replace_case(case),
+                replace(case),
                 Action.CHANGE,
                 f"restart for {what}",
                 rank=_RESTART + offset,
@@ -303,12 +301,14 @@ class _Planner:
             uses = tuple(sorted(users[id]))
             for order, row in enumerate(DELETE):
                 if row.kind == id.kind and row.when(case):
-                    expect = [Expectation(id, (), False)] if row.gone else [
-                        Expectation(id, tuple(dotted.split(".")), value) for dotted, value in row.leaves
-                    ]
+                    expect = (
+                        [Expectation(id, (), False)]
+                        if row.gone
+                        else [Expectation(id, tuple(dotted.split(".")), value) for dotted, value in row.leaves]
+                    )
                     self.add(
                         row,
-                        replace_case(case),
+                        replace(case),
                         Action.DELETE,
                         "deletion asked for" if self.policy.delete else "no longer described",
                         rank=100 + order,
@@ -388,7 +388,7 @@ class _Planner:
             remember=remember or {},
             pending=pending or {},
             last=last,
-            pool=row.pool(case) if not isinstance(row, Rule) or row.pool else "",
+            pool=row.pool(case),
             labels=labels,
         )
         self.drafts.append(_Draft(step, rank, key, tuple(uses)))
@@ -411,14 +411,12 @@ class _Planner:
         after: dict[str, set[str]] = defaultdict(set)
         for chain in by_target.values():
             chain.sort(key=lambda draft: draft.rank)
-            for earlier, draft in zip(chain, chain[1:], strict=False):
+            for earlier, draft in pairwise(chain):
                 after[draft.step.id].add(earlier.step.id)
         for drafts in by_subject.values():
             drafts.sort(key=lambda draft: draft.rank)
             for index, draft in enumerate(drafts):
-                needs[draft.step.id].update(
-                    earlier.step.id for earlier in drafts[:index] if _decides(earlier, draft)
-                )
+                needs[draft.step.id].update(earlier.step.id for earlier in drafts[:index] if _decides(earlier, draft))
         for draft in self.drafts:
             for id in draft.uses:
                 others = by_subject.get(id, [])
@@ -436,8 +434,6 @@ class _Planner:
                             "Add a manifest for it, or correct the name.",
                         )
                     )
-        blocked = {problem.message.partition(":")[0] for problem in self.problems}
-        del blocked
         return [
             replace(
                 draft.step,
@@ -450,9 +446,7 @@ class _Planner:
     def hold(self, steps: list[Step]) -> list[Step]:
         """Mark what is not allowed to run, and what cannot run without it."""
         allowed = self.policy.allow | {Impact.NONE, Impact.LIVE}
-        held: dict[str, str] = {
-            step.id: str(step.impact) for step in steps if step.impact not in allowed
-        }
+        held: dict[str, str] = {step.id: str(step.impact) for step in steps if step.impact not in allowed}
         moved = True
         while moved and held:
             moved = False
@@ -486,8 +480,29 @@ class _Planner:
         self.refuse(declared, move.path, f"cannot be changed: {_describe(kind, move)}", remedy)
 
 
-def replace_case(case: Case) -> Case:
-    return replace(case)
+def _overlaid(shape: Shape, pending: Mapping[str, Any]) -> Shape:
+    """The shape as the guest's next start will show it."""
+    if not pending:
+        return shape
+    overlaid = {key: dict(value) if isinstance(value, dict) else value for key, value in shape.items()}
+    for dotted, value in pending.items():
+        head, _, rest = dotted.partition(".")
+        if rest:
+            overlaid.setdefault(head, {})[rest] = value
+        else:
+            overlaid[head] = value
+    return overlaid
+
+
+def _waiting(shape: Shape, pending: Mapping[str, Any]) -> list[Move]:
+    """The fields whose written value the running guest does not have yet."""
+    moves = []
+    for dotted, value in sorted(pending.items()):
+        path = tuple(dotted.split("."))
+        now = next((each for _, each in values_at(shape, path)), None)
+        if not same(value, now):
+            moves.append(Move(path, now, value))
+    return moves
 
 
 def _decides(earlier: _Draft, draft: _Draft) -> bool:
@@ -547,11 +562,10 @@ def _covered(rule: Rule, case: Case, moves: list[Move]) -> list[tuple[tuple[str,
     if not case.key or On.ADDED not in rule.on:
         return [leaf for move in moves for leaf in _leaves(move.path, move.desired)]
     name = moves[0].path[0]
-    fields = {dotted.split(".")[2] for dotted in rule.fields if dotted.count(".") >= 2} | set(rule.also)
     return [
         leaf
         for field_name, value in case.part.items()
-        if field_name in fields
+        if field_name in rule.covers
         for leaf in _leaves((name, case.key, field_name), value)
     ]
 
@@ -598,19 +612,26 @@ def _as_written(declared: Declared, path: tuple[str, ...]) -> tuple[str | int, .
     return path
 
 
-def _describe(kind: str, move: Move) -> str:
-    """``memory.size 2Gi -> 4Gi``; a part by its name: ``disks[vdb] web-1-data``."""
-    identity = dict(KINDS[kind].identity)
+def _describe(kind: str, move: Move, covers: tuple[str, ...] = ()) -> str:
+    """``memory.size 2Gi -> 4Gi``; of a part that comes, what is set of it: ``disks[vdb] new: disk web-1-data``."""
     name = ".".join(move.path)
-    if len(move.path) >= 2 and move.path[0] in identity:
-        rest = "".join(f".{part}" for part in move.path[2:])
-        name = f"{move.path[0]}[{move.path[1]}]{rest}"
+    if len(move.path) >= 2 and move.path[0] in dict(KINDS[kind].identity):
+        name = ".".join((f"{move.path[0]}[{move.path[1]}]", *move.path[2:]))
+        if len(move.path) == 2 and move.desired is None:
+            return f"{name} is no longer declared"
         if len(move.path) == 2:
-            if move.desired is None:
-                return f"{name} is not declared"
-            return f"{name} is declared"
-    is_size = any(_matches(sizes, move.path) for sizes in KINDS[kind].sizes)
+            parts = [
+                f"{'.'.join(path[2:])} {_shown(value, _is_size(kind, path))}"
+                for path, value in _leaves(move.path, move.desired)
+                if not covers or path[2] in covers
+            ]
+            return f"{name} new: {', '.join(parts)}"
+    is_size = _is_size(kind, move.path)
     return f"{name} {_shown(move.observed, is_size)} -> {_shown(move.desired, is_size)}"
+
+
+def _is_size(kind: str, path: tuple[str, ...]) -> bool:
+    return any(_matches(sizes, path) for sizes in KINDS[kind].sizes)
 
 
 def _shown(value: Any, is_size: bool) -> str:

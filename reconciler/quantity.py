@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-_SUFFIX = {
+_SUFFIX: dict[str, int] = {
     "": 1,
     **{unit: 1000**power for power, unit in enumerate(("k", "M", "G", "T", "P"), 1)},
     **{unit: 1024**power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi"), 1)},
@@ -66,4 +66,5 @@ def unrounded(text: str | int) -> int | None:
     if match is None:
         return None
     number, unit = match.groups()
-    return round(float(number) * 1024 ** " KMGTP".index(unit.upper() or " "))
+    power: int = " KMGTP".index(unit.upper() or " ")
+    return round(float(number) * float(1024**power))

@@ -19,6 +19,7 @@ LABEL_HOST = "host"
 LABEL_EVENT = "eventId"
 LABEL_EVENT_SDK = "kubestack.label.event.id"
 ANNOTATION_APPLIED = "gitops.doslab.io/last-applied"
+CLAIM = "claimed"  # under spec: the operation our agent is carrying out; gone with its write-back
 ANNOTATION_PENDING = "gitops.doslab.io/pending-restart"
 
 

@@ -46,6 +46,11 @@ class Case:
     key: str = ""  # the part's identity, for rows about parts
 
     @property
+    def live(self) -> Shape:
+        """As the running guest has it; ``seen`` also counts what waits for its next start."""
+        return self.observed.shape if self.observed is not None and self.observed.exists else self.seen
+
+    @property
     def part(self) -> Shape:
         """The desired part."""
         return self._part(self.desired)
@@ -136,7 +141,7 @@ class Rule:
     carrier: Callable[[Case], ResourceId] | None = None  # carries the operation, if not the resource itself
     pool: Callable[[Case], str] = lambda case: ""
     leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
-    also: tuple[str, ...] = ()  # fields of a part that come along when the part is set anew
+    covers: tuple[str, ...] = ()  # fields of a part that are set whenever the part is set anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +328,7 @@ def _after_creation(case: Case) -> Shape:
     target = first_disk(desired["disks"])
     mac, nic = next(iter(desired["nics"].items()))
     most = desired["memory"].get("max", desired["memory"]["size"])
-    left = {name: desired[name] for name in ("osVariant", "from", "graphics", "nodeName") if name in desired}
+    left: Shape = {name: desired[name] for name in ("osVariant", "from", "graphics", "nodeName") if name in desired}
     no_limits = dict.fromkeys(DISK_LIMITS, 0)
     return {
         **left,
@@ -343,9 +348,7 @@ _CREATE_MACHINE: dict[str, Make] = {
     "disk": _creation_disks,
     "memory": lambda case: str(_most_memory(case) // quantity.MIB),
     "network": _creation_network,
-    "boot": lambda case: (
-        "cdrom" if case.desired.get("bootOrder", [""])[0] in case.desired.get("cdroms", {}) else "hd"
-    ),
+    "boot": lambda case: "cdrom" if case.desired.get("bootOrder", [""])[0] in case.desired.get("cdroms", {}) else "hd",
     "os_variant": text("osVariant"),
     "vcpus": _vcpus,
     "noautoconsole": const(True),
@@ -353,7 +356,10 @@ _CREATE_MACHINE: dict[str, Make] = {
 
 
 def _stops(case: Case) -> bool:
-    return case.desired.get("powerState") == "Stopped" and case.seen.get("powerState") in ("Running", "Paused")
+    return case.desired.get("powerState") == "Stopped" and case.seen.get("powerState") in (
+        "Running",
+        "Paused",
+    )
 
 
 def _starts(case: Case) -> bool:
@@ -363,9 +369,7 @@ def _starts(case: Case) -> bool:
 
 def _all_parts(case: Case) -> list[ResourceId]:
     disks = [_disk(case, disk["disk"]) for disk in case.desired["disks"].values()]
-    return disks + [
-        case.sibling(NETWORK, nic["network"]) for nic in case.desired["nics"].values() if "network" in nic
-    ]
+    return disks + [case.sibling(NETWORK, nic["network"]) for nic in case.desired["nics"].values() if "network" in nic]
 
 
 def _part_disk(case: Case) -> list[ResourceId]:
@@ -381,11 +385,11 @@ def _runs(case: Case) -> bool:
 
 
 def _above_live_memory(case: Case) -> bool:
-    return case.running and bool(case.desired["memory"]["size"] > case.seen["memory"]["max"])
+    return case.running and bool(case.desired["memory"]["size"] > case.live["memory"]["max"])
 
 
 def _above_live_cpus(case: Case) -> bool:
-    return case.running and bool(case.desired["cpu"]["count"] > case.seen["cpu"]["max"])
+    return case.running and bool(case.desired["cpu"]["count"] > case.live["cpu"]["max"])
 
 
 def _unless(later: Callable[[Case], bool]) -> Make:
@@ -404,16 +408,17 @@ def _limit(wire: str, name: str) -> Make:
 def _cpu_maximum_differs(case: Case) -> bool:
     seen, cpu = case.seen["cpu"], case.desired["cpu"]
     named = [name for name in ("max", "cores", "sockets", "threads") if name in cpu]
-    return any(cpu[name] != seen.get(name) for name in named) or cpu["count"] > seen["max"]
+    return any(cpu[name] != seen.get(name) for name in named) or bool(cpu["count"] > seen["max"])
 
 
 def _memory_maximum_differs(case: Case) -> bool:
     return _most_memory(case) != case.seen["memory"]["max"]
 
 
-_REPLUG_DISK = tuple(f"disks.*.{name}" for name in ("disk", "bus", "cache", "mode"))
-_REPLUG_NIC = tuple(f"nics.*.{name}" for name in ("type", "source", "network", "ip", "model"))
-_ANY = frozenset(On)
+_DISK_PARTS = ("disk", "bus", "cache", "mode")
+_NIC_PARTS = ("type", "source", "network", "ip", "model")
+_REPLUG_DISK = tuple(f"disks.*.{name}" for name in _DISK_PARTS)
+_REPLUG_NIC = tuple(f"nics.*.{name}" for name in _NIC_PARTS)
 _COMES = frozenset({On.ADDED, On.CHANGED})
 _GOES = frozenset({On.REMOVED, On.CHANGED})
 
@@ -443,7 +448,11 @@ CHANGE: tuple[Rule, ...] = (
         ("nics.*", *_REPLUG_NIC),
         "UnplugNIC",
         21,
-        {"type": lambda case: case.old.get("type", case.part.get("type", "l2bridge")), "mac": key, **LIVE_AND_CONFIG},
+        {
+            "type": lambda case: case.old.get("type", case.part.get("type", "l2bridge")),
+            "mac": key,
+            **LIVE_AND_CONFIG,
+        },
         on=_GOES,
         leaves=(("nics.*", None),),
     ),
@@ -504,6 +513,7 @@ CHANGE: tuple[Rule, ...] = (
         },
         on=_COMES,
         uses=_part_disk,
+        covers=_DISK_PARTS,
     ),
     Rule(
         MACHINE,
@@ -520,7 +530,7 @@ CHANGE: tuple[Rule, ...] = (
         },
         on=_COMES,
         uses=_part_network,
-        also=("qos",),
+        covers=(*_NIC_PARTS, "qos"),
     ),
     # Limits are set by a step of their own even on a new disk: the existing back end ignores those of PlugDisk.
     Rule(
@@ -528,9 +538,14 @@ CHANGE: tuple[Rule, ...] = (
         ("disks.*", "disks.*.qos", *(f"disks.*.qos.{name}" for name in DISK_LIMITS), *_REPLUG_DISK),
         "TuneDiskQoS",
         42,
-        {"device": key, **{wire: _limit(wire, name) for name, wire in DISK_LIMITS.items()}, **LIVE_AND_CONFIG},
+        {
+            "device": key,
+            **{wire: _limit(wire, name) for name, wire in DISK_LIMITS.items()},
+            **LIVE_AND_CONFIG,
+        },
         on=_COMES,
         when=lambda case: bool(case.part.get("qos")),
+        covers=("qos",),
     ),
     Rule(
         MACHINE,
@@ -652,7 +667,13 @@ CHANGE: tuple[Rule, ...] = (
         10,
         {"name": text("bridge", "name"), "vlan": text("bridge", "vlan")},
     ),
-    Rule(NETWORK, ("addresses",), "ModifyAddress", 10, {"address": lambda case: ",".join(case.desired["addresses"])}),
+    Rule(
+        NETWORK,
+        ("addresses",),
+        "ModifyAddress",
+        10,
+        {"address": lambda case: ",".join(case.desired["addresses"])},
+    ),
 )
 
 
@@ -688,7 +709,7 @@ def _uuid(case: Case) -> str:
 
 def _made_without_size(case: Case) -> Shape:
     """A copy comes with the size of what it was made from; the resize that may follow says the declared one."""
-    return {key: value for key, value in case.desired.items() if key != "capacity"} | {"capacity": 0}
+    return {key: value for key, value in case.desired.items() if key != "capacity"}
 
 
 def _snapshot_machine(case: Case) -> Value | None:
@@ -698,9 +719,7 @@ def _snapshot_machine(case: Case) -> Value | None:
     if attached is not None:
         return attached[0].name
     for id, declared in case.surroundings.declared.items():
-        if id.kind == MACHINE and any(
-            each["disk"] == disk.name for each in declared.shape["disks"].values()
-        ):
+        if id.kind == MACHINE and any(each["disk"] == disk.name for each in declared.shape["disks"].values()):
             return id.name
     return None
 

@@ -20,9 +20,7 @@ def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any]) -> Shape
     shape: Shape = {**defaults, **spec}
     for name, key in row.identity:
         if name in shape:
-            shape[name] = {
-                item[key]: {field: item[field] for field in item if field != key} for item in shape[name]
-            }
+            shape[name] = {item[key]: {field: item[field] for field in item if field != key} for item in shape[name]}
     for drive in shape.get("cdroms", {}).values():
         drive.setdefault("path", "")  # a drive without a path is an empty drive, not an undeclared one
     for path in row.sizes:

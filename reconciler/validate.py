@@ -228,7 +228,11 @@ def _limits(machine: Declared) -> Iterator[Finding]:
         for key, value in nic.get("qos", {}).items():
             size = quantity.parse(value)
             if size % quantity.KIB or size > 99_999_999 * quantity.KIB:
-                yield ("nics", index, "qos", key), f"{value} is not 0 to 99999999 whole KiB", "Use Ki, Mi or Gi."
+                yield (
+                    ("nics", index, "qos", key),
+                    f"{value} is not 0 to 99999999 whole KiB",
+                    "Use Ki, Mi or Gi.",
+                )
 
 
 def _interfaces(machine: Declared) -> Iterator[Finding]:
@@ -345,9 +349,7 @@ def _across(valid: list[Declared], known: dict[ResourceId, Declared]) -> Iterato
                 yield _problem(resource.manifest, ("spec", *path), *wrong)
 
 
-def _mismatch(
-    resource: Declared, other: Declared, known: dict[ResourceId, Declared]
-) -> tuple[str, str] | None:
+def _mismatch(resource: Declared, other: Declared, known: dict[ResourceId, Declared]) -> tuple[str, str] | None:
     """What is wrong with ``resource`` using ``other``: wrong content, or out of reach."""
     content = {DISK: "vmd", DISK_IMAGE: "vmdi"}.get(resource.id.kind)
     if other.id.kind == POOL and content and other.shape.get("content", "vmd") != content:
@@ -370,7 +372,7 @@ def _is_local(resource: Declared, known: dict[ResourceId, Declared]) -> bool:
     if resource.id.kind == DISK:
         pool = known.get(ResourceId(POOL, resource.shape["pool"], resource.id.namespace))
         return pool is not None and _is_local(pool, known)
-    return resource.shape["type"] == "localfs"
+    return bool(resource.shape["type"] == "localfs")
 
 
 def _used_once(valid: list[Declared]) -> Iterator[Problem]:

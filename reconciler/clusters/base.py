@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from reconciler.resource import Resource, ResourceId
+
+Entries: TypeAlias = list[dict[str, Any]]  # inside the protocol, `list` is its method
 
 
 class Listing(NamedTuple):
@@ -67,15 +69,13 @@ class Cluster(Protocol):
     def delete(self, id: ResourceId, *, version: str | None = None) -> None:
         """Remove a resource, if ``version`` is given only that one. Raises ``NotFound``, ``Conflict``."""
 
-    def watch(
-        self, *, since: str, kinds: Collection[str], labels: Mapping[str, str] | None = None
-    ) -> Watch:
+    def watch(self, *, since: str, kinds: Collection[str], labels: Mapping[str, str] | None = None) -> Watch:
         """Movements later than version ``since`` of the given kinds."""
 
     def record(self, stack: str, entry: Mapping[str, Any]) -> None:
         """Append one entry (JSON values) to the stack's journal; durable when it returns."""
 
-    def records(self, stack: str) -> list[dict[str, Any]]:
+    def records(self, stack: str) -> Entries:
         """The stack's journal, oldest first."""
 
     def close(self) -> None: ...

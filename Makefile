@@ -1,0 +1,35 @@
+# Everything a newcomer or CI needs; each target does its own set-up in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check fix verify bench clean
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(READY) ## plan, apply with progress, then a second plan that is empty
+	$(BIN)/python -m tests.demo
+
+check: $(READY) ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/test_layers.py
+
+test: $(READY) ## everything that needs no cluster
+	$(BIN)/pytest
+
+fix: $(READY) ## what can be put right by machine
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## figures for the README
+	$(BIN)/python -m benchmarks.plan
+	$(BIN)/python -m benchmarks.apply
+
+clean:
+	rm -rf $(VENV) .reconcile build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

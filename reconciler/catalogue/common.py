@@ -1,0 +1,215 @@
+"""What rows of the catalogue share: patterns, and parameters that many operations take.
+
+Values end up on a command line of the node, so the patterns are closed: they list what may be there.
+All are matched whole with ``re.ASCII`` and take linear time in Python's ``re``, whatever the text: no
+repetition here can match the same text in two ways. Constructors make a required parameter unless told
+otherwise; flags are optional, as nearly all of them are.
+"""
+
+from __future__ import annotations
+
+from reconciler.catalogue.operation import Parameter, Unit
+
+# A label of a resource name cannot start or end with a dash, or be empty: Kubernetes refuses those.
+NAME = r"(?=.{4,100}\Z)[a-z0-9]+(?:(?:-+|\.)[a-z0-9]+)*"
+NAMES = r"[a-z0-9]+(?:[.-]+[a-z0-9]+)*(?:,[a-z0-9]+(?:[.-]+[a-z0-9]+)*)*"
+BRIDGE = r"[a-z0-9][a-z0-9-]{2,11}"
+NIC = r"[a-z0-9][a-z0-9.-]{2,11}"
+PASSWORD = r"[a-z0-9.-]{4,16}"
+TARGET = r"[vhs]d[a-z]"
+OS_VARIANT = r"[a-z0-9][a-z0-9.-]*"
+TOPOLOGY = r"[1-9][0-9]?"
+
+# Capitals and underscores are in real file names. '.' and '..' are refused by check().
+ANY_PATH = r"(?:/[A-Za-z0-9._-]+)+"
+ROOTED_PATH = r"/(?:var/lib/libvirt|mnt/(?:localfs|usb))" + ANY_PATH
+PATH = r"(?=.{18,1024}\Z)" + ROOTED_PATH
+DISK_PATH = rf"(?:{PATH}|/dev(?:/[A-Za-z0-9._:+-]+)+)"
+
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_HEX = r"[0-9A-Fa-f]{1,4}"
+IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+IPV6 = "|".join(
+    (
+        rf"(?:{_HEX}:){{7}}{_HEX}",
+        *(rf"(?:{_HEX}:){{1,{7 - after}}}(?::{_HEX}){{1,{after}}}" for after in range(1, 7)),
+        rf"(?:{_HEX}:){{1,7}}:",
+        rf":(?::{_HEX}){{1,7}}",
+        "::",
+    )
+)
+IP = rf"(?:{IPV4}|{IPV6})"
+# In lists only the shape: exact IPv6 repeated would backtrack. check() reads every address of them.
+IP_SHAPE = r"[0-9A-Fa-f:]+(?:\.[0-9]+){0,3}"
+MAC = r"(?!fe)[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
+
+# Travels in single quotes. ' --' would end the value and begin another option.
+RULE = r"(?!.* --)'[a-z0-9.,/{}()$&=<>| -]{2,200}'"
+
+FILE_POOLS = ("localfs", "vdiskfs", "nfs", "glusterfs")
+POOLS = (*FILE_POOLS, "uus")
+TEXT_BOOLEANS = ("true", "false", "True", "False")
+
+# How uni-virt treats what it cannot do. A clause that starts with "works, but" leaves the operation usable.
+UNKNOWN_KEY = "unknown key: the node stops watching the whole kind"
+DOES_NOTHING = "reports success and does nothing"
+OVERWRITES = "works, but overwrites the VM's spec with facts of the network"
+
+
+def flag(name: str, doc: str, *, required: bool = False, excludes: tuple[str, ...] = ()) -> Parameter:
+    return Parameter(name, doc, "boolean", required, excludes=excludes)
+
+
+def text(name: str, doc: str, pattern: str, example: str, *, required: bool = True) -> Parameter:
+    return Parameter(name, doc, required=required, pattern=pattern, example=example)
+
+
+def name(name: str, doc: str, example: str, *, required: bool = True) -> Parameter:
+    return Parameter(name, doc, required=required, pattern=NAME, example=example)
+
+
+def path(name: str, doc: str, example: str, *, required: bool = True) -> Parameter:
+    return Parameter(name, doc, required=required, pattern=PATH, example=example)
+
+
+def ip(name: str, doc: str, example: str, *, required: bool = True) -> Parameter:
+    return Parameter(name, doc, required=required, pattern=IP, example=example)
+
+
+def mac(name: str, doc: str, *, required: bool = True) -> Parameter:
+    return Parameter(name, doc, required=required, pattern=MAC, example="52:54:00:0a:00:01")
+
+
+def choice(name: str, doc: str, enum: tuple[str, ...], example: str = "", *, required: bool = True) -> Parameter:
+    return Parameter(name, doc, required=required, enum=enum, example=example or enum[0])
+
+
+def number(
+    name: str,
+    doc: str,
+    minimum: int,
+    maximum: int,
+    example: str,
+    unit: Unit | None = None,
+    *,
+    required: bool = True,
+    excludes: tuple[str, ...] = (),
+) -> Parameter:
+    return Parameter(
+        name, doc, required=required, unit=unit, minimum=minimum, maximum=maximum, excludes=excludes, example=example
+    )
+
+
+# Where a change of a VM goes.
+CURRENT = flag("current", "Change the VM as it is now: its running state, or its definition when it is off.")
+PERSISTENT = flag("persistent", "Keep the change: running state and definition together.")
+CONFIG = flag("config", "Write the change to the definition; without it the next start forgets it.")
+LIVE = flag("live", "Change the running VM at once.")
+FORCE = flag("force", "Go ahead where the hypervisor would rather not.")
+
+
+def disk_type(types: tuple[str, ...] = FILE_POOLS, *, required: bool = True) -> Parameter:
+    return choice("type", "Kind of storage behind the pool.", types, required=required)
+
+
+DISK_POOL = name("pool", "Pool the disk is in.", "vmd-pool")
+TARGET_POOL = name("targetPool", "Pool that receives the result.", "image-pool")
+DISK_FORMAT = choice("format", "Format of the disk's file; qcow2 is the only one.", ("qcow2",))
+
+
+def _disk_limit(name: str, doc: str, maximum: int, unit: Unit, *excludes: str) -> Parameter:
+    example = "104857600" if unit is Unit.BYTES_PER_SECOND else "40000"
+    return number(name, doc, 0, maximum, example, unit, required=False, excludes=excludes)
+
+
+# A total and its parts are two ways to say it: the hypervisor takes one of them.
+DISK_LIMITS = (
+    _disk_limit(
+        "total_bytes_sec",
+        "Most bytes a second, read and written together.",
+        9_999_999_999,
+        Unit.BYTES_PER_SECOND,
+        "read_bytes_sec",
+        "write_bytes_sec",
+    ),
+    _disk_limit("read_bytes_sec", "Most bytes read a second.", 9_999_999_999, Unit.BYTES_PER_SECOND, "total_bytes_sec"),
+    _disk_limit(
+        "write_bytes_sec", "Most bytes written a second.", 9_999_999_999, Unit.BYTES_PER_SECOND, "total_bytes_sec"
+    ),
+    _disk_limit(
+        "total_iops_sec",
+        "Most operations a second, reads and writes together.",
+        9_999_999_999,
+        Unit.IOPS,
+        "read_iops_sec",
+        "write_iops_sec",
+    ),
+    _disk_limit("read_iops_sec", "Most reads a second.", 99_999, Unit.IOPS, "total_iops_sec"),
+    _disk_limit("write_iops_sec", "Most writes a second.", 99_999, Unit.IOPS, "total_iops_sec"),
+)
+
+INBOUND = number("inbound", "Most that reaches the VM.", 0, 99_999_999, "102400", Unit.KIB_PER_SECOND, required=False)
+OUTBOUND = number("outbound", "Most that leaves the VM.", 0, 99_999_999, "102400", Unit.KIB_PER_SECOND, required=False)
+
+
+def password(doc: str, *, required: bool = True) -> Parameter:
+    return Parameter("password", doc, required=required, pattern=PASSWORD, secret=True, example="correct-horse")
+
+
+BACKUP_POOL = name("pool", "Pool that holds the backup.", "backup-pool")
+BACKUP_VERSION = name("version", "Name of the backup record.", "v20261123")
+BACKUP_VERSIONS = text(
+    "version", "Backup records to drop, separated by commas.", NAMES, "v20261122,v20261123", required=False
+)
+BACKUP_ALL = flag("all", "All disks of the VM, not just the system disk.")
+CLEAN_ALL = flag("all", "Every record, instead of those named in version.")
+BACKUP_FULL = flag("full", "A full backup, not an increment.")
+RESTORE_ALL = flag("all", "All disks of the record; each must still be attached to the VM.")
+RESTORE_NAME = name("newname", "Restore into a new VM of this name.", "web-2", required=False)
+RESTORE_TARGET = name("target", "Pool for the disks of the new VM.", "vmd-pool", required=False)
+
+
+def one_disk(doc: str, *, required: bool = False) -> Parameter:
+    return name("vol", doc, "web-1-data", required=required)
+
+
+def remote(*, required: bool) -> tuple[Parameter, ...]:
+    """The FTP host of remote backups. Where it is optional, all four are given or none."""
+    rows = (
+        ("remote", "Address of the FTP host.", IP, "172.16.1.214"),
+        ("port", "Port of the FTP host.", "", "21"),
+        ("username", "User on the FTP host.", r"[a-z0-9.-]{4,100}", "ftpuser"),
+        ("password", "Password on the FTP host.", PASSWORD, "correct-horse"),
+    )
+    names = tuple(row[0] for row in rows)
+    return tuple(
+        Parameter(
+            name,
+            doc,
+            required=required,
+            pattern=pattern,
+            minimum=0 if name == "port" else None,
+            maximum=65_535 if name == "port" else None,
+            needs=() if required else tuple(other for other in names if other != name),
+            secret=name == "password",
+            example=example,
+        )
+        for name, doc, pattern, example in rows
+    )
+
+
+# Access rules and limits of a switch.
+SWITCH = name("swName", "Switch the VM is on.", "web-net")
+VM_MAC = mac("vmmac", "MAC address of the VM's NIC.")
+
+
+def direction(*, required: bool = True) -> Parameter:
+    return choice("type", "Packets from the VM, or to it.", ("from", "to"), required=required)
+
+
+def match(doc: str, example: str, *, required: bool = True) -> Parameter:
+    return text("rule", doc, RULE, example, required=required)
+
+
+def vlan(name: str = "vlan", doc: str = "VLAN id.", *, required: bool = True) -> Parameter:
+    return number(name, doc, 0, 4094, "100", required=required)

@@ -1,0 +1,485 @@
+"""The command line. Verbs only: it reads arguments, calls the stages and prints; it decides nothing.
+
+Exit codes: 0 fine, 1 error, 2 (with --detailed-exitcode) the plan has changes or an apply left some held.
+Imports of the stages happen inside the verbs, so that --version and --help stay quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.version import __version__
+
+if TYPE_CHECKING:
+    from reconciler.clusters.local import LocalCluster
+    from reconciler.load import Loaded
+    from reconciler.plan import Plan
+    from reconciler.planner import Policy
+    from reconciler.validate import Desired
+
+EXAMPLES = """
+\b
+Examples:
+  reconcile --plan examples/manifests/quickstart   what would happen
+  reconcile examples/manifests/quickstart          show the plan, ask, apply
+  reconcile --yes --allow restart manifests        apply in CI, restarts allowed
+  kustomize build overlay | reconcile --plan -     from standard input
+  reconcile get vm                                 what is on the cluster
+  reconcile explain VirtualMachine.memory          what a field means, what moves it
+"""
+
+
+class _Verbs(click.Group):
+    """``reconcile PATH`` means ``reconcile apply PATH``; ``--plan`` and ``--delete`` choose other verbs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] in ("--help", "-h", "--version"):
+            return super().parse_args(ctx, args)
+        if "--plan" in args:
+            index = args.index("--plan")
+            args = ["plan", *args[:index], *args[index + 1 :]]
+        elif not args or args[0] not in self.commands:
+            args = ["apply", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage("reconcile", "[--plan] [PATH...] | VERB ...")
+
+
+def _options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options that several verbs share, by name, so that each means the same everywhere."""
+    table: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+        "paths": click.argument("paths", nargs=-1, metavar="[PATH]..."),
+        "cluster": click.option(
+            "--cluster",
+            metavar="FILE",
+            help="File of the embedded cluster (default: the Stack's, else .reconcile/cluster.db).",
+        ),
+        "output": click.option(
+            "-o",
+            "--output",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="Format.",
+        ),
+        "allow": click.option(
+            "--allow",
+            metavar="IMPACTS",
+            multiple=True,
+            help="Release held steps: restart, recreate, data (comma-separated).",
+        ),
+        "prune": click.option("--prune", is_flag=True, help="Delete what the stack owns and no longer describes."),
+        "adopt": click.option("--adopt", is_flag=True, help="Take over resources that belong to no stack."),
+        "target": click.option(
+            "--target", metavar="KIND/NAME", multiple=True, help="Only this resource and what it needs."
+        ),
+        "yes": click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+        "parallel": click.option(
+            "--parallel",
+            type=click.IntRange(1, 256),
+            default=16,
+            show_default=True,
+            help="Operations at once.",
+        ),
+        "timeout": click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=600.0,
+            show_default=True,
+            help="Seconds a step may take.",
+        ),
+        "latency": click.option(
+            "--latency",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            help="Seconds each simulated operation takes (embedded cluster only).",
+        ),
+        "exitcode": click.option(
+            "--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes, or some are held."
+        ),
+    }
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(names):
+            function = table[name](function)
+        return function
+
+    return decorate
+
+
+@click.group(cls=_Verbs, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="reconcile", message="%(prog)s %(version)s")
+def cli() -> None:
+    """GitOps for virtual machines: YAML in, an ordered plan out, applied and verified.
+
+    Without a verb: show the plan for PATHs, ask, apply. With --plan: only show it.
+    """
+
+
+@cli.command()
+@_options("paths", "cluster", "output", "allow", "prune", "adopt", "target", "exitcode")
+def plan(
+    paths: tuple[str, ...],
+    cluster: str | None,
+    output: str,
+    allow: tuple[str, ...],
+    prune: bool,
+    adopt: bool,
+    target: tuple[str, ...],
+    detailed_exitcode: bool,
+) -> None:
+    """Show the exact ordered operations that would make the cluster match; write nothing."""
+    from reconciler.reconcile import plan as make
+
+    loaded, desired = _read(paths)
+    with _reading(cluster, loaded, desired) as opened:
+        made = make(desired, opened, _policy(desired, allow, prune, adopt, target))
+    _show_plan(made, output)
+    if made.problems:
+        sys.exit(1)
+    if detailed_exitcode and made.steps:
+        sys.exit(2)
+
+
+@cli.command()
+@_options(
+    "paths",
+    "cluster",
+    "output",
+    "allow",
+    "prune",
+    "adopt",
+    "target",
+    "yes",
+    "parallel",
+    "timeout",
+    "latency",
+    "exitcode",
+)
+def apply(paths: tuple[str, ...], **given: Any) -> None:
+    """Show the plan, ask, apply it and verify every step. The default verb."""
+    _run(paths, given, delete=False)
+
+
+@cli.command()
+@_options("paths", "cluster", "output", "allow", "target", "yes", "parallel", "timeout", "latency", "exitcode")
+def delete(paths: tuple[str, ...], **given: Any) -> None:
+    """Plan and apply with nothing desired: delete what PATHs describe, dependents first.
+
+    Disks, images and snapshots stay unless their deletionPolicy is Delete and --allow data is given; so does
+    whatever they need.
+    """
+    _run(paths, given, delete=True)
+
+
+def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None:
+    from reconciler.apply import Options, Result
+    from reconciler.embedded import serving
+    from reconciler.progress import Progress
+    from reconciler.reconcile import reconcile_once
+    from reconciler.render import plan_json, report_json, report_text
+
+    loaded, desired = _read(paths)
+    as_json = given["output"] == "json"
+    policy = _policy(
+        desired, given["allow"], given.get("prune", False), given.get("adopt", False), given["target"], delete
+    )
+    options = Options(parallel=given["parallel"], timeout=given["timeout"])
+    progress = Progress(quiet=as_json)
+
+    def approve(made: Plan) -> bool:
+        if not as_json:
+            _show_plan(made, "text")
+        if not made.runnable:
+            return False
+        if not given["yes"]:
+            _ask(made)
+        progress.begin(len(made.runnable))
+        return True
+
+    with _opened(given["cluster"], loaded, desired) as opened:
+        with serving(opened, latency=lambda operation: given["latency"], workers=given["parallel"]):
+            made, report = reconcile_once(
+                opened,
+                loaded,
+                policy,
+                options=options,
+                approve=approve,
+                on_start=progress.started,
+                on_outcome=progress.ended,
+            )
+        progress.finish()
+    if as_json:
+        _json({"plan": plan_json(made), "report": report_json(report) if report else None})
+        _problems(made.problems)
+    elif report is not None:
+        click.echo(report_text(report), err=True)
+    if made.problems or (report is not None and not report.ok):
+        sys.exit(1)
+    held = made.held or (report is not None and report.count(Result.HELD))
+    if given["detailed_exitcode"] and held:
+        sys.exit(2)
+
+
+@cli.command()
+@_options("paths", "output")
+def validate(paths: tuple[str, ...], output: str) -> None:
+    """Check manifests offline: syntax, schema, references, what must be unique."""
+    _, desired = _read(paths)
+    if output == "json":
+        _json({"valid": True, "resources": [str(id) for id in desired.resources]})
+    else:
+        count = len(desired.resources)
+        click.echo(f"{count} {'resource is' if count == 1 else 'resources are'} valid.")
+
+
+@cli.command()
+@click.argument("what", nargs=-1, metavar="[KIND[/NAME]]...")
+@_options("cluster", "output")
+def get(what: tuple[str, ...], cluster: str | None, output: str) -> None:
+    """List what is on the cluster: all kinds, one kind (vm, disk, VirtualMachinePool ...) or one resource."""
+    from reconciler.observe import observe
+    from reconciler.present import listing
+
+    with _reading(cluster) as opened:
+        observed = observe(opened)
+    chosen = _choose(what, list(observed.resources))
+    if output == "json":
+        _json([observed.resources[id].resource for id in chosen])
+    else:
+        click.echo(listing([observed.resources[id] for id in chosen]), nl=False)
+
+
+@cli.command()
+@click.argument("what", nargs=-1, required=True, metavar="KIND/NAME [PATH]...")
+@_options("cluster", "output")
+def describe(what: tuple[str, ...], cluster: str | None, output: str) -> None:
+    """Everything known of one resource: state, status, events; with PATHs also how it differs from them."""
+    from reconciler.observe import observe
+    from reconciler.present import description
+
+    with _reading(cluster) as opened:
+        observed = observe(opened)
+        (id, *_) = _choose(what[:1], list(observed.resources))
+        events = [
+            event
+            for event in opened.list("Event").items
+            if (event.get("regarding", {}).get("kind"), event.get("regarding", {}).get("name")) == (id.kind, id.name)
+        ]
+    steps = []
+    if what[1:]:
+        from reconciler.planner import make_plan
+
+        _, desired = _read(what[1:])
+        made = make_plan(desired, observed)
+        steps = [step for step in made.steps if step.subject == id]
+    resource = observed.resources[id]
+    if output == "json":
+        _json({"resource": resource.resource, "shape": resource.shape, "events": events})
+    else:
+        click.echo(description(resource, events, steps), nl=False)
+
+
+@cli.command()
+@click.argument("field", required=False, metavar="[KIND[.FIELD...]]")
+def explain(field: str | None) -> None:
+    """What a kind or a field of its manifest means, takes, and which operations move it."""
+    from reconciler.present import explanation
+
+    click.echo(explanation(field), nl=False)
+
+
+@cli.command()
+@click.argument("name", required=False)
+@_options("output")
+def operations(name: str | None, output: str) -> None:
+    """The catalogue: all operations, or one with its parameters, what it needs and leaves."""
+    from reconciler.present import catalogue_json, catalogue_text
+
+    if output == "json":
+        _json(catalogue_json(name))
+    else:
+        click.echo(catalogue_text(name), nl=False)
+
+
+# What the verbs share -------------------------------------------------------------------------------------
+
+
+def _read(paths: tuple[str, ...]) -> tuple[Loaded, Desired]:
+    import gc
+
+    from reconciler.load import load
+    from reconciler.validate import validate
+
+    # Reading makes millions of small objects that all stay; collecting among them only costs time.
+    gc.disable()
+    loaded = load(paths or (".",))
+    desired = validate(loaded)
+    gc.freeze()
+    gc.enable()
+    _problems(desired.warnings)
+    return loaded, desired
+
+
+def _cluster_path(given: str | None, loaded: Loaded | None, desired: Desired | None) -> str:
+    if given:
+        return given
+    if desired is not None and desired.stack.cluster and loaded is not None and loaded.stack is not None:
+        return os.path.join(os.path.dirname(loaded.stack.source.name), desired.stack.cluster)
+    return os.path.join(".reconcile", "cluster.db")
+
+
+@contextmanager
+def _opened(given: str | None, loaded: Loaded | None = None, desired: Desired | None = None) -> Iterator[LocalCluster]:
+    from reconciler.clusters.local import LocalCluster
+
+    opened = LocalCluster(_cluster_path(given, loaded, desired))
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def _reading(given: str | None, loaded: Loaded | None = None, desired: Desired | None = None) -> Iterator[LocalCluster]:
+    """As ``_opened``, but a cluster that does not exist is read as an empty one and not made."""
+    path = _cluster_path(given, loaded, desired)
+    with _opened(path if os.path.lexists(path) else ":memory:") as opened:
+        yield opened
+
+
+def _policy(
+    desired: Desired,
+    allow: tuple[str, ...],
+    prune: bool,
+    adopt: bool,
+    target: tuple[str, ...],
+    delete: bool = False,
+) -> Policy:
+    from reconciler.planner import Policy
+
+    impacts = {impact.strip() for text in allow for impact in text.split(",") if impact.strip()}
+    unknown = impacts - {"restart", "recreate", "data"}
+    if unknown:
+        raise click.UsageError(f"--allow takes restart, recreate and data, not {', '.join(sorted(unknown))}.")
+    if delete:
+        impacts |= {"restart", "recreate"}  # deleting a machine is asking for both
+    targets = frozenset(_choose(target, list(desired.resources))) if target else frozenset()
+    return Policy(
+        allow=desired.stack.allow | impacts,
+        prune=prune or desired.stack.prune,
+        adopt=adopt,
+        delete=delete,
+        targets=targets,
+    )
+
+
+def _choose(words: tuple[str, ...], known: list[Any]) -> list[Any]:
+    """Ids that words name: ``vm``, ``vm/web-1``, ``VirtualMachine/web-1``; all without words."""
+    from difflib import get_close_matches
+
+    from reconciler.kinds import KINDS, RANK, kind_named
+
+    known = sorted(known, key=lambda id: (RANK[id.kind], id))
+    if not words:
+        return known
+    chosen = []
+    if len(words) == 2 and "/" not in words[0] and "/" not in words[1] and kind_named(words[1]) is None:
+        words = (f"{words[0]}/{words[1]}",)
+    for word in words:
+        head, _, name = word.partition("/")
+        kind = kind_named(head)
+        if kind is None:
+            names = [each for row in KINDS.values() for each in (row.name, *row.short)]
+            near = get_close_matches(head, names, n=1)
+            hint = f" Did you mean {near[0]}?" if near else f" Kinds: {', '.join(KINDS)}."
+            raise click.UsageError(f"{head!r} is not a kind.{hint}")
+        found = [id for id in known if id.kind == kind and (not name or id.name == name)]
+        if name and not found:
+            near = get_close_matches(name, [id.name for id in known if id.kind == kind], n=1)
+            raise click.ClickException(f"there is no {kind}/{name}." + (f" Did you mean {near[0]}?" if near else ""))
+        chosen += found
+    return chosen
+
+
+def _ask(made: Plan) -> None:
+    if not sys.stdin.isatty():
+        raise click.ClickException(
+            "there is no terminal to ask on: nothing was applied. Add --yes to apply without a question."
+        )
+    count = len(made.runnable)
+    if not click.confirm(f"Run {count} {'step' if count == 1 else 'steps'}?", err=True):
+        raise click.ClickException("nothing was applied.")
+
+
+def _coloured(stream: Any) -> bool:
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
+
+
+def _paint(stream: Any) -> Callable[[str, str], str]:
+    if not _coloured(stream):
+        return lambda text, colour: text
+    return lambda text, colour: click.style(text, fg=colour)
+
+
+def _show_plan(made: Plan, output: str) -> None:
+    from reconciler.render import plan_json, plan_text
+
+    if output == "json":
+        _json(plan_json(made))
+    else:
+        click.echo(plan_text(made, _paint(sys.stdout)), nl=False)
+    _problems(made.problems)
+
+
+def _problems(problems: Any) -> None:
+    from reconciler.render import problems_text
+
+    click.echo(problems_text(problems, _paint(sys.stderr)), nl=False, err=True)
+
+
+def _json(value: Any) -> None:
+    import json
+
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def main() -> None:
+    """The console script: every expected failure becomes one message and exit code 1."""
+    from reconciler.problem import InvalidInput, ReconcilerError
+
+    try:
+        cli.main(prog_name="reconcile", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.exceptions.Abort:
+        click.echo("interrupted.", err=True)
+        sys.exit(1)
+    except click.UsageError as error:
+        hint = f"\nSee '{error.ctx.command_path} --help'." if error.ctx else ""
+        click.echo(f"error: {error.format_message()}{hint}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+        sys.exit(1)
+    except InvalidInput as invalid:
+        _problems(invalid.problems)
+        count = len(invalid.problems)
+        click.echo(f"{count} {'problem' if count == 1 else 'problems'}; nothing was changed.", err=True)
+        sys.exit(1)
+    except ReconcilerError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("interrupted.", err=True)
+        sys.exit(130)

@@ -1,0 +1,81 @@
+"""The agent that comes with the embedded cluster: it runs in this process, on the simulator, for every node.
+
+Only one process at a time serves a cluster file: whoever holds the lock beside it. Others submit to the same
+file and take over when the holder goes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from reconciler.agent import Agent
+from reconciler.clusters.local import LocalCluster
+from reconciler.drivers.base import Driver
+from reconciler.drivers.simulator import Simulator
+
+
+@contextmanager
+def serving(
+    cluster: LocalCluster, *, latency: Callable[[str], float] = lambda operation: 0.0, workers: int = 8
+) -> Iterator[None]:
+    """Have operations on ``cluster`` carried out for as long as the block runs.
+
+    ``latency`` gives the seconds an operation pretends to take.
+    """
+    world, nodes = cluster.world(), {}
+    guard = threading.Lock()
+
+    def driver_for(node: str) -> Driver:
+        with guard:
+            if node not in nodes:
+                nodes[node] = Simulator(world, node, latency=latency)
+            driver: Driver = nodes[node]
+            return driver
+
+    stop = threading.Event()
+    crashed: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            with _only_one(cluster.path, stop) as mine:
+                if mine:
+                    with Agent(cluster, driver_for, workers=workers):
+                        stop.wait()
+        except BaseException as error:
+            crashed.append(error)
+
+    thread = threading.Thread(target=serve, name="embedded-agent", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    if crashed:
+        raise crashed[0]
+
+
+@contextmanager
+def _only_one(path: str, stop: threading.Event) -> Iterator[bool]:
+    """Wait for the lock beside the cluster file; False if ``stop`` came first."""
+    if path == ":memory:":
+        yield True
+        return
+    handle = os.open(f"{path}.agent", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if stop.wait(0.1):
+                    yield False
+                    return
+            else:
+                yield True
+                return
+    finally:
+        os.close(handle)

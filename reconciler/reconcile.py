@@ -1,0 +1,76 @@
+"""One pass, from manifests to a converged cluster. Read this first: every stage is named here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from reconciler.apply import Options, Outcome, Report, apply
+from reconciler.clusters.base import Cluster
+from reconciler.kinds import KINDS
+from reconciler.load import Loaded
+from reconciler.observe import Observed, observe
+from reconciler.plan import Plan, Step
+from reconciler.planner import Policy, make_plan
+from reconciler.problem import Unavailable
+from reconciler.resource import id_of
+from reconciler.validate import Desired, validate
+
+
+def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:
+    """What would make the cluster as desired. Reads each kind once; writes nothing."""
+    return make_plan(desired, observe(cluster), policy)
+
+
+def reconcile_once(
+    cluster: Cluster,
+    loaded: Loaded,
+    policy: Policy | None = None,
+    *,
+    options: Options | None = None,
+    approve: Callable[[Plan], bool] = lambda plan: True,
+    on_start: Callable[[Step], None] = lambda step: None,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+) -> tuple[Plan, Report | None]:
+    """Load has happened; validate, observe, plan, ask, apply.
+
+    An agent must be serving the cluster (``embedded.serving`` for the local one). Returns the plan and the
+    report, None where ``approve`` said no. Raises ``InvalidInput`` for manifests, ``ClusterError`` where
+    the cluster cannot be read.
+    """
+    desired = validate(loaded)
+    settle(cluster)
+    observed = observe(cluster)
+    made = make_plan(desired, observed, policy)
+    if not approve(made):
+        return made, None
+    return made, apply(made, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome)
+
+
+def settle(cluster: Cluster, *, timeout: float = 60.0, monotonic: Callable[[], float] = time.monotonic) -> None:
+    """Wait until no operation is under way, so that a plan sees where things ended.
+
+    An interrupted run may have left some. Raises ``Unavailable`` when they do not end within ``timeout``.
+    """
+    until = monotonic() + timeout
+    while True:
+        listings = {kind: cluster.list(kind) for kind in KINDS}
+        waiting = {
+            id_of(resource): Observed(resource, {}).under_way
+            for listing in listings.values()
+            for resource in listing.items
+            if resource.get("spec")
+        }
+        waiting = {id: operation for id, operation in waiting.items() if operation}
+        if not waiting:
+            return
+        left = until - monotonic()
+        if left <= 0:
+            some = ", ".join(f"{operation} on {id}" for id, operation in sorted(waiting.items())[:3])
+            raise Unavailable(f"still under way after {timeout:g} s: {some}. Is an agent running?")
+        since = min((listing.version for listing in listings.values()), key=lambda text: (len(text), text))
+        watch = cluster.watch(since=since, kinds=tuple(KINDS))
+        try:
+            watch.next(min(left, 1.0))
+        finally:
+            watch.close()

@@ -1,0 +1,179 @@
+"""Plans, outcomes and resources -> text or JSON. Pure; colour is a function that the caller hands in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from reconciler.apply import Outcome, Report, Result
+from reconciler.catalogue.operation import Impact
+from reconciler.kinds import MACHINE
+from reconciler.plan import Action, Plan, Step, show_value
+from reconciler.problem import Problem
+
+Paint = Callable[[str, str], str]  # text, colour name -> text
+
+PLAN_FORMAT = "reconcile.plan/v1"
+_COLOURS = {Action.CREATE: "green", Action.CHANGE: "yellow", Action.DELETE: "red", Action.RUN: "cyan"}
+_GRAVE = frozenset({Impact.RESTART, Impact.RECREATE, Impact.DATA})
+
+
+def plain(text: str, colour: str) -> str:
+    return text
+
+
+def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
+    """Rows with aligned columns; the last column is as long as it likes."""
+    if not rows:
+        return []
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    return [
+        (indent + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])).rstrip()
+        for row in rows
+    ]
+
+
+def plan_text(plan: Plan, paint: Paint = plain) -> str:
+    """One line a step, in waves; then what else should be known; then totals."""
+    lines: list[str] = []
+    rows = [
+        (
+            step.action.sign,
+            step.operation,
+            str(step.subject),
+            step.node,
+            str(step.impact) + (" (held)" if step.held else ""),
+            step.because,
+        )
+        for wave in plan.waves
+        for step in wave
+    ]
+    aligned = iter(table(rows, "  "))
+    for number, wave in enumerate(plan.waves, 1):
+        lines.append(f"wave {number}")
+        for step in wave:
+            colour = "red" if step.impact in _GRAVE else _COLOURS[step.action]
+            lines.append(paint(next(aligned), colour))
+    if lines:
+        lines.append("")
+    for note in plan.notes:
+        lines.append(f"note: {note.id}: {note.text}")
+    if plan.notes:
+        lines.append("")
+    lines.append(summary(plan))
+    return "\n".join(lines) + "\n"
+
+
+def summary(plan: Plan) -> str:
+    """The totals: steps by kind of action, what they do to guests and data, what is held."""
+    if not plan.steps:
+        return f"No changes. {plan.unchanged} {_plural(plan.unchanged, 'resource is', 'resources are')} as declared."
+    actions = Counter(step.action for step in plan.steps)
+    words = {Action.CREATE: "create", Action.CHANGE: "change", Action.DELETE: "delete", Action.RUN: "run"}
+    parts = [f"{actions[action]} to {word}" for action, word in words.items() if actions[action]]
+    text = f"{len(plan.steps)} {_plural(len(plan.steps), 'step', 'steps')}: {', '.join(parts)}; "
+    text += f"{plan.unchanged} unchanged."
+    restarted = {step.target for step in plan.steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}
+    if restarted:
+        text += f" Stops or restarts {len(restarted)} {_plural(len(restarted), 'VM', 'VMs')}."
+    destroyed = [step for step in plan.steps if step.impact is Impact.DATA]
+    if destroyed:
+        text += f" Destroys the data of {', '.join(str(step.subject) for step in destroyed)}."
+    held = Counter(step.held for step in plan.held)
+    for impact, count in sorted(held.items()):
+        text += f"\n{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {impact}."
+    return text
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON values, in the same order as the text."""
+    return {
+        "format": PLAN_FORMAT,
+        "stack": plan.stack,
+        "steps": [_step_json(step, number) for number, wave in enumerate(plan.waves, 1) for step in wave],
+        "notes": [{"resource": str(note.id), "text": note.text} for note in plan.notes],
+        "problems": [problem_json(problem) for problem in plan.problems],
+        "unchanged": plan.unchanged,
+        "totals": {
+            **{str(action): sum(step.action is action for step in plan.steps) for action in Action},
+            "held": len(plan.held),
+        },
+    }
+
+
+def _step_json(step: Step, wave: int) -> dict[str, Any]:
+    return {
+        "id": step.id,
+        "wave": wave,
+        "action": str(step.action),
+        "operation": step.operation,
+        "subject": str(step.subject),
+        "target": str(step.target),
+        "node": step.node,
+        "parameters": {
+            name: value if isinstance(value, bool) else show_value(value) for name, value in step.parameters.items()
+        },
+        "because": step.because,
+        "impact": str(step.impact),
+        "held": step.held or None,
+        "needs": list(step.needs),
+        "after": list(step.after),
+    }
+
+
+def problem_json(problem: Problem) -> dict[str, Any]:
+    return {
+        "severity": str(problem.severity),
+        "file": problem.origin.file,
+        "line": problem.origin.line or None,
+        "column": problem.origin.column or None,
+        "path": problem.path,
+        "message": problem.message,
+        "remedy": problem.remedy,
+    }
+
+
+def problems_text(problems: Iterable[Problem], paint: Paint = plain) -> str:
+    lines = []
+    for problem in problems:
+        colour = "red" if problem.severity == "error" else "yellow"
+        head, _, rest = str(problem).partition("\n")
+        lines.append(paint(head, colour) + (f"\n{rest}" if rest else ""))
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def outcome_text(outcome: Outcome) -> str:
+    step = outcome.step
+    text = f"{outcome.result:<11} {step.operation} {step.subject}"
+    if outcome.seconds:
+        text += f" ({outcome.seconds:.1f} s)"
+    return f"{text}: {outcome.message}" if outcome.message else text
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    return {
+        "ok": report.ok,
+        "outcomes": [
+            {
+                "step": outcome.step.id,
+                "operation": outcome.step.operation,
+                "subject": str(outcome.step.subject),
+                "result": str(outcome.result),
+                "message": outcome.message,
+                "seconds": round(outcome.seconds, 3),
+            }
+            for outcome in report.outcomes
+        ],
+    }
+
+
+def report_text(report: Report) -> str:
+    """Totals by result, worst last."""
+    counts = Counter(outcome.result for outcome in report.outcomes)
+    parts = [f"{counts[result]} {result}" for result in Result if counts[result]]
+    return ("Applied: " if report.ok else "Not everything was applied: ") + ", ".join(parts) + "."

@@ -1,0 +1,442 @@
+"""The contract of ``Cluster``: what is reached, whichever implementation is asked.
+
+A test file inherits ``ClusterContract`` and overrides the fixture ``cluster``. Nothing here assumes that
+versions are numbers, that a watch sees every write, or that it sees one at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from reconciler.clusters.base import Cluster, Movement, Notice, Watch
+from reconciler.kinds import DISK, MACHINE, POOL
+from reconciler.problem import AlreadyExists, Conflict, NotFound
+from reconciler.resource import WIRE_API_VERSION, Resource, ResourceId, id_of
+
+PATIENCE = 10.0  # seconds a watch may take to tell
+SILENCE = 0.2  # seconds without a notice that count as none
+
+
+def machine(name: str, *, kind: str = MACHINE, namespace: str = "", **spec: Any) -> Resource:
+    metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
+    return {"apiVersion": WIRE_API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def labelled(resource: Resource, **labels: str) -> Resource:
+    return {**resource, "metadata": {**resource["metadata"], "labels": labels}}
+
+
+def names(resources: list[Resource]) -> list[str]:
+    return [resource["metadata"]["name"] for resource in resources]
+
+
+def version_of(resource: Resource) -> str:
+    version = resource["metadata"]["resourceVersion"]
+    assert isinstance(version, str)
+    return version
+
+
+def watched(watch: Watch, enough: Callable[[list[Notice]], bool]) -> list[Notice]:
+    """What the watch tells until it is enough; with too little in the time, the test fails."""
+    notices: list[Notice] = []
+    end = monotonic() + PATIENCE
+    while not enough(notices):
+        left = end - monotonic()
+        assert left > 0, f"the watch told only {[(n.movement, id_of(n.resource)) for n in notices]}"
+        notices += watch.next(left)
+    return notices
+
+
+def until(movement: Movement, name: str) -> Callable[[list[Notice]], bool]:
+    return lambda notices: any(
+        notice.movement is movement and notice.resource["metadata"]["name"] == name for notice in notices
+    )
+
+
+def change(cluster: Cluster, id: ResourceId, edit: Callable[[Resource], None]) -> None:
+    """Read, edit, write, again while others are faster."""
+    while True:
+        resource = cluster.get(id)
+        assert resource is not None
+        edit(resource)
+        try:
+            cluster.update(resource)
+            return
+        except Conflict:
+            continue
+
+
+def append_mark(mark: Any, resource: Resource) -> None:
+    resource["spec"]["marks"].append(mark)
+
+
+class ClusterContract:
+    @pytest.fixture
+    def cluster(self) -> Iterator[Cluster]:
+        """An empty cluster, closed afterwards."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def elsewhere(self) -> str:
+        """A namespace that exists and is not the default."""
+        return "elsewhere"
+
+    # create, get
+
+    def test_a_created_resource_is_returned_as_stored(self, cluster: Cluster) -> None:
+        created = cluster.create(machine("web", memory={"size": "2Gi"}))
+        assert created["spec"] == {"memory": {"size": "2Gi"}}
+        assert created["metadata"]["namespace"] == "default"
+        assert created["metadata"]["uid"]
+        datetime.strptime(created["metadata"]["creationTimestamp"], "%Y-%m-%dT%H:%M:%SZ")
+        assert version_of(created)
+        assert cluster.get(ResourceId(MACHINE, "web")) == created
+
+    def test_what_does_not_exist_is_none(self, cluster: Cluster) -> None:
+        cluster.create(machine("web"))
+        assert cluster.get(ResourceId(MACHINE, "db")) is None
+        assert cluster.get(ResourceId(DISK, "web")) is None
+
+    def test_creating_twice_is_refused_and_changes_nothing(self, cluster: Cluster) -> None:
+        first = cluster.create(machine("web", cpus=1))
+        with pytest.raises(AlreadyExists):
+            cluster.create(machine("web", cpus=2))
+        assert cluster.get(ResourceId(MACHINE, "web")) == first
+
+    def test_unknown_keys_survive(self, cluster: Cluster) -> None:
+        spec: dict[str, Any] = {
+            "x-new": [1, 2.5, True, None, {"deep": {"er": []}}],
+            "domain": {"_type": "kvm", "text": ""},
+        }
+        created = cluster.create(machine("web", **spec))
+        created["spec"]["another"] = {"key": "value"}
+        cluster.update(created)
+        stored = cluster.get(ResourceId(MACHINE, "web"))
+        assert stored is not None
+        assert stored["spec"] == {**spec, "another": {"key": "value"}}
+
+    def test_text_is_any_unicode(self, cluster: Cluster) -> None:
+        text = '虚拟机 é \U0001f5a5 "quoted" \\ \n\t\'; DROP TABLE resources; --'
+        cluster.create(machine("web", note=text))
+        stored = cluster.get(ResourceId(MACHINE, "web"))
+        assert stored is not None
+        assert stored["spec"]["note"] == text
+
+    def test_what_is_returned_is_the_callers_to_change(self, cluster: Cluster) -> None:
+        given = machine("web", disks=[{"target": "vda"}])
+        created = cluster.create(given)
+        id = ResourceId(MACHINE, "web")
+        for resource in (given, created, cluster.get(id), cluster.list(MACHINE).items[0]):
+            assert resource is not None
+            resource["spec"]["disks"].append({"target": "vdb"})
+            resource["metadata"]["name"] = "changed"
+        stored = cluster.get(id)
+        assert stored is not None
+        assert stored["spec"]["disks"] == [{"target": "vda"}]
+
+    def test_what_is_given_is_left_alone(self, cluster: Cluster) -> None:
+        given = machine("web")
+        cluster.create(given)
+        assert given == machine("web")
+
+    # list
+
+    def test_an_empty_cluster_lists_nothing_from_some_version(self, cluster: Cluster) -> None:
+        listing = cluster.list(MACHINE)
+        assert listing.items == []
+        assert isinstance(listing.version, str)
+
+    def test_a_list_is_of_one_kind_sorted_by_namespace_and_name(self, cluster: Cluster, elsewhere: str) -> None:
+        for name in ("web-2", "web-10", "db"):
+            cluster.create(machine(name))
+        cluster.create(machine("app", namespace=elsewhere))
+        cluster.create(machine("db", kind=DISK))
+        items = cluster.list(MACHINE).items
+        found = [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in items]
+        here = [("default", "db"), ("default", "web-10"), ("default", "web-2")]
+        assert found == sorted([*here, (elsewhere, "app")])
+
+    def test_a_list_holds_what_get_returns(self, cluster: Cluster) -> None:
+        created = [cluster.create(machine(name, cpus=1)) for name in ("a", "b", "c")]
+        created[1]["spec"]["cpus"] = 2
+        created[1] = cluster.update(created[1])
+        assert cluster.list(MACHINE).items == created
+
+    def test_labels_select(self, cluster: Cluster) -> None:
+        cluster.create(labelled(machine("a"), host="node-1", tier="web"))
+        cluster.create(labelled(machine("b"), host="node-1"))
+        cluster.create(labelled(machine("c"), host="node-10", tier="web"))
+        # What looks like the label in another place is not it.
+        cluster.create(machine("d", labels={"host": "node-1", "tier": "web"}))
+        assert names(cluster.list(MACHINE, labels={"host": "node-1"}).items) == ["a", "b"]
+        assert names(cluster.list(MACHINE, labels={"host": "node-1", "tier": "web"}).items) == ["a"]
+        assert names(cluster.list(MACHINE, labels={"host": "node-2"}).items) == []
+        assert names(cluster.list(MACHINE, labels={}).items) == ["a", "b", "c", "d"]
+
+    def test_one_name_in_two_namespaces_is_two_resources(self, cluster: Cluster, elsewhere: str) -> None:
+        here = cluster.create(machine("web", cpus=1))
+        there = cluster.create(machine("web", namespace=elsewhere, cpus=2))
+        assert cluster.get(ResourceId(MACHINE, "web")) == here
+        assert cluster.get(ResourceId(MACHINE, "web", elsewhere)) == there
+        cluster.delete(ResourceId(MACHINE, "web", elsewhere))
+        assert cluster.list(MACHINE).items == [here]
+
+    # update
+
+    def test_an_update_replaces_the_whole_and_keeps_the_identity(self, cluster: Cluster) -> None:
+        created = cluster.create(labelled(machine("web", cpus=1, memory="2Gi"), tier="web"))
+        replacement = machine("web", cpus=2)
+        replacement["metadata"]["resourceVersion"] = version_of(created)
+        updated = cluster.update(replacement)
+        assert updated["spec"] == {"cpus": 2}
+        assert "labels" not in updated["metadata"]
+        assert updated["metadata"]["uid"] == created["metadata"]["uid"]
+        assert updated["metadata"]["creationTimestamp"] == created["metadata"]["creationTimestamp"]
+        assert cluster.get(ResourceId(MACHINE, "web")) == updated
+
+    def test_every_change_makes_a_new_version(self, cluster: Cluster) -> None:
+        resource = cluster.create(machine("web", cpus=0))
+        versions = [version_of(resource)]
+        for cpus in range(1, 6):
+            resource["spec"]["cpus"] = cpus
+            resource = cluster.update(resource)
+            versions.append(version_of(resource))
+        assert len(set(versions)) == len(versions)
+
+    def test_an_update_of_what_moved_conflicts(self, cluster: Cluster) -> None:
+        stale = cluster.create(machine("web", cpus=1))
+        current = cluster.update({**stale, "spec": {"cpus": 2}})
+        with pytest.raises(Conflict):
+            cluster.update({**stale, "spec": {"cpus": 3}})
+        assert cluster.get(ResourceId(MACHINE, "web")) == current
+
+    def test_an_update_without_version_conflicts(self, cluster: Cluster) -> None:
+        created = cluster.create(machine("web", cpus=1))
+        with pytest.raises(Conflict):
+            cluster.update(machine("web", cpus=2))
+        assert cluster.get(ResourceId(MACHINE, "web")) == created
+
+    def test_an_update_of_what_does_not_exist_is_refused(self, cluster: Cluster) -> None:
+        created = cluster.create(machine("web"))
+        cluster.delete(ResourceId(MACHINE, "web"))
+        with pytest.raises(NotFound):
+            cluster.update(created)
+        assert cluster.list(MACHINE).items == []
+
+    # delete
+
+    def test_a_deleted_resource_is_gone(self, cluster: Cluster) -> None:
+        cluster.create(machine("web"))
+        cluster.create(machine("db"))
+        cluster.delete(ResourceId(MACHINE, "web"))
+        assert cluster.get(ResourceId(MACHINE, "web")) is None
+        assert names(cluster.list(MACHINE).items) == ["db"]
+
+    def test_deleting_what_does_not_exist_is_refused(self, cluster: Cluster) -> None:
+        with pytest.raises(NotFound):
+            cluster.delete(ResourceId(MACHINE, "web"))
+        cluster.create(machine("web"))
+        cluster.delete(ResourceId(MACHINE, "web"))
+        with pytest.raises(NotFound):
+            cluster.delete(ResourceId(MACHINE, "web"))
+
+    def test_deleting_a_stale_version_conflicts(self, cluster: Cluster) -> None:
+        id = ResourceId(MACHINE, "web")
+        created = cluster.create(machine("web", cpus=1))
+        current = cluster.update({**created, "spec": {"cpus": 2}})
+        with pytest.raises(Conflict):
+            cluster.delete(id, version=version_of(created))
+        assert cluster.get(id) == current
+        cluster.delete(id, version=version_of(current))
+        assert cluster.get(id) is None
+
+    def test_what_is_created_again_is_another(self, cluster: Cluster) -> None:
+        first = cluster.create(labelled(machine("web", cpus=1), tier="web"))
+        cluster.delete(ResourceId(MACHINE, "web"))
+        second = cluster.create(machine("web", cpus=2))
+        assert second["metadata"]["uid"] != first["metadata"]["uid"]
+        assert version_of(second) != version_of(first)
+        assert cluster.list(MACHINE).items == [second]
+        with pytest.raises(Conflict):
+            cluster.update(first)
+
+    # watch
+
+    def test_a_watch_sees_what_is_later_than_the_list(self, cluster: Cluster) -> None:
+        cluster.create(machine("before"))
+        stays = cluster.create(machine("stays", cpus=1))
+        goes = cluster.create(machine("goes"))
+        watch = cluster.watch(since=cluster.list(MACHINE).version, kinds=[MACHINE])
+        added = cluster.create(machine("added"))
+        stays = cluster.update({**stays, "spec": {"cpus": 2}})
+        cluster.delete(id_of(goes))
+        notices = watched(watch, until(Movement.DELETED, "goes"))
+        watch.close()
+        assert [(notice.movement, id_of(notice.resource).name) for notice in notices] == [
+            (Movement.ADDED, "added"),
+            (Movement.MODIFIED, "stays"),
+            (Movement.DELETED, "goes"),
+        ]
+        assert [notice.resource for notice in notices[:2]] == [added, stays]
+        assert notices[2].resource["metadata"]["uid"] == goes["metadata"]["uid"]
+
+    def test_a_watch_ends_with_the_newest_content(self, cluster: Cluster) -> None:
+        resource = cluster.create(machine("web", cpus=0))
+        watch = cluster.watch(since=version_of(resource), kinds=[MACHINE])
+        for cpus in range(1, 20):
+            resource["spec"]["cpus"] = cpus
+            resource = cluster.update(resource)
+        notices = watched(watch, lambda notices: bool(notices) and notices[-1].resource == resource)
+        watch.close()
+        seen = [notice.resource["spec"]["cpus"] for notice in notices]
+        assert seen == sorted(set(seen))
+        assert {notice.movement for notice in notices} == {Movement.MODIFIED}
+
+    def test_a_watch_goes_on_where_it_was(self, cluster: Cluster) -> None:
+        watch = cluster.watch(since=cluster.list(MACHINE).version, kinds=[MACHINE])
+        for name in ("a", "b", "c"):
+            created = cluster.create(machine(name))
+            notices = watched(watch, bool)
+            assert [(n.movement, n.resource) for n in notices] == [(Movement.ADDED, created)]
+        watch.close()
+
+    def test_a_watch_sees_its_kinds_only(self, cluster: Cluster) -> None:
+        watch = cluster.watch(since=cluster.list(MACHINE).version, kinds=[MACHINE, DISK])
+        cluster.create(machine("pool", kind=POOL))
+        cluster.create(machine("disk", kind=DISK))
+        cluster.create(machine("web"))
+
+        def both(notices: list[Notice]) -> bool:
+            return until(Movement.ADDED, "disk")(notices) and until(Movement.ADDED, "web")(notices)
+
+        notices = watched(watch, both)
+        watch.close()
+        assert {id_of(notice.resource) for notice in notices} == {
+            ResourceId(DISK, "disk"),
+            ResourceId(MACHINE, "web"),
+        }
+
+    def test_a_watch_sees_its_labels_only(self, cluster: Cluster) -> None:
+        since = cluster.list(MACHINE).version
+        watch = cluster.watch(since=since, kinds=[MACHINE], labels={"host": "node-1"})
+        cluster.create(machine("bare"))
+        cluster.create(labelled(machine("other"), host="node-2"))
+        cluster.create(machine("similar", labels={"host": "node-1"}))
+        cluster.create(labelled(machine("mine"), host="node-1", tier="web"))
+        notices = watched(watch, until(Movement.ADDED, "mine"))
+        watch.close()
+        assert names([notice.resource for notice in notices]) == ["mine"]
+
+    def test_a_resource_that_loses_the_labels_is_deleted_for_the_watch(self, cluster: Cluster) -> None:
+        moves = cluster.create(labelled(machine("moves"), host="node-1"))
+        goes = cluster.create(labelled(machine("goes"), host="node-1"))
+        watch = cluster.watch(since=cluster.list(MACHINE).version, kinds=[MACHINE], labels={"host": "node-1"})
+        moves = cluster.update(labelled(moves, host="node-2"))
+        cluster.update({**moves, "spec": {"cpus": 2}})
+        cluster.delete(id_of(goes))
+        notices = watched(watch, until(Movement.DELETED, "goes"))
+        watch.close()
+        assert {(notice.movement, id_of(notice.resource).name) for notice in notices} == {
+            (Movement.DELETED, "moves"),
+            (Movement.DELETED, "goes"),
+        }
+
+    def test_a_watch_tells_nothing_when_nothing_moves(self, cluster: Cluster) -> None:
+        cluster.create(machine("web"))
+        watch = cluster.watch(since=cluster.list(MACHINE).version, kinds=[MACHINE])
+        assert not watch.next(SILENCE)
+        assert not watch.next(0)
+        watch.close()
+
+    def test_a_waiting_watch_is_woken(self, cluster: Cluster) -> None:
+        watch = cluster.watch(since=cluster.list(MACHINE).version, kinds=[MACHINE])
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(watched, watch, until(Movement.ADDED, "web"))
+            cluster.create(machine("web"))
+            assert names([notice.resource for notice in waiting.result()]) == ["web"]
+        watch.close()
+
+    def test_every_watch_sees_the_same(self, cluster: Cluster) -> None:
+        since = cluster.list(MACHINE).version
+        watches = [cluster.watch(since=since, kinds=[MACHINE]) for _ in range(20)]
+        with ThreadPoolExecutor(len(watches)) as pool:
+            waiting = [pool.submit(watched, watch, until(Movement.ADDED, "last")) for watch in watches]
+            for name in ("first", "second", "last"):
+                cluster.create(machine(name))
+            for told in waiting:
+                seen = names([notice.resource for notice in told.result()])
+                assert seen == ["first", "second", "last"]
+        for watch in watches:
+            watch.close()
+
+    # many writers
+
+    def test_no_change_of_concurrent_writers_is_lost(self, cluster: Cluster) -> None:
+        id = ResourceId(MACHINE, "web")
+        cluster.create(machine("web", marks=[]))
+        writers, rounds = 4, 10
+
+        def write(writer: int) -> None:
+            for mark in ([writer, round] for round in range(rounds)):
+                change(cluster, id, partial(append_mark, mark))
+
+        with ThreadPoolExecutor(writers) as pool:
+            list(pool.map(write, range(writers)))
+        stored = cluster.get(id)
+        assert stored is not None
+        wanted = [[writer, round] for writer in range(writers) for round in range(rounds)]
+        assert sorted(stored["spec"]["marks"]) == wanted
+
+    def test_of_concurrent_creators_one_wins(self, cluster: Cluster) -> None:
+        def create(creator: int) -> bool:
+            try:
+                cluster.create(machine("web", creator=creator))
+            except AlreadyExists:
+                return False
+            return True
+
+        with ThreadPoolExecutor(4) as pool:
+            won = list(pool.map(create, range(4)))
+        stored = cluster.get(ResourceId(MACHINE, "web"))
+        assert stored is not None
+        assert [stored["spec"]["creator"]] == [creator for creator in range(4) if won[creator]]
+
+    # journal
+
+    def test_records_come_back_in_order(self, cluster: Cluster) -> None:
+        entries = [{"step": step, "what": {"kind": MACHINE, "done": step % 2 == 0}} for step in range(50)]
+        for entry in entries:
+            cluster.record("shop", entry)
+        assert cluster.records("shop") == entries
+
+    def test_each_stack_has_its_records(self, cluster: Cluster) -> None:
+        cluster.record("shop", {"step": 1})
+        cluster.record("blog", {"step": 2})
+        cluster.record("shop", {"step": 3})
+        assert cluster.records("shop") == [{"step": 1}, {"step": 3}]
+        assert cluster.records("blog") == [{"step": 2}]
+        assert cluster.records("none") == []
+
+    def test_records_are_any_unicode(self, cluster: Cluster) -> None:
+        entry = {"error": '磁盘已满 \U0001f4bd "/var/lib" \\ \n\'', "über": None}
+        cluster.record("shop", entry)
+        assert cluster.records("shop") == [entry]
+
+    def test_no_record_of_concurrent_writers_is_lost(self, cluster: Cluster) -> None:
+        def write(writer: int) -> None:
+            for step in range(10):
+                cluster.record("shop", {"writer": writer, "step": step})
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(write, range(4)))
+        records = cluster.records("shop")
+        for writer in range(4):
+            steps = [record["step"] for record in records if record["writer"] == writer]
+            assert steps == list(range(10))
