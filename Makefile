@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
 .PHONY: demo test check fix verify bench clean
 
@@ -12,7 +13,11 @@ $(READY): pyproject.toml
 	touch $@
 
 demo: $(READY) ## plan, apply with progress, then a second plan that is empty
-	$(BIN)/python -m tests.demo
+	rm -rf build/demo
+	$(DEMO) --plan examples/manifests/quickstart
+	$(DEMO) --yes --latency 0.3 examples/manifests/quickstart
+	$(DEMO) get
+	$(DEMO) --plan --detailed-exitcode examples/manifests/quickstart
 
 check: $(READY) ## style, types, layers
 	$(BIN)/ruff check .

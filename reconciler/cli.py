@@ -59,6 +59,8 @@ def _options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         "cluster": click.option(
             "--cluster",
             metavar="FILE",
+            envvar="RECONCILE_CLUSTER",
+            show_envvar=True,
             help="File of the embedded cluster (default: the Stack's, else .reconcile/cluster.db).",
         ),
         "output": click.option(

@@ -47,17 +47,20 @@ class Loaded:
     problems: list[Problem] = field(default_factory=list)
 
 
-def load(paths: Sequence[str | os.PathLike[str]], *, stdin: IO[bytes] | None = None) -> Loaded:
+def load(
+    paths: Sequence[str | os.PathLike[str]], *, stdin: IO[bytes] | None = None, max_bytes: int = MAX_BYTES
+) -> Loaded:
     """Read manifests from files, directories (recursively) and ``-`` (standard input).
 
-    Never raises for content: what cannot be used is in ``problems`` and the rest is loaded.
+    Never raises for content: what cannot be used, or is larger than ``max_bytes``, is in ``problems``, and
+    the rest is loaded.
     """
     loaded = Loaded()
     seen: set[str] = set()
     for path in paths:
         text = os.fspath(path)
         if text == "-":
-            _load_bytes(loaded, "<stdin>", (stdin or sys.stdin.buffer).read(MAX_BYTES + 1))
+            _load_bytes(loaded, "<stdin>", (stdin or sys.stdin.buffer).read(max_bytes + 1), max_bytes)
             continue
         if not loaded.root:
             folder = FilePath(text) if os.path.isdir(text) else FilePath(text).parent
@@ -75,7 +78,7 @@ def load(paths: Sequence[str | os.PathLike[str]], *, stdin: IO[bytes] | None = N
             real = os.path.realpath(file)
             if real not in seen:
                 seen.add(real)
-                _load_file(loaded, file)
+                _load_file(loaded, file, max_bytes)
     return loaded
 
 
@@ -99,19 +102,19 @@ def _cannot_read(path: str, error: OSError) -> Problem:
     return Problem(Origin(path), f"cannot be read: {reason}", "Check the path and its permissions.")
 
 
-def _load_file(loaded: Loaded, path: str) -> None:
+def _load_file(loaded: Loaded, path: str, max_bytes: int) -> None:
     try:
         with open(path, "rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            content = stream.read(max_bytes + 1)
     except OSError as error:
         loaded.problems.append(_cannot_read(path, error))
         return
-    _load_bytes(loaded, path, content)
+    _load_bytes(loaded, path, content, max_bytes)
 
 
-def _load_bytes(loaded: Loaded, name: str, content: bytes) -> None:
-    if len(content) > MAX_BYTES:
-        limit = f"larger than {MAX_BYTES // 2**20} MiB"
+def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> None:
+    if len(content) > max_bytes:
+        limit = f"larger than {max_bytes // 2**20} MiB"
         loaded.problems.append(Problem(Origin(name), limit, "Split it into several files."))
         return
     try:

@@ -412,7 +412,7 @@ def _cpu_maximum_differs(case: Case) -> bool:
 
 
 def _memory_maximum_differs(case: Case) -> bool:
-    return _most_memory(case) != case.seen["memory"]["max"]
+    return _most_memory(case) != int(case.seen["memory"]["max"])
 
 
 _DISK_PARTS = ("disk", "bus", "cache", "mode")

@@ -152,8 +152,8 @@ INBOUND = number("inbound", "Most that reaches the VM.", 0, 99_999_999, "102400"
 OUTBOUND = number("outbound", "Most that leaves the VM.", 0, 99_999_999, "102400", Unit.KIB_PER_SECOND, required=False)
 
 
-def password(doc: str, *, required: bool = True) -> Parameter:
-    return Parameter("password", doc, required=required, pattern=PASSWORD, secret=True, example="correct-horse")
+def password(doc: str) -> Parameter:
+    return Parameter("password", doc, required=True, pattern=PASSWORD, secret=True, example="correct-horse")
 
 
 BACKUP_POOL = name("pool", "Pool that holds the backup.", "backup-pool")

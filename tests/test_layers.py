@@ -1,0 +1,106 @@
+"""The order of the layers, and who may touch what: checked, so that it stays true."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "reconciler"
+
+# A module may import from lines above its own, never from its own line or below.
+LAYERS = [
+    {"version"},
+    {"problem", "resource", "quantity"},
+    {"kinds", "catalogue", "read"},
+    {"load", "schema", "shape"},
+    {"clusters.base", "drivers.base"},
+    {"validate", "observe"},
+    {"diff", "graph"},
+    {"plan"},
+    {"rules"},
+    {"planner"},
+    {"clusters.local", "drivers.simulator", "agent", "apply"},
+    {"embedded", "reconcile", "render"},
+    {"present", "progress"},
+    {"cli"},
+]
+PURE = {
+    "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "planner",
+    "render", "present",
+}  # fmt: skip
+IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
+ONLY = {
+    "sqlite3": {"clusters.local"},
+    "yaml": {"read"},
+    "jsonschema": {"schema"},
+    "fastjsonschema": {"schema"},
+    "click": {"cli"},
+    "rich": {"progress"},
+}
+
+
+def modules() -> dict[str, set[str]]:
+    """Every module of the package, by dotted name without the package, and what it imports at run time."""
+    found = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        if name != "__init__":
+            found[name] = set(imports(ast.parse(file.read_text())))
+    return found
+
+
+def imports(tree: ast.AST) -> list[str]:
+    names = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "reconciler":
+                names += [f"reconciler.{alias.name}" for alias in node.names]
+            names.append(node.module)
+        names += imports(node)
+    return names
+
+
+def layer(name: str) -> int:
+    for number, members in enumerate(LAYERS):
+        if any(name == member or name.startswith(f"{member}.") for member in members):
+            return number
+    raise AssertionError(f"{name} has no layer: add it to LAYERS")
+
+
+def part(name: str) -> str:
+    """The member of LAYERS a module belongs to; the modules of one package may know each other."""
+    return next(each for members in LAYERS for each in members if name == each or name.startswith(f"{each}."))
+
+
+@pytest.mark.parametrize("name", [name for name in modules() if name not in ("clusters", "drivers")])
+def test_a_module_imports_only_from_layers_above(name: str) -> None:
+    for imported in modules()[name]:
+        if not imported.startswith("reconciler."):
+            continue
+        other = imported.removeprefix("reconciler.")
+        if part(other) != part(name):
+            assert layer(other) < layer(name), f"{name} imports {other}"
+
+
+def test_clusters_and_drivers_do_not_know_each_other_nor_the_planner() -> None:
+    for name, imported in modules().items():
+        if name.startswith(("clusters.", "drivers.")):
+            mine = name.partition(".")[0]
+            theirs = {"clusters": "drivers", "drivers": "clusters"}[mine]
+            forbidden = (f"reconciler.{theirs}", "reconciler.plan", "reconciler.rules", "reconciler.apply")
+            assert not [each for each in imported if each.startswith(forbidden)], name
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_a_pure_module_imports_nothing_that_acts(name: str) -> None:
+    assert not {each.partition(".")[0] for each in modules()[name]} & IMPURE
+
+
+@pytest.mark.parametrize("library", sorted(ONLY))
+def test_a_library_is_imported_in_its_one_place(library: str) -> None:
+    users = {name for name, imported in modules().items() if library in {each.partition(".")[0] for each in imported}}
+    assert users <= ONLY[library]
