@@ -71,6 +71,7 @@ def _options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             show_default=True,
             help="Format.",
         ),
+        "out": click.option("--out", metavar="FILE", help="Save the plan, for 'reconcile apply FILE'."),
         "allow": click.option(
             "--allow",
             metavar="IMPACTS",
@@ -126,26 +127,26 @@ def cli() -> None:
 
 
 @cli.command()
-@_options("paths", "cluster", "output", "allow", "prune", "adopt", "target", "exitcode")
+@_options("paths", "cluster", "output", "out", "allow", "prune", "adopt", "target", "exitcode")
 def plan(
     paths: tuple[str, ...],
     cluster: str | None,
     output: str,
-    allow: tuple[str, ...],
-    prune: bool,
-    adopt: bool,
-    target: tuple[str, ...],
+    out: str | None,
     detailed_exitcode: bool,
+    **policy: Any,
 ) -> None:
     """Show the exact ordered operations that would make the cluster match; write nothing."""
     from reconciler.reconcile import plan as make
 
     loaded, desired = _read(paths)
     with _reading(cluster, loaded, desired) as opened:
-        made = make(desired, opened, _policy(desired, allow, prune, adopt, target))
+        made = make(desired, opened, _policy(desired, policy))
     _show_plan(made, output)
     if made.problems:
         sys.exit(1)
+    if out:
+        _save(made, out)
     if detailed_exitcode and made.steps:
         sys.exit(2)
 
@@ -166,7 +167,10 @@ def plan(
     "exitcode",
 )
 def apply(paths: tuple[str, ...], **given: Any) -> None:
-    """Show the plan, ask, apply it and verify every step. The default verb."""
+    """Show the plan, ask, apply it and verify every step. The default verb.
+
+    With a plan saved by --plan --out: exactly its steps, unless something they rely on has moved since.
+    """
     _run(paths, given, delete=False)
 
 
@@ -184,16 +188,12 @@ def delete(paths: tuple[str, ...], **given: Any) -> None:
 def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None:
     from reconciler.apply import Options, Result
     from reconciler.embedded import serving
+    from reconciler.planfile import to_json
     from reconciler.progress import Progress
-    from reconciler.reconcile import reconcile_once
-    from reconciler.render import plan_json, report_json, report_text
+    from reconciler.reconcile import apply_saved, reconcile_once
+    from reconciler.render import report_json, report_text
 
-    loaded, desired = _read(paths)
     as_json = given["output"] == "json"
-    policy = _policy(
-        desired, given["allow"], given.get("prune", False), given.get("adopt", False), given["target"], delete
-    )
-    options = Options(parallel=given["parallel"], timeout=given["timeout"])
     progress = Progress(quiet=as_json)
 
     def approve(made: Plan) -> bool:
@@ -206,20 +206,26 @@ def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None
         progress.begin(len(made.runnable))
         return True
 
+    common: dict[str, Any] = {
+        "options": Options(parallel=given["parallel"], timeout=given["timeout"]),
+        "approve": approve,
+        "on_start": progress.started,
+        "on_outcome": progress.ended,
+    }
+    saved = None if delete else _saved(paths)
+    loaded, desired = (None, None) if saved else _read(paths)
     with _opened(given["cluster"], loaded, desired) as opened:
         with serving(opened, latency=lambda operation: given["latency"], workers=given["parallel"]):
-            made, report = reconcile_once(
-                opened,
-                loaded,
-                policy,
-                options=options,
-                approve=approve,
-                on_start=progress.started,
-                on_outcome=progress.ended,
-            )
+            if saved:
+                made, report = apply_saved(opened, saved, **common)
+            else:
+                assert loaded is not None
+                assert desired is not None
+                policy = _policy(desired, given, delete=delete)
+                made, report = reconcile_once(opened, loaded, policy, **common)
         progress.finish()
     if as_json:
-        _json({"plan": plan_json(made), "report": report_json(report) if report else None})
+        _json({"plan": to_json(made), "report": report_json(report) if report else None})
         _problems(made.problems)
     elif report is not None:
         click.echo(report_text(report), err=True)
@@ -228,6 +234,35 @@ def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None
     held = made.held or (report is not None and report.count(Result.HELD))
     if given["detailed_exitcode"] and held:
         sys.exit(2)
+
+
+def _saved(paths: tuple[str, ...]) -> Plan | None:
+    """The saved plan that the one path given is, if it is one."""
+    if len(paths) != 1 or not paths[0].endswith(".json") or not os.path.isfile(paths[0]):
+        return None
+    from reconciler.planfile import from_json, is_plan
+
+    with open(paths[0], encoding="utf-8", errors="replace") as stream:
+        text = stream.read()
+    return from_json(paths[0], text) if is_plan(text) else None
+
+
+def _save(made: Plan, out: str) -> None:
+    """Write a plan whole or not at all."""
+    import json
+    import tempfile
+
+    from reconciler.planfile import to_json
+
+    folder = os.path.dirname(os.path.abspath(out))
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as stream:
+            json.dump(to_json(made), stream, indent=2, ensure_ascii=False)
+            stream.write("\n")
+        os.replace(stream.name, out)
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written: {(error.strerror or str(error)).lower()}.") from None
+    click.echo(f"Saved to {out}; run it with: reconcile apply {out}", err=True)
 
 
 @cli.command()
@@ -357,29 +392,22 @@ def _reading(given: str | None, loaded: Loaded | None = None, desired: Desired |
         yield opened
 
 
-def _policy(
-    desired: Desired,
-    allow: tuple[str, ...],
-    prune: bool,
-    adopt: bool,
-    target: tuple[str, ...],
-    delete: bool = False,
-) -> Policy:
+def _policy(desired: Desired, given: dict[str, Any], *, delete: bool = False) -> Policy:
     from reconciler.planner import Policy
 
-    impacts = {impact.strip() for text in allow for impact in text.split(",") if impact.strip()}
+    impacts = {impact.strip() for text in given["allow"] for impact in text.split(",") if impact.strip()}
     unknown = impacts - {"restart", "recreate", "data"}
     if unknown:
         raise click.UsageError(f"--allow takes restart, recreate and data, not {', '.join(sorted(unknown))}.")
     if delete:
         impacts |= {"restart", "recreate"}  # deleting a machine is asking for both
-    targets = frozenset(_choose(target, list(desired.resources))) if target else frozenset()
+    target = given["target"]
     return Policy(
         allow=desired.stack.allow | impacts,
-        prune=prune or desired.stack.prune,
-        adopt=adopt,
+        prune=given.get("prune", False) or desired.stack.prune,
+        adopt=given.get("adopt", False),
         delete=delete,
-        targets=targets,
+        targets=frozenset(_choose(target, list(desired.resources))) if target else frozenset(),
     )
 
 
@@ -432,10 +460,11 @@ def _paint(stream: Any) -> Callable[[str, str], str]:
 
 
 def _show_plan(made: Plan, output: str) -> None:
-    from reconciler.render import plan_json, plan_text
+    from reconciler.planfile import to_json
+    from reconciler.render import plan_text
 
     if output == "json":
-        _json(plan_json(made))
+        _json(to_json(made))
     else:
         click.echo(plan_text(made, _paint(sys.stdout)), nl=False)
     _problems(made.problems)

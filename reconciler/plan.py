@@ -101,6 +101,7 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     notes: tuple[Note, ...] = ()
     unchanged: int = 0
+    based_on: dict[str, str | None] = field(default_factory=dict)  # resource -> its version, None if there was none
 
     @cached_property
     def waves(self) -> list[list[Step]]:

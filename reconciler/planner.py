@@ -73,6 +73,13 @@ def make_plan(desired: Desired, observed: Observation, policy: Policy | None = N
     return _Planner(desired, observed, policy or Policy()).plan()
 
 
+def versions(observed: Observation, steps: Iterable[Step]) -> dict[str, str | None]:
+    """The versions of everything the steps rely on, to tell later whether it moved."""
+    ids = {id for step in steps for id in (step.subject, step.target)}
+    found = {id: observed.get(id) for id in sorted(ids)}
+    return {str(id): each.resource["metadata"].get("resourceVersion") if each else None for id, each in found.items()}
+
+
 class _Planner:
     def __init__(self, desired: Desired, observed: Observation, policy: Policy) -> None:
         self.desired = desired
@@ -110,6 +117,7 @@ class _Planner:
             tuple(sorted(set(self.problems))),
             tuple(sorted(set(self.notes))),
             self.unchanged,
+            versions(self.observed, ordered),
         )
 
     def wanted(self, id: ResourceId) -> bool:

@@ -11,8 +11,8 @@ from reconciler.kinds import KINDS
 from reconciler.load import Loaded
 from reconciler.observe import Observed, observe
 from reconciler.plan import Plan, Step
-from reconciler.planner import Policy, make_plan
-from reconciler.problem import Unavailable
+from reconciler.planner import Policy, make_plan, versions
+from reconciler.problem import StalePlan, Unavailable
 from reconciler.resource import id_of
 from reconciler.validate import Desired, validate
 
@@ -45,6 +45,28 @@ def reconcile_once(
     if not approve(made):
         return made, None
     return made, apply(made, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome)
+
+
+def apply_saved(
+    cluster: Cluster,
+    saved: Plan,
+    *,
+    options: Options | None = None,
+    approve: Callable[[Plan], bool] = lambda plan: True,
+    on_start: Callable[[Step], None] = lambda step: None,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+) -> tuple[Plan, Report | None]:
+    """Exactly the steps of a saved plan. Raises ``StalePlan`` if a resource they rely on has moved since."""
+    settle(cluster)
+    observed = observe(cluster)
+    now = versions(observed, saved.steps)
+    moved = sorted(id for id, version in saved.based_on.items() if now.get(id) != version)
+    if moved:
+        names = ", ".join(moved[:5]) + (f" and {len(moved) - 5} more" if len(moved) > 5 else "")
+        raise StalePlan(f"the plan no longer holds: {names} moved since it was made. Make it again.")
+    if not approve(saved):
+        return saved, None
+    return saved, apply(saved, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome)
 
 
 def settle(cluster: Cluster, *, timeout: float = 60.0, monotonic: Callable[[], float] = time.monotonic) -> None:

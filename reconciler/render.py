@@ -9,12 +9,11 @@ from typing import Any
 from reconciler.apply import Outcome, Report, Result
 from reconciler.catalogue.operation import Impact
 from reconciler.kinds import MACHINE
-from reconciler.plan import Action, Plan, Step, show_value
+from reconciler.plan import Action, Plan
 from reconciler.problem import Problem
 
 Paint = Callable[[str, str], str]  # text, colour name -> text
 
-PLAN_FORMAT = "reconcile.plan/v1"
 _COLOURS = {Action.CREATE: "green", Action.CHANGE: "yellow", Action.DELETE: "red", Action.RUN: "cyan"}
 _GRAVE = frozenset({Impact.RESTART, Impact.RECREATE, Impact.DATA})
 
@@ -88,54 +87,6 @@ def summary(plan: Plan) -> str:
 
 def _plural(count: int, one: str, many: str) -> str:
     return one if count == 1 else many
-
-
-def plan_json(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON values, in the same order as the text."""
-    return {
-        "format": PLAN_FORMAT,
-        "stack": plan.stack,
-        "steps": [_step_json(step, number) for number, wave in enumerate(plan.waves, 1) for step in wave],
-        "notes": [{"resource": str(note.id), "text": note.text} for note in plan.notes],
-        "problems": [problem_json(problem) for problem in plan.problems],
-        "unchanged": plan.unchanged,
-        "totals": {
-            **{str(action): sum(step.action is action for step in plan.steps) for action in Action},
-            "held": len(plan.held),
-        },
-    }
-
-
-def _step_json(step: Step, wave: int) -> dict[str, Any]:
-    return {
-        "id": step.id,
-        "wave": wave,
-        "action": str(step.action),
-        "operation": step.operation,
-        "subject": str(step.subject),
-        "target": str(step.target),
-        "node": step.node,
-        "parameters": {
-            name: value if isinstance(value, bool) else show_value(value) for name, value in step.parameters.items()
-        },
-        "because": step.because,
-        "impact": str(step.impact),
-        "held": step.held or None,
-        "needs": list(step.needs),
-        "after": list(step.after),
-    }
-
-
-def problem_json(problem: Problem) -> dict[str, Any]:
-    return {
-        "severity": str(problem.severity),
-        "file": problem.origin.file,
-        "line": problem.origin.line or None,
-        "column": problem.origin.column or None,
-        "path": problem.path,
-        "message": problem.message,
-        "remedy": problem.remedy,
-    }
 
 
 def problems_text(problems: Iterable[Problem], paint: Paint = plain) -> str:

@@ -19,13 +19,13 @@ LAYERS = [
     {"plan"},
     {"rules"},
     {"planner"},
-    {"clusters.local", "drivers.simulator", "agent", "apply"},
+    {"clusters.local", "drivers.simulator", "agent", "apply", "planfile"},
     {"embedded", "reconcile", "render"},
     {"present", "progress"},
     {"cli"},
 ]
 PURE = {
-    "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "planner",
+    "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "planner", "planfile",
     "render", "present",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}

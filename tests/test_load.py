@@ -119,12 +119,11 @@ def test_what_a_careful_writer_wrote_is_read_back(value: object) -> None:
 
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
-    source = read.Source("x.yaml", text)
-    try:
-        list(read.read_yaml(source))
-    except read.Malformed as malformed:
-        assert malformed.problem.origin.file == "x.yaml"
-        assert malformed.problem.message
+    loaded = load(["-"], stdin=io.BytesIO(text.encode("utf-8", "replace")))
+    assert loaded.problems
+    for problem in loaded.problems:
+        assert problem.origin.file == "<stdin>"
+        assert problem.remedy
 
 
 @given(st.binary(max_size=60))
