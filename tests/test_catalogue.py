@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import time
 from collections import Counter
 from dataclasses import replace
 
@@ -155,20 +154,26 @@ def test_a_parameter_is_documented_and_closed(operation: Operation, row: Paramet
     assert ("password" in row.name.lower()) <= row.secret
 
 
+# What a parameter is documented to carry.
+DOCUMENTED = {
+    "rule": "$|&<>() ",
+    "migratedisks": ";",
+    "ssh_key": " ",
+    "userData": "`$;|&<>\n'\"\\*?() #~!\u202d",
+}
+
+
 @pytest.mark.parametrize(
     ("row", "character"),
     [
         (row, character)
         for row in {(row.name, row.pattern): row for _, row in PARAMETERS if row.type == "string"}.values()
         for character in "`$;|&<>\n'\"\\\x00\x1b\x7f\x85\u202d*?() #~!"
-        if not (row.name == "userData" and character not in "\x00\x1b\x7f\x85\u202d")
+        if character not in DOCUMENTED.get(row.name, "")
     ],
     ids=lambda value: value.name if isinstance(value, Parameter) else ascii(value),
 )
 def test_no_character_of_a_shell_gets_through(row: Parameter, character: str) -> None:
-    harmless = {"rule": "$|&<>()", "migratedisks": ";", "ssh_key": " ", "userData": "\u202d"}
-    if character in harmless.get(row.name, "") or (row.name, character) == ("rule", " "):
-        pytest.skip("the parameter documents it")
     middle = len(row.example) // 2
     for value in (
         row.example + character,
@@ -189,27 +194,15 @@ def test_a_valid_call_passes_and_an_unknown_parameter_does_not(operation: Operat
             assert any(f"{row.name} is missing" in problem for problem in check(operation, without))
 
 
-def test_patterns_take_linear_time() -> None:
+def test_no_pattern_backtracks_without_end() -> None:
+    """Nested quantifiers would take longer than anyone lives on these; a linear pattern does not notice."""
     pumps = ("a", "0", "/a", "a.", "a-", "1.", "1:", ":", "a,", "a=a,", "1.1.1.1,", "::1 ", "vda,", "'", " --disk /a",
              "/.", "a:", "1::1,", "1..1 ", "ip ")  # fmt: skip
-    patterns = {row.pattern: row.example for _, row in PARAMETERS if row.pattern}
-    for pattern, example in patterns.items():
+    for pattern, example in {row.pattern: row.example for _, row in PARAMETERS if row.pattern}.items():
         compiled = re.compile(pattern, re.ASCII)
         for pump in pumps:
             for start in ("", example, example + ","):
-                began = time.perf_counter()
-                compiled.fullmatch(start + pump * 2000 + "\x00")
-                assert time.perf_counter() - began < 0.25, (pattern, pump)
-
-
-def test_a_usual_check_takes_microseconds() -> None:
-    operation = find(MACHINE, "SetQoS")
-    call = valid(operation)
-    check(operation, call)
-    began = time.perf_counter()
-    for _ in range(1000):
-        check(operation, call)
-    assert time.perf_counter() - began < 0.1  # a tenth of it is usual
+                assert compiled.fullmatch(start + pump * 2000 + "\x00") is None
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ LAYERS = [
     {"cli"},
 ]
 PURE = {
-    "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "planner", "planfile",
-    "render", "present",
+    "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "planner",
+    "planfile", "render", "present",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -227,20 +228,47 @@ class TestRefusals:
         with pytest.raises(InvalidInput):
             LocalCluster("/dev/null")
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
     @pytest.mark.parametrize("mode", [0o000, 0o400, 0o200])
-    def test_a_file_we_may_not_use_is_refused(self, path: Path, mode: int) -> None:
-        LocalCluster(path).close()
-        path.chmod(mode)
-        with pytest.raises(InvalidInput):
-            LocalCluster(path)
+    def test_a_file_we_may_not_use_is_refused(self, mode: int) -> None:
+        assert as_nobody("os.chmod('cluster.db', 0o644)") == "opened"
+        assert as_nobody(f"os.chmod('cluster.db', {mode})") == "refused"
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-    def test_a_directory_we_may_not_write_is_refused(self, path: Path) -> None:
-        path.parent.chmod(0o500)
-        with pytest.raises(InvalidInput):
-            LocalCluster(path)
-        path.parent.chmod(0o700)
+    def test_a_directory_we_may_not_write_is_refused(self) -> None:
+        assert as_nobody("os.chmod('.', 0o500)") == "refused"
+
+
+def as_nobody(prepare: str) -> str:
+    """What comes of opening a cluster file after ``prepare``, in a process that permissions bind."""
+    script = f"""
+import os, sys
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+LocalCluster("cluster.db").close()
+{prepare}
+try:
+    LocalCluster("cluster.db").close()
+    print("opened")
+except InvalidInput:
+    print("refused")
+"""
+    # Everything is imported while the package can still be read; it may lie in a home of root's.
+    script = (
+        "import encodings.idna, tempfile, sqlite3\n"
+        "from reconciler.clusters.local import LocalCluster\n"
+        "from reconciler.problem import InvalidInput\n" + script
+    )
+    with TemporaryDirectory(dir="/tmp") as folder:
+        if os.geteuid() == 0:
+            os.chown(folder, 65534, 65534)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, cwd=folder, env=environment, timeout=60
+        )
+        os.chmod(folder, 0o700)
+    assert not done.stderr
+    return done.stdout.strip()
 
 
 class TestTwoProcesses:

@@ -1,0 +1,134 @@
+"""What machines hold of other resources: disk files, MAC addresses, switch ports, devices of the host.
+
+After every change to a machine's definitions, ``settle`` compares what they claim now with what they
+claimed before. It is the only place that says who may have what, so no operation has to undo by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.drivers.simulator import domain as domains
+from reconciler.drivers.simulator.act import LIBVIRT, TOOL, Act, Entity, id_at, key_of, name_at, refuse
+from reconciler.kinds import DISK, MACHINE, NETWORK, POOL
+from reconciler.resource import ResourceId
+
+Claims = dict[str, dict[str, Any]]
+
+
+def settle(act: Act, id: ResourceId, *, gone: bool = False) -> None:
+    """Bring what a machine holds in line with its definitions; ``gone``: it holds nothing any more."""
+    machine: Entity = act.value(key_of(id))
+    old: Claims = machine["hidden"].get("claims", {})
+    new = {} if gone else _claims(act, machine)
+    # What was let go of may be what is wanted now, so releasing comes first.
+    for claim, details in old.items():
+        if new.get(claim) != details:
+            _release(act, key_of(id), claim, details)
+    for claim, details in new.items():
+        if old.get(claim) != details:
+            _take(act, key_of(id), claim, details)
+    machine["hidden"]["claims"] = new
+
+
+def definitions(machine: Entity) -> list[domains.Domain]:
+    """The running domain, if there is one, and the definition of the next start."""
+    live = machine["spec"].get("domain")
+    return [machine["persistent"]] if live is None else [live, machine["persistent"]]
+
+
+def owner(act: Act, path: str) -> Entity | None:
+    """The disk, snapshot or image a file belongs to."""
+    key = act.value(f"file:{path}") if path else None
+    found: Entity | None = act.value(key) if key else None
+    return found
+
+
+def _claims(act: Act, machine: Entity) -> Claims:
+    claims: Claims = {}
+    live = machine["spec"].get("domain")
+    for domain in definitions(machine):
+        for device in domains.devices(domain, "disk"):
+            path = domains.path_of(device)
+            key = act.value(f"file:{path}") if path else None
+            if key is None:
+                continue
+            shared = "readonly" in device or "shareable" in device
+            known = claims.setdefault(f"disk {key}", {"live": domain is live, "shared": shared})
+            known["shared"] = known["shared"] and shared
+        for device in domains.devices(domain, "_interface"):
+            mac = device["mac"]["_address"]
+            port = machine["hidden"]["nics"].get(mac, {})
+            claims[f"nic {mac}"] = {"node": machine["node"], "bridge": device["source"]["_bridge"], **port}
+        for device in domains.devices(domain, "hostdev"):
+            address = ":".join(map(str, device["source"]["address"].values()))
+            claims[f"device {device['_type']}:{address}"] = {"node": machine["node"]}
+    return claims
+
+
+def _take(act: Act, machine: str, claim: str, details: dict[str, Any]) -> None:
+    what, _, name = claim.partition(" ")
+    if what == "disk":
+        _use(act, machine, name, details)
+    elif what == "nic":
+        _hold(act, f"mac:{name}", machine, f"MAC address {name} is already in use")
+        act.count(f"nics:{details['node']}/{details['bridge']}", 1)
+        if switch := details.get("switch"):
+            _port(act, switch, 1)
+            if details["ip"] != "dynamic":
+                taken = f"{details['ip']} is already in use on switch {switch}"
+                _hold(act, f"ip:{act.target.namespace}/{switch}/{details['ip']}", machine, taken)
+    else:
+        _hold(act, f"device:{details['node']}/{name}", machine, f"host device {name} is already in use")
+
+
+def _release(act: Act, machine: str, claim: str, details: dict[str, Any]) -> None:
+    what, _, name = claim.partition(" ")
+    if what == "disk":
+        _use(act, machine, name, None)
+    elif what == "nic":
+        act.keep(f"mac:{name}", None)
+        act.count(f"nics:{details['node']}/{details['bridge']}", -1)
+        if switch := details.get("switch"):
+            _port(act, switch, -1)
+            if details["ip"] != "dynamic":
+                act.keep(f"ip:{act.target.namespace}/{switch}/{details['ip']}", None)
+    else:
+        act.keep(f"device:{details['node']}/{name}", None)
+
+
+def _hold(act: Act, key: str, machine: str, taken: str) -> None:
+    holder = act.value(key)
+    if holder is not None and holder != machine:
+        refuse(LIBVIRT, f"{taken} by {MACHINE}/{name_at(holder)}")
+    act.keep(key, machine)
+
+
+def _port(act: Act, switch: str, by: int) -> None:
+    network = act.find(NETWORK, switch)
+    if network is None or network["spec"]["type"] != "l3network":
+        refuse(TOOL, f"switch {switch} does not exist")
+    network["hidden"]["ports"] += by
+
+
+def _use(act: Act, machine: str, key: str, details: dict[str, Any] | None) -> None:
+    """Enter or strike out a machine as user of a disk or image."""
+    used: Entity = act.value(key)
+    users: Claims = used["hidden"].setdefault("users", {})
+    ran = any(user["live"] for user in users.values())
+    users.pop(machine, None)
+    if details is not None:
+        for other, theirs in users.items():
+            if not (details["shared"] and theirs["shared"]):
+                refuse(
+                    LIBVIRT,
+                    f'internal error: Failed to get "write" lock: {id_at(key)} is attached to '
+                    f"{MACHINE}/{name_at(other)}",
+                )
+        users[machine] = details
+    if key.startswith(f"{DISK}/"):
+        used["spec"]["volume"]["vm"] = name_at(next(iter(users))) if users else ""
+    runs = any(user["live"] for user in users.values())
+    pool = act.find(POOL, used["hidden"]["pool"])
+    if pool is not None:
+        pool["hidden"]["busy"] += runs - ran

@@ -1,0 +1,249 @@
+"""A libvirt domain as the wire writes it (wire format 5.1): made, started, and its devices found and changed.
+
+Works on plain JSON values and knows neither the world nor any other resource. Scalars are what the
+XML-to-JSON conversion makes of them: numbers are numbers, lists are lists even with one element.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from reconciler.drivers.simulator.act import LIBVIRT, TOOL, copied, refuse, unique
+from reconciler.quantity import KIB
+
+Domain = dict[str, Any]
+Device = dict[str, Any]
+
+_OSINFO = "{http://libosinfo.org/xmlns/libvirt/domain/1.0}"
+_VENDORS = {
+    "alpinelinux": "alpinelinux.org",
+    "centos": "centos.org",
+    "debian": "debian.org",
+    "fedora": "fedoraproject.org",
+    "freebsd": "freebsd.org",
+    "opensuse": "opensuse.org",
+    "rhel": "redhat.com",
+    "ubuntu": "ubuntu.com",
+    "win": "microsoft.com",
+}
+_BUSES = {"vd": "virtio", "hd": "ide", "sd": "scsi", "xv": "xen", "fd": "fdc"}
+_PREFIXES = {"virtio": "vd", "ide": "hd", "scsi": "sd", "sata": "sd", "usb": "sd", "xen": "xvd", "fdc": "fd"}
+
+LIMITS = (
+    ("total_bytes_sec", "read_bytes_sec", "write_bytes_sec"),
+    ("total_iops_sec", "read_iops_sec", "write_iops_sec"),
+)
+
+FIRST_PORT = 5900
+_PORTS = 65536 - FIRST_PORT
+
+
+def new(name: str, uuid: str, *, type: str = "kvm") -> Domain:
+    """A definition with one CPU and 1 GiB, and no devices to speak of."""
+    return {
+        "_type": type,
+        "name": {"text": name},
+        "uuid": {"text": uuid},
+        "memory": {"_unit": "KiB", "text": KIB * KIB},
+        "currentMemory": {"_unit": "KiB", "text": KIB * KIB},
+        "vcpu": {"_placement": "static", "text": 1},
+        "os": {"type": {"_arch": "x86_64", "_machine": "pc-i440fx-7.2", "text": "hvm"}},
+        "features": {"acpi": {}, "apic": {}},
+        "devices": {"emulator": {"text": "/usr/bin/qemu-system-x86_64"}},
+    }
+
+
+def started(definition: Domain, number: int) -> Domain:
+    """The running domain a definition becomes. ``number`` is its id among all that ever ran on the node."""
+    live: Domain = copied(definition)
+    live["_id"] = number
+    for console in devices(live, "graphics"):
+        console["_port"] = FIRST_PORT + (number - 1) % _PORTS
+    return live
+
+
+def metadata(os_variant: str) -> dict[str, Any]:
+    """Which guest system it is: the only trace of it that a domain keeps."""
+    match = re.fullmatch(r"([a-z]+(?:-[a-z]+)*)(.*)", os_variant)
+    system, release = match.groups() if match else (os_variant, "")
+    url = f"http://{_VENDORS.get(system, f'{system}.org')}/{system}/{release}".rstrip("/")
+    return {f"{_OSINFO}libosinfo": {f"{_OSINFO}os": {"_id": url}}}
+
+
+# Devices
+
+
+def devices(domain: Domain, kind: str) -> list[Device]:
+    found: list[Device] = domain["devices"].get(kind, [])
+    return found
+
+
+def plug(domain: Domain, kind: str, device: Device) -> None:
+    domain["devices"].setdefault(kind, []).append(device)
+
+
+def unplug(domain: Domain, kind: str, device: Device) -> None:
+    left = [each for each in devices(domain, kind) if each is not device]
+    if left:
+        domain["devices"][kind] = left
+    else:
+        domain["devices"].pop(kind, None)
+
+
+def options(text: str) -> dict[str, str]:
+    """``a=1,b=2`` as a mapping; a word without ``=`` is a key by itself."""
+    pairs = (word.partition("=") for word in text.split(",") if word)
+    return {key: value for key, _, value in pairs}
+
+
+# Disks
+
+
+def disk(path: str, target: str, *, format: str, given: dict[str, str], device: str = "disk", bus: str = "") -> Device:
+    """A disk or drive. ``given`` holds cache, mode and limits; an empty path is an empty drive."""
+    block = given.get("sourcetype") == "block"
+    made: Device = {
+        "_type": "block" if block else "file",
+        "_device": device,
+        "driver": {"_name": given.get("driver", "qemu"), "_type": format},
+    }
+    if given.get("cache"):
+        made["driver"]["_cache"] = given["cache"]
+    if path:
+        made["source"] = {"_dev" if block else "_file": path}
+    made["target"] = {"_dev": target, "_bus": bus or bus_of(target)}
+    if given.get("sgio"):
+        made["_sgio"] = given["sgio"]
+    if device == "cdrom" or given.get("mode") == "readonly" or given.get("perms") == "ro":
+        made["readonly"] = {}
+    elif given.get("mode") == "shareable" or given.get("perms") == "sh":
+        made["shareable"] = {}
+    limit(made, given)
+    return made
+
+
+def bus_of(target: str) -> str:
+    return _BUSES.get(target[:2], "virtio")
+
+
+def free_target(domain: Domain, bus: str) -> str:
+    """The first device name of the bus that is not taken."""
+    taken = {each["target"]["_dev"] for each in devices(domain, "disk")}
+    names = (_PREFIXES.get(bus, "vd") + letter for letter in "abcdefghijklmnopqrstuvwxyz")
+    found = next((each for each in names if each not in taken), None)
+    if found is None:
+        refuse(TOOL, f"no {bus} device is left for another disk of domain {domain['name']['text']}")
+    return found
+
+
+def limit(device: Device, given: dict[str, str]) -> None:
+    """Set the limits that are given; of a group with one given, the others are lifted. 0 lifts."""
+    tune = {key: each["text"] for key, each in device.get("iotune", {}).items()}
+    for group in LIMITS:
+        if not any(key in given for key in group):
+            continue
+        total, *parts = (int(given.get(key, 0)) for key in group)
+        if total and any(parts):
+            what = group[0].removeprefix("total_")
+            refuse(LIBVIRT, f"invalid argument: total and read/write of {what} cannot be set at the same time")
+        tune |= dict(zip(group, (total, *parts), strict=True))
+    tune = {key: value for key, value in tune.items() if value}
+    if tune:
+        device["iotune"] = {key: {"text": value} for key, value in sorted(tune.items())}
+    else:
+        device.pop("iotune", None)
+
+
+def disk_at(domain: Domain, target: str) -> Device | None:
+    return next((each for each in devices(domain, "disk") if each["target"]["_dev"] == target), None)
+
+
+def path_of(device: Device) -> str:
+    """The file or block device behind a disk; empty for an empty drive."""
+    source = device.get("source", {})
+    return str(source.get("_file") or source.get("_dev") or "")
+
+
+def disk_from(domain: Domain, path: str) -> Device | None:
+    return next((each for each in devices(domain, "disk") if path_of(each) == path), None)
+
+
+def attach(domain: Domain, device: Device) -> None:
+    target, path = device["target"]["_dev"], path_of(device)
+    if disk_at(domain, target) is not None:
+        refuse(LIBVIRT, f"Operation failed: target {target} already exists")
+    if path and disk_from(domain, path) is not None:
+        refuse(LIBVIRT, f"Requested operation is not valid: {path} is already attached to the domain")
+    plug(domain, "disk", device)
+
+
+def repoint(domain: Domain, paths: dict[str, str]) -> None:
+    """Have disks read from other files."""
+    for each in devices(domain, "disk"):
+        if path_of(each) in paths:
+            each["source"]["_file"] = paths[path_of(each)]
+
+
+# NICs
+
+
+def nic(name: str, mac: str, type: str, source: str) -> Device:
+    device: Device = {"_type": "bridge", "mac": {"_address": mac}, "source": {"_bridge": source}}
+    if type != "bridge":
+        port = unique("port", name, mac)
+        device["virtualport"] = {"_type": "openvswitch", "parameters": {"__interfaceid": port}}
+    device["target"] = {"_dev": f"fe{mac.replace(':', '')[2:]}"}
+    # The back end gives every guest virtio, whatever model was asked for.
+    device["model"] = {"_type": "virtio"}
+    return device
+
+
+def throttle(device: Device, given: dict[str, str]) -> None:
+    """Set the bandwidths that are given, in KiB/s, and leave the others; 0 lifts."""
+    bandwidth = {way: each["_average"] for way, each in device.get("bandwidth", {}).items()}
+    bandwidth |= {way: int(given[way]) for way in ("inbound", "outbound") if given.get(way)}
+    left = {way: {"_average": average} for way, average in sorted(bandwidth.items()) if average}
+    if left:
+        device["bandwidth"] = left
+    else:
+        device.pop("bandwidth", None)
+
+
+def nic_at(domain: Domain, mac: str) -> Device | None:
+    return next((each for each in devices(domain, "_interface") if each["mac"]["_address"] == mac), None)
+
+
+# CPUs and memory
+
+
+def cpus(domain: Domain) -> tuple[int, int]:
+    """How many are switched on, and how many there may be."""
+    most = domain["vcpu"]["text"]
+    return domain["vcpu"].get("_current", most), most
+
+
+def set_cpus(domain: Domain, count: int, most: int) -> None:
+    domain["vcpu"]["text"] = most
+    if count < most:
+        domain["vcpu"]["_current"] = count
+    else:
+        domain["vcpu"].pop("_current", None)
+
+
+def set_topology(domain: Domain, topology: dict[str, int]) -> None:
+    domain.setdefault("cpu", {})["topology"] = {f"_{name}": number for name, number in topology.items()}
+
+
+def places(domain: Domain) -> int | None:
+    """How many CPUs the topology has room for, if there is one."""
+    topology = domain.get("cpu", {}).get("topology")
+    if topology is None:
+        return None
+    return int(topology["_sockets"] * topology["_cores"] * topology["_threads"])
+
+
+def set_memory(domain: Domain, size: int, most: int) -> None:
+    """In KiB."""
+    domain["memory"]["text"] = most
+    domain["currentMemory"]["text"] = size

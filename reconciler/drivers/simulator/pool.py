@@ -1,0 +1,86 @@
+"""Storage pools: API sections 7.1 to 7.6.
+
+``hidden`` of a pool: ``directory`` (where its files are), ``files`` (how many disks, images and backup
+records are in it), ``busy`` (how many of them running machines use), ``uuid``, ``options``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.drivers.simulator.act import STORAGE, Act, Entity, key_of, refuse
+from reconciler.drivers.simulator.effect import creation, effect
+from reconciler.kinds import POOL
+
+CAPACITY = "1.0 TB"  # every pool is as large; nothing here fills up
+
+
+@creation(POOL, "CreatePool")
+def create(act: Act) -> None:
+    name, type, url = act.target.name, act.text("type"), act.text("url")
+    directory = url if url.startswith("/") else f"/var/lib/libvirt/cstor/{act.text('uuid')}/{name}"
+    place = f"file:{act.node}:{directory}"
+    if act.value(place) is not None:
+        refuse(STORAGE, f"{directory} is the directory of {act.value(place)} already")
+    host, _, path = url.rpartition(":") if type in ("nfs", "glusterfs") else ("", "", "")
+    shown: dict[str, Any] = {
+        "pool": name,
+        "type": type,
+        "url": url,
+        "content": act.text("content", "vmd"),
+        "state": "active",
+        "autostart": act.flag("autostart"),
+        "capacity": CAPACITY,
+        "sourceHost": host,
+        "sourcePath": path,
+    }
+    hidden = {"directory": directory, "files": 0, "busy": 0, "uuid": act.text("uuid"), "options": act.text("opt")}
+    act.add(act.target, {"pool": shown}, hidden)
+    act.keep(place, key_of(act.target))
+
+
+def _pool(act: Act, *, manageable: bool = True) -> Entity:
+    pool = act.entity
+    type = pool["spec"]["pool"]["type"]
+    if "type" in act.parameters and act.text("type") != type:
+        refuse(STORAGE, f"pool {act.target.name} is of type {type}, not {act.text('type')}")
+    if manageable and type == "uus":
+        refuse(STORAGE, f"pool {act.target.name} is of type uus, which can only be created, shown and deleted")
+    return pool
+
+
+@effect(POOL, "StartPool")
+def start(act: Act) -> None:
+    pool = _pool(act)
+    if pool["spec"]["pool"]["state"] == "active":
+        refuse(STORAGE, f"pool {act.target.name} is already active")
+    pool["spec"]["pool"]["state"] = "active"
+
+
+@effect(POOL, "StopPool")
+def stop(act: Act) -> None:
+    pool = _pool(act)
+    if pool["spec"]["pool"]["state"] != "active":
+        refuse(STORAGE, f"pool {act.target.name} is not active")
+    if pool["hidden"]["busy"]:
+        refuse(STORAGE, f"pool {act.target.name} is in use: running VMs have {pool['hidden']['busy']} of its files")
+    pool["spec"]["pool"]["state"] = "inactive"
+
+
+@effect(POOL, "AutoStartPool")
+def autostart(act: Act) -> None:
+    _pool(act)["spec"]["pool"]["autostart"] = not act.flag("disable")
+
+
+@effect(POOL, "ShowPool")
+def show(act: Act) -> None:
+    _pool(act, manageable=False)
+
+
+@effect(POOL, "DeletePool")
+def delete(act: Act) -> None:
+    pool = _pool(act, manageable=False)
+    if pool["hidden"]["files"]:
+        refuse(STORAGE, f"pool {act.target.name} is not empty: {pool['hidden']['files']} things are in it")
+    act.keep(f"file:{act.node}:{pool['hidden']['directory']}", None)
+    act.remove(act.target)

@@ -1,0 +1,189 @@
+"""Files in pools: what disks, disk images and VM images have in common.
+
+``hidden`` of such an entity: ``pool``, ``files`` (path -> the file it reads on from, exact bytes, and a
+token that stands for the content), ``users`` (machines that have it, kept by ``claims.py``), for disks
+``backing`` (entity key of the image it keeps reading from) and ``internal`` (snapshots inside the file),
+for images ``overlays`` (how many disks read from it).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler import quantity
+from reconciler.drivers.simulator import domain as domains
+from reconciler.drivers.simulator.act import STORAGE, Act, Entity, id_at, key_of, name_at, refuse, unique
+from reconciler.drivers.simulator.claims import definitions
+from reconciler.kinds import DISK, MACHINE, POOL
+from reconciler.resource import ResourceId
+
+File = dict[str, Any]
+
+SHARED_TYPES = {"nfs", "glusterfs", "uus"}
+
+
+# Pools
+
+
+def active_pool(act: Act, name: str, *, content: str = "", type: str = "", anywhere: bool = False) -> Entity:
+    """The pool, which must be active, of the content and on this node (or ``anywhere``)."""
+    pool = act.find(POOL, name)
+    if pool is None:
+        refuse(STORAGE, f"pool {name} does not exist")
+    shown = pool["spec"]["pool"]
+    if pool["node"] != act.node and not anywhere:
+        refuse(STORAGE, f"pool {name} is on {pool['node']}, not on {act.node}")
+    if shown["state"] != "active":
+        refuse(STORAGE, f"pool {name} is not active")
+    if content and shown.get("content", "vmd") != content:
+        refuse(STORAGE, f"pool {name} holds {shown.get('content', 'vmd')}, not {content}")
+    if type and shown["type"] != type:
+        refuse(STORAGE, f"pool {name} is of type {shown['type']}, not {type}")
+    return pool
+
+
+def reachable(act: Act, entity: Entity) -> bool:
+    """Whether this node can open the files of an entity."""
+    if entity["node"] == act.node:
+        return True
+    pool = act.find(POOL, entity["hidden"]["pool"])
+    return pool is not None and pool["spec"]["pool"]["type"] in SHARED_TYPES
+
+
+# Making and removing
+
+
+def blank(size: int, *about: object) -> File:
+    """A file of which nothing else is a copy."""
+    return {"parent": None, "bytes": size, "content": unique("content", *about)}
+
+
+def copy_of(file: File) -> File:
+    """The same content and size, reading on from nothing."""
+    return {**file, "parent": None}
+
+
+def create(
+    act: Act, id: ResourceId, pool_name: str, pool: Entity, key: str, spec: dict[str, Any], file: File
+) -> Entity:
+    """Put a file into a pool and the entity it belongs to into the world. ``key``: where its path is shown."""
+    path = path_in(pool, id.name, iso=spec[key].get("format") == "iso")
+    entity = act.add(id, spec, {"pool": pool_name, "files": {}, "users": {}})
+    act.move(key_of(id), pool["node"])
+    write(act, key_of(id), entity, path, file)
+    pool["hidden"]["files"] += 1
+    if "current" in spec[key]:
+        spec[key]["current"] = path
+    if id.kind == DISK:
+        spec[key]["capacity"] = quantity.rounded(file["bytes"])
+    return entity
+
+
+def path_in(pool: Entity, name: str, *, iso: bool = False) -> str:
+    return f"{pool['hidden']['directory']}/{name}/{name}{'.iso' if iso else ''}"
+
+
+def write(act: Act, key: str, entity: Entity, path: str, file: File) -> None:
+    """Have a file exist. Refuses a path that is taken."""
+    if act.value(f"file:{path}") is not None:
+        refuse(STORAGE, f"{path} already exists")
+    entity["hidden"]["files"][path] = file
+    act.keep(f"file:{path}", key)
+
+
+def erase(act: Act, entity: Entity, path: str) -> None:
+    """Have a file be gone; what read on from it stands alone now."""
+    del entity["hidden"]["files"][path]
+    act.keep(f"file:{path}", None)
+    for other in entity["hidden"]["files"].values():
+        if other["parent"] == path:
+            other["parent"] = None
+
+
+def destroy(act: Act, id: ResourceId) -> None:
+    """Remove an entity with all its files."""
+    entity: Entity = act.value(key_of(id))
+    for path in list(entity["hidden"]["files"]):
+        erase(act, entity, path)
+    detach_from_image(act, entity)
+    leave_pool(act, entity)
+    act.remove(id)
+
+
+def leave_pool(act: Act, entity: Entity) -> None:
+    pool = act.find(POOL, entity["hidden"]["pool"])
+    if pool is not None:
+        pool["hidden"]["files"] -= 1
+
+
+def detach_from_image(act: Act, disk: Entity) -> None:
+    """The disk no longer reads from an image."""
+    if backing := disk["hidden"].pop("backing", None):
+        act.value(backing)["hidden"]["overlays"] -= 1
+
+
+# Disks
+
+
+def disk(act: Act, name: str, pool: str = "") -> Entity:
+    """A disk of this node, in the pool if one is named."""
+    found = act.find(DISK, name)
+    if found is None:
+        refuse(STORAGE, f"disk {name} does not exist")
+    if found["node"] != act.node:
+        refuse(STORAGE, f"disk {name} is on {found['node']}, not on {act.node}")
+    if pool and found["hidden"]["pool"] != pool:
+        refuse(STORAGE, f"disk {name} is in pool {found['hidden']['pool']}, not in {pool}")
+    return found
+
+
+def current(entity: Entity) -> str:
+    """The file in use."""
+    return str(entity["spec"]["volume"]["current"])
+
+
+def state(entity: Entity) -> File:
+    """Size and content as they are now."""
+    file: File = entity["hidden"]["files"][current(entity)]
+    return file
+
+
+def resize(entity: Entity, size: int) -> None:
+    state(entity)["bytes"] = size
+    entity["spec"]["volume"]["capacity"] = quantity.rounded(size)
+
+
+def restore(entity: Entity, then: File) -> None:
+    """Set size and content back to what they were."""
+    state(entity)["content"] = then["content"]
+    resize(entity, then["bytes"])
+
+
+def go_on_in(act: Act, entity: Entity, path: str) -> None:
+    """Make another of its files the one in use, also in the definitions of the machines that have it."""
+    before = current(entity)
+    entity["spec"]["volume"]["current"] = path
+    resize(entity, state(entity)["bytes"])
+    for user in entity["hidden"]["users"]:
+        for domain in definitions(act.value(user)):
+            domains.repoint(domain, {before: path})
+
+
+def branch(act: Act, id: ResourceId, base: str, path: str) -> None:
+    """Go on in a new file on top of one there is."""
+    entity: Entity = act.value(key_of(id))
+    write(act, key_of(id), entity, path, {**entity["hidden"]["files"][base], "parent": base})
+    go_on_in(act, entity, path)
+
+
+def not_attached(entity: Entity, name: str) -> None:
+    """Refuse while any machine has it."""
+    for user in entity["hidden"]["users"]:
+        refuse(STORAGE, f"{name} is attached to {MACHINE}/{name_at(user)}")
+
+
+def not_running(entity: Entity, name: str) -> None:
+    """Refuse while a running machine has it."""
+    for user, details in entity["hidden"]["users"].items():
+        if details["live"]:
+            refuse(STORAGE, f'Failed to get "write" lock: {name} is in use by running {id_at(user)}')

@@ -1,0 +1,86 @@
+"""Hypothesis strategies: small valid fleets, and the same fleets edited.
+
+What no operation can change (a pool's url, a disk's pool) follows from the name; a disk grows with every
+generation, as it cannot shrink. Everything else is drawn anew.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+API = "gitops.doslab.io/v1alpha1"
+NODES = ("node1", "node2")
+
+
+def resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": API, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+@st.composite
+def fleets(draw: st.DrawFn, generation: int = 0) -> list[dict[str, Any]]:
+    """Pools, networks, disks and machines that fit together, in any order of documents."""
+    documents = []
+    for node in NODES:
+        state = draw(st.sampled_from(["Active", None])) if generation == 0 else None
+        spec = {"nodeName": node, "type": "localfs", "url": f"/var/lib/libvirt/{node}"}
+        spec |= {"state": state} if state else {}
+        spec |= draw(st.fixed_dictionaries({}, optional={"autostart": st.booleans()}))
+        documents.append(resource("VirtualMachinePool", f"pool-{node}", spec))
+    networks = draw(st.sets(st.integers(1, 2), max_size=2)) | {1}
+    for number in sorted(networks):
+        switch = {"subnet": f"10.{number}.1.0/24"}
+        switch["gateway"] = draw(st.sampled_from([f"10.{number}.1.1", f"10.{number}.1.254"]))
+        documents.append(resource("VirtualMachineNetwork", f"net-{number}", {"nodeName": "node1", "switch": switch}))
+    for number in sorted(draw(st.sets(st.integers(1, 3), max_size=3))):
+        documents += draw(machines(number, sorted(networks), generation))
+    return draw(st.permutations(documents))
+
+
+@st.composite
+def machines(draw: st.DrawFn, number: int, networks: list[int], generation: int) -> list[dict[str, Any]]:
+    """One machine and all disks it could have, attached or not."""
+    node = NODES[number % 2]
+    documents, disks = [], []
+    extra = draw(st.sets(st.sampled_from(["b", "c"])))
+    for letter in ("a", *sorted(extra)):
+        name = f"vm-{number}-disk-{letter}"
+        growth = draw(st.integers(generation * 10, generation * 10 + 5))
+        spec = {"nodeName": node, "pool": f"pool-{node}", "capacity": f"{10 + growth}Gi"}
+        documents.append(resource("VirtualMachineDisk", name, spec))
+        disk: dict[str, Any] = {"target": f"vd{letter}", "disk": name}
+        if letter == "a":
+            disk["boot"] = True
+        elif draw(st.booleans()):
+            disk["cache"] = draw(st.sampled_from(["none", "writeback"]))
+        if draw(st.booleans()):
+            disk["qos"] = draw(st.sampled_from([{"readIops": 100}, {"writeIops": 7, "readIops": 9}]))
+        disks.append(disk)
+    nics = []
+    for index in sorted(draw(st.sets(st.integers(1, 3), min_size=1, max_size=3))):
+        nic: dict[str, Any] = {"mac": f"52:54:00:00:{number:02x}:{index:02x}"}
+        if draw(st.booleans()):
+            network = draw(st.sampled_from(networks))
+            nic |= {"type": "l3bridge", "source": "br-int", "network": f"net-{network}"}
+            if draw(st.booleans()):
+                nic["ip"] = f"10.{network}.1.{number * 10 + index}"
+        else:
+            nic |= {"type": "bridge", "source": draw(st.sampled_from(["virbr0", "virbr1"]))}
+        if draw(st.booleans()):
+            nic["qos"] = {"inbound": f"{draw(st.integers(1, 9))}Mi"}
+        nics.append(nic)
+    count = draw(st.integers(1, 4))
+    spec = {
+        "nodeName": node,
+        "osVariant": "debian12",
+        "cpu": draw(st.sampled_from([{"count": count}, {"count": count, "max": 4}, {"count": count, "cores": 4}])),
+        "memory": draw(st.sampled_from([{"size": "1Gi"}, {"size": "1Gi", "max": "2Gi"}, {"size": "2Gi"}])),
+        "disks": draw(st.permutations(disks)),
+        "nics": draw(st.permutations(nics)),
+        "powerState": draw(st.sampled_from(["Running", "Stopped", "Paused"])),
+        "updatePolicy": {"restart": draw(st.sampled_from(["Manual", "Automatic"]))},
+    }
+    spec |= draw(st.fixed_dictionaries({}, optional={"autostart": st.booleans()}))
+    documents.append(resource("VirtualMachine", f"vm-{number}", spec))
+    return documents
