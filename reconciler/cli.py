@@ -187,7 +187,7 @@ def delete(paths: tuple[str, ...], **given: Any) -> None:
 
 def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None:
     from reconciler.apply import Options, Result
-    from reconciler.embedded import serving
+    from reconciler.embedded import serving, simulators
     from reconciler.planfile import to_json
     from reconciler.progress import Progress
     from reconciler.reconcile import apply_saved, reconcile_once
@@ -215,7 +215,8 @@ def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None
     saved = None if delete else _saved(paths)
     loaded, desired = (None, None) if saved else _read(paths)
     with _opened(given["cluster"], loaded, desired) as opened:
-        with serving(opened, latency=lambda operation: given["latency"], workers=given["parallel"]):
+        drivers = simulators(opened, latency=lambda operation: given["latency"])
+        with serving(opened, drivers, workers=given["parallel"]):
             if saved:
                 made, report = apply_saved(opened, saved, **common)
             else:

@@ -18,24 +18,32 @@ from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
 
 
-@contextmanager
-def serving(
-    cluster: LocalCluster, *, latency: Callable[[str], float] = lambda operation: 0.0, workers: int = 8
-) -> Iterator[None]:
-    """Have operations on ``cluster`` carried out for as long as the block runs.
+def simulators(
+    cluster: LocalCluster, *, latency: Callable[[str], float] = lambda operation: 0.0
+) -> Callable[[str], Driver]:
+    """A simulator a node, all in the world kept beside the cluster's resources.
 
     ``latency`` gives the seconds an operation pretends to take.
     """
-    world, nodes = cluster.world(), {}
+    world = cluster.world()
+    nodes: dict[str, Driver] = {}
     guard = threading.Lock()
 
     def driver_for(node: str) -> Driver:
         with guard:
             if node not in nodes:
                 nodes[node] = Simulator(world, node, latency=latency)
-            driver: Driver = nodes[node]
-            return driver
+            return nodes[node]
 
+    return driver_for
+
+
+@contextmanager
+def serving(
+    cluster: LocalCluster, driver_for: Callable[[str], Driver | None] | None = None, *, workers: int = 8
+) -> Iterator[None]:
+    """Have operations on ``cluster`` carried out for as long as the block runs, on simulators unless told."""
+    driver_for = driver_for or simulators(cluster)
     stop = threading.Event()
     crashed: list[BaseException] = []
 

@@ -5,7 +5,8 @@ back; ``commit`` hands them over together, so that a refusal leaves nothing behi
 
     KIND/NAMESPACE/NAME        an entity (below)
     node:NODE:KIND/NS/NAME     the same, by node: the inventory
-    file:PATH                  the entity key of the disk, snapshot or image a file belongs to
+    file:PATH                  the entity key of the disk or image a file belongs to
+    directory:NODE:PATH        the entity key of the pool there
     mac:, ip:, fip:, device:   the entity key of the machine that has it to itself
     nics:, named:, domains:    counters: NICs on a bridge, rules that name an address list, domain ids
     backups:, remotes:, server:, export:   see ``backup.py``

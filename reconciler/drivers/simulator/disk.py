@@ -15,7 +15,7 @@ _SEED_SIZE = 366 * 1024  # of a cloud-init image
 
 @creation(DISK, "CreateDisk")
 def create(act: Act) -> None:
-    pool = volume.active_pool(act, act.text("pool"), content="vmd", type=act.text("type"))
+    pool = volume.active_pool(act, act.text("pool"), "vmd", type=act.text("type"))
     shown = {
         "type": act.text("type"),
         "pool": act.text("pool"),
@@ -26,12 +26,12 @@ def create(act: Act) -> None:
         "vm": "",
     }
     file = volume.blank(act.number("capacity"), key_of(act.target))
-    volume.create(act, act.target, act.text("pool"), pool, "volume", {"volume": shown}, file)
+    volume.create(act, act.target, act.text("pool"), pool, {"volume": shown}, file)
 
 
 @creation(DISK, "CreateDiskFromDiskImage")
 def create_from_image(act: Act) -> None:
-    pool = volume.active_pool(act, act.text("targetPool"), content="vmd", type=act.text("type"))
+    pool = volume.active_pool(act, act.text("targetPool"), "vmd", type=act.text("type"))
     source = act.text("source")
     key = act.value(f"file:{source}") or ""
     image = owner(act, source)
@@ -52,7 +52,7 @@ def create_from_image(act: Act) -> None:
     if full:
         shown["full-copy"] = True
     file = volume.copy_of(volume.state(image))
-    disk = volume.create(act, act.target, act.text("targetPool"), pool, "volume", {"volume": shown}, file)
+    disk = volume.create(act, act.target, act.text("targetPool"), pool, {"volume": shown}, file)
     if not full:
         disk["hidden"]["backing"] = key
         image["hidden"]["overlays"] += 1
@@ -63,7 +63,7 @@ def clone(act: Act) -> None:
     source, name = act.entity, act.text("newname")
     volume.not_running(source, f"disk {act.target.name}")
     absent(act, DISK, name)
-    pool = volume.active_pool(act, act.text("pool"), content="vmd", type=act.text("type"), anywhere=True)
+    pool = volume.active_pool(act, act.text("pool"), "vmd", type=act.text("type"), anywhere=True)
     shown = {
         "type": act.text("type"),
         "pool": act.text("pool"),
@@ -75,7 +75,7 @@ def clone(act: Act) -> None:
         "vm": "",
     }
     file = volume.copy_of(volume.state(source))
-    volume.create(act, act.id(DISK, name), act.text("pool"), pool, "volume", {"volume": shown}, file)
+    volume.create(act, act.id(DISK, name), act.text("pool"), pool, {"volume": shown}, file)
 
 
 @effect(DISK, "ResizeDisk")
@@ -92,7 +92,7 @@ def resize(act: Act) -> None:
 def migrate(act: Act) -> None:
     disk, name = act.entity, act.target.name
     volume.not_running(disk, f"disk {name}")
-    pool = volume.active_pool(act, act.text("pool"), content="vmd", anywhere=True)
+    pool = volume.active_pool(act, act.text("pool"), "vmd", anywhere=True)
     if pool["node"] != disk["node"]:
         volume.not_attached(disk, f"disk {name}, which would leave its node,")
     relocate(act, name, disk, act.text("pool"), pool)
@@ -201,10 +201,17 @@ def create_seed(act: Act) -> None:
     pool = volume.active_pool(act, act.text("pool"))
     if not act.text("userData").startswith("#cloud-config"):
         refuse(STORAGE, "user data must start with #cloud-config")
-    shown = {"pool": act.text("pool"), "vol": act.target.name, "format": "raw", "current": "", "capacity": "", "vm": ""}
+    shown = {
+        "pool": act.text("pool"),
+        "vol": act.target.name,
+        "format": "raw",
+        "current": "",
+        "capacity": "",
+        "vm": "",
+    }
     # User data holds passwords, so it goes no further than this.
     file = {"parent": None, "bytes": _SEED_SIZE, "content": unique("user data of", key_of(act.target))}
-    disk = volume.create(act, act.target, act.text("pool"), pool, "volume", {"volume": shown}, file)
+    disk = volume.create(act, act.target, act.text("pool"), pool, {"volume": shown}, file)
     disk["hidden"]["seed"] = True
 
 

@@ -11,14 +11,12 @@ from reconciler.quantity import GIB
 _REGISTERED_SIZE = 2 * GIB  # of an image whose content came from elsewhere
 
 
-def _add(act: Act, content: str, file: volume.File) -> None:
+def _add(act: Act, file: volume.File, *contents: str) -> None:
     name = act.text("targetPool")
-    pool = volume.active_pool(act, name)
-    holds = pool["spec"]["pool"]["content"]
-    if holds != content and (content, holds) != ("vmdi or iso", "iso"):
-        volume.active_pool(act, name, content="vmdi")
-    shown = {"current": "", "pool": name, "format": "iso" if holds == "iso" else "qcow2", "type": "dir"}
-    image = volume.create(act, act.target, name, pool, "volume", {"volume": shown}, file)
+    pool = volume.active_pool(act, name, *contents)
+    format = "iso" if pool["spec"]["pool"]["content"] == "iso" else "qcow2"
+    shown = {"current": "", "pool": name, "format": format, "type": "dir"}
+    image = volume.create(act, act.target, name, pool, {"volume": shown}, file)
     image["hidden"]["overlays"] = 0
 
 
@@ -26,12 +24,12 @@ def _add(act: Act, content: str, file: volume.File) -> None:
 def create_from_disk(act: Act) -> None:
     volume.active_pool(act, act.text("sourcePool"))
     disk = volume.disk(act, act.text("sourceVolume"), act.text("sourcePool"))
-    _add(act, "vmdi", volume.copy_of(volume.state(disk)))
+    _add(act, volume.copy_of(volume.state(disk)), "vmdi")
 
 
 @creation(DISK_IMAGE, "CreateDiskImage")
 def create(act: Act) -> None:
-    _add(act, "vmdi or iso", volume.blank(_REGISTERED_SIZE, key_of(act.target)))
+    _add(act, volume.blank(_REGISTERED_SIZE, key_of(act.target)), "vmdi", "iso")
 
 
 @effect(DISK_IMAGE, "DeleteDiskImage")
@@ -39,7 +37,10 @@ def delete(act: Act) -> None:
     image, name = act.entity, act.target.name
     volume.active_pool(act, act.text("sourcePool"))
     if image["hidden"]["pool"] != act.text("sourcePool"):
-        refuse(STORAGE, f"disk image {name} is in pool {image['hidden']['pool']}, not in {act.text('sourcePool')}")
+        refuse(
+            STORAGE,
+            f"disk image {name} is in pool {image['hidden']['pool']}, not in {act.text('sourcePool')}",
+        )
     if image["hidden"]["overlays"]:
         refuse(STORAGE, f"disk image {name} is read by {image['hidden']['overlays']} disks")
     volume.not_attached(image, f"disk image {name}")

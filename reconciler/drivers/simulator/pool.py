@@ -19,7 +19,7 @@ CAPACITY = "1.0 TB"  # every pool is as large; nothing here fills up
 def create(act: Act) -> None:
     name, type, url = act.target.name, act.text("type"), act.text("url")
     directory = url if url.startswith("/") else f"/var/lib/libvirt/cstor/{act.text('uuid')}/{name}"
-    place = f"file:{act.node}:{directory}"
+    place = f"directory:{act.node}:{directory}"
     if act.value(place) is not None:
         refuse(STORAGE, f"{directory} is the directory of {act.value(place)} already")
     host, _, path = url.rpartition(":") if type in ("nfs", "glusterfs") else ("", "", "")
@@ -34,7 +34,13 @@ def create(act: Act) -> None:
         "sourceHost": host,
         "sourcePath": path,
     }
-    hidden = {"directory": directory, "files": 0, "busy": 0, "uuid": act.text("uuid"), "options": act.text("opt")}
+    hidden = {
+        "directory": directory,
+        "files": 0,
+        "busy": 0,
+        "uuid": act.text("uuid"),
+        "options": act.text("opt"),
+    }
     act.add(act.target, {"pool": shown}, hidden)
     act.keep(place, key_of(act.target))
 
@@ -63,7 +69,10 @@ def stop(act: Act) -> None:
     if pool["spec"]["pool"]["state"] != "active":
         refuse(STORAGE, f"pool {act.target.name} is not active")
     if pool["hidden"]["busy"]:
-        refuse(STORAGE, f"pool {act.target.name} is in use: running VMs have {pool['hidden']['busy']} of its files")
+        refuse(
+            STORAGE,
+            f"pool {act.target.name} is in use: running VMs have {pool['hidden']['busy']} of its files",
+        )
     pool["spec"]["pool"]["state"] = "inactive"
 
 
@@ -82,5 +91,5 @@ def delete(act: Act) -> None:
     pool = _pool(act, manageable=False)
     if pool["hidden"]["files"]:
         refuse(STORAGE, f"pool {act.target.name} is not empty: {pool['hidden']['files']} things are in it")
-    act.keep(f"file:{act.node}:{pool['hidden']['directory']}", None)
+    act.keep(f"directory:{act.node}:{pool['hidden']['directory']}", None)
     act.remove(act.target)

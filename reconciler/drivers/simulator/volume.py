@@ -25,8 +25,8 @@ SHARED_TYPES = {"nfs", "glusterfs", "uus"}
 # Pools
 
 
-def active_pool(act: Act, name: str, *, content: str = "", type: str = "", anywhere: bool = False) -> Entity:
-    """The pool, which must be active, of the content and on this node (or ``anywhere``)."""
+def active_pool(act: Act, name: str, *contents: str, type: str = "", anywhere: bool = False) -> Entity:
+    """The pool, which must be active, of one of the contents if any are named, and on this node (or ``anywhere``)."""
     pool = act.find(POOL, name)
     if pool is None:
         refuse(STORAGE, f"pool {name} does not exist")
@@ -35,8 +35,8 @@ def active_pool(act: Act, name: str, *, content: str = "", type: str = "", anywh
         refuse(STORAGE, f"pool {name} is on {pool['node']}, not on {act.node}")
     if shown["state"] != "active":
         refuse(STORAGE, f"pool {name} is not active")
-    if content and shown.get("content", "vmd") != content:
-        refuse(STORAGE, f"pool {name} holds {shown.get('content', 'vmd')}, not {content}")
+    if contents and shown["content"] not in contents:
+        refuse(STORAGE, f"pool {name} holds {shown['content']}, not {' or '.join(contents)}")
     if type and shown["type"] != type:
         refuse(STORAGE, f"pool {name} is of type {shown['type']}, not {type}")
     return pool
@@ -63,19 +63,18 @@ def copy_of(file: File) -> File:
     return {**file, "parent": None}
 
 
-def create(
-    act: Act, id: ResourceId, pool_name: str, pool: Entity, key: str, spec: dict[str, Any], file: File
-) -> Entity:
-    """Put a file into a pool and the entity it belongs to into the world. ``key``: where its path is shown."""
-    path = path_in(pool, id.name, iso=spec[key].get("format") == "iso")
+def create(act: Act, id: ResourceId, pool_name: str, pool: Entity, spec: dict[str, Any], file: File) -> Entity:
+    """Put a file into a pool and the entity it belongs to into the world."""
+    shown = spec.get("volume", {})
+    path = path_in(pool, id.name, iso=shown.get("format") == "iso")
     entity = act.add(id, spec, {"pool": pool_name, "files": {}, "users": {}})
     act.move(key_of(id), pool["node"])
     write(act, key_of(id), entity, path, file)
     pool["hidden"]["files"] += 1
-    if "current" in spec[key]:
-        spec[key]["current"] = path
+    if "volume" in spec:
+        shown["current"] = path
     if id.kind == DISK:
-        spec[key]["capacity"] = quantity.rounded(file["bytes"])
+        shown["capacity"] = quantity.rounded(file["bytes"])
     return entity
 
 
@@ -138,8 +137,9 @@ def disk(act: Act, name: str, pool: str = "") -> Entity:
 
 
 def current(entity: Entity) -> str:
-    """The file in use."""
-    return str(entity["spec"]["volume"]["current"])
+    """The file in use; a VM image has but one."""
+    shown = entity["spec"].get("volume")
+    return str(shown["current"] if shown else next(iter(entity["hidden"]["files"])))
 
 
 def state(entity: Entity) -> File:

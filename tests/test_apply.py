@@ -1,0 +1,258 @@
+"""Apply meets failures, lies, slowness and rivals; time is simulated."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenario import converge, desired_of, plan_of
+
+from reconciler import LocalCluster, Options, Policy, Report, Result, apply, make_plan, observe, serving
+from reconciler.clusters.base import Notice, Watch
+from reconciler.drivers.base import Driver
+from reconciler.embedded import simulators
+from reconciler.problem import OperationFailed, Unavailable
+from reconciler.resource import Resource, ResourceId
+
+QUICKSTART = Path(__file__).parent.parent / "examples" / "manifests" / "quickstart"
+WEB = ResourceId("VirtualMachine", "web-1")
+
+
+class Unruly:
+    """A driver that obeys, fails, lies, or lets the test look in, operation by operation."""
+
+    def __init__(self, inner: Driver) -> None:
+        self.inner = inner
+        self.failing: dict[str, OperationFailed] = {}
+        self.lying: set[str] = set()
+        self.ran: list[tuple[str, str]] = []
+        self.inside: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self.guard = threading.Lock()
+
+    def supports(self, kind: str, operation: str) -> bool:
+        return self.inner.supports(kind, operation)
+
+    def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
+        places = [str(target), *([f"pool {parameters['pool']}"] if "pool" in parameters else [])]
+        with self.guard:
+            self.ran.append((operation, target.name))
+            for place in places:
+                self.inside[place] += 1
+                self.most[place] = max(self.most[place], self.inside[place])
+        try:
+            if operation in self.failing:
+                raise self.failing[operation]
+            return [target] if operation in self.lying else self.inner.run(target, operation, parameters)
+        finally:
+            with self.guard:
+                self.inside.subtract(places)
+
+    def observe(self, id: ResourceId) -> dict[str, Any] | None:
+        spec = self.inner.observe(id)
+        return {"nodeName": "node22"} if spec is None and self.lying else spec
+
+    def inventory(self) -> Collection[ResourceId]:
+        return self.inner.inventory()
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Stage:
+    """A served cluster whose driver the test commands, and a clock that runs only while nothing happens."""
+
+    def __init__(self, cluster: LocalCluster, driver: Unruly) -> None:
+        self.cluster, self.driver, self.clock = cluster, driver, Clock()
+
+    def apply(self, source: Any = QUICKSTART, *, timeout: float = 600, parallel: int = 16, **policy: Any) -> Report:
+        observed = observe(self.cluster)
+        plan = make_plan(desired_of(source), observed, Policy(**policy))
+        cluster: Any = Hurried(self.cluster, self.clock)
+        options = Options(timeout=timeout, grace=5, parallel=parallel)
+        return apply(plan, cluster, observed, options=options, monotonic=self.clock)
+
+
+class Hurried:
+    """The cluster, but a watch that would wait in vain moves the clock instead."""
+
+    def __init__(self, inner: LocalCluster, clock: Clock) -> None:
+        self._inner, self._clock = inner, clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def watch(self, **given: Any) -> Watch:
+        watch, clock = self._inner.watch(**given), self._clock
+
+        class Hurrying:
+            def next(self, timeout: float) -> Sequence[Notice]:
+                notices = watch.next(0.1)
+                if not notices:
+                    clock.now += timeout
+                return notices
+
+            def close(self) -> None:
+                watch.close()
+
+        return Hurrying()
+
+
+@contextmanager
+def staged() -> Iterator[Stage]:
+    cluster = LocalCluster(":memory:")
+    try:
+        driver = Unruly(simulators(cluster)("node22"))
+        with serving(cluster, lambda node: driver):
+            yield Stage(cluster, driver)
+    finally:
+        cluster.close()
+
+
+def results(report: Report) -> dict[str, str]:
+    return {f"{outcome.step.operation} {outcome.step.subject.name}": outcome.result for outcome in report.outcomes}
+
+
+def test_a_failure_blocks_only_what_needs_it_and_the_next_run_ends_it() -> None:
+    with staged() as stage:
+        stage.driver.failing["CreateSwitch"] = OperationFailed("Exception", "ovn-nbctl: no such database")
+        report = stage.apply()
+        assert not report.ok
+        found = results(report)
+        assert found["CreateSwitch web-net"] == "failed"
+        assert found["PlugNIC web-1"] == "skipped"
+        assert found["PlugDisk web-1"] == "changed"
+        (failure,) = [outcome for outcome in report.outcomes if outcome.result is Result.FAILED]
+        assert failure.message == "Exception: ovn-nbctl: no such database"
+        stage.driver.failing.clear()
+        plan = plan_of(stage.cluster, desired_of(QUICKSTART))
+        assert [step.operation for step in plan.steps] == ["CreateSwitch", "PlugNIC"]
+        assert "failed before: ovn-nbctl: no such database" in plan.steps[0].because
+        converge(stage.cluster, desired_of(QUICKSTART))
+        assert not plan_of(stage.cluster, desired_of(QUICKSTART)).steps
+
+
+def test_done_is_not_believed_when_the_resource_does_not_show_it() -> None:
+    with staged() as stage:
+        stage.driver.lying.add("CreatePool")
+        report = stage.apply(timeout=30)
+        (failure,) = [outcome for outcome in report.outcomes if outcome.result is Result.FAILED]
+        assert failure.step.operation == "CreatePool"
+        assert failure.message.startswith("it was reported done, but after 30 s the resource does not show it")
+        assert 30 <= stage.clock.now < 60
+
+
+def test_silence_times_out_and_says_what_was_last_seen() -> None:
+    cluster = LocalCluster(":memory:")
+    try:
+        stage = Stage(cluster, None)  # type: ignore[arg-type]
+        report = stage.apply(timeout=20)
+        failed = [outcome for outcome in report.outcomes if outcome.result is Result.FAILED]
+        assert {outcome.step.operation for outcome in failed} == {"CreatePool", "CreateSwitch"}
+        assert all(outcome.message.startswith("no answer") for outcome in failed)
+    finally:
+        cluster.close()
+
+
+def test_a_failure_reported_earlier_is_not_taken_for_this_ones() -> None:
+    with staged() as stage:
+        converge(stage.cluster, desired_of(QUICKSTART))
+        text = (QUICKSTART / "quickstart.yaml").read_text().replace("size: 2Gi, max", "size: 3Gi, max")
+        stage.driver.failing["ResizeRAM"] = OperationFailed("LibvirtError", "balloon stuck")
+        stack = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: quickstart}\n"
+        assert not stage.apply(text + stack).ok
+        stage.driver.failing.clear()
+        assert results(stage.apply(text + stack)) == {"ResizeRAM web-1": "changed"}
+
+
+def test_what_was_noted_as_applied_is_taken_back_when_the_operation_fails() -> None:
+    with staged() as stage:
+        converge(stage.cluster, desired_of(QUICKSTART))
+        stack = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: quickstart}\n"
+        text = (QUICKSTART / "quickstart.yaml").read_text().replace("mtu: 1500", "mtu: 1400") + stack
+        stage.driver.failing["ModifySwitch"] = OperationFailed("Exception", "no")
+        assert results(stage.apply(text)) == {"ModifySwitch web-net": "failed"}
+        stage.driver.failing.clear()
+        assert results(stage.apply(text)) == {"ModifySwitch web-net": "changed"}
+        assert not plan_of(stage.cluster, desired_of(text)).steps
+
+
+def test_a_passing_outage_is_waited_out() -> None:
+    with staged() as stage:
+        update, left = stage.cluster.update, [3]
+
+        def flaky(resource: Resource) -> Resource:
+            if threading.current_thread() is threading.main_thread() and left[0]:
+                left[0] -= 1
+                raise Unavailable("the API server is starting")
+            return update(resource)
+
+        stage.cluster.update = flaky  # type: ignore[method-assign]
+        assert stage.apply().ok
+        assert not left[0]
+
+
+def test_an_outage_that_lasts_fails_the_step_after_some_attempts() -> None:
+    with staged() as stage:
+        create = stage.cluster.create
+
+        def down(resource: Resource) -> Resource:
+            if resource["kind"] == "VirtualMachinePool":
+                raise Unavailable("no route to host")
+            return create(resource)
+
+        stage.cluster.create = down  # type: ignore[method-assign]
+        (failure,) = [outcome for outcome in stage.apply().outcomes if outcome.result is Result.FAILED]
+        assert failure.message == "given up after 5 attempts: no route to host"
+
+
+def test_one_operation_at_a_time_on_a_resource_and_in_a_pool() -> None:
+    with staged() as stage:
+        assert stage.apply().ok
+        assert set(stage.driver.most.values()) == {1}
+        assert len(set(stage.driver.ran)) == len(stage.driver.ran)
+
+
+def test_steps_that_are_not_allowed_do_not_run_and_the_rest_does() -> None:
+    with staged() as stage:
+        converge(stage.cluster, desired_of(QUICKSTART))
+        stack = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: quickstart}\n"
+        text = (QUICKSTART / "quickstart.yaml").read_text().replace("powerState: Running", "powerState: Stopped")
+        text = text.replace("size: 2Gi, max", "size: 3Gi, max") + stack
+        stage.driver.ran.clear()
+        found = results(stage.apply(text))
+        assert found == {"StopVM web-1": "held", "ResizeRAM web-1": "changed"}
+        assert [operation for operation, _ in stage.driver.ran] == ["ResizeRAM"]
+        assert results(stage.apply(text, allow=frozenset({"restart"}))) == {"StopVM web-1": "changed"}
+
+
+def test_every_step_is_journalled_before_and_after() -> None:
+    with staged() as stage:
+        report = stage.apply()
+        entries = stage.cluster.records("quickstart")
+        for outcome in report.outcomes:
+            phases = [entry["phase"] for entry in entries if entry["step"] == outcome.step.id]
+            assert phases == ["start", "end"]
+
+
+@pytest.mark.parametrize("operation", ["CreateDisk", "CreateAndStartVMFromISO", "PlugDisk"])
+def test_after_any_failure_the_next_run_converges(operation: str) -> None:
+    with staged() as stage:
+        stage.driver.failing[operation] = OperationFailed("LibvirtError", "not now")
+        assert not stage.apply().ok
+        stage.driver.failing.clear()
+        assert stage.apply().ok
+        assert not plan_of(stage.cluster, desired_of(QUICKSTART)).steps
