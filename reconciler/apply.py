@@ -112,7 +112,7 @@ class _Flight:
     annotations_before: dict[str, str | None]
     expect: tuple[Expectation, ...]
     done: str = ""  # type of the Done event, once seen
-    seen_at: float | None = None  # when the expectation or the event was first met without the other
+    shown_at: float | None = None  # since when the resource shows what was expected and no event has come
     last_seen: str = ""
 
 
@@ -238,7 +238,8 @@ class _Run:
         """How long nothing needs doing unless something is seen."""
         clock = self.monotonic()
         until = [flight.started + self.options.timeout for flight in self.flights.values()]
-        until += [flight.seen_at + self.options.grace for flight in self.flights.values() if flight.seen_at is not None]
+        shown = [flight.shown_at for flight in self.flights.values() if flight.shown_at is not None]
+        until += [at + self.options.grace for at in shown]
         until += [self.delayed[id][0] for id in self.ready if id in self.delayed]
         return max(0.0, min(min(until, default=clock) - clock, 60.0))
 
@@ -386,14 +387,12 @@ class _Run:
             self._fail(flight, flight.last_seen or "reported as failed without a reason")
         elif flight.done and status[0] in _FAILURES and status != flight.status_before:
             self._fail(flight, flight.last_seen)
-        elif flight.done:
-            self._overdue(flight)
 
     def _overdue(self, flight: _Flight) -> bool:
         clock = self.monotonic()
-        if flight.seen_at is None:
-            flight.seen_at = clock
-        return clock - flight.seen_at >= self.options.grace
+        if flight.shown_at is None:
+            flight.shown_at = clock
+        return clock - flight.shown_at >= self.options.grace
 
     def _holds(self, expect: tuple[Expectation, ...], subject: Resource | None) -> bool:
         if subject is None:
@@ -404,8 +403,9 @@ class _Run:
     def _check_clocks(self) -> None:
         clock = self.monotonic()
         for flight in list(self.flights.values()):
-            if flight.seen_at is not None and clock - flight.seen_at >= self.options.grace:
+            if flight.shown_at is not None and clock - flight.shown_at >= self.options.grace:
                 self._verify(flight)
+                flight.shown_at = None  # not shown any longer: waiting starts anew
             if flight.step.id in self.flights and clock - flight.started >= self.options.timeout:
                 seen = flight.last_seen or "nothing"
                 said = "it was reported done, but" if flight.done else "no answer, and"

@@ -114,16 +114,19 @@ def from_json(name: str, text: str) -> Plan:
 def _inconsistencies(source: Source, document: dict[str, Any]) -> Iterator[Problem]:
     """What the schema cannot say: known operations and parameters, unique ids, needs that exist, no cycle."""
     remedy = "A plan is not edited by hand: make it again."
-    ids = [step["id"] for step in document["steps"]]
+    ids = {step["id"] for step in document["steps"]}
+    edges: dict[str, list[str]] = {}
     for index, step in enumerate(document["steps"]):
 
         def wrong(field: str, message: str, index: int = index) -> Problem:
             path = ("steps", index, field)
             return Problem(source.locate(0, path), message, remedy, show_path(path))
 
-        if step["id"] in ids[:index]:
+        if step["id"] in edges:
             yield wrong("id", f"the id {step['id']} is used twice")
-        for need in (*step.get("needs", ()), *step.get("after", ())):
+        earlier = (*step.get("needs", ()), *step.get("after", ()))
+        edges[step["id"]] = [need for need in earlier if need in ids]
+        for need in earlier:
             if need not in ids:
                 yield wrong("needs", f"needs {need}, which is not in the plan")
         try:
@@ -137,7 +140,7 @@ def _inconsistencies(source: Source, document: dict[str, Any]) -> Iterator[Probl
         for message in catalogue.check(operation, sample):
             yield wrong("parameters", message)
     try:
-        graph.waves({step["id"]: [*step.get("needs", ()), *step.get("after", ())] for step in document["steps"]})
+        graph.waves(edges)
     except graph.Cycle as cycle:
         yield Problem(Origin(source.name), f"steps wait for each other: {cycle}", remedy)
 

@@ -26,6 +26,7 @@ from reconciler.rules import (
     CREATE,
     DELETE,
     REFUSALS,
+    REPLACED,
     Case,
     Make,
     Making,
@@ -63,6 +64,12 @@ _POWER_DOWN = 11  # rules up to this rank decide whether the guest runs during t
 _CREATION = 0
 _CLONING = 60
 _RESTART = 80
+_RESTARTING = (  # operation, what it leaves, whether only a guest that is paused and stays so needs it
+    ("ResumeVM", "Running", True),
+    ("StopVM", "Stopped", False),
+    ("StartVM", "Running", False),
+    ("SuspendVM", "Paused", True),
+)
 
 
 def make_plan(desired: Desired, observed: Observation, policy: Policy | None = None) -> Plan:
@@ -184,7 +191,7 @@ class _Planner:
         pending = {} if creating or observed is None else observed.pending
         # What waits for the next start counts as set: it is compared with what is desired, not issued again.
         seen = _overlaid(seen, pending)
-        moves = diff(kind, declared.shape, seen)
+        moves = _replaced(kind, diff(kind, declared.shape, seen), declared.shape, seen)
         later = _waiting(observed.shape, pending) if observed is not None and pending else []
         if not moves and not later:
             return
@@ -255,12 +262,15 @@ class _Planner:
         if declared.shape.get("updatePolicy", {}).get("restart", "Manual") == "Manual":
             self.notes.append(Note(declared.id, f"pending restart: {what}"))
             return
-        case.key, case.running = "", True
+        case.key = ""
         fields = [
             Expectation(declared.id, move.path, move.desired) for move in later if not unreadable(MACHINE, move.path)
         ]
-        for offset, operation, state in ((0, "StopVM", "Stopped"), (1, "StartVM", "Running")):
-            case.running = operation == "StopVM"
+        stays_paused = case.seen.get("powerState") == declared.shape.get("powerState") == "Paused"
+        for offset, (operation, state, only_paused) in enumerate(_RESTARTING):
+            if only_paused and not stays_paused:
+                continue
+            case.running = operation != "StartVM"
             self.add(
                 Rule(MACHINE, ("powerState",), operation, _RESTART + offset),
                 replace(case),
@@ -424,7 +434,9 @@ class _Planner:
         for drafts in by_subject.values():
             drafts.sort(key=lambda draft: draft.rank)
             for index, draft in enumerate(drafts):
-                needs[draft.step.id].update(earlier.step.id for earlier in drafts[:index] if _decides(earlier, draft))
+                needs[draft.step.id].update(
+                    earlier.step.id for earlier in drafts[:index] if self.decides(earlier, draft)
+                )
         for draft in self.drafts:
             for id in draft.uses:
                 others = by_subject.get(id, [])
@@ -451,10 +463,24 @@ class _Planner:
             for draft in self.drafts
         ]
 
+    def decides(self, earlier: _Draft, draft: _Draft) -> bool:
+        """Whether a step of a resource makes no sense unless an earlier one of the same resource succeeded."""
+        return (
+            earlier.step.action is Action.CREATE
+            or earlier.step.last
+            # A guest that may not be stopped stays up, and the other steps were made for a running one.
+            or (earlier.rank <= _POWER_DOWN and self.allows(earlier.step))
+            or (earlier.key != "" and earlier.key == draft.key)
+            or (earlier.step.operation, draft.step.operation) == ("StartVM", "SuspendVM")
+            or (draft.rank >= _RESTART and bool(earlier.step.pending))
+        )
+
+    def allows(self, step: Step) -> bool:
+        return step.impact in (self.policy.allow | {Impact.NONE, Impact.LIVE})
+
     def hold(self, steps: list[Step]) -> list[Step]:
         """Mark what is not allowed to run, and what cannot run without it."""
-        allowed = self.policy.allow | {Impact.NONE, Impact.LIVE}
-        held: dict[str, str] = {step.id: str(step.impact) for step in steps if step.impact not in allowed}
+        held: dict[str, str] = {step.id: str(step.impact) for step in steps if not self.allows(step)}
         moved = True
         while moved and held:
             moved = False
@@ -513,18 +539,6 @@ def _waiting(shape: Shape, pending: Mapping[str, Any]) -> list[Move]:
     return moves
 
 
-def _decides(earlier: _Draft, draft: _Draft) -> bool:
-    """Whether a step of a resource makes no sense unless an earlier one of the same resource succeeded."""
-    return (
-        earlier.step.action is Action.CREATE
-        or earlier.step.last
-        or earlier.rank <= _POWER_DOWN
-        or (earlier.key != "" and earlier.key == draft.key)
-        or (earlier.step.operation, draft.step.operation) == ("StartVM", "SuspendVM")
-        or (draft.rank >= _RESTART and bool(earlier.step.pending))
-    )
-
-
 def _parameters(makes: Mapping[str, Make], case: Case) -> dict[str, Value]:
     made = {name: make(case) for name, make in makes.items()}
     return {name: _settled(value) for name, value in made.items() if value is not None}
@@ -557,18 +571,32 @@ def _matching(rule: Rule, moves: list[Move], kind: str) -> dict[str, list[Move]]
         if not any(_matches(pattern, move.path) for pattern in patterns):
             continue
         is_part = move.path[0] in keyed
-        on = On.CHANGED
-        if is_part and len(move.path) == 2:
-            on = On.ADDED if move.observed is None else On.REMOVED
-        if on in rule.on:
+        if rule.on & _what(move, is_part):
             groups.setdefault(move.path[1] if is_part else "", []).append(move)
     return groups
+
+
+def _what(move: Move, is_part: bool) -> frozenset[On]:
+    if not is_part or len(move.path) > 2:
+        return frozenset({On.CHANGED})
+    came = {On.ADDED} if move.desired is not None else set()
+    return frozenset(came | {On.REMOVED} if move.observed is not None else came)
+
+
+def _replaced(kind: str, moves: list[Move], desired: Shape, seen: Shape) -> list[Move]:
+    """The moves, with one whole move instead of many where a part cannot be changed in place."""
+    anew = {
+        move.path[:2] for move in moves if len(move.path) > 2 and move.path[2] in REPLACED.get((kind, move.path[0]), ())
+    }
+    whole = [Move((name, key), seen[name][key], desired[name][key]) for name, key in sorted(anew)]
+    return whole + [move for move in moves if move.path[:2] not in anew]
 
 
 def _covered(rule: Rule, case: Case, moves: list[Move]) -> list[tuple[tuple[str, ...], Any]]:
     """The leaf fields a step sets: a part that comes anew is set with all the rule's fields of it."""
     if not case.key or On.ADDED not in rule.on:
-        return [leaf for move in moves for leaf in _leaves(move.path, move.desired)]
+        covered = [move for move in moves if case.key or not rule.covers or ".".join(move.path) in rule.covers]
+        return [leaf for move in covered for leaf in _leaves(move.path, move.desired)]
     name = moves[0].path[0]
     return [
         leaf
@@ -627,6 +655,14 @@ def _describe(kind: str, move: Move, covers: tuple[str, ...] = ()) -> str:
         name = ".".join((f"{move.path[0]}[{move.path[1]}]", *move.path[2:]))
         if len(move.path) == 2 and move.desired is None:
             return f"{name} is no longer declared"
+        if len(move.path) == 2 and move.observed is not None:
+            fields = REPLACED[kind, move.path[0]]
+            changes = [
+                f"{field} {_shown(move.observed.get(field), False)} -> {_shown(move.desired[field], False)}"
+                for field in fields
+                if field in move.desired and move.desired[field] != move.observed.get(field)
+            ]
+            return f"{name} anew: {', '.join(changes)}"
         if len(move.path) == 2:
             parts = [
                 f"{'.'.join(path[2:])} {_shown(value, _is_size(kind, path))}"

@@ -141,7 +141,7 @@ class Rule:
     carrier: Callable[[Case], ResourceId] | None = None  # carries the operation, if not the resource itself
     pool: Callable[[Case], str] = lambda case: ""
     leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
-    covers: tuple[str, ...] = ()  # fields of a part that are set whenever the part is set anew
+    covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part set anew, or at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,10 +417,12 @@ def _memory_maximum_differs(case: Case) -> bool:
 
 _DISK_PARTS = ("disk", "bus", "cache", "mode")
 _NIC_PARTS = ("type", "source", "network", "ip", "model")
-_REPLUG_DISK = tuple(f"disks.*.{name}" for name in _DISK_PARTS)
-_REPLUG_NIC = tuple(f"nics.*.{name}" for name in _NIC_PARTS)
-_COMES = frozenset({On.ADDED, On.CHANGED})
-_GOES = frozenset({On.REMOVED, On.CHANGED})
+
+# A part cannot be given another one of these in place: it goes, and comes anew.
+REPLACED: dict[tuple[str, str], tuple[str, ...]] = {
+    (MACHINE, "disks"): _DISK_PARTS,
+    (MACHINE, "nics"): _NIC_PARTS,
+}
 
 CHANGE: tuple[Rule, ...] = (
     # Power first where it goes down, last where it goes up: changes to a stopped guest are the safe ones.
@@ -436,16 +438,16 @@ CHANGE: tuple[Rule, ...] = (
     # What goes makes room for what comes.
     Rule(
         MACHINE,
-        ("disks.*", *_REPLUG_DISK),
+        ("disks.*",),
         "UnplugDisk",
         20,
         {"target": key, **LIVE_AND_CONFIG},
-        on=_GOES,
+        on=frozenset({On.REMOVED}),
         leaves=(("disks.*", None),),
     ),
     Rule(
         MACHINE,
-        ("nics.*", *_REPLUG_NIC),
+        ("nics.*",),
         "UnplugNIC",
         21,
         {
@@ -453,7 +455,7 @@ CHANGE: tuple[Rule, ...] = (
             "mac": key,
             **LIVE_AND_CONFIG,
         },
-        on=_GOES,
+        on=frozenset({On.REMOVED}),
         leaves=(("nics.*", None),),
     ),
     Rule(
@@ -471,6 +473,7 @@ CHANGE: tuple[Rule, ...] = (
         },
         when=_cpu_maximum_differs,
         next_start=_runs,
+        covers=("cpu.max", "cpu.cores", "cpu.sockets", "cpu.threads"),
     ),
     Rule(
         MACHINE,
@@ -488,6 +491,7 @@ CHANGE: tuple[Rule, ...] = (
         {"size": lambda case: str(_most_memory(case) // quantity.KIB), **CONFIG},
         when=_memory_maximum_differs,
         next_start=_runs,
+        covers=("memory.max",),
     ),
     Rule(
         MACHINE,
@@ -499,7 +503,7 @@ CHANGE: tuple[Rule, ...] = (
     ),
     Rule(
         MACHINE,
-        ("disks.*", *_REPLUG_DISK),
+        ("disks.*",),
         "PlugDisk",
         40,
         {
@@ -511,13 +515,13 @@ CHANGE: tuple[Rule, ...] = (
             "mode": part("mode"),
             **LIVE_AND_CONFIG,
         },
-        on=_COMES,
+        on=frozenset({On.ADDED}),
         uses=_part_disk,
         covers=_DISK_PARTS,
     ),
     Rule(
         MACHINE,
-        ("nics.*", *_REPLUG_NIC),
+        ("nics.*",),
         "PlugNIC",
         41,
         {
@@ -528,14 +532,14 @@ CHANGE: tuple[Rule, ...] = (
             "outbound": _nic_rate("outbound"),
             **LIVE_AND_CONFIG,
         },
-        on=_COMES,
+        on=frozenset({On.ADDED}),
         uses=_part_network,
         covers=(*_NIC_PARTS, "qos"),
     ),
     # Limits are set by a step of their own even on a new disk: the existing back end ignores those of PlugDisk.
     Rule(
         MACHINE,
-        ("disks.*", "disks.*.qos", *(f"disks.*.qos.{name}" for name in DISK_LIMITS), *_REPLUG_DISK),
+        ("disks.*", "disks.*.qos", *(f"disks.*.qos.{name}" for name in DISK_LIMITS)),
         "TuneDiskQoS",
         42,
         {
@@ -543,7 +547,7 @@ CHANGE: tuple[Rule, ...] = (
             **{wire: _limit(wire, name) for name, wire in DISK_LIMITS.items()},
             **LIVE_AND_CONFIG,
         },
-        on=_COMES,
+        on=frozenset({On.ADDED, On.CHANGED}),
         when=lambda case: bool(case.part.get("qos")),
         covers=("qos",),
     ),

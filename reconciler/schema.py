@@ -30,7 +30,7 @@ def schema(kind: str) -> dict[str, Any]:
     """The schema of a kind, self-contained: what it takes from the common file is under its ``$defs``."""
     text = (folder() / f"{kind}.schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text.replace(f'"{COMMON}#/$defs/', '"#/$defs/'))
-    loaded["$defs"] = json.loads((folder() / COMMON).read_text(encoding="utf-8"))["$defs"]
+    loaded["$defs"] = json.loads((folder() / COMMON).read_text(encoding="utf-8"))["$defs"] | loaded.get("$defs", {})
     return loaded
 
 
