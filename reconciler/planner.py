@@ -58,6 +58,8 @@ class _Draft:
     rank: int
     key: str = ""
     uses: tuple[ResourceId, ...] = ()
+    takes: tuple[str, ...] = ()
+    frees: tuple[str, ...] = ()
 
 
 _POWER_DOWN = 11  # rules up to this rank decide whether the guest runs during the others
@@ -102,9 +104,9 @@ class _Planner:
         if self.policy.delete:
             self.unmake({id: resource for id, resource in self.desired.resources.items() if self.wanted(id)})
         else:
-            for id, declared in self.desired.resources.items():
+            for id in sorted(self.desired.resources, key=lambda id: (RANK[id.kind], id)):
                 if self.wanted(id):
-                    self.reconcile(declared)
+                    self.reconcile(self.desired.resources[id])
             self.prune()
         steps = self.hold(self.connect())
         try:
@@ -209,7 +211,8 @@ class _Planner:
                     continue
                 taken.update(move.path for move in group)
                 if rule.next_start(case):
-                    later = [move for move in later if move.path not in taken] + group
+                    written = _set_by(rule, group)
+                    later = [move for move in later if move.path not in {each.path for each in written}] + written
                 self.apply_rule(rule, replace(case), group, creating)
         for move in moves:
             if move.path not in taken:
@@ -227,7 +230,9 @@ class _Planner:
     def apply_rule(self, rule: Rule, case: Case, moves: list[Move], creating: bool) -> None:
         kind = case.id.kind
         later = rule.next_start(case)
+        written = _set_by(rule, moves) if not case.key else moves
         covered = _covered(rule, case, moves)
+        target = rule.carrier(case) if rule.carrier else case.id
         expect = []
         if rule.leaves:
             expect = [Expectation(case.id, _keyed(dotted, case.key), value) for dotted, value in rule.leaves]
@@ -241,17 +246,18 @@ class _Planner:
             rule,
             case,
             Action.CHANGE,
-            "; ".join(_describe(kind, move, rule.covers) for move in moves),
+            "; ".join(_describe(kind, move, rule.covers) for move in written or moves)
+            + (f" (through {target})" if target != case.id else ""),
             rank=rule.rank,
             key=case.key,
-            target=rule.carrier(case) if rule.carrier else case.id,
+            target=target,
             uses=rule.uses(case),
-            impact=Impact.NONE if creating else None,
+            impact=Impact.NONE if creating or later else None,
             expect=expect,
             remember={}
             if On.ADDED not in rule.on and On.REMOVED in rule.on
             else _nest((path, value) for path, value in covered if unreadable(kind, path) or path == ("capacity",)),
-            pending={".".join(move.path): move.desired for move in moves} if later else {},
+            pending={".".join(move.path): move.desired for move in written} if later else {},
         )
 
     def restart(self, declared: Declared, case: Case, later: list[Move], runs: bool) -> None:
@@ -409,7 +415,9 @@ class _Planner:
             pool=row.pool(case),
             labels=labels,
         )
-        self.drafts.append(_Draft(step, rank, key, tuple(uses)))
+        takes = () if isinstance(row, Unmaking) else row.takes(case)
+        frees = row.frees(case) if isinstance(row, Rule) else ()
+        self.drafts.append(_Draft(step, rank, key, tuple(uses), tuple(takes), tuple(frees)))
 
     def node(self, target: ResourceId, case: Case) -> str:
         observed = self.observed.get(target)
@@ -437,7 +445,14 @@ class _Planner:
                 needs[draft.step.id].update(
                     earlier.step.id for earlier in drafts[:index] if self.decides(earlier, draft)
                 )
+        freed: dict[tuple[str, str], list[_Draft]] = defaultdict(list)
         for draft in self.drafts:
+            for what in draft.frees:
+                freed[draft.step.subject.namespace, what].append(draft)
+        for draft in self.drafts:
+            for what in draft.takes:
+                holders = freed.get((draft.step.subject.namespace, what), ())
+                needs[draft.step.id].update(other.step.id for other in holders if other is not draft)
             for id in draft.uses:
                 others = by_subject.get(id, [])
                 if draft.step.last:
@@ -592,11 +607,16 @@ def _replaced(kind: str, moves: list[Move], desired: Shape, seen: Shape) -> list
     return whole + [move for move in moves if move.path[:2] not in anew]
 
 
+def _set_by(rule: Rule, moves: list[Move]) -> list[Move]:
+    """Of the moves that ask for a rule about plain fields, those whose value it sets."""
+    return [move for move in moves if not rule.covers or ".".join(move.path) in rule.covers]
+
+
 def _covered(rule: Rule, case: Case, moves: list[Move]) -> list[tuple[tuple[str, ...], Any]]:
     """The leaf fields a step sets: a part that comes anew is set with all the rule's fields of it."""
     if not case.key or On.ADDED not in rule.on:
-        covered = [move for move in moves if case.key or not rule.covers or ".".join(move.path) in rule.covers]
-        return [leaf for move in covered for leaf in _leaves(move.path, move.desired)]
+        written = moves if case.key else _set_by(rule, moves)
+        return [leaf for move in written for leaf in _leaves(move.path, move.desired)]
     name = moves[0].path[0]
     return [
         leaf

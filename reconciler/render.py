@@ -66,6 +66,9 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
 
 def summary(plan: Plan) -> str:
     """The totals: steps by kind of action, what they do to guests and data, what is held."""
+    if not plan.steps and plan.problems:
+        count = len(plan.problems)
+        return f"Nothing can be changed: {count} {_plural(count, 'problem stands', 'problems stand')} in the way."
     if not plan.steps:
         return f"No changes. {plan.unchanged} {_plural(plan.unchanged, 'resource is', 'resources are')} as declared."
     actions = Counter(step.action for step in plan.steps)
@@ -79,9 +82,9 @@ def summary(plan: Plan) -> str:
     destroyed = [step for step in plan.steps if step.impact is Impact.DATA]
     if destroyed:
         text += f" Destroys the data of {', '.join(str(step.subject) for step in destroyed)}."
-    held = Counter(step.held for step in plan.held)
-    for impact, count in sorted(held.items()):
-        text += f"\n{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {impact}."
+    if plan.held:
+        count, flags = len(plan.held), ",".join(sorted({step.held for step in plan.held}))
+        text += f"\n{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {flags}."
     return text
 
 

@@ -125,6 +125,10 @@ def nobody(case: Case) -> list[ResourceId]:
     return []
 
 
+def nothing(case: Case) -> list[str]:
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A row: these fields of this kind are moved by this operation."""
@@ -137,6 +141,8 @@ class Rule:
     on: frozenset[On] = frozenset({On.CHANGED})
     when: Callable[[Case], bool] = always
     uses: Callable[[Case], list[ResourceId]] = nobody  # what must be there first
+    takes: Callable[[Case], list[str]] = nothing  # what nobody else may hold: comes after whoever frees it
+    frees: Callable[[Case], list[str]] = nothing
     next_start: Callable[[Case], bool] = lambda case: False  # takes effect when the guest starts anew
     carrier: Callable[[Case], ResourceId] | None = None  # carries the operation, if not the resource itself
     pool: Callable[[Case], str] = lambda case: ""
@@ -155,6 +161,7 @@ class Making:
     leaves: Callable[[Case], Shape] = lambda case: dict(case.desired)
     carrier: Callable[[Case], ResourceId] | None = None
     pool: Callable[[Case], str] = lambda case: ""
+    takes: Callable[[Case], list[str]] = nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +190,17 @@ def text(*path: str) -> Make:
     def make(case: Case) -> Value | None:
         value = case.either(*path)
         return None if value is None else str(value)
+
+    return make
+
+
+def moved(*path: str) -> Make:
+    """A field as text, if it differs."""
+
+    def make(case: Case) -> Value | None:
+        desired = next((value for _, value in values_at(case.desired, path)), None)
+        seen = next((value for _, value in values_at(case.seen, path)), None)
+        return None if desired is None or desired == seen else str(desired)
 
     return make
 
@@ -372,6 +390,16 @@ def _all_parts(case: Case) -> list[ResourceId]:
     return disks + [case.sibling(NETWORK, nic["network"]) for nic in case.desired["nics"].values() if "network" in nic]
 
 
+def _addresses(mac: str, nic: Shape) -> list[str]:
+    return [f"mac {mac}", *([f"ip {nic['ip']} of {nic.get('network')}"] if "ip" in nic else [])]
+
+
+def _creation_takes(case: Case) -> list[str]:
+    """What a machine is created with."""
+    mac, nic = next(iter(case.desired["nics"].items()))
+    return [f"disk {case.desired['disks'][first_disk(case.desired['disks'])]['disk']}", *_addresses(mac, nic)]
+
+
 def _part_disk(case: Case) -> list[ResourceId]:
     return [_disk(case, case.part["disk"])]
 
@@ -443,6 +471,7 @@ CHANGE: tuple[Rule, ...] = (
         20,
         {"target": key, **LIVE_AND_CONFIG},
         on=frozenset({On.REMOVED}),
+        frees=lambda case: [f"disk {case.old['disk']}"] if "disk" in case.old else [],
         leaves=(("disks.*", None),),
     ),
     Rule(
@@ -456,6 +485,7 @@ CHANGE: tuple[Rule, ...] = (
             **LIVE_AND_CONFIG,
         },
         on=frozenset({On.REMOVED}),
+        frees=lambda case: _addresses(case.key, case.old),
         leaves=(("nics.*", None),),
     ),
     Rule(
@@ -517,6 +547,7 @@ CHANGE: tuple[Rule, ...] = (
         },
         on=frozenset({On.ADDED}),
         uses=_part_disk,
+        takes=lambda case: [f"disk {case.part['disk']}"],
         covers=_DISK_PARTS,
     ),
     Rule(
@@ -534,6 +565,7 @@ CHANGE: tuple[Rule, ...] = (
         },
         on=frozenset({On.ADDED}),
         uses=_part_network,
+        takes=lambda case: _addresses(case.key, case.part),
         covers=(*_NIC_PARTS, "qos"),
     ),
     # Limits are set by a step of their own even on a new disk: the existing back end ignores those of PlugDisk.
@@ -656,11 +688,12 @@ CHANGE: tuple[Rule, ...] = (
         "ModifySwitch",
         10,
         {
-            "gateway": text("switch", "gateway"),
-            "mtu": text("switch", "mtu"),
+            "gateway": moved("switch", "gateway"),
+            "mtu": moved("switch", "mtu"),
+            # Left out, it would be dropped (wire format 7.2); dhcp, sent again, takes the router port down.
             "dnsServer": lambda case: _dns(case),
-            "dhcp": text("switch", "dhcp"),
-            "vlanId": text("switch", "vlanId"),
+            "dhcp": moved("switch", "dhcp"),
+            "vlanId": moved("switch", "vlanId"),
             "ipv6": lambda case: _ipv6(case),
         },
     ),
@@ -864,8 +897,9 @@ CREATE: tuple[Making, ...] = (
         _CREATE_MACHINE,
         when=lambda case: "from" in case.desired,
         leaves=_after_creation,
+        takes=_creation_takes,
     ),
-    Making(MACHINE, "CreateAndStartVMFromISO", _CREATE_MACHINE, leaves=_after_creation),
+    Making(MACHINE, "CreateAndStartVMFromISO", _CREATE_MACHINE, leaves=_after_creation, takes=_creation_takes),
     Making(
         DISK_SNAPSHOT,
         "CreateDiskExternalSnapshot",

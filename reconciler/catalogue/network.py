@@ -43,6 +43,15 @@ _ADDRESSES = text(
 _RANGE = rf"{IP_SHAPE}(?:\.\.{IP_SHAPE})?"
 
 # fmt: off
+# One address alone, several in quoted braces, for both operations that have it (quirk Q96).
+_DNS = text(
+    "dnsServer",
+    'Name server; several as "{FIRST,SECOND}", with the double quotes.',
+    rf'(?:{IP_SHAPE}|"\{{{IP_SHAPE}(?:,{IP_SHAPE})+\}}")',
+    "192.168.5.1",
+    required=False,
+)
+
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         KIND, "CreateBridge", "8.1", Verb.CREATE,
@@ -127,13 +136,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 "192.168.5.10..192.168.5.100",
                 required=False,
             ),
-            text(
-                "dnsServer",
-                'Name server; several as "{FIRST,SECOND}", with the double quotes.',
-                rf'(?:{IP_SHAPE}|"\{{{IP_SHAPE}(?:,{IP_SHAPE})+\}}")',
-                "192.168.5.1",
-                required=False,
-            ),
+            _DNS,
             choice("ipv6", "Whether the subnet is IPv6.", TEXT_BOOLEANS, "false", required=False),
         ),
         needs=("no switch has the name",),
@@ -157,7 +160,7 @@ OPERATIONS: tuple[Operation, ...] = (
         (
             ip("gateway", "Way out of the subnet.", "192.168.5.1", required=False),
             _MTU,
-            ip("dnsServer", "Name server, one.", "192.168.5.1", required=False),
+            _DNS,
             _DHCP,
             vlan("vlanId", "VLAN id on the bridge.", required=False),
             choice("ipv6", "Whether the subnet is IPv6.", TEXT_BOOLEANS, "False", required=False),

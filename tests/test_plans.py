@@ -1,0 +1,89 @@
+"""Golden plans: each folder of ``tests/plans`` is a sentence about what a plan does.
+
+``given.yaml`` is brought about on the simulator first, ``wire.yaml`` holds resources as another agent left
+them; ``desired.yaml`` is planned under ``policy.yaml``; ``plan.txt`` is the plan as people see it, and the
+parameters as they go on the wire. ``pytest tests/test_plans.py --update-plans`` writes the plans anew.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from scenario import OPTIONS, converge, desired_of, served
+
+from reconciler import LocalCluster, Plan, Policy, apply, make_plan, observe
+from reconciler.plan import Step
+from reconciler.planfile import from_json, to_json
+from reconciler.render import plan_text, problems_text
+from reconciler.resource import ResourceId
+from reconciler.validate import Desired
+
+CASES = sorted(path for path in (Path(__file__).parent / "plans").iterdir() if path.is_dir())
+
+
+def policy_of(case: Path) -> Policy:
+    file = case / "policy.yaml"
+    given: dict[str, Any] = yaml.safe_load(file.read_text()) if file.exists() else {}
+    targets = frozenset(ResourceId(*text.split("/")) for text in given.pop("targets", ()))
+    return Policy(allow=frozenset(given.pop("allow", ())), targets=targets, **given)
+
+
+def desired_in(file: Path) -> Desired:
+    """The manifests of one file, always as the stack ``shop``."""
+    stack = "\n---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: shop}\n"
+    return desired_of(file.read_text() + stack)
+
+
+def prepare(cluster: LocalCluster, case: Path) -> None:
+    if (case / "given.yaml").exists():
+        converge(cluster, desired_in(case / "given.yaml"), allow=frozenset({"restart"}))
+    if (case / "wire.yaml").exists():
+        for resource in yaml.safe_load_all((case / "wire.yaml").read_text()):
+            cluster.create(resource)
+
+
+def wire(value: Any) -> Any:
+    return "".join(part if isinstance(part, str) else f"<{part}>" for part in value) if type(value) is tuple else value
+
+
+def parameters(step: Step) -> str:
+    sent = json.dumps({name: wire(value) for name, value in step.parameters.items()})
+    carrier = f" on {step.target}" if step.target != step.subject else ""
+    return f"  {step.operation} {step.subject}{carrier} {sent}\n"
+
+
+def golden(plan: Plan) -> str:
+    text = plan_text(plan)
+    if plan.problems:
+        text += "\nproblems\n" + problems_text(plan.problems)
+    if plan.steps:
+        text += "\nparameters\n" + "".join(parameters(step) for step in plan.steps)
+    return text
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_plan_is_as_written(case: Path, update_plans: bool) -> None:
+    with served() as cluster:
+        prepare(cluster, case)
+        plan = make_plan(desired_in(case / "desired.yaml"), observe(cluster), policy_of(case))
+        found, file = golden(plan), case / "plan.txt"
+        if update_plans:
+            file.write_text(found)
+        assert found == file.read_text()
+        assert from_json("plan.json", json.dumps(to_json(plan))).steps == plan.steps, "a saved plan is the plan"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not (case / "wire.yaml").exists()], ids=lambda c: c.name)
+def test_what_is_left_after_its_apply_is_what_was_held(case: Path) -> None:
+    with served() as cluster:
+        prepare(cluster, case)
+        observed, desired, policy = observe(cluster), desired_in(case / "desired.yaml"), policy_of(case)
+        plan = make_plan(desired, observed, policy)
+        report = apply(plan, cluster, observed, options=OPTIONS)
+        assert report.ok, [outcome for outcome in report.outcomes if outcome.message]
+        again = make_plan(desired, observe(cluster), policy)
+        assert [step.id for step in again.steps] == [step.id for step in plan.held]
