@@ -23,7 +23,7 @@ from reconciler import catalogue
 from reconciler.clusters.base import Cluster, Movement, Notice
 from reconciler.diff import same
 from reconciler.kinds import DISK, KINDS, values_at
-from reconciler.observe import Observation, Observed
+from reconciler.observe import Observation, Observed, observe
 from reconciler.plan import Action, Expectation, PathOf, Plan, Step
 from reconciler.problem import (
     AlreadyExists,
@@ -53,6 +53,7 @@ class Result(StrEnum):
     CHANGED = "changed"
     DELETED = "deleted"
     RAN = "ran"
+    MARKED = "marked"
     UNCHANGED = "unchanged"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -65,6 +66,7 @@ _DONE = {
     Action.CHANGE: Result.CHANGED,
     Action.DELETE: Result.DELETED,
     Action.RUN: Result.RAN,
+    Action.MARK: Result.MARKED,
 }
 _GOOD = frozenset({*_DONE.values(), Result.UNCHANGED})
 
@@ -123,7 +125,7 @@ _FAILURES = frozenset({"Exception", "LibvirtError", "VirtctlError", "VirtletErro
 def apply(
     plan: Plan,
     cluster: Cluster,
-    observed: Observation,
+    observed: Observation | None = None,
     *,
     options: Options | None = None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
@@ -133,9 +135,11 @@ def apply(
 ) -> Report:
     """Run the plan's steps that are not held, and report on all of them.
 
-    ``observed`` is what the plan was made from. Never raises for a step that fails. The first Ctrl-C stops
-    starting steps and waits for those under way; the second stops waiting.
+    ``observed`` is what the plan was made from; without it the cluster is listed once more. Never raises for
+    a step that fails. The first Ctrl-C stops starting steps and waits for those under way; the second stops
+    waiting.
     """
+    observed = observed if observed is not None else observe(cluster)
     run = _Run(plan, cluster, observed, options or Options(), on_outcome, on_start, monotonic, now)
     return run.run()
 
@@ -266,6 +270,11 @@ class _Run:
             self._end(step, Result.FAILED, str(error))
 
     def _start(self, step: Step) -> None:
+        if step.action is Action.MARK:
+            self.on_start(step)
+            self._claim(step)
+            self._end(step, Result.MARKED)
+            return
         resource = self.cluster.get(step.target)
         expect = tuple(Expectation(each.id, each.path, self._resolve(each.value)) for each in step.expect)
         subject = resource if step.subject == step.target else self.cluster.get(step.subject)

@@ -51,8 +51,8 @@ def _compare_parts(kind: str, path: tuple[str, ...], desired: Shape, observed: S
 def _compare(kind: str, path: tuple[str, ...], desired: Any, observed: Any, moves: list[Move]) -> None:
     if desired == observed or path[-1] in NOT_COMPARED:
         return
-    if observed is None and unreadable(kind, path):
-        return  # never shown and not known to have been applied: nothing can be claimed about it
+    if observed is None and isinstance(desired, dict) and unreadable(kind, path):
+        observed = {}  # never shown and not known to have been applied: each field of it is unknown
     if isinstance(desired, dict) and isinstance(observed, dict):
         for key in desired:
             _compare(kind, (*path, key), desired[key], observed.get(key), moves)

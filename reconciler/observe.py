@@ -91,13 +91,16 @@ class Observed:
 
     @property
     def node(self) -> str:
-        labels = self.resource["metadata"].get("labels") or {}
-        return str(self.spec.get("nodeName") or labels.get(LABEL_HOST) or "")
+        return str(self.spec.get("nodeName") or self.labels.get(LABEL_HOST) or "")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.resource["metadata"].get("labels") or {}
 
     @property
     def stack(self) -> str:
         """The stack that owns it, or nothing."""
-        return str((self.resource["metadata"].get("labels") or {}).get(LABEL_STACK, ""))
+        return str(self.labels.get(LABEL_STACK, ""))
 
     @property
     def status(self) -> tuple[str, str]:

@@ -21,10 +21,14 @@ class Action(StrEnum):
     CHANGE = "change"
     DELETE = "delete"
     RUN = "run"
+    MARK = "mark"  # what the resource says about itself; no operation
 
     @property
     def sign(self) -> str:
-        return {"create": "+", "change": "~", "delete": "-", "run": "!"}[self.value]
+        return {"create": "+", "change": "~", "delete": "-", "run": "!", "mark": "="}[self.value]
+
+
+MARK = "(mark)"  # stands where a step that only marks has no operation
 
 
 class PathOf(NamedTuple):

@@ -129,6 +129,8 @@ def _inconsistencies(source: Source, document: dict[str, Any]) -> Iterator[Probl
         for need in earlier:
             if need not in ids:
                 yield wrong("needs", f"needs {need}, which is not in the plan")
+        if step["action"] == Action.MARK:
+            continue
         try:
             operation = catalogue.find(_id(step["target"]).kind, step["operation"])
         except KeyError:

@@ -18,7 +18,7 @@ from reconciler.catalogue.operation import Impact
 from reconciler.diff import NOT_COMPARED, Move, diff, same, unreadable
 from reconciler.kinds import KINDS, MACHINE, RANK, references_of, values_at
 from reconciler.observe import Observation, Observed
-from reconciler.plan import Action, Expectation, Note, PathOf, Plan, Step, Value
+from reconciler.plan import MARK, Action, Expectation, Note, PathOf, Plan, Step, Value
 from reconciler.problem import Origin, Problem
 from reconciler.resource import LABEL_STACK, ResourceId, show_path
 from reconciler.rules import (
@@ -62,6 +62,7 @@ class _Draft:
     frees: tuple[str, ...] = ()
 
 
+_MARK = -1
 _POWER_DOWN = 11  # rules up to this rank decide whether the guest runs during the others
 _CREATION = 0
 _CLONING = 60
@@ -139,6 +140,8 @@ class _Planner:
         if observed is not None and self.out_of_reach(declared, observed):
             return
         before = len(self.drafts), len(self.problems)
+        if observed is not None and observed.exists:
+            self.mark(declared, observed)
         if observed is None or not observed.exists:
             self.make(declared, observed)
         else:
@@ -161,6 +164,42 @@ class _Planner:
             self.refuse(declared, (), "exists and belongs to no stack", "Take it over with --adopt.")
             return True
         return False
+
+    def mark(self, declared: Declared, observed: Observed) -> None:
+        """Say on the resource whose it is, and what only its manifest knows."""
+        reasons, remember = [], {}
+        if not observed.stack:
+            reasons.append(f"taken over into the stack {self.desired.stack.name}")
+            unknown = [
+                move for move in diff(declared.id.kind, declared.shape, observed.shape) if _unknown(declared, move)
+            ]
+            # Nobody can tell whether these are as declared: taking over says that they are.
+            remember = _nest((move.path, move.desired) for move in unknown)
+        reasons += [
+            f"labels.{name} {observed.labels.get(name, 'nothing')} -> {value}"
+            for name, value in sorted(declared.labels.items())
+            if observed.labels.get(name) != value
+        ]
+        wish, noted = declared.shape.get("deletionPolicy"), observed.applied.get("deletionPolicy")
+        if wish != noted and (wish or noted == "Delete"):
+            reasons.append(f"deletionPolicy {noted or 'Retain'} -> {wish or 'Retain'}")
+            remember["deletionPolicy"] = wish or "Retain"
+        if not reasons:
+            return
+        step = Step(
+            id=f"{declared.id}:{MARK}",
+            action=Action.MARK,
+            operation=MARK,
+            subject=declared.id,
+            target=declared.id,
+            node=observed.node,
+            parameters={},
+            because="; ".join(reasons),
+            impact=Impact.NONE,
+            remember=remember,
+            labels={**declared.labels, LABEL_STACK: self.desired.stack.name},
+        )
+        self.drafts.append(_Draft(step, _MARK))
 
     def make(self, declared: Declared, observed: Observed | None) -> None:
         case = Case(declared.id, declared.shape, {}, self.surroundings, observed)
@@ -193,7 +232,10 @@ class _Planner:
         pending = {} if creating or observed is None else observed.pending
         # What waits for the next start counts as set: it is compared with what is desired, not issued again.
         seen = _overlaid(seen, pending)
-        moves = _replaced(kind, diff(kind, declared.shape, seen), declared.shape, seen)
+        moves = diff(kind, declared.shape, seen)
+        if observed is not None and not creating and not observed.stack:
+            moves = [move for move in moves if not _unknown(declared, move)]
+        moves = _replaced(kind, moves, declared.shape, seen)
         later = _waiting(observed.shape, pending) if observed is not None and pending else []
         if not moves and not later:
             return
@@ -527,6 +569,10 @@ class _Planner:
             "No operation changes it: declare what is observed, or delete the resource and make it anew.",
         )
         self.refuse(declared, move.path, f"cannot be changed: {_describe(kind, move)}", remedy)
+
+
+def _unknown(declared: Declared, move: Move) -> bool:
+    return move.observed is None and unreadable(declared.id.kind, move.path)
 
 
 def _overlaid(shape: Shape, pending: Mapping[str, Any]) -> Shape:

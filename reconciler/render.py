@@ -14,7 +14,13 @@ from reconciler.problem import Problem
 
 Paint = Callable[[str, str], str]  # text, colour name -> text
 
-_COLOURS = {Action.CREATE: "green", Action.CHANGE: "yellow", Action.DELETE: "red", Action.RUN: "cyan"}
+_COLOURS = {
+    Action.CREATE: "green",
+    Action.CHANGE: "yellow",
+    Action.DELETE: "red",
+    Action.RUN: "cyan",
+    Action.MARK: "blue",
+}
 _GRAVE = frozenset({Impact.RESTART, Impact.RECREATE, Impact.DATA})
 
 
@@ -72,8 +78,7 @@ def summary(plan: Plan) -> str:
     if not plan.steps:
         return f"No changes. {plan.unchanged} {_plural(plan.unchanged, 'resource is', 'resources are')} as declared."
     actions = Counter(step.action for step in plan.steps)
-    words = {Action.CREATE: "create", Action.CHANGE: "change", Action.DELETE: "delete", Action.RUN: "run"}
-    parts = [f"{actions[action]} to {word}" for action, word in words.items() if actions[action]]
+    parts = [f"{actions[action]} to {action}" for action in Action if actions[action]]
     text = f"{len(plan.steps)} {_plural(len(plan.steps), 'step', 'steps')}: {', '.join(parts)}; "
     text += f"{plan.unchanged} unchanged."
     restarted = {step.target for step in plan.steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}

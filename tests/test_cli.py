@@ -59,7 +59,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_applied(tmp_path: Path) -
 def test_json_goes_to_standard_output_and_nothing_else_does(tmp_path: Path) -> None:
     plan = json.loads(run(tmp_path, "--plan", "-o", "json", QUICKSTART).out)
     assert plan["format"] == "reconcile.plan/v1"
-    assert [step["operation"] for step in plan["steps"]][:2] == ["CreateSwitch", "CreatePool"]
+    assert [step["operation"] for step in plan["steps"]][:2] == ["CreatePool", "CreateSwitch"]
     applied = json.loads(run(tmp_path, "--yes", "-o", "json", QUICKSTART).out)
     assert applied["report"]["ok"]
     assert {outcome["result"] for outcome in applied["report"]["outcomes"]} == {"created", "changed"}

@@ -18,7 +18,7 @@ LAYERS = [
     {"diff", "graph"},
     {"plan"},
     {"rules"},
-    {"planner"},
+    {"planner", "clusters.database"},
     {"clusters.local", "drivers.simulator", "agent", "apply", "planfile"},
     {"embedded", "reconcile", "render"},
     {"present", "progress"},
@@ -30,7 +30,7 @@ PURE = {
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {
-    "sqlite3": {"clusters.local"},
+    "sqlite3": {"clusters.database", "clusters.local"},
     "yaml": {"read"},
     "jsonschema": {"schema"},
     "fastjsonschema": {"schema"},

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from contracts.cluster_contract import ClusterContract, change, machine, names, until, watched
 
-from reconciler.clusters import local
+from reconciler.clusters import database
 from reconciler.clusters.base import Movement
 from reconciler.clusters.local import LocalCluster
 from reconciler.kinds import MACHINE
 from reconciler.problem import ClusterError, Expired, InvalidInput, Unavailable
 from reconciler.resource import Resource, ResourceId
 
-ROOT = Path(local.__file__).parents[2]
+ROOT = Path(database.__file__).parents[2]
 
 Process = subprocess.Popen[str]
 
@@ -162,7 +162,7 @@ def write_newer_file(path: Path) -> None:
     with closing(LocalCluster(path)) as cluster:
         cluster.create(machine("web"))
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {local.SCHEMA_VERSION + 1}")
+        connection.execute(f"PRAGMA user_version = {database.SCHEMA_VERSION + 1}")
 
 
 def write_truncated_file(path: Path) -> None:
@@ -345,7 +345,7 @@ for number in itertools.count():
             cluster.create(machine("another"))
 
     def test_a_writer_that_waits_too_long_may_try_again(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(local, "BUSY_TIMEOUT", 0.01)
+        monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.01)
         with closing(LocalCluster(path)) as first, closing(LocalCluster(path)) as second:
             with first.world().atomic(), pytest.raises(Unavailable) as failure:
                 second.create(machine("web"))
