@@ -367,7 +367,8 @@ class _Run:
         if notice.resource["kind"] == DISK and notice.movement is not Movement.DELETED:
             path = ((notice.resource.get("spec") or {}).get("volume") or {}).get("current")
             if path:
-                self.disk_at[path] = notice.resource["metadata"]["name"]
+                metadata = notice.resource["metadata"]
+                self.disk_at[metadata["namespace"], path] = metadata["name"]
 
     def _verify(self, flight: _Flight) -> None:
         """Has it come to what was expected, or failed? Otherwise it goes on."""

@@ -64,12 +64,15 @@ class About(int):
     """A capacity of which only rounded text is known (wire format 5.2)."""
 
 
+DiskAt = dict[tuple[str, str], str]  # namespace and path of a file -> the disk's name; nodes may repeat paths
+
+
 class Observed:
     """One resource as the cluster shows it."""
 
     __slots__ = ("__dict__", "disk_at", "id", "resource")
 
-    def __init__(self, resource: Resource, disk_at: Mapping[str, str]) -> None:
+    def __init__(self, resource: Resource, disk_at: DiskAt) -> None:
         self.id = id_of(resource)
         self.resource = resource
         self.disk_at = disk_at
@@ -167,7 +170,7 @@ class Observation:
     """Everything observed at once."""
 
     resources: dict[ResourceId, Observed] = field(default_factory=dict)
-    disk_at: dict[str, str] = field(default_factory=dict)  # path of a file in use -> name of the disk
+    disk_at: DiskAt = field(default_factory=dict)
     attached: dict[ResourceId, tuple[ResourceId, str]] = field(default_factory=dict)  # disk -> machine, target
     versions: dict[str, str] = field(default_factory=dict)  # kind -> where a watch may go on
 
@@ -187,15 +190,15 @@ def observation(listings: Mapping[str, Any]) -> Observation:
         for resource in listing.items:
             observed = Observed(resource, seen.disk_at)
             seen.resources[observed.id] = observed
-            if kind == DISK and (path := (observed.spec.get("volume") or {}).get("current")):
-                seen.disk_at[path] = observed.id.name
+            if kind == DISK and (path := _element(observed.spec, "volume").get("current")):
+                seen.disk_at[observed.id.namespace, str(path)] = observed.id.name
     for observed in list(seen.resources.values()):
         if observed.id.kind == MACHINE and observed.exists:
-            for device in _list(observed.spec["domain"].get("devices"), "disk"):
-                name = seen.disk_at.get(_source(device))
+            for device in _list(_element(_element(observed.spec, "domain"), "devices"), "disk"):
+                name = seen.disk_at.get((observed.id.namespace, _source(device)))
                 if name is not None:
                     disk = ResourceId(DISK, name, observed.id.namespace)
-                    seen.attached[disk] = (observed.id, device.get("target", {}).get("_dev", ""))
+                    seen.attached[disk] = (observed.id, _element(device, "target").get("_dev", ""))
     return seen
 
 
@@ -207,12 +210,18 @@ def _list(parent: Any, key: str) -> list[dict[str, Any]]:
     value = parent.get(key) if isinstance(parent, dict) else None
     if isinstance(value, dict):
         return [value]
-    return value if isinstance(value, list) else []
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _element(parent: Any, key: str) -> dict[str, Any]:
+    """A single element; nothing if it is absent or not one."""
+    value = parent.get(key) if isinstance(parent, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def _source(device: Mapping[str, Any]) -> str:
-    source = device.get("source")
-    return str(source.get("_file") or source.get("_dev") or "") if isinstance(source, dict) else ""
+    source = _element(device, "source")
+    return str(source.get("_file") or source.get("_dev") or "")
 
 
 def _whole(element: Any, default: int = 0) -> int:
@@ -255,13 +264,12 @@ DISK_LIMITS = {
 
 def _machine(observed: Observed) -> Shape:
     spec = observed.spec
-    domain = spec["domain"]
-    devices = domain.get("devices") or {}
-    vcpu = domain.get("vcpu") or {}
+    domain = _element(spec, "domain")
+    devices = _element(domain, "devices")
+    vcpu = _element(domain, "vcpu")
     most = _whole(vcpu)
-    cpu = {"count": _whole(vcpu.get("_current"), most) if isinstance(vcpu, dict) else most, "max": most}
-    topology = (domain.get("cpu") or {}).get("topology")
-    if isinstance(topology, dict):
+    cpu = {"count": _whole(vcpu.get("_current"), most), "max": most}
+    if topology := _element(_element(domain, "cpu"), "topology"):
         for part in ("cores", "sockets", "threads"):
             cpu[part] = _whole(topology.get(f"_{part}"), 1)
     memory = domain.get("memory")
@@ -275,14 +283,14 @@ def _machine(observed: Observed) -> Shape:
     }
     order = []
     for device in _list(devices, "disk"):
-        target = device.get("target") or {}
+        target = _element(device, "target")
         name = str(target.get("_dev", ""))
         if isinstance(device.get("boot"), dict):
             order.append((_whole(device["boot"].get("_order")), name))
         if device.get("_device") == "cdrom":
             shape["cdroms"][name] = {"path": _source(device)}
         elif device.get("_device", "disk") == "disk":
-            shape["disks"][name] = _disk_device(device, target, observed.disk_at)
+            shape["disks"][name] = _disk_device(device, target, observed)
     if order:
         shape["bootOrder"] = [name for _, name in sorted(order)]
     for graphics in _list(devices, "graphics")[:1]:
@@ -290,17 +298,16 @@ def _machine(observed: Observed) -> Shape:
     return shape
 
 
-def _disk_device(device: dict[str, Any], target: dict[str, Any], disk_at: Mapping[str, str]) -> Shape:
+def _disk_device(device: dict[str, Any], target: dict[str, Any], observed: Observed) -> Shape:
     path = _source(device)
-    tune = device.get("iotune") or {}
+    tune = _element(device, "iotune")
     shape: Shape = {"path": path, "qos": {key: _whole(tune.get(wire)) for key, wire in DISK_LIMITS.items()}}
-    if path in disk_at:
-        shape["disk"] = disk_at[path]
+    if disk := observed.disk_at.get((observed.id.namespace, path)):
+        shape["disk"] = disk
     if "_bus" in target:
         shape["bus"] = target["_bus"]
-    driver = device.get("driver")
-    if isinstance(driver, dict) and "_cache" in driver:
-        shape["cache"] = driver["_cache"]
+    if cache := _element(device, "driver").get("_cache"):
+        shape["cache"] = cache
     for mode in ("readonly", "shareable"):
         if mode in device:
             shape["mode"] = mode
@@ -308,15 +315,15 @@ def _disk_device(device: dict[str, Any], target: dict[str, Any], disk_at: Mappin
 
 
 def _mac(nic: dict[str, Any]) -> str:
-    return str((nic.get("mac") or {}).get("_address", "")).lower()
+    return str(_element(nic, "mac").get("_address", "")).lower()
 
 
 def _nic(nic: dict[str, Any]) -> Shape:
-    bandwidth = nic.get("bandwidth") or {}
+    bandwidth = _element(nic, "bandwidth")
     shape: Shape = {
-        "source": (nic.get("source") or {}).get("_bridge"),
+        "source": _element(nic, "source").get("_bridge"),
         "qos": {
-            way: _whole((bandwidth.get(way) or {}).get("_average")) * quantity.KIB for way in ("inbound", "outbound")
+            way: _whole(_element(bandwidth, way).get("_average")) * quantity.KIB for way in ("inbound", "outbound")
         },
     }
     # Both OVS types look the same (wire format 5.9); only the plain bridge can be told.
@@ -326,7 +333,7 @@ def _nic(nic: dict[str, Any]) -> Shape:
 
 
 def _disk(observed: Observed) -> Shape:
-    volume = observed.spec["volume"]
+    volume = _element(observed.spec, "volume")
     shape: Shape = {"path": volume.get("current", "")}
     if pool := volume.get("pool") or volume.get("targetPool"):
         shape["pool"] = pool
@@ -347,12 +354,12 @@ def _spaced(text: Any) -> str:
 
 
 def _disk_image(observed: Observed) -> Shape:
-    volume = observed.spec["volume"]
+    volume = _element(observed.spec, "volume")
     return {"path": volume.get("current", ""), "pool": volume.get("pool", "")}
 
 
 def _disk_snapshot(observed: Observed) -> Shape:
-    volume = observed.spec["volume"]
+    volume = _element(observed.spec, "volume")
     return {
         "disk": volume.get("disk", ""),
         "format": volume.get("format", "qcow2"),
@@ -361,13 +368,13 @@ def _disk_snapshot(observed: Observed) -> Shape:
 
 
 def _snapshot(observed: Observed) -> Shape:
-    snapshot = observed.spec["domainsnapshot"]
-    name = ((snapshot.get("domain") or {}).get("name") or {}).get("text", "")
+    snapshot = _element(observed.spec, "domainsnapshot")
+    name = _element(_element(snapshot, "domain"), "name").get("text", "")
     return {"virtualMachine": str(name)}
 
 
 def _pool(observed: Observed) -> Shape:
-    pool = observed.spec["pool"]
+    pool = _element(observed.spec, "pool")
     shape: Shape = {"state": "Active" if pool.get("state") == "active" else "Inactive"}
     for key in ("type", "url", "content", "autostart"):
         if key in pool:
