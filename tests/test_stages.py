@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ def test_waves_keep_every_edge_or_name_a_cycle(drawn: dict[str, list[str]]) -> N
         waves = graph.waves(needs)
     except graph.Cycle as cycle:
         members = [*cycle.members, cycle.members[0]]
-        assert all(after in needs[before] for before, after in zip(members, members[1:], strict=False))
+        assert all(after in needs[before] for before, after in itertools.pairwise(members))
         return
     place = {id: number for number, wave in enumerate(waves) for id in wave}
     assert sorted(place) == sorted(needs)
