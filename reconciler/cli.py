@@ -45,8 +45,18 @@ class _Verbs(click.Group):
             index = args.index("--plan")
             args = ["plan", *args[:index], *args[index + 1 :]]
         elif not args or args[0] not in self.commands:
-            args = ["apply", *args]
+            verb = self._verb(args)
+            args = [*verb, *args]
         return super().parse_args(ctx, args)
+
+    def _verb(self, args: list[str]) -> list[str]:
+        """Take the verb out of arguments that begin with an option; a path of its name is still a path."""
+        if args and args[0].startswith("-"):
+            for word in args:
+                if word in self.commands and not os.path.exists(word):
+                    args.remove(word)
+                    return [word]
+        return ["apply"]
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage("reconcile", "[--plan] [PATH...] | VERB ...")
@@ -311,12 +321,13 @@ def describe(what: tuple[str, ...], cluster: str | None, output: str) -> None:
             for event in opened.list("Event").items
             if (event.get("regarding", {}).get("kind"), event.get("regarding", {}).get("name")) == (id.kind, id.name)
         ]
-    steps = []
+    steps = None
     if what[1:]:
         from reconciler.planner import make_plan
 
         _, desired = _read(what[1:])
         made = make_plan(desired, observed)
+        _problems(made.problems)
         steps = [step for step in made.steps if step.subject == id]
     resource = observed.resources[id]
     if output == "json":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -49,7 +49,7 @@ def _details(observed: Observed) -> str:
         return observed.status[1]
     if observed.id.kind == MACHINE:
         cpu, memory = shape["cpu"]["count"], quantity.show(shape["memory"]["size"])
-        return f"{cpu} vCPU, {memory}, {len(shape['disks'])} disks, {len(shape['nics'])} NICs"
+        return f"{cpu} vCPU, {memory}, {_count(shape['disks'], 'disk')}, {_count(shape['nics'], 'NIC')}"
     if observed.id.kind == DISK:
         return f"{quantity.show(int(shape.get('capacity', 0)))} in {shape.get('pool', '?')}"
     if observed.id.kind == POOL:
@@ -57,8 +57,15 @@ def _details(observed: Observed) -> str:
     return ""
 
 
-def description(observed: Observed, events: Sequence[dict[str, Any]], steps: Sequence[Step]) -> str:
-    """Everything about one resource: identity, declared shape, what waits, status, what would change, events."""
+def _count(parts: Mapping[str, Any], noun: str) -> str:
+    return f"{len(parts)} {noun}{'' if len(parts) == 1 else 's'}"
+
+
+def description(observed: Observed, events: Sequence[dict[str, Any]], steps: Sequence[Step] | None) -> str:
+    """Everything about one resource: identity, declared shape, what waits, status, what would change, events.
+
+    ``steps`` is None when there were no manifests to compare it with.
+    """
     reason, message = observed.status
     lines = [
         f"Kind:    {observed.id.kind}",
@@ -73,8 +80,8 @@ def description(observed: Observed, events: Sequence[dict[str, Any]], steps: Seq
     if observed.pending:
         lines.append("Pending restart:")
         lines += [f"  {field}: {value}" for field, value in sorted(observed.pending.items())]
-    if steps:
-        lines.append("Would change:")
+    if steps is not None:
+        lines.append("Would change:" if steps else "Would change: nothing")
         lines += table([(step.action.sign, step.operation, str(step.impact), step.because) for step in steps], "  ")
     if events:
         lines.append("Events:")

@@ -234,3 +234,23 @@ def test_version_and_help() -> None:
     for verb in ("plan", "apply", "validate", "get", "describe", "delete", "explain", "operations"):
         assert verb in run(ROOT, "--help").out
         assert "Usage:" in run(ROOT, verb, "--help").out
+
+
+def test_options_may_come_before_the_verb(tmp_path: Path) -> None:
+    run(tmp_path, "--cluster", "here.db", "--yes", QUICKSTART)
+    assert "web-1" in run(tmp_path, "--cluster", "here.db", "get", "vm").out
+    (tmp_path / "get").mkdir()
+    assert "get: error: the directory holds no manifest" in run(tmp_path, "--cluster", "here.db", "get").err
+
+
+def test_describe_says_what_would_change_and_what_stands_in_the_way(tmp_path: Path) -> None:
+    run(tmp_path, "--yes", QUICKSTART)
+    assert "Would change" not in run(tmp_path, "describe", "vm/web-1").out
+    assert "Would change: nothing" in run(tmp_path, "describe", "vm/web-1", QUICKSTART).out
+    text = (QUICKSTART / "quickstart.yaml").read_text().replace("memory: {size: 2Gi", "memory: {size: 3Gi")
+    quickstart = tmp_path / "quickstart"
+    quickstart.mkdir()
+    (quickstart / "quickstart.yaml").write_text(text.replace("url: /var/lib/libvirt/vmd-pool", "url: /srv"))
+    described = run(tmp_path, "describe", "vm/web-1", quickstart)
+    assert "ResizeRAM" in described.out
+    assert "url /var/lib/libvirt/vmd-pool -> /srv" in described.err
