@@ -38,11 +38,16 @@ def timed(command: tuple[str, ...], folder: Path) -> tuple[float, float, str]:
     return seconds, usage.ru_maxrss / 1024, output
 
 
+def growth(smaller: tuple[int, float], larger: tuple[int, float]) -> float:
+    """The exponent with which the time grows from one size to another."""
+    return math.log(larger[1] / smaller[1], larger[0] / smaller[0])
+
+
 def main() -> None:
     sizes = [int(word) for word in sys.argv[1:]] or [1_000, 10_000, 100_000]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     print(f"{'resources':>9} {'parse only':>11} {'plan':>8} {'ratio':>6} {'exponent':>8} {'memory':>9}")
-    before: tuple[int, float] | None = None
+    measured: list[tuple[int, float]] = []
     for size in sizes:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -58,12 +63,14 @@ def main() -> None:
                 plans.append(seconds)
                 memories.append(memory)
         parse, plan = median(parses), median(plans)
-        exponent = f"{math.log(plan / before[1], size / before[0]):.2f}" if before else ""
+        measured.append((size, plan))
+        exponent = f"{growth(*measured[-2:]):.2f}" if measured[1:] else ""
         print(
             f"{size:>9} {parse:>9.2f} s {plan:>6.2f} s {plan / parse:>6.2f} {exponent:>8} {max(memories):>5.0f} MiB",
             flush=True,
         )
-        before = size, plan
+    if measured[2:]:
+        print(f"from {sizes[0]} to {sizes[-1]} resources: exponent {growth(measured[0], measured[-1]):.2f}")
 
 
 if __name__ == "__main__":

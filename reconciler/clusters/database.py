@@ -69,6 +69,12 @@ class Database:
                 self._connection.execute("ROLLBACK")
 
     @contextmanager
+    def glancing(self) -> Iterator[sqlite3.Connection]:
+        """One query, which sees one moment without a transaction around it."""
+        with self._lock, _mapped_errors():
+            yield self._connection
+
+    @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction, or inside one a part of it that is undone alone."""
         with self._lock, _mapped_errors():

@@ -66,7 +66,7 @@ class LocalCluster:
         return Listing([resource for resource in found if selector.matches(resource)], str(version))
 
     def get(self, id: ResourceId) -> Resource | None:
-        with self._database.reading() as connection:
+        with self._database.glancing() as connection:
             row = _find(connection, id)
         return None if row is None else _loads(row[1])
 
@@ -247,7 +247,7 @@ class Shelf(MutableMapping[str, Any]):
         self._database = database
 
     def __getitem__(self, key: str) -> Any:
-        with self._database.reading() as connection:
+        with self._database.glancing() as connection:
             row = connection.execute("SELECT body FROM shelf WHERE key = ?", (key,)).fetchone()
         if row is None:
             raise KeyError(key)
@@ -268,16 +268,16 @@ class Shelf(MutableMapping[str, Any]):
     def __contains__(self, key: object) -> bool:
         if not isinstance(key, str):
             return False
-        with self._database.reading() as connection:
+        with self._database.glancing() as connection:
             return connection.execute("SELECT 1 FROM shelf WHERE key = ?", (key,)).fetchone() is not None
 
     def __iter__(self) -> Iterator[str]:
-        with self._database.reading() as connection:
+        with self._database.glancing() as connection:
             keys = connection.execute("SELECT key FROM shelf ORDER BY key").fetchall()
         return iter([key for (key,) in keys])
 
     def __len__(self) -> int:
-        with self._database.reading() as connection:
+        with self._database.glancing() as connection:
             count: int = connection.execute("SELECT count(*) FROM shelf").fetchone()[0]
         return count
 
