@@ -9,7 +9,6 @@ submitted is on the cluster, and the next plan sees what came of it.
 from __future__ import annotations
 
 import json
-import re
 import time
 import uuid
 from collections import deque
@@ -22,6 +21,7 @@ from typing import Any
 from reconciler import catalogue
 from reconciler.clusters.base import Cluster, Movement, Notice
 from reconciler.diff import same
+from reconciler.eventid import done_of
 from reconciler.kinds import DISK, KINDS, values_at
 from reconciler.observe import Observation, Observed, observe
 from reconciler.plan import Action, Expectation, PathOf, Plan, Step
@@ -44,6 +44,11 @@ from reconciler.resource import (
     ResourceId,
     id_of,
 )
+from reconciler.secret import Secret, Vault
+
+
+class InvalidParameters(ReconcilerError):
+    """What would be sent is not what the catalogue takes; known only now, as parts come from elsewhere."""
 
 
 class Result(StrEnum):
@@ -118,7 +123,6 @@ class _Flight:
     last_seen: str = ""
 
 
-_EVENT_ID = re.compile(r"status:(\w+), .*eventId:([^,]+)")
 _FAILURES = frozenset({"Exception", "LibvirtError", "VirtctlError", "VirtletError", "400"})
 
 
@@ -158,6 +162,7 @@ class _Run:
     ) -> None:
         self.plan, self.cluster, self.options = plan, cluster, options
         self.on_outcome, self.on_start, self.monotonic, self.now = on_outcome, on_start, monotonic, now
+        self.vault = Vault(cluster)
         self.disk_at = dict(observed.disk_at)
         self.since = min(observed.versions.values(), key=_order, default="0")
         self.id = uuid.uuid4().hex[:12]
@@ -282,6 +287,8 @@ class _Run:
             self._end(step, Result.UNCHANGED, "already so")
             return
         parameters = {name: self._resolve(value) for name, value in step.parameters.items()}
+        if wrong := catalogue.check(catalogue.find(step.target.kind, step.operation), parameters):
+            raise InvalidParameters("; ".join(wrong))
         if _under_way(resource):
             raise Unavailable(f"{_under_way(resource)} is under way on {step.target}")
         self.started += 1
@@ -297,6 +304,8 @@ class _Run:
             expect,
         )
         self._submit(step, resource, parameters, event_id)
+        if step.request[0]:
+            self._journal(step, "submitted", event_id)
         self.flights[step.id] = flight
         self.busy |= self._claims(step)
 
@@ -317,7 +326,7 @@ class _Run:
         labels.update({LABEL_HOST: step.node.lower(), LABEL_EVENT: event_id, LABEL_EVENT_SDK: event_id})
         if step.subject == step.target:
             labels.update(step.labels)
-            _remember(resource, step)
+            self._remember(resource, step)
         spec["nodeName"] = step.node
         spec["lifecycle"] = {key: parameters}
         if "resourceVersion" in metadata:
@@ -330,9 +339,32 @@ class _Run:
 
     def _resolve(self, value: Any) -> Any:
         """Put in what is known by now: the paths of resources that earlier steps made."""
-        if not isinstance(value, tuple):
-            return value
-        return "".join(part if isinstance(part, str) else self._path(part) for part in value)
+        if isinstance(value, Secret):
+            return self.vault.read(value)
+        if isinstance(value, PathOf):
+            return self._path(value)
+        if isinstance(value, tuple):
+            return "".join(self._resolve(part) for part in value)
+        return value
+
+    def _remember(self, resource: Resource, step: Step) -> None:
+        """Note on the resource what no observation will show (wire format 5.9), and what waits for a restart."""
+        observed = Observed(resource, {})
+        annotations = resource["metadata"].setdefault("annotations", {})
+        if step.remember:
+            merged = _merge(observed.applied, self._digested(step.remember))
+            annotations[ANNOTATION_APPLIED] = json.dumps(merged, sort_keys=True, separators=(",", ":"))
+        if step.pending:
+            pending = {"boot": observed.boot, "fields": {**observed.pending, **self._digested(step.pending)}}
+            annotations[ANNOTATION_PENDING] = json.dumps(pending, sort_keys=True, separators=(",", ":"))
+        if not annotations:
+            del resource["metadata"]["annotations"]
+
+    def _digested(self, value: Any) -> Any:
+        """Nothing but digests of secrets is written down."""
+        if isinstance(value, Secret):
+            return self.vault.digest(value)
+        return {key: self._digested(each) for key, each in value.items()} if isinstance(value, dict) else value
 
     def _path(self, part: PathOf) -> str:
         resource = self.cluster.get(part.id)
@@ -349,11 +381,11 @@ class _Run:
         touched: dict[str, _Flight] = {}
         for notice in notices:
             if notice.resource["kind"] == "Event":
-                match = _EVENT_ID.search(notice.resource.get("note") or notice.resource.get("message") or "")
-                if match and match[1].startswith("Done") and match[2] in by_event:
-                    flight = by_event[match[2]]
-                    flight.done = notice.resource.get("type", "Normal")
-                    touched[flight.step.id] = flight
+                for event_id, type, _ in done_of(notice.resource):
+                    if event_id in by_event:
+                        flight = by_event[event_id]
+                        flight.done = type
+                        touched[flight.step.id] = flight
             else:
                 self._index(notice)
                 moved.add(id_of(notice.resource))
@@ -439,7 +471,7 @@ class _Run:
             if subject is None:
                 return
             subject["metadata"].setdefault("labels", {}).update(step.labels)
-            _remember(subject, step)
+            self._remember(subject, step)
             try:
                 self.cluster.update(subject)
             except Conflict:
@@ -476,7 +508,7 @@ class _Run:
             seconds = self.monotonic() - flight.started
             del self.flights[step.id]
             self.busy -= self._claims(step)
-            self._journal(step, "end", flight.event_id, result, message, seconds)
+            self._journal(step, "end", flight.event_id, result, message, seconds, seen=bool(flight.done))
         outcome = Outcome(step, result, message, seconds)
         self.results[step.id] = result
         self.report.outcomes.append(outcome)
@@ -519,6 +551,7 @@ class _Run:
         result: Result | None = None,
         message: str = "",
         seconds: float = 0.0,
+        seen: bool = True,
     ) -> None:
         entry: dict[str, Any] = {
             "run": self.id,
@@ -529,8 +562,10 @@ class _Run:
             "operation": step.operation,
             "target": str(step.target),
         }
+        if step.request[0]:
+            entry["request"] = {"name": step.request[0], "content": step.request[1]}
         if result is not None:
-            entry |= {"result": str(result), "message": message, "seconds": round(seconds, 3)}
+            entry |= {"result": str(result), "message": message, "seconds": round(seconds, 3), "seen": seen}
         self.cluster.record(self.plan.stack, entry)
 
 
@@ -556,24 +591,15 @@ def _met(expectation: Expectation, observed: Observed) -> bool:
     return bool(found) and same(expectation.value, found[0])
 
 
-def _remember(resource: Resource, step: Step) -> None:
-    """Note on the resource what no observation will show (wire format 5.9), and what waits for a restart."""
-    observed = Observed(resource, {})
-    annotations = resource["metadata"].setdefault("annotations", {})
-    if step.remember:
-        merged = _merge(observed.applied, step.remember)
-        annotations[ANNOTATION_APPLIED] = json.dumps(merged, sort_keys=True, separators=(",", ":"))
-    if step.pending:
-        pending = {"boot": observed.boot, "fields": {**observed.pending, **step.pending}}
-        annotations[ANNOTATION_PENDING] = json.dumps(pending, sort_keys=True, separators=(",", ":"))
-    if not annotations:
-        del resource["metadata"]["annotations"]
-
-
 def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON merge patch: mappings are merged, None takes a key away."""
     merged = dict(old)
     for key, value in new.items():
         before = merged.get(key)
-        both = isinstance(before, dict) and isinstance(value, dict)
-        merged[key] = _merge(before, value) if both else value  # type: ignore[arg-type]
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            merged[key] = _merge(before if isinstance(before, dict) else {}, value)
+        else:
+            merged[key] = value
     return merged

@@ -17,6 +17,7 @@ import click
 from reconciler.version import __version__
 
 if TYPE_CHECKING:
+    from reconciler.apply import Report
     from reconciler.clusters.local import LocalCluster
     from reconciler.load import Loaded
     from reconciler.plan import Plan
@@ -196,11 +197,24 @@ def delete(paths: tuple[str, ...], **given: Any) -> None:
 
 
 def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None:
+    from reconciler.reconcile import apply_saved, reconcile_once
+
+    if not delete and (saved := _saved(paths)):
+        with _opened(given["cluster"]) as opened:
+            _carry_out(opened, given, lambda **common: apply_saved(opened, saved, **common))
+        return
+    loaded, desired = _read(paths)
+    policy = _policy(desired, given, delete=delete)
+    with _opened(given["cluster"], loaded, desired) as opened:
+        _carry_out(opened, given, lambda **common: reconcile_once(opened, loaded, policy, **common))
+
+
+def _carry_out(cluster: LocalCluster, given: dict[str, Any], act: Callable[..., tuple[Plan, Report | None]]) -> None:
+    """Show, ask, act with progress, and end with what came of it."""
     from reconciler.apply import Options, Result
     from reconciler.embedded import serving, simulators
     from reconciler.planfile import to_json
     from reconciler.progress import Progress
-    from reconciler.reconcile import apply_saved, reconcile_once
     from reconciler.render import report_json, report_text
 
     as_json = given["output"] == "json"
@@ -216,25 +230,15 @@ def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None
         progress.begin(len(made.runnable))
         return True
 
-    common: dict[str, Any] = {
-        "options": Options(parallel=given["parallel"], timeout=given["timeout"]),
-        "approve": approve,
-        "on_start": progress.started,
-        "on_outcome": progress.ended,
-    }
-    saved = None if delete else _saved(paths)
-    loaded, desired = (None, None) if saved else _read(paths)
-    with _opened(given["cluster"], loaded, desired) as opened:
-        drivers = simulators(opened, latency=lambda operation: given["latency"])
-        with serving(opened, drivers, workers=given["parallel"]):
-            if saved:
-                made, report = apply_saved(opened, saved, **common)
-            else:
-                assert loaded is not None
-                assert desired is not None
-                policy = _policy(desired, given, delete=delete)
-                made, report = reconcile_once(opened, loaded, policy, **common)
-        progress.finish()
+    drivers = simulators(cluster, latency=lambda operation: given["latency"])
+    with serving(cluster, drivers, workers=given["parallel"]):
+        made, report = act(
+            options=Options(parallel=given["parallel"], timeout=given["timeout"]),
+            approve=approve,
+            on_start=progress.started,
+            on_outcome=progress.ended,
+        )
+    progress.finish()
     if as_json:
         _json({"plan": to_json(made), "report": report_json(report) if report else None})
         _problems(made.problems)
@@ -243,7 +247,7 @@ def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None
     if made.problems or (report is not None and not report.ok):
         sys.exit(1)
     held = made.held or (report is not None and report.count(Result.HELD))
-    if given["detailed_exitcode"] and held:
+    if given.get("detailed_exitcode") and held:
         sys.exit(2)
 
 
@@ -274,6 +278,38 @@ def _save(made: Plan, out: str) -> None:
     except OSError as error:
         raise click.ClickException(f"{out} cannot be written: {(error.strerror or str(error)).lower()}.") from None
     click.echo(f"Saved to {out}; run it with: reconcile apply {out}", err=True)
+
+
+@cli.command()
+@click.argument("target", metavar="KIND/NAME")
+@click.argument("operation")
+@click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--password-from", metavar="SOURCE", help="env:NAME or file:PATH of the parameter password.")
+@click.option("--username-from", metavar="SOURCE", help="env:NAME or file:PATH of the parameter username.")
+@_options("cluster", "output", "yes", "timeout", "latency")
+def run(target: str, operation: str, parameters: tuple[str, ...], **given: Any) -> None:
+    """Run one operation now: checked against the catalogue, shown with its impact, asked, verified, recorded.
+
+    \b
+    reconcile run vm/web-1 RebootVM
+    reconcile run vm/web-1 BackupVM pool=backup-pool version=v20261123 full=true
+    """
+    import uuid
+
+    from reconciler.reconcile import run_request
+    from reconciler.request import request_from_words
+
+    name = f"run-{uuid.uuid4().hex[:12]}"
+    secrets = {"password": given["password_from"], "username": given["username_from"]}
+    with _reading(given["cluster"]) as opened:
+        from reconciler.observe import observe
+
+        (id,) = _choose((target,), list(observe(opened).resources))[:1] or (None,)
+    if "/" not in target or id is None:
+        raise click.UsageError("Name one resource: vm/web-1.")
+    request = request_from_words(name, id, operation, parameters, secrets)
+    with _opened(given["cluster"]) as opened:
+        _carry_out(opened, {**given, "parallel": 1}, lambda **common: run_request(opened, request, **common))
 
 
 @cli.command()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from reconciler import quantity
 from reconciler.kinds import KINDS
 from reconciler.observe import UNREADABLE, About
+from reconciler.secret import Secret
 from reconciler.shape import Shape
 
 # Declared for the planner's sake; nothing on the cluster answers to them.
@@ -61,7 +62,9 @@ def _compare(kind: str, path: tuple[str, ...], desired: Any, observed: Any, move
 
 
 def same(desired: Any, observed: Any) -> bool:
-    """Whether two values mean the same; rounded capacities as far as they can be told apart."""
+    """Whether two values mean the same; rounded capacities and secrets as far as they can be told apart."""
+    if isinstance(desired, Secret):
+        return observed is not None and desired.digest in ("", observed)
     if isinstance(observed, About) and isinstance(desired, int):
         return quantity.rounded(desired) == quantity.rounded(int(observed))
     return bool(desired == observed)

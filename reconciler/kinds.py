@@ -117,6 +117,12 @@ KINDS: dict[str, Kind] = {
     )
 }
 
+# Fields that name where a secret is.
+SECRETS: dict[str, tuple[tuple[str, ...], ...]] = {
+    MACHINE: (("graphics", "passwordFrom"), ("guest", "passwordFrom")),
+    DISK: (("cloudInit", "userDataFrom"),),
+}
+
 RANK = {name: rank for rank, name in enumerate(KINDS)}
 
 

@@ -26,6 +26,7 @@ from reconciler.kinds import (
     POOL,
     SNAPSHOT,
 )
+from reconciler.ledger import Entry
 from reconciler.resource import (
     ANNOTATION_APPLIED,
     ANNOTATION_PENDING,
@@ -173,6 +174,7 @@ class Observation:
     disk_at: DiskAt = field(default_factory=dict)
     attached: dict[ResourceId, tuple[ResourceId, str]] = field(default_factory=dict)  # disk -> machine, target
     versions: dict[str, str] = field(default_factory=dict)  # kind -> where a watch may go on
+    ledger: dict[str, Entry] = field(default_factory=dict)  # Operation -> what became of it
 
     def get(self, id: ResourceId) -> Observed | None:
         return self.resources.get(id)

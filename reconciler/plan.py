@@ -12,6 +12,7 @@ from reconciler import graph
 from reconciler.catalogue.operation import Impact
 from reconciler.problem import Problem
 from reconciler.resource import ResourceId
+from reconciler.secret import Secret
 
 
 class Action(StrEnum):
@@ -40,8 +41,8 @@ class PathOf(NamedTuple):
         return f"path of {self.id}"
 
 
-Text = tuple["str | PathOf", ...]  # a text with parts known only when its step starts
-Value = str | bool | Text
+Text = tuple["str | PathOf | Secret", ...]  # a text with parts known only when its step starts
+Value = str | bool | Secret | Text
 
 
 def show_value(value: Any) -> str:
@@ -50,7 +51,7 @@ def show_value(value: Any) -> str:
         return "".join(part if isinstance(part, str) else f"<{part}>" for part in value)
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value)
+    return f"<{value}>" if isinstance(value, Secret) else str(value)
 
 
 class Expectation(NamedTuple):
@@ -87,6 +88,7 @@ class Step:
     pool: str = ""  # storage pool it works in: one operation at a time
     held: str = ""  # the impact that is not allowed, if any; the step does not run
     labels: dict[str, str] = field(default_factory=dict)
+    request: tuple[str, str] = ("", "")  # name and content of the Operation it runs, if it does
 
 
 class Note(NamedTuple):

@@ -13,7 +13,9 @@ from reconciler.catalogue.operation import Impact
 from reconciler.plan import Action, Expectation, Note, PathOf, Plan, Step
 from reconciler.problem import InvalidInput, Origin, Problem
 from reconciler.read import Malformed, Source, read_json
+from reconciler.request import SAMPLE_SECRET
 from reconciler.resource import ResourceId, show_path
+from reconciler.secret import Secret
 
 FORMAT = "reconcile.plan/v1"
 
@@ -65,18 +67,23 @@ def _step(step: Step, wave: int) -> dict[str, Any]:
         "expect": [
             {"resource": str(each.id), "path": list(each.path), "value": _value(each.value)} for each in step.expect
         ],
-        "remember": step.remember,
+        "remember": _value(step.remember),
         "pending": step.pending,
         "last": step.last,
         "pool": step.pool,
         "labels": step.labels,
+        **({"request": {"name": step.request[0], "content": step.request[1]}} if step.request[0] else {}),
     }
 
 
 def _value(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return {"secret": value.to_json()}
+    if isinstance(value, dict):
+        return {key: _value(each) for key, each in value.items()}
     if not isinstance(value, tuple):
         return value
-    return {"text": [{"pathOf": str(part.id)} if isinstance(part, PathOf) else part for part in value]}
+    return {"text": [{"pathOf": str(part.id)} if isinstance(part, PathOf) else _value(part) for part in value]}
 
 
 def is_plan(text: str) -> bool:
@@ -148,7 +155,12 @@ def _inconsistencies(source: Source, document: dict[str, Any]) -> Iterator[Probl
 
 
 def _sample(value: dict[str, Any]) -> str:
-    return "".join(part if isinstance(part, str) else "/var/lib/libvirt/pool/file" for part in value["text"])
+    if "secret" in value:
+        return SAMPLE_SECRET
+    return "".join(
+        part if isinstance(part, str) else SAMPLE_SECRET if "secret" in part else "/var/lib/libvirt/pool/file"
+        for part in value["text"]
+    )
 
 
 def _read_step(step: dict[str, Any]) -> Step:
@@ -168,19 +180,26 @@ def _read_step(step: dict[str, Any]) -> Step:
             Expectation(_id(each["resource"]), tuple(each["path"]), _read_value(each["value"]))
             for each in step["expect"]
         ),
-        remember=step.get("remember", {}),
+        remember=_read_value(step.get("remember", {})),
         pending=step.get("pending", {}),
         last=step.get("last", False),
         pool=step.get("pool", ""),
         held=step.get("held") or "",
         labels=step.get("labels", {}),
+        request=(step["request"]["name"], step["request"]["content"]) if "request" in step else ("", ""),
     )
 
 
 def _read_value(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) == {"text"}:
-        return tuple(part if isinstance(part, str) else PathOf(_id(part["pathOf"])) for part in value["text"])
-    return value
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"text"}:
+        return tuple(_read_value(part) for part in value["text"])
+    if set(value) == {"pathOf"}:
+        return PathOf(_id(value["pathOf"]))
+    if set(value) == {"secret"}:
+        return Secret(**value["secret"])
+    return {key: _read_value(each) for key, each in value.items()}
 
 
 def _id(text: str) -> ResourceId:

@@ -16,10 +16,12 @@ from typing import Any
 from reconciler import catalogue, graph, quantity
 from reconciler.catalogue.operation import Impact
 from reconciler.diff import NOT_COMPARED, Move, diff, same, unreadable
-from reconciler.kinds import KINDS, MACHINE, RANK, references_of, values_at
+from reconciler.kinds import KINDS, MACHINE, POOL, RANK, references_of, values_at
+from reconciler.ledger import State
 from reconciler.observe import Observation, Observed
 from reconciler.plan import MARK, Action, Expectation, Note, PathOf, Plan, Step, Value
 from reconciler.problem import Origin, Problem
+from reconciler.request import SAMPLE_SECRET, Request
 from reconciler.resource import LABEL_STACK, ResourceId, show_path
 from reconciler.rules import (
     CHANGE,
@@ -35,8 +37,9 @@ from reconciler.rules import (
     Surroundings,
     Unmaking,
 )
+from reconciler.secret import Secret
 from reconciler.shape import Shape
-from reconciler.validate import Declared, Desired
+from reconciler.validate import Declared, Desired, Stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class _Draft:
     uses: tuple[ResourceId, ...] = ()
     takes: tuple[str, ...] = ()
     frees: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()  # steps that must have succeeded, if they are in the plan
 
 
 _MARK = -1
@@ -67,6 +71,9 @@ _POWER_DOWN = 11  # rules up to this rank decide whether the guest runs during t
 _CREATION = 0
 _CLONING = 60
 _RESTART = 80
+_REQUEST = 95
+_OPERATION = "Operation"
+_POOL_PARAMETERS = ("pool", "targetPool")
 _RESTARTING = (  # operation, what it leaves, whether only a guest that is paused and stays so needs it
     ("ResumeVM", "Running", True),
     ("StopVM", "Stopped", False),
@@ -81,6 +88,14 @@ def make_plan(desired: Desired, observed: Observation, policy: Policy | None = N
     What stands in the way of a resource is among the plan's problems and leaves the others alone.
     """
     return _Planner(desired, observed, policy or Policy()).plan()
+
+
+def plan_request(request: Request, observed: Observation, stack: str) -> Plan:
+    """The plan of one operation that a person asks for: naming it allows what it does."""
+    policy = Policy(allow=frozenset(Impact), targets=frozenset({request.target}))
+    planner = _Planner(Desired(Stack(stack or "default"), {}, {request.name: request}), observed, policy)
+    planner.ask(request, f"asked for as {request.name}", observed.get(request.target), None)
+    return planner.finish()
 
 
 def versions(observed: Observation, steps: Iterable[Step]) -> dict[str, str | None]:
@@ -109,6 +124,12 @@ class _Planner:
                 if self.wanted(id):
                     self.reconcile(self.desired.resources[id])
             self.prune()
+            for request in self.desired.requests.values():
+                if self.wanted(request.target):
+                    self.request(request)
+        return self.finish()
+
+    def finish(self) -> Plan:
         steps = self.hold(self.connect())
         try:
             ordered = tuple(step for wave in Plan(self.desired.stack.name, tuple(steps)).waves for step in wave)
@@ -332,6 +353,65 @@ class _Planner:
                 ],
             )
 
+    # Operations --------------------------------------------------------------------------------------------
+
+    def request(self, request: Request) -> None:
+        """The step of an ``Operation`` that has not run yet, or what is to be said instead."""
+        known = self.observed.ledger.get(request.name)
+        because = f"Operation {request.name}"
+        if known is not None and known.state is State.DONE:
+            if known.content == request.content:
+                self.unchanged += 1
+            else:
+                message = f"the Operation {request.name} has run with another content"
+                self.refuse_request(request, message, "Give the new one a new name.")
+            return
+        if known is not None and known.state is State.UNKNOWN:
+            message = f"the Operation {request.name} was begun and nobody saw how it ended"
+            self.refuse_request(request, message, "Look at its target; to run it once more, give it a new name.")
+            return
+        if known is not None:
+            because += f", which failed before: {known.message}"
+        id = request.target
+        observed, declared = self.observed.get(id), self.desired.resources.get(id)
+        exists = observed is not None and observed.exists
+        if not exists and declared is None:
+            self.refuse_request(request, f"{id} is neither described nor on the cluster", "Correct the target.")
+            return
+        if exists and observed is not None and declared is None and observed.stack != self.desired.stack.name:
+            owner = f"the stack {observed.stack}" if observed.stack else "no stack"
+            self.refuse_request(
+                request, f"{id} belongs to {owner}", "Ask for it in its own stack, or describe it here."
+            )
+            return
+        self.ask(request, because, observed, declared)
+
+    def ask(self, request: Request, because: str, observed: Observed | None, declared: Declared | None) -> None:
+        id, operation = request.target, request.operation
+        shape = observed.shape if observed is not None and observed.exists else {}
+        parameters: dict[str, Value] = dict(request.parameters)
+        pools = [str(parameters[name]) for name in _POOL_PARAMETERS if name in parameters]
+        step = Step(
+            id=f"{_OPERATION}/{request.name}",
+            action=Action.RUN,
+            operation=operation.name,
+            subject=id,
+            target=id,
+            node=observed.node if shape and observed is not None else declared.node if declared else "",
+            parameters=parameters,
+            because=f"{because} ({request.show()})" if request.parameters else because,
+            impact=operation.running if self.runs(id, shape) else operation.stopped,
+            pool=pools[0] if pools else "",
+            request=(request.name, request.content),
+        )
+        uses = [ResourceId(POOL, name, id.namespace) for name in pools]
+        others = [f"{_OPERATION}/{name}" for name in request.after]
+        self.drafts.append(_Draft(step, _REQUEST, "", tuple(uses), follows=tuple(others)))
+
+    def refuse_request(self, request: Request, message: str, remedy: str) -> None:
+        place = request.manifest.origin("metadata", "name") if request.manifest else Origin(request.name)
+        self.problems.append(Problem(place, message, remedy))
+
     # Deletion ----------------------------------------------------------------------------------------------
 
     def prune(self) -> None:
@@ -433,7 +513,9 @@ class _Planner:
         target = target or case.id
         operation = catalogue.find(target.kind, row.operation)
         parameters = _parameters(row.parameters, case)
-        for message in catalogue.check(operation, {name: _sample(value) for name, value in parameters.items()}):
+        examples = {row.name: row.example for row in operation.parameters if row.secret}
+        samples = {name: examples.get(name) or _sample(value) for name, value in parameters.items()}
+        for message in catalogue.check(operation, samples):
             self.problems.append(
                 Problem(self.place(case.id), f"{case.id}: {row.operation}: {message}", "Change the manifest.")
             )
@@ -487,11 +569,13 @@ class _Planner:
                 needs[draft.step.id].update(
                     earlier.step.id for earlier in drafts[:index] if self.decides(earlier, draft)
                 )
+        ids = {draft.step.id for draft in self.drafts}
         freed: dict[tuple[str, str], list[_Draft]] = defaultdict(list)
         for draft in self.drafts:
             for what in draft.frees:
                 freed[draft.step.subject.namespace, what].append(draft)
         for draft in self.drafts:
+            needs[draft.step.id].update(id for id in draft.follows if id in ids)
             for what in draft.takes:
                 holders = freed.get((draft.step.subject.namespace, what), ())
                 needs[draft.step.id].update(other.step.id for other in holders if other is not draft)
@@ -612,11 +696,13 @@ def _settled(value: Value) -> Value:
     return value
 
 
-def _sample(value: Value) -> str | bool:
+def _sample(value: Value | PathOf) -> str | bool:
     """A value to check the others by: what is known later is some path."""
-    if isinstance(value, tuple):
-        return "".join("/var/lib/libvirt/pool/file" if isinstance(part, PathOf) else part for part in value)
-    return value
+    if isinstance(value, Secret):
+        return SAMPLE_SECRET
+    if isinstance(value, PathOf):
+        return "/var/lib/libvirt/pool/file"
+    return "".join(str(_sample(part)) for part in value) if isinstance(value, tuple) else value
 
 
 def _matches(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:

@@ -8,18 +8,39 @@ from collections.abc import Callable
 from reconciler.apply import Options, Outcome, Report, apply
 from reconciler.clusters.base import Cluster
 from reconciler.kinds import KINDS
+from reconciler.ledger import read_ledger
 from reconciler.load import Loaded
-from reconciler.observe import Observed, observe
+from reconciler.observe import Observation, Observed, observe
 from reconciler.plan import Plan, Step
-from reconciler.planner import Policy, make_plan, versions
-from reconciler.problem import StalePlan, Unavailable
+from reconciler.planner import Policy, make_plan, plan_request, versions
+from reconciler.problem import NotFound, StalePlan, Unavailable
+from reconciler.request import Request
 from reconciler.resource import id_of
+from reconciler.secret import Vault
 from reconciler.validate import Desired, validate
 
 
 def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:
     """What would make the cluster as desired. Reads each kind once; writes nothing."""
-    return make_plan(desired, observe(cluster), policy)
+    return make_plan(sealed(desired, cluster), look(cluster, desired), policy)
+
+
+def sealed(desired: Desired, cluster: Cluster) -> Desired:
+    """The same with digests of its secrets, so that a rotation is seen. Writes nothing but the digests' key."""
+    vault = Vault(cluster)
+    for declared in desired.resources.values():
+        if declared.has_secrets:
+            declared.shape = vault.seal(declared.shape)
+    return desired
+
+
+def look(cluster: Cluster, desired: Desired) -> Observation:
+    """What is there, and what became of the stack's Operations if there are any."""
+    observed = observe(cluster)
+    if desired.requests:
+        resources = [each.resource for each in observed.resources.values()]
+        observed.ledger = read_ledger(cluster.records(desired.stack.name), cluster.list("Event").items, resources)
+    return observed
 
 
 def reconcile_once(
@@ -40,8 +61,8 @@ def reconcile_once(
     """
     desired = validate(loaded)
     settle(cluster)
-    observed = observe(cluster)
-    made = make_plan(desired, observed, policy)
+    observed = look(cluster, desired)
+    made = make_plan(sealed(desired, cluster), observed, policy)
     if not approve(made):
         return made, None
     return made, apply(made, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome)
@@ -67,6 +88,30 @@ def apply_saved(
     if not approve(saved):
         return saved, None
     return saved, apply(saved, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome)
+
+
+def run_request(
+    cluster: Cluster,
+    request: Request,
+    *,
+    options: Options | None = None,
+    approve: Callable[[Plan], bool] = lambda plan: True,
+    on_start: Callable[[Step], None] = lambda step: None,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+) -> tuple[Plan, Report | None]:
+    """One operation that a person asks for, whoever owns its target; recorded like an ``Operation``.
+
+    Naming it is the permission for what it does to the guest. Returns as ``reconcile_once`` does.
+    """
+    settle(cluster)
+    observed = observe(cluster)
+    target = observed.get(request.target)
+    if target is None or not target.exists:
+        raise NotFound(f"there is no {request.target} on the cluster")
+    made = plan_request(request, observed, target.stack)
+    if made.problems or not approve(made):
+        return made, None
+    return made, apply(made, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome)
 
 
 def settle(cluster: Cluster, *, timeout: float = 60.0, monotonic: Callable[[], float] = time.monotonic) -> None:

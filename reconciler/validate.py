@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from reconciler import quantity, schema
-from reconciler.kinds import DISK, DISK_IMAGE, KINDS, MACHINE, NETWORK, POOL, references_of, values_at
+from reconciler import graph, quantity, schema
+from reconciler.kinds import DISK, DISK_IMAGE, KINDS, MACHINE, NETWORK, POOL, SECRETS, references_of, values_at
 from reconciler.load import Loaded, Manifest
 from reconciler.problem import InvalidInput, Origin, Problem, Severity
+from reconciler.request import KIND as OPERATION
+from reconciler.request import Request, request_of
 from reconciler.resource import Path, ResourceId, show_path
 from reconciler.shape import Shape, declared
 
@@ -34,6 +36,12 @@ class Declared:
     @property
     def node(self) -> str:
         return str(self.shape["nodeName"])
+
+    @property
+    def has_secrets(self) -> bool:
+        return self.id.kind in SECRETS and any(
+            True for path in SECRETS[self.id.kind] for _ in values_at(self.shape, path)
+        )
 
     @property
     def labels(self) -> dict[str, str]:
@@ -58,6 +66,7 @@ class Desired:
 
     stack: Stack
     resources: dict[ResourceId, Declared]
+    requests: dict[str, Request] = field(default_factory=dict)  # in an order in which they may run
     warnings: list[Problem] = field(default_factory=list)
 
 
@@ -68,7 +77,7 @@ def validate(loaded: Loaded) -> Desired:
     declarations: dict[ResourceId, Declared] = {}
     valid: list[Declared] = []
     for manifest in loaded.manifests:
-        if not _conforms(manifest, problems):
+        if not _conforms(manifest, problems) or manifest.id.kind == OPERATION:
             continue
         first = declarations.get(manifest.id)
         if first is not None:
@@ -94,10 +103,43 @@ def validate(loaded: Loaded) -> Desired:
             for path, message, remedy in check(declaration):
                 problems.append(_problem(declaration.manifest, ("spec", *path), message, remedy))
     problems.extend(_across(valid, declarations))
+    requests = _requests([each for each in loaded.manifests if each.id.kind == OPERATION], problems)
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise InvalidInput(problems)
     resources = {declaration.id: declaration for declaration in sorted(valid, key=lambda each: each.id)}
-    return Desired(stack, resources, sorted(problems))
+    return Desired(stack, resources, requests, sorted(problems))
+
+
+def _requests(manifests: list[Manifest], problems: list[Problem]) -> dict[str, Request]:
+    """What the ``Operation`` documents ask for, each after those it names."""
+    found: dict[str, Request] = {}
+    places: dict[str, Manifest] = {}
+    for manifest in manifests:
+        if not schema.accepts(OPERATION)(manifest.document):
+            continue  # said already
+        name = manifest.id.name
+        if name in places:
+            first = places[name].origin("metadata", "name")
+            message = f"the Operation {name} is described twice; the first is at {first}"
+            problems.append(_problem(manifest, ("metadata", "name"), message, "Give each a name of its own."))
+            continue
+        places[name] = manifest
+        request, findings = request_of(manifest)
+        problems += [_problem(manifest, path, message, remedy) for path, message, remedy in findings]
+        if request is not None:
+            found[name] = request
+    for name, request in found.items():
+        for index, other in enumerate(request.after):
+            if other not in places:
+                path = ("spec", "after", index)
+                problems.append(_problem(places[name], path, f"there is no Operation {other}", "Correct the name."))
+    try:
+        waves = graph.waves({name: [other for other in found[name].after if other in found] for name in sorted(found)})
+    except graph.Cycle as cycle:
+        message = f"these Operations wait for each other: {cycle}"
+        problems.append(_problem(places[cycle.members[0]], ("spec", "after"), message, "Remove one of the references."))
+        return {}
+    return {name: found[name] for wave in waves for name in wave}
 
 
 def _problem(manifest: Manifest, path: Path, message: str, remedy: str) -> Problem:
@@ -106,9 +148,10 @@ def _problem(manifest: Manifest, path: Path, message: str, remedy: str) -> Probl
 
 def _conforms(manifest: Manifest, problems: list[Problem]) -> bool:
     kind = manifest.id.kind
-    if kind not in KINDS:
-        nearest = get_close_matches(kind, KINDS, n=1, cutoff=0.4)
-        known = f"Did you mean {nearest[0]}?" if nearest else f"Known kinds: {', '.join(KINDS)}."
+    if kind not in KINDS and kind != OPERATION:
+        kinds = [*KINDS, OPERATION]
+        nearest = get_close_matches(kind, kinds, n=1, cutoff=0.4)
+        known = f"Did you mean {nearest[0]}?" if nearest else f"Known kinds: {', '.join(kinds)}."
         problems.append(_problem(manifest, ("kind",), f"unknown kind {kind!r}", known))
         return False
     if schema.accepts(kind)(manifest.document):

@@ -11,11 +11,13 @@ PACKAGE = Path(__file__).parent.parent / "reconciler"
 LAYERS = [
     {"version"},
     {"problem", "resource", "quantity"},
+    {"secret", "eventid"},
     {"kinds", "catalogue", "read"},
     {"load", "schema", "shape"},
-    {"clusters.base", "drivers.base"},
+    {"clusters.base", "drivers.base", "request", "ledger"},
+    {"graph"},
     {"validate", "observe"},
-    {"diff", "graph"},
+    {"diff"},
     {"plan"},
     {"rules"},
     {"planner", "clusters.database"},
@@ -26,7 +28,7 @@ LAYERS = [
 ]
 PURE = {
     "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "planner",
-    "planfile", "render", "present",
+    "planfile", "render", "present", "request", "ledger", "eventid",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {

@@ -78,4 +78,10 @@ class Cluster(Protocol):
     def records(self, stack: str) -> Entries:
         """The stack's journal, oldest first."""
 
+    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """The data of a Kubernetes Secret (base64); None if there is none, or no such thing here."""
+
+    def digest_key(self) -> bytes:
+        """A random key of this cluster, made when first asked for; what digests of secrets are keyed with."""
+
     def close(self) -> None: ...

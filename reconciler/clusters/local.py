@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapp
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from time import monotonic
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -31,6 +32,8 @@ from reconciler.resource import DEFAULT_NAMESPACE, Resource, ResourceId, id_of
 DEFAULT_PATH = Path(".reconcile/cluster.db")
 POLL_INTERVAL = 0.05  # seconds until a watch looks for what other processes wrote
 CHUNK = 500  # bodies decoded together: enough to share their keys, few enough to bound the text
+
+_KEY = "digest-key"  # on the shelf beside the hosts of the simulator
 
 Entries: TypeAlias = list[dict[str, Any]]  # inside the class, `list` is the method
 
@@ -140,6 +143,16 @@ class LocalCluster:
         with self._database.reading() as connection:
             bodies = [body for (body,) in connection.execute(query, (stack,))]
         return _decode(bodies)
+
+    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """The embedded cluster keeps no secrets: use ``env`` or ``file``."""
+        return None
+
+    def digest_key(self) -> bytes:
+        with self._database.writing() as connection:
+            connection.execute("INSERT INTO shelf VALUES (?, ?) ON CONFLICT DO NOTHING", (_KEY, _plain(token_hex(32))))
+            (body,) = connection.execute("SELECT body FROM shelf WHERE key = ?", (_KEY,)).fetchone()
+        return bytes.fromhex(json.loads(body))
 
     def world(self) -> Shelf:
         """What the simulator's hosts are like, kept beside the resources."""
