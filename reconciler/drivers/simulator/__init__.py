@@ -17,13 +17,18 @@ from weakref import WeakValueDictionary
 
 from reconciler.drivers.base import Spec
 from reconciler.drivers.simulator import (  # noqa: F401  (they enter their rows)
+    acl,
+    console,
     device,
     disk,
     diskimage,
+    floating,
+    guest,
     image,
     machine,
     network,
     pool,
+    qos,
     snapshot,
 )
 from reconciler.drivers.simulator.act import UNSUPPORTED, Act, World, copied, id_at, key_of, observed
