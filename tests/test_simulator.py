@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from contracts.driver_contract import BOTH, CONFIG, OTHER_MAC, DriverContract, Steps
 
+from reconciler.catalogue import OPERATIONS
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import EFFECTS, Simulator
@@ -163,8 +164,6 @@ def test_threads_do_not_lose_each_others_work() -> None:
     assert len(nodes[0].driver.inventory()) == 101
 
 
-def test_every_effect_is_in_the_catalogue() -> None:
-    from reconciler.catalogue import OPERATIONS
-
-    known = {(operation.kind, operation.name) for operation in OPERATIONS}
-    assert set(EFFECTS) <= known
+def test_every_operation_of_the_catalogue_has_an_effect() -> None:
+    assert set(EFFECTS) == {(operation.kind, operation.name) for operation in OPERATIONS}
+    assert len(EFFECTS) == 110

@@ -18,10 +18,12 @@ from weakref import WeakValueDictionary
 from reconciler.drivers.base import Spec
 from reconciler.drivers.simulator import (  # noqa: F401  (they enter their rows)
     acl,
+    backup,
     console,
     device,
     disk,
     diskimage,
+    export,
     floating,
     guest,
     image,
@@ -30,6 +32,7 @@ from reconciler.drivers.simulator import (  # noqa: F401  (they enter their rows
     network,
     pool,
     qos,
+    restoration,
     snapshot,
 )
 from reconciler.drivers.simulator.act import UNSUPPORTED, Act, World, copied, id_at, key_of, observed
