@@ -77,7 +77,7 @@ def a_day_of_security(does: Steps) -> None:
     does.vm("SetVncPassword", password="battery-staple", **BOTH)
     does.vm("SetGuestPassword", os_type="linux", user="root", password="tr0ub4dor")
     does.vm("InjectSshKey", os_type="linux", user="root", ssh_key="ssh-ed25519 AAAA root@node22")
-    does.vm("BackupVM", pool="backup-pool", version="v1", all=True, **FTP)
+    does.vm("BackupVM", pool="backup-pool", version="day1", all=True, **FTP)
     does.vm("StopVM")
 
 
@@ -142,8 +142,8 @@ def test_the_content_of_a_disk_goes_wherever_its_backup_goes() -> None:
     template = does.disk("template")
     does.vm("UpdateOS", source=does.path("web-1-root"), target=template)
     assert contents(world, "web-1-root") == contents(world, "template") != before
-    does.run(POOL, "backup-pool", "DeleteVMBackup", domain="web-1", pool="backup-pool", version="v1")
-    pulled = {"domain": "web-1", "pool": "backup-pool", "version": "v1"}
+    does.run(POOL, "backup-pool", "DeleteVMBackup", domain="web-1", pool="backup-pool", version="day1")
+    pulled = {"domain": "web-1", "pool": "backup-pool", "version": "day1"}
     does.run(POOL, "backup-pool", "PullRemoteBackup", **pulled, **FTP)
     does.run(POOL, "backup-pool", "RestoreVMBackup", **pulled)
     assert contents(world, "web-1-root") == before
@@ -185,7 +185,7 @@ def test_a_console_asks_again_for_the_password_of_its_backup_or_snapshot() -> No
     does.run(SNAPSHOT, "before", "DeleteSnapshot", domain="web-1")
     does.vm("UpdateGraphic", type="vnc", no_password=True)
     assert console() == {}
-    does.vm("RestoreVM", pool="backup-pool", version="v1")
+    does.vm("RestoreVM", pool="backup-pool", version="day1")
     assert console() == before
     does.vm("StartVM")
     does.vm("UnsetVncPassword", live=True)
@@ -204,7 +204,7 @@ def test_no_password_is_in_the_world() -> None:
     ("kind", "name", "operation", "parameters"),
     [
         # The backup is made already when the FTP host refuses it.
-        (MACHINE, "web-1", "BackupVM", {"pool": "backup-pool", "version": "v2", **FTP, "password": "battery-staple"}),
+        (MACHINE, "web-1", "BackupVM", {"pool": "backup-pool", "version": "day2", **FTP, "password": "battery-staple"}),
         # The first disk has moved already when the second one is not there.
         (
             MACHINE,
@@ -224,7 +224,7 @@ def test_what_is_refused_late_leaves_the_world_byte_for_byte(
     does = Steps(simulator)
     a_day_of_security(does)
     does.pool("other-pool", url="/var/lib/libvirt/other-pool")
-    given = {"domain": "web-1", "pool": "backup-pool", "version": "v1", "ip": simulator.address, **parameters}
+    given = {"domain": "web-1", "pool": "backup-pool", "version": "day1", "ip": simulator.address, **parameters}
     before = json.dumps(world)
     with pytest.raises(OperationFailed):
         does.run(kind, name, operation, **given)

@@ -360,6 +360,13 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
         self.from_image(image, full_copy=True)
         image.run(DISK_IMAGE, "debian12", "DeleteDiskImage", sourcePool="image-pool")
 
+    def test_a_disk_that_moved_does_not_need_the_image(self, image: Steps) -> None:
+        self.from_image(image)
+        image.pool("other-pool", url="/var/lib/libvirt/other-pool")
+        image.run(DISK, "web-1-root", "MigrateDisk", pool="other-pool")
+        image.run(DISK_IMAGE, "debian12", "DeleteDiskImage", sourcePool="image-pool")
+        assert image.observe(DISK, "web-1-root")["volume"]["capacity"] == "3.0 GB"
+
     # Machines: creation
 
     def test_a_created_machine_runs_as_asked(self, running: Steps, node: str) -> None:

@@ -29,13 +29,13 @@ class BackupContract:
         plugged.pool("backup-pool", url="/var/lib/libvirt/backup-pool")
         return plugged
 
-    def back_up(self, does: Steps, version: str = "v1", **more: Any) -> None:
+    def back_up(self, does: Steps, version: str = "day1", **more: Any) -> None:
         does.vm("BackupVM", pool="backup-pool", version=version, **more)
 
-    def on_pool(self, does: Steps, operation: str, version: str = "v1", **more: Any) -> Any:
+    def on_pool(self, does: Steps, operation: str, version: str = "day1", **more: Any) -> Any:
         return does.run(POOL, "backup-pool", operation, **{**HERE, "version": version, **more})
 
-    def on_host(self, does: Steps, operation: str, version: str = "v1", **more: Any) -> None:
+    def on_host(self, does: Steps, operation: str, version: str = "day1", **more: Any) -> None:
         given = {"domain": "web-1", "version": version, **more}
         does.run(POOL, "backup-pool", operation, **{key: value for key, value in given.items() if value})
 
@@ -72,7 +72,7 @@ class BackupContract:
             kept.vm("ResizeVM", path=kept.path(name), size=str(20 * KIB_OF_GIB))
         kept.vm("StopVM")
         if asked_of == MACHINE:
-            touched = kept.vm("RestoreVM", pool="backup-pool", version="v1", all=True)
+            touched = kept.vm("RestoreVM", pool="backup-pool", version="day1", all=True)
         else:
             touched = self.on_pool(kept, "RestoreVMBackup", all=True)
         assert {ResourceId(MACHINE, "web-1"), ResourceId(DISK, "web-1-root")} <= set(touched)
@@ -102,7 +102,7 @@ class BackupContract:
 
     def test_a_backup_of_the_system_disk_leaves_the_others_to_the_machine(self, kept: Steps) -> None:
         self.back_up(kept)
-        assert self.scan(kept) == [("", "v1", True), ("web-1-root", "v1", True)]
+        assert self.scan(kept) == [("", "day1", True), ("web-1-root", "day1", True)]
         kept.vm("UnplugDisk", target="vdb", **BOTH)
         kept.vm("StopVM")
         self.on_pool(kept, "RestoreVMBackup", all=True)
@@ -112,7 +112,7 @@ class BackupContract:
     def test_the_system_disk_is_what_the_machine_boots_from(self, kept: Steps) -> None:
         kept.vm("SetBootOrder", order="vdb,vda")
         self.back_up(kept)
-        assert self.scan(kept) == [("", "v1", True), ("web-1-data", "v1", True)]
+        assert self.scan(kept) == [("", "day1", True), ("web-1-data", "day1", True)]
 
     def test_data_disks_must_still_be_attached(self, kept: Steps) -> None:
         self.back_up(kept, all=True)
@@ -145,7 +145,7 @@ class BackupContract:
             with kept.refused("LibvirtError", "web-1", "active"):
                 self.on_pool(kept, "RestoreVMBackup")
             with kept.refused("LibvirtError", "web-1", "active"):
-                kept.vm("RestoreVM", pool="backup-pool", version="v1")
+                kept.vm("RestoreVM", pool="backup-pool", version="day1")
             if state == "Running":
                 kept.vm("SuspendVM")
 
@@ -177,10 +177,10 @@ class BackupContract:
 
     def test_a_new_machine_has_only_the_disks_that_are_asked_for(self, kept: Steps) -> None:
         self.back_up(kept, all=True)
-        kept.vm("RestoreVM", pool="backup-pool", version="v1", newname="web-2")
+        kept.vm("RestoreVM", pool="backup-pool", version="day1", newname="web-2")
         assert kept.targets("web-2") == ["vda"]
         with kept.refused("LibvirtError", "web-1"):
-            kept.vm("RestoreVM", pool="backup-pool", version="v1", newname="web-1")
+            kept.vm("RestoreVM", pool="backup-pool", version="day1", newname="web-1")
 
     def test_a_machine_that_was_lost_comes_back_under_its_name(self, kept: Steps) -> None:
         self.back_up(kept, all=True)
@@ -206,67 +206,67 @@ class BackupContract:
     def test_a_version_is_taken_once(self, kept: Steps) -> None:
         self.back_up(kept)
         for more in ({}, {"full": True}, {"all": True}):
-            with kept.refused("Exception", "web-1", "v1"):
+            with kept.refused("Exception", "web-1", "day1"):
                 self.back_up(kept, **more)
 
     @pytest.mark.parametrize("operation", ["RestoreVMBackup", "DeleteVMBackup"])
     def test_a_version_that_is_not_there_is_not_put_back_or_deleted(self, kept: Steps, operation: str) -> None:
         self.back_up(kept)
         kept.vm("StopVM")
-        with kept.refused("Exception", "web-1", "v2", "backup-pool"):
-            self.on_pool(kept, operation, "v2")
-        with kept.refused("Exception", "web-2", "v1"):
+        with kept.refused("Exception", "web-1", "day2", "backup-pool"):
+            self.on_pool(kept, operation, "day2")
+        with kept.refused("Exception", "web-2", "day1"):
             self.on_pool(kept, operation, domain="web-2")
 
     def test_a_backup_is_full_or_builds_on_the_last(self, kept: Steps) -> None:
-        for version, more in (("v1", {}), ("v2", {}), ("v3", {"full": True}), ("v4", {})):
+        for version, more in (("day1", {}), ("day2", {}), ("day3", {"full": True}), ("day4", {})):
             self.back_up(kept, version, **more)
         assert [full for disk, _, full in self.scan(kept) if not disk] == [True, False, True, False]
-        with kept.refused("Exception", "v2", "v1", "web-1-root"):
-            self.on_pool(kept, "DeleteVMBackup", "v1")
-        self.on_pool(kept, "DeleteVMBackup", "v2")
-        self.on_pool(kept, "DeleteVMBackup", "v1")
-        assert [version for disk, version, _ in self.scan(kept) if disk] == ["v3", "v4"]
+        with kept.refused("Exception", "day2", "day1", "web-1-root"):
+            self.on_pool(kept, "DeleteVMBackup", "day1")
+        self.on_pool(kept, "DeleteVMBackup", "day2")
+        self.on_pool(kept, "DeleteVMBackup", "day1")
+        assert [version for disk, version, _ in self.scan(kept) if disk] == ["day3", "day4"]
 
     def test_every_backup_of_a_chain_brings_back_its_own_state(self, kept: Steps) -> None:
         for number in (1, 2, 3):
-            self.back_up(kept, f"v{number}")
+            self.back_up(kept, f"day{number}")
             kept.vm("ResizeVM", path=kept.path("web-1-root"), size=str((10 + number) * KIB_OF_GIB))
         kept.vm("StopVM")
         for number in (1, 3, 2):
-            self.on_pool(kept, "RestoreVMBackup", f"v{number}")
+            self.on_pool(kept, "RestoreVMBackup", f"day{number}")
             assert self.capacity(kept, "web-1-root") == f"{9 + number} GB"
 
     def test_a_disk_that_was_put_back_or_made_anew_begins_a_chain(self, kept: Steps) -> None:
-        self.back_up(kept, "v1")
+        self.back_up(kept, "day1")
         kept.vm("StopVM")
-        self.on_pool(kept, "RestoreVMBackup", "v1")
-        self.back_up(kept, "v2")
-        assert self.scan(kept, vol="web-1-root") == [("web-1-root", "v1", True), ("web-1-root", "v2", True)]
-        self.on_pool(kept, "DeleteVMBackup", "v1")
+        self.on_pool(kept, "RestoreVMBackup", "day1")
+        self.back_up(kept, "day2")
+        assert self.scan(kept, vol="web-1-root") == [("web-1-root", "day1", True), ("web-1-root", "day2", True)]
+        self.on_pool(kept, "DeleteVMBackup", "day1")
 
     def test_a_new_disk_is_full_in_an_increment(self, kept: Steps) -> None:
-        self.back_up(kept, "v1")
-        self.back_up(kept, "v2", all=True)
+        self.back_up(kept, "day1")
+        self.back_up(kept, "day2", all=True)
         assert self.scan(kept) == [
-            ("", "v1", True),
-            ("", "v2", False),
-            ("web-1-root", "v1", True),
-            ("web-1-root", "v2", False),
-            ("web-1-data", "v2", True),
+            ("", "day1", True),
+            ("", "day2", False),
+            ("web-1-root", "day1", True),
+            ("web-1-root", "day2", False),
+            ("web-1-data", "day2", True),
         ]
 
     # What a backup needs
 
     def test_backups_are_in_an_active_pool_which_they_keep(self, kept: Steps) -> None:
         with kept.refused("400", "nowhere"):
-            kept.vm("BackupVM", pool="nowhere", version="v1")
+            kept.vm("BackupVM", pool="nowhere", version="day1")
         self.back_up(kept)
         with kept.refused("400", "backup-pool"):
             kept.run(POOL, "backup-pool", "DeletePool")
         kept.run(POOL, "backup-pool", "StopPool")
         with kept.refused("400", "backup-pool", "not active"):
-            self.back_up(kept, "v2")
+            self.back_up(kept, "day2")
         kept.run(POOL, "backup-pool", "StartPool")
         self.on_pool(kept, "DeleteVMBackup")
         kept.run(POOL, "backup-pool", "DeletePool")
@@ -274,7 +274,7 @@ class BackupContract:
     def test_a_pool_is_asked_about_its_own_backups(self, kept: Steps) -> None:
         self.back_up(kept)
         with kept.refused("400", "vmd-pool", "backup-pool"):
-            kept.run(POOL, "vmd-pool", "DeleteVMBackup", **HERE, version="v1")
+            kept.run(POOL, "vmd-pool", "DeleteVMBackup", **HERE, version="day1")
 
     def test_a_disk_outside_pools_is_not_backed_up(self, kept: Steps) -> None:
         kept.vm("PlugDisk", source="/dev/sdb", target="vdc", sourcetype="block", **BOTH)
@@ -286,16 +286,16 @@ class BackupContract:
         self.back_up(kept)
         kept.vm("StopVM")
         kept.vm("DeleteVM", storage="vda,vdb")
-        assert self.scan(kept) == [("", "v1", True), ("web-1-root", "v1", True)]
+        assert self.scan(kept) == [("", "day1", True), ("web-1-root", "day1", True)]
         self.on_pool(kept, "DeleteVMBackup")
         assert self.scan(kept) == []
 
     # Disks
 
     def test_a_disk_is_backed_up_and_put_back(self, kept: Steps) -> None:
-        kept.run(DISK, "web-1-data", "BackupDisk", domain="web-1", pool="backup-pool", version="v1")
-        with kept.refused("Exception", "web-1-data", "v1"):
-            kept.run(DISK, "web-1-data", "BackupDisk", pool="backup-pool", version="v1")
+        kept.run(DISK, "web-1-data", "BackupDisk", domain="web-1", pool="backup-pool", version="day1")
+        with kept.refused("Exception", "web-1-data", "day1"):
+            kept.run(DISK, "web-1-data", "BackupDisk", pool="backup-pool", version="day1")
         kept.vm("ResizeVM", path=kept.path("web-1-data"), size=str(20 * KIB_OF_GIB))
         with kept.refused("400", "web-1-data", "lock"):
             self.on_pool(kept, "RestoreDisk", vol="web-1-data")
@@ -303,7 +303,7 @@ class BackupContract:
         touched = self.on_pool(kept, "RestoreDisk", vol="web-1-data")
         assert ResourceId(DISK, "web-1-data") in touched
         assert self.capacity(kept, "web-1-data") == "10 GB"
-        with kept.refused("Exception", "web-1-root", "v1"):
+        with kept.refused("Exception", "web-1-root", "day1"):
             self.on_pool(kept, "RestoreDisk", vol="web-1-root")
 
     def test_a_disk_of_a_machines_backup_is_put_back_alone(self, kept: Steps) -> None:
@@ -332,7 +332,7 @@ class BackupContract:
             self.on_pool(kept, "RestoreDisk", vol="web-1-data", targetDomain="web-2")
 
     def test_a_disk_that_is_gone_comes_back_as_a_new_one(self, kept: Steps) -> None:
-        kept.run(DISK, "web-1-data", "BackupDisk", pool="backup-pool", version="v1")
+        kept.run(DISK, "web-1-data", "BackupDisk", pool="backup-pool", version="day1")
         kept.vm("UnplugDisk", target="vdb", **BOTH)
         kept.run(DISK, "web-1-data", "DeleteDisk", type="localfs", pool="vmd-pool")
         with kept.refused("400", "web-1-data"):
@@ -343,15 +343,15 @@ class BackupContract:
     def test_a_disk_backup_goes_to_the_machine_that_has_the_disk(self, kept: Steps) -> None:
         kept.machine("web-2", mac=OTHER_MAC)
         with kept.refused("400", "web-1-data", "web-1", "web-2"):
-            kept.run(DISK, "web-1-data", "BackupDisk", domain="web-2", pool="backup-pool", version="v1")
-        kept.run(DISK, "web-1-data", "BackupDisk", pool="backup-pool", version="v1")
-        assert self.scan(kept) == [("web-1-data", "v1", True)]
+            kept.run(DISK, "web-1-data", "BackupDisk", domain="web-2", pool="backup-pool", version="day1")
+        kept.run(DISK, "web-1-data", "BackupDisk", pool="backup-pool", version="day1")
+        assert self.scan(kept) == [("web-1-data", "day1", True)]
 
     def test_the_backup_of_a_disk_nobody_has_goes_by_its_name(self, kept: Steps) -> None:
         kept.disk("free")
         with kept.refused("400", "web-9"):
-            kept.run(DISK, "free", "BackupDisk", domain="web-9", pool="backup-pool", version="v1")
-        kept.run(DISK, "free", "BackupDisk", pool="backup-pool", version="v1")
+            kept.run(DISK, "free", "BackupDisk", domain="web-9", pool="backup-pool", version="day1")
+        kept.run(DISK, "free", "BackupDisk", pool="backup-pool", version="day1")
         self.grow(kept, "free", 20 * GIB)
         self.on_pool(kept, "RestoreDisk", domain="free", vol="free")
         assert self.capacity(kept, "free") == "10 GB"
@@ -372,9 +372,9 @@ class BackupContract:
         self.back_up(kept, all=True)
         kept.vm("StopVM")
         self.on_pool(kept, "DeleteVMDiskBackup", vol="web-1-data")
-        with kept.refused("Exception", "web-1-data", "v1"):
+        with kept.refused("Exception", "web-1-data", "day1"):
             self.on_pool(kept, "DeleteVMDiskBackup", vol="web-1-data")
-        with kept.refused("Exception", "web-1-data", "v1"):
+        with kept.refused("Exception", "web-1-data", "day1"):
             self.on_pool(kept, "RestoreVMBackup", all=True)
         self.on_pool(kept, "RestoreVMBackup")
         self.on_pool(kept, "DeleteVMDiskBackup", vol="web-1-root")
@@ -383,22 +383,22 @@ class BackupContract:
 
     def test_a_machine_deletes_its_backup(self, kept: Steps) -> None:
         self.back_up(kept)
-        kept.vm("DeleteVMBackup", pool="backup-pool", version="v1")
-        with kept.refused("Exception", "v1"):
-            kept.vm("DeleteVMBackup", pool="backup-pool", version="v1")
+        kept.vm("DeleteVMBackup", pool="backup-pool", version="day1")
+        with kept.refused("Exception", "day1"):
+            kept.vm("DeleteVMBackup", pool="backup-pool", version="day1")
 
     def test_backups_are_cleaned_by_version(self, kept: Steps) -> None:
-        for version in ("v1", "v2", "v3"):
+        for version in ("day1", "day2", "day3"):
             self.back_up(kept, version)
-        with kept.refused("Exception", "v3", "v2"):
-            self.on_pool(kept, "CleanVMBackup", "v1,v2")
-        with kept.refused("Exception", "v9"):
-            self.on_pool(kept, "CleanVMBackup", "v3,v9")
-        self.on_pool(kept, "CleanVMBackup", "v2,v3")
-        assert self.scan(kept) == [("", "v1", True), ("web-1-root", "v1", True)]
+        with kept.refused("Exception", "day3", "day2"):
+            self.on_pool(kept, "CleanVMBackup", "day1,day2")
+        with kept.refused("Exception", "day9"):
+            self.on_pool(kept, "CleanVMBackup", "day3,day9")
+        self.on_pool(kept, "CleanVMBackup", "day2,day3")
+        assert self.scan(kept) == [("", "day1", True), ("web-1-root", "day1", True)]
 
     def test_all_backups_are_cleaned_or_all_of_a_disk(self, kept: Steps) -> None:
-        for version in ("v1", "v2"):
+        for version in ("day1", "day2"):
             self.back_up(kept, version, all=True)
         kept.run(POOL, "backup-pool", "CleanVMBackup", **HERE, vol="web-1-data", all=True)
         assert {disk for disk, _, _ in self.scan(kept)} == {"", "web-1-root"}
@@ -409,9 +409,9 @@ class BackupContract:
     def test_a_scan_is_of_one_machine_or_disk_and_forgets_what_is_deleted(self, kept: Steps) -> None:
         kept.machine("web-2", mac=OTHER_MAC)
         self.back_up(kept, all=True)
-        kept.vm("BackupVM", "web-2", pool="backup-pool", version="v1")
+        kept.vm("BackupVM", "web-2", pool="backup-pool", version="day1")
         assert "backups" not in kept.observe(POOL, "backup-pool")["pool"]
-        assert self.scan(kept, vol="web-1-data") == [("web-1-data", "v1", True)]
+        assert self.scan(kept, vol="web-1-data") == [("web-1-data", "day1", True)]
         assert len(self.scan(kept)) == 3
         self.on_pool(kept, "DeleteVMDiskBackup", vol="web-1-data")
         shown = kept.observe(POOL, "backup-pool")["pool"]["backups"]
@@ -428,56 +428,56 @@ class BackupContract:
         self.on_pool(kept, "PullRemoteBackup", **ftp)
         self.on_pool(kept, "RestoreVMBackup", all=True)
         assert self.capacity(kept, "web-1-data") == "10 GB"
-        with kept.refused("Exception", "web-1", "v1", "backup-pool"):
-            kept.vm("PullRemoteBackup", pool="backup-pool", version="v1", **ftp)
+        with kept.refused("Exception", "web-1", "day1", "backup-pool"):
+            kept.vm("PullRemoteBackup", pool="backup-pool", version="day1", **ftp)
 
     def test_a_backup_is_pushed_once(self, kept: Steps, ftp: dict[str, str]) -> None:
         self.back_up(kept)
-        with kept.refused("Exception", "v2", "backup-pool"):
-            kept.vm("PushRemoteBackup", pool="backup-pool", version="v2", **ftp)
-        kept.vm("PushRemoteBackup", pool="backup-pool", version="v1", **ftp)
-        with kept.refused("Exception", "v1", "172.16.1.214"):
+        with kept.refused("Exception", "day2", "backup-pool"):
+            kept.vm("PushRemoteBackup", pool="backup-pool", version="day2", **ftp)
+        kept.vm("PushRemoteBackup", pool="backup-pool", version="day1", **ftp)
+        with kept.refused("Exception", "day1", "172.16.1.214"):
             self.on_pool(kept, "PushRemoteBackup", **ftp)
         self.on_pool(kept, "PushRemoteBackup", **{**ftp, "port": "2121"})
 
     def test_an_increment_takes_along_what_it_builds_on(self, kept: Steps, ftp: dict[str, str]) -> None:
-        self.back_up(kept, "v1")
+        self.back_up(kept, "day1")
         kept.vm("ResizeVM", path=kept.path("web-1-root"), size=str(20 * KIB_OF_GIB))
-        self.back_up(kept, "v2")
-        self.on_pool(kept, "PushRemoteBackup", "v2", **ftp)
+        self.back_up(kept, "day2")
+        self.on_pool(kept, "PushRemoteBackup", "day2", **ftp)
         kept.run(POOL, "backup-pool", "CleanVMBackup", **HERE, all=True)
-        self.on_pool(kept, "PullRemoteBackup", "v2", **ftp)
+        self.on_pool(kept, "PullRemoteBackup", "day2", **ftp)
         assert self.scan(kept) == [
-            ("", "v2", False),
-            ("web-1-root", "v2", False),
-            ("web-1-root", "v1", True),
+            ("", "day2", False),
+            ("web-1-root", "day2", False),
+            ("web-1-root", "day1", True),
         ]
         kept.vm("StopVM")
-        for version, capacity in (("v1", "10 GB"), ("v2", "20 GB")):
+        for version, capacity in (("day1", "10 GB"), ("day2", "20 GB")):
             self.on_pool(kept, "RestoreDisk", version, vol="web-1-root")
             assert self.capacity(kept, "web-1-root") == capacity
 
     def test_two_backups_of_one_name_do_not_mix(self, kept: Steps, ftp: dict[str, str]) -> None:
-        self.back_up(kept, "v1", **ftp)
-        self.on_pool(kept, "DeleteVMBackup", "v1")
+        self.back_up(kept, "day1", **ftp)
+        self.on_pool(kept, "DeleteVMBackup", "day1")
         kept.vm("ResizeVM", path=kept.path("web-1-root"), size=str(20 * KIB_OF_GIB))
-        self.back_up(kept, "v1")
-        self.back_up(kept, "v2")
-        with kept.refused("Exception", "another", "v1", "172.16.1.214"):
-            self.on_pool(kept, "PushRemoteBackup", "v2", **ftp)
+        self.back_up(kept, "day1")
+        self.back_up(kept, "day2")
+        with kept.refused("Exception", "another", "day1", "172.16.1.214"):
+            self.on_pool(kept, "PushRemoteBackup", "day2", **ftp)
 
     def test_a_disks_backup_travels_alone(self, kept: Steps, ftp: dict[str, str]) -> None:
         self.back_up(kept, all=True)
         self.on_pool(kept, "PushRemoteBackup", vol="web-1-data", **ftp)
-        with kept.refused("Exception", "v1", "172.16.1.214"):
+        with kept.refused("Exception", "day1", "172.16.1.214"):
             self.on_pool(kept, "PullRemoteBackup", **ftp)
         self.on_pool(kept, "DeleteVMBackup")
         self.on_pool(kept, "PullRemoteBackup", vol="web-1-data", **ftp)
-        assert self.scan(kept) == [("web-1-data", "v1", True)]
+        assert self.scan(kept) == [("web-1-data", "day1", True)]
 
     def test_a_disk_is_backed_up_to_an_ftp_host_too(self, kept: Steps, ftp: dict[str, str]) -> None:
-        kept.run(DISK, "web-1-data", "BackupDisk", pool="backup-pool", version="v1", **ftp)
-        with kept.refused("Exception", "v1"):
+        kept.run(DISK, "web-1-data", "BackupDisk", pool="backup-pool", version="day1", **ftp)
+        with kept.refused("Exception", "day1"):
             self.on_pool(kept, "PushRemoteBackup", vol="web-1-data", **ftp)
 
     @pytest.mark.parametrize("wrong", [{"username": "somebody"}, {"password": "battery-staple"}])
@@ -493,13 +493,13 @@ class BackupContract:
             with kept.refused("Exception", "172.16.1.214", "530"):
                 self.on_host(kept, operation, **login)
         with kept.refused("Exception", "172.16.1.214", "530"):
-            self.back_up(kept, "v2", **login)
+            self.back_up(kept, "day2", **login)
         with kept.refused("Exception", "172.16.1.214", "530"):
             kept.run(POOL, "backup-pool", "DeleteRemoteBackupServer", **login)
         with pytest.raises(OperationFailed) as caught:
             self.on_pool(kept, "PullRemoteBackup", **login)
         assert login["password"] not in str(caught.value)
-        self.back_up(kept, "v2", **ftp)
+        self.back_up(kept, "day2", **ftp)
 
     def test_nothing_is_fetched_from_or_deleted_on_a_host_without_backups(
         self, kept: Steps, ftp: dict[str, str]
@@ -512,42 +512,42 @@ class BackupContract:
                 self.on_host(kept, operation, **ftp)
 
     def test_a_remote_backup_is_deleted(self, kept: Steps, ftp: dict[str, str]) -> None:
-        for version in ("v1", "v2"):
+        for version in ("day1", "day2"):
             self.back_up(kept, version, all=True, **ftp)
-        with kept.refused("Exception", "v2", "v1"):
-            self.on_host(kept, "DeleteRemoteBackup", "v1", **ftp)
-        self.on_host(kept, "DeleteRemoteBackup", "v2", vol="web-1-data", **ftp)
-        kept.vm("DeleteRemoteBackup", version="v2", **ftp)
-        with kept.refused("Exception", "v2"):
-            kept.vm("DeleteRemoteBackup", version="v2", **ftp)
+        with kept.refused("Exception", "day2", "day1"):
+            self.on_host(kept, "DeleteRemoteBackup", "day1", **ftp)
+        self.on_host(kept, "DeleteRemoteBackup", "day2", vol="web-1-data", **ftp)
+        kept.vm("DeleteRemoteBackup", version="day2", **ftp)
+        with kept.refused("Exception", "day2"):
+            kept.vm("DeleteRemoteBackup", version="day2", **ftp)
         assert len(self.scan(kept)) == 6
 
     def test_the_ftp_host_is_found_when_only_one_has_the_backup(self, kept: Steps, ftp: dict[str, str]) -> None:
-        with kept.refused("Exception", "v1"):
-            kept.vm("DeleteRemoteBackup", version="v1")
+        with kept.refused("Exception", "day1"):
+            kept.vm("DeleteRemoteBackup", version="day1")
         self.back_up(kept, **ftp)
         self.on_pool(kept, "PushRemoteBackup", **{**ftp, "port": "2121"})
-        with kept.refused("Exception", "v1", "172.16.1.214:21", "172.16.1.214:2121"):
+        with kept.refused("Exception", "day1", "172.16.1.214:21", "172.16.1.214:2121"):
             self.on_host(kept, "DeleteRemoteBackup")
         self.on_host(kept, "DeleteRemoteBackup", **ftp)
         self.on_host(kept, "DeleteRemoteBackup")
-        with kept.refused("Exception", "v1"):
+        with kept.refused("Exception", "day1"):
             self.on_host(kept, "DeleteRemoteBackup")
 
     def test_remote_backups_are_cleaned(self, kept: Steps, ftp: dict[str, str]) -> None:
-        for version in ("v1", "v2", "v3"):
+        for version in ("day1", "day2", "day3"):
             self.back_up(kept, version, full=True, **ftp)
-        self.on_host(kept, "CleanVMRemoteBackup", "v1,v2", **ftp)
+        self.on_host(kept, "CleanVMRemoteBackup", "day1,day2", **ftp)
         self.on_host(kept, "CleanVMRemoteBackup", "", all=True, **ftp)
-        with kept.refused("Exception", "v3"):
-            self.on_host(kept, "DeleteRemoteBackup", "v3", **ftp)
+        with kept.refused("Exception", "day3"):
+            self.on_host(kept, "DeleteRemoteBackup", "day3", **ftp)
 
     def test_a_host_that_is_given_up_has_nothing_and_takes_anyone(self, kept: Steps, ftp: dict[str, str]) -> None:
         self.back_up(kept, **ftp)
         kept.run(POOL, "backup-pool", "DeleteRemoteBackupServer", **ftp)
         with kept.refused("Exception", "172.16.1.214"):
             kept.run(POOL, "backup-pool", "DeleteRemoteBackupServer", **ftp)
-        with kept.refused("Exception", "v1"):
+        with kept.refused("Exception", "day1"):
             self.on_host(kept, "DeleteRemoteBackup")
         self.on_pool(kept, "PushRemoteBackup", **{**ftp, "username": "somebody"})
 
@@ -558,7 +558,7 @@ class BackupContract:
         running.vm("ExportVM", path="/root/export")
         assert running.everything() == before
         with running.refused("Exception", "/root/export/web-1"):
-            running.vm("ExportVM", path="/root/export/")
+            running.vm("ExportVM", path="/root/export")
         running.vm("ExportVM", path="/root/other")
 
     def test_a_disk_outside_pools_is_not_exported(self, running: Steps) -> None:
