@@ -1,127 +1,55 @@
 """The contract of ``Driver``: what an operation leaves behind, and what is refused, whichever driver is asked.
 
-A test file inherits ``DriverContract`` and overrides the fixture ``driver``. Everything is built through
-operations and seen through ``observe``; a refusal must name its kind and change nothing that can be seen.
+A test file inherits ``DriverContract`` and overrides the fixtures ``driver``, ``address`` and ``elsewhere``.
+Everything is built through operations and seen through ``observe``; a refusal must name its kind and change
+nothing that can be seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from reconciler.drivers.base import Driver, Spec
+from contracts.driver_contract_backup import BackupContract
+from contracts.driver_contract_guest import GuestContract
+from contracts.driver_contract_migration import MigrationContract
+from contracts.driver_contract_steps import (
+    BOTH,
+    CONFIG,
+    GIB,
+    ISO,
+    KIB_OF_GIB,
+    LIVE,
+    MAC,
+    OTHER_MAC,
+    VMD,
+    VMDI,
+    Steps,
+)
+from contracts.driver_contract_switch import SwitchContract
+from reconciler.drivers.base import Driver
 from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
-from reconciler.problem import OperationFailed
 from reconciler.resource import ResourceId
 
-GIB = 1024**3
-KIB_OF_GIB = 1024**2
-
-VMD, VMDI, ISO = "/var/lib/libvirt/vmd-pool", "/var/lib/libvirt/image-pool", "/var/lib/libvirt/iso/debian12.iso"
-MAC, OTHER_MAC = "52:54:00:0a:00:01", "52:54:00:0a:00:02"
-BOTH = {"live": True, "config": True}
-LIVE, CONFIG = {"live": True}, {"config": True}
+__all__ = ["BOTH", "CONFIG", "OTHER_MAC", "DriverContract", "Steps"]
 
 
-class Steps:
-    """Operations in few words. Each returns what the driver says may have moved."""
-
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-
-    def run(self, kind: str, name: str, operation: str, /, **parameters: Any) -> Collection[ResourceId]:
-        assert self.driver.supports(kind, operation)
-        touched = self.driver.run(ResourceId(kind, name), operation, parameters)
-        assert ResourceId(kind, name) in touched
-        return touched
-
-    def observe(self, kind: str, name: str) -> Spec:
-        spec = self.driver.observe(ResourceId(kind, name))
-        assert spec is not None, f"{kind}/{name} is gone"
-        return spec
-
-    def gone(self, kind: str, name: str) -> bool:
-        id = ResourceId(kind, name)
-        return self.driver.observe(id) is None and id not in self.driver.inventory()
-
-    def vm(self, operation: str, name: str = "web-1", **parameters: Any) -> Collection[ResourceId]:
-        return self.run(MACHINE, name, operation, **parameters)
-
-    def pool(self, name: str = "vmd-pool", content: str = "vmd", url: str = VMD, **more: Any) -> None:
-        given = {"type": "localfs", "content": content, "url": url, "uuid": name.ljust(32, "0"), **more}
-        self.run(POOL, name, "CreatePool", **given)
-
-    def disk(self, name: str = "web-1-root", pool: str = "vmd-pool", size: int = 10 * GIB) -> str:
-        """Create a disk; returns its path."""
-        self.run(DISK, name, "CreateDisk", type="localfs", pool=pool, format="qcow2", capacity=str(size))
-        return self.path(name)
-
-    def path(self, name: str, kind: str = DISK) -> str:
-        return str(self.observe(kind, name)["volume"]["current"])
-
-    def switch(self, name: str = "web-net", **more: Any) -> None:
-        given = {"subnet": "192.168.5.0/24", "gateway": "192.168.5.1", "dhcp": "192.168.5.2", **more}
-        self.run(NETWORK, name, "CreateSwitch", **given)
-
-    def machine(self, name: str = "web-1", *, path: str = "", mac: str = MAC, **more: Any) -> None:
-        """Create a machine on its own disk, which runs then."""
-        given = {
-            "graphics": "vnc,listen=0.0.0.0,password=correct-horse",
-            "disk": f"{path or self.disk(f'{name}-root')},target=vda",
-            "memory": "2048",
-            "network": f"type=l2bridge,source=br-ext,mac={mac}",
-            "os_variant": "debian12",
-            "vcpus": "2,maxvcpus=4,cores=4,sockets=1,threads=1",
-            "noautoconsole": True,
-            **more,
-        }
-        self.run(MACHINE, name, "CreateAndStartVMFromISO", **given)
-
-    def domain(self, name: str = "web-1") -> dict[str, Any]:
-        domain: dict[str, Any] = self.observe(MACHINE, name)["domain"]
-        return domain
-
-    def power(self, name: str = "web-1") -> str:
-        return str(self.observe(MACHINE, name)["powerstate"])
-
-    def devices(self, kind: str, name: str = "web-1") -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.domain(name)["devices"].get(kind, [])
-        return found
-
-    def targets(self, name: str = "web-1") -> list[str]:
-        return [each["target"]["_dev"] for each in self.devices("disk", name)]
-
-    def target(self, target: str, name: str = "web-1") -> dict[str, Any]:
-        return next(each for each in self.devices("disk", name) if each["target"]["_dev"] == target)
-
-    def macs(self, name: str = "web-1") -> list[str]:
-        return [each["mac"]["_address"] for each in self.devices("_interface", name)]
-
-    def holder(self, disk: str) -> str:
-        return str(self.observe(DISK, disk)["volume"]["vm"])
-
-    def everything(self) -> dict[ResourceId, Spec | None]:
-        return {id: self.driver.observe(id) for id in self.driver.inventory()}
-
-    @contextmanager
-    def refused(self, kind: str, *words: str) -> Iterator[None]:
-        """The block must fail with the kind, name the words, and change nothing."""
-        before = self.everything()
-        with pytest.raises(OperationFailed) as caught:
-            yield
-        assert caught.value.kind == kind, str(caught.value)
-        for word in words:
-            assert word in str(caught.value)
-        assert self.everything() == before
-
-
-class DriverContract:
+class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchContract):
     @pytest.fixture
     def driver(self) -> Iterator[Driver]:
         """A driver of a node on which nothing exists, closed afterwards."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def elsewhere(self) -> tuple[Steps, str]:
+        """A second node, of the same world, and the address at which the first one reaches it."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def address(self) -> str:
+        """The address of the first node."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -431,6 +359,13 @@ class DriverContract:
     def test_a_full_copy_does_not_need_the_image(self, image: Steps) -> None:
         self.from_image(image, full_copy=True)
         image.run(DISK_IMAGE, "debian12", "DeleteDiskImage", sourcePool="image-pool")
+
+    def test_a_disk_that_moved_does_not_need_the_image(self, image: Steps) -> None:
+        self.from_image(image)
+        image.pool("other-pool", url="/var/lib/libvirt/other-pool")
+        image.run(DISK, "web-1-root", "MigrateDisk", pool="other-pool")
+        image.run(DISK_IMAGE, "debian12", "DeleteDiskImage", sourcePool="image-pool")
+        assert image.observe(DISK, "web-1-root")["volume"]["capacity"] == "3.0 GB"
 
     # Machines: creation
 

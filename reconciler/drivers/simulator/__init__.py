@@ -17,17 +17,27 @@ from weakref import WeakValueDictionary
 
 from reconciler.drivers.base import Spec
 from reconciler.drivers.simulator import (  # noqa: F401  (they enter their rows)
+    acl,
+    backup,
+    console,
     device,
     disk,
     diskimage,
+    export,
+    floating,
+    guest,
     image,
     machine,
+    migration,
     network,
     pool,
+    qos,
+    restoration,
     snapshot,
 )
 from reconciler.drivers.simulator.act import UNSUPPORTED, Act, World, copied, id_at, key_of, observed
 from reconciler.drivers.simulator.effect import EFFECTS
+from reconciler.drivers.simulator.host import settle_in
 from reconciler.problem import OperationFailed
 from reconciler.resource import ResourceId
 
@@ -60,7 +70,10 @@ def _at_once(operation: str) -> float:
 
 
 class Simulator:
-    """A ``Driver`` for one node. ``latency`` gives the seconds an operation takes, spent in ``sleep``."""
+    """A ``Driver`` for one node, which others reach at ``address``.
+
+    ``latency`` gives the seconds an operation takes, spent in ``sleep``.
+    """
 
     def __init__(
         self,
@@ -75,6 +88,8 @@ class Simulator:
         self.latency = latency
         self.sleep = sleep
         self._lock = _lock_of(world)
+        with self._lock.lock, self._atomic():
+            self.address = settle_in(world, node)
 
     def supports(self, kind: str, operation: str) -> bool:
         return (kind, operation) in EFFECTS

@@ -9,7 +9,9 @@ back; ``commit`` hands them over together, so that a refusal leaves nothing behi
     directory:NODE:PATH        the entity key of the pool there
     mac:, ip:, fip:, device:   the entity key of the machine that has it to itself
     nics:, named:, domains:    counters: NICs on a bridge, rules that name an address list, domain ids
-    backups:, remotes:, server:, export:   see ``backup.py``
+    address:IP                 the node that answers there
+    backups:, remotes:, server:, hosts:    see ``archive.py``
+    export:                    see ``export.py``
 
 An entity is ``{"node", "spec", "hidden"}``, a machine has ``"persistent"`` too: the definition its next
 start takes. ``spec`` is what the wire shows (wire format 5); a machine's ``spec.domain`` is there only

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers.simulator import domain as domains
+from reconciler.drivers.simulator import port
 from reconciler.drivers.simulator.act import LIBVIRT, TOOL, Act, Entity, id_at, key_of, name_at, refuse
-from reconciler.kinds import DISK, MACHINE, NETWORK, POOL
+from reconciler.kinds import DISK, MACHINE, POOL
 from reconciler.resource import ResourceId
 
 Claims = dict[str, dict[str, Any]]
@@ -76,8 +77,11 @@ def _take(act: Act, machine: str, claim: str, details: dict[str, Any]) -> None:
         if switch := details.get("switch"):
             _port(act, switch, 1)
             if details["ip"] != "dynamic":
+                place = f"{act.target.namespace}/{switch}/{details['ip']}"
                 taken = f"{details['ip']} is already in use on switch {switch}"
-                _hold(act, f"ip:{act.target.namespace}/{switch}/{details['ip']}", machine, taken)
+                if bound := act.value(f"fip:{place}"):
+                    refuse(TOOL, f"{taken}: it leads to {MACHINE}/{name_at(bound)}")
+                _hold(act, f"ip:{place}", machine, taken)
     else:
         _hold(act, f"device:{details['node']}/{name}", machine, f"host device {name} is already in use")
 
@@ -105,10 +109,7 @@ def _hold(act: Act, key: str, machine: str, taken: str) -> None:
 
 
 def _port(act: Act, switch: str, by: int) -> None:
-    network = act.find(NETWORK, switch)
-    if network is None or network["spec"]["type"] != "l3network":
-        refuse(TOOL, f"switch {switch} does not exist")
-    network["hidden"]["ports"] += by
+    port.switch(act, switch)["hidden"]["ports"] += by
 
 
 def _use(act: Act, machine: str, key: str, details: dict[str, Any] | None) -> None:

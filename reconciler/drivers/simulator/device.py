@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers.simulator import domain as domains
+from reconciler.drivers.simulator import port as ports
 from reconciler.drivers.simulator import volume
 from reconciler.drivers.simulator.act import LIBVIRT, TOOL, Act, Entity, refuse
 from reconciler.drivers.simulator.claims import owner, settle
@@ -191,23 +192,7 @@ def unplug(act: Act) -> None:
     for domain in scope(act, machine):
         domains.unplug(domain, "_interface", nic(domain, mac))
     settle(act, act.target)
-    if f"nic {mac}" not in machine["hidden"]["claims"]:
-        forget_nic(act, machine, mac)
-
-
-def forget_nic(act: Act, machine: Entity, mac: str) -> None:
-    """What was set for the port of a NIC goes with it."""
-    hidden = machine["hidden"]
-    del hidden["nics"][mac]
-    for rule in hidden.get("acls", []):
-        if rule["mac"] == mac:
-            for name in rule["names"]:
-                act.count(f"named:{act.target.namespace}/{name}", -1)
-    if "acls" in hidden:
-        hidden["acls"] = [rule for rule in hidden["acls"] if rule["mac"] != mac]
-    for address in [each for each, bound in hidden.get("floating", {}).items() if bound["mac"] == mac]:
-        act.keep(f"fip:{address}", None)
-        del hidden["floating"][address]
+    ports.forget_gone(act, machine)
 
 
 @effect(MACHINE, "TuneNICQoS")

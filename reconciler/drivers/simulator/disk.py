@@ -8,7 +8,7 @@ from reconciler.drivers.simulator import volume
 from reconciler.drivers.simulator.act import STORAGE, Act, Entity, key_of, refuse, unique
 from reconciler.drivers.simulator.claims import owner
 from reconciler.drivers.simulator.effect import absent, creation, effect
-from reconciler.kinds import DISK, DISK_IMAGE
+from reconciler.kinds import DISK, DISK_IMAGE, POOL
 
 _SEED_SIZE = 366 * 1024  # of a cloud-init image
 
@@ -103,11 +103,16 @@ def relocate(act: Act, name: str, disk: Entity, pool_name: str, pool: Entity) ->
     no_snapshots(disk, name)
     if disk["hidden"]["pool"] == pool_name:
         refuse(STORAGE, f"disk {name} is in pool {pool_name} already")
+    if pool["spec"]["pool"]["type"] == "uus":
+        old = act.find(POOL, disk["hidden"]["pool"])
+        if old is None or old["spec"]["pool"]["type"] != "uus" or old["hidden"]["uuid"] != pool["hidden"]["uuid"]:
+            refuse(STORAGE, f"disk {name} cannot become a block device of pool {pool_name}")
     key, before = key_of(act.id(DISK, name)), volume.current(disk)
     path = volume.path_in(pool, name)
     volume.write(act, key, disk, path, volume.copy_of(volume.state(disk)))
     volume.go_on_in(act, disk, path)
     volume.erase(act, disk, before)
+    volume.detach_from_image(act, disk)
     volume.leave_pool(act, disk)
     pool["hidden"]["files"] += 1
     disk["hidden"]["pool"] = pool_name

@@ -71,6 +71,12 @@ def metadata(os_variant: str) -> dict[str, Any]:
     return {f"{_OSINFO}libosinfo": {f"{_OSINFO}os": {"_id": url}}}
 
 
+def system_of(domain: Domain) -> str:
+    """The URL that says which guest system it is; empty if nothing does."""
+    info = domain.get("metadata", {}).get(f"{_OSINFO}libosinfo", {})
+    return str(info.get(f"{_OSINFO}os", {}).get("_id", ""))
+
+
 # Devices
 
 
@@ -157,6 +163,12 @@ def limit(device: Device, given: dict[str, str]) -> None:
 
 def disk_at(domain: Domain, target: str) -> Device | None:
     return next((each for each in devices(domain, "disk") if each["target"]["_dev"] == target), None)
+
+
+def system_disk(domain: Domain) -> Device | None:
+    """What the guest boots from: first in the boot order, or else the first disk there is."""
+    disks = [each for each in devices(domain, "disk") if each["_device"] == "disk"]
+    return min(disks, key=lambda each: int(each.get("boot", {}).get("_order", len(disks) + 1)), default=None)
 
 
 def path_of(device: Device) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.drivers.simulator import domain as domains
-from reconciler.drivers.simulator import volume
+from reconciler.drivers.simulator import port, volume
 from reconciler.drivers.simulator.act import STORAGE, TOOL, Act, Entity, copied, key_of, name_at, refuse, unique
 from reconciler.drivers.simulator.claims import owner, settle
 from reconciler.drivers.simulator.domain import Domain
@@ -72,6 +72,8 @@ def convert_to_image(act: Act) -> None:
     system = act.id(DISK, name_at(key))
     file = volume.state(act.value(key))
     settle(act, act.target, gone=True)
+    for mac in list(machine["hidden"]["nics"]):
+        port.forget(act, machine, mac)
     act.remove(act.target)
     if act.value(key)["hidden"].get("snapshots"):
         refuse(STORAGE, f"disk {system.name} has snapshots")

@@ -1,8 +1,8 @@
 """A machine as a whole: created, started, stopped, deleted, its CPUs and memory.
 
 ``hidden`` of a machine: ``nics`` (mac -> type, switch and ip, which the wire does not show), ``claims``
-(see ``claims.py``), ``acls``, ``floating`` (addresses), ``snapshots`` (name -> parent), ``snapshot`` (the
-latest), ``autostart``, ``console_password`` and ``guest`` (accounts). Passwords themselves are not kept.
+(see ``claims.py``), ``acls``, ``floating`` and ``console`` (see the modules of these names), ``snapshots``
+(name -> parent), ``snapshot`` (the latest) and ``autostart``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from reconciler.drivers.simulator import console, port, volume
 from reconciler.drivers.simulator import domain as domains
-from reconciler.drivers.simulator import volume
 from reconciler.drivers.simulator.act import (
     LIBVIRT,
     STORAGE,
@@ -25,7 +25,8 @@ from reconciler.drivers.simulator.act import (
     unique,
 )
 from reconciler.drivers.simulator.claims import owner, settle
-from reconciler.drivers.simulator.device import disk_device, forget_nic, plug_nic
+from reconciler.drivers.simulator.console import protect, set_console
+from reconciler.drivers.simulator.device import disk_device, plug_nic
 from reconciler.drivers.simulator.disk import no_snapshots
 from reconciler.drivers.simulator.domain import Domain
 from reconciler.drivers.simulator.effect import creation, effect
@@ -140,19 +141,7 @@ def _console(act: Act, machine: Entity) -> None:
     type, _, rest = act.text("graphics").partition(",")
     given = domains.options(rest)
     set_console(machine["persistent"], type, given.get("listen", "0.0.0.0"))
-    machine["hidden"]["console_password"] = bool(given.get("password"))
-
-
-def set_console(domain: Domain, type: str, listen: str = "0.0.0.0") -> None:
-    domain["devices"]["graphics"] = [
-        {
-            "_type": type,
-            "_port": -1,
-            "_autoport": "yes",
-            "_listen": listen,
-            "listen": {"_type": "address", "_address": listen},
-        }
-    ]
+    protect(machine, act.target, "config", given.get("password", ""))
 
 
 def _redirection(text: str) -> dict[str, Any]:
@@ -193,7 +182,7 @@ def delete(act: Act) -> None:
         no_snapshots(act.value(key_of(disk)), disk.name)
         volume.destroy(act, disk)
     for mac in list(machine["hidden"]["nics"]):
-        forget_nic(act, machine, mac)
+        port.forget(act, machine, mac)
     act.remove(act.target)
 
 
@@ -236,6 +225,7 @@ def run(act: Act, id: ResourceId, machine: Entity) -> None:
             refuse(LIBVIRT, f"Cannot access storage file '{path}': it is on {found['node']}")
     machine["spec"]["domain"] = domains.started(machine["persistent"], act.count(f"domains:{machine['node']}", 1))
     machine["spec"]["powerstate"] = "Running"
+    console.started(machine)
     settle(act, id)
 
 
@@ -243,7 +233,9 @@ def halt(act: Act, id: ResourceId, machine: Entity) -> None:
     """End the running domain; what it alone knew is forgotten."""
     del machine["spec"]["domain"]
     machine["spec"]["powerstate"] = "Shutdown"
+    console.stopped(machine)
     settle(act, id)
+    port.forget_gone(act, machine)
 
 
 @effect(MACHINE, "StartVM")
@@ -416,6 +408,7 @@ def clone(act: Act) -> None:
     files = [each for each in act.text("file").split(" --file ") if each]
     definition = renamed(machine["persistent"], id)
     copy = define(act, id, definition)
+    copy["hidden"]["console"] = console.kept(machine)
     for device in domains.devices(definition, "disk"):
         if device["_device"] != "disk":
             continue
@@ -426,7 +419,7 @@ def clone(act: Act) -> None:
         if owner(act, path) is None:
             refuse(TOOL, f"{path} does not exist")
         device["source"] = {"_file": path}
-    _renew_nics(act, id, copy, act.text("mac"))
+    renew_nics(act, id, copy, machine["hidden"]["nics"], act.text("mac"))
     settle(act, id)
 
 
@@ -457,7 +450,7 @@ def _above(directory: str) -> str:
     return directory.rpartition("/")[0]
 
 
-def copy_disk(act: Act, name: str, pool_name: str, file: volume.File) -> str:
+def copy_disk(act: Act, name: str, pool_name: str, file: volume.File, format: str = "qcow2") -> str:
     """A new disk with the content of a file; returns its path."""
     id = act.id(DISK, name)
     if act.value(key_of(id)) is not None:
@@ -468,7 +461,7 @@ def copy_disk(act: Act, name: str, pool_name: str, file: volume.File) -> str:
         "type": type,
         "pool": pool_name,
         "vol": name,
-        "format": "qcow2",
+        "format": format,
         "current": "",
         "capacity": "",
         "vm": "",
@@ -476,12 +469,12 @@ def copy_disk(act: Act, name: str, pool_name: str, file: volume.File) -> str:
     return volume.current(volume.create(act, id, pool_name, pool, {"volume": shown}, volume.copy_of(file)))
 
 
-def _renew_nics(act: Act, id: ResourceId, machine: Entity, first: str) -> None:
-    """Give the NICs of a copy addresses of their own."""
+def renew_nics(act: Act, id: ResourceId, machine: Entity, ports: dict[str, Any], first: str = "") -> None:
+    """Give the NICs of a copy addresses of their own; ``ports`` are those of the original."""
     for number, device in enumerate(domains.devices(machine["persistent"], "_interface")):
         old = device["mac"]["_address"]
         mac = first if first and number == 0 else _mac(act, act.id(MACHINE, f"{id.name}.{number}"))
-        source = act.entity["hidden"]["nics"].get(old, {})
+        source = ports.get(old, {})
         machine["hidden"]["nics"][mac] = {**source, "ip": "dynamic"} if source else {}
         type = "l2bridge" if "virtualport" in device else "bridge"
         device.update(domains.nic(id.name, mac, type, device["source"]["_bridge"]))

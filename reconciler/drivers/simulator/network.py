@@ -1,7 +1,8 @@
 """Switches, bridges and address lists: API sections 8.1 to 8.12, as wire format 5.7 and 7.2 have them.
 
-``hidden`` of a network: ``settings`` (what the wire does not show), for a switch ``ports`` (how many NICs
-are on it) and ``qos`` (its limits), for a bridge ``bound`` (mac -> machine, for NICs in a VLAN of their own).
+``hidden`` of a network: ``settings`` (what the wire does not show), for a switch ``ports`` (how many NICs and
+floating addresses are on it) and ``qos`` (see ``qos.py``), for a bridge ``bound`` (mac -> machine, for NICs in
+a VLAN of their own).
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def modify_switch(act: Act) -> None:
 def delete_switch(act: Act) -> None:
     network = _network(act, "l3network")
     if network["hidden"]["ports"]:
-        refuse(TOOL, f"switch {act.target.name} is in use: {network['hidden']['ports']} NICs are on it")
+        refuse(TOOL, f"switch {act.target.name} is in use: {network['hidden']['ports']} ports are on it")
     act.remove(act.target)
 
 

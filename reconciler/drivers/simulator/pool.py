@@ -1,7 +1,8 @@
 """Storage pools: API sections 7.1 to 7.6.
 
 ``hidden`` of a pool: ``directory`` (where its files are), ``files`` (how many disks, images and backup
-records are in it), ``busy`` (how many of them running machines use), ``uuid``, ``options``.
+records are in it), ``busy`` (how many of them running machines use), ``uuid``, ``options``. Its ``backups`` are
+shown once a scan has found any (``archive.py``).
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.drivers.simulator import console, port, volume
 from reconciler.drivers.simulator import domain as domains
-from reconciler.drivers.simulator import volume
 from reconciler.drivers.simulator.act import LIBVIRT, TOOL, Act, Entity, copied, key_of, name_at, refuse, unique
 from reconciler.drivers.simulator.claims import settle
 from reconciler.drivers.simulator.diskimage import forget
@@ -38,6 +38,7 @@ def create(act: Act) -> None:
         "live": copied(live),
         "powerstate": machine["spec"]["powerstate"],
         "nics": copied(machine["hidden"]["nics"]),
+        "console": console.kept(machine),
     }
     disks = {target: _take(act, machine, target, spec) for target, spec in _diskspec(act).items()}
     external = any(each["mode"] == "external" for each in disks.values())
@@ -125,9 +126,11 @@ def revert(act: Act) -> None:
         if each["mode"] != "no":
             _put_back(act, target, each)
     machine["persistent"] = copied(kept["definition"])
-    machine["hidden"]["nics"] = copied(kept["nics"])
+    port.put_back(act, machine, kept["nics"])
+    machine["hidden"]["console"] = copied(kept["console"])
     _follow(act, machine)
     settle(act, id)
+    port.forget_gone(act, machine)
     machine["hidden"]["snapshot"] = act.target.name
     if act.flag("running") or (kept["live"] is not None and not external):
         run(act, id, machine)

@@ -1,9 +1,12 @@
 """Files in pools: what disks, disk images and VM images have in common.
 
-``hidden`` of such an entity: ``pool``, ``files`` (path -> the file it reads on from, exact bytes, and a
-token that stands for the content), ``users`` (machines that have it, kept by ``claims.py``), for disks
-``backing`` (entity key of the image it keeps reading from) and ``internal`` (snapshots inside the file),
-for images ``overlays`` (how many disks read from it).
+``hidden`` of such an entity: ``pool``, ``files`` (below), ``users`` (machines that have it, kept by
+``claims.py``), for disks ``backing`` (entity key of the image it keeps reading from), ``internal`` (snapshots
+inside the file) and ``checkpoints`` (archive -> the backup from which on its changes are known), for images
+``overlays`` (how many disks read from it).
+
+A file has ``parent`` (the file it reads on from), exact ``bytes``, and what is in it: ``content``, a token that
+stands for all that was written, and ``accounts``, what of the guest's accounts was set from outside.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import Any
 
 from reconciler import quantity
 from reconciler.drivers.simulator import domain as domains
-from reconciler.drivers.simulator.act import STORAGE, Act, Entity, id_at, key_of, name_at, refuse, unique
+from reconciler.drivers.simulator.act import STORAGE, Act, Entity, copied, id_at, key_of, name_at, refuse, unique
 from reconciler.drivers.simulator.claims import definitions
 from reconciler.kinds import DISK, MACHINE, POOL
 from reconciler.resource import ResourceId
@@ -20,6 +23,8 @@ from reconciler.resource import ResourceId
 File = dict[str, Any]
 
 SHARED_TYPES = {"nfs", "glusterfs", "uus"}
+
+_WRITTEN = ("content", "accounts")
 
 
 # Pools
@@ -42,12 +47,15 @@ def active_pool(act: Act, name: str, *contents: str, type: str = "", anywhere: b
     return pool
 
 
-def reachable(act: Act, entity: Entity) -> bool:
-    """Whether this node can open the files of an entity."""
-    if entity["node"] == act.node:
-        return True
+def reachable(act: Act, entity: Entity, node: str = "") -> bool:
+    """Whether a node, this one unless told, can open the files of an entity."""
     pool = act.find(POOL, entity["hidden"]["pool"])
-    return pool is not None and pool["spec"]["pool"]["type"] in SHARED_TYPES
+    return entity["node"] == (node or act.node) or (pool is not None and is_shared(pool))
+
+
+def is_shared(pool: Entity) -> bool:
+    """Whether every node can open the files in a pool."""
+    return pool["spec"]["pool"]["type"] in SHARED_TYPES
 
 
 # Making and removing
@@ -136,6 +144,16 @@ def disk(act: Act, name: str, pool: str = "") -> Entity:
     return found
 
 
+def disk_of(act: Act, name: str) -> Entity:
+    """A disk that this node can open, in whichever pool."""
+    found = act.find(DISK, name)
+    if found is None:
+        refuse(STORAGE, f"disk {name} does not exist")
+    if not reachable(act, found):
+        refuse(STORAGE, f"disk {name} is on {found['node']}, not on {act.node}")
+    return found
+
+
 def current(entity: Entity) -> str:
     """The file in use; a VM image has but one."""
     shown = entity["spec"].get("volume")
@@ -154,14 +172,26 @@ def resize(entity: Entity, size: int) -> None:
 
 
 def restore(entity: Entity, then: File) -> None:
-    """Set size and content back to what they were."""
-    state(entity)["content"] = then["content"]
-    resize(entity, then["bytes"])
+    """Set size and content back to what they were. What changed since the last backup is not known any more."""
+    now = state(entity)
+    for part in _WRITTEN:
+        now.pop(part, None)
+        if part in then:
+            now[part] = copied(then[part])
+    entity["hidden"].pop("checkpoints", None)
+    if "volume" in entity["spec"]:
+        resize(entity, then["bytes"])
+    else:
+        now["bytes"] = then["bytes"]
 
 
 def go_on_in(act: Act, entity: Entity, path: str) -> None:
-    """Make another of its files the one in use, also in the definitions of the machines that have it."""
+    """Make another of its files the one in use, also in the definitions of the machines that have it.
+
+    Which parts changed since a backup is marked in the file, and not in another one.
+    """
     before = current(entity)
+    entity["hidden"].pop("checkpoints", None)
     entity["spec"]["volume"]["current"] = path
     resize(entity, state(entity)["bytes"])
     for user in entity["hidden"]["users"]:

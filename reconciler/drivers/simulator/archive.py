@@ -1,0 +1,236 @@
+"""Where the backups of a machine are kept: one archive a machine in each pool, and on each FTP host.
+
+An archive has ``machines`` (version -> what the machine was like: ``definition``, ``nics``, ``console``, ``system``,
+``disks`` by target, and ``all``, whether these are all it had) and ``disks`` (name -> version -> ``file``,
+``format``, ``pool``, and ``base``: the version an increment builds on, empty for a full backup). Every part holds
+what restores it, but none may lose what it builds on. Keys of the world:
+
+    backups:NS/POOL/MACHINE            an archive in a pool
+    remotes:HOST:PORT/NS/MACHINE       an archive on an FTP host
+    server:HOST:PORT                   an FTP host: its user, a digest of the password, its archives
+    hosts:NS/MACHINE                   the FTP hosts that have an archive of a machine
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.drivers.simulator import volume
+from reconciler.drivers.simulator.act import STORAGE, TOOL, Act, Entity, copied, refuse
+from reconciler.drivers.simulator.secret import digest
+
+Part = dict[str, Any]
+
+
+class Archive:
+    """An archive as it is changed; ``close`` writes it back."""
+
+    def __init__(self, act: Act, key: str, where: str, domain: str) -> None:
+        kept = act.value(key) or {"machines": {}, "disks": {}}
+        self.act = act
+        self.key = key
+        self.where = where
+        self.domain = domain
+        self.machines: dict[str, dict[str, Any]] = kept["machines"]
+        self.disks: dict[str, dict[str, Part]] = kept["disks"]
+        self._before = len(self)
+
+    def __len__(self) -> int:
+        return len(self.machines) + sum(map(len, self.disks.values()))
+
+    def close(self) -> int:
+        """Write it back; returns by how many backups it grew."""
+        for name in [name for name, versions in self.disks.items() if not versions]:
+            del self.disks[name]
+        kept = {"machines": self.machines, "disks": self.disks} if len(self) else None
+        self.act.keep(self.key, kept)
+        grown, self._before = len(self) - self._before, len(self)
+        return grown
+
+    # Looking
+
+    def machine(self, version: str) -> dict[str, Any]:
+        found = self.machines.get(version)
+        if found is None:
+            refuse(TOOL, f"VM {self.domain} has no backup {version} {self.where}")
+        return found
+
+    def part(self, disk: str, version: str) -> Part:
+        found = self.disks.get(disk, {}).get(version)
+        if found is None:
+            refuse(TOOL, f"disk {disk} of VM {self.domain} has no backup {version} {self.where}")
+        return found
+
+    def parts(self, version: str) -> list[str]:
+        """The disks in a backup of the machine; some may have been deleted from it."""
+        names = self.machine(version)["disks"].values()
+        return [name for name in names if version in self.disks.get(name, {})]
+
+    # Changing
+
+    def add(self, disk: str, version: str, entity: Entity, *, full: bool) -> None:
+        """Back up a disk: what changed since the last time, as long as that is known and still here."""
+        versions = self.disks.setdefault(disk, {})
+        if version in versions:
+            refuse(TOOL, f"disk {disk} of VM {self.domain} already has a backup {version} {self.where}")
+        checkpoints = entity["hidden"].setdefault("checkpoints", {})
+        last = checkpoints.get(self.key, "")
+        versions[version] = {
+            "file": copied(volume.copy_of(volume.state(entity))),
+            "format": entity["spec"]["volume"]["format"],
+            "pool": entity["hidden"]["pool"],
+            "base": "" if full or last not in versions else last,
+        }
+        checkpoints[self.key] = version
+
+    def drop(self, versions: list[str], disk: str = "") -> None:
+        """Delete backups of the machine, or only those of one disk."""
+        names = {version: [disk] if disk else self.parts(version) for version in versions}
+        gone = {(name, version) for version, parts in names.items() for name in parts}
+        for name, version in sorted(gone):
+            self.part(name, version)
+            builds = [
+                later
+                for later, part in self.disks[name].items()
+                if part["base"] == version and (name, later) not in gone
+            ]
+            if builds:
+                refuse(TOOL, f"backup {', '.join(builds)} of disk {name} builds on {version} {self.where}")
+        for name, version in gone:
+            del self.disks[name][version]
+        for version in versions:
+            if version in self.machines and not self.parts(version):
+                del self.machines[version]
+
+    def clear(self, disk: str = "") -> None:
+        """Delete every backup, or every one of a disk."""
+        if disk:
+            self.drop(list(self.disks.get(disk, {})), disk)
+        else:
+            self.machines.clear()
+            self.disks.clear()
+
+    def send(self, other: Archive, version: str, disk: str = "") -> None:
+        """Copy a backup, or only that of one disk, along with all it builds on that is not there yet."""
+        if disk:
+            self.part(disk, version)
+            if version in other.disks.get(disk, {}):
+                refuse(TOOL, f"disk {disk} of VM {self.domain} already has a backup {version} {other.where}")
+        else:
+            kept = self.machine(version)
+            if version in other.machines:
+                refuse(TOOL, f"VM {self.domain} already has a backup {version} {other.where}")
+            other.machines[version] = copied(kept)
+        for name in [disk] if disk else self.parts(version):
+            versions, needed = other.disks.setdefault(name, {}), version
+            while needed:
+                part = self.part(name, needed)
+                if versions.setdefault(needed, part) != part:
+                    refuse(TOOL, f"disk {name} of VM {self.domain} has another backup {needed} {other.where}")
+                versions[needed] = copied(part)
+                needed = part["base"]
+
+
+class PoolArchive(Archive):
+    """In a pool that this node reaches. The pool counts its backups, and shows those a scan found."""
+
+    def __init__(self, act: Act, domain: str, name: str) -> None:
+        self.pool = volume.active_pool(act, name, anywhere=True)
+        if self.pool["node"] != act.node and not volume.is_shared(self.pool):
+            refuse(STORAGE, f"pool {name} is on {self.pool['node']}, not on {act.node}")
+        super().__init__(act, f"backups:{act.target.namespace}/{name}/{domain}", f"in pool {name}", domain)
+
+    def close(self) -> int:
+        grown = super().close()
+        self.pool["hidden"]["files"] += grown
+        self._show([each for each in self.shown() if self._has(each)])
+        return grown
+
+    def scan(self, disk: str = "") -> None:
+        """Have the pool show what is here, or what is here of one disk."""
+        found = [] if disk else [self._entry(version, "", self._full(version)) for version in self.machines]
+        for name in [disk] if disk else self.disks:
+            versions = self.disks.get(name, {})
+            found += [self._entry(version, name, not part["base"]) for version, part in versions.items()]
+        others = [each for each in self.shown() if each["domain"] != self.domain or (disk and each["disk"] != disk)]
+        self._show(others + found)
+
+    def shown(self) -> list[dict[str, Any]]:
+        shown: list[dict[str, Any]] = self.pool["spec"]["pool"].get("backups", [])
+        return shown
+
+    def _show(self, entries: list[dict[str, Any]]) -> None:
+        self.pool["spec"]["pool"].pop("backups", None)
+        if entries:
+            self.pool["spec"]["pool"]["backups"] = entries
+
+    def _entry(self, version: str, disk: str, full: bool) -> dict[str, Any]:
+        pool = self.pool["spec"]["pool"]["pool"]
+        return {"domain": self.domain, "pool": pool, "disk": disk, "version": version, "full": full}
+
+    def _has(self, entry: dict[str, Any]) -> bool:
+        if entry["domain"] != self.domain:
+            return True
+        versions = self.disks.get(entry["disk"], {}) if entry["disk"] else self.machines
+        return entry["version"] in versions
+
+    def _full(self, version: str) -> bool:
+        return not any(self.disks[name][version]["base"] for name in self.parts(version))
+
+
+class HostArchive(Archive):
+    """On an FTP host."""
+
+    def __init__(self, act: Act, domain: str, address: str) -> None:
+        self.address = address
+        place = f"{act.target.namespace}/{domain}"
+        super().__init__(act, f"remotes:{address}/{place}", f"on FTP host {address}", domain)
+        self._hosts = f"hosts:{place}"
+
+    def close(self) -> int:
+        grown = super().close()
+        archives = self.act.value(f"server:{self.address}")["archives"]
+        hosts = [each for each in self.act.value(self._hosts) or [] if each != self.address]
+        archives.pop(self.key, None)
+        if len(self):
+            archives[self.key] = [self.act.target.namespace, self.domain]
+            hosts.append(self.address)
+        self.act.keep(self._hosts, hosts or None)
+        return grown
+
+
+def log_in(act: Act, *, known: bool) -> str:
+    """The address of the FTP host that is named. An unknown one takes who comes first for its user."""
+    address, user = f"{act.text('remote')}:{act.text('port')}", act.text("username")
+    secret = digest(act.text("password"), address, user)
+    server = act.value(f"server:{address}")
+    if server is None:
+        if known:
+            refuse(TOOL, f"FTP host {address} has no backups")
+        act.keep(f"server:{address}", {"user": user, "password": secret, "archives": {}})
+    elif (server["user"], server["password"]) != (user, secret):
+        refuse(TOOL, f"FTP host {address}: 530 Login incorrect")
+    return address
+
+
+def host_with(act: Act, domain: str, version: str, disk: str) -> str:
+    """The one FTP host with a backup, for operations that name none."""
+    found = []
+    for address in act.value(f"hosts:{act.target.namespace}/{domain}") or []:
+        archive = HostArchive(act, domain, address)
+        if version in (archive.disks.get(disk, {}) if disk else archive.machines):
+            found.append(address)
+    if not found:
+        refuse(TOOL, f"{f'disk {disk} of ' if disk else ''}VM {domain} has no backup {version} on any FTP host")
+    if len(found) > 1:
+        refuse(TOOL, f"backup {version} is on several FTP hosts, and none of {', '.join(found)} was named")
+    return str(found[0])
+
+
+def abandon(act: Act, address: str) -> None:
+    """Delete all that an FTP host has; the next one to come is its user."""
+    for key, (namespace, domain) in act.value(f"server:{address}")["archives"].items():
+        act.keep(key, None)
+        hosts = f"hosts:{namespace}/{domain}"
+        act.keep(hosts, [each for each in act.value(hosts) if each != address] or None)
+    act.keep(f"server:{address}", None)

@@ -1,0 +1,32 @@
+"""The nodes of a world and the addresses at which they answer each other."""
+
+from __future__ import annotations
+
+import re
+
+from reconciler.catalogue.common import IP
+from reconciler.drivers.simulator.act import TOOL, Act, World, refuse, unique
+
+
+def settle_in(world: World, node: str) -> str:
+    """The address of a node; the first time it comes, a free one is made of its name, unless that is one."""
+    attempt = 0
+    while True:
+        digits = unique("address", node, attempt).replace("-", "")
+        made = ".".join(str(int(digits[at : at + 2], 16)) for at in (0, 2, 4))
+        address = node if attempt == 0 and re.fullmatch(IP, node) else f"10.{made}"
+        holder = world.get(f"address:{address}")
+        if holder == node:
+            return address
+        if holder is None:
+            world[f"address:{address}"] = node
+            return address
+        attempt += 1
+
+
+def node_at(act: Act, address: str) -> str:
+    """The node that answers at an address."""
+    node = act.value(f"address:{address}")
+    if node is None:
+        refuse(TOOL, f"no node answers at {address}")
+    return str(node)
