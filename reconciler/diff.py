@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from reconciler import quantity
-from reconciler.kinds import KINDS
+from reconciler.kinds import MACHINE, NETWORK, matches, parts_at
 from reconciler.observe import UNREADABLE, About
 from reconciler.secret import Secret
 from reconciler.shape import Shape
 
 # Declared for the planner's sake; nothing on the cluster answers to them.
-NOT_COMPARED = frozenset({"deletionPolicy", "updatePolicy", "fullCopy", "boot"})
+NOT_COMPARED = frozenset({"deletionPolicy", "updatePolicy", "fullCopy", "boot", "stopMode"})
 
 
 class Move(NamedTuple):
@@ -26,39 +26,80 @@ class Move(NamedTuple):
     desired: Any
 
 
-def diff(kind: str, desired_shape: Shape, shape: Shape) -> list[Move]:
+# Fields that nobody else sets: when they are declared no longer, what they asked for is taken back.
+TAKEN_BACK: dict[str, tuple[tuple[str, ...], ...]] = {
+    MACHINE: (
+        ("nics", "*", "acls"),
+        ("nics", "*", "qosRules"),
+        ("nics", "*", "floatingIP"),
+        ("nics", "*", "vlan"),
+        ("graphics", "passwordFrom"),
+        ("devices",),
+        ("passthrough",),
+    ),
+    NETWORK: (("bridge", "vlan"),),
+}
+_TAKEN_BACK_NAMES = {pattern[-1] for patterns in TAKEN_BACK.values() for pattern in patterns}
+
+
+def diff(kind: str, desired: Shape, observed: Shape) -> list[Move]:
     """What would have to move for the observed shape to be as desired, in the order of declaration."""
     moves: list[Move] = []
-    keyed = [name for name, _ in KINDS[kind].identity]
-    for key, desired in desired_shape.items():
-        if key in keyed and key in shape:
-            _compare_parts(kind, (key,), desired, shape[key], moves)
-        else:
-            _compare(kind, (key,), desired, shape.get(key), moves)
+    _compare_fields(kind, (), desired, observed, moves)
     return moves
-
-
-def _compare_parts(kind: str, path: tuple[str, ...], desired: Shape, observed: Shape, moves: list[Move]) -> None:
-    for key in observed:
-        if key not in desired:
-            moves.append(Move((*path, key), observed[key], None))
-    for key, part in desired.items():
-        if key in observed:
-            _compare(kind, (*path, key), part, observed[key], moves)
-        else:
-            moves.append(Move((*path, key), None, part))
 
 
 def _compare(kind: str, path: tuple[str, ...], desired: Any, observed: Any, moves: list[Move]) -> None:
     if desired == observed or path[-1] in NOT_COMPARED:
         return
-    if observed is None and isinstance(desired, dict) and unreadable(kind, path):
-        observed = {}  # never shown and not known to have been applied: each field of it is unknown
-    if isinstance(desired, dict) and isinstance(observed, dict):
-        for key in desired:
-            _compare(kind, (*path, key), desired[key], observed.get(key), moves)
+    if isinstance(desired, dict) and (isinstance(observed, dict) or _is_parts(kind, path) or unreadable(kind, path)):
+        # Never shown and not known to have been applied: each field of it is unknown.
+        seen = observed if isinstance(observed, dict) else {}
+        compare = _compare_parts if _is_parts(kind, path) else _compare_fields
+        compare(kind, path, desired, seen, moves)
     elif not same(desired, observed):
         moves.append(Move(path, observed, desired))
+
+
+def _compare_fields(kind: str, path: tuple[str, ...], desired: Shape, observed: Shape, moves: list[Move]) -> None:
+    for key in desired:
+        _compare(kind, (*path, key), desired[key], observed.get(key), moves)
+    for key in observed:
+        if key in _TAKEN_BACK_NAMES and key not in desired and _taken_back(kind, (*path, key)):
+            if _is_parts(kind, (*path, key)):
+                _compare_parts(kind, (*path, key), {}, observed[key], moves)
+            else:
+                moves.append(Move((*path, key), observed[key], None))
+
+
+def _compare_parts(kind: str, path: tuple[str, ...], desired: Shape, observed: Shape, moves: list[Move]) -> None:
+    for key in observed:
+        if key not in desired:
+            moves += whole(kind, (*path, key), observed[key], None)
+    for key, part in desired.items():
+        if key in observed:
+            _compare(kind, (*path, key), part, observed[key], moves)
+        else:
+            moves += whole(kind, (*path, key), None, part)
+
+
+def whole(kind: str, path: tuple[str, ...], observed: Any, desired: Any) -> list[Move]:
+    """A part that comes, goes or is replaced, and so do the parts in it."""
+    moves = [Move(path, observed, desired)]
+    for name in dict.fromkeys((*(observed or ()), *(desired or ()))):
+        if _is_parts(kind, (*path, name)):
+            old, new = (observed or {}).get(name) or {}, (desired or {}).get(name) or {}
+            for key in dict.fromkeys((*old, *new)):
+                moves += whole(kind, (*path, name, key), old.get(key), new.get(key))
+    return moves
+
+
+def _is_parts(kind: str, path: tuple[str, ...]) -> bool:
+    return parts_at(kind, path) is not None
+
+
+def _taken_back(kind: str, path: tuple[str, ...]) -> bool:
+    return any(matches(pattern, path) for pattern in TAKEN_BACK.get(kind, ()))
 
 
 def same(desired: Any, observed: Any) -> bool:

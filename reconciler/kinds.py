@@ -21,13 +21,28 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """A list whose elements are told apart by ``keys``, never by position; without keys they are texts."""
+
+    path: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    defaults: tuple[tuple[str, Any], ...] = ()  # values of keys that may be left out
+
+    def identity(self, item: Any) -> str:
+        if not self.keys:
+            return str(item)
+        given = {**dict(self.defaults), **item}
+        return " ".join(str(given[key]) for key in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     name: str
     plural: str
     short: tuple[str, ...]
     exists: str  # the key of the observed spec that is there once the thing is (wire format 5)
     references: tuple[Reference, ...] = ()
-    identity: tuple[tuple[str, str], ...] = ()  # (list field, the field that tells elements apart)
+    parts: tuple[Parts, ...] = ()  # lists whose elements have an identity; outer ones first
     sizes: tuple[tuple[str, ...], ...] = ()  # fields that are quantities
     retains: bool = False  # kept when its manifest goes, unless deletionPolicy says Delete
 
@@ -67,6 +82,7 @@ KINDS: dict[str, Kind] = {
                 Reference(("from", "image"), DISK_IMAGE),
                 Reference(("from", "disk"), DISK),
             ),
+            parts=(Parts(("snapshots",)),),
             sizes=(("capacity",),),
             retains=True,
         ),
@@ -86,9 +102,19 @@ KINDS: dict[str, Kind] = {
             references=(
                 Reference(("disks", "*", "disk"), DISK),
                 Reference(("nics", "*", "network"), NETWORK),
+                Reference(("nics", "*", "floatingIP", "externalNetwork"), NETWORK),
                 Reference(("from", "image"), IMAGE),
             ),
-            identity=(("disks", "target"), ("cdroms", "target"), ("nics", "mac")),
+            parts=(
+                Parts(("disks",), ("target",)),
+                Parts(("cdroms",), ("target",)),
+                Parts(("nics",), ("mac",)),
+                Parts(("nics", "*", "acls"), ("direction", "priority", "match"), (("priority", 100),)),
+                Parts(("nics", "*", "qosRules"), ("direction", "priority", "match"), (("priority", 100),)),
+                Parts(("devices",), ("file",)),
+                Parts(("passthrough",), ("type", "bus", "subBus", "device")),
+                Parts(("guest", "sshKeys")),
+            ),
             sizes=(
                 ("memory", "size"),
                 ("memory", "max"),
@@ -111,7 +137,7 @@ KINDS: dict[str, Kind] = {
             ("vmsn", "vmsns"),
             "domainsnapshot",
             references=(Reference(("virtualMachine",), MACHINE),),
-            identity=(("disks", "target"),),
+            parts=(Parts(("disks",), ("target",)),),
             retains=True,
         ),
     )
@@ -133,6 +159,26 @@ def kind_named(word: str) -> str | None:
         if lower in (kind.name.lower(), kind.plural, *kind.short):
             return kind.name
     return None
+
+
+_PARTS = {(kind.name, len(parts.path), parts.path[-1]): parts for kind in KINDS.values() for parts in kind.parts}
+
+
+def parts_at(kind: str, path: tuple[str, ...]) -> Parts | None:
+    """The row of a list with identity, if the path of a shape leads to one."""
+    parts = _PARTS.get((kind, len(path), path[-1]))
+    return parts if parts is not None and matches(parts.path, path) else None
+
+
+def part_of(kind: str, path: tuple[str, ...]) -> tuple[str, ...]:
+    """The innermost part a path of a shape lies in: ``("nics", MAC)``; empty for plain fields."""
+    lengths = (length for length in range(len(path), 1, -1) if parts_at(kind, path[: length - 1]))
+    return path[: next(lengths, 0)]
+
+
+def matches(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
+    """Whether a path is one that a pattern with ``*`` means."""
+    return len(pattern) == len(path) and all(a in ("*", b) for a, b in zip(pattern, path, strict=True))
 
 
 def values_at(value: Any, path: tuple[str, ...], at: Path = ()) -> Iterator[tuple[Path, Any]]:

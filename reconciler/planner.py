@@ -15,8 +15,8 @@ from typing import Any
 
 from reconciler import catalogue, graph, quantity
 from reconciler.catalogue.operation import Impact
-from reconciler.diff import NOT_COMPARED, Move, diff, same, unreadable
-from reconciler.kinds import KINDS, MACHINE, POOL, RANK, references_of, values_at
+from reconciler.diff import NOT_COMPARED, Move, diff, same, unreadable, whole
+from reconciler.kinds import KINDS, MACHINE, POOL, RANK, matches, part_of, parts_at, references_of, values_at
 from reconciler.ledger import State
 from reconciler.observe import Observation, Observed
 from reconciler.plan import MARK, Action, Expectation, Note, PathOf, Plan, Step, Value
@@ -59,7 +59,7 @@ class _Draft:
 
     step: Step
     rank: int
-    key: str = ""
+    at: tuple[str, ...] = ()  # the part it is about
     uses: tuple[ResourceId, ...] = ()
     takes: tuple[str, ...] = ()
     frees: tuple[str, ...] = ()
@@ -268,8 +268,8 @@ class _Planner:
             if rule.kind != kind:
                 continue
             case.running = runs and (rule.rank <= _POWER_DOWN or not stops)
-            for key, group in _matching(rule, moves, kind).items():
-                case.key = key
+            for at, group in _matching(rule, moves, kind).items():
+                case.at = at
                 if not rule.when(case):
                     continue
                 taken.update(move.path for move in group)
@@ -293,12 +293,12 @@ class _Planner:
     def apply_rule(self, rule: Rule, case: Case, moves: list[Move], creating: bool) -> None:
         kind = case.id.kind
         later = rule.next_start(case)
-        written = _set_by(rule, moves) if not case.key else moves
+        written = _set_by(rule, moves) if not case.at else moves
         covered = _covered(rule, case, moves)
         target = rule.carrier(case) if rule.carrier else case.id
         expect = []
         if rule.leaves:
-            expect = [Expectation(case.id, _keyed(dotted, case.key), value) for dotted, value in rule.leaves]
+            expect = [Expectation(case.id, _placed(dotted, case.at), value) for dotted, value in rule.leaves]
         elif not later:
             expect = [
                 Expectation(case.id, path, value)
@@ -312,14 +312,16 @@ class _Planner:
             "; ".join(_describe(kind, move, rule.covers) for move in written or moves)
             + (f" (through {target})" if target != case.id else ""),
             rank=rule.rank,
-            key=case.key,
+            at=case.at,
             target=target,
             uses=rule.uses(case),
             impact=Impact.NONE if creating or later else None,
             expect=expect,
-            remember={}
-            if On.ADDED not in rule.on and On.REMOVED in rule.on
-            else _nest((path, value) for path, value in covered if unreadable(kind, path) or path == ("capacity",)),
+            remember=_nest(
+                (path, value)
+                for path, value in ([(case.at, None)] if rule.on == {On.REMOVED} else covered)
+                if unreadable(kind, path) or path == ("capacity",)
+            ),
             pending={".".join(move.path): move.desired for move in written} if later else {},
         )
 
@@ -331,7 +333,7 @@ class _Planner:
         if declared.shape.get("updatePolicy", {}).get("restart", "Manual") == "Manual":
             self.notes.append(Note(declared.id, f"pending restart: {what}"))
             return
-        case.key = ""
+        case.at = ()
         fields = [
             Expectation(declared.id, move.path, move.desired) for move in later if not unreadable(MACHINE, move.path)
         ]
@@ -346,7 +348,7 @@ class _Planner:
                 Action.CHANGE,
                 f"restart for {what}",
                 rank=_RESTART + offset,
-                key="restart",
+                at=("restart",),
                 expect=[
                     Expectation(declared.id, ("powerState",), state),
                     *(fields if operation == "StartVM" else ()),
@@ -406,7 +408,7 @@ class _Planner:
         )
         uses = [ResourceId(POOL, name, id.namespace) for name in pools]
         others = [f"{_OPERATION}/{name}" for name in request.after]
-        self.drafts.append(_Draft(step, _REQUEST, "", tuple(uses), follows=tuple(others)))
+        self.drafts.append(_Draft(step, _REQUEST, (), tuple(uses), follows=tuple(others)))
 
     def refuse_request(self, request: Request, message: str, remedy: str) -> None:
         place = request.manifest.origin("metadata", "name") if request.manifest else Origin(request.name)
@@ -501,7 +503,7 @@ class _Planner:
         because: str,
         *,
         rank: int,
-        key: str = "",
+        at: tuple[str, ...] = (),
         target: ResourceId | None = None,
         uses: Iterable[ResourceId] = (),
         impact: Impact | None = None,
@@ -519,7 +521,7 @@ class _Planner:
             self.problems.append(
                 Problem(self.place(case.id), f"{case.id}: {row.operation}: {message}", "Change the manifest.")
             )
-        suffix = f":{key}" if key else ""
+        suffix = "".join(f":{part}" for part in at[1::2] or at)
         declared = self.desired.resources.get(case.id)
         labels = {**(declared.labels if declared else {}), LABEL_STACK: self.desired.stack.name}
         step = Step(
@@ -541,7 +543,7 @@ class _Planner:
         )
         takes = () if isinstance(row, Unmaking) else row.takes(case)
         frees = row.frees(case) if isinstance(row, Rule) else ()
-        self.drafts.append(_Draft(step, rank, key, tuple(uses), tuple(takes), tuple(frees)))
+        self.drafts.append(_Draft(step, rank, at, tuple(uses), tuple(takes), tuple(frees)))
 
     def node(self, target: ResourceId, case: Case) -> str:
         observed = self.observed.get(target)
@@ -611,7 +613,7 @@ class _Planner:
             or earlier.step.last
             # A guest that may not be stopped stays up, and the other steps were made for a running one.
             or (earlier.rank <= _POWER_DOWN and self.allows(earlier.step))
-            or (earlier.key != "" and earlier.key == draft.key)
+            or (earlier.at != () and earlier.at == draft.at[: len(earlier.at)])
             or (earlier.step.operation, draft.step.operation) == ("StartVM", "SuspendVM")
             or (draft.rank >= _RESTART and bool(earlier.step.pending))
         )
@@ -705,26 +707,21 @@ def _sample(value: Value | PathOf) -> str | bool:
     return "".join(str(_sample(part)) for part in value) if isinstance(value, tuple) else value
 
 
-def _matches(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
-    return len(pattern) == len(path) and all(a in ("*", b) for a, b in zip(pattern, path, strict=True))
-
-
-def _matching(rule: Rule, moves: list[Move], kind: str) -> dict[str, list[Move]]:
+def _matching(rule: Rule, moves: list[Move], kind: str) -> dict[tuple[str, ...], list[Move]]:
     """The moves a rule takes, by the part they are about (one group with no name for plain fields)."""
-    groups: dict[str, list[Move]] = {}
-    keyed = {name for name, _ in KINDS[kind].identity}
+    groups: dict[tuple[str, ...], list[Move]] = {}
     patterns = [tuple(dotted.split(".")) for dotted in rule.fields]
     for move in moves:
-        if not any(_matches(pattern, move.path) for pattern in patterns):
+        if not any(matches(pattern, move.path) for pattern in patterns):
             continue
-        is_part = move.path[0] in keyed
-        if rule.on & _what(move, is_part):
-            groups.setdefault(move.path[1] if is_part else "", []).append(move)
+        at = part_of(kind, move.path)
+        if rule.on & _what(move, at):
+            groups.setdefault(at, []).append(move)
     return groups
 
 
-def _what(move: Move, is_part: bool) -> frozenset[On]:
-    if not is_part or len(move.path) > 2:
+def _what(move: Move, at: tuple[str, ...]) -> frozenset[On]:
+    if not at or move.path != at:
         return frozenset({On.CHANGED})
     came = {On.ADDED} if move.desired is not None else set()
     return frozenset(came | {On.REMOVED} if move.observed is not None else came)
@@ -735,8 +732,10 @@ def _replaced(kind: str, moves: list[Move], desired: Shape, seen: Shape) -> list
     anew = {
         move.path[:2] for move in moves if len(move.path) > 2 and move.path[2] in REPLACED.get((kind, move.path[0]), ())
     }
-    whole = [Move((name, key), seen[name][key], desired[name][key]) for name, key in sorted(anew)]
-    return whole + [move for move in moves if move.path[:2] not in anew]
+    replaced = [
+        move for name, key in sorted(anew) for move in whole(kind, (name, key), seen[name][key], desired[name][key])
+    ]
+    return replaced + [move for move in moves if move.path[:2] not in anew]
 
 
 def _set_by(rule: Rule, moves: list[Move]) -> list[Move]:
@@ -746,15 +745,16 @@ def _set_by(rule: Rule, moves: list[Move]) -> list[Move]:
 
 def _covered(rule: Rule, case: Case, moves: list[Move]) -> list[tuple[tuple[str, ...], Any]]:
     """The leaf fields a step sets: a part that comes anew is set with all the rule's fields of it."""
-    if not case.key or On.ADDED not in rule.on:
-        written = moves if case.key else _set_by(rule, moves)
+    if not case.at or On.ADDED not in rule.on:
+        written = moves if case.at else _set_by(rule, moves)
         return [leaf for move in written for leaf in _leaves(move.path, move.desired)]
-    name = moves[0].path[0]
+    if not case.part:
+        return [(case.at, {})]
     return [
         leaf
         for field_name, value in case.part.items()
-        if field_name in rule.covers
-        for leaf in _leaves((name, case.key, field_name), value)
+        if not rule.covers or field_name in rule.covers
+        for leaf in _leaves((*case.at, field_name), value)
     ]
 
 
@@ -766,8 +766,10 @@ def _leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...]
         yield path, value
 
 
-def _keyed(dotted: str, key: str) -> tuple[str, ...]:
-    return tuple(key if part == "*" else part for part in dotted.split("."))
+def _placed(dotted: str, at: tuple[str, ...]) -> tuple[str, ...]:
+    """A path with ``*`` in the part that a rule is about."""
+    path = tuple(dotted.split("."))
+    return (*at, *path[len(at) :])
 
 
 def _nest(leaves: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
@@ -791,43 +793,58 @@ def _remembered(kind: str, seen: Shape, desired: Shape) -> dict[str, Any]:
 
 def _as_written(declared: Declared, path: tuple[str, ...]) -> tuple[str | int, ...]:
     """A path of the shape as it stands in the manifest: parts are list items there."""
-    identity = dict(KINDS[declared.id.kind].identity)
-    if len(path) >= 2 and path[0] in identity:
-        for index, item in enumerate(declared.manifest.spec.get(path[0], ())):
-            if item.get(identity[path[0]]) == path[1]:
-                return (path[0], index, *path[2:])
-        return (path[0],)
-    return path
+    written: tuple[str | int, ...] = ()
+    here: Any = declared.manifest.spec
+    for length, name in enumerate(path, 1):
+        parts = parts_at(declared.id.kind, path[: length - 1]) if length > 1 else None
+        if parts is None:
+            here = here.get(name) if isinstance(here, dict) else None
+            written = (*written, name)
+        else:
+            found = [index for index, item in enumerate(here or ()) if parts.identity(item) == name]
+            if not found:
+                return written
+            here, written = here[found[0]], (*written, found[0])
+    return written
 
 
 def _describe(kind: str, move: Move, covers: tuple[str, ...] = ()) -> str:
     """``memory.size 2Gi -> 4Gi``; of a part that comes, what is set of it: ``disks[vdb] new: disk web-1-data``."""
-    name = ".".join(move.path)
-    if len(move.path) >= 2 and move.path[0] in dict(KINDS[kind].identity):
-        name = ".".join((f"{move.path[0]}[{move.path[1]}]", *move.path[2:]))
-        if len(move.path) == 2 and move.desired is None:
-            return f"{name} is no longer declared"
-        if len(move.path) == 2 and move.observed is not None:
-            fields = REPLACED[kind, move.path[0]]
-            changes = [
-                f"{field} {_shown(move.observed.get(field), False)} -> {_shown(move.desired[field], False)}"
-                for field in fields
-                if field in move.desired and move.desired[field] != move.observed.get(field)
-            ]
-            return f"{name} anew: {', '.join(changes)}"
-        if len(move.path) == 2:
-            parts = [
-                f"{'.'.join(path[2:])} {_shown(value, _is_size(kind, path))}"
-                for path, value in _leaves(move.path, move.desired)
-                if not covers or path[2] in covers
-            ]
-            return f"{name} new: {', '.join(parts)}"
+    name, at = _named(kind, move.path), part_of(kind, move.path)
+    if move.path == at and move.desired is None:
+        return f"{name} is no longer declared"
+    if move.path == at and move.observed is not None:
+        fields = REPLACED.get((kind, move.path[0]), tuple(move.desired))
+        changes = [
+            f"{field} {_shown(move.observed.get(field), False)} -> {_shown(move.desired[field], False)}"
+            for field in fields
+            if field in move.desired and move.desired[field] != move.observed.get(field)
+        ]
+        return f"{name} anew: {', '.join(changes)}" if changes else f"{name} anew"
+    if move.path == at:
+        parts = [
+            f"{'.'.join(path[len(at) :])} {_shown(value, _is_size(kind, path))}"
+            for path, value in _leaves(move.path, move.desired)
+            if len(path) > len(at) and (path[len(at)] in covers if covers else path[len(at)] not in at[-1])
+        ]
+        return f"{name} new: {', '.join(parts)}" if parts else f"{name} new"
     is_size = _is_size(kind, move.path)
     return f"{name} {_shown(move.observed, is_size)} -> {_shown(move.desired, is_size)}"
 
 
+def _named(kind: str, path: tuple[str, ...]) -> str:
+    """``nics[52:54:00:00:00:01].qos.inbound``."""
+    name = ""
+    for length, part in enumerate(path, 1):
+        if length > 1 and parts_at(kind, path[: length - 1]):
+            name += f"[{part}]"
+        else:
+            name += f".{part}" if name else part
+    return name
+
+
 def _is_size(kind: str, path: tuple[str, ...]) -> bool:
-    return any(_matches(sizes, path) for sizes in KINDS[kind].sizes)
+    return any(matches(sizes, path) for sizes in KINDS[kind].sizes)
 
 
 def _shown(value: Any, is_size: bool) -> str:

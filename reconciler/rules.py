@@ -19,7 +19,6 @@ from reconciler.kinds import (
     DISK_IMAGE,
     DISK_SNAPSHOT,
     IMAGE,
-    KINDS,
     MACHINE,
     NETWORK,
     POOL,
@@ -43,7 +42,17 @@ class Case:
     surroundings: Surroundings
     observed: Observed | None = None
     running: bool = False  # the guest runs when the step does
-    key: str = ""  # the part's identity, for rows about parts
+    at: tuple[str, ...] = ()  # where the part is, for rows about parts: ("nics", MAC)
+
+    @property
+    def key(self) -> str:
+        """The part's identity."""
+        return self.at[-1] if self.at else ""
+
+    @property
+    def holder(self) -> Shape:
+        """The part that a part lies in, as desired or else as seen: the NIC of a rule."""
+        return _at(self.desired, self.at[:2]) or _at(self.seen, self.at[:2])
 
     @property
     def live(self) -> Shape:
@@ -53,19 +62,12 @@ class Case:
     @property
     def part(self) -> Shape:
         """The desired part."""
-        return self._part(self.desired)
+        return _at(self.desired, self.at)
 
     @property
     def old(self) -> Shape:
         """The part as seen."""
-        return self._part(self.seen)
-
-    def _part(self, shape: Shape) -> Shape:
-        for name, _ in KINDS[self.id.kind].identity:
-            if self.key in shape.get(name, {}):
-                part: Shape = shape[name][self.key]
-                return part
-        return {}
+        return _at(self.seen, self.at)
 
     def either(self, *path: str) -> Any:
         """A value as desired, or else as seen."""
@@ -76,6 +78,16 @@ class Case:
 
     def sibling(self, kind: str, name: str) -> ResourceId:
         return ResourceId(kind, name, self.id.namespace)
+
+
+def _at(shape: Shape, path: tuple[str, ...]) -> Shape:
+    """The mapping at a path; an empty one where there is none."""
+    for name in path:
+        found = shape.get(name)
+        if not isinstance(found, dict):
+            return {}
+        shape = found
+    return shape if path else {}
 
 
 @dataclass(slots=True)

@@ -8,24 +8,48 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.kinds import KINDS
+from reconciler.kinds import KINDS, SECRETS, Parts
 from reconciler.quantity import parse
+from reconciler.secret import secret_from
 
 Shape = dict[str, Any]
 
 
-def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any]) -> Shape:
+def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any], namespace: str = "default") -> Shape:
     """The shape of a valid manifest's spec. ``defaults`` are the Stack's (nodeName)."""
     row = KINDS[kind]
     shape: Shape = {**defaults, **spec}
-    for name, key in row.identity:
-        if name in shape:
-            shape[name] = {item[key]: {field: item[field] for field in item if field != key} for item in shape[name]}
+    for parts in row.parts:
+        _parts(shape, parts, parts.path)
     for drive in shape.get("cdroms", {}).values():
         drive.setdefault("path", "")  # a drive without a path is an empty drive, not an undeclared one
     for path in row.sizes:
         _sizes(shape, path)
+    for path in SECRETS.get(kind, ()):
+        _secrets(shape, path, namespace)
     return shape
+
+
+def _parts(shape: Shape, parts: Parts, path: tuple[str, ...]) -> None:
+    """Replace the list at ``path`` by a mapping from identities, copying the mappings on the way."""
+    head, rest = path[0], path[1:]
+    if head == "*":
+        for key in shape:
+            child = shape[key] = dict(shape[key])
+            _parts(child, parts, rest)
+    elif head in shape and rest:
+        child = shape[head] = dict(shape[head])
+        _parts(child, parts, rest)
+    elif head in shape:
+        shape[head] = {parts.identity(item): _part(parts, item) for item in shape[head]}
+
+
+def _part(parts: Parts, item: Any) -> Shape:
+    if not parts.keys:
+        return {}
+    if len(parts.keys) > 1:
+        return {**dict(parts.defaults), **item}
+    return {field: item[field] for field in item if field != parts.keys[0]}
 
 
 def _sizes(shape: Shape, path: tuple[str, ...]) -> None:
@@ -41,3 +65,15 @@ def _sizes(shape: Shape, path: tuple[str, ...]) -> None:
         else:
             child = shape[head] = dict(shape[head])
             _sizes(child, rest)
+
+
+def _secrets(shape: Shape, path: tuple[str, ...], namespace: str) -> None:
+    """Replace what names a secret by that, copying the mappings on the way."""
+    head, rest = path[0], path[1:]
+    if head not in shape:
+        return
+    if rest:
+        child = shape[head] = dict(shape[head])
+        _secrets(child, rest, namespace)
+    else:
+        shape[head] = secret_from(shape[head], namespace)

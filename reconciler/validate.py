@@ -91,7 +91,7 @@ def validate(loaded: Loaded) -> Desired:
             )
             continue
         try:
-            shape = declared(manifest.id.kind, manifest.spec, stack.defaults)
+            shape = declared(manifest.id.kind, manifest.spec, stack.defaults, manifest.id.namespace)
         except ValueError:
             problems.extend(_bad_sizes(manifest))
             continue
