@@ -15,7 +15,7 @@ from reconciler.secret import Secret
 from reconciler.shape import Shape
 
 # Declared for the planner's sake; nothing on the cluster answers to them.
-NOT_COMPARED = frozenset({"deletionPolicy", "updatePolicy", "fullCopy", "boot", "stopMode"})
+NOT_COMPARED = frozenset({"deletionPolicy", "updatePolicy", "fullCopy", "boot", "stopMode", "user", "osType"})
 
 
 class Move(NamedTuple):

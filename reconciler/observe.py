@@ -50,9 +50,17 @@ UNREADABLE: dict[str, tuple[tuple[str, ...], ...]] = {
         ("nics", "*", "network"),
         ("nics", "*", "ip"),
         ("nics", "*", "model"),
+        ("nics", "*", "vlan"),
+        ("nics", "*", "acls"),
+        ("nics", "*", "qosRules"),
+        ("nics", "*", "floatingIP"),
+        ("graphics", "passwordFrom"),
+        ("guest",),
+        ("devices",),
+        ("passthrough",),
     ),
     NETWORK: (("switch",), ("bridge",), ("addresses",)),
-    DISK: (("from",),),
+    DISK: (("from",), ("cloudInit",)),
     DISK_IMAGE: (("from",),),
     POOL: (("options",), ("uuid",), ("content",)),
     IMAGE: (("disk",), ("pool",)),
@@ -297,6 +305,7 @@ def _machine(observed: Observed) -> Shape:
         shape["bootOrder"] = [name for _, name in sorted(order)]
     for graphics in _list(devices, "graphics")[:1]:
         shape["graphics"] = {"type": graphics.get("_type"), "listen": graphics.get("_listen", "0.0.0.0")}
+    shape["usbRedirection"] = sum(each.get("_type") == "spicevmc" for each in _list(devices, "redirdev"))
     return shape
 
 
@@ -341,6 +350,7 @@ def _disk(observed: Observed) -> Shape:
         shape["pool"] = pool
     if "format" in volume:
         shape["format"] = volume["format"]
+    shape["snapshots"] = {str(each["Name"]): {} for each in _list(volume, "snapshots") if "Name" in each}
     text = volume.get("capacity")
     exact = observed.applied.get("capacity")
     if isinstance(exact, int) and text is not None and quantity.rounded(exact) == _spaced(text):

@@ -16,7 +16,7 @@ from typing import Any
 from reconciler import catalogue, graph, quantity
 from reconciler.catalogue.operation import Impact
 from reconciler.diff import NOT_COMPARED, Move, diff, same, unreadable, whole
-from reconciler.kinds import KINDS, MACHINE, POOL, RANK, matches, part_of, parts_at, references_of, values_at
+from reconciler.kinds import KINDS, MACHINE, POOL, RANK, SECRETS, matches, part_of, parts_at, references_of, values_at
 from reconciler.ledger import State
 from reconciler.observe import Observation, Observed
 from reconciler.plan import MARK, Action, Expectation, Note, PathOf, Plan, Step, Value
@@ -27,6 +27,7 @@ from reconciler.rules import (
     CHANGE,
     CREATE,
     DELETE,
+    LAST,
     REFUSALS,
     REPLACED,
     Case,
@@ -74,6 +75,7 @@ _RESTART = 80
 _REQUEST = 95
 _OPERATION = "Operation"
 _POOL_PARAMETERS = ("pool", "targetPool")
+_RESTART_AT = ("restart",)
 _RESTARTING = (  # operation, what it leaves, whether only a guest that is paused and stays so needs it
     ("ResumeVM", "Running", True),
     ("StopVM", "Stopped", False),
@@ -110,7 +112,7 @@ class _Planner:
         self.desired = desired
         self.observed = observed
         self.policy = policy
-        self.surroundings = Surroundings(desired.resources, observed)
+        self.surroundings = Surroundings(desired.resources, observed, desired.stack.nodes)
         self.drafts: list[_Draft] = []
         self.problems: list[Problem] = []
         self.notes: list[Note] = []
@@ -298,8 +300,10 @@ class _Planner:
         target = rule.carrier(case) if rule.carrier else case.id
         expect = []
         if rule.leaves:
-            expect = [Expectation(case.id, _placed(dotted, case.at), value) for dotted, value in rule.leaves]
-        elif not later:
+            covered = [(_placed(dotted, case.at), value) for dotted, value in rule.leaves]
+        elif rule.on == {On.REMOVED}:
+            covered = [(case.at, None)]
+        if not later:
             expect = [
                 Expectation(case.id, path, value)
                 for path, value in covered
@@ -317,11 +321,8 @@ class _Planner:
             uses=rule.uses(case),
             impact=Impact.NONE if creating or later else None,
             expect=expect,
-            remember=_nest(
-                (path, value)
-                for path, value in ([(case.at, None)] if rule.on == {On.REMOVED} else covered)
-                if unreadable(kind, path) or path == ("capacity",)
-            ),
+            remember=_nest((path, value) for path, value in covered if unreadable(kind, path) or path == ("capacity",)),
+            last=rule.rank >= LAST,
             pending={".".join(move.path): move.desired for move in written} if later else {},
         )
 
@@ -348,7 +349,7 @@ class _Planner:
                 Action.CHANGE,
                 f"restart for {what}",
                 rank=_RESTART + offset,
-                at=("restart",),
+                at=_RESTART_AT,
                 expect=[
                     Expectation(declared.id, ("powerState",), state),
                     *(fields if operation == "StartVM" else ()),
@@ -406,6 +407,7 @@ class _Planner:
             pool=pools[0] if pools else "",
             request=(request.name, request.content),
         )
+        self.note_unreadable(id, parameters)
         uses = [ResourceId(POOL, name, id.namespace) for name in pools]
         others = [f"{_OPERATION}/{name}" for name in request.after]
         self.drafts.append(_Draft(step, _REQUEST, (), tuple(uses), follows=tuple(others)))
@@ -521,6 +523,7 @@ class _Planner:
             self.problems.append(
                 Problem(self.place(case.id), f"{case.id}: {row.operation}: {message}", "Change the manifest.")
             )
+        self.note_unreadable(case.id, parameters)
         suffix = "".join(f":{part}" for part in at[1::2] or at)
         declared = self.desired.resources.get(case.id)
         labels = {**(declared.labels if declared else {}), LABEL_STACK: self.desired.stack.name}
@@ -544,6 +547,13 @@ class _Planner:
         takes = () if isinstance(row, Unmaking) else row.takes(case)
         frees = row.frees(case) if isinstance(row, Rule) else ()
         self.drafts.append(_Draft(step, rank, at, tuple(uses), tuple(takes), tuple(frees)))
+
+    def note_unreadable(self, id: ResourceId, parameters: Mapping[str, Value]) -> None:
+        """Say which secrets could not be read, before a step fails for it."""
+        for value in parameters.values():
+            for part in value if isinstance(value, tuple) else (value,):
+                if isinstance(part, Secret) and not part.digest:
+                    self.notes.append(Note(id, f"the {part} cannot be read here; the step that sends it will fail"))
 
     def node(self, target: ResourceId, case: Case) -> str:
         observed = self.observed.get(target)
@@ -615,7 +625,7 @@ class _Planner:
             or (earlier.rank <= _POWER_DOWN and self.allows(earlier.step))
             or (earlier.at != () and earlier.at == draft.at[: len(earlier.at)])
             or (earlier.step.operation, draft.step.operation) == ("StartVM", "SuspendVM")
-            or (draft.rank >= _RESTART and bool(earlier.step.pending))
+            or (draft.at == _RESTART_AT and bool(earlier.step.pending))
         )
 
     def allows(self, step: Step) -> bool:
@@ -822,13 +832,18 @@ def _describe(kind: str, move: Move, covers: tuple[str, ...] = ()) -> str:
         ]
         return f"{name} anew: {', '.join(changes)}" if changes else f"{name} anew"
     if move.path == at:
+        row = parts_at(kind, at[:-1])
+        keys = row.keys if row else ()
         parts = [
             f"{'.'.join(path[len(at) :])} {_shown(value, _is_size(kind, path))}"
             for path, value in _leaves(move.path, move.desired)
-            if len(path) > len(at) and (path[len(at)] in covers if covers else path[len(at)] not in at[-1])
+            if len(path) > len(at) and (path[len(at)] in covers if covers else path[len(at)] not in keys)
         ]
         return f"{name} new: {', '.join(parts)}" if parts else f"{name} new"
     is_size = _is_size(kind, move.path)
+    if any(matches(secret, move.path) for secret in SECRETS.get(kind, ())):
+        before = "nothing" if move.observed is None else "another value"
+        return f"{name} {before} -> {_shown(move.desired, False)}"
     return f"{name} {_shown(move.observed, is_size)} -> {_shown(move.desired, is_size)}"
 
 
@@ -856,4 +871,6 @@ def _shown(value: Any, is_size: bool) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return ",".join(str(item) for item in value)
+    if isinstance(value, dict):
+        return " ".join(str(item) for item in value.values())
     return str(value)

@@ -31,6 +31,8 @@ def sealed(desired: Desired, cluster: Cluster) -> Desired:
     for declared in desired.resources.values():
         if declared.has_secrets:
             declared.shape = vault.seal(declared.shape)
+    for request in desired.requests.values():
+        request.parameters = vault.seal(request.parameters)
     return desired
 
 

@@ -28,6 +28,7 @@ from reconciler.kinds import (
 from reconciler.observe import DISK_LIMITS, Observation, Observed
 from reconciler.plan import PathOf, Text, Value
 from reconciler.resource import ResourceId
+from reconciler.secret import Secret
 from reconciler.shape import Shape
 from reconciler.validate import Declared
 
@@ -50,9 +51,18 @@ class Case:
         return self.at[-1] if self.at else ""
 
     @property
+    def ends_up_running(self) -> bool:
+        return self.desired.get("powerState", self.seen.get("powerState")) != "Stopped"
+
+    @property
     def holder(self) -> Shape:
-        """The part that a part lies in, as desired or else as seen: the NIC of a rule."""
-        return _at(self.desired, self.at[:2]) or _at(self.seen, self.at[:2])
+        """The part that a part lies in, as desired: the NIC of a rule."""
+        return _at(self.desired, self.at[:2])
+
+    @property
+    def old_holder(self) -> Shape:
+        """The same as seen."""
+        return _at(self.seen, self.at[:2])
 
     @property
     def live(self) -> Shape:
@@ -96,6 +106,7 @@ class Surroundings:
 
     declared: Mapping[ResourceId, Declared]
     observation: Observation
+    nodes: Mapping[str, str] = field(default_factory=dict)  # name -> address
 
     def shape(self, id: ResourceId) -> Shape:
         """A resource as it will be: declared fields over observed ones."""
@@ -119,6 +130,8 @@ class Surroundings:
 
 
 Make = Callable[[Case], "Value | None"]
+
+LAST = 120  # ranks from here on: steps that destroy data, when everything else has ended well
 
 
 class On(StrEnum):
@@ -271,6 +284,14 @@ def _disk(case: Case, name: str) -> ResourceId:
     return case.sibling(DISK, name)
 
 
+def _console(case: Case) -> Text:
+    graphics = case.desired.get("graphics", {})
+    parts: list[str | PathOf | Secret] = [f"{graphics.get('type', 'vnc')},listen=0.0.0.0"]
+    if "passwordFrom" in graphics:
+        parts += [",password=", graphics["passwordFrom"]]
+    return _join(parts)
+
+
 def _creation_disks(case: Case) -> Text:
     target = first_disk(case.desired["disks"])
     disk = case.desired["disks"][target]
@@ -278,18 +299,18 @@ def _creation_disks(case: Case) -> Text:
     for option, name in (("bus", "bus"), ("cache", "cache")):
         if name in disk:
             options += f",{option}={disk[name]}"
-    parts: list[str | PathOf] = [case.surroundings.path_of(_disk(case, disk["disk"])), options]
+    parts: list[str | PathOf | Secret] = [case.surroundings.path_of(_disk(case, disk["disk"])), options]
     for drive, medium in case.desired.get("cdroms", {}).items():
         if medium["path"]:
             parts.append(f" --disk {medium['path']},device=cdrom,perms=ro,target={drive}")
     return _join(parts)
 
 
-def _join(parts: list[str | PathOf]) -> Text:
-    joined: list[str | PathOf] = []
+def _join(parts: list[str | PathOf | Secret]) -> Text:
+    joined: list[str | PathOf | Secret] = []
     for each in parts:
-        if joined and isinstance(each, str) and isinstance(joined[-1], str):
-            joined[-1] += each
+        if joined and isinstance(each, str) and isinstance(last := joined[-1], str):
+            joined[-1] = last + each
         else:
             joined.append(each)
     return tuple(joined)
@@ -367,14 +388,15 @@ def _after_creation(case: Case) -> Shape:
         # Created at its largest and shrunk at once: growing the maximum later would take a restart.
         "memory": {"size": most, "max": most},
         "disks": {target: {**desired["disks"][target], "qos": no_limits}},
-        "cdroms": desired.get("cdroms", {}),
-        "nics": {mac: nic},
+        "cdroms": {drive: medium for drive, medium in desired.get("cdroms", {}).items() if medium["path"]},
+        "nics": {mac: {field: value for field, value in nic.items() if field not in _SWITCHED}},
         "autostart": False,
+        "usbRedirection": 0,
     }
 
 
 _CREATE_MACHINE: dict[str, Make] = {
-    "graphics": lambda case: f"{case.desired.get('graphics', {}).get('type', 'vnc')},listen=0.0.0.0",
+    "graphics": _console,
     "disk": _creation_disks,
     "memory": lambda case: str(_most_memory(case) // quantity.MIB),
     "network": _creation_network,
@@ -390,6 +412,10 @@ def _stops(case: Case) -> bool:
         "Running",
         "Paused",
     )
+
+
+def _forced(case: Case) -> bool:
+    return case.desired.get("stopMode") == "Force"
 
 
 def _starts(case: Case) -> bool:
@@ -455,6 +481,80 @@ def _memory_maximum_differs(case: Case) -> bool:
     return _most_memory(case) != int(case.seen["memory"]["max"])
 
 
+_SWITCHED = ("acls", "qosRules", "floatingIP", "vlan")  # what a NIC has from its switch or bridge, not itself
+
+
+def _rule_of(*names: str, gone: bool = False) -> dict[str, Make]:
+    """The parameters that say which rule of the switch is meant, and those named."""
+    table: dict[str, Make] = {
+        "swName": lambda case: str((case.old_holder if gone else case.holder)["network"]),
+        "vmmac": lambda case: case.at[1],
+        "type": part("direction"),
+        "rule": lambda case: f"'{case.part.get('match', case.old.get('match'))}'",
+        "operator": part("action"),
+        "rate": part("rateKbps"),
+        "burst": part("burstKbps"),
+        "priority": part("priority"),
+    }
+    return {name: table[name] for name in ("swName", "type", "rule", "priority", *names)}
+
+
+def _rule_network(case: Case) -> list[ResourceId]:
+    return [case.sibling(NETWORK, case.holder["network"])]
+
+
+def _bridge(case: Case) -> ResourceId:
+    """The network that is the bridge a NIC is on: port VLANs are its operations."""
+    return _bridge_named(case, case.part["source"])
+
+
+def _old_bridge(case: Case) -> ResourceId:
+    return _bridge_named(case, case.old["source"])
+
+
+def _bridge_named(case: Case, source: str) -> ResourceId:
+    found = [
+        id
+        for id in (*case.surroundings.declared, *case.surroundings.observation.resources)
+        if id.kind == NETWORK and case.surroundings.shape(id).get("bridge", {}).get("name") == source
+    ]
+    return min(found) if found else case.sibling(NETWORK, str(source))
+
+
+def _floating_networks(case: Case) -> list[ResourceId]:
+    return [
+        case.sibling(NETWORK, case.holder["network"]),
+        case.sibling(NETWORK, case.part["floatingIP"]["externalNetwork"]),
+    ]
+
+
+def _console_anew(case: Case) -> bool:
+    """Whether the console is defined anew: another type, or a password that only the definition can hold."""
+    desired, seen = case.desired["graphics"], case.seen.get("graphics", {})
+    return bool(desired["type"] != seen.get("type") or desired["type"] == "spice")
+
+
+def _node_address(case: Case) -> str:
+    return case.surroundings.nodes[case.desired["nodeName"]]
+
+
+_GUEST: dict[str, Make] = {
+    "os_type": lambda case: str(case.desired["guest"].get("osType", "linux")),
+    "user": lambda case: str(case.desired["guest"]["user"]),
+}
+
+
+def _host_device(action: str) -> dict[str, Make]:
+    return {
+        "action": const(action),
+        "dev_type": part("type"),
+        "bus_num": part("bus"),
+        "sub_bus_num": part("subBus"),
+        "dev_num": part("device"),
+        "live": live,
+    }
+
+
 _DISK_PARTS = ("disk", "bus", "cache", "mode")
 _NIC_PARTS = ("type", "source", "network", "ip", "model")
 
@@ -464,6 +564,8 @@ REPLACED: dict[tuple[str, str], tuple[str, ...]] = {
     (MACHINE, "nics"): _NIC_PARTS,
 }
 
+_FLOATING = ("nics.*.floatingIP", "nics.*.floatingIP.address", "nics.*.floatingIP.externalNetwork")
+
 CHANGE: tuple[Rule, ...] = (
     # Power first where it goes down, last where it goes up: changes to a stopped guest are the safe ones.
     Rule(
@@ -471,10 +573,65 @@ CHANGE: tuple[Rule, ...] = (
         ("powerState",),
         "ResumeVM",
         10,
-        when=lambda case: case.seen.get("powerState") == "Paused",
+        when=lambda case: case.seen.get("powerState") == "Paused" and not (_stops(case) and _forced(case)),
         leaves=(("powerState", "Running"),),
     ),
-    Rule(MACHINE, ("powerState",), "StopVM", 11, when=_stops),
+    Rule(MACHINE, ("powerState",), "StopVM", 11, when=lambda case: _stops(case) and not _forced(case)),
+    Rule(MACHINE, ("powerState",), "StopVMForce", 11, when=lambda case: _stops(case) and _forced(case)),
+    # What the switch holds for a NIC goes before the NIC, and by the values it was set with.
+    Rule(
+        MACHINE,
+        ("nics.*.acls.*",),
+        "DeprecatedACL",
+        12,
+        _rule_of("vmmac", gone=True),
+        on=frozenset({On.REMOVED}),
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*.qosRules.*",),
+        "UnsetQoS",
+        13,
+        _rule_of("vmmac", gone=True),
+        on=frozenset({On.REMOVED}),
+        frees=lambda case: [f"limit {case.key} of {case.old_holder['network']}"],
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*", *_FLOATING),
+        "UnbindFloatingIP",
+        14,
+        {
+            "swName": lambda case: str(case.old["network"]),
+            "vmmac": key,
+            "fip": lambda case: str(case.old["floatingIP"]["address"].split("/")[0]),
+            "vmip": lambda case: str(case.old["ip"]),
+        },
+        on=frozenset({On.REMOVED, On.CHANGED}),
+        when=lambda case: {"address", "externalNetwork"} <= (case.old.get("floatingIP") or {}).keys(),
+        leaves=(("nics.*.floatingIP", None),),
+        frees=lambda case: [f"ip {case.old['floatingIP']['address'].split('/')[0]} outside"],
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*", "nics.*.vlan"),
+        "UnbindPortVlan",
+        15,
+        {"mac": key, "domain": lambda case: case.id.name, "vlan": lambda case: str(case.old["vlan"])},
+        on=frozenset({On.REMOVED, On.CHANGED}),
+        when=lambda case: case.old.get("vlan") is not None,
+        carrier=_old_bridge,
+        leaves=(("nics.*.vlan", None),),
+    ),
+    Rule(
+        MACHINE,
+        ("devices.*",),
+        "UnplugDevice",
+        22,
+        {"file": key, **LIVE_AND_CONFIG},
+        on=frozenset({On.REMOVED}),
+    ),
+    Rule(MACHINE, ("passthrough.*",), "PassthroughDevice", 23, _host_device("remove"), on=frozenset({On.REMOVED})),
     # What goes makes room for what comes.
     Rule(
         MACHINE,
@@ -623,6 +780,137 @@ CHANGE: tuple[Rule, ...] = (
             **LIVE_AND_CONFIG,
         },
     ),
+    Rule(MACHINE, ("devices.*",), "PlugDevice", 47, {"file": key, **LIVE_AND_CONFIG}, on=frozenset({On.ADDED})),
+    Rule(MACHINE, ("passthrough.*",), "PassthroughDevice", 48, _host_device("add"), on=frozenset({On.ADDED})),
+    Rule(
+        MACHINE,
+        ("nics.*.acls.*",),
+        "AddACL",
+        50,
+        _rule_of("vmmac", "operator"),
+        on=frozenset({On.ADDED}),
+        uses=_rule_network,
+    ),
+    Rule(MACHINE, ("nics.*.acls.*.action",), "ModifyACL", 50, _rule_of("vmmac", "operator"), uses=_rule_network),
+    Rule(
+        MACHINE,
+        ("nics.*.qosRules.*",),
+        "SetQoS",
+        51,
+        _rule_of("rate", "burst"),
+        on=frozenset({On.ADDED}),
+        uses=_rule_network,
+        takes=lambda case: [f"limit {case.key} of {case.holder['network']}"],
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*.qosRules.*.rateKbps", "nics.*.qosRules.*.burstKbps"),
+        "ModifyQoS",
+        51,
+        _rule_of("rate", "burst"),
+        uses=_rule_network,
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*", *_FLOATING),
+        "BindFloatingIP",
+        52,
+        {
+            "swName": lambda case: str(case.part["network"]),
+            "outSwName": lambda case: str(case.part["floatingIP"]["externalNetwork"]),
+            "fip": lambda case: str(case.part["floatingIP"]["address"]),
+        },
+        on=frozenset({On.ADDED, On.CHANGED}),
+        when=lambda case: "floatingIP" in case.part,
+        uses=_floating_networks,
+        takes=lambda case: [f"ip {case.part['floatingIP']['address'].split('/')[0]} outside"],
+        covers=("floatingIP",),
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*", "nics.*.vlan"),
+        "BindPortVlan",
+        53,
+        {"mac": key, "domain": lambda case: case.id.name, "vlan": part("vlan")},
+        on=frozenset({On.ADDED, On.CHANGED}),
+        when=lambda case: "vlan" in case.part,
+        carrier=_bridge,
+        uses=lambda case: [_bridge(case)],
+        covers=("vlan",),
+    ),
+    Rule(
+        MACHINE,
+        ("graphics.type", "graphics.passwordFrom"),
+        "UpdateGraphic",
+        54,
+        {
+            "type": text("graphics", "type"),
+            "password": lambda case: case.desired["graphics"].get("passwordFrom"),
+            "no_password": lambda case: None if "passwordFrom" in case.desired["graphics"] else True,
+        },
+        when=_console_anew,
+        next_start=_runs,
+    ),
+    Rule(
+        MACHINE,
+        ("graphics.passwordFrom",),
+        "SetVncPassword",
+        54,
+        {"password": lambda case: case.desired["graphics"]["passwordFrom"], **LIVE_AND_CONFIG},
+        when=lambda case: not _console_anew(case) and "passwordFrom" in case.desired["graphics"],
+    ),
+    Rule(
+        MACHINE,
+        ("graphics.passwordFrom",),
+        "UnsetVncPassword",
+        54,
+        {**LIVE_AND_CONFIG},
+        when=lambda case: not _console_anew(case) and "passwordFrom" not in case.desired["graphics"],
+    ),
+    # Redirection needs a spice console: it goes before the console does, and comes after it.
+    Rule(
+        MACHINE,
+        ("usbRedirection",),
+        "RedirectUsb",
+        49,
+        {"action": const("off")},
+        when=lambda case: not case.desired["usbRedirection"],
+        next_start=_runs,
+    ),
+    Rule(
+        MACHINE,
+        ("usbRedirection",),
+        "RedirectUsb",
+        55,
+        {"action": const("on"), "number": text("usbRedirection")},
+        when=lambda case: bool(case.desired["usbRedirection"]),
+        next_start=_runs,
+    ),
+    Rule(
+        MACHINE,
+        ("guest.passwordFrom",),
+        "SetGuestPassword",
+        92,
+        {**_GUEST, "password": lambda case: case.desired["guest"]["passwordFrom"]},
+    ),
+    Rule(
+        MACHINE,
+        ("guest.sshKeys.*",),
+        "InjectSshKey",
+        92,
+        {**_GUEST, "ssh_key": key},
+        on=frozenset({On.ADDED}),
+    ),
+    # Last of all: what else is to be done is done where the machine was when the plan was made.
+    Rule(
+        MACHINE,
+        ("nodeName",),
+        "MigrateVM",
+        94,
+        {"ip": _node_address, "offline": lambda case: None if case.ends_up_running else True},
+        when=lambda case: case.desired["nodeName"] in case.surroundings.nodes,
+        uses=_all_parts,
+    ),
     Rule(
         MACHINE,
         ("bootOrder",),
@@ -672,6 +960,35 @@ CHANGE: tuple[Rule, ...] = (
         pool=own_pool,
     ),
     Rule(
+        DISK,
+        ("pool",),
+        "MigrateDisk",
+        4,
+        {"pool": text("pool")},
+        when=lambda case: not case.running,
+        uses=lambda case: [case.sibling(POOL, case.desired["pool"])],
+        pool=own_pool,
+    ),
+    Rule(
+        DISK,
+        ("snapshots.*",),
+        "CreateDiskInternalSnapshot",
+        6,
+        {"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
+        on=frozenset({On.ADDED}),
+        pool=own_pool,
+    ),
+    Rule(
+        DISK,
+        ("snapshots.*",),
+        "DeleteDiskInternalSnapshot",
+        LAST,
+        {"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
+        on=frozenset({On.REMOVED}),
+        pool=own_pool,
+        leaves=(("snapshots.*", None),),
+    ),
+    Rule(
         POOL,
         ("autostart",),
         "AutoStartPool",
@@ -712,9 +1029,19 @@ CHANGE: tuple[Rule, ...] = (
     Rule(
         NETWORK,
         ("bridge.vlan",),
+        "DelBridgeVlan",
+        9,
+        {"name": text("bridge", "name"), "vlan": lambda case: str(case.seen["bridge"]["vlan"])},
+        when=lambda case: case.seen.get("bridge", {}).get("vlan") is not None,
+        leaves=(("bridge.vlan", None),),
+    ),
+    Rule(
+        NETWORK,
+        ("bridge.vlan",),
         "SetBridgeVlan",
         10,
-        {"name": text("bridge", "name"), "vlan": text("bridge", "vlan")},
+        {"name": text("bridge", "name"), "vlan": lambda case: str(case.desired["bridge"]["vlan"])},
+        when=lambda case: "vlan" in case.desired["bridge"],
     ),
     Rule(
         NETWORK,
@@ -758,7 +1085,12 @@ def _uuid(case: Case) -> str:
 
 def _made_without_size(case: Case) -> Shape:
     """A copy comes with the size of what it was made from; the resize that may follow says the declared one."""
-    return {key: value for key, value in case.desired.items() if key != "capacity"}
+    return {key: value for key, value in _made_bare(case).items() if key != "capacity"}
+
+
+def _made_bare(case: Case) -> Shape:
+    """A disk comes without snapshots."""
+    return {**case.desired, "snapshots": {}}
 
 
 def _snapshot_machine(case: Case) -> Value | None:
@@ -885,6 +1217,18 @@ CREATE: tuple[Making, ...] = (
     ),
     Making(
         DISK,
+        "CreateCloudInitUserDataImage",
+        {
+            "pool": text("pool"),
+            "userData": lambda case: case.desired["cloudInit"].get(
+                "userDataFrom", case.desired["cloudInit"].get("userData")
+            ),
+        },
+        when=lambda case: "cloudInit" in case.desired,
+        pool=own_pool,
+    ),
+    Making(
+        DISK,
         "CreateDisk",
         {
             "type": pool_type("pool"),
@@ -892,6 +1236,7 @@ CREATE: tuple[Making, ...] = (
             "pool": text("pool"),
             "capacity": text("capacity"),
         },
+        leaves=_made_bare,
         pool=own_pool,
     ),
     Making(
@@ -946,6 +1291,10 @@ def _is_network(name: str) -> Callable[[Case], bool]:
     return check
 
 
+def _is_seed(case: Case) -> bool:
+    return case.either("cloudInit") is not None
+
+
 DELETE: tuple[Unmaking, ...] = (
     Unmaking(
         MACHINE,
@@ -962,7 +1311,14 @@ DELETE: tuple[Unmaking, ...] = (
         leaves=(("powerState", "Stopped"),),
     ),
     Unmaking(MACHINE, "DeleteVM"),
-    Unmaking(DISK, "DeleteDisk", {"type": pool_type("pool"), "pool": text("pool")}, pool=own_pool),
+    Unmaking(DISK, "DeleteCloudInitUserDataImage", {"pool": text("pool")}, when=_is_seed, pool=own_pool),
+    Unmaking(
+        DISK,
+        "DeleteDisk",
+        {"type": pool_type("pool"), "pool": text("pool")},
+        when=lambda case: not _is_seed(case),
+        pool=own_pool,
+    ),
     Unmaking(DISK_IMAGE, "DeleteDiskImage", {"sourcePool": text("pool")}, pool=own_pool),
     Unmaking(DISK_SNAPSHOT, "DeleteDiskExternalSnapshot", _POOL_OF_DISK, pool=_snapshot_pool),
     Unmaking(
@@ -1000,6 +1356,14 @@ DELETE: tuple[Unmaking, ...] = (
 
 # What to say about a field that nothing moves; any other one gets the general advice.
 REFUSALS: dict[tuple[str, str], str] = {
+    (MACHINE, "nodeName"): "Add the address of the node to spec.nodes of the Stack.",
+    (
+        MACHINE,
+        "cdroms",
+    ): "A drive is made with the VM, and with a medium in it: give it a path; it can be ejected later.",
+    (MACHINE, "guest"): "No operation takes it out of the guest: list it again, or recreate the VM.",
+    (DISK, "pool"): "A disk moves to another pool while no running VM has it: stop the VM first.",
+    (DISK, "cloudInit"): "User data is read at the first start only: make a new disk under a new name.",
     (DISK, "capacity"): "A disk cannot shrink without losing data: declare at least the observed capacity.",
     (MACHINE, "nics"): "Plug NICs one by one: identity is the mac.",
 }

@@ -58,6 +58,7 @@ class Stack:
     prune: bool = False
     allow: frozenset[str] = frozenset()
     defaults: dict[str, Any] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)  # name -> address
 
 
 @dataclass(slots=True)
@@ -177,6 +178,7 @@ def _stack(loaded: Loaded, problems: list[Problem]) -> Stack:
         policy.get("prune", False),
         frozenset(policy.get("allow", ())),
         dict(manifest.spec.get("defaults", {})),
+        {name: node["address"] for name, node in manifest.spec.get("nodes", {}).items()},
     )
 
 
@@ -297,6 +299,48 @@ def _interfaces(machine: Declared) -> Iterator[Finding]:
             yield from _address(("nics", index, "ip"), nic["ip"])
 
 
+def _switched(machine: Declared) -> Iterator[Finding]:
+    """What a switch does for a NIC needs the switch, and what a bridge does needs the bridge."""
+    for index, nic in enumerate(machine.manifest.spec["nics"]):
+        for key in ("acls", "qosRules", "floatingIP"):
+            if key in nic and "network" not in nic:
+                yield ("nics", index, key), f"{key} need the network whose switch they are on", "Add network."
+        if "floatingIP" in nic:
+            if "ip" not in nic:
+                yield ("nics", index, "floatingIP"), "a floating IP leads to a fixed ip", "Add ip to the NIC."
+            yield from _outside(("nics", index, "floatingIP", "address"), nic["floatingIP"]["address"])
+        if "vlan" in nic and nic["type"] != "l2bridge":
+            yield ("nics", index, "vlan"), f"vlan goes with type l2bridge only, not {nic['type']}", "Remove vlan."
+
+
+def _outside(path: Path, text: str) -> Iterator[Finding]:
+    try:
+        prefix = ipaddress.IPv4Interface(text).network.prefixlen
+    except ValueError:
+        yield path, f"{text} is not an IPv4 address with a prefix length", "Write it as 10.10.0.9/24."
+        return
+    if not 1 <= prefix <= 30:
+        yield path, f"prefix length {prefix} is out of range: 1 to 30", "Write that of the outside network."
+
+
+def _console(machine: Declared) -> Iterator[Finding]:
+    spec = machine.manifest.spec
+    if spec.get("usbRedirection") and spec.get("graphics", {}).get("type") != "spice":
+        yield ("usbRedirection",), "USB redirection needs a spice console", "Add graphics: {type: spice}."
+
+
+def _told_apart(resource: Declared) -> Iterator[Finding]:
+    """Elements of a list are told apart by what identifies them, so that must not repeat."""
+    for parts in KINDS[resource.id.kind].parts:
+        for path, items in values_at(resource.manifest.spec, parts.path):
+            seen: dict[str, int] = {}
+            for index, item in enumerate(items):
+                first = seen.setdefault(parts.identity(item), index)
+                if first != index and parts.path not in (("disks",), ("cdroms",), ("nics",)):
+                    what = " and ".join(parts.keys) or "text"
+                    yield (*path, index), f"same {what} as {show_path((*path, first))}", "Keep one of them."
+
+
 def _address(path: Path, text: str) -> Iterator[Finding]:
     try:
         ipaddress.ip_address(text)
@@ -346,8 +390,12 @@ def _network(network: Declared) -> Iterator[Finding]:
 
 def _capacity(disk: Declared) -> Iterator[Finding]:
     capacity = disk.shape.get("capacity")
-    if capacity is None and "from" not in disk.shape:
+    if capacity is None and not {"from", "cloudInit"} & disk.shape.keys():
         yield (), "capacity is missing", "Add it; only a disk made from something may leave it out."
+    if "cloudInit" in disk.shape:
+        for key in ("capacity", "from", "fullCopy", "snapshots"):
+            if key in disk.shape:
+                yield (key,), f"{key} does not go with cloudInit", "Remove it; the size follows from the user data."
     if capacity is not None and not 10**9 <= capacity <= 999_999_999_999:
         yield ("capacity",), f"{capacity} bytes is out of range: 1G to 999G", "The API takes no other size."
 
@@ -367,8 +415,8 @@ def _pool_url(pool: Declared) -> Iterator[Finding]:
 
 
 CHECKS: dict[str, tuple[Callable[[Declared], Iterator[Finding]], ...]] = {
-    "": (_has_node,),
-    MACHINE: (_topology, _memory, _targets, _limits, _interfaces),
+    "": (_has_node, _told_apart),
+    MACHINE: (_topology, _memory, _targets, _limits, _interfaces, _switched, _console),
     NETWORK: (_network,),
     DISK: (_capacity,),
     POOL: (_pool_url,),
@@ -419,14 +467,14 @@ def _is_local(resource: Declared, known: dict[ResourceId, Declared]) -> bool:
 
 
 def _used_once(valid: list[Declared]) -> Iterator[Problem]:
-    """MACs, addresses on a network and disks belong to one machine each."""
+    """MACs, addresses and limits on a network, and disks belong to one machine each."""
     seen: dict[tuple[str, ...], tuple[ResourceId, Manifest, Path]] = {}
     for machine in valid:
         if machine.id.kind != MACHINE:
             continue
         for path, key, what in _claims(machine):
             first = seen.setdefault(key, (machine.id, machine.manifest, path))
-            if first[0] != machine.id:
+            if first[0] != machine.id or (key[0] == "limit" and first[2] != path):
                 origin: Origin = first[1].origin("spec", *first[2])
                 yield _problem(
                     machine.manifest,
@@ -436,6 +484,9 @@ def _used_once(valid: list[Declared]) -> Iterator[Problem]:
                 )
 
 
+_LIMITS = next(parts for parts in KINDS[MACHINE].parts if parts.path[-1] == "qosRules")
+
+
 def _claims(machine: Declared) -> Iterator[tuple[Path, tuple[str, ...], str]]:
     spec, namespace = machine.manifest.spec, machine.id.namespace
     for index, nic in enumerate(spec["nics"]):
@@ -443,6 +494,11 @@ def _claims(machine: Declared) -> Iterator[tuple[Path, tuple[str, ...], str]]:
         if "ip" in nic and "network" in nic:
             network = nic["network"]
             yield ("nics", index, "ip"), ("ip", namespace, network, nic["ip"]), f"{nic['ip']} on {network}"
+    for index, nic in enumerate(spec["nics"]):
+        for number, rule in enumerate(nic.get("qosRules", ())):
+            key = _LIMITS.identity(rule)
+            path = ("nics", index, "qosRules", number)
+            yield path, ("limit", namespace, nic.get("network", ""), key), f"the limit '{key}' of {nic.get('network')}"
     for index, disk in enumerate(spec["disks"]):
         if disk.get("mode") != "shareable" and disk.get("mode") != "readonly":
             yield ("disks", index, "disk"), ("disk", namespace, disk["disk"]), f"disk {disk['disk']}"

@@ -30,12 +30,40 @@ def fleets(draw: st.DrawFn, generation: int = 0) -> list[dict[str, Any]]:
         documents.append(resource("VirtualMachinePool", f"pool-{node}", spec))
     networks = draw(st.sets(st.integers(1, 2), max_size=2)) | {1}
     for number in sorted(networks):
-        switch = {"subnet": f"10.{number}.1.0/24"}
+        switch = {"subnet": f"10.{number}.1.0/24", "dhcp": f"10.{number}.1.2"}
         switch["gateway"] = draw(st.sampled_from([f"10.{number}.1.1", f"10.{number}.1.254"]))
         documents.append(resource("VirtualMachineNetwork", f"net-{number}", {"nodeName": "node1", "switch": switch}))
+    outside = {"subnet": "10.9.1.0/24", "gateway": "10.9.1.1", "dhcp": "10.9.1.2"}
+    documents.append(resource("VirtualMachineNetwork", "outside", {"nodeName": "node1", "switch": outside}))
+    for node in NODES:
+        bridge = {"name": f"br-{node}", "nic": "eth1"}
+        bridge |= draw(st.fixed_dictionaries({}, optional={"vlan": st.integers(10, 12)}))
+        documents.append(resource("VirtualMachineNetwork", f"lan-{node}", {"nodeName": node, "bridge": bridge}))
+    members = draw(st.sets(st.integers(1, 5), min_size=1, max_size=3))
+    addresses = {"nodeName": "node1", "addresses": [f"10.1.1.{member}" for member in sorted(members)]}
+    documents.append(resource("VirtualMachineNetwork", "members", addresses))
     for number in sorted(draw(st.sets(st.integers(1, 3), max_size=3))):
         documents += draw(machines(number, sorted(networks), generation))
     return draw(st.permutations(documents))
+
+
+MATCHES = ("ip4", "tcp.dst == 80", "ip4.src == $members && udp")
+
+
+@st.composite
+def rules(draw: st.DrawFn, nic: str) -> dict[str, Any]:
+    """What a switch does for a NIC. Limits are the switch's, so each needs a match of its own."""
+    priorities = draw(st.sets(st.sampled_from([None, 50]), max_size=2))
+    acls, limits = [], []
+    for priority in sorted(priorities, key=str):
+        which = {"direction": draw(st.sampled_from(["from", "to"])), "match": draw(st.sampled_from(MATCHES))}
+        which |= {"priority": priority} if priority else {}
+        if draw(st.booleans()):
+            acls.append(which | {"action": draw(st.sampled_from(["allow", "drop"]))})
+        else:
+            which["match"] = f"ip4.src == {nic}"
+            limits.append(which | {"rateKbps": draw(st.integers(10, 12)), "burstKbps": 100})
+    return {**({"acls": acls} if acls else {}), **({"qosRules": limits} if limits else {})}
 
 
 @st.composite
@@ -48,6 +76,8 @@ def machines(draw: st.DrawFn, number: int, networks: list[int], generation: int)
         name = f"vm-{number}-disk-{letter}"
         growth = draw(st.integers(generation * 10, generation * 10 + 5))
         spec = {"nodeName": node, "pool": f"pool-{node}", "capacity": f"{10 + growth}Gi"}
+        if letter == "c":
+            spec["snapshots"] = draw(st.sampled_from([[], ["before"], ["after", "before"]]))
         documents.append(resource("VirtualMachineDisk", name, spec))
         disk: dict[str, Any] = {"target": f"vd{letter}", "disk": name}
         if letter == "a":
@@ -65,6 +95,14 @@ def machines(draw: st.DrawFn, number: int, networks: list[int], generation: int)
             nic |= {"type": "l3bridge", "source": "br-int", "network": f"net-{network}"}
             if draw(st.booleans()):
                 nic["ip"] = f"10.{network}.1.{number * 10 + index}"
+                # A floating IP goes to the first NIC on its switch: only one NIC may have one there.
+                if index == 1 and draw(st.booleans()):
+                    outside = draw(st.integers(100, 101)) + number * 2
+                    nic["floatingIP"] = {"address": f"10.9.1.{outside}/24", "externalNetwork": "outside"}
+            nic |= draw(rules(f"10.0.{number}.{index}"))
+        elif draw(st.booleans()):
+            nic |= {"type": "l2bridge", "source": f"br-{node}"}
+            nic |= draw(st.fixed_dictionaries({}, optional={"vlan": st.integers(10, 12)}))
         else:
             nic |= {"type": "bridge", "source": draw(st.sampled_from(["virbr0", "virbr1"]))}
         if draw(st.booleans()):
@@ -82,5 +120,12 @@ def machines(draw: st.DrawFn, number: int, networks: list[int], generation: int)
         "updatePolicy": {"restart": draw(st.sampled_from(["Manual", "Automatic"]))},
     }
     spec |= draw(st.fixed_dictionaries({}, optional={"autostart": st.booleans()}))
+    spec |= draw(st.sampled_from([{}, {"stopMode": "Force"}, {"stopMode": "Graceful"}]))
+    console = draw(st.sampled_from(["vnc", "spice"]))
+    spec["graphics"] = {"type": console}
+    spec["usbRedirection"] = draw(st.integers(0, 2)) if console == "spice" else 0
+    if draw(st.booleans()):
+        bus = f"{number:02x}"
+        spec["passthrough"] = [{"type": "pci", "bus": bus, "subBus": "00", "device": str(draw(st.integers(0, 1)))}]
     documents.append(resource("VirtualMachine", f"vm-{number}", spec))
     return documents

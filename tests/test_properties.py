@@ -19,7 +19,7 @@ from reconciler.plan import Plan, Step
 from reconciler.reconcile import settle
 from reconciler.resource import Resource
 
-ALLOW = frozenset({"restart"})
+ALLOW = frozenset({"restart", "data"})
 slow = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
