@@ -206,6 +206,7 @@ def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None
     loaded, desired = _read(paths)
     policy = _policy(desired, given, delete=delete)
     with _opened(given["cluster"], loaded, desired) as opened:
+        given["addresses"] = desired.stack.nodes
         _carry_out(opened, given, lambda **common: reconcile_once(opened, loaded, policy, **common))
 
 
@@ -230,7 +231,7 @@ def _carry_out(cluster: LocalCluster, given: dict[str, Any], act: Callable[..., 
         progress.begin(len(made.runnable))
         return True
 
-    drivers = simulators(cluster, latency=lambda operation: given["latency"])
+    drivers = simulators(cluster, latency=lambda operation: given["latency"], addresses=given.get("addresses"))
     with serving(cluster, drivers, workers=given["parallel"]):
         made, report = act(
             options=Options(parallel=given["parallel"], timeout=given["timeout"]),

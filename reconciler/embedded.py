@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from reconciler.agent import Agent
@@ -19,14 +19,21 @@ from reconciler.drivers.simulator import Simulator
 
 
 def simulators(
-    cluster: LocalCluster, *, latency: Callable[[str], float] = lambda operation: 0.0
+    cluster: LocalCluster,
+    *,
+    latency: Callable[[str], float] = lambda operation: 0.0,
+    addresses: Mapping[str, str] | None = None,
 ) -> Callable[[str], Driver]:
     """A simulator a node, all in the world kept beside the cluster's resources.
 
-    ``latency`` gives the seconds an operation pretends to take.
+    ``latency`` gives the seconds an operation pretends to take; ``addresses`` (by node) is where nodes answer
+    each other.
     """
     world = cluster.world()
-    nodes: dict[str, Driver] = {}
+    known = {node.lower(): (node, address) for node, address in (addresses or {}).items()}
+    nodes: dict[str, Driver] = {
+        key: Simulator(world, node, address=address, latency=latency) for key, (node, address) in known.items()
+    }
     guard = threading.Lock()
 
     def driver_for(node: str) -> Driver:

@@ -68,7 +68,7 @@ def _step(step: Step, wave: int) -> dict[str, Any]:
             {"resource": str(each.id), "path": list(each.path), "value": _value(each.value)} for each in step.expect
         ],
         "remember": _value(step.remember),
-        "pending": step.pending,
+        "pending": _value(step.pending),
         "last": step.last,
         "pool": step.pool,
         "labels": step.labels,
@@ -181,7 +181,7 @@ def _read_step(step: dict[str, Any]) -> Step:
             for each in step["expect"]
         ),
         remember=_read_value(step.get("remember", {})),
-        pending=step.get("pending", {}),
+        pending=_read_value(step.get("pending", {})),
         last=step.get("last", False),
         pool=step.get("pool", ""),
         held=step.get("held") or "",

@@ -84,9 +84,9 @@ def summary(plan: Plan) -> str:
     restarted = {step.target for step in plan.steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}
     if restarted:
         text += f" Stops or restarts {len(restarted)} {_plural(len(restarted), 'VM', 'VMs')}."
-    destroyed = [step for step in plan.steps if step.impact is Impact.DATA]
+    destroyed = dict.fromkeys(str(step.subject) for step in plan.steps if step.impact is Impact.DATA)
     if destroyed:
-        text += f" Destroys data of {', '.join(str(step.subject) for step in destroyed)}."
+        text += f" Destroys data of {', '.join(destroyed)}."
     if plan.held:
         count, flags = len(plan.held), ",".join(sorted({step.held for step in plan.held}))
         text += f"\n{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {flags}."

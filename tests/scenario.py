@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from reconciler import LocalCluster, Options, Plan, Policy, Report, apply, load, make_plan, observe, serving, validate
+from reconciler.embedded import simulators
 from reconciler.validate import Desired
 
 OPTIONS = Options(timeout=20, grace=1)
@@ -25,10 +26,10 @@ def desired_of(source: str | Path | list[dict[str, Any]]) -> Desired:
 
 
 @contextmanager
-def served(path: str | Path = ":memory:") -> Iterator[LocalCluster]:
+def served(path: str | Path = ":memory:", addresses: dict[str, str] | None = None) -> Iterator[LocalCluster]:
     cluster = LocalCluster(path)
     try:
-        with serving(cluster):
+        with serving(cluster, simulators(cluster, addresses=addresses)):
             yield cluster
     finally:
         cluster.close()

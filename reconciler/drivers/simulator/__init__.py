@@ -70,7 +70,7 @@ def _at_once(operation: str) -> float:
 
 
 class Simulator:
-    """A ``Driver`` for one node, which others reach at ``address``.
+    """A ``Driver`` for one node, which others reach at ``address`` (made of its name if not given).
 
     ``latency`` gives the seconds an operation takes, spent in ``sleep``.
     """
@@ -80,6 +80,7 @@ class Simulator:
         world: World,
         node: str,
         *,
+        address: str = "",
         latency: Callable[[str], float] = _at_once,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -89,7 +90,7 @@ class Simulator:
         self.sleep = sleep
         self._lock = _lock_of(world)
         with self._lock.lock, self._atomic():
-            self.address = settle_in(world, node)
+            self.address = settle_in(world, node, address)
 
     def supports(self, kind: str, operation: str) -> bool:
         return (kind, operation) in EFFECTS

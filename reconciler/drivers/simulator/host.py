@@ -8,8 +8,12 @@ from reconciler.catalogue.common import IP
 from reconciler.drivers.simulator.act import TOOL, Act, World, refuse, unique
 
 
-def settle_in(world: World, node: str) -> str:
-    """The address of a node; the first time it comes, a free one is made of its name, unless that is one."""
+def settle_in(world: World, node: str, given: str = "") -> str:
+    """The address of a node: as given, or else made of its name the first time it comes, unless that is one."""
+    if given:
+        if world.get(f"address:{given}") != node:
+            world[f"address:{given}"] = node
+        return given
     attempt = 0
     while True:
         digits = unique("address", node, attempt).replace("-", "")
