@@ -169,6 +169,7 @@ class _Run:
         self.report = Report()
         self.results: dict[str, Result] = {}
         self.flights: dict[str, _Flight] = {}
+        self.latest: dict[ResourceId, Resource | None] = {}  # of steps under way, as the watch last showed it
         self.busy: set[ResourceId | str] = set()
         self.delayed: dict[str, tuple[float, int]] = {}  # step -> when to try again, attempts so far
         self.waits: dict[str, set[str]] = {}
@@ -255,6 +256,7 @@ class _Run:
     def _relist(self) -> str:
         """After a gap in the watch: look at every step under way again, and go on from here."""
         version = self.cluster.list(DISK).version
+        self.latest.clear()
         for flight in list(self.flights.values()):
             self._verify(flight)
         return version
@@ -303,6 +305,8 @@ class _Run:
             _annotations(resource),
             expect,
         )
+        self.latest.pop(step.target, None)
+        self.latest.pop(step.subject, None)
         self._submit(step, resource, parameters, event_id)
         if step.request[0]:
             self._journal(step, "submitted", event_id)
@@ -388,7 +392,11 @@ class _Run:
                         touched[flight.step.id] = flight
             else:
                 self._index(notice)
-                moved.add(id_of(notice.resource))
+                id = id_of(notice.resource)
+                moved.add(id)
+                self.latest[id] = None if notice.movement is Movement.DELETED else notice.resource
+        watched = {id for flight in self.flights.values() for id in (flight.step.target, flight.step.subject)}
+        self.latest = {id: self.latest[id] for id in watched & self.latest.keys()}
         for flight in self.flights.values():
             if flight.step.subject in moved or flight.step.target in moved:
                 touched[flight.step.id] = flight
@@ -406,8 +414,8 @@ class _Run:
         """Has it come to what was expected, or failed? Otherwise it goes on."""
         step = flight.step
         try:
-            resource = self.cluster.get(step.target)
-            subject = resource if step.subject == step.target else self.cluster.get(step.subject)
+            resource = self._last(step.target)
+            subject = resource if step.subject == step.target else self._last(step.subject)
         except Unavailable:
             return
         if subject is not None:
@@ -429,6 +437,9 @@ class _Run:
             self._fail(flight, flight.last_seen or "reported as failed without a reason")
         elif flight.done and status[0] in _FAILURES and status != flight.status_before:
             self._fail(flight, flight.last_seen)
+
+    def _last(self, id: ResourceId) -> Resource | None:
+        return self.latest[id] if id in self.latest else self.cluster.get(id)
 
     def _overdue(self, flight: _Flight) -> bool:
         clock = self.monotonic()

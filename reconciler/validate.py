@@ -309,6 +309,13 @@ def _switched(machine: Declared) -> Iterator[Finding]:
             if "ip" not in nic:
                 yield ("nics", index, "floatingIP"), "a floating IP leads to a fixed ip", "Add ip to the NIC."
             yield from _outside(("nics", index, "floatingIP", "address"), nic["floatingIP"]["address"])
+            networks = [other.get("network") for other in machine.manifest.spec["nics"]]
+            if networks.count(nic.get("network")) > 1:
+                yield (
+                    ("nics", index, "floatingIP"),
+                    f"the VM has several NICs on {nic.get('network')}, and a floating IP cannot say which it leads to",
+                    "Keep one NIC on that network.",
+                )
         if "vlan" in nic and nic["type"] != "l2bridge":
             yield ("nics", index, "vlan"), f"vlan goes with type l2bridge only, not {nic['type']}", "Remove vlan."
 

@@ -95,10 +95,6 @@ def machines(draw: st.DrawFn, number: int, networks: list[int], generation: int)
             nic |= {"type": "l3bridge", "source": "br-int", "network": f"net-{network}"}
             if draw(st.booleans()):
                 nic["ip"] = f"10.{network}.1.{number * 10 + index}"
-                # A floating IP goes to the first NIC on its switch: only one NIC may have one there.
-                if index == 1 and draw(st.booleans()):
-                    outside = draw(st.integers(100, 101)) + number * 2
-                    nic["floatingIP"] = {"address": f"10.9.1.{outside}/24", "externalNetwork": "outside"}
             nic |= draw(rules(f"10.0.{number}.{index}"))
         elif draw(st.booleans()):
             nic |= {"type": "l2bridge", "source": f"br-{node}"}
@@ -108,6 +104,11 @@ def machines(draw: st.DrawFn, number: int, networks: list[int], generation: int)
         if draw(st.booleans()):
             nic["qos"] = {"inbound": f"{draw(st.integers(1, 9))}Mi"}
         nics.append(nic)
+    for nic in nics:
+        alone = [each.get("network") for each in nics].count(nic.get("network")) == 1
+        if "ip" in nic and alone and "floatingIP" not in str(nics) and draw(st.booleans()):
+            outside = draw(st.integers(100, 101)) + number * 2
+            nic["floatingIP"] = {"address": f"10.9.1.{outside}/24", "externalNetwork": "outside"}
     count = draw(st.integers(1, 4))
     spec = {
         "nodeName": node,
