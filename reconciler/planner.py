@@ -229,6 +229,8 @@ class _Planner:
         row = next(row for row in CREATE if row.kind == declared.id.kind and row.when(case))
         seen = row.leaves(case)
         uses = [id for _, id in references_of(declared.id.kind, seen, declared.id.namespace)]
+        for nic in seen.get("nics", {}).values():
+            uses += self.surroundings.bridges_of(nic, declared.id.namespace)
         expect = [Expectation(declared.id, (), True)]
         if "powerState" in seen and declared.id.kind == MACHINE:
             expect.append(Expectation(declared.id, ("powerState",), seen["powerState"]))
@@ -493,6 +495,9 @@ class _Planner:
                 continue
             for _, other in references_of(id.kind, observed.shape, id.namespace):
                 users[other].add(id)
+            for nic in observed.shape.get("nics", {}).values():
+                for other in self.surroundings.bridges_of(nic, id.namespace):
+                    users[other].add(id)
         return users
 
     # Steps and edges ---------------------------------------------------------------------------------------

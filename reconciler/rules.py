@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from reconciler import quantity
@@ -100,7 +101,7 @@ def _at(shape: Shape, path: tuple[str, ...]) -> Shape:
     return shape if path else {}
 
 
-@dataclass(slots=True)
+@dataclass
 class Surroundings:
     """Everything desired and everything observed."""
 
@@ -123,6 +124,20 @@ class Surroundings:
         if observed is not None and observed.exists and observed.shape.get("path"):
             return str(observed.shape["path"])
         return PathOf(id)
+
+    def bridges_of(self, nic: Shape, namespace: str) -> list[ResourceId]:
+        """The network that is the bridge a NIC is on, where it is one that we know."""
+        found = self.bridges.get((namespace, str(nic.get("source"))))
+        return [found] if found is not None else []
+
+    @cached_property
+    def bridges(self) -> dict[tuple[str, str], ResourceId]:
+        """Networks that are bridges, by namespace and name on the node."""
+        named = {}
+        for id in sorted({*self.declared, *self.observation.resources}):
+            if id.kind == NETWORK and (name := self.shape(id).get("bridge", {}).get("name")):
+                named[id.namespace, str(name)] = id
+        return named
 
     def runs(self, machine: ResourceId) -> bool:
         observed = self.observation.get(machine)
@@ -443,7 +458,9 @@ def _part_disk(case: Case) -> list[ResourceId]:
 
 
 def _part_network(case: Case) -> list[ResourceId]:
-    return [case.sibling(NETWORK, case.part["network"])] if "network" in case.part else []
+    if "network" in case.part:
+        return [case.sibling(NETWORK, case.part["network"])]
+    return case.surroundings.bridges_of(case.part, case.id.namespace)
 
 
 def _runs(case: Case) -> bool:
@@ -505,20 +522,16 @@ def _rule_network(case: Case) -> list[ResourceId]:
 
 def _bridge(case: Case) -> ResourceId:
     """The network that is the bridge a NIC is on: port VLANs are its operations."""
-    return _bridge_named(case, case.part["source"])
+    return _bridge_under(case, case.part)
 
 
 def _old_bridge(case: Case) -> ResourceId:
-    return _bridge_named(case, case.old["source"])
+    return _bridge_under(case, case.old)
 
 
-def _bridge_named(case: Case, source: str) -> ResourceId:
-    found = [
-        id
-        for id in (*case.surroundings.declared, *case.surroundings.observation.resources)
-        if id.kind == NETWORK and case.surroundings.shape(id).get("bridge", {}).get("name") == source
-    ]
-    return min(found) if found else case.sibling(NETWORK, str(source))
+def _bridge_under(case: Case, nic: Shape) -> ResourceId:
+    found = case.surroundings.bridges_of(nic, case.id.namespace)
+    return found[0] if found else case.sibling(NETWORK, str(nic["source"]))
 
 
 def _floating_networks(case: Case) -> list[ResourceId]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from reconciler import LocalCluster, Options, Plan, Policy, Report, apply, load, make_plan, observe, serving, validate
+from reconciler import LocalCluster, Options, Plan, Policy, Report, apply, load, plan, serving, validate
 from reconciler.embedded import simulators
 from reconciler.validate import Desired
 
@@ -36,14 +36,13 @@ def served(path: str | Path = ":memory:", addresses: dict[str, str] | None = Non
 
 
 def plan_of(cluster: LocalCluster, desired: Desired, **policy: Any) -> Plan:
-    return make_plan(desired, observe(cluster), Policy(**policy))
+    return plan(desired, cluster, Policy(**policy))
 
 
 def converge(cluster: LocalCluster, desired: Desired, **policy: Any) -> Report:
     """Plan and apply once; fails where a step does."""
-    observed = observe(cluster)
-    plan = make_plan(desired, observed, Policy(**policy))
-    assert not plan.problems, plan.problems
-    report = apply(plan, cluster, observed, options=OPTIONS)
+    made = plan_of(cluster, desired, **policy)
+    assert not made.problems, made.problems
+    report = apply(made, cluster, options=OPTIONS)
     assert report.ok, [outcome for outcome in report.outcomes if outcome.message]
     return report
