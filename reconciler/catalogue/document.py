@@ -170,7 +170,13 @@ def schema(operation: Operation) -> dict[str, Any]:
 
 def exclusions(operation: Operation) -> list[tuple[str, str]]:
     """The pairs of parameters that exclude each other, each once."""
-    return [(row.name, other) for row in operation.parameters for other in row.excludes if row.name < other]
+    order = [row.name for row in operation.parameters]
+    return [
+        (row.name, other)
+        for place, row in enumerate(operation.parameters)
+        for other in row.excludes
+        if place < order.index(other)
+    ]
 
 
 def _given(*rows: Parameter) -> dict[str, Any]:
