@@ -217,7 +217,7 @@ def calls(draw: st.DrawFn, operation: Operation) -> dict[str, Any]:
 
 
 @every_operation
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_schema_and_check_agree(operation: Operation, data: st.DataObject) -> None:
     agree(operation, data.draw(calls(operation)))
