@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo test check fix verify bench clean
+.PHONY: demo test check fix verify bench generate clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,11 +19,12 @@ demo: $(READY) ## plan, apply with progress, then a second plan that is empty
 	$(DEMO) get
 	$(DEMO) --plan --detailed-exitcode examples/manifests/quickstart
 
-check: $(READY) ## style, types, layers
+check: $(READY) ## style, types, layers, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_layers.py
+	$(BIN)/python -m docs.generate --check
 
 test: $(READY) ## everything that needs no cluster
 	$(BIN)/pytest
@@ -31,6 +32,9 @@ test: $(READY) ## everything that needs no cluster
 fix: $(READY) ## what can be put right by machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+generate: $(READY) ## schemas and pages that follow from the catalogue
+	$(BIN)/python -m docs.generate
 
 bench: $(READY) ## figures for the README
 	$(BIN)/python -m benchmarks.plan

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from reconciler import catalogue, quantity, schema
+from reconciler.catalogue import document
 from reconciler.catalogue.operation import Operation, Parameter
 from reconciler.kinds import DISK, KINDS, MACHINE, POOL, kind_named
 from reconciler.observe import Observed
@@ -139,7 +140,7 @@ def catalogue_text(name: str | None) -> str:
     if name is None:
         rows = [("KIND", "OPERATION", "IMPACT", "MOVED BY", "WHAT IT DOES")]
         rows += [
-            (each.kind, each.name, str(each.running), ", ".join(each.fields) or "on request", each.doc)
+            (each.kind, each.name, str(each.running), ", ".join(document.reached(each)) or "on request", each.doc)
             for each in operations
         ]
         return "\n".join(table(rows)) + "\n"
@@ -147,61 +148,96 @@ def catalogue_text(name: str | None) -> str:
 
 
 def _operation_text(operation: Operation) -> str:
+    state, reason = document.existing(operation)
     lines = [
         f"{operation.name} ({operation.kind}, section {operation.section})",
-        f"  {operation.doc}",
-        f"  Moved by:  {', '.join(operation.fields) or 'nothing; it runs on request'}",
+        f"  {operation.doc}{' Deprecated by the API.' if operation.deprecated else ''}",
+        f"  Moved by:  {', '.join(document.reached(operation)) or 'nothing; it runs on request'}",
         f"  Impact:    {operation.running} on a running guest, {operation.stopped} otherwise",
     ]
     lines += [f"  Needs:     {need}" for need in operation.needs]
     if operation.leaves:
         lines.append(f"  Leaves:    {operation.leaves}")
-    if operation.univirt:
-        lines.append(f"  uni-virt:  {operation.univirt}")
+    lines.append(f"  uni-virt:  {reason or state}")
     if operation.parameters:
         lines.append("  Parameters:")
-        rows = [
-            (each.name, _type(each), "required" if each.required else "", each.doc) for each in operation.parameters
+        rows = [("NAME", "TYPE", "UNIT", "REQUIRED", "ALLOWED", "WHAT IT IS")]
+        rows += [
+            (
+                each.name,
+                {"string": "text", "boolean": "switch"}[each.type],
+                str(each.unit or ""),
+                "required" if each.required else "",
+                _allowed(each),
+                each.doc,
+            )
+            for each in operation.parameters
         ]
         lines += table(rows, "    ")
+    if together := document.together(operation):
+        lines.append("  Together:")
+        lines += [f"    {each}" for each in together]
+    if request := document.request(operation):
+        lines.append("  Example:")
+        lines += [f"    {line}" for line in document.yaml(request)]
     return "\n".join(lines) + "\n"
 
 
-def _type(parameter: Parameter) -> str:
-    if parameter.enum:
-        return "|".join(str(each).lower() if isinstance(each, bool) else each for each in parameter.enum)
-    return f"{parameter.type} ({parameter.unit})" if parameter.unit else parameter.type
+def _allowed(parameter: Parameter) -> str:
+    """What a parameter may be; an example for text, unless it is a secret."""
+    allowed = document.allowed(parameter)
+    if parameter.secret:
+        return ", ".join(filter(None, (allowed, "secret")))
+    if parameter.pattern:
+        return ", ".join(filter(None, (allowed, f"like {parameter.example}")))
+    return allowed
 
 
 def catalogue_json(name: str | None) -> list[dict[str, Any]]:
-    return [
-        {
-            "kind": each.kind,
-            "name": each.name,
-            "key": each.key,
-            "section": each.section,
-            "verb": str(each.verb),
-            "doc": each.doc,
-            "fields": list(each.fields),
-            "impact": {"running": str(each.running), "stopped": str(each.stopped)},
-            "needs": list(each.needs),
-            "leaves": each.leaves,
-            "univirt": each.univirt,
-            "parameters": [
-                {
-                    "name": parameter.name,
-                    "type": parameter.type,
-                    "required": parameter.required,
-                    "unit": str(parameter.unit) if parameter.unit else None,
-                    "pattern": parameter.pattern or None,
-                    "enum": list(parameter.enum) or None,
-                    "doc": parameter.doc,
-                }
-                for parameter in each.parameters
-            ],
-        }
-        for each in _chosen(name)
-    ]
+    return [_operation_json(each) for each in _chosen(name)]
+
+
+def _operation_json(operation: Operation) -> dict[str, Any]:
+    state, _ = document.existing(operation)
+    return {
+        "kind": operation.kind,
+        "name": operation.name,
+        "key": operation.key,
+        "section": operation.section,
+        "verb": str(operation.verb),
+        "doc": operation.doc,
+        "deprecated": operation.deprecated,
+        "fields": list(operation.fields),
+        "movedBy": document.reached(operation),
+        "onRequest": not operation.fields,
+        "impact": {"running": str(operation.running), "stopped": str(operation.stopped)},
+        "needs": list(operation.needs),
+        "leaves": operation.leaves,
+        "univirt": operation.univirt,
+        "univirtState": state,
+        "parameters": [_parameter_json(each) for each in operation.parameters],
+        "together": document.together(operation),
+        "call": document.call(operation),
+        "example": document.request(operation),
+    }
+
+
+def _parameter_json(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "type": parameter.type,
+        "required": parameter.required,
+        "unit": str(parameter.unit) if parameter.unit else None,
+        "pattern": parameter.pattern or None,
+        "enum": list(parameter.enum) or None,
+        "minimum": parameter.minimum,
+        "maximum": parameter.maximum,
+        "excludes": list(parameter.excludes),
+        "needs": list(parameter.needs),
+        "secret": parameter.secret,
+        "example": parameter.example or None,
+        "doc": parameter.doc,
+    }
 
 
 # Manifest fields ------------------------------------------------------------------------------------------

@@ -33,7 +33,8 @@ FIELDS = {
         "powerState", "nodeName", "cpu.count", "cpu.max", "memory.size", "memory.max", "disks", "disks.qos",
         "cdroms", "nics", "nics.qos", "nics.acls", "nics.floatingIP", "nics.qosRules", "graphics.type",
         "graphics.passwordFrom", "bootOrder", "autostart", "guest.sshKeys", "guest.passwordFrom", "devices",
-        "passthrough", "usbRedirection", "from", "osImage", "metadata",
+        "passthrough", "usbRedirection", "from",
+        "VirtualMachineDisk.capacity", "metadata",
     },
     "VirtualMachineImage": {"metadata"},
     "VirtualMachineDisk": {"capacity", "pool", "from", "snapshots", "cloudInit", "metadata"},
@@ -41,7 +42,7 @@ FIELDS = {
     "VirtualMachineDiskSnapshot": {"metadata"},
     "VirtualMachineSnapshot": {"metadata"},
     "VirtualMachinePool": {"state", "autostart", "metadata"},
-    "VirtualMachineNetwork": {"switch", "bridge.vlan", "portVlans", "nics.vlan", "addresses", "metadata"},
+    "VirtualMachineNetwork": {"switch", "bridge.vlan", "VirtualMachine.nics.vlan", "addresses", "metadata"},
 }  # fmt: skip
 
 ON_REQUEST = {
@@ -50,6 +51,7 @@ ON_REQUEST = {
     "RevertDiskInternalSnapshot", "BackupDisk", "RevertDiskExternalSnapshot", "RevertVirtualMachine",
     "CopySnapshot", "MergeSnapshot", "ShowPool", "RestoreVMBackup", "CleanVMBackup", "CleanVMRemoteBackup",
     "ScanVMBackup", "RestoreDisk", "DeleteVMDiskBackup", "DeleteRemoteBackupServer",
+    "UpdateOS", "MigrateVMDisk",
 }  # fmt: skip
 
 PARAMETERS = [(operation, parameter) for operation in OPERATIONS for parameter in operation.parameters]

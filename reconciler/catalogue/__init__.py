@@ -18,7 +18,22 @@ from reconciler.catalogue import disk, diskimage, disksnapshot, image, machine, 
 from reconciler.catalogue.common import NAME
 from reconciler.catalogue.operation import Impact, Operation, Parameter, Unit, Verb
 
-__all__ = ["OPERATIONS", "Impact", "Operation", "Parameter", "Unit", "Verb", "by_key", "check", "find", "nearest"]
+__all__ = [
+    "DOT_COMPONENT",
+    "FREE_TEXT",
+    "LONGEST",
+    "OPERATIONS",
+    "Impact",
+    "Operation",
+    "Parameter",
+    "Unit",
+    "Verb",
+    "by_key",
+    "check",
+    "find",
+    "nearest",
+    "refused",
+]
 
 # In the order of the API's sections.
 OPERATIONS: tuple[Operation, ...] = (
@@ -35,9 +50,10 @@ OPERATIONS: tuple[Operation, ...] = (
 _BY_NAME = {(operation.kind, operation.name): operation for operation in OPERATIONS}
 _BY_KEY = {(operation.kind, operation.key): operation for operation in OPERATIONS}
 
-_LONGEST = 4096
+LONGEST = 4096
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
-_DOT_COMPONENT = re.compile(r"(?:^|[/=,; ])\.\.?(?:[/=,; ]|$)")
+DOT_COMPONENT = r"(?:^|[/=,; ])\.\.?(?:[/=,; ]|$)"
+_DOT_COMPONENT = re.compile(DOT_COMPONENT)
 _USER_INFO = re.compile(r"//[^/@]*@")
 
 # A value becomes a word of a command line on the node; these would end the word or start a command.
@@ -48,7 +64,7 @@ _ADMITTED = {
     "dnsServer": frozenset('"'),
     "userData": frozenset("\t\n\r`$;|&<>'\"\\"),
 }
-_FREE_LENGTH = {"userData"}
+FREE_TEXT = frozenset({"userData"})  # of any length, and with whatever dots
 
 
 def find(kind: str, name: str) -> Operation:
@@ -109,6 +125,18 @@ def check(operation: Operation, parameters: Mapping[str, object]) -> list[str]:
     return problems
 
 
+def refused(parameter: str) -> str:
+    """A pattern of the characters that text of a parameter may not have anywhere."""
+    points = [
+        point for point in range(0xA0) if _DANGEROUS.search(chr(point)) and chr(point) not in _admitted(parameter)
+    ]
+    return "[" + "".join(f"\\x{point:02x}" for point in points) + "]"
+
+
+def _admitted(parameter: str) -> frozenset[str]:
+    return _ADMITTED.get(parameter, frozenset())
+
+
 def _unknown(kind: str, word: str) -> str:
     near = nearest(kind, word)
     hint = f"; nearest: {', '.join(near)}" if near else ""
@@ -132,13 +160,13 @@ def _text(row: Parameter, value: object) -> str:
     if not isinstance(value, str):
         hint = "; numbers are sent as text" if isinstance(value, int | float) else ""
         return f"must be text, not {_shown(row, value)}{hint}"
-    if len(value) > _LONGEST and row.name not in _FREE_LENGTH:
-        return f"is longer than {_LONGEST} characters"
+    if len(value) > LONGEST and row.name not in FREE_TEXT:
+        return f"is longer than {LONGEST} characters"
     if _DANGEROUS.search(value):
-        refused = set(_DANGEROUS.findall(value)) - _ADMITTED.get(row.name, frozenset())
-        if refused:
-            return f"must not contain {' '.join(sorted(map(ascii, refused)))}"
-    if "." in value and row.name not in _FREE_LENGTH and _DOT_COMPONENT.search(value):
+        found = set(_DANGEROUS.findall(value)) - _admitted(row.name)
+        if found:
+            return f"must not contain {' '.join(sorted(map(ascii, found)))}"
+    if "." in value and row.name not in FREE_TEXT and _DOT_COMPONENT.search(value):
         return f"must not contain '.' or '..' as part of a path: {_shown(row, value)}"
     if row.enum:
         if value not in row.enum:

@@ -72,7 +72,7 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     needs: tuple[str, ...] = ()  # what must hold before, one clause each
     leaves: str = ""  # what is seen on the resource afterwards
-    fields: tuple[str, ...] = ()  # manifest fields that move it; none: it runs on request
+    fields: tuple[str, ...] = ()  # manifest fields that move it, "Kind.field" of another kind; none: on request
     running: Impact = Impact.NONE  # impact when the guest runs
     stopped: Impact = Impact.NONE  # impact when it does not
     univirt: str = ""  # how the existing back end treats it: "", or why it does not work there

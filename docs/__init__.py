@@ -1,0 +1,1 @@
+"""Pages about the product, and what makes those that follow from its tables."""

@@ -1,0 +1,152 @@
+"""python -m docs.generate [--check]: what is made from the catalogue, into its files.
+
+Written are ``schemas/operations``, ``docs/operations.md`` and ``docs/coverage.md``; the same tables give the
+same bytes. With ``--check`` nothing is written: files that differ are named, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from reconciler.catalogue import OPERATIONS, Operation
+from reconciler.catalogue import document as made
+from reconciler.drivers.simulator import EFFECTS
+from reconciler.rules import CHANGE, CREATE, DELETE
+
+ROOT = Path(__file__).parent.parent
+SCHEMAS = Path("schemas/operations")
+
+# Operations that another one stands in for, though fields would lead to them.
+STAND_INS = {"InsertISO": "ManageISO", "EjectISO": "ManageISO", "BatchDeprecatedACL": "DeprecatedACL"}
+
+
+def rule_operations() -> set[str]:
+    """The operations that some row of the rule tables sends."""
+    return {row.operation for table in (CREATE, CHANGE, DELETE) for row in table}
+
+
+def files() -> dict[Path, str]:
+    """Every generated file, by its path below the root."""
+    found = {
+        SCHEMAS / operation.kind / f"{operation.name}.schema.json": json.dumps(
+            made.schema(operation), indent=2, ensure_ascii=False
+        )
+        + "\n"
+        for operation in OPERATIONS
+    }
+    found[Path("docs/operations.md")] = made.reference(OPERATIONS)
+    found[Path("docs/coverage.md")] = coverage()
+    return found
+
+
+def coverage() -> str:
+    """The page that says of every operation how it is reached, and which back end has it."""
+    rows = [_row(operation) for operation in OPERATIONS]
+    reach = Counter("on request" if not each.fields else "fields" for each in OPERATIONS)
+    simulated = sum((each.kind, each.name) in EFFECTS for each in OPERATIONS)
+    states = Counter(made.existing(each)[0] for each in OPERATIONS)
+    lines = [
+        made.GENERATED,
+        "# Coverage",
+        "",
+        f"{len(OPERATIONS)} operations. A manifest field leads to {reach['fields']}, of which another operation stands "
+        f"in for {len(STAND_INS)}; {reach['on request']} run on request with an `Operation` document.",
+        "",
+        "| Back end | Has | With a caveat | Has not |",
+        "|---|---|---|---|",
+        f"| simulator | {simulated} | 0 | {len(OPERATIONS) - simulated} |",
+        f"| libvirt | 0 | 0 | {len(OPERATIONS)} (not yet) |",
+        f"| uni-virt | {states['yes']} | {states['caveat']} | {states['no']} |",
+        "",
+        "Impact is on a running guest / on a stopped one. Reasons for each caveat and each no are on the page of "
+        "[operations](operations.md).",
+        "",
+        "| Kind | Operation | Reached by | Impact | simulator | libvirt | uni-virt |",
+        "|---|---|---|---|---|---|---|",
+        *(f"| {' | '.join(cells)} |" for cells in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(operation: Operation) -> tuple[str, ...]:
+    way = ", ".join(f"`{field}`" for field in made.reached(operation)) or "on request"
+    if operation.name in STAND_INS:
+        way += f", as {STAND_INS[operation.name]}"
+    return (
+        operation.kind,
+        f"[{operation.name}](operations.md#{made.anchor(operation)})",
+        way,
+        f"{operation.running} / {operation.stopped}",
+        "yes" if (operation.kind, operation.name) in EFFECTS else "no",
+        "not yet",
+        made.existing(operation)[0],
+    )
+
+
+def differing(root: Path) -> list[str]:
+    """The generated files that are missing, not up to date, or no longer made; in order."""
+    wanted = files()
+    found = [path for path, text in wanted.items() if _read(root / path) != text]
+    return sorted(str(path) for path in (*found, *_left_over(root, wanted)))
+
+
+def write(root: Path) -> list[str]:
+    """Bring the generated files up to date; returns those that were not."""
+    changed = differing(root)
+    wanted = files()
+    for path, text in wanted.items():
+        if str(path) in changed:
+            _replace(root / path, text)
+    for path in _left_over(root, wanted):
+        (root / path).unlink()
+    for folder in sorted((root / SCHEMAS).rglob("*"), reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    return changed
+
+
+def _left_over(root: Path, wanted: dict[Path, str]) -> list[Path]:
+    """Files in the folder that is wholly generated, which nothing makes."""
+    there = (path.relative_to(root) for path in (root / SCHEMAS).rglob("*") if not path.is_dir())
+    return [path for path in there if path not in wanted]
+
+
+def _read(path: Path) -> str | None:
+    return path.read_bytes().decode("utf-8", "replace") if path.is_file() else None
+
+
+def _replace(path: Path, text: str) -> None:
+    """All of the file or nothing: a reader never finds half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_bytes(text.encode())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def main(arguments: Sequence[str], root: Path = ROOT) -> int:
+    """The command; returns its exit code."""
+    if list(arguments) == ["--check"]:
+        stale = differing(root)
+        if stale:
+            shown = "".join(f"\n  {name}" for name in stale[:10])
+            more = f"\n  and {len(stale) - 10} more" if len(stale) > 10 else ""
+            print(f"Not up to date with the catalogue; run 'make generate':{shown}{more}", file=sys.stderr)
+        return 1 if stale else 0
+    if arguments:
+        print("usage: python -m docs.generate [--check]", file=sys.stderr)
+        return 2
+    for name in write(root):
+        print(name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
