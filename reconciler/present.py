@@ -243,16 +243,20 @@ def _parameter_json(parameter: Parameter) -> dict[str, Any]:
 # Manifest fields ------------------------------------------------------------------------------------------
 
 
+DOCUMENTS = ("Operation", "Stack")  # what manifests may hold beside resources
+
+
 def explanation(field: str | None) -> str:
     """What ``explain`` prints: the kinds, one kind, or one field with the operations that move it."""
     if not field:
         rows = [(name, ", ".join(row.short), schema.schema(name)["description"]) for name, row in KINDS.items()]
+        rows += [(name, "", schema.schema(name)["description"]) for name in DOCUMENTS]
         return "\n".join(table([("KIND", "SHORT", "WHAT IT IS"), *rows])) + "\n"
     head, *path = field.split(".")
-    kind = kind_named(head)
+    kind = kind_named(head) or next((name for name in DOCUMENTS if name.lower() == head.lower()), None)
     if kind is None:
-        near = get_close_matches(head, KINDS, n=1, cutoff=0.4)
-        hint = f"Did you mean {near[0]}?" if near else f"Kinds: {', '.join(KINDS)}."
+        near = get_close_matches(head, (*KINDS, *DOCUMENTS), n=1, cutoff=0.4)
+        hint = f"Did you mean {near[0]}?" if near else f"Kinds: {', '.join((*KINDS, *DOCUMENTS))}."
         raise InvalidInput([Problem(Origin("explain"), f"{head!r} is not a kind", hint)])
     root = schema.schema(kind)
     fragment = root["properties"]["spec"] if path[:1] != ["metadata"] else root

@@ -236,6 +236,12 @@ def test_version_and_help() -> None:
         assert "Usage:" in run(ROOT, verb, "--help").out
 
 
+def test_documents_that_are_no_resources_are_explained_as_well(tmp_path: Path) -> None:
+    assert "Do this once" in run(tmp_path, "explain", "Operation").out
+    assert "Operations that must have succeeded before" in run(tmp_path, "explain", "operation.after").out
+    assert "The nodes, by name" in run(tmp_path, "explain", "Stack.nodes").out
+
+
 def test_options_may_come_before_the_verb(tmp_path: Path) -> None:
     run(tmp_path, "--cluster", "here.db", "--yes", QUICKSTART)
     assert "web-1" in run(tmp_path, "--cluster", "here.db", "get", "vm").out
