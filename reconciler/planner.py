@@ -8,19 +8,20 @@ the one operation slot of a resource, and from the rule that destructive steps r
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from reconciler import catalogue, graph, quantity
+from reconciler import catalogue, graph
 from reconciler.catalogue.operation import Impact
 from reconciler.diff import NOT_COMPARED, Move, diff, same, unreadable, whole
-from reconciler.kinds import KINDS, MACHINE, POOL, RANK, SECRETS, matches, part_of, parts_at, references_of, values_at
+from reconciler.kinds import KINDS, MACHINE, POOL, RANK, matches, part_of, references_of, values_at
 from reconciler.ledger import State
 from reconciler.observe import Observation, Observed
 from reconciler.plan import MARK, Action, Expectation, Note, PathOf, Plan, Step, Value
 from reconciler.problem import Origin, Problem
+from reconciler.reason import as_written, describe, leaves
 from reconciler.request import SAMPLE_SECRET, Request
 from reconciler.resource import LABEL_STACK, ResourceId, show_path
 from reconciler.rules import (
@@ -67,6 +68,7 @@ class _Draft:
     follows: tuple[str, ...] = ()  # steps that must have succeeded, if they are in the plan
 
 
+_CHANGE = {kind: sorted((rule for rule in CHANGE if rule.kind == kind), key=lambda rule: rule.rank) for kind in KINDS}
 _MARK = -1
 _POWER_DOWN = 11  # rules up to this rank decide whether the guest runs during the others
 _CREATION = 0
@@ -268,9 +270,7 @@ class _Planner:
         runs = self.runs(declared.id, seen)
         stops = declared.shape.get("powerState") == "Stopped" and (creating or "restart" in self.policy.allow)
         taken: set[tuple[str, ...]] = set()
-        for rule in CHANGE:
-            if rule.kind != kind:
-                continue
+        for rule in _CHANGE[kind]:
             case.running = runs and (rule.rank <= _POWER_DOWN or not stops)
             for at, group in _matching(rule, moves, kind).items():
                 case.at = at
@@ -315,7 +315,7 @@ class _Planner:
             rule,
             case,
             Action.CHANGE,
-            "; ".join(_describe(kind, move, rule.covers) for move in written or moves)
+            "; ".join(describe(kind, move, rule.covers) for move in written or moves)
             + (f" (through {target})" if target != case.id else ""),
             rank=rule.rank,
             at=case.at,
@@ -332,7 +332,7 @@ class _Planner:
         """What to do about changes that wait for the next start."""
         if not runs:
             return
-        what = "; ".join(dict.fromkeys(_describe(MACHINE, move) for move in later))
+        what = "; ".join(dict.fromkeys(describe(MACHINE, move) for move in later))
         if declared.shape.get("updatePolicy", {}).get("restart", "Manual") == "Manual":
             self.notes.append(Note(declared.id, f"pending restart: {what}"))
             return
@@ -655,10 +655,10 @@ class _Planner:
         declared = self.desired.resources.get(id)
         if declared is None:
             return Origin(str(id))
-        return declared.manifest.origin("spec", *_as_written(declared, path))
+        return declared.manifest.origin("spec", *as_written(declared, path))
 
     def refuse(self, declared: Declared, path: tuple[str, ...], message: str, remedy: str) -> None:
-        written = ("spec", *_as_written(declared, path)) if path else ()
+        written = ("spec", *as_written(declared, path)) if path else ()
         self.problems.append(
             Problem(self.place(declared.id, path), f"{declared.id} {message}", remedy, show_path(written))
         )
@@ -669,7 +669,7 @@ class _Planner:
             (kind, move.path[0]),
             "No operation changes it: declare what is observed, or delete the resource and make it anew.",
         )
-        self.refuse(declared, move.path, f"cannot be changed: {_describe(kind, move)}", remedy)
+        self.refuse(declared, move.path, f"cannot be changed: {describe(kind, move)}", remedy)
 
 
 def _unknown(declared: Declared, move: Move) -> bool:
@@ -762,23 +762,15 @@ def _covered(rule: Rule, case: Case, moves: list[Move]) -> list[tuple[tuple[str,
     """The leaf fields a step sets: a part that comes anew is set with all the rule's fields of it."""
     if not case.at or On.ADDED not in rule.on:
         written = moves if case.at else _set_by(rule, moves)
-        return [leaf for move in written for leaf in _leaves(move.path, move.desired)]
+        return [leaf for move in written for leaf in leaves(move.path, move.desired)]
     if not case.part:
         return [(case.at, {})]
     return [
         leaf
         for field_name, value in case.part.items()
         if not rule.covers or field_name in rule.covers
-        for leaf in _leaves((*case.at, field_name), value)
+        for leaf in leaves((*case.at, field_name), value)
     ]
-
-
-def _leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, dict):
-        for key in value:
-            yield from _leaves((*path, key), value[key])
-    else:
-        yield path, value
 
 
 def _placed(dotted: str, at: tuple[str, ...]) -> tuple[str, ...]:
@@ -799,83 +791,8 @@ def _nest(leaves: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
 
 def _remembered(kind: str, seen: Shape, desired: Shape) -> dict[str, Any]:
     """What a creation sets and nobody will ever show again, and what deletion will want to know."""
-    kept = [(path, value) for path, value in _leaves((), seen) if unreadable(kind, path)]
+    kept = [(path, value) for path, value in leaves((), seen) if unreadable(kind, path)]
     for name in ("capacity", "deletionPolicy"):
         if name in desired:
             kept.append(((name,), desired[name]))
     return _nest(kept)
-
-
-def _as_written(declared: Declared, path: tuple[str, ...]) -> tuple[str | int, ...]:
-    """A path of the shape as it stands in the manifest: parts are list items there."""
-    written: tuple[str | int, ...] = ()
-    here: Any = declared.manifest.spec
-    for length, name in enumerate(path, 1):
-        parts = parts_at(declared.id.kind, path[: length - 1]) if length > 1 else None
-        if parts is None:
-            here = here.get(name) if isinstance(here, dict) else None
-            written = (*written, name)
-        else:
-            found = [index for index, item in enumerate(here or ()) if parts.identity(item) == name]
-            if not found:
-                return written
-            here, written = here[found[0]], (*written, found[0])
-    return written
-
-
-def _describe(kind: str, move: Move, covers: tuple[str, ...] = ()) -> str:
-    """``memory.size 2Gi -> 4Gi``; of a part that comes, what is set of it: ``disks[vdb] new: disk web-1-data``."""
-    name, at = _named(kind, move.path), part_of(kind, move.path)
-    if move.path == at and move.desired is None:
-        return f"{name} is no longer declared"
-    if move.path == at and move.observed is not None:
-        fields = REPLACED.get((kind, move.path[0]), tuple(move.desired))
-        changes = [
-            f"{field} {_shown(move.observed.get(field), False)} -> {_shown(move.desired[field], False)}"
-            for field in fields
-            if field in move.desired and move.desired[field] != move.observed.get(field)
-        ]
-        return f"{name} anew: {', '.join(changes)}" if changes else f"{name} anew"
-    if move.path == at:
-        row = parts_at(kind, at[:-1])
-        keys = row.keys if row else ()
-        parts = [
-            f"{'.'.join(path[len(at) :])} {_shown(value, _is_size(kind, path))}"
-            for path, value in _leaves(move.path, move.desired)
-            if len(path) > len(at) and (path[len(at)] in covers if covers else path[len(at)] not in keys)
-        ]
-        return f"{name} new: {', '.join(parts)}" if parts else f"{name} new"
-    is_size = _is_size(kind, move.path)
-    if any(matches(secret, move.path) for secret in SECRETS.get(kind, ())):
-        before = "nothing" if move.observed is None else "another value"
-        return f"{name} {before} -> {_shown(move.desired, False)}"
-    return f"{name} {_shown(move.observed, is_size)} -> {_shown(move.desired, is_size)}"
-
-
-def _named(kind: str, path: tuple[str, ...]) -> str:
-    """``nics[52:54:00:00:00:01].qos.inbound``."""
-    name = ""
-    for length, part in enumerate(path, 1):
-        if length > 1 and parts_at(kind, path[: length - 1]):
-            name += f"[{part}]"
-        else:
-            name += f".{part}" if name else part
-    return name
-
-
-def _is_size(kind: str, path: tuple[str, ...]) -> bool:
-    return any(matches(sizes, path) for sizes in KINDS[kind].sizes)
-
-
-def _shown(value: Any, is_size: bool) -> str:
-    if value is None or value == "":
-        return "nothing"
-    if is_size and isinstance(value, int):
-        return quantity.show(value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return ",".join(str(item) for item in value)
-    if isinstance(value, dict):
-        return " ".join(str(item) for item in value.values())
-    return str(value)

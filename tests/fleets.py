@@ -42,9 +42,35 @@ def fleets(draw: st.DrawFn, generation: int = 0) -> list[dict[str, Any]]:
     members = draw(st.sets(st.integers(1, 5), min_size=1, max_size=3))
     addresses = {"nodeName": "node1", "addresses": [f"10.1.1.{member}" for member in sorted(members)]}
     documents.append(resource("VirtualMachineNetwork", "members", addresses))
+    documents += draw(images())
     for number in sorted(draw(st.sets(st.integers(1, 3), max_size=3))):
         documents += draw(machines(number, sorted(networks), generation))
     return draw(st.permutations(documents))
+
+
+@st.composite
+def images(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """A template and what is made of it, each there or not."""
+    pool = {"nodeName": "node1", "type": "localfs", "content": "vmdi", "url": "/var/lib/libvirt/images"}
+    golden = {"nodeName": "node1", "pool": "pool-node1", "capacity": "10Gi"}
+    documents = [
+        resource("VirtualMachinePool", "images", pool),
+        resource("VirtualMachineDisk", "golden", golden),
+        resource(
+            "VirtualMachineDiskImage", "debian12", {"nodeName": "node1", "pool": "images", "from": {"disk": "golden"}}
+        ),
+    ]
+    layered = {"nodeName": "node1", "pool": "pool-node1", "from": {"image": "debian12"}, "capacity": "12Gi"}
+    clone = {"nodeName": "node1", "pool": "pool-node1", "from": {"disk": "golden"}}
+    seed = {"nodeName": "node1", "pool": "pool-node1", "cloudInit": {"userData": "#cloud-config"}}
+    optional = [
+        resource("VirtualMachineDisk", "layered", layered),
+        resource("VirtualMachineDisk", "clone", clone),
+        resource("VirtualMachineDisk", "seed", seed),
+        resource("VirtualMachineDiskSnapshot", "golden-before", {"nodeName": "node1", "disk": "golden"}),
+        resource("VirtualMachineImage", "template", {"nodeName": "node1", "disk": "golden", "pool": "images"}),
+    ]
+    return documents + [document for document in optional if draw(st.booleans())]
 
 
 MATCHES = ("ip4", "tcp.dst == 80", "ip4.src == $members && udp")
