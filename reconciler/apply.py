@@ -12,17 +12,18 @@ import json
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from reconciler import catalogue
-from reconciler.clusters.base import Cluster, Movement, Notice
+from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Cluster, Movement, Notice
 from reconciler.diff import same
 from reconciler.eventid import done_of
 from reconciler.kinds import DISK, KINDS, values_at
+from reconciler.mend import remember
 from reconciler.observe import Observation, Observed, observe
 from reconciler.plan import Action, Expectation, PathOf, Plan, Step
 from reconciler.problem import (
@@ -186,6 +187,7 @@ class _Run:
         self._prepare()
         if not self.ready and not self.flights:
             return self.report
+        self.cluster.record(self.plan.stack, {"run": self.id, "phase": RUN_BEGINS})
         watch = self.cluster.watch(since=self.since, kinds=(*KINDS, "Event"))
         try:
             while True:
@@ -212,6 +214,8 @@ class _Run:
         for step in self.plan.steps:
             if step.id not in self.results:
                 self._end(step, Result.INTERRUPTED, "not started")
+        if not self.report.count(Result.INTERRUPTED):
+            self.cluster.record(self.plan.stack, {"run": self.id, "phase": RUN_ENDS})
         return self.report
 
     def _prepare(self) -> None:
@@ -296,7 +300,7 @@ class _Run:
         self.started += 1
         event_id = f"{self.id}-{self.started}"
         self.on_start(step)
-        self._journal(step, "start", event_id)
+        self._journal(step, "start", event_id, note=self._note(step, resource))
         flight = _Flight(
             step,
             event_id,
@@ -356,13 +360,25 @@ class _Run:
         observed = Observed(resource, {})
         annotations = resource["metadata"].setdefault("annotations", {})
         if step.remember:
-            merged = _merge(observed.applied, self._digested(step.remember))
-            annotations[ANNOTATION_APPLIED] = json.dumps(merged, sort_keys=True, separators=(",", ":"))
+            remember(resource, self._digested(step.remember))
         if step.pending:
             pending = {"boot": observed.boot, "fields": {**observed.pending, **self._digested(step.pending)}}
             annotations[ANNOTATION_PENDING] = json.dumps(pending, sort_keys=True, separators=(",", ":"))
         if not annotations:
             del resource["metadata"]["annotations"]
+
+    def _note(self, step: Step, resource: Resource | None) -> dict[str, Any] | None:
+        """What the next run needs to know if this one does not see the end (``mend``)."""
+        carried = step.subject != step.target
+        if not carried and not (step.remember or step.pending):
+            return None
+        return {
+            "id": list(step.subject),
+            "carried": carried,
+            "labels": step.labels if carried else {},
+            "remember": self._digested(step.remember) if carried else {},
+            "before": {} if carried else _annotations(resource),
+        }
 
     def _digested(self, value: Any) -> Any:
         """Nothing but digests of secrets is written down."""
@@ -563,6 +579,7 @@ class _Run:
         message: str = "",
         seconds: float = 0.0,
         seen: bool = True,
+        note: dict[str, Any] | None = None,
     ) -> None:
         entry: dict[str, Any] = {
             "run": self.id,
@@ -575,6 +592,8 @@ class _Run:
         }
         if step.request[0]:
             entry["request"] = {"name": step.request[0], "content": step.request[1]}
+        if note is not None:
+            entry["note"] = note
         if result is not None:
             entry |= {"result": str(result), "message": message, "seconds": round(seconds, 3), "seen": seen}
         self.cluster.record(self.plan.stack, entry)
@@ -600,17 +619,3 @@ def _met(expectation: Expectation, observed: Observed) -> bool:
     if expectation.value is None:
         return not found
     return bool(found) and same(expectation.value, found[0])
-
-
-def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON merge patch: mappings are merged, None takes a key away."""
-    merged = dict(old)
-    for key, value in new.items():
-        before = merged.get(key)
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, dict):
-            merged[key] = _merge(before if isinstance(before, dict) else {}, value)
-        else:
-            merged[key] = value
-    return merged

@@ -10,19 +10,24 @@ from reconciler.clusters.base import Cluster
 from reconciler.kinds import KINDS
 from reconciler.ledger import read_ledger
 from reconciler.load import Loaded
+from reconciler.mend import Mend, mended, mends, overlay
 from reconciler.observe import Observation, Observed, observe
 from reconciler.plan import Plan, Step
 from reconciler.planner import Policy, make_plan, plan_request, versions
-from reconciler.problem import NotFound, StalePlan, Unavailable
+from reconciler.problem import Conflict, NotFound, StalePlan, Unavailable
 from reconciler.request import Request
 from reconciler.resource import id_of
 from reconciler.secret import Vault
 from reconciler.validate import Desired, validate
 
+_ATTEMPTS = 5
+
 
 def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:
     """What would make the cluster as desired. Reads each kind once; writes nothing."""
-    return make_plan(sealed(desired, cluster), look(cluster, desired), policy)
+    observed = look(cluster, desired)
+    overlay(observed, _unsaid(cluster, desired.stack.name))
+    return make_plan(sealed(desired, cluster), observed, policy)
 
 
 def sealed(desired: Desired, cluster: Cluster) -> Desired:
@@ -63,6 +68,7 @@ def reconcile_once(
     """
     desired = validate(loaded)
     settle(cluster)
+    finish(cluster, desired.stack.name)
     observed = look(cluster, desired)
     made = make_plan(sealed(desired, cluster), observed, policy)
     if not approve(made):
@@ -81,6 +87,7 @@ def apply_saved(
 ) -> tuple[Plan, Report | None]:
     """Exactly the steps of a saved plan. Raises ``StalePlan`` if a resource they rely on has moved since."""
     settle(cluster)
+    finish(cluster, saved.stack)
     observed = observe(cluster)
     now = versions(observed, saved.steps)
     moved = sorted(id for id, version in saved.based_on.items() if now.get(id) != version)
@@ -114,6 +121,25 @@ def run_request(
     if made.problems or not approve(made):
         return made, None
     return made, apply(made, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome)
+
+
+def finish(cluster: Cluster, stack: str) -> None:
+    """Say on the resources what a run that was killed did not come to say."""
+    for mend in _unsaid(cluster, stack):
+        for _ in range(_ATTEMPTS):
+            resource = cluster.get(mend.id)
+            if resource is None:
+                break
+            try:
+                cluster.update(mended(resource, mend))
+            except Conflict:
+                continue
+            break
+
+
+def _unsaid(cluster: Cluster, stack: str) -> list[Mend]:
+    entries = cluster.unfinished(stack)
+    return mends(entries, cluster.list("Event").items) if any("note" in entry for entry in entries) else []
 
 
 def settle(cluster: Cluster, *, timeout: float = 60.0, monotonic: Callable[[], float] = time.monotonic) -> None:

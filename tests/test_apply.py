@@ -17,6 +17,7 @@ from reconciler.clusters.base import Notice, Watch
 from reconciler.drivers.base import Driver
 from reconciler.embedded import simulators
 from reconciler.problem import OperationFailed, Unavailable
+from reconciler.reconcile import finish, settle
 from reconciler.resource import Resource, ResourceId
 
 QUICKSTART = Path(__file__).parent.parent / "examples" / "manifests" / "quickstart"
@@ -244,7 +245,7 @@ def test_every_step_is_journalled_before_and_after() -> None:
         report = stage.apply()
         entries = stage.cluster.records("quickstart")
         for outcome in report.outcomes:
-            phases = [entry["phase"] for entry in entries if entry["step"] == outcome.step.id]
+            phases = [entry["phase"] for entry in entries if entry.get("step") == outcome.step.id]
             assert phases == ["start", "end"]
 
 
@@ -256,3 +257,33 @@ def test_after_any_failure_the_next_run_converges(operation: str) -> None:
         stage.driver.failing.clear()
         assert stage.apply().ok
         assert not plan_of(stage.cluster, desired_of(QUICKSTART)).steps
+
+
+def test_what_failed_while_nobody_looked_is_not_taken_for_applied() -> None:
+    """The user is killed after a submission; the operation fails: what was noted with it is taken back."""
+    with staged() as stage:
+        converge(stage.cluster, desired_of(QUICKSTART))
+        stack = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: quickstart}\n"
+        text = (QUICKSTART / "quickstart.yaml").read_text().replace("mtu: 1500", "mtu: 1400") + stack
+        stage.driver.failing["ModifySwitch"] = OperationFailed("Exception", "no")
+        update = stage.cluster.update
+
+        class Killed(BaseException):
+            pass
+
+        def die_after(resource: Resource) -> Resource:
+            if threading.current_thread() is threading.main_thread():
+                update(resource)
+                raise Killed
+            return update(resource)
+
+        stage.cluster.update = die_after  # type: ignore[method-assign]
+        with pytest.raises(Killed):
+            stage.apply(text)
+        stage.cluster.update = update  # type: ignore[method-assign]
+        settle(stage.cluster)
+        stage.driver.failing.clear()
+        assert [step.operation for step in plan_of(stage.cluster, desired_of(text)).steps] == ["ModifySwitch"]
+        finish(stage.cluster, "quickstart")
+        assert results(stage.apply(text)) == {"ModifySwitch web-net": "changed"}
+        assert not plan_of(stage.cluster, desired_of(text)).steps

@@ -17,7 +17,7 @@ LAYERS = [
     {"clusters.base", "drivers.base", "request", "ledger"},
     {"graph"},
     {"validate", "observe"},
-    {"diff"},
+    {"diff", "mend"},
     {"plan"},
     {"rules"},
     {"reason"},
@@ -29,7 +29,7 @@ LAYERS = [
 ]
 PURE = {
     "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "reason",
-    "planner", "planfile", "render", "present", "request", "ledger", "eventid", "catalogue",
+    "planner", "planfile", "render", "present", "request", "ledger", "eventid", "mend", "catalogue",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {

@@ -16,7 +16,7 @@ from scenario import OPTIONS, converge, desired_of, plan_of, served
 
 from reconciler import LocalCluster, Options, Policy, apply, make_plan, observe, serving
 from reconciler.plan import Plan, Step
-from reconciler.reconcile import settle
+from reconciler.reconcile import finish, settle
 from reconciler.resource import Resource
 
 ALLOW = frozenset({"restart", "data"})
@@ -139,6 +139,9 @@ def test_killed_at_any_write_and_run_again_it_ends_in_the_same_place(
                 apply(plan, dying, observed, options=OPTIONS)
             dying.user = None
             settle(dying)
+            seen = plan_of(dying, desired_of(after), allow=ALLOW)
+            finish(dying, "default")
+            assert plan_of(dying, desired_of(after), allow=ALLOW).steps == seen.steps
             converge(dying, desired_of(after), allow=ALLOW)
             assert not plan_of(dying, desired_of(after), allow=ALLOW).steps
             assert world_of(dying) == expected

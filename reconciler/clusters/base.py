@@ -46,6 +46,9 @@ class Watch(Protocol):
     def close(self) -> None: ...
 
 
+RUN_BEGINS, RUN_ENDS = "run", "ended"  # phases of journal entries that stand around those of one run
+
+
 class Cluster(Protocol):
     """Kinds are the eight of ``doslab.io/v1`` and ``Event`` (wire format 4.1)."""
 
@@ -77,6 +80,9 @@ class Cluster(Protocol):
 
     def records(self, stack: str) -> Entries:
         """The stack's journal, oldest first."""
+
+    def unfinished(self, stack: str) -> Entries:
+        """The journal of the stack's last run, oldest first; nothing if that run came to its end."""
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """The data of a Kubernetes Secret (base64); None if there is none, or no such thing here."""

@@ -19,7 +19,7 @@ from time import monotonic
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from reconciler.clusters.base import Listing, Movement, Notice
+from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Listing, Movement, Notice
 from reconciler.clusters.database import COMPACTED, Database, meta, open_database
 from reconciler.problem import (
     AlreadyExists,
@@ -143,6 +143,19 @@ class LocalCluster:
         with self._database.reading() as connection:
             bodies = [body for (body,) in connection.execute(query, (stack,))]
         return _decode(bodies)
+
+    def unfinished(self, stack: str) -> Entries:
+        query = "SELECT body FROM journal WHERE stack = ? ORDER BY id DESC"
+        found: Entries = []
+        with self._database.reading() as connection:
+            for (body,) in connection.execute(query, (stack,)):
+                entry = _loads(body)
+                if entry.get("phase") == RUN_ENDS:
+                    break
+                found.append(entry)
+                if entry.get("phase") == RUN_BEGINS:
+                    break
+        return found[::-1]
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """The embedded cluster keeps no secrets: use ``env`` or ``file``."""

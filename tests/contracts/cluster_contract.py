@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.clusters.base import Cluster, Movement, Notice, Watch
+from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Cluster, Movement, Notice, Watch
 from reconciler.kinds import DISK, MACHINE, POOL
 from reconciler.problem import AlreadyExists, Conflict, NotFound
 from reconciler.resource import WIRE_API_VERSION, Resource, ResourceId, id_of
@@ -440,3 +440,33 @@ class ClusterContract:
         for writer in range(4):
             steps = [record["step"] for record in records if record["writer"] == writer]
             assert steps == list(range(10))
+
+    def test_a_run_without_an_end_is_unfinished(self, cluster: Cluster) -> None:
+        def record(*phases: str) -> None:
+            for number, phase in enumerate(phases):
+                cluster.record("shop", {"phase": phase, "number": number})
+
+        def unfinished() -> list[str]:
+            return [entry["phase"] for entry in cluster.unfinished("shop")]
+
+        assert unfinished() == []
+        record(RUN_BEGINS, "start", "end", RUN_ENDS)
+        assert unfinished() == []
+        record(RUN_BEGINS, "start")
+        assert unfinished() == [RUN_BEGINS, "start"]
+        assert cluster.unfinished("blog") == []
+        record(RUN_BEGINS, "start", "end")
+        assert unfinished() == [RUN_BEGINS, "start", "end"]
+        record(RUN_ENDS)
+        assert unfinished() == []
+
+    # secrets
+
+    def test_digests_are_keyed_alike_from_whichever_side(self, cluster: Cluster) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            keys = set(pool.map(lambda _: cluster.digest_key(), range(8)))
+        assert len(keys) == 1
+        assert len(keys.pop()) >= 32
+
+    def test_a_secret_that_is_not_there_is_none(self, cluster: Cluster) -> None:
+        assert cluster.secret("default", "nowhere") is None
