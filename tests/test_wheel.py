@@ -47,5 +47,8 @@ def test_the_wheel_names_its_command_and_types(installed: Path) -> None:
     (entry,) = installed.glob("*.dist-info/entry_points.txt")
     assert "reconcile = reconciler.cli:main" in entry.read_text()
     assert (installed / "reconciler" / "py.typed").exists()
-    schemas = {path.name for path in (ROOT / "schemas").glob("*.json")}
-    assert {path.name for path in (installed / "reconciler" / "schemas").glob("*.json")} == schemas
+    assert schemas_in(installed / "reconciler" / "schemas") == schemas_in(ROOT / "schemas")
+
+
+def schemas_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*.json")}
