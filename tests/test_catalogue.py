@@ -316,6 +316,8 @@ QOS = "TuneDiskQoS"
         (NETWORK, "CreateSwitch", {"subnet": "fd00::/64"}, "ipv6 does not fit subnet"),
         (NETWORK, "CreateSwitch", {"excludeIPs": "192.168.5.300"}, "192.168.5.300 is not an IP address"),
         (NETWORK, "CreateSwitch", {"dnsServer": "1.1.1.1,8.8.8.8"}, "dnsServer does not have the right form"),
+        (NETWORK, "CreateSwitch", {"dnsServer": '"{1.1.1.1,8.8.8}"'}, "8.8.8 is not an IP address"),
+        (NETWORK, "ModifySwitch", {"dnsServer": "1.1.1"}, "1.1.1 is not an IP address"),
         (NETWORK, "CreateSwitch", {"ipv6": False}, "ipv6 must be text"),
         (NETWORK, "CreateSwitch", {"vlanId": "4095"}, "whole number from 0 to 4094"),
         (NETWORK, "CreateAddress", {"address": "192.168.1.1，192.168.1.2"}, "address does not have the right form"),

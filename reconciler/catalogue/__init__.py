@@ -245,6 +245,10 @@ def _switch(parameters: Mapping[str, object]) -> Iterator[str]:
     subnet = str(parameters["subnet"])
     if (":" in subnet) != (str(parameters.get("ipv6", "false")).lower() == "true"):
         yield f"ipv6 does not fit subnet {subnet}"
+    yield from _switch_addresses(parameters)
+
+
+def _switch_addresses(parameters: Mapping[str, object]) -> Iterator[str]:
     for name, separators in (("excludeIPs", r"\.\.|[ ,]"), ("dnsServer", r'[",{}]+')):
         if name in parameters:
             yield from _addresses(name, re.split(separators, str(parameters[name]).strip('"{}')))
@@ -272,6 +276,7 @@ _RULES: dict[tuple[str, str], Callable[[Mapping[str, object]], Iterator[str]]] =
     (pool.KIND, "CleanVMBackup"): _cleaning,
     (pool.KIND, "CleanVMRemoteBackup"): _cleaning,
     (network.KIND, "CreateSwitch"): _switch,
+    (network.KIND, "ModifySwitch"): _switch_addresses,
     (network.KIND, "CreateAddress"): _address_list,
     (network.KIND, "ModifyAddress"): _address_list,
 }

@@ -25,21 +25,19 @@ from reconciler.catalogue import (
     refused,
 )
 from reconciler.catalogue import network as net
+from reconciler.catalogue.common import NAME
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 API_VERSION = "gitops.doslab.io/v1alpha1"
 
-# Checks of ``catalogue.check`` that no schema can make: arithmetic, and what an IP address is.
+# Checks of ``catalogue.check`` that no schema can make: arithmetic, and what an IP address is within a list.
+_TOPOLOGY = "vcpus: maxvcpus is cores x sockets x threads, and at least the count."
 BEYOND: dict[tuple[str, str], str] = {
-    (machine.KIND, "CreateAndStartVMFromISO"): "vcpus: maxvcpus is cores x sockets x threads, and at least the count.",
-    (
-        machine.KIND,
-        "CreateAndStartVMFromImage",
-    ): "vcpus: maxvcpus is cores x sockets x threads, and at least the count.",
+    (machine.KIND, "CreateAndStartVMFromISO"): _TOPOLOGY,
+    (machine.KIND, "CreateAndStartVMFromImage"): _TOPOLOGY,
     (machine.KIND, "ChangeNumberOfCPU"): "With maximum, count is cores x sockets x threads.",
-    (pool.KIND, "CleanVMBackup"): "Each of version is the name of a backup record.",
-    (pool.KIND, "CleanVMRemoteBackup"): "Each of version is the name of a backup record.",
-    (net.KIND, "CreateSwitch"): "ipv6 fits subnet; excludeIPs and dnsServer are IP addresses.",
+    (net.KIND, "CreateSwitch"): "excludeIPs and dnsServer hold IP addresses.",
+    (net.KIND, "ModifySwitch"): "dnsServer holds IP addresses.",
     (net.KIND, "CreateAddress"): "Each of address is an IP address.",
     (net.KIND, "ModifyAddress"): "Each of address is an IP address.",
 }
@@ -105,8 +103,15 @@ def yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
 
 # Schemas --------------------------------------------------------------------------------------------------
 
-_WHICH_RECORDS: tuple[dict[str, Any], ...] = (
+_LENGTH = re.compile(r"\(\?=\.\{([0-9]+),([0-9]+)\}\\Z\)")
+_NAME_LENGTH = _LENGTH.match(NAME)
+assert _NAME_LENGTH is not None
+# A name within a list: its length ends at a comma too.
+_RECORD = f"(?=[^,]{{{_NAME_LENGTH[1]},{_NAME_LENGTH[2]}}}(?:,|$)){NAME[_NAME_LENGTH.end() :]}"
+
+_RECORDS: tuple[dict[str, Any], ...] = (
     {"anyOf": [{"required": ["version"]}, {"properties": {"all": {"const": True}}, "required": ["all"]}]},
+    {"properties": {"version": {"pattern": f"^{_RECORD}(?:,{_RECORD})*$"}}},
 )
 
 # What several parameters must satisfy together, as far as a schema can say it.
@@ -127,11 +132,16 @@ _TOGETHER: dict[tuple[str, str], tuple[dict[str, Any], ...]] = {
             "else": {"not": {"required": ["opt"]}},
         },
     ),
-    (pool.KIND, "CleanVMBackup"): _WHICH_RECORDS,
-    (pool.KIND, "CleanVMRemoteBackup"): _WHICH_RECORDS,
+    (pool.KIND, "CleanVMBackup"): _RECORDS,
+    (pool.KIND, "CleanVMRemoteBackup"): _RECORDS,
+    (net.KIND, "CreateSwitch"): (
+        {
+            "if": {"properties": {"subnet": {"pattern": ":"}}},
+            "then": {"properties": {"ipv6": {"enum": ["true", "True"]}}, "required": ["ipv6"]},
+            "else": {"properties": {"ipv6": {"enum": ["false", "False"]}}},
+        },
+    ),
 }
-
-_LENGTH = re.compile(r"\(\?=\.\{([0-9]+),([0-9]+)\}\\Z\)")
 
 
 def schema(operation: Operation) -> dict[str, Any]:
@@ -329,13 +339,16 @@ def together(operation: Operation) -> list[str]:
     return said + list(_SAID.get((operation.kind, operation.name), ()))
 
 
+_RECORDS_SAID = ("version or all is given.", "Each of version is the name of a backup record, 4 to 100 characters.")
+
 # ``_TOGETHER`` in words.
 _SAID: dict[tuple[str, str], tuple[str, ...]] = {
     (machine.KIND, "PlugNIC"): ("source may have ip and switch only when type is l3bridge.",),
     (machine.KIND, "ManageISO"): ("Exactly one of eject, insert and update is true.",),
     (pool.KIND, "CreatePool"): ("opt is given for uus, nfs and glusterfs, and for no other type.",),
-    (pool.KIND, "CleanVMBackup"): ("version or all is given.",),
-    (pool.KIND, "CleanVMRemoteBackup"): ("version or all is given.",),
+    (pool.KIND, "CleanVMBackup"): _RECORDS_SAID,
+    (pool.KIND, "CleanVMRemoteBackup"): _RECORDS_SAID,
+    (net.KIND, "CreateSwitch"): ("ipv6 is true when subnet is IPv6, and only then.",),
 }
 
 
