@@ -25,9 +25,22 @@ SCHEMAS = Path("schemas/operations")
 STAND_INS = {"InsertISO": "ManageISO", "EjectISO": "ManageISO", "BatchDeprecatedACL": "DeprecatedACL"}
 
 
+# What each rule table sends. By name: a row may be about another kind, whose field it moves.
+_SENT = {
+    "create": {row.operation for row in CREATE},
+    "change": {row.operation for row in CHANGE},
+    "delete": {row.operation for row in DELETE},
+}
+
+
 def rule_operations() -> set[str]:
     """The operations that some row of the rule tables sends."""
-    return {row.operation for table in (CREATE, CHANGE, DELETE) for row in table}
+    return set().union(*_SENT.values())
+
+
+def rules_of(operation: Operation) -> list[str]:
+    """The rule tables that send an operation."""
+    return [table for table, names in _SENT.items() if operation.name in names]
 
 
 def files() -> dict[Path, str]:
@@ -55,7 +68,8 @@ def coverage() -> str:
         "# Coverage",
         "",
         f"{len(OPERATIONS)} operations. A manifest field leads to {reach['fields']}, of which another operation stands "
-        f"in for {len(STAND_INS)}; {reach['on request']} run on request with an `Operation` document.",
+        f"in for {len(STAND_INS)}; {reach['on request']} run on request with an `Operation` document. "
+        f"{sum(bool(rules_of(each)) for each in OPERATIONS)} are sent by a rule of the planner.",
         "",
         "| Back end | Has | With a caveat | Has not |",
         "|---|---|---|---|",
@@ -63,11 +77,11 @@ def coverage() -> str:
         f"| libvirt | 0 | 0 | {len(OPERATIONS)} (not yet) |",
         f"| uni-virt | {states['yes']} | {states['caveat']} | {states['no']} |",
         "",
-        "Impact is on a running guest / on a stopped one. Reasons for each caveat and each no are on the page of "
-        "[operations](operations.md).",
+        "Rule names the tables of `reconciler/rules.py` that send it. Impact is on a running guest / on a stopped one. "
+        "Reasons for each caveat and each no are on the page of [operations](operations.md).",
         "",
-        "| Kind | Operation | Reached by | Impact | simulator | libvirt | uni-virt |",
-        "|---|---|---|---|---|---|---|",
+        "| Kind | Operation | Reached by | Rule | Impact | simulator | libvirt | uni-virt |",
+        "|---|---|---|---|---|---|---|---|",
         *(f"| {' | '.join(cells)} |" for cells in rows),
     ]
     return "\n".join(lines) + "\n"
@@ -81,6 +95,7 @@ def _row(operation: Operation) -> tuple[str, ...]:
         operation.kind,
         f"[{operation.name}](operations.md#{made.anchor(operation)})",
         way,
+        ", ".join(rules_of(operation)) or "no",
         f"{operation.running} / {operation.stopped}",
         "yes" if (operation.kind, operation.name) in EFFECTS else "no",
         "not yet",

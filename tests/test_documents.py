@@ -401,12 +401,25 @@ def test_the_totals_of_the_coverage_are_those_of_its_table() -> None:
     page = (ROOT / "docs" / "coverage.md").read_text()
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| VirtualMachine")]
     assert len(rows) == 110
-    count = {state: sum(row[6] == state for row in rows) for state in ("yes", "caveat", "no")}
+    count = {state: sum(row[7] == state for row in rows) for state in ("yes", "caveat", "no")}
     assert f"| uni-virt | {count['yes']} | {count['caveat']} | {count['no']} |" in page
-    assert f"| simulator | {sum(row[4] == 'yes' for row in rows)} | 0 |" in page
+    assert f"| simulator | {sum(row[5] == 'yes' for row in rows)} | 0 |" in page
     requested = sum(row[2] == "on request" for row in rows)
     assert f"{requested} run on request" in page
     assert f"A manifest field leads to {110 - requested}," in page
+    assert f"{sum(row[3] != 'no' for row in rows)} are sent by a rule" in page
+
+
+def test_the_coverage_names_the_tables_that_send_an_operation() -> None:
+    assert [generate.rules_of(BY_NAME[name]) for name in ("CreatePool", "StopPool", "StopVM", "RebootVM")] == [
+        ["create"],
+        ["change", "delete"],
+        ["change", "delete"],
+        [],
+    ]
+    names = [operation.name for operation in OPERATIONS]
+    # A rule is found by its operation's name, so a name that two kinds have must not be in a rule.
+    assert all(names.count(row.operation) == 1 for row in RULES)
 
 
 # The command ----------------------------------------------------------------------------------------------
