@@ -125,11 +125,15 @@ def _tree(value: Any) -> Iterator[str]:
 def _chosen(name: str | None) -> list[Operation]:
     if name is None:
         return list(catalogue.OPERATIONS)
-    wanted = name.rpartition("/")[2].lower()
-    found = [operation for operation in catalogue.OPERATIONS if operation.name.lower() == wanted]
+    word, _, wanted = name.rpartition("/")
+    kind = kind_named(word)
+    if word and kind is None:
+        raise InvalidInput([Problem(Origin("operations"), f"{word!r} is not a kind", f"Kinds: {', '.join(KINDS)}.")])
+    rows = [operation for operation in catalogue.OPERATIONS if kind in (None, operation.kind)]
+    found = [operation for operation in rows if operation.name.lower() == wanted.lower()]
     if not found:
-        names = {operation.name.lower(): operation.name for operation in catalogue.OPERATIONS}
-        near = [names[each] for each in get_close_matches(wanted, names, n=3, cutoff=0.5)]
+        names = {operation.name.lower(): operation.name for operation in rows}
+        near = [names[each] for each in get_close_matches(wanted.lower(), names, n=3, cutoff=0.5)]
         hint = f"Did you mean {', '.join(near)}?" if near else "'reconcile operations' lists them."
         raise InvalidInput([Problem(Origin("operations"), f"no operation is called {name}", hint)])
     return found
@@ -153,7 +157,7 @@ def _operation_text(operation: Operation) -> str:
         f"{operation.name} ({operation.kind}, section {operation.section})",
         f"  {operation.doc}{' Deprecated by the API.' if operation.deprecated else ''}",
         f"  Moved by:  {', '.join(document.reached(operation)) or 'nothing; it runs on request'}",
-        f"  Impact:    {operation.running} on a running guest, {operation.stopped} otherwise",
+        f"  Impact:    {operation.running} on a running guest, {operation.stopped} on a stopped one",
     ]
     lines += [f"  Needs:     {need}" for need in operation.needs]
     if operation.leaves:
@@ -174,6 +178,8 @@ def _operation_text(operation: Operation) -> str:
             for each in operation.parameters
         ]
         lines += table(rows, "    ")
+    else:
+        lines.append("  It takes no parameters.")
     if together := document.together(operation):
         lines.append("  Together:")
         lines += [f"    {each}" for each in together]
@@ -219,6 +225,7 @@ def _operation_json(operation: Operation) -> dict[str, Any]:
         "together": document.together(operation),
         "call": document.call(operation),
         "example": document.request(operation),
+        "schema": document.schema(operation),
     }
 
 

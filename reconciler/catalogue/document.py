@@ -16,6 +16,7 @@ from reconciler.catalogue import (
     DOT_COMPONENT,
     FREE_TEXT,
     LONGEST,
+    Impact,
     Operation,
     Parameter,
     Verb,
@@ -366,6 +367,15 @@ def anchor(operation: Operation) -> str:
     return f"{operation.kind}-{operation.name}".lower()
 
 
+_IMPACTS = {
+    Impact.NONE: "nothing that the guest notices",
+    Impact.LIVE: "the guest is changed while it runs",
+    Impact.RESTART: "the guest is stopped or started anew",
+    Impact.RECREATE: "the VM goes, and would have to be made anew",
+    Impact.DATA: "data is lost",
+}
+
+
 def reference(operations: Iterable[Operation]) -> str:
     """The page of all operations, grouped by kind."""
     kinds = [(kind, list(rows)) for kind, rows in groupby(operations, lambda operation: operation.kind)]
@@ -376,6 +386,12 @@ def reference(operations: Iterable[Operation]) -> str:
         f"All {sum(len(rows) for _, rows in kinds)} operations of the API. Numbers travel as text, switches as JSON "
         "booleans; a switch that is false counts as not given. `reconcile operations NAME` prints the same. "
         "How each is reached and which back end has it: [coverage](coverage.md).",
+        "",
+        "- **Moved by**: the manifest fields whose change leads to it, as `reconcile explain` takes them; `metadata` "
+        "stands for the manifest as a whole, which comes or goes. What no field moves is asked for with an "
+        "`Operation` document or `reconcile run`.",
+        f"- **Impact**: {'; '.join(f'`{impact}`, {said}' for impact, said in _IMPACTS.items())}.",
+        "- **uni-virt**: how the existing back end treats the operation as it is documented.",
         "",
     ]
     for kind, rows in kinds:
