@@ -409,6 +409,7 @@ def _read(paths: tuple[str, ...]) -> tuple[Loaded, Desired]:
     loaded = load(paths or (".",))
     desired = validate(loaded)
     gc.freeze()
+    gc.set_threshold(200_000, 50, 50)  # what is planned from them stays as well: look for cycles seldom
     gc.enable()
     _problems(desired.warnings)
     return loaded, desired

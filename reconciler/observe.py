@@ -155,8 +155,10 @@ class Observed:
         shape = SHAPES[self.id.kind](self) if self.exists else {}
         if node := self.node:
             shape["nodeName"] = node
-        for path in UNREADABLE[self.id.kind]:
-            _recall(shape, self.applied, path)
+        if applied := self.applied:
+            for path in UNREADABLE[self.id.kind]:
+                if path[0] in applied:
+                    _recall(shape, applied, path)
         return shape
 
 

@@ -20,7 +20,8 @@ def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any], namespac
     row = KINDS[kind]
     shape: Shape = {**defaults, **spec}
     for parts in row.parts:
-        _parts(shape, parts, parts.path)
+        if parts.path[0] in shape:
+            _parts(shape, parts, parts.path)
     for drive in shape.get("cdroms", {}).values():
         drive.setdefault("path", "")  # a drive without a path is an empty drive, not an undeclared one
     for path in row.sizes:
@@ -34,9 +35,10 @@ def _parts(shape: Shape, parts: Parts, path: tuple[str, ...]) -> None:
     """Replace the list at ``path`` by a mapping from identities, copying the mappings on the way."""
     head, rest = path[0], path[1:]
     if head == "*":
-        for key in shape:
-            child = shape[key] = dict(shape[key])
-            _parts(child, parts, rest)
+        for key, part in shape.items():
+            if rest[0] in part:
+                child = shape[key] = dict(part)
+                _parts(child, parts, rest)
     elif head in shape and rest:
         child = shape[head] = dict(shape[head])
         _parts(child, parts, rest)
@@ -56,9 +58,10 @@ def _sizes(shape: Shape, path: tuple[str, ...]) -> None:
     """Replace the quantities at ``path`` by bytes, copying the mappings on the way (the manifest keeps its own)."""
     head, rest = path[0], path[1:]
     if head == "*":
-        for key in shape:
-            child = shape[key] = dict(shape[key])
-            _sizes(child, rest)
+        for key, part in shape.items():
+            if rest[0] in part:
+                child = shape[key] = dict(part)
+                _sizes(child, rest)
     elif head in shape:
         if not rest:
             shape[head] = parse(shape[head])

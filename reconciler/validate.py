@@ -336,14 +336,24 @@ def _console(machine: Declared) -> Iterator[Finding]:
         yield ("usbRedirection",), "USB redirection needs a spice console", "Add graphics: {type: spice}."
 
 
+# Lists whose elements no other check looks through for what repeats.
+_NO_NAMES = {
+    kind.name: [parts for parts in kind.parts if parts.path not in (("disks",), ("cdroms",), ("nics",))]
+    for kind in KINDS.values()
+}
+
+
 def _told_apart(resource: Declared) -> Iterator[Finding]:
     """Elements of a list are told apart by what identifies them, so that must not repeat."""
-    for parts in KINDS[resource.id.kind].parts:
-        for path, items in values_at(resource.manifest.spec, parts.path):
+    spec = resource.manifest.spec
+    for parts in _NO_NAMES[resource.id.kind]:
+        if parts.path[0] not in spec:
+            continue
+        for path, items in values_at(spec, parts.path):
             seen: dict[str, int] = {}
             for index, item in enumerate(items):
                 first = seen.setdefault(parts.identity(item), index)
-                if first != index and parts.path not in (("disks",), ("cdroms",), ("nics",)):
+                if first != index:
                     what = " and ".join(parts.keys) or "text"
                     yield (*path, index), f"same {what} as {show_path((*path, first))}", "Keep one of them."
 
