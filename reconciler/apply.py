@@ -23,7 +23,7 @@ from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Cluster, Movement, No
 from reconciler.diff import same
 from reconciler.eventid import done_of
 from reconciler.kinds import DISK, KINDS, values_at
-from reconciler.mend import remember
+from reconciler.mend import Mend, mended, remember
 from reconciler.observe import Observation, Observed, observe
 from reconciler.plan import Action, Expectation, PathOf, Plan, Step
 from reconciler.problem import (
@@ -493,17 +493,13 @@ class _Run:
 
     def _claim(self, step: Step) -> None:
         """Mark a resource that another one's operation made or moved as ours."""
-        for _ in range(self.options.attempts):
-            subject = self.cluster.get(step.subject)
-            if subject is None:
-                return
+
+        def marked(subject: Resource) -> Resource:
             subject["metadata"].setdefault("labels", {}).update(step.labels)
             self._remember(subject, step)
-            try:
-                self.cluster.update(subject)
-            except Conflict:
-                continue
-            return
+            return subject
+
+        rewrite(self.cluster, step.subject, marked, self.options.attempts)
 
     def _fail(self, flight: _Flight, message: str) -> None:
         step = flight.step
@@ -513,21 +509,8 @@ class _Run:
 
     def _forget(self, flight: _Flight) -> None:
         """Take back what was noted as applied when the step was submitted."""
-        for _ in range(self.options.attempts):
-            resource = self.cluster.get(flight.step.target)
-            if resource is None:
-                return
-            annotations = resource["metadata"].setdefault("annotations", {})
-            for name, text in flight.annotations_before.items():
-                if text is None:
-                    annotations.pop(name, None)
-                else:
-                    annotations[name] = text
-            try:
-                self.cluster.update(resource)
-            except Conflict:
-                continue
-            return
+        mend = Mend(flight.step.target, {}, {}, flight.annotations_before)
+        rewrite(self.cluster, mend.id, lambda resource: mended(resource, mend), self.options.attempts)
 
     def _end(self, step: Step, result: Result, message: str = "", flight: _Flight | None = None) -> None:
         seconds = 0.0
@@ -597,6 +580,19 @@ class _Run:
         if result is not None:
             entry |= {"result": str(result), "message": message, "seconds": round(seconds, 3), "seen": seen}
         self.cluster.record(self.plan.stack, entry)
+
+
+def rewrite(cluster: Cluster, id: ResourceId, change: Callable[[Resource], Resource], attempts: int = 5) -> None:
+    """Read a resource, change it and write it, again if somebody else wrote meanwhile; nothing if it is gone."""
+    for _ in range(attempts):
+        resource = cluster.get(id)
+        if resource is None:
+            return
+        try:
+            cluster.update(change(resource))
+        except Conflict:
+            continue
+        return
 
 
 def _order(version: str) -> tuple[int, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
-from reconciler.apply import Options, Outcome, Report, apply
+from reconciler.apply import Options, Outcome, Report, apply, rewrite
 from reconciler.clusters.base import Cluster
 from reconciler.kinds import KINDS
 from reconciler.ledger import read_ledger
@@ -14,13 +15,11 @@ from reconciler.mend import Mend, mended, mends, overlay
 from reconciler.observe import Observation, Observed, observe
 from reconciler.plan import Plan, Step
 from reconciler.planner import Policy, make_plan, plan_request, versions
-from reconciler.problem import Conflict, NotFound, StalePlan, Unavailable
+from reconciler.problem import NotFound, StalePlan, Unavailable
 from reconciler.request import Request
 from reconciler.resource import id_of
 from reconciler.secret import Vault
 from reconciler.validate import Desired, validate
-
-_ATTEMPTS = 5
 
 
 def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:
@@ -126,15 +125,7 @@ def run_request(
 def finish(cluster: Cluster, stack: str) -> None:
     """Say on the resources what a run that was killed did not come to say."""
     for mend in _unsaid(cluster, stack):
-        for _ in range(_ATTEMPTS):
-            resource = cluster.get(mend.id)
-            if resource is None:
-                break
-            try:
-                cluster.update(mended(resource, mend))
-            except Conflict:
-                continue
-            break
+        rewrite(cluster, mend.id, partial(mended, mend=mend))
 
 
 def _unsaid(cluster: Cluster, stack: str) -> list[Mend]:
