@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo test check fix verify bench generate clean
+.PHONY: demo envtest test check fix verify bench generate clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -26,8 +26,11 @@ check: $(READY) ## style, types, layers, generated files
 	$(BIN)/pytest tests/test_layers.py
 	$(BIN)/python -m docs.generate --check
 
-test: $(READY) ## everything that needs no cluster
+test: $(READY) ## everything; what needs a Kubernetes API is skipped where 'make envtest' was not run
 	$(BIN)/pytest
+
+envtest: ## etcd, kube-apiserver and kubectl for the tests, built once into a cache folder
+	tools/controlplane/build
 
 fix: $(READY) ## what can be put right by machine
 	$(BIN)/ruff check --fix .

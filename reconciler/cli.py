@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.connect import KUBERNETES, Where, connect
 from reconciler.version import __version__
 
 if TYPE_CHECKING:
     from reconciler.apply import Report
-    from reconciler.clusters.local import LocalCluster
+    from reconciler.clusters.base import Cluster
     from reconciler.load import Loaded
     from reconciler.plan import Plan
     from reconciler.planner import Policy
@@ -63,17 +65,38 @@ class _Verbs(click.Group):
         formatter.write_usage("reconcile", "[--plan] [PATH...] | VERB ...")
 
 
+def _cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which cluster is meant; the verb gets them as one ``Where``."""
+
+    @wraps(function)
+    def verb(*args: Any, cluster: str | None, context: str | None, kubeconfig: str | None, **given: Any) -> Any:
+        if cluster not in (None, "", KUBERNETES) and (context or kubeconfig):
+            raise click.UsageError(f"--context and --kubeconfig mean a Kubernetes API, --cluster {cluster} a file.")
+        return function(*args, cluster=Where(cluster or "", context or "", kubeconfig or ""), **given)
+
+    for option in (
+        click.option(
+            "--kubeconfig", metavar="FILE", help="Kubernetes, by this file (default: $KUBECONFIG, else ~/.kube/config)."
+        ),
+        click.option("--context", metavar="NAME", help="Kubernetes, by this context of the kubeconfig."),
+        click.option(
+            "--cluster",
+            metavar="FILE|kubernetes",
+            envvar="RECONCILE_CLUSTER",
+            show_envvar=True,
+            help="File of the embedded cluster, or the current Kubernetes context"
+            " (default: the Stack's, else .reconcile/cluster.db).",
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
 def _options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The options that several verbs share, by name, so that each means the same everywhere."""
     table: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
         "paths": click.argument("paths", nargs=-1, metavar="[PATH]..."),
-        "cluster": click.option(
-            "--cluster",
-            metavar="FILE",
-            envvar="RECONCILE_CLUSTER",
-            show_envvar=True,
-            help="File of the embedded cluster (default: the Stack's, else .reconcile/cluster.db).",
-        ),
+        "cluster": _cluster_options,
         "output": click.option(
             "-o",
             "--output",
@@ -141,7 +164,7 @@ def cli() -> None:
 @_options("paths", "cluster", "output", "out", "allow", "prune", "adopt", "target", "exitcode")
 def plan(
     paths: tuple[str, ...],
-    cluster: str | None,
+    cluster: Where,
     output: str,
     out: str | None,
     detailed_exitcode: bool,
@@ -151,7 +174,7 @@ def plan(
     from reconciler.reconcile import plan as make
 
     loaded, desired = _read(paths)
-    with _reading(cluster, loaded, desired) as opened:
+    with _opened(cluster, loaded, desired, reading=True) as opened:
         made = make(desired, opened, _policy(desired, policy))
     _show_plan(made, output)
     if made.problems:
@@ -210,10 +233,9 @@ def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None
         _carry_out(opened, given, lambda **common: reconcile_once(opened, loaded, policy, **common))
 
 
-def _carry_out(cluster: LocalCluster, given: dict[str, Any], act: Callable[..., tuple[Plan, Report | None]]) -> None:
+def _carry_out(cluster: Cluster, given: dict[str, Any], act: Callable[..., tuple[Plan, Report | None]]) -> None:
     """Show, ask, act with progress, and end with what came of it."""
     from reconciler.apply import Options, Result
-    from reconciler.embedded import serving, simulators
     from reconciler.planfile import to_json
     from reconciler.progress import Progress
     from reconciler.render import report_json, report_text
@@ -231,8 +253,7 @@ def _carry_out(cluster: LocalCluster, given: dict[str, Any], act: Callable[..., 
         progress.begin(len(made.runnable))
         return True
 
-    drivers = simulators(cluster, latency=lambda operation: given["latency"], addresses=given.get("addresses"))
-    with serving(cluster, drivers, workers=given["parallel"]):
+    with _agent_for(cluster, given):
         made, report = act(
             options=Options(parallel=given["parallel"], timeout=given["timeout"]),
             approve=approve,
@@ -250,6 +271,18 @@ def _carry_out(cluster: LocalCluster, given: dict[str, Any], act: Callable[..., 
     held = made.held or (report is not None and report.count(Result.HELD))
     if given.get("detailed_exitcode") and held:
         sys.exit(2)
+
+
+def _agent_for(cluster: Cluster, given: dict[str, Any]) -> AbstractContextManager[None]:
+    """The embedded cluster's own agent; on Kubernetes the agents are on the nodes."""
+    from reconciler.clusters.local import LocalCluster
+
+    if not isinstance(cluster, LocalCluster):
+        return nullcontext()
+    from reconciler.embedded import serving, simulators
+
+    drivers = simulators(cluster, latency=lambda operation: given["latency"], addresses=given.get("addresses"))
+    return serving(cluster, drivers, workers=given["parallel"])
 
 
 def _saved(paths: tuple[str, ...]) -> Plan | None:
@@ -302,7 +335,7 @@ def run(target: str, operation: str, parameters: tuple[str, ...], **given: Any) 
 
     name = f"run-{uuid.uuid4().hex[:12]}"
     secrets = {"password": given["password_from"], "username": given["username_from"]}
-    with _reading(given["cluster"]) as opened:
+    with _opened(given["cluster"], reading=True) as opened:
         from reconciler.observe import observe
 
         (id,) = _choose((target,), list(observe(opened).resources))[:1] or (None,)
@@ -328,12 +361,12 @@ def validate(paths: tuple[str, ...], output: str) -> None:
 @cli.command()
 @click.argument("what", nargs=-1, metavar="[KIND[/NAME]]...")
 @_options("cluster", "output")
-def get(what: tuple[str, ...], cluster: str | None, output: str) -> None:
+def get(what: tuple[str, ...], cluster: Where, output: str) -> None:
     """List what is on the cluster: all kinds, one kind (vm, disk, VirtualMachinePool ...) or one resource."""
     from reconciler.observe import observe
     from reconciler.present import listing
 
-    with _reading(cluster) as opened:
+    with _opened(cluster, reading=True) as opened:
         observed = observe(opened)
     chosen = _choose(what, list(observed.resources))
     if output == "json":
@@ -345,12 +378,12 @@ def get(what: tuple[str, ...], cluster: str | None, output: str) -> None:
 @cli.command()
 @click.argument("what", nargs=-1, required=True, metavar="KIND/NAME [PATH]...")
 @_options("cluster", "output")
-def describe(what: tuple[str, ...], cluster: str | None, output: str) -> None:
+def describe(what: tuple[str, ...], cluster: Where, output: str) -> None:
     """Everything known of one resource: state, status, events; with PATHs also how it differs from them."""
     from reconciler.observe import observe
     from reconciler.present import description
 
-    with _reading(cluster) as opened:
+    with _opened(cluster, reading=True) as opened:
         observed = observe(opened)
         (id, *_) = _choose(what[:1], list(observed.resources))
         events = [
@@ -415,31 +448,25 @@ def _read(paths: tuple[str, ...]) -> tuple[Loaded, Desired]:
     return loaded, desired
 
 
-def _cluster_path(given: str | None, loaded: Loaded | None, desired: Desired | None) -> str:
-    if given:
+def _where(given: Where, loaded: Loaded | None, desired: Desired | None) -> Where:
+    """The cluster that is meant: the one given, else the Stack's, else the default."""
+    if given.given or desired is None or loaded is None or loaded.stack is None:
         return given
-    if desired is not None and desired.stack.cluster and loaded is not None and loaded.stack is not None:
-        return os.path.join(os.path.dirname(loaded.stack.source.name), desired.stack.cluster)
-    return os.path.join(".reconcile", "cluster.db")
+    stack = desired.stack
+    if stack.context is not None:
+        return Where(KUBERNETES, stack.context)
+    return Where(os.path.join(os.path.dirname(loaded.stack.source.name), stack.cluster)) if stack.cluster else given
 
 
 @contextmanager
-def _opened(given: str | None, loaded: Loaded | None = None, desired: Desired | None = None) -> Iterator[LocalCluster]:
-    from reconciler.clusters.local import LocalCluster
-
-    opened = LocalCluster(_cluster_path(given, loaded, desired))
+def _opened(
+    given: Where, loaded: Loaded | None = None, desired: Desired | None = None, *, reading: bool = False
+) -> Iterator[Cluster]:
+    opened = connect(_where(given, loaded, desired), reading=reading)
     try:
         yield opened
     finally:
         opened.close()
-
-
-@contextmanager
-def _reading(given: str | None, loaded: Loaded | None = None, desired: Desired | None = None) -> Iterator[LocalCluster]:
-    """As ``_opened``, but a cluster that does not exist is read as an empty one and not made."""
-    path = _cluster_path(given, loaded, desired)
-    with _opened(path if os.path.lexists(path) else ":memory:") as opened:
-        yield opened
 
 
 def _policy(desired: Desired, given: dict[str, Any], *, delete: bool = False) -> Policy:

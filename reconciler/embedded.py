@@ -6,7 +6,6 @@ file and take over when the holder goes.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from reconciler.agent import Agent
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
+from reconciler.problem import Busy
 
 
 def simulators(
@@ -56,7 +56,7 @@ def serving(
 
     def serve() -> None:
         try:
-            with _only_one(cluster.path, stop) as mine:
+            with _only_one(cluster, stop) as mine:
                 if mine:
                     with Agent(cluster, driver_for, workers=workers):
                         stop.wait()
@@ -75,22 +75,14 @@ def serving(
 
 
 @contextmanager
-def _only_one(path: str, stop: threading.Event) -> Iterator[bool]:
-    """Wait for the lock beside the cluster file; False if ``stop`` came first."""
-    if path == ":memory:":
-        yield True
+def _only_one(cluster: LocalCluster, stop: threading.Event) -> Iterator[bool]:
+    """Wait to be the agent of the cluster file; False if ``stop`` came first."""
+    while not stop.is_set():
+        try:
+            lease = cluster.lease("agent", f"process {os.getpid()}", wait=0.1)
+        except Busy:
+            continue
+        with lease:
+            yield True
         return
-    handle = os.open(f"{path}.agent", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if stop.wait(0.1):
-                    yield False
-                    return
-            else:
-                yield True
-                return
-    finally:
-        os.close(handle)
+    yield False

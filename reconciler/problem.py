@@ -5,6 +5,8 @@
     ├── StalePlan                   the observed resource moved where a plan relied on it
     ├── ClusterError                the API said no
     │   ├── NotFound, AlreadyExists, Conflict, Expired
+    │   ├── Forbidden               who asks may not; asking again does not help
+    │   ├── Busy                    somebody else has the lease
     │   └── Unavailable             try again: the only one that is retried
     └── OperationFailed(kind)       the driver said no; `kind` as documented (LibvirtError, Exception ...)
 
@@ -89,6 +91,14 @@ class Conflict(ClusterError):
 
 class Expired(ClusterError):
     """A watch asked for changes older than the cluster keeps: list again."""
+
+
+class Forbidden(ClusterError):
+    """The cluster does not know who asks, or does not let them."""
+
+
+class Busy(ClusterError):
+    """Somebody else acts under the name; the message says who."""
 
 
 class Unavailable(ClusterError):

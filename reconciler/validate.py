@@ -51,10 +51,11 @@ class Declared:
 
 @dataclass(slots=True)
 class Stack:
-    """Name, cluster file, defaults and policy that hold for all manifests (product words: 2.4)."""
+    """Name, cluster, defaults and policy that hold for all manifests (product words: 2.4)."""
 
     name: str = "default"
-    cluster: str = ""
+    cluster: str = ""  # file of the embedded cluster
+    context: str | None = None  # of the kubeconfig, on Kubernetes; empty for the current one
     prune: bool = False
     allow: frozenset[str] = frozenset()
     defaults: dict[str, Any] = field(default_factory=dict)
@@ -172,9 +173,11 @@ def _stack(loaded: Loaded, problems: list[Problem]) -> Stack:
             problems.append(_problem(manifest, path, message, remedy))
         return Stack(name)
     policy = manifest.spec.get("policy", {})
+    cluster = manifest.spec.get("cluster", {})
     return Stack(
         manifest.id.name,
-        manifest.spec.get("cluster", {}).get("path", ""),
+        cluster.get("path", ""),
+        cluster["kubernetes"].get("context", "") if "kubernetes" in cluster else None,
         policy.get("prune", False),
         frozenset(policy.get("allow", ())),
         dict(manifest.spec.get("defaults", {})),

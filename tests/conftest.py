@@ -1,8 +1,14 @@
-"""What all tests share: the flag that writes golden plans anew."""
+"""What all tests share: the flag that writes golden plans anew, and a Kubernetes API where there is one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from controlplane import ControlPlane
+from controlplane import control_plane as started
+
+from reconciler.crds import definitions
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -12,3 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def update_plans(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-plans"))
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """A Kubernetes API with our definitions, shared by all tests: leave it running, and as it is."""
+    with started() as plane:
+        plane.apply(*definitions())
+        plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        yield plane

@@ -13,7 +13,7 @@ LAYERS = [
     {"problem", "resource", "quantity"},
     {"secret", "eventid"},
     {"kinds", "catalogue", "read"},
-    {"load", "schema", "shape"},
+    {"load", "schema", "shape", "crds"},
     {"clusters.base", "drivers.base", "request", "ledger"},
     {"graph"},
     {"validate", "observe"},
@@ -22,14 +22,15 @@ LAYERS = [
     {"rules"},
     {"reason"},
     {"planner", "clusters.database"},
-    {"clusters.local", "drivers.simulator", "agent", "apply", "planfile"},
-    {"embedded", "reconcile", "render"},
+    {"clusters.local", "clusters.kubernetes", "drivers.simulator", "agent", "apply", "planfile"},
+    {"connect", "embedded", "reconcile", "render"},
     {"present", "progress"},
     {"cli"},
 ]
 PURE = {
     "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "reason",
     "planner", "planfile", "render", "present", "request", "ledger", "eventid", "mend", "catalogue",
+    "crds",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {
@@ -39,6 +40,8 @@ ONLY = {
     "fastjsonschema": {"schema"},
     "click": {"cli"},
     "rich": {"progress"},
+    "kubernetes": {"clusters.api"},
+    "prometheus_client": {"probe"},
 }
 
 

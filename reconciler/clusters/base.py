@@ -46,6 +46,18 @@ class Watch(Protocol):
     def close(self) -> None: ...
 
 
+class Lease(Protocol):
+    """The right to be the only one who acts under a name. Leaving the ``with`` block gives it back."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether somebody else may have it by now: start nothing more."""
+
+    def __enter__(self) -> Lease: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
 RUN_BEGINS, RUN_ENDS = "run", "ended"  # phases of journal entries that stand around those of one run
 
 
@@ -83,6 +95,13 @@ class Cluster(Protocol):
 
     def unfinished(self, stack: str) -> Entries:
         """The journal of the stack's last run, oldest first; nothing if that run came to its end."""
+
+    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> Lease:
+        """Be the only one who acts under a name (of a stack, of an agent's node) until it is given back.
+
+        ``holder`` tells people who it is. Who dies gives it back as well, sooner or later. Raises ``Busy``
+        when another still has it after ``wait`` seconds.
+        """
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """The data of a Kubernetes Secret (base64); None if there is none, or no such thing here."""

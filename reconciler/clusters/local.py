@@ -7,15 +7,18 @@ process that made it; a power cut may take the last moments with it, but not the
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
+import os
+import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -23,6 +26,7 @@ from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Listing, Movement, No
 from reconciler.clusters.database import COMPACTED, Database, meta, open_database
 from reconciler.problem import (
     AlreadyExists,
+    Busy,
     Conflict,
     Expired,
     NotFound,
@@ -58,6 +62,7 @@ class LocalCluster:
         self._keep = {"tombstones": keep_tombstones, "events": keep_events}
         self._until_compaction = 0  # the first write that may need it looks, so short runs compact too
         self._database = Database(open_database(self.path))
+        self._leases: dict[str, str] = {}  # of a cluster in memory: name -> holder
 
     def list(self, kind: str, *, labels: Mapping[str, str] | None = None) -> Listing:
         query = "SELECT body FROM resources WHERE kind = ? AND deleted = 0 ORDER BY namespace, name"
@@ -157,6 +162,37 @@ class LocalCluster:
                     break
         return found[::-1]
 
+    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> LocalLease:
+        end = monotonic() + wait
+        while (found := self._try_lease(name, holder)) is None:
+            if monotonic() >= end:
+                raise Busy(f"{name} is in use by {self._holder(name) or 'another process'}")
+            sleep(POLL_INTERVAL)
+        return found
+
+    def _try_lease(self, name: str, holder: str) -> LocalLease | None:
+        if self.path == ":memory:":
+            if self._leases.setdefault(name, holder) is not holder:
+                return None
+            return LocalLease(lambda: self._leases.pop(name))
+        handle = os.open(self._lease_path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        os.truncate(handle, 0)
+        os.write(handle, holder.encode())
+        return LocalLease(lambda: os.close(handle))
+
+    def _lease_path(self, name: str) -> str:
+        return f"{self.path}.lease-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}"
+
+    def _holder(self, name: str) -> str:
+        if self.path == ":memory:":
+            return self._leases.get(name, "")
+        return Path(self._lease_path(name)).read_text(encoding="utf-8", errors="replace")
+
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """The embedded cluster keeps no secrets: use ``env`` or ``file``."""
         return None
@@ -197,6 +233,21 @@ class LocalCluster:
             if row := connection.execute(query, (keep,)).fetchone():
                 connection.execute(f"DELETE {which} AND version <= ?", row)
                 connection.execute("UPDATE meta SET value = max(value, ?) WHERE key = 'compacted'", row)
+
+
+class LocalLease:
+    """A ``Lease``: a lock on a file, which the death of the process gives back."""
+
+    lost = False
+
+    def __init__(self, give_back: Callable[[], object]) -> None:
+        self._give_back = give_back
+
+    def __enter__(self) -> LocalLease:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._give_back()
 
 
 class LocalWatch:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Cluster, Movement, Notice, Watch
+from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Cluster, Lease, Movement, Notice, Watch
 from reconciler.kinds import DISK, MACHINE, POOL
-from reconciler.problem import AlreadyExists, Conflict, NotFound
+from reconciler.problem import AlreadyExists, Busy, Conflict, NotFound
 from reconciler.resource import WIRE_API_VERSION, Resource, ResourceId, id_of
 
 PATIENCE = 10.0  # seconds a watch may take to tell
@@ -459,6 +459,45 @@ class ClusterContract:
         assert unfinished() == [RUN_BEGINS, "start", "end"]
         record(RUN_ENDS)
         assert unfinished() == []
+
+    # leases
+
+    def test_a_lease_is_one_holders_until_given_back(self, cluster: Cluster) -> None:
+        with cluster.lease("stack web", "alice@laptop") as lease:
+            assert not lease.lost
+            with pytest.raises(Busy, match="alice@laptop"):
+                cluster.lease("stack web", "bob@ci")
+            with cluster.lease("stack shop", "bob@ci"):
+                pass
+        with cluster.lease("stack web", "bob@ci"), pytest.raises(Busy, match="bob@ci"):
+            cluster.lease("stack web", "alice@laptop")
+
+    def test_a_lease_is_given_back_when_the_block_fails(self, cluster: Cluster) -> None:
+        with pytest.raises(ZeroDivisionError), cluster.lease("stack web", "alice"):
+            _ = 1 / 0
+        with cluster.lease("stack web", "bob"):
+            pass
+
+    def test_who_waits_for_a_lease_gets_it(self, cluster: Cluster) -> None:
+        with ThreadPoolExecutor() as pool:
+            with cluster.lease("stack web", "alice"):
+                waiting = pool.submit(cluster.lease, "stack web", "bob", wait=PATIENCE)
+            with waiting.result():
+                pass
+
+    def test_of_concurrent_leases_one_wins(self, cluster: Cluster) -> None:
+        def take(number: int) -> Lease | None:
+            try:
+                return cluster.lease("stack web", f"holder-{number}")
+            except Busy:
+                return None
+
+        with ThreadPoolExecutor(4) as pool:
+            leases = list(pool.map(take, range(4)))
+        won = [lease for lease in leases if lease is not None]
+        assert len(won) == 1
+        with won[0]:
+            pass
 
     # secrets
 

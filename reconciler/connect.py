@@ -1,0 +1,46 @@
+"""Which cluster is meant, and opening it: a file, or a Kubernetes API."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from reconciler.clusters.base import Cluster
+
+KUBERNETES = "kubernetes"  # the word that stands for the API of the current context, or of the pod's own cluster
+DEFAULT_PATH = os.path.join(".reconcile", "cluster.db")
+
+
+class Where(NamedTuple):
+    """A cluster as people name it. With ``context`` or ``kubeconfig`` it is on Kubernetes; so with ``kubernetes``."""
+
+    name: str = ""  # a file of the embedded cluster, or "kubernetes"
+    context: str = ""
+    kubeconfig: str = ""
+
+    @property
+    def on_kubernetes(self) -> bool:
+        return bool(self.name == KUBERNETES or self.context or self.kubeconfig)
+
+    @property
+    def given(self) -> bool:
+        return any(self)
+
+    @property
+    def path(self) -> str:
+        return self.name or DEFAULT_PATH
+
+
+def connect(where: Where, *, reading: bool = False) -> Cluster:
+    """Open a cluster. A file that does not exist is made or, for ``reading``, taken as an empty cluster.
+
+    Raises ``ClusterError`` with what to do when it cannot be opened.
+    """
+    if where.on_kubernetes:
+        from reconciler.clusters.kubernetes import KubernetesCluster
+
+        return KubernetesCluster.connect(kubeconfig=where.kubeconfig, context=where.context)
+    from reconciler.clusters.local import LocalCluster
+
+    return LocalCluster(where.path if not reading or os.path.lexists(where.path) else ":memory:")
