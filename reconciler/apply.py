@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Any
 
 from reconciler import catalogue
-from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Cluster, Movement, Notice
+from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Cluster, Movement, Notice, earliest
 from reconciler.diff import same
 from reconciler.eventid import done_of
 from reconciler.kinds import DISK, KINDS, values_at
@@ -28,6 +28,7 @@ from reconciler.observe import Observation, Observed, observe
 from reconciler.plan import Action, Expectation, PathOf, Plan, Step
 from reconciler.problem import (
     AlreadyExists,
+    Busy,
     Conflict,
     Expired,
     NotFound,
@@ -101,12 +102,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``parallel`` operations at once; ``timeout`` seconds a step; ``grace`` seconds for an answer that is overdue."""
+    """``parallel`` operations at once; ``timeout`` seconds a step; ``grace`` seconds for an answer that is overdue;
+    ``attempts`` at a cluster that does not answer; ``lease`` seconds to wait for another run of the stack to end.
+    """
 
     parallel: int = 16
     timeout: float = 600.0
     grace: float = 5.0
     attempts: int = 5
+    lease: float = 30.0
 
 
 @dataclass(slots=True)
@@ -124,6 +128,15 @@ class _Flight:
     last_seen: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Delay:
+    """When to try to start a step again, how often that was tried, and since when."""
+
+    until: float = 0.0
+    attempts: int = 0
+    since: float = 0.0
+
+
 _FAILURES = frozenset({"Exception", "LibvirtError", "VirtctlError", "VirtletError", "400"})
 
 
@@ -135,17 +148,18 @@ def apply(
     options: Options | None = None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     on_start: Callable[[Step], None] = lambda step: None,
+    lost: Callable[[], bool] = lambda: False,
     monotonic: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Report:
     """Run the plan's steps that are not held, and report on all of them.
 
-    ``observed`` is what the plan was made from; without it the cluster is listed once more. Never raises for
-    a step that fails. The first Ctrl-C stops starting steps and waits for those under way; the second stops
-    waiting.
+    ``observed`` is what the plan was made from; without it the cluster is listed once more. Nothing more is
+    started once ``lost`` says that another run may act for the stack. Never raises for a step that fails. The
+    first Ctrl-C stops starting steps and waits for those under way; the second stops waiting.
     """
     observed = observed if observed is not None else observe(cluster)
-    run = _Run(plan, cluster, observed, options or Options(), on_outcome, on_start, monotonic, now)
+    run = _Run(plan, cluster, observed, options or Options(), on_outcome, on_start, lost, monotonic, now)
     return run.run()
 
 
@@ -158,21 +172,24 @@ class _Run:
         options: Options,
         on_outcome: Callable[[Outcome], None],
         on_start: Callable[[Step], None],
+        lost: Callable[[], bool],
         monotonic: Callable[[], float],
         now: Callable[[], datetime],
     ) -> None:
         self.plan, self.cluster, self.options = plan, cluster, options
-        self.on_outcome, self.on_start, self.monotonic, self.now = on_outcome, on_start, monotonic, now
+        self.on_outcome, self.on_start, self.lost, self.monotonic, self.now = on_outcome, on_start, lost, monotonic, now
         self.vault = Vault(cluster)
         self.disk_at = dict(observed.disk_at)
-        self.since = min(observed.versions.values(), key=_order, default="0")
+        self.since = earliest(observed.versions.values())
         self.id = uuid.uuid4().hex[:12]
         self.report = Report()
         self.results: dict[str, Result] = {}
         self.flights: dict[str, _Flight] = {}
         self.latest: dict[ResourceId, Resource | None] = {}  # of steps under way, as the watch last showed it
         self.busy: set[ResourceId | str] = set()
-        self.delayed: dict[str, tuple[float, int]] = {}  # step -> when to try again, attempts so far
+        self.delayed: dict[str, _Delay] = {}  # of steps that could not be started yet
+        self.sent: dict[str, _Flight] = {}  # steps whose operation was put on its resource, or may have been
+        self.heard: dict[str, str] = {}  # event id -> type of a Done event that came before its step was known to fly
         self.waits: dict[str, set[str]] = {}
         self.waiters: dict[str, list[str]] = {}
         self.steps = {step.id: step for step in plan.steps}
@@ -192,6 +209,7 @@ class _Run:
         try:
             while True:
                 try:
+                    self.draining = self.draining or self.lost()
                     self._start_ready()
                     if not self.flights and not self.ready:
                         break
@@ -238,7 +256,7 @@ class _Run:
         while self.ready and not self.draining and len(self.flights) < self.options.parallel:
             step = self.steps[self.ready.popleft()]
             claims = self._claims(step)
-            if claims & self.busy or self.delayed.get(step.id, (0.0, 0))[0] > clock:
+            if claims & self.busy or self.delayed.get(step.id, _Delay()).until > clock:
                 postponed.append(step.id)
                 continue
             self._attempt(step)
@@ -254,7 +272,7 @@ class _Run:
         until = [flight.started + self.options.timeout for flight in self.flights.values()]
         shown = [flight.shown_at for flight in self.flights.values() if flight.shown_at is not None]
         until += [at + self.options.grace for at in shown]
-        until += [self.delayed[id][0] for id in self.ready if id in self.delayed]
+        until += [self.delayed[id].until for id in self.ready if id in self.delayed]
         return max(0.0, min(min(until, default=clock) - clock, 60.0))
 
     def _relist(self) -> str:
@@ -270,15 +288,24 @@ class _Run:
     def _attempt(self, step: Step) -> None:
         try:
             self._start(step)
-        except (Unavailable, Conflict) as error:
-            _, attempts = self.delayed.get(step.id, (0.0, 0))
-            if attempts + 1 >= self.options.attempts:
-                self._end(step, Result.FAILED, f"given up after {attempts + 1} attempts: {error}")
-                return
-            self.delayed[step.id] = (self.monotonic() + min(0.2 * 2**attempts, 10.0), attempts + 1)
-            self.ready.append(step.id)
+        except (Conflict, Busy) as error:  # others write to the resource: their turn ends some time
+            self._again(step, error, self.options.timeout)
+        except Unavailable as error:
+            self._again(step, error)
         except ReconcilerError as error:
             self._end(step, Result.FAILED, str(error))
+
+    def _again(self, step: Step, error: ReconcilerError, patience: float | None = None) -> None:
+        """Put a step back to be tried later, for ``patience`` seconds or the usual number of attempts."""
+        clock = self.monotonic()
+        last = self.delayed.get(step.id, _Delay(since=clock))
+        attempts, waited = last.attempts + 1, clock - last.since
+        if attempts >= self.options.attempts if patience is None else waited >= patience:
+            after = f"{attempts} attempts" if patience is None else f"{waited:.0f} s"
+            self._end(step, Result.FAILED, f"given up after {after}: {error}")
+            return
+        self.delayed[step.id] = _Delay(clock + min(0.2 * 2 ** min(last.attempts, 10), 10.0), attempts, last.since)
+        self.ready.append(step.id)
 
     def _start(self, step: Step) -> None:
         if step.action is Action.MARK:
@@ -287,33 +314,45 @@ class _Run:
             self._end(step, Result.MARKED)
             return
         resource = self.cluster.get(step.target)
+        if (sent := self.sent.get(step.id)) and _event_id(resource) == sent.event_id:
+            self._fly(sent)  # an earlier attempt arrived after all
+            self._verify(sent)
+            return
+        operation = catalogue.find(step.target.kind, step.operation)
         expect = tuple(Expectation(each.id, each.path, self._resolve(each.value)) for each in step.expect)
         subject = resource if step.subject == step.target else self.cluster.get(step.subject)
         if expect and self._holds(expect, subject) and not _under_way(resource):
             self._end(step, Result.UNCHANGED, "already so")
             return
         parameters = {name: self._resolve(value) for name, value in step.parameters.items()}
-        if wrong := catalogue.check(catalogue.find(step.target.kind, step.operation), parameters):
+        if wrong := catalogue.check(operation, parameters):
             raise InvalidParameters("; ".join(wrong))
-        if _under_way(resource):
-            raise Unavailable(f"{_under_way(resource)} is under way on {step.target}")
+        if (under_way := _under_way(resource)) and not operation.forces:
+            raise Busy(f"{under_way} is under way on {step.target}")
+        flight = self._flight(step, resource, expect)
+        self._submit(step, resource, parameters, flight.event_id)
+        if step.request[0]:
+            self._journal(step, "submitted", flight.event_id)
+        self._fly(flight)
+
+    def _flight(self, step: Step, resource: Resource | None, expect: tuple[Expectation, ...]) -> _Flight:
+        """Say that a step begins; the operation has one event id however often it takes to submit it."""
+        if (sent := self.sent.get(step.id)) is not None:
+            return sent
         self.started += 1
         event_id = f"{self.id}-{self.started}"
         self.on_start(step)
         self._journal(step, "start", event_id, note=self._note(step, resource))
-        flight = _Flight(
-            step,
-            event_id,
-            self.monotonic(),
-            Observed(resource, {}).status if resource else ("", ""),
-            _annotations(resource),
-            expect,
-        )
+        status = Observed(resource, {}).status if resource else ("", "")
+        flight = _Flight(step, event_id, self.monotonic(), status, _annotations(resource), expect)
+        self.sent[step.id] = flight
+        return flight
+
+    def _fly(self, flight: _Flight) -> None:
+        step = flight.step
         self.latest.pop(step.target, None)
         self.latest.pop(step.subject, None)
-        self._submit(step, resource, parameters, event_id)
-        if step.request[0]:
-            self._journal(step, "submitted", event_id)
+        flight.done = self.heard.pop(flight.event_id, "")
         self.flights[step.id] = flight
         self.busy |= self._claims(step)
 
@@ -402,7 +441,9 @@ class _Run:
         for notice in notices:
             if notice.resource["kind"] == "Event":
                 for event_id, type, _ in done_of(notice.resource):
-                    if event_id in by_event:
+                    if event_id.startswith(self.id) and event_id not in by_event:
+                        self.heard[event_id] = type
+                    elif event_id in by_event:
                         flight = by_event[event_id]
                         flight.done = type
                         touched[flight.step.id] = flight
@@ -488,7 +529,11 @@ class _Run:
     def _succeed(self, flight: _Flight, subject: Resource | None) -> None:
         step = flight.step
         if step.subject != step.target and subject is not None:
-            self._claim(step)
+            try:
+                self._claim(step)
+            except Conflict as error:
+                self._end(step, Result.FAILED, f"done, but {step.subject} could not be marked as ours: {error}", flight)
+                return
         self._end(step, _DONE[step.action], "", flight)
 
     def _claim(self, step: Step) -> None:
@@ -499,7 +544,7 @@ class _Run:
             self._remember(subject, step)
             return subject
 
-        rewrite(self.cluster, step.subject, marked, self.options.attempts)
+        rewrite(self.cluster, step.subject, marked)
 
     def _fail(self, flight: _Flight, message: str) -> None:
         step = flight.step
@@ -510,7 +555,7 @@ class _Run:
     def _forget(self, flight: _Flight) -> None:
         """Take back what was noted as applied when the step was submitted."""
         mend = Mend(flight.step.target, {}, {}, flight.annotations_before)
-        rewrite(self.cluster, mend.id, lambda resource: mended(resource, mend), self.options.attempts)
+        rewrite(self.cluster, mend.id, lambda resource: mended(resource, mend))
 
     def _end(self, step: Step, result: Result, message: str = "", flight: _Flight | None = None) -> None:
         seconds = 0.0
@@ -582,25 +627,32 @@ class _Run:
         self.cluster.record(self.plan.stack, entry)
 
 
-def rewrite(cluster: Cluster, id: ResourceId, change: Callable[[Resource], Resource], attempts: int = 5) -> None:
-    """Read a resource, change it and write it, again if somebody else wrote meanwhile; nothing if it is gone."""
-    for _ in range(attempts):
+def rewrite(cluster: Cluster, id: ResourceId, change: Callable[[Resource], Resource], attempts: int = 50) -> None:
+    """Read a resource, change it and write it, again if somebody else wrote meanwhile; nothing if it is gone.
+
+    Raises ``Conflict`` if others were faster every time.
+    """
+    for attempt in range(attempts):
         resource = cluster.get(id)
         if resource is None:
             return
         try:
             cluster.update(change(resource))
         except Conflict:
+            if attempt == attempts - 1:
+                raise
             continue
+        except NotFound:
+            return
         return
-
-
-def _order(version: str) -> tuple[int, str]:
-    return len(version), version
 
 
 def _under_way(resource: Resource | None) -> str:
     return Observed(resource, {}).under_way if resource is not None else ""
+
+
+def _event_id(resource: Resource | None) -> str:
+    return str(((resource or {}).get("metadata", {}).get("labels") or {}).get(LABEL_EVENT, ""))
 
 
 def _annotations(resource: Resource | None) -> dict[str, str | None]:

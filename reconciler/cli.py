@@ -132,6 +132,14 @@ def _options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             show_default=True,
             help="Seconds a step may take.",
         ),
+        "lease": click.option(
+            "--lock-timeout",
+            "lease",
+            type=click.FloatRange(min=0),
+            default=30.0,
+            show_default=True,
+            help="Seconds to wait for another run of the same stack to end.",
+        ),
         "latency": click.option(
             "--latency",
             type=click.FloatRange(min=0),
@@ -197,6 +205,7 @@ def plan(
     "yes",
     "parallel",
     "timeout",
+    "lease",
     "latency",
     "exitcode",
 )
@@ -209,7 +218,7 @@ def apply(paths: tuple[str, ...], **given: Any) -> None:
 
 
 @cli.command()
-@_options("paths", "cluster", "output", "allow", "target", "yes", "parallel", "timeout", "latency", "exitcode")
+@_options("paths", "cluster", "output", "allow", "target", "yes", "parallel", "timeout", "lease", "latency", "exitcode")
 def delete(paths: tuple[str, ...], **given: Any) -> None:
     """Plan and apply with nothing desired: delete what PATHs describe, dependents first.
 
@@ -255,7 +264,7 @@ def _carry_out(cluster: Cluster, given: dict[str, Any], act: Callable[..., tuple
 
     with _agent_for(cluster, given):
         made, report = act(
-            options=Options(parallel=given["parallel"], timeout=given["timeout"]),
+            options=Options(parallel=given["parallel"], timeout=given["timeout"], lease=given.get("lease", 0.0)),
             approve=approve,
             on_start=progress.started,
             on_outcome=progress.ended,

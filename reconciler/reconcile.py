@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Callable
 from functools import partial
 
 from reconciler.apply import Options, Outcome, Report, apply, rewrite
-from reconciler.clusters.base import Cluster
+from reconciler.clusters.base import Cluster, Lease, earliest
 from reconciler.kinds import KINDS
 from reconciler.ledger import read_ledger
 from reconciler.load import Loaded
@@ -66,13 +68,18 @@ def reconcile_once(
     the cluster cannot be read.
     """
     desired = validate(loaded)
-    settle(cluster)
-    finish(cluster, desired.stack.name)
-    observed = look(cluster, desired)
-    made = make_plan(sealed(desired, cluster), observed, policy)
-    if not approve(made):
-        return made, None
-    return made, apply(made, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome)
+    options = options or Options()
+    with _alone(cluster, desired.stack.name, options) as lease:
+        settle(cluster)
+        finish(cluster, desired.stack.name)
+        observed = look(cluster, desired)
+        made = make_plan(sealed(desired, cluster), observed, policy)
+        if not approve(made):
+            return made, None
+        lost = partial(getattr, lease, "lost")
+        return made, apply(
+            made, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome, lost=lost
+        )
 
 
 def apply_saved(
@@ -85,17 +92,22 @@ def apply_saved(
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> tuple[Plan, Report | None]:
     """Exactly the steps of a saved plan. Raises ``StalePlan`` if a resource they rely on has moved since."""
-    settle(cluster)
-    finish(cluster, saved.stack)
-    observed = observe(cluster)
-    now = versions(observed, saved.steps)
-    moved = sorted(id for id, version in saved.based_on.items() if now.get(id) != version)
-    if moved:
-        names = ", ".join(moved[:5]) + (f" and {len(moved) - 5} more" if len(moved) > 5 else "")
-        raise StalePlan(f"the plan no longer holds: {names} moved since it was made. Make it again.")
-    if not approve(saved):
-        return saved, None
-    return saved, apply(saved, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome)
+    options = options or Options()
+    with _alone(cluster, saved.stack, options) as lease:
+        settle(cluster)
+        finish(cluster, saved.stack)
+        observed = observe(cluster)
+        now = versions(observed, saved.steps)
+        moved = sorted(id for id, version in saved.based_on.items() if now.get(id) != version)
+        if moved:
+            names = ", ".join(moved[:5]) + (f" and {len(moved) - 5} more" if len(moved) > 5 else "")
+            raise StalePlan(f"the plan no longer holds: {names} moved since it was made. Make it again.")
+        if not approve(saved):
+            return saved, None
+        lost = partial(getattr, lease, "lost")
+        return saved, apply(
+            saved, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome, lost=lost
+        )
 
 
 def run_request(
@@ -111,7 +123,8 @@ def run_request(
 
     Naming it is the permission for what it does to the guest. Returns as ``reconcile_once`` does.
     """
-    settle(cluster)
+    if not request.operation.forces:
+        settle(cluster)
     observed = observe(cluster)
     target = observed.get(request.target)
     if target is None or not target.exists:
@@ -120,6 +133,13 @@ def run_request(
     if made.problems or not approve(made):
         return made, None
     return made, apply(made, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome)
+
+
+def _alone(cluster: Cluster, stack: str, options: Options) -> Lease:
+    """The right to act for a stack. Raises ``Busy`` when another run has it for longer than is waited."""
+    user = os.environ.get("USER") or f"user {os.getuid()}"
+    holder = f"{user} on {socket.gethostname()}, process {os.getpid()}"
+    return cluster.lease(f"stack {stack}", holder, wait=options.lease)
 
 
 def finish(cluster: Cluster, stack: str) -> None:
@@ -154,7 +174,7 @@ def settle(cluster: Cluster, *, timeout: float = 60.0, monotonic: Callable[[], f
         if left <= 0:
             some = ", ".join(f"{operation} on {id}" for id, operation in sorted(waiting.items())[:3])
             raise Unavailable(f"still under way after {timeout:g} s: {some}. Is an agent running?")
-        since = min((listing.version for listing in listings.values()), key=lambda text: (len(text), text))
+        since = earliest(listing.version for listing in listings.values())
         watch = cluster.watch(since=since, kinds=tuple(KINDS))
         try:
             watch.next(min(left, 1.0))

@@ -40,7 +40,7 @@ ONLY = {
     "fastjsonschema": {"schema"},
     "click": {"cli"},
     "rich": {"progress"},
-    "kubernetes": {"clusters.api"},
+    "kubernetes": {"clusters.kubernetes.api"},
     "prometheus_client": {"probe"},
 }
 

@@ -210,6 +210,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves=_STOPPED,
         fields=("powerState",),
         running=Impact.RESTART,
+        forces=True,
     ),
     Operation(
         KIND, "UnplugDevice", "1.5", Verb.UPDATE,
@@ -359,6 +360,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_RUNNING,),
         leaves=_RUNNING,
         running=Impact.RESTART,
+        forces=True,
     ),
     Operation(
         KIND, "UnplugDisk", "1.14", Verb.UPDATE,

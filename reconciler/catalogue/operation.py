@@ -77,6 +77,7 @@ class Operation:
     stopped: Impact = Impact.NONE  # impact when it does not
     univirt: str = ""  # how the existing back end treats it: "", or why it does not work there
     deprecated: bool = False
+    forces: bool = False  # may take the place of another that still waits to be picked up (wire format 2.5)
 
     @property
     def key(self) -> str:

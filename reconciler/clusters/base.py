@@ -7,7 +7,7 @@ contract in ``tests/contracts``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -17,10 +17,18 @@ Entries: TypeAlias = list[dict[str, Any]]  # inside the protocol, `list` is its 
 
 
 class Listing(NamedTuple):
-    """What exists of a kind, and the version from which a watch sees everything later."""
+    """What exists of a kind, and the version from which a watch sees everything later (``earliest``)."""
 
     items: list[Resource]
     version: str
+
+
+def earliest(versions: Iterable[str]) -> str:
+    """The version from which a watch misses nothing that is later than any of these; "0" without any.
+
+    Versions of one cluster are whole numbers that grow; that of a kind which is not served is empty.
+    """
+    return min((version for version in versions if version), key=lambda text: (len(text), text), default="0")
 
 
 class Movement(StrEnum):

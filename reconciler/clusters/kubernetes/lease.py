@@ -1,0 +1,158 @@
+"""Leases on Kubernetes: ``coordination.k8s.io/v1``, renewed while they are held, free when they no longer are."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from reconciler.clusters.kubernetes.api import Api
+from reconciler.problem import AlreadyExists, Busy, ClusterError, Conflict, NotFound, Unavailable
+
+DURATION = 15  # seconds without renewal after which a lease is free
+RENEWAL = 5.0  # seconds between renewals
+SURE = 10.0  # seconds since the last renewal for which the holder may be sure of it
+LOOK = 0.5  # seconds between looks at a lease that another has
+
+Now = Callable[[], datetime]
+
+
+class KubernetesLease:
+    """A ``Lease``. Take it with ``take``."""
+
+    def __init__(
+        self,
+        api: Api,
+        path: str,
+        stored: dict[str, Any],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Now = lambda: datetime.now(UTC),
+    ) -> None:
+        self._api, self._path, self._stored = api, path, stored
+        self._monotonic, self._now = monotonic, now
+        self._renewed = monotonic()
+        self._taken = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        return self._taken or self._monotonic() - self._renewed > SURE
+
+    def __enter__(self) -> KubernetesLease:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        if not self._taken:
+            with suppress(ClusterError):  # it is free soon without our saying so
+                self._write({"holderIdentity": ""})
+
+    def _keep(self) -> None:
+        while not self._stop.wait(RENEWAL):
+            try:
+                self._write({"renewTime": _time(self._now())})
+            except (Conflict, NotFound):
+                self._taken = True
+                return
+            except ClusterError:
+                continue  # the API is away; ``lost`` says for how long that may be
+            self._renewed = self._monotonic()
+
+    def _write(self, spec: dict[str, Any]) -> None:
+        body = {**self._stored, "spec": {**self._stored["spec"], **spec}}
+        try:
+            self._stored = self._api.write("PUT", self._path, body, patience=RENEWAL)
+        except (Unavailable, Conflict):
+            current = self._api.get(self._path)  # an unanswered renewal may have been stored
+            if current["spec"].get("holderIdentity") != self._stored["spec"]["holderIdentity"]:
+                raise Conflict("the lease is another's by now") from None
+            self._stored = current
+            raise Unavailable("the lease could not be renewed") from None
+
+
+def take(
+    api: Api,
+    namespace: str,
+    name: str,
+    holder: str,
+    wait: float,
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Now = lambda: datetime.now(UTC),
+) -> KubernetesLease:
+    """The lease of a name, when it is free or its holder has not renewed it for its duration.
+
+    That is measured here, by watching it not move: the clocks of others are not trusted. Raises ``Busy``.
+    """
+    folder = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+    path = f"{folder}/{_name(name)}"
+    identity = f"{holder} {uuid4().hex[:8]}"
+    seen, since = "", monotonic()
+    end = since + wait
+    while True:
+        stored = _get(api, path)
+        version = stored["metadata"]["resourceVersion"] if stored else ""
+        if version != seen:
+            seen, since = version, monotonic()
+        spec = (stored or {}).get("spec") or {}
+        theirs = str(spec.get("holderIdentity") or "")
+        expired = monotonic() - since > float(spec.get("leaseDurationSeconds") or DURATION)
+        if not theirs or theirs == identity or expired:
+            lease = _lease(name, identity, spec, stored, now())
+            try:
+                stored = api.write("PUT", path, lease) if stored else api.write("POST", folder, lease)
+            except (Conflict, AlreadyExists, NotFound, Unavailable):
+                pass  # somebody was faster, or nobody knows: look again
+            else:
+                return KubernetesLease(api, path, stored, monotonic=monotonic, now=now)
+        elif monotonic() >= end:
+            raise Busy(
+                f"{name} is in use by {theirs.rpartition(' ')[0] or theirs}, last heard of {spec.get('renewTime')}"
+            )
+        sleep(min(LOOK, max(0.05, end - monotonic())))
+
+
+def _lease(
+    name: str, identity: str, spec: dict[str, Any], stored: dict[str, Any] | None, now: datetime
+) -> dict[str, Any]:
+    metadata = {"name": _name(name)}
+    if stored:
+        metadata["resourceVersion"] = stored["metadata"]["resourceVersion"]
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": metadata,
+        "spec": {
+            "holderIdentity": identity,
+            "leaseDurationSeconds": DURATION,
+            "acquireTime": _time(now),
+            "renewTime": _time(now),
+            "leaseTransitions": int(spec.get("leaseTransitions") or 0) + bool(stored),
+        },
+    }
+
+
+def _get(api: Api, path: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = api.get(path)
+    except NotFound:
+        return None
+    return found
+
+
+def _name(name: str) -> str:
+    return f"reconcile-{re.sub(r'[^a-z0-9.-]', '-', name.lower())}"
+
+
+def _time(now: datetime) -> str:
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

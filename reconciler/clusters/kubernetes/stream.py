@@ -1,0 +1,125 @@
+"""A watch on a Kubernetes API: one stream a kind, each resumed where it ended, for as long as it is wanted."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import urllib3
+
+from reconciler.clusters.base import Movement, Notice
+from reconciler.clusters.kubernetes.api import Api, error_of
+from reconciler.problem import ClusterError, NotFound, Unavailable
+
+RENEWAL = 50.0  # seconds after which the server ends a stream by itself, to be opened again
+SLACK = 10.0  # seconds beyond that without a word: the connection is dead, whatever the socket says
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds before a stream that failed is opened again, doubled each time
+NOT_SERVED = 30.0  # seconds before looking again whether a kind is served by now
+
+
+class KubernetesWatch:
+    """A ``Watch``. Streams that end, fail or fall silent are resumed from the last version they told.
+
+    ``paths`` and ``since`` are by kind. A kind that is not served is waited for.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        paths: Mapping[str, str],
+        since: Mapping[str, str],
+        labels: Mapping[str, str] | None,
+        *,
+        renewal: float = RENEWAL,
+        slack: float = SLACK,
+    ) -> None:
+        self._api, self._labels = api, ",".join(f"{key}={value}" for key, value in (labels or {}).items())
+        self._renewal, self._silence = renewal, renewal + slack
+        self._told: queue.SimpleQueue[Notice | ClusterError | None] = queue.SimpleQueue()
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._open: dict[str, urllib3.BaseHTTPResponse] = {}
+        self._at = dict(since)
+        for kind, path in paths.items():
+            threading.Thread(target=self._follow, args=(kind, path), name=f"watch-{kind}", daemon=True).start()
+
+    def next(self, timeout: float) -> Sequence[Notice]:
+        notices: list[Notice] = []
+        end = time.monotonic() + timeout
+        while not self._closed.is_set():
+            try:
+                told = (
+                    self._told.get(timeout=max(0.0, end - time.monotonic())) if not notices else self._told.get_nowait()
+                )
+            except queue.Empty:
+                break
+            if isinstance(told, ClusterError):
+                if notices:
+                    self._told.put(told)  # what was told before it comes first
+                    break
+                raise told
+            if told is not None:
+                notices.append(told)
+        return notices
+
+    def close(self) -> None:
+        self._closed.set()
+        self._told.put(None)
+        with self._lock:
+            for response in self._open.values():
+                response.shutdown()
+
+    def _follow(self, kind: str, path: str) -> None:
+        pause = FIRST_PAUSE
+        while not self._closed.is_set():
+            before = self._at[kind]
+            try:
+                self._read(kind, path)
+            except NotFound:
+                self._closed.wait(NOT_SERVED)
+                continue
+            except (urllib3.exceptions.HTTPError, OSError, ValueError, Unavailable):
+                pass  # told nothing that is lost: the next stream begins where this one broke
+            except ClusterError as error:
+                self._told.put(error)
+                return
+            pause = FIRST_PAUSE if self._at[kind] != before else min(pause * 2, LONGEST_PAUSE)
+            self._closed.wait(pause)
+
+    def _read(self, kind: str, path: str) -> None:
+        """One stream to its end."""
+        query: dict[str, str | int] = {
+            "watch": 1,
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._at[kind],
+            "timeoutSeconds": max(1, int(self._renewal)),
+        }
+        if self._labels:
+            query["labelSelector"] = self._labels
+        response = self._api.stream(path, query, silence=self._silence)
+        with self._lock:
+            self._open[kind] = response
+            if self._closed.is_set():
+                response.shutdown()
+        try:
+            for line in response:
+                if line.strip():
+                    self._tell(kind, json.loads(line))
+        finally:
+            with self._lock:
+                del self._open[kind]
+            response.close()
+
+    def _tell(self, kind: str, event: dict[str, Any]) -> None:
+        resource, movement = event["object"], event["type"]
+        if movement == "ERROR":
+            raise error_of(resource)
+        if movement != "BOOKMARK":
+            resource["metadata"].pop("managedFields", None)
+            resource["kind"] = kind
+            self._told.put(Notice(Movement(movement), resource))
+        self._at[kind] = str(resource["metadata"]["resourceVersion"])
