@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -40,6 +42,7 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 
 CONNECT_TIMEOUT = 10.0  # seconds
 ANSWER_TIMEOUT = 60.0  # seconds; the server itself gives up at 60
+FIRST_CONTACT = 3.0  # seconds of patience with an API that never answered: an address may just be wrong
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts, doubled each time
 
 
@@ -70,6 +73,7 @@ class Api:
         self._patience = patience
         self._monotonic, self._sleep = monotonic, sleep
         self._pace = _Pace(rate, burst, monotonic)
+        self._answered = False
         self.requests = 0  # sent so far, attempts included
 
     def get(self, path: str, query: Query | None = None, *, accept: str = JSON) -> Any:
@@ -116,7 +120,8 @@ class Api:
         again: bool = False,
         patience: float | None = None,
     ) -> Any:
-        end = self._monotonic() + (self._patience if patience is None else patience)
+        begun = self._monotonic()
+        patience = self._patience if patience is None else patience
         pause = FIRST_PAUSE
         while True:
             wait = 0.0
@@ -124,6 +129,7 @@ class Api:
                 response = self._send(method, path, query, body, content, accept, ANSWER_TIMEOUT)
                 status, data = response.status, response.read()
                 response.release_conn()
+                self._answered = True
             except urllib3.exceptions.HTTPError as error:
                 failure = _lost(error, self.host, again)
             else:
@@ -136,7 +142,7 @@ class Api:
             if not isinstance(failure, Unavailable) or isinstance(failure, Doubtful):
                 raise failure
             wait = max(wait, pause * random.uniform(0.5, 1.0))  # so that many clients do not come back together
-            if self._monotonic() + wait > end:
+            if self._monotonic() + wait > begun + (patience if self._answered else min(patience, FIRST_CONTACT)):
                 raise failure
             self._sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -200,29 +206,30 @@ def open_api(*, kubeconfig: str = "", context: str = "") -> Api:
     Raises ``ClusterError`` when there is none, or it cannot be used.
     """
     configuration = Configuration()
+    given = kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION
+    files = [path for part in given.split(os.pathsep) if part and (path := Path(part).expanduser()).is_file()]
     try:
-        if kubeconfig or context or _has_kubeconfig():
+        if files or kubeconfig or context:
+            if not files:
+                raise ClusterError(f"there is no kubeconfig {given}. Name another with --kubeconfig or $KUBECONFIG.")
             load_kube_config(kubeconfig or None, context or None, configuration)
         else:
             load_incluster_config(configuration)
+    except ClusterError:
+        raise
     except ConfigException as error:
-        where = kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION
+        if files:
+            raise ClusterError(f"the kubeconfig {given} cannot be used: {error}") from error
         raise ClusterError(
-            f"no Kubernetes API is known: {error} Name a kubeconfig (--kubeconfig, $KUBECONFIG; looked at: {where}),"
-            " or run in a pod with a service account."
+            f"no Kubernetes API is known: there is no kubeconfig {given}, and this is no pod with a service account."
+            " Name one with --kubeconfig or $KUBECONFIG."
         ) from error
-    except OSError as error:
-        raise ClusterError(f"the kubeconfig cannot be read: {error}") from error
-    except Exception as error:  # the client lets whatever YAML and base64 raise through
-        raise ClusterError(f"the kubeconfig cannot be used: {error}") from error
+    except Exception as error:  # the client lets through whatever reading files, YAML and base64 raises
+        raise ClusterError(f"the kubeconfig {given} cannot be used: {' '.join(str(error).split())}") from error
+    if not configuration.verify_ssl:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the kubeconfig says so
     configuration.connection_pool_maxsize = 64
     return Api(ApiClient(configuration))
-
-
-def _has_kubeconfig() -> bool:
-    from pathlib import Path
-
-    return any(Path(part).expanduser().exists() for part in KUBE_CONFIG_DEFAULT_LOCATION.split(":") if part)
 
 
 def _lost(error: urllib3.exceptions.HTTPError, host: str, again: bool) -> ClusterError:
