@@ -218,7 +218,9 @@ class TestWatches:
         since = behind.list(MACHINE).version
         mine = {"host": "node22"}
         with closing(KubernetesWatch(behind.api, {MACHINE: MACHINES}, {MACHINE: since}, mine, renewal=3)) as watch:
-            theirs = behind.create(labelled(machine("web"), host="node23"))
+            behind.create(labelled(machine("mine"), host="node22"))
+            watched(watch, until(Movement.ADDED, "mine"))
+            theirs = behind.create(labelled(machine("theirs"), host="node23"))
             while len(opened(proxy)) < 2:
                 assert not watch.next(0.1)
         assert opened(proxy)[0] == since
