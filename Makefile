@@ -39,9 +39,10 @@ fix: $(READY) ## what can be put right by machine
 generate: $(READY) ## schemas and pages that follow from the catalogue
 	$(BIN)/python -m docs.generate
 
-bench: $(READY) ## figures for the README
+bench: $(READY) envtest ## figures for the README
 	$(BIN)/python -m benchmarks.plan
 	$(BIN)/python -m benchmarks.apply
+	$(BIN)/python -m benchmarks.kubernetes
 
 clean:
 	rm -rf $(VENV) .reconcile build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
