@@ -41,7 +41,7 @@ from reconciler.rules import (
 )
 from reconciler.secret import Secret
 from reconciler.shape import Shape
-from reconciler.validate import Declared, Desired, Stack
+from reconciler.validate import UNIVIRT, Declared, Desired, Stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,8 @@ class _Planner:
         return self.finish()
 
     def finish(self) -> Plan:
+        if self.desired.stack.agent == UNIVIRT:
+            self.leave_out()
         steps = self.hold(self.connect())
         try:
             ordered = tuple(step for wave in Plan(self.desired.stack.name, tuple(steps)).waves for step in wave)
@@ -162,6 +164,10 @@ class _Planner:
 
     def reconcile(self, declared: Declared) -> None:
         observed = self.observed.get(declared.id)
+        if self.observed.versions.get(declared.id.kind) == "":
+            message = "cannot be made: the cluster does not serve its kind"
+            self.refuse(declared, (), message, "Install its definition: reconcile crds | kubectl apply -f -")
+            return
         if observed is not None and self.out_of_reach(declared, observed):
             return
         before = len(self.drafts), len(self.problems)
@@ -499,6 +505,27 @@ class _Planner:
                 for other in self.surroundings.bridges_of(nic, id.namespace):
                     users[other].add(id)
         return users
+
+    def leave_out(self) -> None:
+        """What uni-virt does not have must not be sent to it: some of it stops a node from serving a whole kind."""
+        missing: set[ResourceId] = set()
+        kept: list[_Draft] = []
+        for draft in sorted(self.drafts, key=lambda draft: (RANK[draft.step.subject.kind], draft.rank)):
+            step = draft.step
+            if step.operation != MARK and not catalogue.find(step.target.kind, step.operation).on_univirt:
+                why = catalogue.find(step.target.kind, step.operation).univirt
+                message = f"{step.subject}: {step.operation} cannot be sent to uni-virt: {why}"
+                remedy = "Leave this to people, or serve the node with 'reconcile agent'."
+                self.problems.append(Problem(self.place(step.subject), message, remedy))
+            elif wanting := next((id for id in (step.subject, *draft.uses) if id in missing), None):
+                if wanting != step.subject:
+                    self.notes.append(Note(step.subject, f"left out: {wanting} cannot be created by uni-virt"))
+            else:
+                kept.append(draft)
+                continue
+            if step.action is Action.CREATE:
+                missing.add(step.subject)
+        self.drafts = kept
 
     # Steps and edges ---------------------------------------------------------------------------------------
 

@@ -22,6 +22,8 @@ from reconciler.request import Request, request_of
 from reconciler.resource import Path, ResourceId, show_path
 from reconciler.shape import Shape, declared
 
+OWN_AGENT, UNIVIRT = "reconcile", "uni-virt"
+
 Finding = tuple[Path, str, str]  # path within the spec, what is wrong, what to do
 
 
@@ -60,6 +62,7 @@ class Stack:
     allow: frozenset[str] = frozenset()
     defaults: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address
+    agent: str = OWN_AGENT  # who serves the nodes
 
 
 @dataclass(slots=True)
@@ -182,6 +185,7 @@ def _stack(loaded: Loaded, problems: list[Problem]) -> Stack:
         frozenset(policy.get("allow", ())),
         dict(manifest.spec.get("defaults", {})),
         {name: node["address"] for name, node in manifest.spec.get("nodes", {}).items()},
+        manifest.spec.get("agent", OWN_AGENT),
     )
 
 

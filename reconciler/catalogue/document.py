@@ -298,9 +298,7 @@ def existing(operation: Operation) -> tuple[str, str]:
     """How the existing back end, uni-virt, treats it: yes, caveat or no, and the reason."""
     if not operation.univirt:
         return "yes", ""
-    if operation.univirt.startswith("works, but"):
-        return "caveat", operation.univirt
-    return "no", operation.univirt
+    return "caveat" if operation.on_univirt else "no", operation.univirt
 
 
 def allowed(row: Parameter) -> str:

@@ -83,3 +83,8 @@ class Operation:
     def key(self) -> str:
         """The key under ``spec.lifecycle``: the name with its first letter in lower case (wire format 2.1)."""
         return self.name[0].lower() + self.name[1:]
+
+    @property
+    def on_univirt(self) -> bool:
+        """Whether the existing back end carries it out, be it with a caveat (wire format 6)."""
+        return not self.univirt or self.univirt.startswith("works, but")
