@@ -1,7 +1,8 @@
 """The agent that comes with the embedded cluster: it runs in this process, on the simulator, for every node.
 
 Only one process at a time serves a cluster file: whoever holds the lock beside it. Others submit to the same
-file and take over when the holder goes.
+file and take over when the holder goes. Nodes that an agent of their own serves (``reconcile agent``) are left
+to it: an operation runs under its node's lease, here for as long as it takes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from reconciler.agent import Agent
+from reconciler.clusters.base import Cluster, Lease
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
@@ -45,6 +47,41 @@ def simulators(
     return driver_for
 
 
+class Hosts:
+    """The leases of nodes, each had from the first operation that runs on the node to the last."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._holder = f"process {os.getpid()}"
+        self._lock = threading.Lock()
+        self._users: dict[str, tuple[Lease, int]] = {}
+
+    @contextmanager
+    def held(self, host: str) -> Iterator[bool]:
+        """Act on a node; False if an agent of its own does."""
+        with self._lock:
+            try:
+                lease, users = self._users.get(host) or (self._cluster.lease(f"agent {host}", self._holder), 0)
+            except Busy:
+                lease, users = None, 0
+            if lease is not None:
+                if not users:
+                    lease.__enter__()
+                self._users[host] = lease, users + 1
+        if lease is None:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            with self._lock:
+                lease, users = self._users.pop(host)
+                if users > 1:
+                    self._users[host] = lease, users - 1
+                else:
+                    lease.__exit__(None, None, None)
+
+
 @contextmanager
 def serving(
     cluster: LocalCluster, driver_for: Callable[[str], Driver | None] | None = None, *, workers: int = 8
@@ -58,7 +95,7 @@ def serving(
         try:
             with _only_one(cluster, stop) as mine:
                 if mine:
-                    with Agent(cluster, driver_for, workers=workers):
+                    with Agent(cluster, driver_for, workers=workers, held=Hosts(cluster).held):
                         stop.wait()
         except BaseException as error:
             crashed.append(error)
