@@ -722,10 +722,10 @@ def _clip(text: str, most: int) -> str:
     return text.encode()[:most].decode(errors="ignore")
 
 
-def _words(id: ResourceId, key: str = "") -> dict[str, str]:
+def _words(id: ResourceId, key: str | None = None) -> dict[str, str]:
     """What a line of the log says of an operation beside its text."""
     words = {"resource": str(id)}
-    if key:
+    if key is not None:
         try:
             catalogue.by_key(id.kind, key)
         except KeyError:

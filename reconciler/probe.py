@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from reconciler.agent import Hooks
-from reconciler.problem import InvalidInput, Origin, Problem
+from reconciler.problem import ReconcilerError
 
 DURATIONS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800)  # seconds: a plug is quick, a copy is not
 
@@ -69,7 +69,7 @@ def probe(
 ) -> Iterator[str]:
     """Answer at ``HOST:PORT`` (port 0: any) for as long as the block runs; yields where. Empty: no answers.
 
-    Raises ``InvalidInput`` when it cannot listen there.
+    Raises ``ReconcilerError`` when it cannot listen there.
     """
     if not listen:
         yield ""
@@ -113,12 +113,12 @@ def probe(
 def _bound(listen: str, page: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
     host, _, port = listen.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:
-        raise _refusal(listen, "is not HOST:PORT", "An example: 0.0.0.0:9465.")
+        raise ReconcilerError(f"--listen {listen} is not HOST:PORT, such as 0.0.0.0:9465.")
     try:
         return _Server((host.strip("[]"), int(port)), page)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise _refusal(listen, f"cannot be listened at: {reason}", "Choose another port, or '' for none.") from None
+        raise ReconcilerError(f"--listen {listen}: {reason}; choose another port, or '' for none.") from None
 
 
 class _Server(ThreadingHTTPServer):
@@ -133,10 +133,6 @@ class _Server(ThreadingHTTPServer):
         """Without asking the name service what this host is called."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-
-def _refusal(listen: str, message: str, remedy: str) -> InvalidInput:
-    return InvalidInput([Problem(Origin("--listen"), f"{listen} {message}", remedy)])
 
 
 def _verdict(good: bool) -> tuple[int, str, bytes]:
