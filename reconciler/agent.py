@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from reconciler import catalogue
@@ -416,12 +417,12 @@ class Agent:
 
     def _carry_out(self, claim: Claim) -> None:
         """Run a claimed operation to its end, and tell what came of it until the cluster has taken it."""
-        started, begin = self.now(), self.monotonic()
-        self.hooks.claimed(claim.id.kind, claim.words["operation"])
-        _log.info("claimed %s of %s", shown(claim.key), claim.id, extra=claim.words)
+        started, begin, words = self.now(), self.monotonic(), claim.words
+        self.hooks.claimed(claim.id.kind, words["operation"])
+        _log.info("claimed %s of %s", shown(claim.key), claim.id, extra=words)
         self._report(claim.resource, claim.key, "Doing", "Normal", started)
         if claim.ignored:
-            _log.warning("%s of %s: one at a time", shown(*claim.ignored), claim.id, extra=claim.words)
+            _log.warning("%s of %s: one at a time", shown(*claim.ignored), claim.id, extra=words)
             self._report(claim.resource, " ".join(map(shown, claim.ignored)), "Ignored", "Warning", started)
         failure: OperationFailed | None = None
         touched: Collection[ResourceId] = ()
@@ -434,16 +435,16 @@ class Agent:
         try:
             failure = self._write(claim, touched, failure)
         except ClusterError as error:
-            _log.error("%s of %s: its outcome is not written: %s", claim.key, claim.id, error, extra=claim.words)
+            _log.error("%s of %s: its outcome is not written: %s", claim.key, claim.id, error, extra=words)
             outcome = "unknown"
         else:
             self._report(claim.resource, claim.key, "Done", "Warning" if failure else "Normal", started, insist=True)
             outcome = "failed" if failure else "done"
         seconds = self.monotonic() - begin
-        self.hooks.ended(claim.id.kind, claim.words["operation"], outcome, seconds)
+        self.hooks.ended(claim.id.kind, words["operation"], outcome, seconds)
         level = logging.WARNING if failure else logging.INFO
-        words = {**claim.words, "outcome": outcome, "seconds": round(seconds, 3)}
-        _log.log(level, "%s %s of %s after %.3f s", outcome, shown(claim.key), claim.id, seconds, extra=words)
+        told = {**words, "outcome": outcome, "seconds": round(seconds, 3)}
+        _log.log(level, "%s %s of %s after %.3f s", outcome, shown(claim.key), claim.id, seconds, extra=told)
 
     def _run(self, claim: Claim) -> Collection[ResourceId]:
         if claim.wrong:
@@ -713,6 +714,7 @@ class Agent:
 # Words of the wire -----------------------------------------------------------------------------------------
 
 
+@lru_cache(1024)
 def shown(*keys: str) -> str:
     """Lifecycle keys as they may stand in an Event: a client can write anything there."""
     return _clip(" ".join(re.sub(r"[^\w.-]+", "?", key) or "?" for key in keys), FIELD)

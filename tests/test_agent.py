@@ -651,6 +651,23 @@ def test_the_embedded_agent_reports_no_claim_of_an_agent_that_lives(stage: Stage
     assert [type for _, type in stage.ends()] == ["Normal", "Normal"]
 
 
+def test_the_embedded_agent_gives_an_idle_node_to_an_agent_of_its_own(stage: Stage) -> None:
+    with serving(stage.cluster):
+        stage.submit(CREATE)
+        until(lambda: "pool" in stage.spec())
+        with stage.agent() as agent:
+            until(lambda: agent.ready)
+            stage.submit({"stopPool": {}})
+            until(lambda: stage.driver.ran)
+    for number in range(200):
+        id = ResourceId(POOL, f"pool-{number}")
+        stage.submit({"stopPool": {}}, id, labels={"host": f"node-{number}"})
+    with serving(stage.cluster):
+        until(lambda: len(stage.ends()) == 202)
+    with stage.cluster.lease("agent node-7", "test"):
+        pass
+
+
 # The command ---------------------------------------------------------------------------------------------------
 
 
