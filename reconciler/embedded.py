@@ -1,21 +1,27 @@
 """The agent that comes with the embedded cluster: it runs in this process, on the simulator, for every node.
 
 Only one process at a time serves a cluster file: whoever holds the lock beside it. Others submit to the same
-file and take over when the holder goes.
+file and take over when the holder goes. Nodes that an agent of their own serves (``reconcile agent``) are left
+to it: an operation runs under the lease of its node.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from reconciler.agent import Agent
+from reconciler.clusters.base import Cluster, Lease
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
 from reconciler.problem import Busy
+
+IDLE = 0.5  # seconds after which a node nothing is done on may be another agent's
+MOST_LEASES = 64  # each is an open file
 
 
 def simulators(
@@ -45,6 +51,57 @@ def simulators(
     return driver_for
 
 
+class Hosts:
+    """The leases of nodes. One is kept from an operation to the next, and let go when its node is idle."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._holder = f"process {os.getpid()}"
+        self._lock = threading.Lock()
+        self._leases: dict[str, Lease] = {}
+        self._users: Counter[str] = Counter()
+        self._used: set[str] = set()  # since idle ones were last let go
+
+    @contextmanager
+    def held(self, host: str) -> Iterator[bool]:
+        """Act on a node; False if an agent of its own does."""
+        with self._lock:
+            mine = self._has(host)
+            self._users[host] += mine
+        try:
+            yield mine
+        finally:
+            with self._lock:
+                self._users[host] -= mine
+
+    def _has(self, host: str) -> bool:
+        self._used.add(host)
+        if host not in self._leases:
+            try:
+                self._leases[host] = self._cluster.lease(f"agent {host}", self._holder).__enter__()
+            except Busy:
+                return False
+            if len(self._leases) > MOST_LEASES:
+                self._let_go(set(self._leases) - {host})
+        return True
+
+    def let_go(self) -> None:
+        """Give back the leases of nodes that nothing was done on since the last time."""
+        with self._lock:
+            self._let_go(set(self._leases) - self._used)
+            self._used.clear()
+
+    def close(self) -> None:
+        with self._lock:
+            self._let_go(set(self._leases))
+
+    def _let_go(self, hosts: set[str]) -> None:
+        for host in hosts:
+            if not self._users[host]:
+                del self._users[host]
+                self._leases.pop(host).__exit__(None, None, None)
+
+
 @contextmanager
 def serving(
     cluster: LocalCluster, driver_for: Callable[[str], Driver | None] | None = None, *, workers: int = 8
@@ -58,8 +115,13 @@ def serving(
         try:
             with _only_one(cluster, stop) as mine:
                 if mine:
-                    with Agent(cluster, driver_for, workers=workers):
-                        stop.wait()
+                    hosts = Hosts(cluster)
+                    try:
+                        with Agent(cluster, driver_for, workers=workers, held=hosts.held):
+                            while not stop.wait(IDLE):
+                                hosts.let_go()
+                    finally:
+                        hosts.close()
         except BaseException as error:
             crashed.append(error)
 

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "reconciler"
 
 # A module may import from lines above its own, never from its own line or below.
 LAYERS = [
-    {"version"},
+    {"version", "log"},
     {"problem", "resource", "quantity"},
     {"secret", "eventid"},
     {"kinds", "catalogue", "read"},
@@ -23,7 +23,7 @@ LAYERS = [
     {"reason"},
     {"planner", "clusters.database"},
     {"clusters.local", "clusters.kubernetes", "drivers.simulator", "agent", "apply", "planfile"},
-    {"connect", "embedded", "reconcile", "render"},
+    {"connect", "embedded", "node", "probe", "reconcile", "render"},
     {"present", "progress"},
     {"cli"},
 ]
