@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import urllib3
@@ -71,7 +72,7 @@ class KubernetesWatch:
         self._told.put(None)
         with self._lock:
             for response in self._open.values():
-                response.shutdown()
+                _shut(response)
 
     def _follow(self, kind: str, path: str) -> None:
         pause = FIRST_PAUSE
@@ -104,7 +105,7 @@ class KubernetesWatch:
         with self._lock:
             self._open[kind] = response
             if self._closed.is_set():
-                response.shutdown()
+                _shut(response)
         try:
             for line in response:
                 if line.strip():
@@ -123,3 +124,9 @@ class KubernetesWatch:
             resource["kind"] = kind
             self._told.put(Notice(Movement(movement), resource))
         self._at[kind] = str(resource["metadata"]["resourceVersion"])
+
+
+def _shut(response: urllib3.BaseHTTPResponse) -> None:
+    """End a stream that another thread reads."""
+    with suppress(ValueError, OSError):  # it has ended by itself just now
+        response.shutdown()
