@@ -291,6 +291,8 @@ def test_events_fit_a_real_api_however_long_names_are(stage: Stage) -> None:
     stage.submit({key * 20: {} for key in ("someKey", "otherKey", "thirdKey")}, id)
     assert stage.agent().serve(id)
     assert len(stage.events()) == 3
+    stage.submit(CREATE, labels={"host": NODE, "eventId": "e" * 1500})
+    assert stage.agent().serve(VMD)
     assert_valid(stage.events())
 
 
@@ -412,6 +414,41 @@ def test_what_one_operation_writes_leaves_the_claim_of_another(stage: Stage) -> 
     assert agent.serve(disk)
     assert stage.spec(disk)["volume"]["pool"] == "vmd-pool"
     assert stage.spec()[CLAIM] == "stopPool"
+
+
+def test_the_target_is_written_last_so_that_its_claim_covers_the_rest(stage: Stage) -> None:
+    stage.submit(CREATE)
+    agent = stage.agent()
+    assert agent.serve(VMD)
+    written: list[str] = []
+    observe = stage.simulator.observe
+    stage.driver.observe = lambda id: (written.append(id.name), observe(id))[1]  # type: ignore[attr-defined]
+    touches = stage.driver.run
+    stage.driver.run = lambda *words: [words[0], VMD, *touches(*words)]  # type: ignore[method-assign]
+    disk = ResourceId(DISK, "data")
+    given = {"type": "localfs", "pool": "vmd-pool", "format": "qcow2", "capacity": "10000000000"}
+    stage.submit({"createDisk": given}, disk)
+    assert agent.serve(disk)
+    assert written[-1] == "data"
+    assert written.count("data") == 1
+
+
+def test_what_is_written_is_never_older_than_what_it_replaces(stage: Stage) -> None:
+    def move() -> None:
+        Simulator(stage.cluster.world(), NODE).run(VMD, "StopPool", {})
+
+    stage.submit(CREATE)
+    stage.driver.first = lambda operation: stage.faulty.then.update(get=move)
+    assert stage.agent().serve(VMD)
+    assert stage.spec()["pool"]["state"] == "inactive"
+
+
+def test_a_claim_left_behind_is_reported_before_the_next_operation_takes_its_place(stage: Stage) -> None:
+    stage.submit(None, spec={"nodeName": NODE, CLAIM: "stopPool", "lifecycle": CREATE})
+    assert stage.agent().serve(VMD)
+    assert stage.driver.ran == [("CreatePool", "vmd-pool")]
+    ends = {(event["action"], event["type"]) for event in stage.events() if "status:Done" in event["note"]}
+    assert ends == {("stopPool", "Warning"), ("createPool", "Normal")}
 
 
 # Serving a node ------------------------------------------------------------------------------------------------
