@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from reconciler import catalogue
-from reconciler.clusters.base import Cluster, Lease, Movement, Watch
+from reconciler.clusters.base import Cluster, Lease, Movement, Watch, earliest
 from reconciler.drivers.base import Driver
 from reconciler.kinds import KINDS, MACHINE
 from reconciler.problem import (
@@ -142,6 +142,7 @@ class Agent:
         self.turned = monotonic()  # when the loop last went round
         self._busy: set[ResourceId] = set()
         self._later: set[ResourceId] = set()  # to look at again at the next turn
+        self._passed: set[ResourceId] = set()  # an operation was seen while they were busy
         self._lock = threading.Condition()
         self._stop = threading.Event()
         self._stopped_at = 0.0
@@ -279,7 +280,7 @@ class Agent:
         self._recover(resources)
         for resource in resources:
             self._consider(pool, resource)
-        return listings[0].version
+        return earliest(listing.version for listing in listings)
 
     def _follow(self, pool: ThreadPoolExecutor, observer: ThreadPoolExecutor) -> None:
         """Take what the watch shows, and now and then look at everything: a notice lost costs no more."""
@@ -308,8 +309,15 @@ class Agent:
         return (damaged or bool(_spec(resource).get("lifecycle"))) and not _leaving(resource)
 
     def _consider(self, pool: ThreadPoolExecutor, resource: Resource) -> None:
-        if self._waits(resource) and self._take(id_of(resource)):
-            pool.submit(self._work, id_of(resource))
+        if not self._waits(resource):
+            return
+        id = id_of(resource)
+        with self._lock:
+            if id in self._busy:
+                self._passed.add(id)
+                return
+            self._busy.add(id)
+        pool.submit(self._work, id)
 
     def _take(self, id: ResourceId) -> bool:
         """Have a resource for oneself in this process, unless somebody has it."""
@@ -320,9 +328,17 @@ class Agent:
             return True
 
     def _give_back(self, id: ResourceId) -> None:
+        """Let others have it; an operation that was seen meanwhile is not forgotten."""
         with self._lock:
             self._busy.discard(id)
+            if id in self._passed:
+                self._passed.discard(id)
+                self._postpone(id)
             self._lock.notify_all()
+
+    def _postpone(self, *ids: ResourceId) -> None:
+        with self._lock:
+            self._later.update(ids)
 
     def _work(self, id: ResourceId) -> None:
         """Run operations of one resource until none waits; looking again closes the gap to the watch."""
@@ -333,17 +349,18 @@ class Agent:
                     pass
             except ClusterError as error:
                 _log.warning("%s is left for later: %s", id, error, extra=_words(id))
-                self._later.add(id)
+                self._postpone(id)
             except Exception as error:
                 _log_bug(error, _words(id))
             finally:
+                self._passed.discard(id)  # it is looked at again here
                 self._give_back(id)
             if not self._on or id in self._later:
                 return
             try:
                 resource = self.cluster.get(id)
             except ClusterError:
-                self._later.add(id)
+                self._postpone(id)
                 return
             mine = bool(
                 resource is not None
@@ -381,7 +398,7 @@ class Agent:
                     return None
                 if held != asked.host or not held:
                     if not stack.enter_context(self.held(asked.host)):
-                        self._later.add(id)
+                        self._postpone(id)
                         return None
                     held = asked.host
                 if _spec(resource).get(CLAIM):
@@ -595,7 +612,7 @@ class Agent:
             try:
                 with self.held(host) as mine:
                     if not mine:
-                        self._later.add(id)
+                        self._postpone(id)
                         continue
                     if host not in looked_at:
                         self._look_at(driver, host)
@@ -636,7 +653,7 @@ class Agent:
             for id, resource in resources.items():
                 if there is not None and id not in there and self._on:
                     self._miss(driver, id, resource)
-            self._later.update(id for id, resource in resources.items() if self._waits(resource))
+            self._postpone(*(id for id, resource in resources.items() if self._waits(resource)))
         except ClusterError as error:
             _log.warning("looking at node %s: %s", self.node, error)
         except Exception as error:

@@ -654,6 +654,25 @@ def test_an_operation_whose_notice_was_lost_runs_at_the_next_look(stage: Stage) 
         until(lambda: "pool" in stage.spec())
 
 
+def test_an_operation_seen_while_the_resource_is_looked_at_runs_at_the_next_turn(stage: Stage) -> None:
+    stage.submit(CREATE)
+    with stage.agent() as agent:
+        until(lambda: agent.ready and "pool" in stage.spec())
+        observe, looked = stage.driver.observe, threading.Event()
+
+        def during(id: ResourceId) -> Any:
+            if not looked.is_set():
+                stage.submit({"stopPool": {}})
+                until(lambda: VMD in agent._passed)
+                looked.set()
+            return observe(id)
+
+        stage.driver.observe = during  # type: ignore[attr-defined]
+        stage.clock += 61
+        assert looked.wait(PATIENCE)
+        until(lambda: stage.spec()["pool"]["state"] == "inactive", 5)
+
+
 # With the embedded agent ---------------------------------------------------------------------------------------
 
 

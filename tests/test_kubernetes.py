@@ -17,7 +17,7 @@ from reconciler.clusters.base import Movement
 from reconciler.clusters.kubernetes import PAGE, KubernetesCluster
 from reconciler.clusters.kubernetes.api import Api, open_api
 from reconciler.clusters.kubernetes.journal import LABEL, PER_CHUNK, Journal
-from reconciler.clusters.kubernetes.lease import DURATION, take
+from reconciler.clusters.kubernetes.lease import DURATION, RENEWAL, Leases
 from reconciler.clusters.kubernetes.stream import KubernetesWatch
 from reconciler.kinds import DISK, KINDS, MACHINE
 from reconciler.problem import Busy, ClusterError, Expired, Forbidden, NotFound, Unavailable
@@ -320,39 +320,71 @@ class TestJournal:
         assert behind.records("shop") == [{"step": 2}]
 
 
+class Clock:
+    """Time that passes only where it is slept."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 class TestLeases:
-    def test_a_lease_whose_holder_died_is_free_after_its_duration(self, behind: KubernetesCluster) -> None:
-        dead = behind.lease("stack web", "dead")
-        dead._stop.set()  # it renews no longer, and does not give it back
-        clock = [0.0]
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return Clock()
 
-        def sleep(seconds: float) -> None:
-            clock[0] += seconds
+    @pytest.fixture
+    def leases(self, behind: KubernetesCluster, clock: Clock) -> Leases:
+        return Leases(behind.api, "default", monotonic=clock, sleep=clock.sleep)
 
+    def test_a_lease_whose_holder_died_is_free_after_its_duration(
+        self, behind: KubernetesCluster, leases: Leases, clock: Clock
+    ) -> None:
+        behind.lease("stack web", "dead")._stop.set()  # it renews no longer, and does not give it back
         with pytest.raises(Busy, match="dead"):
-            take(behind.api, "default", "stack web", "heir", DURATION - 1, monotonic=lambda: clock[0], sleep=sleep)
-        with (
-            take(behind.api, "default", "stack web", "heir", DURATION + 2, monotonic=lambda: clock[0], sleep=sleep),
-            pytest.raises(Busy, match="heir"),
-        ):
+            leases.take("stack web", "heir", DURATION - 1)
+        with leases.take("stack web", "heir", 3), pytest.raises(Busy, match="heir"):
             behind.lease("stack web", "other")
+        assert DURATION < clock.now < DURATION + 2
 
-    def test_a_holder_that_cannot_renew_is_not_sure_of_it(self, behind: KubernetesCluster) -> None:
-        clock = [0.0]
-        with take(behind.api, "default", "stack web", "alice", 0, monotonic=lambda: clock[0]) as lease:
+    def test_who_asks_again_and_again_gets_it_as_well(
+        self, behind: KubernetesCluster, leases: Leases, clock: Clock
+    ) -> None:
+        behind.lease("agent node22", "dead")._stop.set()
+        while clock.now < DURATION:
+            with pytest.raises(Busy):
+                leases.take("agent node22", "heir", 0)
+            clock.sleep(1)
+        with leases.take("agent node22", "heir", 2):
+            pass
+
+    def test_a_lease_that_is_renewed_is_never_free(
+        self, behind: KubernetesCluster, leases: Leases, clock: Clock
+    ) -> None:
+        with behind.lease("stack web", "alive") as lease:
+            for _ in range(10):
+                with pytest.raises(Busy):
+                    leases.take("stack web", "heir", 0)
+                clock.sleep(RENEWAL)
+                lease._write({"renewTime": f"2026-01-01T00:00:{clock.now:09.6f}Z"})
+
+    def test_a_holder_that_cannot_renew_is_not_sure_of_it(self, leases: Leases, clock: Clock) -> None:
+        with leases.take("stack web", "alice", 0) as lease:
             assert not lease.lost
-            clock[0] += 11
+            clock.sleep(11)
             assert lease.lost
 
-    def test_who_gives_back_what_another_took_over_takes_nothing_away(self, behind: KubernetesCluster) -> None:
-        clock = [0.0]
-
-        def sleep(seconds: float) -> None:
-            clock[0] += seconds
-
+    def test_who_gives_back_what_another_took_over_takes_nothing_away(
+        self, behind: KubernetesCluster, leases: Leases
+    ) -> None:
         with behind.lease("stack web", "slow") as slow:
             slow._stop.set()
-            with take(behind.api, "default", "stack web", "heir", 60, monotonic=lambda: clock[0], sleep=sleep):
+            with leases.take("stack web", "heir", 60):
                 slow.__exit__()
                 with pytest.raises(Busy, match="heir"):
                     behind.lease("stack web", "other")

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Listing
 from reconciler.clusters.kubernetes.api import Api, Doubtful, open_api
 from reconciler.clusters.kubernetes.journal import Journal
-from reconciler.clusters.kubernetes.lease import KubernetesLease, take
+from reconciler.clusters.kubernetes.lease import KubernetesLease, Leases
 from reconciler.clusters.kubernetes.stream import KubernetesWatch
 from reconciler.kinds import KINDS
 from reconciler.problem import AlreadyExists, Conflict, Expired, NotFound
@@ -41,6 +41,7 @@ class KubernetesCluster:
         self.api = api
         self.namespace = namespace
         self._journal = Journal(api, namespace)
+        self._leases = Leases(api, namespace)
         self._digest_key = b""
 
     @classmethod
@@ -165,7 +166,7 @@ class KubernetesCluster:
         return found[::-1]
 
     def lease(self, name: str, holder: str, *, wait: float = 0.0) -> KubernetesLease:
-        return take(self.api, self.namespace, name, holder, wait)
+        return self._leases.take(name, holder, wait)
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         try:

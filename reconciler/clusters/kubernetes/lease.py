@@ -23,7 +23,7 @@ Now = Callable[[], datetime]
 
 
 class KubernetesLease:
-    """A ``Lease``. Take it with ``take``."""
+    """A ``Lease``, renewed by a thread of its own; ``Leases.take`` gives one."""
 
     def __init__(
         self,
@@ -79,47 +79,55 @@ class KubernetesLease:
             raise Unavailable("the lease could not be renewed") from None
 
 
-def take(
-    api: Api,
-    namespace: str,
-    name: str,
-    holder: str,
-    wait: float,
-    *,
-    monotonic: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-    now: Now = lambda: datetime.now(UTC),
-) -> KubernetesLease:
-    """The lease of a name, when it is free or its holder has not renewed it for its duration.
+class Leases:
+    """The leases in one namespace, and since when those of others have not moved.
 
-    That is measured here, by watching it not move: the clocks of others are not trusted. Raises ``Busy``.
+    That is measured here: the clocks of others are not trusted.
     """
-    folder = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-    path = f"{folder}/{_name(name)}"
-    identity = f"{holder} {uuid4().hex[:8]}"
-    seen, since = "", monotonic()
-    end = since + wait
-    while True:
-        stored = _get(api, path)
+
+    def __init__(
+        self,
+        api: Api,
+        namespace: str,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Now = lambda: datetime.now(UTC),
+    ) -> None:
+        self._api = api
+        self._folder = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._monotonic, self._sleep, self._now = monotonic, sleep, now
+        self._seen: dict[str, tuple[str, float]] = {}  # name -> version, and since when it is that one
+
+    def take(self, name: str, holder: str, wait: float) -> KubernetesLease:
+        """The lease of a name, when it is free or its holder has not renewed it for its duration.
+
+        Raises ``Busy`` when that takes longer than ``wait`` seconds.
+        """
+        path = f"{self._folder}/{_name(name)}"
+        identity = f"{holder} {uuid4().hex[:8]}"
+        end = self._monotonic() + wait
+        while True:
+            stored = _get(self._api, path)
+            spec = (stored or {}).get("spec") or {}
+            theirs = str(spec.get("holderIdentity") or "")
+            if not theirs or theirs == identity or self._stands_still(name, stored, spec):
+                lease = _lease(name, identity, spec, stored, self._now())
+                # Somebody may have been faster, or an answer may be lost: then look again.
+                with suppress(Conflict, AlreadyExists, NotFound, Unavailable):
+                    stored = self._api.write("PUT" if stored else "POST", path if stored else self._folder, lease)
+                    return KubernetesLease(self._api, path, stored, monotonic=self._monotonic, now=self._now)
+            elif self._monotonic() >= end:
+                who = theirs.rpartition(" ")[0] or theirs
+                raise Busy(f"{name} is in use by {who}, last heard of {spec.get('renewTime')}")
+            self._sleep(min(LOOK, max(0.05, end - self._monotonic())))
+
+    def _stands_still(self, name: str, stored: dict[str, Any] | None, spec: dict[str, Any]) -> bool:
+        clock = self._monotonic()
         version = stored["metadata"]["resourceVersion"] if stored else ""
-        if version != seen:
-            seen, since = version, monotonic()
-        spec = (stored or {}).get("spec") or {}
-        theirs = str(spec.get("holderIdentity") or "")
-        expired = monotonic() - since > float(spec.get("leaseDurationSeconds") or DURATION)
-        if not theirs or theirs == identity or expired:
-            lease = _lease(name, identity, spec, stored, now())
-            try:
-                stored = api.write("PUT", path, lease) if stored else api.write("POST", folder, lease)
-            except (Conflict, AlreadyExists, NotFound, Unavailable):
-                pass  # somebody was faster, or nobody knows: look again
-            else:
-                return KubernetesLease(api, path, stored, monotonic=monotonic, now=now)
-        elif monotonic() >= end:
-            raise Busy(
-                f"{name} is in use by {theirs.rpartition(' ')[0] or theirs}, last heard of {spec.get('renewTime')}"
-            )
-        sleep(min(LOOK, max(0.05, end - monotonic())))
+        if self._seen.get(name, ("", 0.0))[0] != version:
+            self._seen[name] = version, clock
+        return clock - self._seen[name][1] > float(spec.get("leaseDurationSeconds") or DURATION)
 
 
 def _lease(
