@@ -1,7 +1,8 @@
 """python -m docs.generate [--check]: what is made from tables of the code, into its files.
 
 Written are ``schemas/operations``, ``docs/operations.md``, ``docs/coverage.md`` and ``deploy/crds.yaml``; the
-same tables give the same bytes. With ``--check`` nothing is written: files that differ are named, and the exit code is 1.
+same tables give the same bytes. With ``--check`` nothing is written: files that differ are named, and the exit
+code is 1.
 """
 
 from __future__ import annotations

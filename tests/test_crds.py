@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import mkdtemp
@@ -13,15 +15,19 @@ from typing import Any
 import controlplane
 import pytest
 import yaml
+from apicall import TABLE, call
 from click.testing import CliRunner
 from controlplane import ControlPlane
 
+from reconciler import LocalCluster, apply, load, serving, validate
+from reconciler import plan as make_plan
 from reconciler.cli import cli
 from reconciler.crds import CATEGORY, definitions
-from reconciler.kinds import DISK, DISK_SNAPSHOT, IMAGE, KINDS, POOL, SNAPSHOT, kind_named
+from reconciler.kinds import DISK, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, kind_named
 from reconciler.resource import WIRE_API_VERSION
 
 DATA = Path(__file__).parent / "crds"
+QUICKSTART = Path(__file__).parents[1] / "examples" / "manifests" / "quickstart"
 DEPLOYED = (DATA / "deployed.yaml").read_text()
 OBSERVED: list[dict[str, Any]] = yaml.safe_load((DATA / "observed.yaml").read_text())
 API = f"/apis/{WIRE_API_VERSION}"
@@ -96,9 +102,32 @@ def kubectl(plane: ControlPlane, *words: str, stdin: str | None = None) -> str:
 
 
 def install(plane: ControlPlane, text: str, *flags: str) -> None:
+    """Apply definitions, and wait until the API server serves resources by them and no longer by earlier ones."""
     kubectl(plane, "apply", *flags, "-f", "-", stdin=text)
-    for condition in ("NamesAccepted", "Established"):
-        kubectl(plane, "wait", f"--for=condition={condition}", "crd", "--all")
+    wide = {
+        each["spec"]["names"]["plural"]: [column["name"].upper() for column in columns_of(each)]
+        for each in yaml.safe_load_all(text)
+    }
+    end = time.monotonic() + controlplane.PATIENCE
+    with ThreadPoolExecutor() as pool:
+        assert all(pool.map(lambda plural: until_served(plane, plural, wide[plural], end), wide))
+
+
+def columns_of(definition: dict[str, Any]) -> list[dict[str, Any]]:
+    (version,) = definition["spec"]["versions"]
+    columns: list[dict[str, Any]] = version["additionalPrinterColumns"]
+    return columns
+
+
+def until_served(plane: ControlPlane, plural: str, titles: list[str], end: float) -> bool:
+    """Whether a kind comes to be served with columns of these titles."""
+    while time.monotonic() < end:
+        answer = call(plane.kubeconfig, "GET", f"{API}/{plural}", accept=TABLE)
+        columns = answer.body.get("columnDefinitions", ())
+        if [each["name"].upper() for each in columns][1:] == titles:  # the first is the name
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def create(plane: ControlPlane, kinds: set[str]) -> None:
@@ -109,8 +138,7 @@ def create(plane: ControlPlane, kinds: set[str]) -> None:
 
 def stored(plane: ControlPlane, plurals: set[str]) -> dict[str, Any]:
     """Every resource there is, whole."""
-    texts = {plural: plane.kubectl("get", "--raw", f"{API}/{plural}") for plural in plurals}
-    return {plural: json.loads(text)["items"] for plural, text in texts.items()}
+    return {plural: call(plane.kubeconfig, "GET", f"{API}/{plural}").body["items"] for plural in plurals}
 
 
 def shown(plane: ControlPlane, *words: str) -> dict[str, str | None]:
@@ -129,7 +157,6 @@ def test_each_kind_has_its_row() -> None:
 @each_kind
 def test_get_shows_what_is_observed(ours: ControlPlane, row: dict[str, Any]) -> None:
     cells = shown(ours, row["short"])
-    assert list(cells)[0] == "NAME" if row["kind"] != SNAPSHOT else True
     assert {title: cells[title] for title in row["columns"]} == row["columns"]
     assert set(cells) - {"NAME", "AGE"} == set(row["columns"]) - {"NAME"}
 
@@ -167,8 +194,7 @@ def test_explain_says_what_a_kind_is(ours: ControlPlane) -> None:
 def test_a_lifecycle_is_never_shown() -> None:
     """It may hold a password until an agent takes it."""
     for definition in definitions():
-        (version,) = definition["spec"]["versions"]
-        assert "lifecycle" not in json.dumps(version["additionalPrinterColumns"])
+        assert "lifecycle" not in json.dumps(columns_of(definition))
 
 
 # Beside the deployed ones ---------------------------------------------------------------------------------
@@ -193,9 +219,11 @@ def test_either_may_replace_the_other_and_no_resource_is_lost(
     for name in (second, first, second):
         install(plane, texts[name], *flags)
         assert stored(plane, plurals) == before, name
-    assert {each["metadata"]["name"] for each in crds(plane)} == {
-        f"{plural}.doslab.io" for plural in {*(kind.plural for kind in KINDS.values()), *FOREIGN}
+    accepted = {
+        each["spec"]["names"]["plural"]: each["spec"]["names"] == each["status"]["acceptedNames"]
+        for each in crds(plane)
     }
+    assert accepted == dict.fromkeys({*(kind.plural for kind in KINDS.values()), *FOREIGN}, True)
 
 
 @pytest.mark.parametrize("flags", [HOW, HOW[::-1]], ids=["client first", "server first"])
@@ -216,6 +244,28 @@ def test_get_shows_the_columns_people_know_and_fills_those_that_were_empty(plane
         filled = {title for title in cells if title != "AGE" and cells[title] != known[kind][title]}
         assert {(kind, title) for title in filled} == {each for each in EMPTY_THERE if each[0] == kind}
         assert all(known[kind][title] is None for title in filled)
+
+
+def test_what_our_agent_writes_fills_every_column(plane: ControlPlane) -> None:
+    install(plane, said())
+    with LocalCluster(":memory:") as cluster, serving(cluster):
+        desired = validate(load([QUICKSTART]))
+        assert apply(make_plan(desired, cluster), cluster).ok
+        for kind in KINDS:
+            for resource in cluster.list(kind).items:
+                for assigned in ("uid", "resourceVersion", "creationTimestamp"):
+                    resource["metadata"].pop(assigned)
+                namespace = resource["metadata"]["namespace"]
+                path = f"{API}/namespaces/{namespace}/{KINDS[kind].plural}"
+                assert call(plane.kubeconfig, "POST", path, resource).status == 201
+    empty = set()
+    for kind in (POOL, NETWORK, DISK, MACHINE):
+        table = call(plane.kubeconfig, "GET", f"{API}/{KINDS[kind].plural}", accept=TABLE).body
+        titles = [column["name"] for column in table["columnDefinitions"]]
+        assert table["rows"]
+        for row in table["rows"]:
+            empty |= {(kind, title) for title, cell in zip(titles, row["cells"], strict=True) if cell in (None, "")}
+    assert empty == {(MACHINE, "Image")}
 
 
 def test_what_we_do_not_know_of_is_left_alone(plane: ControlPlane) -> None:
