@@ -311,7 +311,7 @@ def test_a_planner_reads_with_kubectl_and_writes_nothing(there: ControlPlane, id
     planner = identities[PLANNER]
     assert "probe" in there.kubectl("get", "vm,vmd,vmp", "-A", kubeconfig=planner)
     for words in (("delete", "vm", "probe"), ("label", "vm", "probe", "a=b"), ("create", "configmap", "x")):
-        with pytest.raises(AssertionError, match="(?i)forbidden"):
+        with pytest.raises(AssertionError, match=r"(?i)forbidden"):
             there.kubectl(*words, kubeconfig=planner)
 
 
@@ -448,6 +448,15 @@ def test_a_volume_of_a_config_map_is_read_once(tmp_path: Path) -> None:
         (tmp_path / file.name).symlink_to(f"..data/{file.name}")
     direct = load([ROOT / "examples" / "manifests" / "quickstart"])
     assert [each.id for each in load([tmp_path]).manifests] == [each.id for each in direct.manifests]
+
+
+def test_what_the_page_names_is_there(control_plane: ControlPlane) -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    paths = set(re.findall(r"deploy/[\w/.]*\w", page))
+    assert len(paths) >= 5
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    names = {each["metadata"]["name"] for folder in FOLDERS for each in documents(control_plane, folder)}
+    assert set(re.findall(r"`(reconcile-[a-z-]+)`", page)) <= {*names, KEY, "reconcile-manifests"}
 
 
 # The image ------------------------------------------------------------------------------------------------
