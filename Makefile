@@ -36,7 +36,7 @@ fix: $(READY) ## what can be put right by machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(READY) ## schemas and pages that follow from the catalogue
+generate: $(READY) ## schemas, pages and definitions that follow from the code's tables
 	$(BIN)/python -m docs.generate
 
 bench: $(READY) envtest ## figures for the README

@@ -1,7 +1,8 @@
-"""python -m docs.generate [--check]: what is made from the catalogue, into its files.
+"""python -m docs.generate [--check]: what is made from tables of the code, into its files.
 
-Written are ``schemas/operations``, ``docs/operations.md`` and ``docs/coverage.md``; the same tables give the
-same bytes. With ``--check`` nothing is written: files that differ are named, and the exit code is 1.
+Written are ``schemas/operations``, ``docs/operations.md``, ``docs/coverage.md`` and ``deploy/crds.yaml``; the
+same tables give the same bytes. With ``--check`` nothing is written: files that differ are named, and the exit
+code is 1.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from pathlib import Path
 
 from reconciler.catalogue import OPERATIONS, Operation
 from reconciler.catalogue import document as made
+from reconciler.crds import text as definitions
 from reconciler.drivers.simulator import EFFECTS
 from reconciler.rules import CHANGE, CREATE, DELETE
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = Path("schemas/operations")
+CRDS_HEAD = "# What 'reconcile crds' prints, written by 'make generate'; do not edit.\n"
 
 # Operations that another one stands in for, though fields would lead to them.
 STAND_INS = {"InsertISO": "ManageISO", "EjectISO": "ManageISO", "BatchDeprecatedACL": "DeprecatedACL"}
@@ -54,6 +57,7 @@ def files() -> dict[Path, str]:
     }
     found[Path("docs/operations.md")] = made.reference(OPERATIONS)
     found[Path("docs/coverage.md")] = coverage()
+    found[Path("deploy/crds.yaml")] = CRDS_HEAD + definitions()
     return found
 
 
@@ -153,7 +157,7 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
         if stale:
             shown = "".join(f"\n  {name}" for name in stale[:10])
             more = f"\n  and {len(stale) - 10} more" if len(stale) > 10 else ""
-            print(f"Not up to date with the catalogue; run 'make generate':{shown}{more}", file=sys.stderr)
+            print(f"Not up to date with the code; run 'make generate':{shown}{more}", file=sys.stderr)
         return 1 if stale else 0
     if arguments:
         print("usage: python -m docs.generate [--check]", file=sys.stderr)

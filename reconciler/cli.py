@@ -524,6 +524,25 @@ def operations(name: str | None, output: str) -> None:
         click.echo(catalogue_text(name), nl=False)
 
 
+@cli.command()
+@click.argument("kinds", nargs=-1, metavar="[KIND]...")
+@click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="Format.")
+def crds(kinds: tuple[str, ...], output: str) -> None:
+    """The custom resource definitions of all kinds, or of those named, for kubectl.
+
+    \b
+    reconcile crds | kubectl apply -f -
+    """
+    from reconciler.crds import definitions, text
+    from reconciler.kinds import KINDS
+
+    chosen = list(dict.fromkeys(map(_kind, kinds))) or list(KINDS)
+    if output == "json":
+        _json({"apiVersion": "v1", "kind": "List", "items": definitions(chosen)})
+    else:
+        click.echo(text(chosen), nl=False)
+
+
 # What the verbs share -------------------------------------------------------------------------------------
 
 
@@ -588,7 +607,7 @@ def _choose(words: tuple[str, ...], known: list[Any]) -> list[Any]:
     """Ids that words name: ``vm``, ``vm/web-1``, ``VirtualMachine/web-1``; all without words."""
     from difflib import get_close_matches
 
-    from reconciler.kinds import KINDS, RANK, kind_named
+    from reconciler.kinds import RANK, kind_named
 
     known = sorted(known, key=lambda id: (RANK[id.kind], id))
     if not words:
@@ -598,18 +617,28 @@ def _choose(words: tuple[str, ...], known: list[Any]) -> list[Any]:
         words = (f"{words[0]}/{words[1]}",)
     for word in words:
         head, _, name = word.partition("/")
-        kind = kind_named(head)
-        if kind is None:
-            names = [each for row in KINDS.values() for each in (row.name, *row.short)]
-            near = get_close_matches(head, names, n=1)
-            hint = f" Did you mean {near[0]}?" if near else f" Kinds: {', '.join(KINDS)}."
-            raise click.UsageError(f"{head!r} is not a kind.{hint}")
+        kind = _kind(head)
         found = [id for id in known if id.kind == kind and (not name or id.name == name)]
         if name and not found:
             near = get_close_matches(name, [id.name for id in known if id.kind == kind], n=1)
             raise click.ClickException(f"there is no {kind}/{name}." + (f" Did you mean {near[0]}?" if near else ""))
         chosen += found
     return chosen
+
+
+def _kind(word: str) -> str:
+    """The kind that a word names."""
+    from difflib import get_close_matches
+
+    from reconciler.kinds import KINDS, kind_named
+
+    kind = kind_named(word)
+    if kind is None:
+        names = [each for row in KINDS.values() for each in (row.name, *row.short)]
+        near = get_close_matches(word, names, n=1)
+        hint = f" Did you mean {near[0]}?" if near else f" Kinds: {', '.join(KINDS)}."
+        raise click.UsageError(f"{word!r} is not a kind.{hint}")
+    return kind
 
 
 def _ask(made: Plan) -> None:

@@ -35,7 +35,7 @@ PURE = {
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {
     "sqlite3": {"clusters.database", "clusters.local"},
-    "yaml": {"read"},
+    "yaml": {"read", "crds"},
     "jsonschema": {"schema"},
     "fastjsonschema": {"schema"},
     "click": {"cli"},
