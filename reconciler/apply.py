@@ -48,6 +48,8 @@ from reconciler.resource import (
 )
 from reconciler.secret import Secret, Vault
 
+TURN = 1.0  # seconds until it looks whether it was asked to stop, though nothing moves
+
 
 class InvalidParameters(ReconcilerError):
     """What would be sent is not what the catalogue takes; known only now, as parts come from elsewhere."""
@@ -149,17 +151,18 @@ def apply(
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     on_start: Callable[[Step], None] = lambda step: None,
     lost: Callable[[], bool] = lambda: False,
+    interrupts: Callable[[], int] = lambda: 0,
     monotonic: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Report:
     """Run the plan's steps that are not held, and report on all of them.
 
     ``observed`` is what the plan was made from; without it the cluster is listed once more. Nothing more is
-    started once ``lost`` says that another run may act for the stack. Never raises for a step that fails. The
-    first Ctrl-C stops starting steps and waits for those under way; the second stops waiting.
+    started once ``lost`` says that another run may act for the stack, or ``interrupts`` that it was asked to
+    stop; asked twice, it does not wait for what is under way. Never raises for a step that fails.
     """
     observed = observed if observed is not None else observe(cluster)
-    run = _Run(plan, cluster, observed, options or Options(), on_outcome, on_start, lost, monotonic, now)
+    run = _Run(plan, cluster, observed, options or Options(), on_outcome, on_start, lost, interrupts, monotonic, now)
     return run.run()
 
 
@@ -173,11 +176,13 @@ class _Run:
         on_outcome: Callable[[Outcome], None],
         on_start: Callable[[Step], None],
         lost: Callable[[], bool],
+        interrupts: Callable[[], int],
         monotonic: Callable[[], float],
         now: Callable[[], datetime],
     ) -> None:
         self.plan, self.cluster, self.options = plan, cluster, options
-        self.on_outcome, self.on_start, self.lost, self.monotonic, self.now = on_outcome, on_start, lost, monotonic, now
+        self.on_outcome, self.on_start, self.monotonic, self.now = on_outcome, on_start, monotonic, now
+        self.lost, self.interrupts = lost, interrupts
         self.vault = Vault(cluster)
         self.disk_at = dict(observed.disk_at)
         self.since = earliest(observed.versions.values())
@@ -208,23 +213,16 @@ class _Run:
         watch = self.cluster.watch(since=self.since, kinds=(*KINDS, "Event"))
         try:
             while True:
+                self.draining = bool(self.draining or self.interrupts() or self.lost())
+                self._start_ready()
+                if (not self.flights and (self.draining or not self.ready)) or self.interrupts() > 1:
+                    break
                 try:
-                    self.draining = self.draining or self.lost()
-                    self._start_ready()
-                    if not self.flights and not self.ready:
-                        break
-                    if self.draining and not self.flights:
-                        break
-                    try:
-                        self._take(watch.next(self._patience()))
-                    except Expired:
-                        watch.close()
-                        watch = self.cluster.watch(since=self._relist(), kinds=(*KINDS, "Event"))
-                    self._check_clocks()
-                except KeyboardInterrupt:
-                    if self.draining:
-                        break
-                    self.draining = True
+                    self._take(watch.next(self._patience()))
+                except Expired:
+                    watch.close()
+                    watch = self.cluster.watch(since=self._relist(), kinds=(*KINDS, "Event"))
+                self._check_clocks()
         finally:
             watch.close()
         for flight in list(self.flights.values()):
@@ -273,7 +271,7 @@ class _Run:
         shown = [flight.shown_at for flight in self.flights.values() if flight.shown_at is not None]
         until += [at + self.options.grace for at in shown]
         until += [self.delayed[id].until for id in self.ready if id in self.delayed]
-        return max(0.0, min(min(until, default=clock) - clock, 60.0))
+        return max(0.0, min(min(until, default=clock) - clock, TURN))
 
     def _relist(self) -> str:
         """After a gap in the watch: look at every step under way again, and go on from here."""

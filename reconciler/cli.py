@@ -7,6 +7,7 @@ Imports of the stages happen inside the verbs, so that --version and --help stay
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -253,6 +254,7 @@ def _carry_out(cluster: Cluster, given: dict[str, Any], act: Callable[..., tuple
 
     as_json = given["output"] == "json"
     progress = Progress(quiet=as_json)
+    interrupts = _Interrupts()
 
     def approve(made: Plan) -> bool:
         if not as_json:
@@ -262,14 +264,16 @@ def _carry_out(cluster: Cluster, given: dict[str, Any], act: Callable[..., tuple
         if not given["yes"]:
             _ask(made)
         progress.begin(len(made.runnable))
+        interrupts.begin()
         return True
 
-    with _agent_for(cluster, given):
+    with _agent_for(cluster, given), interrupts:
         made, report = act(
             options=Options(parallel=given["parallel"], timeout=given["timeout"], lease=given.get("lease", 0.0)),
             approve=approve,
             on_start=progress.started,
             on_outcome=progress.ended,
+            interrupts=interrupts.count,
         )
     progress.finish()
     if as_json:
@@ -282,6 +286,37 @@ def _carry_out(cluster: Cluster, given: dict[str, Any], act: Callable[..., tuple
     held = made.held or (report is not None and report.count(Result.HELD))
     if given.get("detailed_exitcode") and held:
         sys.exit(2)
+
+
+class _Interrupts:
+    """Ctrl-C and SIGTERM, counted from ``begin`` on instead of raised.
+
+    An exception that comes from nowhere can leave a lock held that another thread waits for.
+    """
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def count(self) -> int:
+        return self._seen
+
+    def begin(self) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            self._before[each] = signal.signal(each, self._one)
+
+    def _one(self, *_: object) -> None:
+        self._seen += 1
+        if self._seen == 1:
+            # Not through a stream: this may come in the middle of a write to it.
+            os.write(2, b"stopping: waiting for what is under way; once more to leave it to the next run.\n")
+
+    def __enter__(self) -> _Interrupts:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
 
 
 def _agent_for(cluster: Cluster, given: dict[str, Any]) -> AbstractContextManager[None]:

@@ -60,6 +60,7 @@ def reconcile_once(
     approve: Callable[[Plan], bool] = lambda plan: True,
     on_start: Callable[[Step], None] = lambda step: None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+    interrupts: Callable[[], int] = lambda: 0,
 ) -> tuple[Plan, Report | None]:
     """Load has happened; validate, observe, plan, ask, apply.
 
@@ -76,9 +77,15 @@ def reconcile_once(
         made = make_plan(sealed(desired, cluster), observed, policy)
         if not approve(made):
             return made, None
-        lost = partial(getattr, lease, "lost")
         return made, apply(
-            made, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome, lost=lost
+            made,
+            cluster,
+            observed,
+            options=options,
+            on_start=on_start,
+            on_outcome=on_outcome,
+            lost=lambda: lease.lost,
+            interrupts=interrupts,
         )
 
 
@@ -90,6 +97,7 @@ def apply_saved(
     approve: Callable[[Plan], bool] = lambda plan: True,
     on_start: Callable[[Step], None] = lambda step: None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+    interrupts: Callable[[], int] = lambda: 0,
 ) -> tuple[Plan, Report | None]:
     """Exactly the steps of a saved plan. Raises ``StalePlan`` if a resource they rely on has moved since."""
     options = options or Options()
@@ -104,9 +112,15 @@ def apply_saved(
             raise StalePlan(f"the plan no longer holds: {names} moved since it was made. Make it again.")
         if not approve(saved):
             return saved, None
-        lost = partial(getattr, lease, "lost")
         return saved, apply(
-            saved, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome, lost=lost
+            saved,
+            cluster,
+            observed,
+            options=options,
+            on_start=on_start,
+            on_outcome=on_outcome,
+            lost=lambda: lease.lost,
+            interrupts=interrupts,
         )
 
 
@@ -118,6 +132,7 @@ def run_request(
     approve: Callable[[Plan], bool] = lambda plan: True,
     on_start: Callable[[Step], None] = lambda step: None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+    interrupts: Callable[[], int] = lambda: 0,
 ) -> tuple[Plan, Report | None]:
     """One operation that a person asks for, whoever owns its target; recorded like an ``Operation``.
 
@@ -132,7 +147,15 @@ def run_request(
     made = plan_request(request, observed, target.stack)
     if made.problems or not approve(made):
         return made, None
-    return made, apply(made, cluster, observed, options=options, on_start=on_start, on_outcome=on_outcome)
+    return made, apply(
+        made,
+        cluster,
+        observed,
+        options=options,
+        on_start=on_start,
+        on_outcome=on_outcome,
+        interrupts=interrupts,
+    )
 
 
 def _alone(cluster: Cluster, stack: str, options: Options) -> Lease:

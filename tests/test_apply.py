@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,21 @@ class Stage:
     def __init__(self, cluster: LocalCluster, driver: Unruly) -> None:
         self.cluster, self.driver, self.clock = cluster, driver, Clock()
 
-    def apply(self, source: Any = QUICKSTART, *, timeout: float = 600, parallel: int = 16, **policy: Any) -> Report:
+    def apply(
+        self,
+        source: Any = QUICKSTART,
+        *,
+        timeout: float = 600,
+        parallel: int = 16,
+        interrupts: Callable[[], int] = lambda: 0,
+        lost: Callable[[], bool] = lambda: False,
+        **policy: Any,
+    ) -> Report:
         observed = observe(self.cluster)
         plan = make_plan(desired_of(source), observed, Policy(**policy))
         cluster: Any = Hurried(self.cluster, self.clock)
         options = Options(timeout=timeout, grace=5, parallel=parallel)
-        return apply(plan, cluster, observed, options=options, monotonic=self.clock)
+        return apply(plan, cluster, observed, options=options, interrupts=interrupts, lost=lost, monotonic=self.clock)
 
 
 class Hurried:
@@ -287,3 +296,29 @@ def test_what_failed_while_nobody_looked_is_not_taken_for_applied() -> None:
         finish(stage.cluster, "quickstart")
         assert results(stage.apply(text)) == {"ModifySwitch web-net": "changed"}
         assert not plan_of(stage.cluster, desired_of(text)).steps
+
+
+def test_asked_to_stop_it_waits_for_what_is_under_way() -> None:
+    with staged() as stage:
+        report = stage.apply(parallel=1, interrupts=lambda: int(bool(stage.driver.ran)))
+        results = Counter(outcome.result for outcome in report.outcomes)
+        assert results == {Result.CREATED: 1, Result.INTERRUPTED: 8}
+        assert len(stage.driver.ran) == 1
+        assert stage.apply().ok
+
+
+def test_asked_twice_it_leaves_what_is_under_way_to_the_next_run() -> None:
+    with staged() as stage:
+        begun = threading.Event()
+        report = stage.apply(parallel=1, interrupts=lambda: 2 if begun.is_set() or begun.set() else 0)  # type: ignore[func-returns-value]
+        assert {outcome.result for outcome in report.outcomes} == {Result.INTERRUPTED}
+        settle(stage.cluster)
+        assert stage.apply().ok
+        assert max(Counter(stage.driver.ran).values()) == 1
+
+
+def test_who_lost_the_lease_starts_nothing_more() -> None:
+    with staged() as stage:
+        report = stage.apply(parallel=1, lost=lambda: bool(stage.driver.ran))
+        assert report.count(Result.CREATED) == 1
+        assert len(stage.driver.ran) == 1
