@@ -92,7 +92,8 @@ class Proxy:
             preload_content=False, retries=False,
         )  # fmt: skip
         if fault:
-            answer.read()
+            if "watch=1" not in request.path:
+                answer.read()
             _cut(request.connection)
         elif "watch=1" in request.path:
             self._stream(request, answer)

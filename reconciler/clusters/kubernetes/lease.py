@@ -16,6 +16,7 @@ from reconciler.problem import AlreadyExists, Busy, ClusterError, Conflict, NotF
 
 DURATION = 15  # seconds without renewal after which a lease is free
 RENEWAL = 5.0  # seconds between renewals
+RETRY = 1.0  # seconds until a renewal that failed is tried again
 SURE = 10.0  # seconds since the last renewal for which the holder may be sure of it
 LOOK = 0.5  # seconds between looks at a lease that another has
 
@@ -57,26 +58,30 @@ class KubernetesLease:
                 self._write({"holderIdentity": ""})
 
     def _keep(self) -> None:
-        while not self._stop.wait(RENEWAL):
+        pause = RENEWAL
+        while not self._stop.wait(pause):
+            begun = self._monotonic()
             try:
                 self._write({"renewTime": _time(self._now())})
             except (Conflict, NotFound):
                 self._taken = True
                 return
             except ClusterError:
-                continue  # the API is away; ``lost`` says for how long that may be
-            self._renewed = self._monotonic()
+                pause = RETRY  # the API is away; ``lost`` says for how long that may be
+            else:
+                self._renewed, pause = begun, RENEWAL
 
     def _write(self, spec: dict[str, Any]) -> None:
         body = {**self._stored, "spec": {**self._stored["spec"], **spec}}
         try:
-            self._stored = self._api.write("PUT", self._path, body, patience=RENEWAL)
+            self._stored = self._api.write("PUT", self._path, body, patience=RETRY)
         except (Unavailable, Conflict):
-            current = self._api.get(self._path)  # an unanswered renewal may have been stored
-            if current["spec"].get("holderIdentity") != self._stored["spec"]["holderIdentity"]:
+            current = self._api.get(self._path)  # what was not answered may have been stored
+            if current["spec"].get("holderIdentity") != body["spec"]["holderIdentity"]:
                 raise Conflict("the lease is another's by now") from None
             self._stored = current
-            raise Unavailable("the lease could not be renewed") from None
+            if current["spec"] != body["spec"]:
+                raise Unavailable("the lease could not be renewed") from None
 
 
 class Leases:

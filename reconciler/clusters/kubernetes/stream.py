@@ -18,7 +18,8 @@ from reconciler.problem import ClusterError, NotFound, Unavailable
 
 RENEWAL = 50.0  # seconds after which the server ends a stream by itself, to be opened again
 SLACK = 10.0  # seconds beyond that without a word: the connection is dead, whatever the socket says
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds before a stream that failed is opened again, doubled each time
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds before a stream is opened again, doubled each time
+LASTED = 1.0  # seconds after which a stream counts as one that worked
 NOT_SERVED = 30.0  # seconds before looking again whether a kind is served by now
 
 
@@ -77,7 +78,7 @@ class KubernetesWatch:
     def _follow(self, kind: str, path: str) -> None:
         pause = FIRST_PAUSE
         while not self._closed.is_set():
-            before = self._at[kind]
+            begun = time.monotonic()
             try:
                 self._read(kind, path)
             except NotFound:
@@ -88,7 +89,7 @@ class KubernetesWatch:
             except ClusterError as error:
                 self._told.put(error)
                 return
-            pause = FIRST_PAUSE if self._at[kind] != before else min(pause * 2, LONGEST_PAUSE)
+            pause = FIRST_PAUSE if time.monotonic() - begun > LASTED else min(pause * 2, LONGEST_PAUSE)
             self._closed.wait(pause)
 
     def _read(self, kind: str, path: str) -> None:
