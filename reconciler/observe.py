@@ -32,6 +32,7 @@ from reconciler.resource import (
     ANNOTATION_PENDING,
     CLAIM,
     LABEL_HOST,
+    LABEL_HOST_SDK,
     LABEL_STACK,
     Resource,
     ResourceId,
@@ -103,7 +104,7 @@ class Observed:
 
     @property
     def node(self) -> str:
-        return str(self.spec.get("nodeName") or self.labels.get(LABEL_HOST) or "")
+        return str(self.spec.get("nodeName") or self.labels.get(LABEL_HOST) or self.labels.get(LABEL_HOST_SDK) or "")
 
     @property
     def labels(self) -> dict[str, str]:
@@ -393,6 +394,8 @@ def _pool(observed: Observed) -> Shape:
     for key in ("type", "url", "content", "autostart"):
         if key in pool:
             shape[key] = pool[key]
+    if shape.get("type") == "dir":  # the same to the back end (wire format 7.4)
+        shape["type"] = "localfs"
     return shape
 
 
