@@ -48,8 +48,7 @@ from reconciler.write import yaml_text
 Document = dict[str, Any]
 
 # Labels that route, report or own; what else there is, somebody wants there.
-_OURS = (f"{LABEL_HOST}\Z", f"{LABEL_EVENT}\Z", r"kubestack\.label\.", r"gitops\.doslab\.io/")
-_PRIVATE_LABEL = re.compile("|".join(_OURS))
+_PRIVATE_LABEL = re.compile(rf"({LABEL_HOST}|{LABEL_EVENT})\Z|kubestack\.label\.|gitops\.doslab\.io/")
 
 ADD = "Say it in a file for --with, or write the manifest by hand."
 
@@ -287,23 +286,20 @@ def _conform(id: ResourceId, document: Document, shape: Shape, notes: list[Note]
     problems: list[Problem] = []
     why: dict[Path, str] = {}
     while not problems and not schema.accepts(id.kind)(document):
+        taken = False
         for path, message, _ in schema.explain_errors(id.kind, document):
-            while path and isinstance(path[-1], int) and message not in _missing(path, message):
-                path = path[:-1]  # an element of a list of texts: the list as a whole is what may be left out
-            if path in ((), ("spec",), ("metadata",)) or isinstance(path[-1], int) or path == ("metadata", "name"):
+            lacks = message.endswith(" is missing")
+            while path and isinstance(path[-1], int) and not lacks:
+                path = path[:-1]  # a text in a list: the list as a whole is what may be left out
+            if len(path) < 2 or isinstance(path[-1], int) or path == ("metadata", "name"):
                 problems.append(_lacking(id, document, shape, path, message, why))
             elif _take(document, path):
-                why[path] = message
+                why[path], taken = message, True
+        if not taken and not problems:
+            problems.append(Problem(Origin(str(id)), "cannot be described by a manifest", ADD))
     if not problems:
-        notes += [
-            Note(id, f"{show_path(path)} is left out: {message}") for path, message in sorted(why.items(), key=str)
-        ]
+        notes += [Note(id, f"{show_path(path)} is left out: {why[path]}") for path in sorted(why, key=show_path)]
     return problems
-
-
-def _missing(path: Path, message: str) -> tuple[str, ...]:
-    """The message itself if it is about what an element lacks."""
-    return (message,) if message.endswith(" is missing") else ()
 
 
 def _take(document: Document, path: Path) -> bool:
@@ -339,14 +335,13 @@ def _lacking(
         )
     dotted = ".".join("*" if isinstance(part, int) else part for part in full[1:])
     reason = WHY.get((id.kind, dotted), "" if lacks else message)
-    if lacks:
-        part = _part(id.kind, document, shape, path)
-        which = f" of {path[-2]} {part[0]}" if part else ""
-        reason = f"cannot be read back{which}" + (
-            f": {reason.format(**part[1])}" if part and reason else f": {reason}" if reason else ""
-        )
-    elif (id.kind, dotted) in WHY:
-        reason = f"cannot be read back: {reason} ({message})"
+    part = _part(id.kind, document, shape, path)
+    whose = f"{part[0]}: " if part else ""
+    if part and reason:
+        reason = reason.format(**part[1])
+    if lacks or (id.kind, dotted) in WHY:
+        reason = "cannot be read back" + (f": {reason}" if reason else "")
+    reason = whose + reason
     remedy = ADD if path and path[0] == "spec" else "Names like that are for the existing tools only."
     return Problem(Origin(str(id)), reason, remedy, show_path(full))
 
@@ -369,19 +364,23 @@ def _part(kind: str, document: Document, shape: Shape, path: Path) -> tuple[str,
 def _never_shown(made: Draft, observed: Observation) -> Iterator[Note]:
     """What the API shows of nothing, and nobody noted: leaving it out does not mean that it is not set."""
     for id, document in made.documents.items():
-        if observed.resources[id].applied:
+        each, spec = observed.resources[id], document["spec"]
+        if each.applied:
             continue
-        spec = document["spec"]
-        silent = {
-            ".".join(part for part in path if part != "*")
-            for path in UNREADABLE[id.kind]
-            if not any(True for _ in values_at(spec, path)) and (len(path) == 1 or path[0] in spec)
-        }
-        optional = sorted(silent - {"switch", "bridge", "addresses"})
-        if optional:
-            yield Note(id, f"never shown by the cluster, so left out even if set: {', '.join(optional)}")
-        if id.kind == NETWORK and "switch" in spec:
-            yield Note(id, "never shown by the cluster, so left out even if set: dnsServers, excludeIPs, mtu, vlanId")
+        known = {_dotted(path) for path in UNREADABLE[id.kind] for _ in values_at(each.shape, path)}
+        known |= {_dotted(path) for path in UNREADABLE[id.kind] for _ in values_at(spec, path)}
+        silent = {_dotted(path) for path in UNREADABLE[id.kind]} - known
+        if id.kind == NETWORK:  # one of three, and of a switch not all
+            silent = {f"switch.{name}" for name in _SWITCH if "switch" in spec}
+        if silent:
+            yield Note(id, f"never shown by the cluster, so left out even if set: {', '.join(sorted(silent))}")
+
+
+_SWITCH = ("dnsServers", "excludeIPs", "mtu", "bridge", "vlanId")
+
+
+def _dotted(path: tuple[str, ...]) -> str:
+    return ".".join(part for part in path if part != "*")
 
 
 # What the wire tells besides the declared shape ------------------------------------------------------------
