@@ -111,11 +111,11 @@ def draft(
                     seen.add(other)
                     made.notes.append(Note(other, f"included: {id} refers to it"))
     made.documents = {id: made.documents[id] for id in sorted(made.documents, key=lambda id: (RANK[id.kind], id))}
-    _prove(made, observed, stack)
+    _prove(made, observed, stack, given or {})
     left = made.documents.keys()
     made.notes = [note for note in made.notes if note.id in left or note.text.startswith("left alone")]
     made.notes += _never_shown(made, observed)
-    made.problems.sort()
+    made.problems = sorted(set(made.problems))
     return made
 
 
@@ -126,9 +126,10 @@ def _in_the_way(each: Observed, stack: str) -> Iterator[tuple[str, str]]:
     elif each.under_way:
         yield f"{each.under_way} is under way", "Import it when that has ended."
     elif not each.exists:
+        if each.id.kind == MACHINE and "data" in each.spec:  # wire format 3.6
+            yield "shows a network in place of the machine", "Run an operation of the machine, then import again."
+            return
         what = f"its creation failed: {each.status[1]}" if each.status[1] else "there is nothing but its name"
-        if each.id.kind == MACHINE and "data" in each.spec:
-            what = "it shows a network in place of the machine"  # wire format 3.6
         yield f"is not there: {what}", "Make it or delete it, then import again."
 
 
@@ -173,7 +174,12 @@ def _spec_schema(kind: str) -> dict[str, Any]:
     return found
 
 
-_AS_WRITTEN: dict[str, Callable[[int], Any]] = {"quantity": quantity.show, "rate": quantity.show}
+def _size(size: int) -> str | int:
+    text = quantity.show(size)
+    return size if text.isdigit() else text
+
+
+_AS_WRITTEN: dict[str, Callable[[int], str | int]] = {"quantity": _size, "rate": _size}
 
 
 def _written(kind: str, fragment: dict[str, Any], path: tuple[str, ...], value: Any, parent: Any) -> Any:
@@ -291,7 +297,7 @@ def _conform(id: ResourceId, document: Document, shape: Shape, notes: list[Note]
             lacks = message.endswith(" is missing")
             while path and isinstance(path[-1], int) and not lacks:
                 path = path[:-1]  # a text in a list: the list as a whole is what may be left out
-            if len(path) < 2 or isinstance(path[-1], int) or path == ("metadata", "name"):
+            if len(path) < 2 or isinstance(path[-1], int) or path in _NEEDED:
                 problems.append(_lacking(id, document, shape, path, message, why))
             elif _take(document, path):
                 why[path], taken = message, True
@@ -300,6 +306,10 @@ def _conform(id: ResourceId, document: Document, shape: Shape, notes: list[Note]
     if not problems:
         notes += [Note(id, f"{show_path(path)} is left out: {why[path]}") for path in sorted(why, key=show_path)]
     return problems
+
+
+# What may not be left out although it lacks something: a name, and what makes a network one.
+_NEEDED: tuple[Path, ...] = (("metadata", "name"), ("spec", "switch"), ("spec", "bridge"))
 
 
 def _take(document: Document, path: Path) -> bool:
@@ -317,6 +327,7 @@ WHY: dict[tuple[str, str], str] = {
     (MACHINE, "osVariant"): "the machine does not say which system it was made for",
     (MACHINE, "nics.*.type"): "l2bridge and l3bridge look the same, and no switch or bridge that is known has the NIC",
     (MACHINE, "disks.*.disk"): "its file {path} belongs to no VirtualMachineDisk",
+    (NETWORK, "bridge.nic"): "the cluster does not show which of the cards is under the bridge",
     (NETWORK, ""): "the cluster does not show what the network was made of",
     (IMAGE, "disk"): "the cluster does not show which disk it was made of",
     (IMAGE, "pool"): "the cluster does not show which pool it is in",
@@ -336,7 +347,7 @@ def _lacking(
     dotted = ".".join("*" if isinstance(part, int) else part for part in full[1:])
     reason = WHY.get((id.kind, dotted), "" if lacks else message)
     part = _part(id.kind, document, shape, path)
-    whose = f"{part[0]}: " if part else ""
+    whose = f"{part[0]}: " if part and part[0] else ""
     if part and reason:
         reason = reason.format(**part[1])
     if lacks or (id.kind, dotted) in WHY:
@@ -462,6 +473,8 @@ def _network(shape: Shape, each: Observed, hints: _Hints) -> None:
     listed = re.findall(r"[0-9A-Fa-f.:]+", str(_at(data, "addressInfo", "addresses") or ""))
     if listed and all(_is_address(each) for each in listed):
         shape["addresses"] = listed
+    if isinstance(name := _at(data, "bridgeInfo", "name"), str) and name:
+        shape["bridge"] = {"name": name}
     router = f"{each.id.name}-router-port"
     networks = [
         text
@@ -501,10 +514,10 @@ RECOVER: dict[str, Callable[[Shape, Observed, _Hints], None]] = {
 # The proof -------------------------------------------------------------------------------------------------
 
 
-def _prove(made: Draft, observed: Observation, stack: str) -> None:
+def _prove(made: Draft, observed: Observation, stack: str, given: Collection[ResourceId]) -> None:
     """Read, validate and plan what was written; leave out what would not be found as it is."""
     while made.documents:
-        found = list(_disproved(made, observed, stack))
+        found = list(_disproved(made, observed, stack, given))
         for id, problem in found:
             made.documents.pop(id, None)
             made.problems.append(problem)
@@ -512,7 +525,9 @@ def _prove(made: Draft, observed: Observation, stack: str) -> None:
             return
 
 
-def _disproved(made: Draft, observed: Observation, stack: str) -> Iterator[tuple[ResourceId, Problem]]:
+def _disproved(
+    made: Draft, observed: Observation, stack: str, given: Collection[ResourceId]
+) -> Iterator[tuple[ResourceId, Problem]]:
     files = {file_of(id): id for id in made.documents}
     try:
         desired = validate(load_texts(made.texts))
@@ -530,7 +545,8 @@ def _disproved(made: Draft, observed: Observation, stack: str) -> Iterator[tuple
         for step in plan.steps:
             if step.action is not Action.MARK:
                 message = f"what would be written is not what is there: {step.operation} for {step.because}"
-                yield step.subject, Problem(Origin(str(step.subject)), message, ADD)
+                remedy = "Correct what --with says of it." if step.subject in given else "Write the manifest by hand."
+                yield step.subject, Problem(Origin(str(step.subject)), message, remedy)
 
 
 def _about_resource(id: ResourceId, problem: Problem) -> Problem:
