@@ -65,6 +65,8 @@ def write_files(folder: str, texts: Mapping[str, str]) -> None:
 
 def _make_folders(path: str, made: list[str]) -> None:
     if path and not os.path.isdir(path):
+        if os.path.lexists(path):
+            raise NotADirectoryError(20, "not a directory", path)
         _make_folders(os.path.dirname(path), made)
         os.mkdir(path)
         made.append(path)
