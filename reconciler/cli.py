@@ -449,7 +449,8 @@ def import_(
     if strangers := sorted(known.keys() - observed.resources.keys()):
         raise click.ClickException(f"--with describes {strangers[0]}, which is not on the cluster.")
     chosen = _choose(what, list(observed.resources))
-    named = chosen if len(what) and not any(word for word in what if "/" not in word) else []
+    words = tuple(word for word in what if "/" in word)
+    named = _choose(words, chosen) if words else []
     made = draft(observed, chosen, stack=stack or "", named=named, given=known)
     if out and made.documents:
         _write(made, out, stack or "", there, force)

@@ -16,7 +16,8 @@ QUICKSTART = ROOT / "examples" / "manifests" / "quickstart"
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [text for word, text in fenced if word == language]
 
 
 def test_every_file_of_the_reading_order_exists() -> None:
