@@ -30,7 +30,6 @@ from reconciler.kinds import (
     SECRETS,
     SNAPSHOT,
     deletion_policy,
-    matches,
     parts_at,
     references_of,
     values_at,
@@ -152,15 +151,17 @@ def _describe(each: Observed, hints: _Hints, given: Mapping[str, Any], made: Dra
         shape["capacity"] = _about(shape["capacity"])
     # What nobody owns yet is kept until a manifest says otherwise; what is owned stays as it was declared.
     shape["deletionPolicy"] = deletion_policy(id.kind, each.applied) if each.stack else "Retain"
-    spec = _filled(id.kind, (), _written(id.kind, _spec_schema(id.kind), (), shape, shape), given)
+    fields = _spec_schema(id.kind)
+    spec = _written(id.kind, fields, (), shape, shape) or {}
+    if given:
+        spec = _ordered(id.kind, fields, _filled(id.kind, (), spec, given))
     metadata: dict[str, Any] = {"name": id.name}
     if id.namespace != DEFAULT_NAMESPACE:
         metadata["namespace"] = id.namespace
     labels = {key: each.labels[key] for key in sorted(each.labels) if not _PRIVATE_LABEL.match(key)}
     if labels:
         metadata["labels"] = labels
-    spec = _written(id.kind, _spec_schema(id.kind), (), spec, spec)
-    document = {"apiVersion": API_VERSION, "kind": id.kind, "metadata": metadata, "spec": spec or {}}
+    document = {"apiVersion": API_VERSION, "kind": id.kind, "metadata": metadata, "spec": spec}
     problems = _conform(id, document, shape, made.notes)
     made.problems += problems
     if problems:
@@ -184,10 +185,7 @@ _AS_WRITTEN: dict[str, Callable[[int], str | int]] = {"quantity": _size, "rate":
 
 def _written(kind: str, fragment: dict[str, Any], path: tuple[str, ...], value: Any, parent: Any) -> Any:
     """The value as a manifest says it, in the order of the schema; None where nothing need be said."""
-    name = ""
-    if "$ref" in fragment:
-        name = fragment["$ref"].rpartition("/")[2]
-        fragment = schema.schema(kind)["$defs"][name]
+    name, fragment = _resolved(kind, fragment)
     if value is None or value == fragment.get("default") or _filled_in(kind, path, value, parent):
         return None
     if isinstance(value, dict) and "properties" in fragment:
@@ -202,6 +200,12 @@ def _written(kind: str, fragment: dict[str, Any], path: tuple[str, ...], value: 
         written = [_written(kind, items, (*path, "*"), each, each) for each in listed]
         return [each for each in written if each is not None] or None
     return _AS_WRITTEN[name](value) if name in _AS_WRITTEN and isinstance(value, int) else value
+
+
+def _resolved(kind: str, fragment: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A part of a schema, and its name if it is a shared one."""
+    name = str(fragment.get("$ref", "")).rpartition("/")[2]
+    return name, schema.schema(kind)["$defs"][name] if name else fragment
 
 
 def _listed(kind: str, path: tuple[str, ...], value: Shape) -> list[Any]:
@@ -234,6 +238,18 @@ def _filled(kind: str, path: tuple[str, ...], written: Any, given: Any) -> Any:
     return written if given is None else given
 
 
+def _ordered(kind: str, fragment: dict[str, Any], value: Any) -> Any:
+    """The value with its keys in the order of the schema; what the schema does not know comes last."""
+    _, fragment = _resolved(kind, fragment)
+    if isinstance(value, list) and isinstance(items := fragment.get("items"), dict):
+        return [_ordered(kind, items, each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    known = fragment.get("properties", {})
+    keys = [key for key in known if key in value] + [key for key in value if key not in known]
+    return {key: _ordered(kind, known.get(key, {}), value[key]) for key in keys}
+
+
 # What the platform fills in when nothing is said, beyond the defaults that the schemas state.
 FILLED_IN: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
     (POOL, "autostart", lambda value, pool: value is False),
@@ -251,14 +267,12 @@ FILLED_IN: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
     (MACHINE, "usbRedirection", lambda number, machine: number == 0),
     (MACHINE, "graphics", lambda graphics, machine: graphics == {"type": "vnc", "listen": "0.0.0.0"}),
 )
-_FILLED_IN = [(kind, tuple(dotted.split(".")), test) for kind, dotted, test in FILLED_IN]
+_FILLED_IN = {(kind, tuple(dotted.split("."))): test for kind, dotted, test in FILLED_IN}
 
 
 def _filled_in(kind: str, path: tuple[str, ...], value: Any, parent: Any) -> bool:
-    return any(
-        row == kind and matches(pattern, path) and isinstance(parent, dict) and test(value, parent)
-        for row, pattern, test in _FILLED_IN
-    )
+    test = _FILLED_IN.get((kind, path)) or _FILLED_IN.get((kind, (*path[:-1], "*")))
+    return test is not None and isinstance(parent, dict) and test(value, parent)
 
 
 def _is_flat(cpu: Shape) -> bool:
@@ -297,9 +311,13 @@ def _conform(id: ResourceId, document: Document, shape: Shape, notes: list[Note]
             lacks = message.endswith(" is missing")
             while path and isinstance(path[-1], int) and not lacks:
                 path = path[:-1]  # a text in a list: the list as a whole is what may be left out
+            if not _place(document, path):
+                continue
             if len(path) < 2 or isinstance(path[-1], int) or path in _NEEDED:
                 problems.append(_lacking(id, document, shape, path, message, why))
-            elif _take(document, path):
+            else:
+                (holder,) = _place(document, path[:-1])
+                del holder[path[-1]]
                 why[path], taken = message, True
         if not taken and not problems:
             problems.append(Problem(Origin(str(id)), "cannot be described by a manifest", ADD))
@@ -308,18 +326,19 @@ def _conform(id: ResourceId, document: Document, shape: Shape, notes: list[Note]
     return problems
 
 
-# What may not be left out although it lacks something: a name, and what makes a network one.
-_NEEDED: tuple[Path, ...] = (("metadata", "name"), ("spec", "switch"), ("spec", "bridge"))
+# What may not be left out although something is wrong with it: names, and what makes a network one.
+_NEEDED: tuple[Path, ...] = (("metadata", "name"), ("metadata", "namespace"), ("spec", "switch"), ("spec", "bridge"))
 
 
-def _take(document: Document, path: Path) -> bool:
+def _place(document: Document, path: Path) -> list[Any]:
+    """The value at a path; nothing if it went with something that was around it."""
     place: Any = document
-    for part in path[:-1]:
+    for part in path:
         try:
             place = place[part]
         except (KeyError, IndexError, TypeError):
-            return False  # went with something that was around it
-    return isinstance(place, dict) and place.pop(path[-1], None) is not None
+            return []
+    return [place]
 
 
 # Why a field that is needed may be lacking; {} is the part it is in.
@@ -361,9 +380,7 @@ def _part(kind: str, document: Document, shape: Shape, path: Path) -> tuple[str,
     """Of a list's element: its identity, and what is known of it as text."""
     if not path or not isinstance(path[-1], int):
         return None
-    place: Any = document
-    for step in path:
-        place = place[step]
+    (place,) = _place(document, path)
     parts = parts_at(kind, (str(path[-2]),))
     if parts is None or len(parts.keys) != 1 or not isinstance(place, dict):
         return None
@@ -456,7 +473,7 @@ def _machine(shape: Shape, each: Observed, hints: _Hints) -> None:
         if "type" not in nic and len(ports) == 1:
             network, address = ports[0]
             nic |= {"type": "l3bridge", "network": network} | ({"ip": address} if address else {})
-        elif "type" not in nic and (each.id.namespace, each.node.lower(), nic.get("source")) in hints.bridges:
+        elif "type" not in nic and (each.id.namespace, each.node.lower(), str(nic.get("source"))) in hints.bridges:
             nic["type"] = "l2bridge"
 
 

@@ -260,7 +260,7 @@ _UNITS = {
 
 def _memory(element: Any) -> int:
     unit = element.get("_unit", "KiB") if isinstance(element, dict) else "KiB"
-    return _whole(element) * _UNITS.get(unit, 1024)
+    return _whole(element) * _UNITS.get(str(unit), 1024)
 
 
 POWER = {"Running": "Running", "Paused": "Paused", "Shutdown": "Stopped", "Crashed": "Stopped"}
@@ -286,8 +286,9 @@ def _machine(observed: Observed) -> Shape:
         for part in ("cores", "sockets", "threads"):
             cpu[part] = _whole(topology.get(f"_{part}"), 1)
     memory = domain.get("memory")
+    state = str(spec.get("powerstate") or "Unknown")
     shape: Shape = {
-        "powerState": POWER.get(spec.get("powerstate", ""), spec.get("powerstate") or "Unknown"),
+        "powerState": POWER.get(state, state),
         "cpu": cpu,
         "memory": {"size": _memory(domain.get("currentMemory") or memory), "max": _memory(memory)},
         "disks": {},

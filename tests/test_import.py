@@ -7,6 +7,7 @@ is chosen and for which stack. ``expected.yaml`` is what is written, ``said.txt`
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -156,12 +157,46 @@ def test_a_damaged_resource_is_described_or_named_and_stops_no_other(kind: str, 
     assert ("odd-one" in described) != any(problem.origin.file.endswith("odd-one") for problem in made.problems)
 
 
-@given(st.sampled_from(["vcpu", "memory", "cpu", "devices", "metadata"]), junk)
-def test_a_damaged_element_never_raises(key: str, value: Any) -> None:
-    observed = seen(machine({**DOMAIN, key: value}), volume())
+WIRES = [
+    resource
+    for case in CASES
+    for resource in yaml.safe_load_all((case / "wire.yaml").read_text())
+    if "spec" in resource
+]
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Everything in a JSON value: what holds it, and the key."""
+    found: list[tuple[Any, Any]] = []
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        found += [(value, key), *places(value[key])]
+    return found
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_whatever_is_damaged_nothing_is_raised_and_what_is_written_is_proved(data: st.DataObject) -> None:
+    resources = copy.deepcopy(data.draw(st.lists(st.sampled_from(WIRES), min_size=1, max_size=4)))
+    for resource in resources:
+        for _ in range(data.draw(st.integers(0, 3))):
+            if found := places(resource["spec"]):
+                holder, key = data.draw(st.sampled_from(found))
+                holder[key] = data.draw(junk)
+    observed = seen(*resources)
     made = draft(observed, observed.resources)
-    assert ResourceId(MACHINE, "vm01") not in made.documents, "osVariant is not known"
-    assert any(problem.path == "spec.osVariant" for problem in made.problems)
+    left = {problem.origin.file for problem in made.problems}
+    assert {str(id) for id in observed.resources} == {str(id) for id in made.documents} | left
+    if made.documents:
+        desired = desired_of(yaml_text(made.documents.values()))
+        assert desired.resources.keys() == made.documents.keys()
+
+
+@given(st.dictionaries(st.sampled_from(["cpu", "memory", "disks", "nics", "bootOrder", "graphics", "nonsense"]), junk))
+def test_whatever_is_given_nothing_is_raised(given: dict[str, Any]) -> None:
+    observed = seen(machine(DOMAIN), volume())
+    id = ResourceId(MACHINE, "vm01")
+    made = draft(observed, observed.resources, given={id: {"osVariant": "win10", **given}})
+    assert (id in made.documents) != any(problem.origin.file == str(id) for problem in made.problems)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
