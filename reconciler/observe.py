@@ -100,7 +100,7 @@ class Observed:
     @property
     def under_way(self) -> str:
         """The operation that waits to be picked up or is being carried out, if any."""
-        return ", ".join(sorted(self.spec.get("lifecycle") or ())) or str(self.spec.get(CLAIM, ""))
+        return ", ".join(sorted(_element(self.spec, "lifecycle"))) or str(self.spec.get(CLAIM, ""))
 
     @property
     def node(self) -> str:
