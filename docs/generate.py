@@ -16,9 +16,10 @@ from pathlib import Path
 
 from reconciler.catalogue import OPERATIONS, Operation
 from reconciler.catalogue import document as made
-from reconciler.crds import text as definitions
+from reconciler.crds import definitions
 from reconciler.drivers.simulator import EFFECTS
 from reconciler.rules import CHANGE, CREATE, DELETE
+from reconciler.write import yaml_text
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = Path("schemas/operations")
@@ -57,7 +58,7 @@ def files() -> dict[Path, str]:
     }
     found[Path("docs/operations.md")] = made.reference(OPERATIONS)
     found[Path("docs/coverage.md")] = coverage()
-    found[Path("deploy/crds.yaml")] = CRDS_HEAD + definitions()
+    found[Path("deploy/crds.yaml")] = CRDS_HEAD + yaml_text(definitions())
     return found
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import yaml
-
 from reconciler.kinds import (
     DISK,
     DISK_IMAGE,
@@ -129,11 +127,6 @@ SPEC = (
 def definitions(kinds: Iterable[str] = KINDS) -> list[dict[str, Any]]:
     """One CustomResourceDefinition a kind, as ``kubectl apply`` takes them."""
     return [_definition(kind) for kind in kinds]
-
-
-def text(kinds: Iterable[str] = KINDS) -> str:
-    """The same as YAML documents."""
-    return yaml.safe_dump_all(definitions(kinds), sort_keys=False, width=120)
 
 
 def _definition(kind: str) -> dict[str, Any]:

@@ -152,6 +152,11 @@ SECRETS: dict[str, tuple[tuple[str, ...], ...]] = {
 RANK = {name: rank for rank, name in enumerate(KINDS)}
 
 
+def deletion_policy(kind: str, shape: dict[str, Any]) -> str:
+    """What becomes of a resource when its manifest goes, as declared or as is usual for the kind."""
+    return str(shape.get("deletionPolicy") or ("Retain" if KINDS[kind].retains else "Delete"))
+
+
 def kind_named(word: str) -> str | None:
     """The kind a person means by a name, plural or short name, in any case."""
     lower = word.lower()

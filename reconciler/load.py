@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import IO, Any
@@ -79,6 +79,14 @@ def load(
             if real not in seen:
                 seen.add(real)
                 _load_file(loaded, file, max_bytes)
+    return loaded
+
+
+def load_texts(texts: Mapping[str, str]) -> Loaded:
+    """The same from texts by the names of files that they may become."""
+    loaded = Loaded()
+    for name, text in texts.items():
+        _load_bytes(loaded, name, text.encode(), MAX_BYTES)
     return loaded
 
 

@@ -32,6 +32,7 @@ from reconciler.resource import (
     ANNOTATION_PENDING,
     CLAIM,
     LABEL_HOST,
+    LABEL_HOST_SDK,
     LABEL_STACK,
     Resource,
     ResourceId,
@@ -99,11 +100,11 @@ class Observed:
     @property
     def under_way(self) -> str:
         """The operation that waits to be picked up or is being carried out, if any."""
-        return ", ".join(sorted(self.spec.get("lifecycle") or ())) or str(self.spec.get(CLAIM, ""))
+        return ", ".join(sorted(_element(self.spec, "lifecycle"))) or str(self.spec.get(CLAIM, ""))
 
     @property
     def node(self) -> str:
-        return str(self.spec.get("nodeName") or self.labels.get(LABEL_HOST) or "")
+        return str(self.spec.get("nodeName") or self.labels.get(LABEL_HOST) or self.labels.get(LABEL_HOST_SDK) or "")
 
     @property
     def labels(self) -> dict[str, str]:
@@ -259,7 +260,7 @@ _UNITS = {
 
 def _memory(element: Any) -> int:
     unit = element.get("_unit", "KiB") if isinstance(element, dict) else "KiB"
-    return _whole(element) * _UNITS.get(unit, 1024)
+    return _whole(element) * _UNITS.get(str(unit), 1024)
 
 
 POWER = {"Running": "Running", "Paused": "Paused", "Shutdown": "Stopped", "Crashed": "Stopped"}
@@ -285,8 +286,9 @@ def _machine(observed: Observed) -> Shape:
         for part in ("cores", "sockets", "threads"):
             cpu[part] = _whole(topology.get(f"_{part}"), 1)
     memory = domain.get("memory")
+    state = str(spec.get("powerstate") or "Unknown")
     shape: Shape = {
-        "powerState": POWER.get(spec.get("powerstate", ""), spec.get("powerstate") or "Unknown"),
+        "powerState": POWER.get(state, state),
         "cpu": cpu,
         "memory": {"size": _memory(domain.get("currentMemory") or memory), "max": _memory(memory)},
         "disks": {},
@@ -393,6 +395,8 @@ def _pool(observed: Observed) -> Shape:
     for key in ("type", "url", "content", "autostart"):
         if key in pool:
             shape[key] = pool[key]
+    if shape.get("type") == "dir":  # the same to the back end (wire format 7.4)
+        shape["type"] = "localfs"
     return shape
 
 

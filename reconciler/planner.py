@@ -16,7 +16,17 @@ from typing import Any
 from reconciler import catalogue, graph
 from reconciler.catalogue.operation import Impact
 from reconciler.diff import NOT_COMPARED, Move, diff, same, unreadable, whole
-from reconciler.kinds import KINDS, MACHINE, POOL, RANK, matches, part_of, references_of, values_at
+from reconciler.kinds import (
+    KINDS,
+    MACHINE,
+    POOL,
+    RANK,
+    deletion_policy,
+    matches,
+    part_of,
+    references_of,
+    values_at,
+)
 from reconciler.ledger import State
 from reconciler.observe import Observation, Observed
 from reconciler.plan import MARK, Action, Expectation, Note, PathOf, Plan, Step, Value
@@ -40,7 +50,7 @@ from reconciler.rules import (
     Unmaking,
 )
 from reconciler.secret import Secret
-from reconciler.shape import Shape
+from reconciler.shape import Shape, overlaid
 from reconciler.validate import UNIVIRT, Declared, Desired, Stack
 
 
@@ -211,10 +221,10 @@ class _Planner:
             for name, value in sorted(declared.labels.items())
             if observed.labels.get(name) != value
         ]
-        wish, noted = declared.shape.get("deletionPolicy"), observed.applied.get("deletionPolicy")
-        if wish != noted and (wish or noted == "Delete"):
-            reasons.append(f"deletionPolicy {noted or 'Retain'} -> {wish or 'Retain'}")
-            remember["deletionPolicy"] = wish or "Retain"
+        wish, noted = (deletion_policy(declared.id.kind, each) for each in (declared.shape, observed.applied))
+        if wish != noted:
+            reasons.append(f"deletionPolicy {noted} -> {wish}")
+            remember["deletionPolicy"] = wish
         if not reasons:
             return
         step = Step(
@@ -264,7 +274,7 @@ class _Planner:
         kind = declared.id.kind
         pending = {} if creating or observed is None else observed.pending
         # What waits for the next start counts as set: it is compared with what is desired, not issued again.
-        seen = _overlaid(seen, pending)
+        seen = overlaid(seen, pending)
         moves = diff(kind, declared.shape, seen)
         if observed is not None and not creating and not observed.stack:
             moves = [move for move in moves if not _unknown(declared, move)]
@@ -487,8 +497,7 @@ class _Planner:
             return False
         if not observed.exists:
             return False
-        wish = (declared.shape if declared else observed.applied).get("deletionPolicy")
-        if KINDS[id.kind].retains and wish != "Delete":
+        if deletion_policy(id.kind, declared.shape if declared else observed.applied) != "Delete":
             self.notes.append(Note(id, "kept: deletionPolicy is Retain"))
             return False
         return True
@@ -701,20 +710,6 @@ class _Planner:
 
 def _unknown(declared: Declared, move: Move) -> bool:
     return move.observed is None and unreadable(declared.id.kind, move.path)
-
-
-def _overlaid(shape: Shape, pending: Mapping[str, Any]) -> Shape:
-    """The shape as the guest's next start will show it."""
-    if not pending:
-        return shape
-    overlaid = {key: dict(value) if isinstance(value, dict) else value for key, value in shape.items()}
-    for dotted, value in pending.items():
-        head, _, rest = dotted.partition(".")
-        if rest:
-            overlaid.setdefault(head, {})[rest] = value
-        else:
-            overlaid[head] = value
-    return overlaid
 
 
 def _waiting(shape: Shape, pending: Mapping[str, Any]) -> list[Move]:

@@ -62,7 +62,7 @@ def unrounded(text: str | int) -> int | None:
     """About how many bytes a capacity text of the back end means; None if it is none."""
     if isinstance(text, int):
         return text
-    match = _ROUNDED.match(text)
+    match = _ROUNDED.match(str(text))  # whatever stands there on a damaged resource
     if match is None:
         return None
     number, unit = match.groups()

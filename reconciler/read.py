@@ -61,7 +61,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,300}|[0-9]{1,300}(\.[0-9]{0,300})?)([eE][-
 _MAYBE_NUMBER = frozenset("0123456789+-.")
 
 
-def _plain(text: str) -> Any:
+def plain(text: str) -> Any:
     """The value of an unquoted scalar by the YAML 1.2 core schema."""
     if text in _FALSE_TRUE_NULL:
         return _FALSE_TRUE_NULL[text]
@@ -116,7 +116,7 @@ class _Reader:
         if kind is yaml.ScalarEvent:
             value: Any = event.value
             if event.implicit[0] and not event.style:
-                value = _plain(value)
+                value = plain(value)
             elif event.tag is not None and event.tag != "!":
                 self.check_tag(event)
             if event.anchor is not None:

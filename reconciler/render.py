@@ -9,7 +9,7 @@ from typing import Any
 from reconciler.apply import Outcome, Report, Result
 from reconciler.catalogue.operation import Impact
 from reconciler.kinds import MACHINE
-from reconciler.plan import Action, Plan
+from reconciler.plan import Action, Note, Plan
 from reconciler.problem import Problem
 
 Paint = Callable[[str, str], str]  # text, colour name -> text
@@ -104,6 +104,18 @@ def problems_text(problems: Iterable[Problem], paint: Paint = plain) -> str:
         head, _, rest = str(problem).partition("\n")
         lines.append(paint(head, colour) + (f"\n{rest}" if rest else ""))
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def notes_text(notes: Iterable[Note]) -> str:
+    """One line for each thing that is to be said, however many resources it is said of."""
+    about: dict[str, list[str]] = {}
+    for note in notes:
+        about.setdefault(note.text, []).append(str(note.id))
+    lines = [
+        f"note: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: {text}\n"
+        for text, names in about.items()
+    ]
+    return "".join(lines)
 
 
 def outcome_text(outcome: Outcome) -> str:

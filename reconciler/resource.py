@@ -16,6 +16,7 @@ DEFAULT_NAMESPACE = "default"
 
 LABEL_STACK = "gitops.doslab.io/stack"
 LABEL_HOST = "host"
+LABEL_HOST_SDK = "kubestack.label.host"
 LABEL_EVENT = "eventId"
 LABEL_EVENT_SDK = "kubestack.label.event.id"
 ANNOTATION_APPLIED = "gitops.doslab.io/last-applied"

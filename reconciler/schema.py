@@ -58,8 +58,9 @@ def explain_errors(kind: str, document: dict[str, Any]) -> Iterator[tuple[Path, 
     """Everything wrong with a document: path, message, remedy."""
     from jsonschema import Draft202012Validator
 
-    for error in Draft202012Validator(schema(kind)).iter_errors(document):
-        yield from _explain(error)
+    errors = Draft202012Validator(schema(kind)).iter_errors(document)
+    # The library has one error for each missing field, and each is explained with all of them.
+    yield from dict.fromkeys(explained for error in errors for explained in _explain(error))
 
 
 def _explain(error: Any) -> Iterator[tuple[Path, str, str]]:

@@ -6,6 +6,7 @@ so that order never matters; a missing field was not declared. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from reconciler.kinds import KINDS, SECRETS, Parts
@@ -80,3 +81,17 @@ def _secrets(shape: Shape, path: tuple[str, ...], namespace: str) -> None:
         _secrets(child, rest, namespace)
     else:
         shape[head] = secret_from(shape[head], namespace)
+
+
+def overlaid(shape: Shape, pending: Mapping[str, Any]) -> Shape:
+    """The shape as the guest's next start will show it."""
+    if not pending:
+        return shape
+    overlaid = {key: dict(value) if isinstance(value, dict) else value for key, value in shape.items()}
+    for dotted, value in pending.items():
+        head, _, rest = dotted.partition(".")
+        if rest:
+            overlaid.setdefault(head, {})[rest] = value
+        else:
+            overlaid[head] = value
+    return overlaid

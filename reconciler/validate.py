@@ -166,8 +166,13 @@ def _conforms(manifest: Manifest, problems: list[Problem]) -> bool:
     return False
 
 
+def stack_name(folder: str) -> str:
+    """The name of the stack that a folder of this name holds, unless it has a ``Stack``."""
+    return re.sub(r"[^a-z0-9.-]+", "-", folder.lower()).strip("-.")[:63].strip("-.") or "default"
+
+
 def _stack(loaded: Loaded, problems: list[Problem]) -> Stack:
-    name = re.sub(r"[^a-z0-9.-]+", "-", loaded.root.lower()).strip("-.")[:63] or "default"
+    name = stack_name(loaded.root)
     manifest = loaded.stack
     if manifest is None:
         return Stack(name)

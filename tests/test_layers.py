@@ -13,7 +13,7 @@ LAYERS = [
     {"problem", "resource", "quantity"},
     {"secret", "eventid"},
     {"kinds", "catalogue", "read"},
-    {"load", "schema", "shape", "crds"},
+    {"load", "schema", "shape", "crds", "write"},
     {"clusters.base", "drivers.base", "request", "ledger"},
     {"graph"},
     {"validate", "observe"},
@@ -22,7 +22,7 @@ LAYERS = [
     {"rules"},
     {"reason"},
     {"planner", "clusters.database"},
-    {"clusters.local", "clusters.kubernetes", "drivers.simulator", "agent", "apply", "planfile"},
+    {"clusters.local", "clusters.kubernetes", "drivers.simulator", "agent", "apply", "planfile", "draft"},
     {"connect", "embedded", "node", "probe", "reconcile", "render"},
     {"present", "progress"},
     {"cli"},
@@ -30,12 +30,12 @@ LAYERS = [
 PURE = {
     "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "reason",
     "planner", "planfile", "render", "present", "request", "ledger", "eventid", "mend", "catalogue",
-    "crds",
+    "crds", "draft",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {
     "sqlite3": {"clusters.database", "clusters.local"},
-    "yaml": {"read", "crds"},
+    "yaml": {"read", "write"},
     "jsonschema": {"schema"},
     "fastjsonschema": {"schema"},
     "click": {"cli"},

@@ -148,6 +148,29 @@ def test_which_disk_is_plugged_where() -> None:
     assert everything.attached == {ResourceId(DISK, "disk01"): (ResourceId(MACHINE, "vm01"), "vda")}
 
 
+def test_a_pool_of_the_type_dir_is_a_local_one() -> None:
+    found = resource(POOL, "pool1", {"pool": {"type": "dir", "url": "/srv", "state": "active"}})
+    assert shape_of(found)["type"] == "localfs", "the back end treats them alike"
+
+
+def test_the_node_is_that_of_the_spec_or_else_of_a_label() -> None:
+    found = resource(POOL, "pool1", {"pool": {"state": "active"}}, labels={"kubestack.label.host": "node9"})
+    assert shape_of(found)["nodeName"] == "node22"
+    del found["spec"]["nodeName"]
+    assert shape_of(found)["nodeName"] == "node9"
+
+
+@pytest.mark.parametrize("value", [None, [None], [[]], {"a": 1}, 4])
+def test_damaged_scalars_are_no_more_than_unknown(value: Any) -> None:
+    (odd,) = seen(resource(POOL, "pool1", {"lifecycle": value, "pool": {}})).resources.values()
+    assert odd.under_way == ("a" if isinstance(value, dict) else "")
+    odd_machine = machine({**DOMAIN, "memory": {"_unit": value, "text": 1024}})
+    odd_machine["spec"]["powerstate"] = value
+    shape = shape_of(odd_machine)
+    assert (shape["memory"]["max"], shape["powerState"]) == (1024 * 1024, str(value or "Unknown"))
+    assert shape_of(volume(capacity=value)).get("capacity") == (4 if value == 4 else None)
+
+
 def test_a_request_is_not_yet_the_thing() -> None:
     asked = resource(POOL, "pool1", {"lifecycle": {"createPool": {"type": "localfs"}}})
     (observed,) = seen(asked).resources.values()

@@ -16,7 +16,8 @@ QUICKSTART = ROOT / "examples" / "manifests" / "quickstart"
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [text for word, text in fenced if word == language]
 
 
 def test_every_file_of_the_reading_order_exists() -> None:
@@ -42,6 +43,17 @@ def test_the_plan_shown_is_the_plan_of_the_quickstart(tmp_path: Path, monkeypatc
     output = CliRunner().invoke(cli, ["--plan", str(QUICKSTART)]).output
     for line in shown.splitlines()[1:]:
         assert line == "..." or line in output, line
+
+
+def test_the_import_shown_is_that_of_the_quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reconciler.cli import cli
+
+    (shown,) = [block for block in blocks("") if "$ reconcile import" in block]
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(cli, ["apply", "--yes", str(QUICKSTART)]).exit_code == 0
+    command, _, said = shown.partition("\n")
+    result = CliRunner().invoke(cli, shlex.split(command)[2:])
+    assert (result.exit_code, result.stdout + result.stderr) == (0, said)
 
 
 def test_every_command_shown_is_understood() -> None:

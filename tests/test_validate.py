@@ -35,6 +35,16 @@ def test_problems_of_all_stages_come_together_in_order_of_place(tmp_path: Path) 
     assert {Path(origin.file).name for origin in origins} == {"a.yaml", "b.yaml"}
 
 
+def test_what_is_missing_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "apiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachine\nmetadata: {name: web-1}\nspec: {}\n"
+    )
+    with pytest.raises(InvalidInput) as caught:
+        validate(load([tmp_path]))
+    messages = [problem.message for problem in caught.value.problems]
+    assert sorted(messages) == [f"{each} is missing" for each in ("cpu", "disks", "memory", "nics", "osVariant")]
+
+
 def test_defaults_and_policy_of_the_stack(tmp_path: Path) -> None:
     (tmp_path / "reconcile.yaml").write_text(
         "apiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: shop}\n"

@@ -41,6 +41,7 @@ def test_the_main_job_runs_from_the_wheel(installed: Path, tmp_path: Path) -> No
     quickstart = str(ROOT / "examples" / "manifests" / "quickstart")
     python(installed, tmp_path, *reconcile, "--yes", quickstart)
     assert python(installed, tmp_path, *reconcile, "--plan", quickstart).startswith("No changes.")
+    assert python(installed, tmp_path, *reconcile, "import").count("apiVersion: gitops.doslab.io/v1alpha1") == 5
 
 
 def test_the_wheel_names_its_command_and_types(installed: Path) -> None:
