@@ -415,6 +415,7 @@ class _Run:
             "labels": step.labels if carried else {},
             "remember": self._digested(step.remember) if carried else {},
             "before": {} if carried else _annotations(resource),
+            "creates": step.action is Action.CREATE and not carried,
         }
 
     def _digested(self, value: Any) -> Any:

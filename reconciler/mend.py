@@ -26,6 +26,7 @@ class Mend:
     labels: Mapping[str, str]
     remember: Mapping[str, Any]
     before: Mapping[str, str | None]
+    creates: bool = False  # by its own creation: a resource that is there was made as it says, whoever saw it
 
 
 def mends(entries: Iterable[Mapping[str, Any]], events: Iterable[Resource]) -> list[Mend]:
@@ -44,13 +45,23 @@ def mends(entries: Iterable[Mapping[str, Any]], events: Iterable[Resource]) -> l
             note = begun.pop(event_id, None)
             if note is None or note["carried"] != (type == "Normal"):
                 continue
-            found.append(Mend(ResourceId(*note["id"]), note["labels"], note["remember"], note["before"]))
+            found.append(
+                Mend(
+                    ResourceId(*note["id"]),
+                    note["labels"],
+                    note["remember"],
+                    note["before"],
+                    note.get("creates", False),
+                )
+            )
     return found
 
 
 def mended(resource: Resource, mend: Mend) -> Resource:
     """The resource with what was left unsaid."""
     new = deepcopy(resource)
+    if mend.creates and Observed(resource, {}).exists:
+        return new
     annotations = new["metadata"].setdefault("annotations", {})
     for name, text in mend.before.items():
         if text is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ import pytest
 from scenario import converge, desired_of, plan_of
 
 from reconciler import LocalCluster, Options, Policy, Report, Result, apply, make_plan, observe, serving
+from reconciler.apply import rewrite
 from reconciler.clusters.base import Notice, Watch
 from reconciler.drivers.base import Driver
 from reconciler.embedded import simulators
+from reconciler.kinds import NETWORK
 from reconciler.problem import OperationFailed, Unavailable
 from reconciler.reconcile import finish, settle
-from reconciler.resource import Resource, ResourceId
+from reconciler.resource import CLAIM, Resource, ResourceId
 
 QUICKSTART = Path(__file__).parent.parent / "examples" / "manifests" / "quickstart"
 WEB = ResourceId("VirtualMachine", "web-1")
@@ -31,6 +33,7 @@ class Unruly:
         self.inner = inner
         self.failing: dict[str, OperationFailed] = {}
         self.lying: set[str] = set()
+        self.losing: set[str] = set()  # operations whose success nobody came to see
         self.ran: list[tuple[str, str]] = []
         self.inside: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
@@ -49,7 +52,10 @@ class Unruly:
         try:
             if operation in self.failing:
                 raise self.failing[operation]
-            return [target] if operation in self.lying else self.inner.run(target, operation, parameters)
+            moved = [target] if operation in self.lying else self.inner.run(target, operation, parameters)
+            if operation in self.losing:
+                raise OperationFailed("Exception", "the agent stopped during it")
+            return moved
         finally:
             with self.guard:
                 self.inside.subtract(places)
@@ -268,6 +274,26 @@ def test_after_any_failure_the_next_run_converges(operation: str) -> None:
         assert not plan_of(stage.cluster, desired_of(QUICKSTART)).steps
 
 
+def kill_after(stage: Stage, write: str, kind: str, text: str) -> None:
+    """Apply, and die as soon as a resource of the kind is written."""
+    plain: Callable[[Resource], Resource] = getattr(stage.cluster, write)
+
+    class Killed(BaseException):
+        pass
+
+    def die_after(resource: Resource) -> Resource:
+        stored = plain(resource)
+        if threading.current_thread() is threading.main_thread() and resource["kind"] == kind:
+            raise Killed
+        return stored
+
+    setattr(stage.cluster, write, die_after)
+    with pytest.raises(Killed):
+        stage.apply(text)
+    setattr(stage.cluster, write, plain)
+    settle(stage.cluster)
+
+
 def test_what_failed_while_nobody_looked_is_not_taken_for_applied() -> None:
     """The user is killed after a submission; the operation fails: what was noted with it is taken back."""
     with staged() as stage:
@@ -275,27 +301,35 @@ def test_what_failed_while_nobody_looked_is_not_taken_for_applied() -> None:
         stack = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: quickstart}\n"
         text = (QUICKSTART / "quickstart.yaml").read_text().replace("mtu: 1500", "mtu: 1400") + stack
         stage.driver.failing["ModifySwitch"] = OperationFailed("Exception", "no")
-        update = stage.cluster.update
-
-        class Killed(BaseException):
-            pass
-
-        def die_after(resource: Resource) -> Resource:
-            if threading.current_thread() is threading.main_thread():
-                update(resource)
-                raise Killed
-            return update(resource)
-
-        stage.cluster.update = die_after  # type: ignore[method-assign]
-        with pytest.raises(Killed):
-            stage.apply(text)
-        stage.cluster.update = update  # type: ignore[method-assign]
-        settle(stage.cluster)
+        kill_after(stage, "update", NETWORK, text)
         stage.driver.failing.clear()
         assert [step.operation for step in plan_of(stage.cluster, desired_of(text)).steps] == ["ModifySwitch"]
         finish(stage.cluster, "quickstart")
         assert results(stage.apply(text)) == {"ModifySwitch web-net": "changed"}
         assert not plan_of(stage.cluster, desired_of(text)).steps
+
+
+def still_claimed(network: Resource) -> Resource:
+    return {**network, "spec": {"nodeName": "node22", CLAIM: "createSwitch"}}
+
+
+def test_what_was_created_while_nobody_looked_is_taken_for_created() -> None:
+    """User and agent are killed together: nobody saw the creation succeed, but what it made is there."""
+    text = (QUICKSTART / "quickstart.yaml").read_text()
+    text += "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: quickstart}\n"
+    with closing(LocalCluster(":memory:")) as cluster:
+        stage = Stage(cluster, Unruly(simulators(cluster)("node22")))
+        stage.driver.losing.add("CreateSwitch")
+        with serving(cluster, lambda node: stage.driver):
+            kill_after(stage, "create", NETWORK, text)
+        rewrite(cluster, ResourceId(NETWORK, "web-net"), still_claimed)
+        with serving(cluster, lambda node: stage.driver):  # finds the claim
+            settle(cluster)
+            finish(cluster, "quickstart")
+            assert stage.apply(text).ok
+        assert stage.driver.ran.count(("CreateSwitch", "web-net")) == 1
+        again = plan_of(cluster, desired_of(text))
+        assert (again.steps, again.problems) == ((), ())
 
 
 def test_asked_to_stop_it_waits_for_what_is_under_way() -> None:
