@@ -122,7 +122,6 @@ class _Flight:
     step: Step
     event_id: str
     started: float
-    status_before: tuple[str, str]
     annotations_before: dict[str, str | None]
     expect: tuple[Expectation, ...]
     done: str = ""  # type of the Done event, once seen
@@ -341,8 +340,7 @@ class _Run:
         event_id = f"{self.id}-{self.started}"
         self.on_start(step)
         self._journal(step, "start", event_id, note=self._note(step, resource))
-        status = Observed(resource, {}).status if resource else ("", "")
-        flight = _Flight(step, event_id, self.monotonic(), status, _annotations(resource), expect)
+        flight = _Flight(step, event_id, self.monotonic(), _annotations(resource), expect)
         self.sent[step.id] = flight
         return flight
 
@@ -356,7 +354,7 @@ class _Run:
 
     def _submit(self, step: Step, resource: Resource | None, parameters: dict[str, Any], event_id: str) -> None:
         """Put the operation on its resource (wire format 2.1): label, event id, one lifecycle key."""
-        key = catalogue.find(step.target.kind, step.operation).key
+        operation = catalogue.find(step.target.kind, step.operation)
         if resource is None:
             if step.action is not Action.CREATE or step.subject != step.target:
                 raise NotFound(f"{step.target} does not exist")
@@ -372,8 +370,10 @@ class _Run:
         if step.subject == step.target:
             labels.update(step.labels)
             self._remember(resource, step)
+        if Observed(resource, {}).status[0] in _FAILURES:
+            del spec["status"]  # nobody clears it (wire format 4.2); the next failure may read the same
         spec["nodeName"] = step.node
-        spec["lifecycle"] = {key: parameters}
+        spec["lifecycle"] = {operation.key: operation.parameters_for(self.plan.agent, parameters)}
         if "resourceVersion" in metadata:
             self.cluster.update(resource)
         else:
@@ -485,13 +485,13 @@ class _Run:
             if flight.done or self._overdue(flight):
                 self._succeed(flight, subject)
         elif flight.done == "Normal" and not flight.expect:
-            if status[0] in _FAILURES and status != flight.status_before:
+            if status[0] in _FAILURES:
                 self._fail(flight, flight.last_seen)
             else:
                 self._succeed(flight, subject)
         elif flight.done and flight.done != "Normal":
             self._fail(flight, flight.last_seen or "reported as failed without a reason")
-        elif flight.done and status[0] in _FAILURES and status != flight.status_before:
+        elif flight.done and status[0] in _FAILURES:
             self._fail(flight, flight.last_seen)
 
     def _last(self, id: ResourceId) -> Resource | None:

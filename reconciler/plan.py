@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from reconciler import graph
-from reconciler.catalogue.operation import Impact
+from reconciler.catalogue.operation import OWN_AGENT, Impact
 from reconciler.problem import Problem
 from reconciler.resource import ResourceId
 from reconciler.secret import Secret
@@ -108,6 +108,7 @@ class Plan:
     notes: tuple[Note, ...] = ()
     unchanged: int = 0
     based_on: dict[str, str | None] = field(default_factory=dict)  # resource -> its version, None if there was none
+    agent: str = OWN_AGENT  # who serves the nodes, and so under which names parameters are sent
 
     @cached_property
     def waves(self) -> list[list[Step]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from reconciler import catalogue, graph, schema
-from reconciler.catalogue.operation import Impact
+from reconciler.catalogue.operation import OWN_AGENT, Impact
 from reconciler.plan import Action, Expectation, Note, PathOf, Plan, Step
 from reconciler.problem import InvalidInput, Origin, Problem
 from reconciler.read import Malformed, Source, read_json
@@ -25,6 +25,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "stack": plan.stack,
+        "agent": plan.agent,
         "steps": [_step(step, number) for number, wave in enumerate(plan.waves, 1) for step in wave],
         "notes": [{"resource": str(note.id), "text": note.text} for note in plan.notes],
         "problems": [problem_json(problem) for problem in plan.problems],
@@ -115,6 +116,7 @@ def from_json(name: str, text: str) -> Plan:
         notes=tuple(Note(_id(note["resource"]), note["text"]) for note in document.get("notes", ())),
         unchanged=document.get("unchanged", 0),
         based_on=document["basedOn"],
+        agent=document.get("agent", OWN_AGENT),
     )
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from reconciler import catalogue, graph
-from reconciler.catalogue.operation import Impact
+from reconciler.catalogue.operation import UNIVIRT, Impact
 from reconciler.diff import NOT_COMPARED, Move, diff, same, unreadable, whole
 from reconciler.kinds import (
     KINDS,
@@ -51,7 +51,7 @@ from reconciler.rules import (
 )
 from reconciler.secret import Secret
 from reconciler.shape import Shape, overlaid
-from reconciler.validate import UNIVIRT, Declared, Desired, Stack
+from reconciler.validate import Declared, Desired, Stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +165,7 @@ class _Planner:
             tuple(sorted(set(self.notes))),
             self.unchanged,
             versions(self.observed, ordered),
+            self.desired.stack.agent,
         )
 
     def wanted(self, id: ResourceId) -> bool:

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from reconciler import graph, quantity, schema
+from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.kinds import DISK, DISK_IMAGE, KINDS, MACHINE, NETWORK, POOL, SECRETS, references_of, values_at
 from reconciler.load import Loaded, Manifest
 from reconciler.problem import InvalidInput, Origin, Problem, Severity
@@ -21,8 +22,6 @@ from reconciler.request import KIND as OPERATION
 from reconciler.request import Request, request_of
 from reconciler.resource import Path, ResourceId, show_path
 from reconciler.shape import Shape, declared
-
-OWN_AGENT, UNIVIRT = "reconcile", "uni-virt"
 
 Finding = tuple[Path, str, str]  # path within the spec, what is wrong, what to do
 

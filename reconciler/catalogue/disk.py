@@ -87,7 +87,8 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_EXISTS, _POOL_ACTIVE, "no running VM has it"),
         leaves="a disk of the new name exists",
         fields=("from",),
-        univirt="wants newvol, not newname: silently does nothing",
+        univirt="copies a disk that was made of an image without the image's data",
+        univirt_names=(("newname", "newvol"),),
     ),
     Operation(
         KIND, "MigrateDisk", "3.6", Verb.UPDATE,

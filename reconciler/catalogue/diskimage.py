@@ -20,6 +20,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("the disk exists", "both pools are active"),
         leaves="the disk image exists",
         fields=("metadata", "from"),
+        univirt="works, but of a disk that was made of an image it copies only what differs from it",
     ),
     Operation(
         KIND, "CreateDiskImage", "4.2", Verb.CREATE,

@@ -7,7 +7,7 @@ from reconciler.catalogue.operation import Impact, Operation, Verb
 
 KIND = "VirtualMachineDiskSnapshot"
 
-_OTHER_NAME = "wants source, not vol: silently does nothing"
+_NAMES = (("vol", "source"),)
 _DISK = one_disk("The disk.", required=True)
 _DOMAIN = name("domain", "VM that has the disk; needed if one has it.", "web-1", required=False)
 
@@ -21,7 +21,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the snapshot exists",
         fields=("metadata",),
         running=Impact.LIVE,
-        univirt=_OTHER_NAME,
+        univirt_names=_NAMES,
     ),
     Operation(
         KIND, "RevertDiskExternalSnapshot", "5.2", Verb.UPDATE,
@@ -31,7 +31,8 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the disk is as it was",
         running=Impact.DATA,
         stopped=Impact.DATA,
-        univirt=_OTHER_NAME,
+        univirt="goes back one step, whichever snapshot is named",
+        univirt_names=_NAMES,
     ),
     Operation(
         KIND, "DeleteDiskExternalSnapshot", "5.3", Verb.DELETE,
@@ -42,7 +43,8 @@ OPERATIONS: tuple[Operation, ...] = (
         fields=("metadata",),
         running=Impact.DATA,
         stopped=Impact.DATA,
-        univirt=_OTHER_NAME,
+        univirt="deletes what was taken after it as well",
+        univirt_names=_NAMES,
     ),
 )
 # fmt: on

@@ -550,7 +550,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the NIC has the limits",
         fields=("nics.qos",),
         running=Impact.LIVE,
-        univirt="wants interface, not _interface: virsh rejects the call",
+        univirt_names=(("_interface", "interface"),),
     ),
     Operation(
         KIND, "ResizeMaxRAM", "1.29", Verb.UPDATE,

@@ -6,8 +6,11 @@ row is (kind, name): a few names exist on two kinds.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+OWN_AGENT, UNIVIRT = "reconcile", "uni-virt"  # the agents that may serve a node
 
 
 class Verb(StrEnum):
@@ -76,6 +79,8 @@ class Operation:
     running: Impact = Impact.NONE  # impact when the guest runs
     stopped: Impact = Impact.NONE  # impact when it does not
     univirt: str = ""  # how the existing back end treats it: "", or why it does not work there
+    univirt_names: tuple[tuple[str, str], ...] = ()  # parameter -> its name there; "" for one it has no need of
+    univirt_lacks: tuple[str, ...] = ()  # parameters that make it fail there, or do nothing without a word
     deprecated: bool = False
     forces: bool = False  # may take the place of another that still waits to be picked up (wire format 2.5)
 
@@ -88,3 +93,12 @@ class Operation:
     def on_univirt(self) -> bool:
         """Whether the existing back end carries it out, be it with a caveat (wire format 6)."""
         return not self.univirt or self.univirt.startswith("works, but")
+
+    def parameters_for(self, agent: str, parameters: Mapping[str, str | bool]) -> dict[str, str | bool]:
+        """Parameters by the names under which the agent takes them (wire format 6), as they go on the wire."""
+        names = dict(self.univirt_names) if agent == UNIVIRT else {}
+        return {names.get(name, name): value for name, value in parameters.items() if names.get(name, name)}
+
+    def lacking(self, agent: str, parameters: Iterable[str]) -> list[str]:
+        """Which of the parameters the agent does not have."""
+        return [name for name in parameters if agent == UNIVIRT and name in self.univirt_lacks]

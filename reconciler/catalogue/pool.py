@@ -76,8 +76,9 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("what url names is reachable from the node",),
         leaves="the pool is active",
         fields=("metadata",),
-        univirt="wants auto-start, not autostart, and knows no uuid, opt or force: silently does nothing; "
-        "refuses uus, glusterfs and vdiskfs",
+        univirt="works, but knows no opt and no force, and refuses uus, glusterfs and vdiskfs",
+        univirt_names=(("autostart", "auto-start"), ("uuid", "")),
+        univirt_lacks=("opt", "force"),
     ),
     Operation(
         KIND, "StartPool", "7.3", Verb.UPDATE,
