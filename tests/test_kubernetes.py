@@ -272,7 +272,7 @@ class TestErrors:
             KubernetesCluster.connect(kubeconfig=str(tmp_path / "config"))
 
     def test_a_context_that_is_not_there_is_named(self, control_plane: ControlPlane) -> None:
-        with pytest.raises(ClusterError, match="production"):
+        with pytest.raises(ClusterError, match=r"there is no context production in .*; it has test"):
             KubernetesCluster.connect(kubeconfig=str(control_plane.kubeconfig), context="production")
 
     def test_without_kubeconfig_and_pod_it_says_what_to_name(

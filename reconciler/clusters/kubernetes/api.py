@@ -23,7 +23,7 @@ from kubernetes.client.api_client import ApiClient
 from kubernetes.client.configuration import Configuration
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.incluster_config import load_incluster_config
-from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, load_kube_config
+from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger, load_kube_config
 
 from reconciler.problem import (
     AlreadyExists,
@@ -212,6 +212,8 @@ def open_api(*, kubeconfig: str = "", context: str = "") -> Api:
         if files or kubeconfig or context:
             if not files:
                 raise ClusterError(f"there is no kubeconfig {given}. Name another with --kubeconfig or $KUBECONFIG.")
+            if context:
+                _require(context, given)
             load_kube_config(kubeconfig or None, context or None, configuration)
         else:
             load_incluster_config(configuration)
@@ -230,6 +232,12 @@ def open_api(*, kubeconfig: str = "", context: str = "") -> Api:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the kubeconfig says so
     configuration.connection_pool_maxsize = 64
     return Api(ApiClient(configuration))
+
+
+def _require(context: str, given: str) -> None:
+    names = [str(each["name"]) for each in KubeConfigMerger(given).config["contexts"].value]
+    if context not in names:
+        raise ClusterError(f"there is no context {context} in {given}; it has {', '.join(sorted(names)) or 'none'}.")
 
 
 def _lost(error: urllib3.exceptions.HTTPError, host: str, again: bool) -> ClusterError:
