@@ -1,0 +1,32 @@
+"""What uni-virt, the agent of a stack that says so, does not have."""
+
+from __future__ import annotations
+
+from reconciler import catalogue
+from reconciler.kinds import RANK
+from reconciler.plan import MARK, Action, Note
+from reconciler.planner.sheet import Sheet, Sketch
+from reconciler.problem import Problem
+from reconciler.resource import ResourceId
+
+
+def leave_out(sheet: Sheet) -> None:
+    """What uni-virt does not have must not be sent to it: some of it stops a node from serving a whole kind."""
+    missing: set[ResourceId] = set()
+    kept: list[Sketch] = []
+    for sketch in sorted(sheet.sketches, key=lambda sketch: (RANK[sketch.step.subject.kind], sketch.rank)):
+        step = sketch.step
+        if step.operation != MARK and not catalogue.find(step.target.kind, step.operation).on_univirt:
+            why = catalogue.find(step.target.kind, step.operation).univirt
+            message = f"{step.subject}: {step.operation} cannot be sent to uni-virt: {why}"
+            remedy = "Leave this to people, or serve the node with 'reconcile agent'."
+            sheet.problems.append(Problem(sheet.place(step.subject), message, remedy))
+        elif wanting := next((id for id in (step.subject, *sketch.uses) if id in missing), None):
+            if wanting != step.subject:
+                sheet.notes.append(Note(step.subject, f"left out: {wanting} cannot be created by uni-virt"))
+        else:
+            kept.append(sketch)
+            continue
+        if step.action is Action.CREATE:
+            missing.add(step.subject)
+    sheet.sketches = kept
