@@ -16,8 +16,7 @@ import yaml
 from scenario import desired_of
 
 from reconciler import InvalidInput, LocalCluster, plan
-from reconciler.plan import show_value
-from reconciler.planner import Plan
+from reconciler.plan import Plan, show_value
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "manifests" / "documented"
 DOCUMENTS: list[dict[str, Any]] = [

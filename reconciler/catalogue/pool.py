@@ -76,7 +76,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("what url names is reachable from the node",),
         leaves="the pool is active",
         fields=("metadata",),
-        univirt="works, but knows no opt and no force, and refuses uus, glusterfs and vdiskfs",
+        univirt="works, but makes only localfs pools, and knows no opt and no force",
         univirt_names=(("autostart", "auto-start"), ("uuid", "")),
         univirt_lacks=("opt", "force"),
     ),

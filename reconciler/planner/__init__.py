@@ -1,0 +1,94 @@
+"""Desired and observed -> the plan. Pure: no files, no network, no clock, no randomness.
+
+For each resource the difference is matched against the tables of ``rules``; a resource that is not there is
+made first and then treated like any other, as its creation will leave it. Order comes from references, from
+the one operation slot of a resource, and from the rule that destructive steps run last.
+
+What is found is sketched on a ``Sheet``: by ``ownership``, ``creation``, ``change`` (and ``restart``), ``deletion``
+and ``errand``, in turn and without regard to each other's steps. Then ``univirt``, ``order`` and ``hold`` see all
+of them at once and make the sheet a plan.
+"""
+
+from __future__ import annotations
+
+from reconciler.catalogue.operation import UNIVIRT, Impact
+from reconciler.kinds import RANK
+from reconciler.observe import Observation
+from reconciler.plan import Plan
+from reconciler.planner.basis import versions
+from reconciler.planner.change import alter
+from reconciler.planner.creation import create
+from reconciler.planner.deletion import delete, prune
+from reconciler.planner.errand import answer, ask
+from reconciler.planner.hold import withhold
+from reconciler.planner.order import connect, in_order
+from reconciler.planner.ownership import mark, out_of_reach
+from reconciler.planner.policy import Policy
+from reconciler.planner.sheet import Sheet
+from reconciler.planner.univirt import leave_out
+from reconciler.request import Request
+from reconciler.validate import Declared, Desired, Stack
+
+__all__ = ["Policy", "make_plan", "plan_request", "versions"]
+
+
+def make_plan(desired: Desired, observed: Observation, policy: Policy | None = None) -> Plan:
+    """The steps that make the cluster as declared, in the order in which they can run.
+
+    What stands in the way of a resource is among the plan's problems and leaves the others alone.
+    """
+    sheet = Sheet(desired, observed, policy or Policy())
+    if sheet.policy.delete:
+        delete(sheet)
+    else:
+        for id in sorted(desired.resources, key=lambda id: (RANK[id.kind], id)):
+            if sheet.policy.concerns(id):
+                _reconcile(sheet, desired.resources[id])
+        prune(sheet)
+        for request in desired.requests.values():
+            if sheet.policy.concerns(request.target):
+                answer(sheet, request)
+    return _finished(sheet)
+
+
+def plan_request(request: Request, observed: Observation, stack: str) -> Plan:
+    """The plan of one operation that a person asks for: naming it allows what it does."""
+    policy = Policy(allow=frozenset(Impact), targets=frozenset({request.target}))
+    sheet = Sheet(Desired(Stack(stack or "default"), {}, {request.name: request}), observed, policy)
+    ask(sheet, request, f"asked for as {request.name}")
+    return _finished(sheet)
+
+
+def _reconcile(sheet: Sheet, declared: Declared) -> None:
+    """One resource: what is said on it, how it comes to be, what is changed; or why it is left alone."""
+    observed = sheet.observed.get(declared.id)
+    if sheet.observed.versions.get(declared.id.kind) == "":
+        message = "cannot be made: the cluster does not serve its kind"
+        sheet.refuse(declared, (), message, "Install its definition: reconcile crds | kubectl apply -f -")
+        return
+    if observed is not None and out_of_reach(sheet, declared, observed):
+        return
+    before = len(sheet.sketches), len(sheet.problems)
+    if observed is not None and observed.exists:
+        mark(sheet, declared, observed)
+        alter(sheet, declared, observed, observed.shape)
+    else:
+        create(sheet, declared, observed)
+    if before == (len(sheet.sketches), len(sheet.problems)):
+        sheet.unchanged += 1
+
+
+def _finished(sheet: Sheet) -> Plan:
+    """The sheet as a plan: edges drawn, what is not allowed held, everything in order."""
+    if sheet.desired.stack.agent == UNIVIRT:
+        leave_out(sheet)
+    steps = in_order(sheet, withhold(connect(sheet), sheet.policy))
+    return Plan(
+        sheet.desired.stack.name,
+        steps,
+        tuple(sorted(set(sheet.problems))),
+        tuple(sorted(set(sheet.notes))),
+        sheet.unchanged,
+        versions(sheet.observed, steps),
+        sheet.desired.stack.agent,
+    )

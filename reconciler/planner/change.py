@@ -1,0 +1,102 @@
+"""What differs, matched against the rules: a step for each rule that applies, a problem for what none moves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.catalogue.operation import Impact
+from reconciler.diff import NOT_COMPARED, Move, diff, unreadable
+from reconciler.kinds import KINDS
+from reconciler.observe import Observed
+from reconciler.plan import Action, Expectation
+from reconciler.planner import remembered
+from reconciler.planner.match import covered_by, matching, placed, replaced, set_by
+from reconciler.planner.rank import POWER_DOWN
+from reconciler.planner.restart import restart, waiting
+from reconciler.planner.sheet import Sheet
+from reconciler.reason import describe
+from reconciler.rules import CHANGE, LAST, REFUSALS, Case, On, Rule
+from reconciler.shape import Shape, overlaid
+from reconciler.validate import Declared
+
+_RULES = {kind: sorted((rule for rule in CHANGE if rule.kind == kind), key=lambda rule: rule.rank) for kind in KINDS}
+
+
+def alter(sheet: Sheet, declared: Declared, observed: Observed | None, seen: Shape, *, creating: bool = False) -> None:
+    """The steps from ``seen`` to what is declared: seen on the cluster or, ``creating``, as creation leaves it."""
+    kind = declared.id.kind
+    pending = {} if creating or observed is None else observed.pending
+    # What waits for the next start counts as set: it is compared with what is desired, not issued again.
+    seen = overlaid(seen, pending)
+    moves = diff(kind, declared.shape, seen)
+    if observed is not None and not creating and not observed.stack:
+        moves = [move for move in moves if not remembered.unknown(kind, move)]
+    moves = replaced(kind, moves, declared.shape, seen)
+    later = waiting(observed.shape, pending) if observed is not None and pending else []
+    if not moves and not later:
+        return
+    case = Case(declared.id, declared.shape, seen, sheet.surroundings, observed)
+    runs = sheet.runs(declared.id, seen)
+    stops = declared.shape.get("powerState") == "Stopped" and (creating or "restart" in sheet.policy.allow)
+    taken: set[tuple[str, ...]] = set()
+    for rule in _RULES[kind]:
+        case.running = runs and (rule.rank <= POWER_DOWN or not stops)
+        for at, group in matching(rule, moves, kind).items():
+            case.at = at
+            if not rule.when(case):
+                continue
+            taken.update(move.path for move in group)
+            if rule.next_start(case):
+                written = set_by(rule, group)
+                later = [move for move in later if move.path not in {each.path for each in written}] + written
+            _apply(sheet, rule, replace(case), group, creating)
+    for move in moves:
+        if move.path not in taken:
+            _refuse(sheet, declared, move)
+    if later:
+        restart(sheet, declared, case, later, runs and not stops)
+
+
+def _apply(sheet: Sheet, rule: Rule, case: Case, moves: list[Move], creating: bool) -> None:
+    """The step of a rule for the moves it takes."""
+    kind = case.id.kind
+    later = rule.next_start(case)
+    written = set_by(rule, moves) if not case.at else moves
+    covered = covered_by(rule, case, moves)
+    target = rule.carrier(case) if rule.carrier else case.id
+    expect = []
+    if rule.leaves:
+        covered = [(placed(dotted, case.at), value) for dotted, value in rule.leaves]
+    elif rule.on == {On.REMOVED}:
+        covered = [(case.at, None)]
+    if not later:
+        expect = [
+            Expectation(case.id, path, value)
+            for path, value in covered
+            if not unreadable(kind, path) and path[-1] not in NOT_COMPARED
+        ]
+    sheet.add(
+        rule,
+        case,
+        Action.CHANGE,
+        "; ".join(describe(kind, move, rule.covers) for move in written or moves)
+        + (f" (through {target})" if target != case.id else ""),
+        rank=rule.rank,
+        at=case.at,
+        target=target,
+        uses=rule.uses(case),
+        impact=Impact.NONE if creating or later else None,
+        expect=expect,
+        remember=remembered.of_change(kind, covered),
+        last=rule.rank >= LAST,
+        pending={".".join(move.path): move.desired for move in written} if later else {},
+    )
+
+
+def _refuse(sheet: Sheet, declared: Declared, move: Move) -> None:
+    kind = declared.id.kind
+    remedy = REFUSALS.get(
+        (kind, move.path[0]),
+        "No operation changes it: declare what is observed, or delete the resource and make it anew.",
+    )
+    sheet.refuse(declared, move.path, f"cannot be changed: {describe(kind, move)}", remedy)

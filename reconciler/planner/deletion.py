@@ -1,0 +1,117 @@
+"""How resources go: which of them may, what keeps the others, and the steps of those that do."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from reconciler.kinds import RANK, deletion_policy, references_of
+from reconciler.plan import Action, Expectation, Note
+from reconciler.planner.rank import DELETION
+from reconciler.planner.sheet import Sheet
+from reconciler.resource import ResourceId
+from reconciler.rules import DELETE, Case
+from reconciler.validate import Declared
+
+
+def delete(sheet: Sheet) -> None:
+    """What is described, as far as the run is about it, is to go."""
+    _unmake(sheet, {id: each for id, each in sheet.desired.resources.items() if sheet.policy.concerns(id)})
+
+
+def prune(sheet: Sheet) -> None:
+    """What this stack owns and no longer describes: deleted if asked for, otherwise noted."""
+    orphans = {
+        id: None
+        for id, observed in sheet.observed.resources.items()
+        if id not in sheet.desired.resources
+        and observed.stack == sheet.desired.stack.name
+        and sheet.policy.concerns(id)
+        and id.kind in RANK
+    }
+    if sheet.policy.prune:
+        _unmake(sheet, orphans)
+    else:
+        for id in orphans:
+            sheet.notes.append(Note(id, "no longer described; delete it with --prune"))
+
+
+def _unmake(sheet: Sheet, going: Mapping[ResourceId, Declared | None]) -> None:
+    """The steps of those that may go and that nothing which stays still uses."""
+    users = _users(sheet)
+    leaving = _leaving(sheet, going, users)
+    for id in sorted(leaving, key=lambda id: (-RANK[id.kind], id)):
+        _steps(sheet, id, going[id], users[id])
+
+
+def _leaving(
+    sheet: Sheet, going: Mapping[ResourceId, Declared | None], users: Mapping[ResourceId, set[ResourceId]]
+) -> set[ResourceId]:
+    """Those of the going that go; says what keeps the others."""
+    leaving = {id for id, declared in going.items() if _may_go(sheet, id, declared)}
+    # Whatever something that stays still uses stays as well; keeping one thing may keep the next.
+    while kept := sorted(id for id in leaving if any(user not in leaving for user in users[id])):
+        for id in kept:
+            names = ", ".join(str(user) for user in sorted(users[id] - leaving)[:3])
+            sheet.notes.append(Note(id, f"kept: still used by {names}"))
+            leaving.discard(id)
+    return leaving
+
+
+def _may_go(sheet: Sheet, id: ResourceId, declared: Declared | None) -> bool:
+    """Whether a resource is there, ours and not to be retained."""
+    observed = sheet.observed.get(id)
+    if observed is None:
+        return False
+    if observed.stack != sheet.desired.stack.name:
+        if declared is not None:
+            owner = f"the stack {observed.stack}" if observed.stack else "no stack"
+            sheet.notes.append(Note(id, f"kept: belongs to {owner}"))
+        return False
+    if not observed.exists:
+        return False
+    if deletion_policy(id.kind, declared.shape if declared else observed.applied) != "Delete":
+        sheet.notes.append(Note(id, "kept: deletionPolicy is Retain"))
+        return False
+    return True
+
+
+def _users(sheet: Sheet) -> dict[ResourceId, set[ResourceId]]:
+    """Who refers to what, as observed."""
+    users: dict[ResourceId, set[ResourceId]] = defaultdict(set)
+    for id, observed in sheet.observed.resources.items():
+        if not observed.exists:
+            continue
+        for _, other in references_of(id.kind, observed.shape, id.namespace):
+            users[other].add(id)
+        for nic in observed.shape.get("nics", {}).values():
+            for other in sheet.surroundings.bridges_of(nic, id.namespace):
+                users[other].add(id)
+    return users
+
+
+def _steps(sheet: Sheet, id: ResourceId, declared: Declared | None, users: Iterable[ResourceId]) -> None:
+    """The rows of one resource, in their order, after those that use it."""
+    observed = sheet.observed.resources[id]
+    case = Case(id, declared.shape if declared else {}, observed.shape, sheet.surroundings, observed)
+    case.running = sheet.runs(id, observed.shape)
+    uses = tuple(sorted(users))
+    for order, row in enumerate(DELETE):
+        if row.kind == id.kind and row.when(case):
+            expect = (
+                [Expectation(id, (), False)]
+                if row.gone
+                else [Expectation(id, tuple(dotted.split(".")), value) for dotted, value in row.leaves]
+            )
+            sheet.add(
+                row,
+                replace(case),
+                Action.DELETE,
+                "deletion asked for" if sheet.policy.delete else "no longer described",
+                rank=DELETION + order,
+                uses=uses,
+                expect=expect,
+                last=True,
+            )
+            case.running = False

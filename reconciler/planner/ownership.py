@@ -1,0 +1,67 @@
+"""Whose a resource is: what has to be left alone, and what is said on the others."""
+
+from __future__ import annotations
+
+from reconciler.catalogue.operation import Impact
+from reconciler.diff import diff
+from reconciler.kinds import deletion_policy
+from reconciler.observe import Observed
+from reconciler.plan import MARK, Action, Note, Step
+from reconciler.planner.rank import MARKING
+from reconciler.planner.remembered import nested, unknown
+from reconciler.planner.sheet import Sheet, Sketch
+from reconciler.resource import LABEL_STACK
+from reconciler.validate import Declared
+
+
+def out_of_reach(sheet: Sheet, declared: Declared, observed: Observed) -> bool:
+    """Whether the resource must be left alone; says why."""
+    if observed.under_way:
+        sheet.notes.append(Note(declared.id, f"{observed.under_way} is under way; plan again when it has ended"))
+        return True
+    owner = observed.stack
+    if owner == sheet.desired.stack.name or (not owner and sheet.policy.adopt):
+        return False
+    if owner:
+        sheet.refuse(declared, (), f"belongs to the stack {owner}", "Let one stack describe it.")
+        return True
+    if observed.exists:
+        sheet.refuse(declared, (), "exists and belongs to no stack", "Take it over with --adopt.")
+        return True
+    return False
+
+
+def mark(sheet: Sheet, declared: Declared, observed: Observed) -> None:
+    """Say on the resource whose it is, and what only its manifest knows."""
+    stack = sheet.desired.stack.name
+    reasons, remember = [], {}
+    if not observed.stack:
+        reasons.append(f"taken over into the stack {stack}")
+        moves = diff(declared.id.kind, declared.shape, observed.shape)
+        # Nobody can tell whether these are as declared: taking over says that they are.
+        remember = nested((move.path, move.desired) for move in moves if unknown(declared.id.kind, move))
+    reasons += [
+        f"labels.{name} {observed.labels.get(name, 'nothing')} -> {value}"
+        for name, value in sorted(declared.labels.items())
+        if observed.labels.get(name) != value
+    ]
+    wish, noted = (deletion_policy(declared.id.kind, each) for each in (declared.shape, observed.applied))
+    if wish != noted:
+        reasons.append(f"deletionPolicy {noted} -> {wish}")
+        remember["deletionPolicy"] = wish
+    if not reasons:
+        return
+    step = Step(
+        id=f"{declared.id}:{MARK}",
+        action=Action.MARK,
+        operation=MARK,
+        subject=declared.id,
+        target=declared.id,
+        node=observed.node,
+        parameters={},
+        because="; ".join(reasons),
+        impact=Impact.NONE,
+        remember=remember,
+        labels={**declared.labels, LABEL_STACK: stack},
+    )
+    sheet.sketches.append(Sketch(step, MARKING))

@@ -1,0 +1,39 @@
+"""The parameters of a step: a row's functions, applied to a case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.catalogue.operation import Operation
+from reconciler.plan import PathOf, Value
+from reconciler.request import SAMPLE_SECRET
+from reconciler.rules import Case, Make
+from reconciler.secret import Secret
+
+
+def made(makes: Mapping[str, Make], case: Case) -> dict[str, Value]:
+    """Name -> value, without those that a case has no value for."""
+    values = {name: make(case) for name, make in makes.items()}
+    return {name: _settled(value) for name, value in values.items() if value is not None}
+
+
+def samples(operation: Operation, parameters: Mapping[str, Value]) -> dict[str, str | bool]:
+    """The same with something plausible where the value is known later, for the catalogue to check."""
+    examples = {row.name: row.example for row in operation.parameters if row.secret}
+    return {name: examples.get(name) or _sample(value) for name, value in parameters.items()}
+
+
+def _settled(value: Value) -> Value:
+    """A text without unknown parts is just text."""
+    if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
+        return "".join(str(part) for part in value)
+    return value
+
+
+def _sample(value: Value | PathOf) -> str | bool:
+    """A value to check the others by: what is known later is some path."""
+    if isinstance(value, Secret):
+        return SAMPLE_SECRET
+    if isinstance(value, PathOf):
+        return "/var/lib/libvirt/pool/file"
+    return "".join(str(_sample(part)) for part in value) if isinstance(value, tuple) else value

@@ -1,0 +1,40 @@
+"""What is remembered with a resource because the API never shows it: the fields of the last-applied annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from reconciler.diff import Move, unreadable
+from reconciler.reason import leaves
+from reconciler.shape import Shape
+
+
+def unknown(kind: str, move: Move) -> bool:
+    """Whether the observed value is missing only because nobody can see it."""
+    return move.observed is None and unreadable(kind, move.path)
+
+
+def of_creation(kind: str, seen: Shape, desired: Shape) -> dict[str, Any]:
+    """What a creation sets and nobody will ever show again, and what deletion will want to know."""
+    kept = [(path, value) for path, value in leaves((), seen) if unreadable(kind, path)]
+    for name in ("capacity", "deletionPolicy"):
+        if name in desired:
+            kept.append(((name,), desired[name]))
+    return nested(kept)
+
+
+def of_change(kind: str, covered: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
+    """The same of a change that sets these fields."""
+    return nested((path, value) for path, value in covered if unreadable(kind, path) or path == ("capacity",))
+
+
+def nested(leaves: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
+    """Paths and values as mappings in mappings."""
+    top: dict[str, Any] = {}
+    for path, value in leaves:
+        level = top
+        for part in path[:-1]:
+            level = level.setdefault(part, {})
+        level[path[-1]] = value
+    return top

@@ -1,0 +1,65 @@
+"""The restart that changes wait for: planned where the manifest lets it, noted where people are to do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from reconciler.diff import Move, same, unreadable
+from reconciler.kinds import MACHINE, values_at
+from reconciler.plan import Action, Expectation, Note
+from reconciler.planner.rank import RESTART
+from reconciler.planner.sheet import Sheet
+from reconciler.reason import describe
+from reconciler.rules import Case, Rule
+from reconciler.shape import Shape
+from reconciler.validate import Declared
+
+RESTART_AT = ("restart",)  # the part that the steps of a restart are about
+_STEPS = (  # operation, what it leaves, whether only a guest that is paused and stays so needs it
+    ("ResumeVM", "Running", True),
+    ("StopVM", "Stopped", False),
+    ("StartVM", "Running", False),
+    ("SuspendVM", "Paused", True),
+)
+
+
+def waiting(shape: Shape, pending: Mapping[str, Any]) -> list[Move]:
+    """The fields whose written value the running guest does not have yet."""
+    moves = []
+    for dotted, value in sorted(pending.items()):
+        path = tuple(dotted.split("."))
+        now = next((each for _, each in values_at(shape, path)), None)
+        if not same(value, now):
+            moves.append(Move(path, now, value))
+    return moves
+
+
+def restart(sheet: Sheet, declared: Declared, case: Case, later: list[Move], runs: bool) -> None:
+    """What to do about changes that wait for the next start."""
+    if not runs:
+        return
+    what = "; ".join(dict.fromkeys(describe(MACHINE, move) for move in later))
+    if declared.shape.get("updatePolicy", {}).get("restart", "Manual") == "Manual":
+        sheet.notes.append(Note(declared.id, f"pending restart: {what}"))
+        return
+    case.at = ()
+    fields = [Expectation(declared.id, move.path, move.desired) for move in later if not unreadable(MACHINE, move.path)]
+    stays_paused = case.seen.get("powerState") == declared.shape.get("powerState") == "Paused"
+    for offset, (operation, state, only_paused) in enumerate(_STEPS):
+        if only_paused and not stays_paused:
+            continue
+        case.running = operation != "StartVM"
+        sheet.add(
+            Rule(MACHINE, ("powerState",), operation, RESTART + offset),
+            replace(case),
+            Action.CHANGE,
+            f"restart for {what}",
+            rank=RESTART + offset,
+            at=RESTART_AT,
+            expect=[
+                Expectation(declared.id, ("powerState",), state),
+                *(fields if operation == "StartVM" else ()),
+            ],
+        )

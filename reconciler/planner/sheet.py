@@ -1,0 +1,141 @@
+"""The sheet on which a plan is drawn: what it is drawn from, and what has been found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler import catalogue
+from reconciler.catalogue.operation import Impact
+from reconciler.kinds import MACHINE
+from reconciler.observe import Observation
+from reconciler.plan import Action, Expectation, Note, Step, Value
+from reconciler.planner.parameters import made, samples
+from reconciler.planner.policy import Policy
+from reconciler.problem import Origin, Problem
+from reconciler.reason import as_written
+from reconciler.resource import LABEL_STACK, ResourceId, show_path
+from reconciler.rules import Case, Making, Rule, Surroundings, Unmaking
+from reconciler.secret import Secret
+from reconciler.shape import Shape
+from reconciler.validate import Declared, Desired
+
+
+@dataclass(slots=True)
+class Sketch:
+    """A step before its edges are known."""
+
+    step: Step
+    rank: int
+    at: tuple[str, ...] = ()  # the part it is about
+    uses: tuple[ResourceId, ...] = ()
+    takes: tuple[str, ...] = ()
+    frees: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()  # steps that must have succeeded, if they are in the plan
+
+
+@dataclass(slots=True)
+class Sheet:
+    """Desired, observed and policy go in; sketches, problems, notes and the count of unchanged come out."""
+
+    desired: Desired
+    observed: Observation
+    policy: Policy
+    sketches: list[Sketch] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    unchanged: int = 0
+    surroundings: Surroundings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.surroundings = Surroundings(self.desired.resources, self.observed, self.desired.stack.nodes)
+
+    def add(
+        self,
+        row: Rule | Making | Unmaking,
+        case: Case,
+        action: Action,
+        because: str,
+        *,
+        rank: int,
+        at: tuple[str, ...] = (),
+        target: ResourceId | None = None,
+        uses: Iterable[ResourceId] = (),
+        impact: Impact | None = None,
+        expect: Iterable[Expectation] = (),
+        remember: dict[str, Any] | None = None,
+        pending: dict[str, Any] | None = None,
+        last: bool = False,
+    ) -> None:
+        """Sketch the step of a row for a case; parameters the catalogue has something against are problems.
+
+        ``target`` is the case's resource and ``impact`` that of the operation, unless others are given.
+        """
+        target = target or case.id
+        operation = catalogue.find(target.kind, row.operation)
+        parameters = made(row.parameters, case)
+        for message in catalogue.check(operation, samples(operation, parameters)):
+            self.problems.append(
+                Problem(self.place(case.id), f"{case.id}: {row.operation}: {message}", "Change the manifest.")
+            )
+        self.note_unreadable(case.id, parameters)
+        suffix = "".join(f":{part}" for part in at[1::2] or at)
+        declared = self.desired.resources.get(case.id)
+        labels = {**(declared.labels if declared else {}), LABEL_STACK: self.desired.stack.name}
+        step = Step(
+            id=f"{case.id}:{row.operation}{suffix}:{rank}",
+            action=action,
+            operation=row.operation,
+            subject=case.id,
+            target=target,
+            node=self.node(target, case),
+            parameters=parameters,
+            because=because,
+            impact=impact or (operation.running if case.running else operation.stopped),
+            expect=tuple(expect),
+            remember=remember or {},
+            pending=pending or {},
+            last=last,
+            pool=row.pool(case),
+            labels=labels,
+        )
+        takes = () if isinstance(row, Unmaking) else row.takes(case)
+        frees = row.frees(case) if isinstance(row, Rule) else ()
+        self.sketches.append(Sketch(step, rank, at, tuple(uses), tuple(takes), tuple(frees)))
+
+    def refuse(self, declared: Declared, path: tuple[str, ...], message: str, remedy: str) -> None:
+        """A problem of a resource, at a field of its manifest (the empty path: at the whole)."""
+        written = ("spec", *as_written(declared, path)) if path else ()
+        self.problems.append(
+            Problem(self.place(declared.id, path), f"{declared.id} {message}", remedy, show_path(written))
+        )
+
+    def note_unreadable(self, id: ResourceId, parameters: Mapping[str, Value]) -> None:
+        """Say which secrets could not be read, before a step fails for it."""
+        for value in parameters.values():
+            for part in value if isinstance(value, tuple) else (value,):
+                if isinstance(part, Secret) and not part.digest:
+                    self.notes.append(Note(id, f"the {part} cannot be read here; the step that sends it will fail"))
+
+    def place(self, id: ResourceId, path: tuple[str, ...] = ()) -> Origin:
+        """Where the manifest says it; of a resource without one, its id."""
+        declared = self.desired.resources.get(id)
+        if declared is None:
+            return Origin(str(id))
+        return declared.manifest.origin("spec", *as_written(declared, path))
+
+    def node(self, target: ResourceId, case: Case) -> str:
+        """The node that serves a resource, or will once it is there."""
+        observed = self.observed.get(target)
+        if observed is not None and observed.exists:
+            return observed.node
+        declared = self.desired.resources.get(target)
+        return declared.node if declared else str(case.either("nodeName") or "")
+
+    def runs(self, id: ResourceId, seen: Shape) -> bool:
+        """Whether the guest concerned runs: the machine itself, or the one a disk is attached to."""
+        if id.kind == MACHINE:
+            return seen.get("powerState") in ("Running", "Paused")
+        attached = self.observed.attached.get(id)
+        return attached is not None and self.surroundings.runs(attached[0])
