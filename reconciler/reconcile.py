@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Callable
-from functools import partial
 
-from reconciler.apply import Options, Outcome, Report, apply, rewrite
-from reconciler.clusters.base import Cluster, Lease, earliest
-from reconciler.kinds import KINDS
+from reconciler.aftermath import finish, settle, unsaid
+from reconciler.apply import Options, Outcome, Report, apply
+from reconciler.clusters.base import Cluster, Lease
 from reconciler.ledger import read_ledger
 from reconciler.load import Loaded
-from reconciler.mend import Mend, mended, mends, overlay
-from reconciler.observe import Observation, Observed, observe
+from reconciler.mend import overlay
+from reconciler.observe import Observation, observe
 from reconciler.plan import Plan, Step
 from reconciler.planner import Policy, make_plan, plan_request, versions
-from reconciler.problem import NotFound, StalePlan, Unavailable
+from reconciler.problem import NotFound, StalePlan
 from reconciler.request import Request
-from reconciler.resource import id_of
 from reconciler.secret import Vault
 from reconciler.validate import Desired, validate
 
@@ -27,7 +24,7 @@ from reconciler.validate import Desired, validate
 def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:
     """What would make the cluster as desired. Reads each kind once; writes nothing."""
     observed = look(cluster, desired)
-    overlay(observed, _unsaid(cluster, desired.stack.name))
+    overlay(observed, unsaid(cluster, desired.stack.name))
     return make_plan(sealed(desired, cluster), observed, policy)
 
 
@@ -71,7 +68,7 @@ def reconcile_once(
     desired = validate(loaded)
     options = options or Options()
     with _alone(cluster, desired.stack.name, options) as lease:
-        settle(cluster)
+        settle(cluster, desired.stack.name)
         finish(cluster, desired.stack.name)
         observed = look(cluster, desired)
         made = make_plan(sealed(desired, cluster), observed, policy)
@@ -102,7 +99,7 @@ def apply_saved(
     """Exactly the steps of a saved plan. Raises ``StalePlan`` if a resource they rely on has moved since."""
     options = options or Options()
     with _alone(cluster, saved.stack, options) as lease:
-        settle(cluster)
+        settle(cluster, saved.stack)
         finish(cluster, saved.stack)
         observed = observe(cluster)
         now = versions(observed, saved.steps)
@@ -163,43 +160,3 @@ def _alone(cluster: Cluster, stack: str, options: Options) -> Lease:
     user = os.environ.get("USER") or f"user {os.getuid()}"
     holder = f"{user} on {socket.gethostname()}, process {os.getpid()}"
     return cluster.lease(f"stack {stack}", holder, wait=options.lease)
-
-
-def finish(cluster: Cluster, stack: str) -> None:
-    """Say on the resources what a run that was killed did not come to say."""
-    for mend in _unsaid(cluster, stack):
-        rewrite(cluster, mend.id, partial(mended, mend=mend))
-
-
-def _unsaid(cluster: Cluster, stack: str) -> list[Mend]:
-    entries = cluster.unfinished(stack)
-    return mends(entries, cluster.list("Event").items) if any("note" in entry for entry in entries) else []
-
-
-def settle(cluster: Cluster, *, timeout: float = 60.0, monotonic: Callable[[], float] = time.monotonic) -> None:
-    """Wait until no operation is under way, so that a plan sees where things ended.
-
-    An interrupted run may have left some. Raises ``Unavailable`` when they do not end within ``timeout``.
-    """
-    until = monotonic() + timeout
-    while True:
-        listings = {kind: cluster.list(kind) for kind in KINDS}
-        waiting = {
-            id_of(resource): Observed(resource, {}).under_way
-            for listing in listings.values()
-            for resource in listing.items
-            if resource.get("spec")
-        }
-        waiting = {id: operation for id, operation in waiting.items() if operation}
-        if not waiting:
-            return
-        left = until - monotonic()
-        if left <= 0:
-            some = ", ".join(f"{operation} on {id}" for id, operation in sorted(waiting.items())[:3])
-            raise Unavailable(f"still under way after {timeout:g} s: {some}. Is an agent running?")
-        since = earliest(listing.version for listing in listings.values())
-        watch = cluster.watch(since=since, kinds=tuple(KINDS))
-        try:
-            watch.next(min(left, 1.0))
-        finally:
-            watch.close()

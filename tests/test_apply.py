@@ -13,13 +13,13 @@ import pytest
 from scenario import converge, desired_of, plan_of
 
 from reconciler import LocalCluster, Options, Policy, Report, Result, apply, make_plan, observe, serving
+from reconciler.aftermath import finish, settle
 from reconciler.apply import rewrite
 from reconciler.clusters.base import Notice, Watch
 from reconciler.drivers.base import Driver
 from reconciler.embedded import simulators
 from reconciler.kinds import NETWORK
 from reconciler.problem import OperationFailed, Unavailable
-from reconciler.reconcile import finish, settle
 from reconciler.resource import CLAIM, Resource, ResourceId
 
 QUICKSTART = Path(__file__).parent.parent / "examples" / "manifests" / "quickstart"
@@ -291,7 +291,7 @@ def kill_after(stage: Stage, write: str, kind: str, text: str) -> None:
     with pytest.raises(Killed):
         stage.apply(text)
     setattr(stage.cluster, write, plain)
-    settle(stage.cluster)
+    settle(stage.cluster, "quickstart")
 
 
 def test_what_failed_while_nobody_looked_is_not_taken_for_applied() -> None:
@@ -324,7 +324,7 @@ def test_what_was_created_while_nobody_looked_is_taken_for_created() -> None:
             kill_after(stage, "create", NETWORK, text)
         rewrite(cluster, ResourceId(NETWORK, "web-net"), still_claimed)
         with serving(cluster, lambda node: stage.driver):  # finds the claim
-            settle(cluster)
+            settle(cluster, "quickstart")
             finish(cluster, "quickstart")
             assert stage.apply(text).ok
         assert stage.driver.ran.count(("CreateSwitch", "web-net")) == 1
@@ -346,7 +346,7 @@ def test_asked_twice_it_leaves_what_is_under_way_to_the_next_run() -> None:
         begun = threading.Event()
         report = stage.apply(parallel=1, interrupts=lambda: 2 if begun.is_set() or begun.set() else 0)  # type: ignore[func-returns-value]
         assert {outcome.result for outcome in report.outcomes} == {Result.INTERRUPTED}
-        settle(stage.cluster)
+        settle(stage.cluster, "quickstart")
         assert stage.apply().ok
         assert max(Counter(stage.driver.ran).values()) == 1
 

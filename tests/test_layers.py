@@ -23,6 +23,7 @@ LAYERS = [
     {"reason"},
     {"planner", "clusters.database"},
     {"clusters.local", "clusters.kubernetes", "drivers.simulator", "agent", "apply", "planfile", "draft"},
+    {"aftermath"},
     {"connect", "embedded", "node", "probe", "reconcile", "render"},
     {"present", "progress"},
     {"cli"},

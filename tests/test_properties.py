@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from scenario import OPTIONS, converge, desired_of, plan_of, served
 
 from reconciler import LocalCluster, Options, Policy, apply, make_plan, observe, serving
+from reconciler.aftermath import finish, settle
 from reconciler.plan import Plan, Step
-from reconciler.reconcile import finish, settle
 from reconciler.resource import Resource
 
 ALLOW = frozenset({"restart", "data"})
@@ -138,7 +138,7 @@ def test_killed_at_any_write_and_run_again_it_ends_in_the_same_place(
             with suppress(Killed):
                 apply(plan, dying, observed, options=OPTIONS)
             dying.user = None
-            settle(dying)
+            settle(dying, "default")
             seen = plan_of(dying, desired_of(after), allow=ALLOW)
             finish(dying, "default")
             assert plan_of(dying, desired_of(after), allow=ALLOW).steps == seen.steps

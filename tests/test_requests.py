@@ -12,9 +12,10 @@ from test_apply import Unruly
 from test_cli import run
 
 from reconciler import InvalidInput, LocalCluster, Policy, apply, plan, serving
+from reconciler.aftermath import settle
 from reconciler.embedded import simulators
 from reconciler.problem import OperationFailed
-from reconciler.reconcile import look, settle
+from reconciler.reconcile import look
 from reconciler.validate import Desired
 
 STACK = """
@@ -115,7 +116,7 @@ def test_killed_anywhere_it_still_runs_exactly_once(phase: str, before: bool) ->
             wanted = desired(operation())
             with pytest.raises(Killed):
                 converge(cluster, wanted)
-            settle(cluster)
+            settle(cluster, "shop")
             converge(cluster, wanted)
             assert converge(cluster, wanted) == []
         assert [name for name, _ in driver.ran].count("ShowPool") == 1
