@@ -30,7 +30,7 @@ LAYERS = [
 PURE = {
     "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "reason",
     "planner", "planfile", "render", "present", "request", "ledger", "eventid", "mend", "catalogue",
-    "crds", "draft", "agent.wire",
+    "crds", "draft", "agent.wire", "apply.flight", "apply.options", "apply.order", "apply.report",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {
