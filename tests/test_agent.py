@@ -587,7 +587,7 @@ def test_a_claim_listed_before_it_ended_is_not_reported(stage: Stage) -> None:
     stage.submit(None, spec={CLAIM: "createPool"}, **METADATA)
     listed = [copy.deepcopy(stage.cluster.get(VMD))]
     stage.submit(None, spec={CLAIM: None})
-    stage.agent()._recover(listed)  # type: ignore[arg-type]
+    stage.agent().survey.recover(listed)  # type: ignore[arg-type]
     assert stage.events() == []
 
 
@@ -632,7 +632,7 @@ def test_a_failure_stays_to_be_seen_when_the_thing_moves(stage: Stage) -> None:
     stage.submit({"nonsense": {}})
     assert agent.serve(VMD)
     Simulator(stage.cluster.world(), NODE).run(VMD, "StopPool", {})
-    agent._look_around()
+    agent.survey.look_around()
     assert stage.spec()["pool"]["state"] == "inactive"
     assert stage.status()[0] == "Exception"
 
@@ -663,7 +663,7 @@ def test_an_operation_seen_while_the_resource_is_looked_at_runs_at_the_next_turn
         def during(id: ResourceId) -> Any:
             if not looked.is_set():
                 stage.submit({"stopPool": {}})
-                until(lambda: VMD in agent._passed)
+                until(lambda: VMD in agent.queue.passed)
                 looked.set()
             return observe(id)
 

@@ -1,0 +1,70 @@
+"""The Events that tell what became of an operation (wire format 4.1)."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.agent.duty import Duty
+from reconciler.agent.wording import FIELD, clip, log, shown, words
+from reconciler.clusters.base import Cluster
+from reconciler.problem import AlreadyExists, ClusterError
+from reconciler.resource import LABEL_EVENT, LABEL_EVENT_SDK, Resource, id_of
+
+REPORTER = "reconcile-agent"
+NOTE = 1024  # bytes events.k8s.io/v1 admits
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Tells by Events. One that cannot be made must not stop what it tells of: the log says so."""
+
+    cluster: Cluster
+    duty: Duty
+
+    def report(
+        self, resource: Resource, key: str, status: str, type: str, started: datetime, *, insist: bool = False
+    ) -> None:
+        """Tell that an operation, by its lifecycle key, has come to a status; ``insist`` when nobody else will.
+
+        ``status`` is ``Doing``, ``Done`` or ``Ignored``, ``type`` is ``Normal`` or ``Warning``.
+        """
+        told = event(resource, key, status, type, started, self.duty.clock.now())
+        try:
+            if insist:
+                self.duty.insist(self.cluster.create, told)
+            else:
+                self.cluster.create(told)
+        except AlreadyExists:
+            return  # made by an attempt whose answer was lost
+        except ClusterError as error:
+            log.warning("no Event for %s: %s", shown(key), error, extra=words(id_of(resource), key))
+
+
+def event(resource: Resource, key: str, status: str, type: str, started: datetime, now: datetime) -> Resource:
+    """An Event as the existing back end words it, under a name of its own, in the namespace of its resource."""
+    metadata = resource["metadata"]
+    labels = metadata.get("labels") or {}
+    # Resources written by the older client generation carry the second only (wire format 2.2).
+    event_id = labels.get(LABEL_EVENT) or labels.get(LABEL_EVENT_SDK) or "-1"
+    namespace = metadata.get("namespace") or id_of(resource).namespace
+    operation = shown(*key.split(" "))
+    seconds = (now - started).total_seconds()
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": str(uuid.uuid4()), "namespace": namespace},
+        "regarding": {"kind": resource["kind"], "name": metadata["name"], "namespace": namespace},
+        "action": operation,
+        "reason": operation,
+        "type": type,
+        "reportingController": REPORTER,
+        "reportingInstance": clip(f"{REPORTER}-{metadata['name']}", FIELD),
+        "eventTime": now.isoformat(timespec="microseconds"),
+        "note": clip(
+            f"type:{resource['kind']}, name:{metadata['name']}, operation:{operation}, status:{status}, "
+            f"reporter:{REPORTER}, eventId:{event_id}, duration:{seconds:.6f}",
+            NOTE,
+        ),
+    }

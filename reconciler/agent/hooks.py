@@ -1,0 +1,21 @@
+"""What an agent tells others of its doings."""
+
+from __future__ import annotations
+
+
+class Hooks:
+    """Called as things happen; deaf unless told. Parameters never come: they may be secret.
+
+    ``operation`` is the lifecycle key, or ``unknown`` for one that is not in the catalogue.
+    """
+
+    def claimed(self, kind: str, operation: str) -> None: ...
+
+    def ended(self, kind: str, operation: str, outcome: str, seconds: float) -> None:
+        """``outcome``: ``done``, ``failed``, or ``unknown`` when it could not be written back."""
+
+    def recovered(self, kind: str, operation: str) -> None:
+        """The claim of an agent that died was found and reported."""
+
+    def restarted(self) -> None:
+        """The watch was begun anew."""

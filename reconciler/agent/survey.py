@@ -1,0 +1,146 @@
+"""Looking at whole nodes: what came, moved or went by another hand than the agent's, and what dead agents left."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from reconciler.agent.duty import Duty
+from reconciler.agent.nodes import Nodes
+from reconciler.agent.orphan import Orphans
+from reconciler.agent.queue import Queue
+from reconciler.agent.wire import host_of, kept, leaving, new, spec_of, status, waits, well
+from reconciler.agent.wording import log, log_bug, words
+from reconciler.clusters.base import Cluster
+from reconciler.drivers.base import Driver
+from reconciler.kinds import KINDS
+from reconciler.problem import AlreadyExists, ClusterError, Conflict, NotFound, OperationFailed
+from reconciler.resource import CLAIM, Resource, ResourceId, id_of
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Makes the cluster show what is there. It touches nothing that somebody works on, and runs nothing."""
+
+    cluster: Cluster
+    nodes: Nodes
+    duty: Duty
+    queue: Queue
+    orphans: Orphans
+
+    def recover(self, resources: Iterable[Resource]) -> None:
+        """Report operations claimed by an agent that died, and look at everything on their nodes anew.
+
+        An operation may have moved resources other than its own. ``resources`` may be older than what is on the
+        cluster by now. Raises ``ClusterError``.
+        """
+        claimed = [resource for resource in resources if spec_of(resource).get(CLAIM)]
+        looked_at: set[str] = set()
+        for resource in claimed:
+            id, host = id_of(resource), host_of(resource)
+            driver = self.nodes.driver_for(host)
+            if driver is None or not self.duty.on or not self.queue.take(id):
+                continue
+            try:
+                with self.nodes.held(host) as mine:
+                    if not mine:
+                        self.queue.postpone(id)
+                        continue
+                    if host not in looked_at:
+                        self._look_at(driver, host)
+                        looked_at.add(host)
+                    self.orphans.settle(id)
+            finally:
+                self.queue.give_back(id)
+
+    def look_around(self) -> None:
+        """Make the cluster show the whole node: what came, moved or went by another hand than the agent's.
+
+        What waits on the node is looked at again at the next turn, in case its notice was lost. What fails is logged.
+        """
+        node = self.nodes.only
+        driver = self.nodes.driver_for(node)
+        if driver is None:
+            return
+        try:
+            listings = [self.cluster.list(kind, labels=self.nodes.labels).items for kind in KINDS]
+            resources = {id_of(resource): resource for items in listings for resource in items}
+            self.recover(resources.values())
+            there = self._look_at(driver, node)
+            for id, resource in resources.items():
+                if there is not None and id not in there and self.duty.on:
+                    self._miss(driver, id, resource)
+            self.queue.postpone(*(id for id, resource in resources.items() if waits(resource)))
+        except ClusterError as error:
+            log.warning("looking at node %s: %s", node, error)
+        except Exception as error:
+            log_bug(error, {"node": node})
+
+    def _look_at(self, driver: Driver, host: str) -> Collection[ResourceId] | None:
+        """Store what differs of what is on a node; returns what is there, None if that cannot be told."""
+        try:
+            there = set(driver.inventory())
+        except Exception as error:
+            log_bug(error, {"node": host})
+            return None
+        for id in sorted(there):
+            if not self.duty.on:
+                break
+            try:
+                self._refresh(driver, id, host)
+            except OperationFailed as error:
+                log.warning("%s cannot be observed: %s", id, error, extra=words(id))
+            except ClusterError:
+                raise
+            except Exception as error:
+                log_bug(error, words(id))
+        return there
+
+    def _refresh(self, driver: Driver, id: ResourceId, host: str) -> None:
+        """Store what differs of a thing nobody works on, unless it is another node's or being deleted."""
+        if not self.queue.take(id):
+            return
+        try:
+            while True:
+                current, spec = self.cluster.get(id), driver.observe(id)
+                if spec is None or (current is not None and (host_of(current) != host or leaving(current))):
+                    return
+                try:
+                    if current is None:
+                        self.cluster.create(new(id, host, spec))
+                        log.info("found %s on node %s", id, host, extra=words(id))
+                        return
+                    shows = spec_of(current)
+                    if all(shows.get(key) == value for key, value in spec.items()):
+                        return
+                    says = shows.get("status")
+                    # A failure stays to be seen until an operation succeeds; what was well is as the thing is now.
+                    if not says or says == status(*well(id.kind, shows)):
+                        says = status(*well(id.kind, spec))
+                    observed = {**spec, "status": says, **kept(current)}
+                    self.cluster.update({**current, "spec": observed})
+                    log.info("%s had changed on node %s", id, host, extra=words(id))
+                except (Conflict, AlreadyExists, NotFound):
+                    continue
+                return
+        finally:
+            self.queue.give_back(id)
+
+    def _miss(self, driver: Driver, id: ResourceId, resource: Resource) -> None:
+        """Show that a thing is gone from the node though no operation took it. The resource stays, as declared."""
+        mark = KINDS[id.kind].exists
+        if mark not in spec_of(resource) or not self.queue.take(id):
+            return
+        try:
+            current = self.cluster.get(id)
+            if current is None or leaving(current) or mark not in spec_of(current) or driver.observe(id) is not None:
+                return
+            node = self.nodes.only
+            left = {"nodeName": spec_of(current).get("nodeName", node), **kept(current)}
+            left["status"] = status("Exception", f"{id} is not on node {node} any more")
+            self.cluster.update({**current, "spec": left})
+            log.warning("%s is gone from node %s", id, node, extra=words(id))
+        except (Conflict, NotFound, OperationFailed):
+            return
+        finally:
+            self.queue.give_back(id)

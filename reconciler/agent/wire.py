@@ -1,0 +1,63 @@
+"""The words of the wire: what an agent reads off a resource, and what it writes there.
+
+Clients can write anything: nothing here raises for a ``spec`` that is damaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.kinds import MACHINE
+from reconciler.resource import CLAIM, LABEL_HOST, WIRE_API_VERSION, Resource, ResourceId
+
+
+def spec_of(resource: Resource) -> dict[str, Any]:
+    """The spec of a resource; empty if it has none, or one that is no object."""
+    spec = resource.get("spec")
+    return spec if isinstance(spec, dict) else {}
+
+
+def host_of(resource: Resource) -> str:
+    """The node a resource is routed to (wire format 2.1), or nothing."""
+    return str((resource["metadata"].get("labels") or {}).get(LABEL_HOST, ""))
+
+
+def leaving(resource: Resource) -> bool:
+    """Whether a resource is being deleted."""
+    return bool(resource["metadata"].get("deletionTimestamp"))
+
+
+def waits(resource: Resource) -> bool:
+    """Whether there is something to do. A resource being deleted is past that: it takes back what waits."""
+    spec = resource.get("spec")
+    damaged = spec is not None and not isinstance(spec, dict)
+    return (damaged or bool(spec_of(resource).get("lifecycle"))) and not leaving(resource)
+
+
+def kept(current: Resource, outcome: bool = False) -> dict[str, Any]:
+    """What survives a write: an operation submitted meanwhile and, unless this is its outcome, the one under way."""
+    keys = ("lifecycle",) if outcome else ("lifecycle", CLAIM)
+    return {key: value for key in keys if (value := spec_of(current).get(key))}
+
+
+def new(id: ResourceId, host: str, spec: Mapping[str, Any]) -> Resource:
+    """A resource for a thing that the driver of a node observes as ``spec``."""
+    return {
+        "apiVersion": WIRE_API_VERSION,
+        "kind": id.kind,
+        "metadata": {"name": id.name, "namespace": id.namespace, "labels": {LABEL_HOST: host}},
+        "spec": {**spec, "status": status(*well(id.kind, spec))},
+    }
+
+
+def status(reason: str, message: str) -> dict[str, Any]:
+    """``spec.status``, of success and failure alike (wire format 4.2)."""
+    return {"conditions": {"state": {"waiting": {"reason": reason, "message": message}}}}
+
+
+def well(kind: str, spec: Mapping[str, Any]) -> tuple[str, str]:
+    """Reason and message of a thing that is as ``spec`` shows it, and well (wire format 4.2)."""
+    if kind == MACHINE:
+        return str(spec.get("powerstate")), f"The VM is {spec.get('powerstate')}"
+    return "Ready", "The resource is ready."

@@ -1,0 +1,51 @@
+"""A plan -> outcomes. It decides nothing again: starts what is unblocked, waits, verifies, unblocks what waited.
+
+One thread, one watch. A step is done when the observed resource shows it (promise 5), not when someone says
+so; what cannot be read back counts as done when its ``Done`` Event is ``Normal``. Every start and end is
+journalled. A failure blocks the steps that need it and no others. Nothing here is undone by a kill: what was
+submitted is on the cluster, and the next plan sees what came of it.
+
+``run`` is the loop. ``order`` says which steps may begin, ``submission`` puts an operation on its resource,
+``sight`` says what came of it; ``mark`` notes things on resources, ``journal`` on the stack, ``report`` for people.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from reconciler.apply.mark import rewrite
+from reconciler.apply.options import Options
+from reconciler.apply.report import Outcome, Report, Result
+from reconciler.apply.run import Run
+from reconciler.apply.submission import InvalidParameters
+from reconciler.clusters.base import Cluster
+from reconciler.observe import Observation, observe
+from reconciler.plan import Plan, Step
+
+__all__ = ["InvalidParameters", "Options", "Outcome", "Report", "Result", "apply", "rewrite"]
+
+
+def apply(
+    plan: Plan,
+    cluster: Cluster,
+    observed: Observation | None = None,
+    *,
+    options: Options | None = None,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+    on_start: Callable[[Step], None] = lambda step: None,
+    lost: Callable[[], bool] = lambda: False,
+    interrupts: Callable[[], int] = lambda: 0,
+    monotonic: Callable[[], float] = time.monotonic,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Report:
+    """Run the plan's steps that are not held, and report on all of them.
+
+    ``observed`` is what the plan was made from; without it the cluster is listed once more. Nothing more is
+    started once ``lost`` says that another run may act for the stack, or ``interrupts`` that it was asked to
+    stop; asked twice, it does not wait for what is under way. Never raises for a step that fails.
+    """
+    observed = observed if observed is not None else observe(cluster)
+    run = Run(plan, cluster, observed, options or Options(), on_outcome, on_start, lost, interrupts, monotonic, now)
+    return run.run()

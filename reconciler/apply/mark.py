@@ -1,0 +1,98 @@
+"""What a run notes on resources beside operations: that they are ours, and what no observation will show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.apply.flight import Flight
+from reconciler.clusters.base import Cluster
+from reconciler.mend import Mend, mended, remember
+from reconciler.observe import Observed
+from reconciler.plan import Action, Step
+from reconciler.problem import Conflict, NotFound
+from reconciler.resource import ANNOTATION_APPLIED, ANNOTATION_PENDING, Resource, ResourceId
+from reconciler.secret import Secret, Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Writes labels and annotations of ours; of secrets, digests only."""
+
+    cluster: Cluster
+    vault: Vault
+
+    def remember(self, resource: Resource, step: Step) -> None:
+        """Note on the resource what no observation will show (wire format 5.9), and what waits for a restart."""
+        observed = Observed(resource, {})
+        annotations = resource["metadata"].setdefault("annotations", {})
+        if step.remember:
+            remember(resource, self._digested(step.remember))
+        if step.pending:
+            pending = {"boot": observed.boot, "fields": {**observed.pending, **self._digested(step.pending)}}
+            annotations[ANNOTATION_PENDING] = json.dumps(pending, sort_keys=True, separators=(",", ":"))
+        if not annotations:
+            del resource["metadata"]["annotations"]
+
+    def note(self, step: Step, resource: Resource | None) -> dict[str, Any] | None:
+        """What the next run needs to know if this one does not see the end (``mend``)."""
+        carried = step.subject != step.target
+        if not carried and not (step.remember or step.pending):
+            return None
+        return {
+            "id": list(step.subject),
+            "carried": carried,
+            "labels": step.labels if carried else {},
+            "remember": self._digested(step.remember) if carried else {},
+            "before": {} if carried else annotations_of(resource),
+            "creates": step.action is Action.CREATE and not carried,
+        }
+
+    def claim(self, step: Step) -> None:
+        """Mark a resource that another one's operation made or moved as ours. Raises ``Conflict``."""
+
+        def marked(subject: Resource) -> Resource:
+            subject["metadata"].setdefault("labels", {}).update(step.labels)
+            self.remember(subject, step)
+            return subject
+
+        rewrite(self.cluster, step.subject, marked)
+
+    def forget(self, flight: Flight) -> None:
+        """Take back what was noted as applied when the step was submitted. Raises ``Conflict``."""
+        mend = Mend(flight.step.target, {}, {}, flight.annotations_before)
+        rewrite(self.cluster, mend.id, lambda resource: mended(resource, mend))
+
+    def _digested(self, value: Any) -> Any:
+        """Nothing but digests of secrets is written down."""
+        if isinstance(value, Secret):
+            return self.vault.digest(value)
+        return {key: self._digested(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def annotations_of(resource: Resource | None) -> dict[str, str | None]:
+    """The annotations of ours, None for those that are not there."""
+    annotations = (resource or {}).get("metadata", {}).get("annotations") or {}
+    return {name: annotations.get(name) for name in (ANNOTATION_APPLIED, ANNOTATION_PENDING)}
+
+
+def rewrite(cluster: Cluster, id: ResourceId, change: Callable[[Resource], Resource], attempts: int = 50) -> None:
+    """Read a resource, change it and write it, again if somebody else wrote meanwhile; nothing if it is gone.
+
+    Raises ``Conflict`` if others were faster every time.
+    """
+    for attempt in range(attempts):
+        resource = cluster.get(id)
+        if resource is None:
+            return
+        try:
+            cluster.update(change(resource))
+        except Conflict:
+            if attempt == attempts - 1:
+                raise
+            continue
+        except NotFound:
+            return
+        return

@@ -1,0 +1,18 @@
+"""How a run goes about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``parallel`` operations at once; ``timeout`` seconds a step; ``grace`` seconds for an answer that is overdue;
+    ``attempts`` at a cluster that does not answer; ``lease`` seconds to wait for another run of the stack to end.
+    """
+
+    parallel: int = 16
+    timeout: float = 600.0
+    grace: float = 5.0
+    attempts: int = 5
+    lease: float = 30.0

@@ -1,0 +1,71 @@
+"""Which steps may begin: those that wait for nothing any more, the destructive ones after all others. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from reconciler.apply.report import GOOD, Result
+from reconciler.plan import Plan, Step
+
+
+class Order:
+    """The steps of a plan by what they wait for, and the results by which they stop waiting.
+
+    ``skip`` is told of steps that will never begin, and why; it must give each a result (``ended``).
+    """
+
+    def __init__(self, plan: Plan, skip: Callable[[Step, str], None]) -> None:
+        self.skip = skip
+        self.runnable = plan.runnable
+        self.steps = {step.id: step for step in plan.steps}
+        self.results: dict[str, Result] = {}
+        self.ready: deque[str] = deque()  # ids, those to begin first in front
+        self._waits: dict[str, set[str]] = {}
+        self._waiters: dict[str, list[str]] = {}
+        self._open = 0  # steps without outcome that are not destructive
+
+    def begin(self) -> None:
+        """Find what waits for nothing. Steps that are held have their result by now."""
+        known = {step.id for step in self.runnable}
+        self._open = sum(not step.last for step in self.runnable)
+        for step in self.runnable:
+            waits = {id for id in (*step.needs, *step.after) if id in known}
+            self._waits[step.id] = waits
+            for id in waits:
+                self._waiters.setdefault(id, []).append(step.id)
+            if not waits and not (step.last and self._open):
+                self.ready.append(step.id)
+
+    def ended(self, step: Step, result: Result) -> None:
+        """A step has its result: unblock what waited for it, or skip it."""
+        self.results[step.id] = result
+        if not step.last and not step.held:
+            self._open -= 1
+            if not self._open:
+                self._release_destructive()
+        for id in self._waiters.get(step.id, ()):
+            self._unblock(self.steps[id], step, result)
+
+    def _unblock(self, step: Step, ended: Step, result: Result) -> None:
+        if step.id in self.results:
+            return
+        if ended.id in step.needs and result not in GOOD:
+            if result is not Result.INTERRUPTED:
+                self.skip(step, f"needs {ended.operation} of {ended.subject}")
+            return
+        self._waits[step.id].discard(ended.id)
+        if not self._waits[step.id] and not (step.last and self._open > 0):
+            self.ready.append(step.id)
+
+    def _release_destructive(self) -> None:
+        """Destructive steps begin when all others have ended, and only if they ended well."""
+        well = all(
+            result in GOOD or result is Result.HELD for id, result in self.results.items() if not self.steps[id].last
+        )
+        for step in self.runnable:
+            if step.last and step.id not in self.results and not self._waits[step.id]:
+                if well:
+                    self.ready.append(step.id)
+                else:
+                    self.skip(step, "nothing is deleted after a failure")

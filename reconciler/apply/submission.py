@@ -1,0 +1,102 @@
+"""Putting an operation on its resource (wire format 2.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler import catalogue
+from reconciler.apply.mark import Marks
+from reconciler.apply.sight import FAILURES, status_of
+from reconciler.clusters.base import Cluster
+from reconciler.observe import DiskAt, Observed
+from reconciler.plan import Action, Expectation, PathOf, Step
+from reconciler.problem import AlreadyExists, Conflict, NotFound, ReconcilerError
+from reconciler.resource import LABEL_EVENT, LABEL_EVENT_SDK, LABEL_HOST, WIRE_API_VERSION, Resource
+from reconciler.secret import Secret, Vault
+
+
+class InvalidParameters(ReconcilerError):
+    """What would be sent is not what the catalogue takes; known only now, as parts come from elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Words operations and writes them for ``agent``, who serves the nodes.
+
+    ``disk_at`` is where disks are, kept up to date by whoever watches.
+    """
+
+    cluster: Cluster
+    vault: Vault
+    marks: Marks
+    disk_at: DiskAt
+    agent: str
+
+    def expected(self, step: Step) -> tuple[Expectation, ...]:
+        """What the step leaves, with all that is known by now. Raises as ``parameters`` does."""
+        return tuple(Expectation(each.id, each.path, self._resolve(each.value)) for each in step.expect)
+
+    def parameters(self, step: Step) -> dict[str, Any]:
+        """What is sent. Raises ``NotFound`` for a path of what does not exist, ``InvalidParameters``, and what the
+        vault raises.
+        """
+        parameters = {name: self._resolve(value) for name, value in step.parameters.items()}
+        if wrong := catalogue.check(catalogue.find(step.target.kind, step.operation), parameters):
+            raise InvalidParameters("; ".join(wrong))
+        return parameters
+
+    def submit(self, step: Step, resource: Resource | None, parameters: dict[str, Any], event_id: str) -> None:
+        """Put the operation on its resource as it was read: label, event id, one lifecycle key.
+
+        Raises ``NotFound`` if there is none and the step does not make it, ``Conflict`` if it moved meanwhile.
+        """
+        operation = catalogue.find(step.target.kind, step.operation)
+        if resource is None:
+            if step.action is not Action.CREATE or step.subject != step.target:
+                raise NotFound(f"{step.target} does not exist")
+            resource = {
+                "apiVersion": WIRE_API_VERSION,
+                "kind": step.target.kind,
+                "metadata": {"name": step.target.name, "namespace": step.target.namespace},
+                "spec": {},
+            }
+        metadata, spec = resource["metadata"], resource.setdefault("spec", {})
+        labels = metadata.setdefault("labels", {})
+        labels.update({LABEL_HOST: step.node.lower(), LABEL_EVENT: event_id, LABEL_EVENT_SDK: event_id})
+        if step.subject == step.target:
+            labels.update(step.labels)
+            self.marks.remember(resource, step)
+        if status_of(resource)[0] in FAILURES:
+            del spec["status"]  # nobody clears it (wire format 4.2); the next failure may read the same
+        spec["nodeName"] = step.node
+        spec["lifecycle"] = {operation.key: operation.parameters_for(self.agent, parameters)}
+        if "resourceVersion" in metadata:
+            self.cluster.update(resource)
+        else:
+            try:
+                self.cluster.create(resource)
+            except AlreadyExists as error:
+                raise Conflict(str(error)) from error
+
+    def _resolve(self, value: Any) -> Any:
+        """Put in what is known by now: secrets, and the paths of resources that earlier steps made."""
+        if isinstance(value, Secret):
+            return self.vault.read(value)
+        if isinstance(value, PathOf):
+            return self._path(value)
+        if isinstance(value, tuple):
+            return "".join(self._resolve(part) for part in value)
+        return value
+
+    def _path(self, part: PathOf) -> str:
+        resource = self.cluster.get(part.id)
+        path = Observed(resource, self.disk_at).shape.get("path") if resource is not None else None
+        if not path:
+            raise NotFound(f"the {part} is not known: it does not exist")
+        return str(path)
+
+
+def event_id_of(resource: Resource | None) -> str:
+    """The event id of the operation that was last put on a resource."""
+    return str(((resource or {}).get("metadata", {}).get("labels") or {}).get(LABEL_EVENT, ""))
