@@ -637,6 +637,42 @@ def test_a_failure_stays_to_be_seen_when_the_thing_moves(stage: Stage) -> None:
     assert stage.status()[0] == "Exception"
 
 
+def test_what_the_driver_cannot_look_at_keeps_nobody_from_seeing_the_rest(stage: Stage) -> None:
+    pools = [ResourceId("VirtualMachinePool", name) for name in ("pool-a", "pool-b")]
+    for id in pools:
+        stage.submit(None, id, spec={"nodeName": NODE, "pool": {"state": "active"}})
+
+    def observe(id: ResourceId) -> Any:
+        if id == pools[0]:
+            raise ZeroDivisionError("a bug of the driver")
+        return stage.simulator.observe(id)
+
+    stage.driver.observe = observe  # type: ignore[attr-defined]
+    stage.agent().survey.look_around()
+    assert "pool" in stage.spec(pools[0])
+    assert "pool" not in stage.spec(pools[1])
+
+
+def test_a_bug_before_the_claim_is_not_run_into_again_at_once(stage: Stage) -> None:
+    stage.submit(CREATE)
+    tried: list[str] = []
+
+    def driver_for(host: str) -> Any:
+        tried.append(host)
+        if threading.current_thread() is not threading.main_thread():
+            raise ZeroDivisionError("a bug of the host")
+        return stage.driver
+
+    agent = Agent(stage.faulty, driver_for, node=NODE, sleep=stage.sleep, monotonic=lambda: stage.clock)  # type: ignore[arg-type]
+    assert agent.queue.take(VMD)
+    worker = threading.Thread(target=agent.service.work, args=(VMD,))
+    worker.start()
+    worker.join(PATIENCE)
+    assert not worker.is_alive()
+    assert len(tried) == 1
+    assert agent.queue.postponed(VMD)
+
+
 def test_an_operation_whose_notice_was_lost_runs_at_the_next_look(stage: Stage) -> None:
     class Deaf:
         def next(self, timeout: float) -> list[Any]:

@@ -19,7 +19,7 @@ from reconciler.clusters.base import Notice, Watch
 from reconciler.drivers.base import Driver
 from reconciler.embedded import simulators
 from reconciler.kinds import NETWORK
-from reconciler.problem import OperationFailed, Unavailable
+from reconciler.problem import Forbidden, OperationFailed, Unavailable
 from reconciler.resource import CLAIM, Resource, ResourceId
 
 QUICKSTART = Path(__file__).parent.parent / "examples" / "manifests" / "quickstart"
@@ -233,6 +233,30 @@ def test_an_outage_that_lasts_fails_the_step_after_some_attempts() -> None:
         stage.cluster.create = down  # type: ignore[method-assign]
         (failure,) = [outcome for outcome in stage.apply().outcomes if outcome.result is Result.FAILED]
         assert failure.message == "given up after 5 attempts: no route to host"
+
+
+def test_a_mark_that_cannot_be_written_fails_its_step_alone() -> None:
+    with staged() as stage:
+        converge(stage.cluster, desired_of(QUICKSTART))
+        stack = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: quickstart}\n"
+        text = (QUICKSTART / "quickstart.yaml").read_text().replace("mtu: 1500", "mtu: 1400") + stack
+        text = text.replace("size: 2Gi, max", "size: 3Gi, max")
+        stage.driver.failing["ModifySwitch"] = OperationFailed("Exception", "no")
+        update, written = stage.cluster.update, Counter[str]()
+
+        def once(resource: Resource) -> Resource:
+            if threading.current_thread() is threading.main_thread():
+                written[resource["kind"]] += 1
+                if written[resource["kind"]] > 1:
+                    raise Forbidden("not allowed any more")
+            return update(resource)
+
+        stage.cluster.update = once  # type: ignore[method-assign]
+        report = stage.apply(text)
+        assert results(report) == {"ModifySwitch web-net": "failed", "ResizeRAM web-1": "changed"}
+        (failure,) = [outcome for outcome in report.outcomes if outcome.result is Result.FAILED]
+        said = "Exception: no; and what was noted as applied could not be taken back: not allowed any more"
+        assert failure.message == said
 
 
 def test_one_operation_at_a_time_on_a_resource_and_in_a_pool() -> None:

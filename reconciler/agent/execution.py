@@ -51,7 +51,7 @@ class Execution:
         try:
             failure = self._write(claim, touched, failure)
         except ClusterError as error:
-            log.error("%s of %s: its outcome is not written: %s", claim.key, claim.id, error, extra=words)
+            log.error("%s of %s: its outcome is not written: %s", shown(claim.key), claim.id, error, extra=words)
             outcome = "unknown"
         else:
             type = "Warning" if failure else "Normal"

@@ -52,6 +52,7 @@ class Service:
                 self.queue.postpone(id)
             except Exception as error:
                 log_bug(error, words(id))
+                self.queue.postpone(id)
             finally:
                 self.queue.catch_up(id)  # it is looked at again here
                 self.queue.give_back(id)

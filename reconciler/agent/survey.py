@@ -142,5 +142,9 @@ class Survey:
             log.warning("%s is gone from node %s", id, node, extra=words(id))
         except (Conflict, NotFound, OperationFailed):
             return
+        except ClusterError:
+            raise
+        except Exception as error:
+            log_bug(error, words(id))
         finally:
             self.queue.give_back(id)

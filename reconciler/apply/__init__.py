@@ -44,7 +44,8 @@ def apply(
 
     ``observed`` is what the plan was made from; without it the cluster is listed once more. Nothing more is
     started once ``lost`` says that another run may act for the stack, or ``interrupts`` that it was asked to
-    stop; asked twice, it does not wait for what is under way. Never raises for a step that fails.
+    stop; asked twice, it does not wait for what is under way. Never raises for a step that fails; raises
+    ``ClusterError`` when the cluster can be neither watched nor written a journal on.
     """
     observed = observed if observed is not None else observe(cluster)
     run = Run(plan, cluster, observed, options or Options(), on_outcome, on_start, lost, interrupts, monotonic, now)

@@ -228,7 +228,7 @@ class Run:
         if step.subject != step.target and subject is not None:
             try:
                 self.marks.claim(step)
-            except Conflict as error:
+            except ReconcilerError as error:
                 self._end(step, Result.FAILED, f"done, but {step.subject} could not be marked as ours: {error}", flight)
                 return
         self._end(step, DONE[step.action], "", flight)
@@ -236,7 +236,10 @@ class Run:
     def _fail(self, flight: Flight, message: str) -> None:
         step = flight.step
         if step.subject == step.target and (step.remember or step.pending):
-            self.marks.forget(flight)
+            try:
+                self.marks.forget(flight)
+            except ReconcilerError as error:
+                message += f"; and what was noted as applied could not be taken back: {error}"
         self._end(step, Result.FAILED, message, flight)
 
     def _end(self, step: Step, result: Result, message: str = "", flight: Flight | None = None) -> None:
