@@ -92,7 +92,7 @@ def test_delete_keeps_disks_and_what_they_need(tmp_path: Path) -> None:
     assert "vmd-pool" in left
     assert "VirtualMachine " not in left
     assert "kept: deletionPolicy is Retain" in result.out
-    assert "kept: still used by" in result.out
+    assert "kept: used by" in result.out
 
 
 def test_a_saved_plan_is_applied_exactly_and_only_once(tmp_path: Path) -> None:

@@ -134,6 +134,12 @@ def test_what_nobody_saw_the_end_of_is_left_to_people() -> None:
         cluster.record("shop", {**begun, "phase": "submitted"})
         (problem,) = plan(wanted, cluster).problems
         assert problem.message == "the Operation look was begun and nobody saw how it ended"
+        behind = desired(operation() + operation("back", after=["look"]))
+        made = plan(behind, cluster)
+        assert made.steps == ()
+        assert [problem.message for problem in made.problems][1:] == [
+            "the Operation back comes after Operation/look, which does not run"
+        ]
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,17 @@ of them at once and make the sheet a plan.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.catalogue.operation import UNIVIRT, Impact
-from reconciler.kinds import RANK
+from reconciler.kinds import RANK, references_of
 from reconciler.observe import Observation
 from reconciler.plan import Plan
 from reconciler.planner.basis import versions
 from reconciler.planner.change import alter
 from reconciler.planner.creation import create
 from reconciler.planner.deletion import delete, prune
-from reconciler.planner.errand import answer, ask
+from reconciler.planner.errand import answer, ask, hold_back
 from reconciler.planner.hold import withhold
 from reconciler.planner.order import connect, in_order
 from reconciler.planner.ownership import mark, out_of_reach
@@ -37,7 +39,7 @@ def make_plan(desired: Desired, observed: Observation, policy: Policy | None = N
 
     What stands in the way of a resource is among the plan's problems and leaves the others alone.
     """
-    sheet = Sheet(desired, observed, policy or Policy())
+    sheet = Sheet(desired, observed, _widened(policy or Policy(), desired))
     if sheet.policy.delete:
         delete(sheet)
     else:
@@ -57,6 +59,22 @@ def plan_request(request: Request, observed: Observation, stack: str) -> Plan:
     sheet = Sheet(Desired(Stack(stack or "default"), {}, {request.name: request}), observed, policy)
     ask(sheet, request, f"asked for as {request.name}")
     return _finished(sheet)
+
+
+def _widened(policy: Policy, desired: Desired) -> Policy:
+    """The policy with what its targets refer to, however far that goes."""
+    if policy.delete:
+        return policy
+    targets = set(policy.targets)
+    left = list(targets)
+    while left:
+        declared = desired.resources.get(left.pop())
+        if declared is not None:
+            for _, other in references_of(declared.id.kind, declared.shape, declared.id.namespace):
+                if other not in targets:
+                    targets.add(other)
+                    left.append(other)
+    return replace(policy, targets=frozenset(targets))
 
 
 def _reconcile(sheet: Sheet, declared: Declared) -> None:
@@ -82,6 +100,7 @@ def _finished(sheet: Sheet) -> Plan:
     """The sheet as a plan: edges drawn, what is not allowed held, everything in order."""
     if sheet.desired.stack.agent == UNIVIRT:
         leave_out(sheet)
+    hold_back(sheet)
     steps = in_order(sheet, withhold(connect(sheet), sheet.policy))
     return Plan(
         sheet.desired.stack.name,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 from reconciler.kinds import RANK, deletion_policy, references_of
 from reconciler.plan import Action, Expectation, Note
@@ -12,7 +13,10 @@ from reconciler.planner.rank import DELETION
 from reconciler.planner.sheet import Sheet
 from reconciler.resource import ResourceId
 from reconciler.rules import DELETE, Case
+from reconciler.shape import Shape
 from reconciler.validate import Declared
+
+Users: TypeAlias = dict[ResourceId, set[ResourceId]]
 
 
 def delete(sheet: Sheet) -> None:
@@ -39,10 +43,10 @@ def prune(sheet: Sheet) -> None:
 
 def _unmake(sheet: Sheet, going: Mapping[ResourceId, Declared | None]) -> None:
     """The steps of those that may go and that nothing which stays still uses."""
-    users = _users(sheet)
+    users, former = _users(sheet)
     leaving = _leaving(sheet, going, users)
     for id in sorted(leaving, key=lambda id: (-RANK[id.kind], id)):
-        _steps(sheet, id, going[id], users[id])
+        _steps(sheet, id, going[id], users[id] | former[id])
 
 
 def _leaving(
@@ -54,7 +58,7 @@ def _leaving(
     while kept := sorted(id for id in leaving if any(user not in leaving for user in users[id])):
         for id in kept:
             names = ", ".join(str(user) for user in sorted(users[id] - leaving)[:3])
-            sheet.notes.append(Note(id, f"kept: still used by {names}"))
+            sheet.notes.append(Note(id, f"kept: used by {names}"))
             leaving.discard(id)
     return leaving
 
@@ -71,24 +75,35 @@ def _may_go(sheet: Sheet, id: ResourceId, declared: Declared | None) -> bool:
         return False
     if not observed.exists:
         return False
+    if observed.under_way:
+        sheet.notes.append(Note(id, f"kept: {observed.under_way} is under way"))
+        return False
     if deletion_policy(id.kind, declared.shape if declared else observed.applied) != "Delete":
         sheet.notes.append(Note(id, "kept: deletionPolicy is Retain"))
         return False
     return True
 
 
-def _users(sheet: Sheet) -> dict[ResourceId, set[ResourceId]]:
-    """Who refers to what, as observed."""
-    users: dict[ResourceId, set[ResourceId]] = defaultdict(set)
+def _users(sheet: Sheet) -> tuple[Users, Users]:
+    """Who uses what, now or once the other steps have run; and who uses it now and will not."""
+    users: Users = defaultdict(set)
+    former: Users = defaultdict(set)
+    moving = {sketch.step.subject for sketch in sheet.sketches}
     for id, observed in sheet.observed.resources.items():
-        if not observed.exists:
-            continue
-        for _, other in references_of(id.kind, observed.shape, id.namespace):
-            users[other].add(id)
-        for nic in observed.shape.get("nics", {}).values():
-            for other in sheet.surroundings.bridges_of(nic, id.namespace):
+        if observed.exists:
+            for other in _used(sheet, id, observed.shape):
+                (former if id in moving and id in sheet.desired.resources else users)[other].add(id)
+    if not sheet.policy.delete:
+        for id, declared in sheet.desired.resources.items():
+            for other in _used(sheet, id, declared.shape):
                 users[other].add(id)
-    return users
+    return users, former
+
+
+def _used(sheet: Sheet, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
+    yield from (other for _, other in references_of(id.kind, shape, id.namespace))
+    for nic in shape.get("nics", {}).values():
+        yield from sheet.surroundings.bridges_of(nic, id.namespace)
 
 
 def _steps(sheet: Sheet, id: ResourceId, declared: Declared | None, users: Iterable[ResourceId]) -> None:

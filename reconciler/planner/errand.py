@@ -70,6 +70,21 @@ def ask(sheet: Sheet, request: Request, because: str) -> None:
     sheet.sketches.append(Sketch(step, REQUEST, uses=uses, follows=tuple(_step_id(name) for name in request.after)))
 
 
+def hold_back(sheet: Sheet) -> None:
+    """An Operation that comes after another does not run unless that one did, or does in this plan."""
+    done = {_step_id(name) for name, known in sheet.observed.ledger.items() if known.state is State.DONE}
+    while True:
+        there = done | {sketch.step.id for sketch in sheet.sketches}
+        late = [(sketch, first) for sketch in sheet.sketches for first in sketch.follows if first not in there]
+        if not late:
+            return
+        for sketch, first in late:
+            request = sheet.desired.requests[sketch.step.request[0]]
+            message = f"the Operation {request.name} comes after {first}, which does not run"
+            _refuse(sheet, request, message, "Settle that one first, or take it off the list 'after'.")
+        sheet.sketches = [sketch for sketch in sheet.sketches if all(first in there for first in sketch.follows)]
+
+
 def _step_id(name: str) -> str:
     return f"{KIND}/{name}"
 

@@ -104,8 +104,9 @@ def _by_use(sheet: Sheet, by_subject: dict[ResourceId, list[Sketch]], needs: Edg
         step = sketch.step
         for id in sketch.uses:
             others = by_subject.get(id, [])
-            if step.last:
-                needs[step.id].update(other.step.id for other in others if other.step.last)
+            if step.last:  # after the user is gone, or does without it
+                going = [other for other in others if other.step.last]
+                needs[step.id].update(other.step.id for other in going or others)
             elif others:
                 needs[step.id].update(other.step.id for other in others if not other.step.last and other.rank < RESTART)
             elif not sheet.surroundings.exists(id) and id not in sheet.desired.resources:
