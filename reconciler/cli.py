@@ -517,7 +517,8 @@ def describe(what: tuple[str, ...], cluster: Where, output: str) -> None:
     from reconciler.observe import observe
     from reconciler.present import description
 
-    with _opened(cluster, reading=True) as opened:
+    loaded, desired = _read(what[1:]) if what[1:] else (None, None)
+    with _opened(cluster, loaded, desired, reading=True) as opened:
         observed = observe(opened)
         (id, *_) = _choose(what[:1], list(observed.resources))
         events = [
@@ -526,10 +527,9 @@ def describe(what: tuple[str, ...], cluster: Where, output: str) -> None:
             if (event.get("regarding", {}).get("kind"), event.get("regarding", {}).get("name")) == (id.kind, id.name)
         ]
     steps = None
-    if what[1:]:
+    if desired is not None:
         from reconciler.planner import make_plan
 
-        _, desired = _read(what[1:])
         made = make_plan(desired, observed)
         _problems(made.problems)
         steps = [step for step in made.steps if step.subject == id]

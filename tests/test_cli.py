@@ -207,6 +207,20 @@ def test_a_process_killed_at_work_is_taken_up_where_it_was(tmp_path: Path) -> No
     assert run(tmp_path, "--plan", QUICKSTART).out.startswith("No changes.")
 
 
+def test_the_cluster_that_a_stack_names_is_the_one_that_is_described(tmp_path: Path) -> None:
+    manifests = tmp_path / "manifests"
+    manifests.mkdir()
+    (manifests / "quickstart.yaml").write_text((QUICKSTART / "quickstart.yaml").read_text())
+    stack = (
+        "{apiVersion: gitops.doslab.io/v1alpha1, kind: Stack, metadata: {name: shop}, spec: {cluster: {path: shop.db}}}"
+    )
+    (manifests / "reconcile.yaml").write_text(stack)
+    applied = run(tmp_path, "--yes", manifests)
+    assert applied.code == 0, applied.err
+    assert (manifests / "shop.db").exists()
+    assert "Would change: nothing" in run(tmp_path, "describe", "vm/web-1", manifests).out
+
+
 def test_two_processes_apply_two_stacks_to_one_cluster_at_once(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     stacks = [QUICKSTART, ROOT / "examples" / "manifests" / "fleet"]
