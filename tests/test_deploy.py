@@ -501,4 +501,4 @@ def test_what_the_image_copies_is_enough_for_the_wheel(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"reconciler/cli.py", "reconciler/schemas/VirtualMachine.schema.json"} <= names
+    assert {"reconciler/cli/__init__.py", "reconciler/schemas/VirtualMachine.schema.json"} <= names

@@ -1,0 +1,157 @@
+"""The verbs that change the cluster: apply, delete, run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.given import choose, connected, policy_of, read
+from reconciler.cli.interrupt import Interrupts
+from reconciler.cli.options import options
+from reconciler.cli.plan import saved_plan, show_plan
+from reconciler.cli.terminal import ask, count, show_json, show_problems
+
+if TYPE_CHECKING:
+    from reconciler.apply import Report
+    from reconciler.clusters.base import Cluster
+    from reconciler.plan import Plan
+
+
+@click.command()
+@options(
+    "paths",
+    "cluster",
+    "output",
+    "allow",
+    "prune",
+    "adopt",
+    "target",
+    "yes",
+    "parallel",
+    "timeout",
+    "lease",
+    "latency",
+    "exitcode",
+)
+def apply(paths: tuple[str, ...], **given: Any) -> None:
+    """Show the plan, ask, apply it and verify every step. The default verb.
+
+    With a plan saved by --plan --out: exactly its steps, unless something they rely on has moved since.
+    """
+    _run(paths, given, delete=False)
+
+
+@click.command()
+@options("paths", "cluster", "output", "allow", "target", "yes", "parallel", "timeout", "lease", "latency", "exitcode")
+def delete(paths: tuple[str, ...], **given: Any) -> None:
+    """Plan and apply with nothing desired: delete what PATHs describe, dependents first.
+
+    Disks, images and snapshots stay unless their deletionPolicy is Delete and --allow data is given; so does
+    whatever they need.
+    """
+    _run(paths, given, delete=True)
+
+
+@click.command()
+@click.argument("target", metavar="KIND/NAME")
+@click.argument("operation")
+@click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--password-from", metavar="SOURCE", help="env:NAME or file:PATH of the parameter password.")
+@click.option("--username-from", metavar="SOURCE", help="env:NAME or file:PATH of the parameter username.")
+@options("cluster", "output", "yes", "timeout", "latency")
+def run(target: str, operation: str, parameters: tuple[str, ...], **given: Any) -> None:
+    """Run one operation now: checked against the catalogue, shown with its impact, asked, verified, recorded.
+
+    \b
+    reconcile run vm/web-1 RebootVM
+    reconcile run vm/web-1 BackupVM pool=backup-pool version=v20261123 full=true
+    """
+    import uuid
+
+    from reconciler.reconcile import run_request
+    from reconciler.request import request_from_words
+
+    name = f"run-{uuid.uuid4().hex[:12]}"
+    secrets = {"password": given["password_from"], "username": given["username_from"]}
+    with connected(given["cluster"], reading=True) as opened:
+        from reconciler.observe import observe
+
+        (id,) = choose((target,), list(observe(opened).resources))[:1] or (None,)
+    if "/" not in target or id is None:
+        raise click.UsageError("Name one resource: vm/web-1.")
+    request = request_from_words(name, id, operation, parameters, secrets)
+    with connected(given["cluster"]) as opened:
+        carry_out(opened, {**given, "parallel": 1}, lambda **common: run_request(opened, request, **common))
+
+
+def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None:
+    from reconciler.reconcile import apply_saved, reconcile_once
+
+    if not delete and (saved := saved_plan(paths)):
+        with connected(given["cluster"]) as opened:
+            carry_out(opened, given, lambda **common: apply_saved(opened, saved, **common))
+        return
+    loaded, desired = read(paths)
+    policy = policy_of(desired, given, delete=delete)
+    with connected(given["cluster"], loaded, desired) as opened:
+        given["addresses"] = desired.stack.nodes
+        carry_out(opened, given, lambda **common: reconcile_once(opened, loaded, policy, **common))
+
+
+def carry_out(cluster: Cluster, given: dict[str, Any], act: Callable[..., tuple[Plan, Report | None]]) -> None:
+    """Show, ask, act with progress, and end with what came of it."""
+    from reconciler.apply import Options, Result
+    from reconciler.planfile import to_json
+    from reconciler.progress import Progress
+    from reconciler.render import report_json, report_text
+
+    as_json = given["output"] == "json"
+    progress = Progress(quiet=as_json)
+    interrupts = Interrupts()
+
+    def approve(made: Plan) -> bool:
+        if not as_json:
+            show_plan(made, "text")
+        if not made.runnable:
+            return False
+        if not given["yes"]:
+            ask(f"Run {count(len(made.runnable), 'step')}?")
+        progress.begin(len(made.runnable))
+        interrupts.begin()
+        return True
+
+    with agent_for(cluster, given), interrupts:
+        made, report = act(
+            options=Options(parallel=given["parallel"], timeout=given["timeout"], lease=given.get("lease", 0.0)),
+            approve=approve,
+            on_start=progress.started,
+            on_outcome=progress.ended,
+            interrupts=interrupts.count,
+        )
+    progress.finish()
+    if as_json:
+        show_json({"plan": to_json(made), "report": report_json(report) if report else None})
+        show_problems(made.problems)
+    elif report is not None:
+        click.echo(report_text(report), err=True)
+    if made.problems or (report is not None and not report.ok):
+        sys.exit(1)
+    held = made.held or (report is not None and report.count(Result.HELD))
+    if given.get("detailed_exitcode") and held:
+        sys.exit(2)
+
+
+def agent_for(cluster: Cluster, given: dict[str, Any]) -> AbstractContextManager[None]:
+    """The embedded cluster's own agent; on Kubernetes the agents are on the nodes."""
+    from reconciler.clusters.local import LocalCluster
+
+    if not isinstance(cluster, LocalCluster):
+        return nullcontext()
+    from reconciler.embedded import serving, simulators
+
+    drivers = simulators(cluster, latency=lambda operation: given["latency"], addresses=given.get("addresses"))
+    return serving(cluster, drivers, workers=given["parallel"])

@@ -1,0 +1,70 @@
+"""The verbs that look: validate, get, describe."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli.given import choose, connected, read
+from reconciler.cli.options import options
+from reconciler.cli.terminal import show_json, show_problems
+from reconciler.connect import Where
+
+
+@click.command()
+@options("paths", "output")
+def validate(paths: tuple[str, ...], output: str) -> None:
+    """Check manifests offline: syntax, schema, references, what must be unique."""
+    _, desired = read(paths)
+    if output == "json":
+        show_json({"valid": True, "resources": [str(id) for id in desired.resources]})
+    else:
+        many = len(desired.resources)
+        click.echo(f"{many} {'resource is' if many == 1 else 'resources are'} valid.")
+
+
+@click.command()
+@click.argument("what", nargs=-1, metavar="[KIND[/NAME]]...")
+@options("cluster", "output")
+def get(what: tuple[str, ...], cluster: Where, output: str) -> None:
+    """List what is on the cluster: all kinds, one kind (vm, disk, VirtualMachinePool ...) or one resource."""
+    from reconciler.observe import observe
+    from reconciler.present import listing
+
+    with connected(cluster, reading=True) as opened:
+        observed = observe(opened)
+    chosen = choose(what, list(observed.resources))
+    if output == "json":
+        show_json([observed.resources[id].resource for id in chosen])
+    else:
+        click.echo(listing([observed.resources[id] for id in chosen]), nl=False)
+
+
+@click.command()
+@click.argument("what", nargs=-1, required=True, metavar="KIND/NAME [PATH]...")
+@options("cluster", "output")
+def describe(what: tuple[str, ...], cluster: Where, output: str) -> None:
+    """Everything known of one resource: state, status, events; with PATHs also how it differs from them."""
+    from reconciler.observe import observe
+    from reconciler.present import description
+
+    loaded, desired = read(what[1:]) if what[1:] else (None, None)
+    with connected(cluster, loaded, desired, reading=True) as opened:
+        observed = observe(opened)
+        (id, *_) = choose(what[:1], list(observed.resources))
+        events = [
+            event
+            for event in opened.list("Event").items
+            if (event.get("regarding", {}).get("kind"), event.get("regarding", {}).get("name")) == (id.kind, id.name)
+        ]
+    steps = None
+    if desired is not None:
+        from reconciler.planner import make_plan
+
+        made = make_plan(desired, observed)
+        show_problems(made.problems)
+        steps = [step for step in made.steps if step.subject == id]
+    resource = observed.resources[id]
+    if output == "json":
+        show_json({"resource": resource.resource, "shape": resource.shape, "events": events})
+    else:
+        click.echo(description(resource, events, steps), nl=False)

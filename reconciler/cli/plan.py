@@ -1,0 +1,83 @@
+"""The verb plan, and plans in files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.given import connected, policy_of, read
+from reconciler.cli.options import options
+from reconciler.cli.terminal import painter, show_json, show_problems
+from reconciler.connect import Where
+
+if TYPE_CHECKING:
+    from reconciler.plan import Plan
+
+
+@click.command()
+@options("paths", "cluster", "output", "out", "allow", "prune", "adopt", "target", "exitcode")
+def plan(
+    paths: tuple[str, ...],
+    cluster: Where,
+    output: str,
+    out: str | None,
+    detailed_exitcode: bool,
+    **policy: Any,
+) -> None:
+    """Show the exact ordered operations that would make the cluster match; write nothing."""
+    from reconciler.reconcile import plan as make
+
+    loaded, desired = read(paths)
+    with connected(cluster, loaded, desired, reading=True) as opened:
+        made = make(desired, opened, policy_of(desired, policy))
+    show_plan(made, output)
+    if made.problems:
+        sys.exit(1)
+    if out:
+        save(made, out)
+    if detailed_exitcode and made.steps:
+        sys.exit(2)
+
+
+def show_plan(made: Plan, output: str) -> None:
+    """A plan in the format asked for, and its problems."""
+    from reconciler.planfile import to_json
+    from reconciler.render import plan_text
+
+    if output == "json":
+        show_json(to_json(made))
+    else:
+        click.echo(plan_text(made, painter(sys.stdout)), nl=False)
+    show_problems(made.problems)
+
+
+def save(made: Plan, out: str) -> None:
+    """Write a plan whole or not at all."""
+    import json
+    import tempfile
+
+    from reconciler.planfile import to_json
+
+    folder = os.path.dirname(os.path.abspath(out))
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as stream:
+            json.dump(to_json(made), stream, indent=2, ensure_ascii=False)
+            stream.write("\n")
+        os.replace(stream.name, out)
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written: {(error.strerror or str(error)).lower()}.") from None
+    click.echo(f"Saved to {out}; run it with: reconcile apply {out}", err=True)
+
+
+def saved_plan(paths: tuple[str, ...]) -> Plan | None:
+    """The saved plan that the one path given is, if it is one."""
+    if len(paths) != 1 or not paths[0].endswith(".json") or not os.path.isfile(paths[0]):
+        return None
+    from reconciler.planfile import from_json, is_plan
+
+    with open(paths[0], encoding="utf-8", errors="replace") as stream:
+        text = stream.read()
+    return from_json(paths[0], text) if is_plan(text) else None
