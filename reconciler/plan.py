@@ -55,7 +55,7 @@ def show_value(value: Any) -> str:
 
 
 class Expectation(NamedTuple):
-    """What a step leaves: the value of a field of the observed shape. The empty path is existence itself."""
+    """The value of a field of the observed shape, which a step leaves or relies on. The empty path is existence."""
 
     id: ResourceId
     path: tuple[str, ...]
@@ -82,6 +82,7 @@ class Step:
     needs: tuple[str, ...] = ()  # steps that must have succeeded
     after: tuple[str, ...] = ()  # steps that must have ended, however: one operation at a time on a resource
     expect: tuple[Expectation, ...] = ()
+    relies: tuple[Expectation, ...] = ()  # what it was planned upon: looked at again when it starts
     remember: dict[str, Any] = field(default_factory=dict)  # unreadable fields, for the last-applied annotation
     pending: dict[str, Any] = field(default_factory=dict)  # dotted field -> value that waits for the next start
     last: bool = False  # destructive: starts when everything else has ended well
@@ -107,7 +108,6 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     notes: tuple[Note, ...] = ()
     unchanged: int = 0
-    based_on: dict[str, str | None] = field(default_factory=dict)  # resource -> its version, None if there was none
     agent: str = OWN_AGENT  # who serves the nodes, and so under which names parameters are sent
 
     @cached_property

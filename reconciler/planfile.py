@@ -13,6 +13,7 @@ from reconciler.catalogue.operation import OWN_AGENT, Impact
 from reconciler.plan import Action, Expectation, Note, PathOf, Plan, Step
 from reconciler.problem import InvalidInput, Origin, Problem
 from reconciler.read import Malformed, Source, read_json
+from reconciler.reliance import digest
 from reconciler.request import SAMPLE_SECRET
 from reconciler.resource import ResourceId, show_path
 from reconciler.secret import Secret
@@ -34,7 +35,6 @@ def to_json(plan: Plan) -> dict[str, Any]:
             **{str(action): sum(step.action is action for step in plan.steps) for action in Action},
             "held": len(plan.held),
         },
-        "basedOn": dict(sorted(plan.based_on.items())),
     }
 
 
@@ -68,6 +68,8 @@ def _step(step: Step, wave: int) -> dict[str, Any]:
         "expect": [
             {"resource": str(each.id), "path": list(each.path), "value": _value(each.value)} for each in step.expect
         ],
+        "relies": [{"resource": str(each.id), "path": list(each.path), "value": each.value} for each in step.relies],
+        "digest": digest(step.relies),
         "remember": _value(step.remember),
         "pending": _value(step.pending),
         "last": step.last,
@@ -115,7 +117,6 @@ def from_json(name: str, text: str) -> Plan:
         tuple(_read_step(step) for step in document["steps"]),
         notes=tuple(Note(_id(note["resource"]), note["text"]) for note in document.get("notes", ())),
         unchanged=document.get("unchanged", 0),
-        based_on=document["basedOn"],
         agent=document.get("agent", OWN_AGENT),
     )
 
@@ -138,6 +139,8 @@ def _inconsistencies(source: Source, document: dict[str, Any]) -> Iterator[Probl
         for need in earlier:
             if need not in ids:
                 yield wrong("needs", f"needs {need}, which is not in the plan")
+        if digest(_relies(step)) != step["digest"]:
+            yield wrong("digest", "what the step relies on is not what it was planned upon")
         if step["action"] == Action.MARK:
             continue
         try:
@@ -182,6 +185,7 @@ def _read_step(step: dict[str, Any]) -> Step:
             Expectation(_id(each["resource"]), tuple(each["path"]), _read_value(each["value"]))
             for each in step["expect"]
         ),
+        relies=_relies(step),
         remember=_read_value(step.get("remember", {})),
         pending=_read_value(step.get("pending", {})),
         last=step.get("last", False),
@@ -190,6 +194,10 @@ def _read_step(step: dict[str, Any]) -> Step:
         labels=step.get("labels", {}),
         request=(step["request"]["name"], step["request"]["content"]) if "request" in step else ("", ""),
     )
+
+
+def _relies(step: dict[str, Any]) -> tuple[Expectation, ...]:
+    return tuple(Expectation(_id(each["resource"]), tuple(each["path"]), each["value"]) for each in step["relies"])
 
 
 def _read_value(value: Any) -> Any:

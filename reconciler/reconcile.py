@@ -9,13 +9,13 @@ from collections.abc import Callable
 from reconciler.aftermath import finish, settle, unsaid
 from reconciler.apply import Options, Outcome, Report, apply
 from reconciler.clusters.base import Cluster, Lease
-from reconciler.ledger import read_ledger
+from reconciler.ledger import Entry, read_ledger
 from reconciler.load import Loaded
 from reconciler.mend import overlay
 from reconciler.observe import Observation, observe
 from reconciler.plan import Plan, Step
-from reconciler.planner import Policy, make_plan, plan_request, versions
-from reconciler.problem import NotFound, StalePlan
+from reconciler.planner import Policy, make_plan, plan_request
+from reconciler.problem import NotFound
 from reconciler.request import Request
 from reconciler.secret import Vault
 from reconciler.validate import Desired, validate
@@ -43,9 +43,13 @@ def look(cluster: Cluster, desired: Desired) -> Observation:
     """What is there, and what became of the stack's Operations if there are any."""
     observed = observe(cluster)
     if desired.requests:
-        resources = [each.resource for each in observed.resources.values()]
-        observed.ledger = read_ledger(cluster.records(desired.stack.name), cluster.list("Event").items, resources)
+        observed.ledger = _ledger(cluster, desired.stack.name, observed)
     return observed
+
+
+def _ledger(cluster: Cluster, stack: str, observed: Observation) -> dict[str, Entry]:
+    resources = [each.resource for each in observed.resources.values()]
+    return read_ledger(cluster.records(stack), cluster.list("Event").items, resources)
 
 
 def reconcile_once(
@@ -96,17 +100,14 @@ def apply_saved(
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     interrupts: Callable[[], int] = lambda: 0,
 ) -> tuple[Plan, Report | None]:
-    """Exactly the steps of a saved plan. Raises ``StalePlan`` if a resource they rely on has moved since."""
+    """Exactly the steps of a saved plan; one that relies on what has moved since fails with ``StalePlan``."""
     options = options or Options()
     with _alone(cluster, saved.stack, options) as lease:
         settle(cluster, saved.stack)
         finish(cluster, saved.stack)
         observed = observe(cluster)
-        now = versions(observed, saved.steps)
-        moved = sorted(id for id, version in saved.based_on.items() if now.get(id) != version)
-        if moved:
-            names = ", ".join(moved[:5]) + (f" and {len(moved) - 5} more" if len(moved) > 5 else "")
-            raise StalePlan(f"the plan no longer holds: {names} moved since it was made. Make it again.")
+        if any(step.request[0] for step in saved.steps):
+            observed.ledger = _ledger(cluster, saved.stack, observed)
         if not approve(saved):
             return saved, None
         return saved, apply(

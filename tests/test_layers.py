@@ -21,6 +21,7 @@ LAYERS = [
     {"plan"},
     {"rules"},
     {"reason"},
+    {"reliance"},
     {"planner", "clusters.database"},
     {"clusters.local", "clusters.kubernetes", "drivers.simulator", "agent", "apply", "planfile", "draft"},
     {"aftermath"},
@@ -31,7 +32,7 @@ LAYERS = [
 PURE = {
     "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "reason",
     "planner", "planfile", "render", "present", "request", "ledger", "eventid", "mend", "catalogue",
-    "crds", "draft", "agent.wire", "apply.flight", "apply.options", "apply.order", "apply.report",
+    "crds", "draft", "reliance", "agent.wire", "apply.flight", "apply.options", "apply.order", "apply.report",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {

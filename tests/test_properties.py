@@ -16,8 +16,14 @@ from scenario import OPTIONS, converge, desired_of, plan_of, served
 
 from reconciler import LocalCluster, Options, Policy, apply, make_plan, observe, serving
 from reconciler.aftermath import finish, settle
+from reconciler.apply import Result
+from reconciler.apply.report import DONE
+from reconciler.catalogue import Impact
+from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, references_of
+from reconciler.observe import Observation
 from reconciler.plan import Plan, Step
-from reconciler.resource import Resource
+from reconciler.reliance import value_at
+from reconciler.resource import Resource, ResourceId
 
 ALLOW = frozenset({"restart", "data"})
 slow = settings(
@@ -170,3 +176,68 @@ def test_parallelism_does_not_change_where_it_ends(parallel: int) -> None:
             assert report.ok
             worlds.append(world_of(cluster))
     assert worlds[0] == worlds[1]
+
+
+IMPACTS = st.sets(st.sampled_from(["restart", "recreate", "data"])).map(frozenset)
+
+
+def boots(observed: Observation) -> dict[ResourceId, Any]:
+    """Which run of its guest each machine is in; nothing for those that do not run."""
+    return {
+        id: each.boot
+        for id, each in observed.resources.items()
+        if id.kind == MACHINE and each.shape.get("powerState") in ("Running", "Paused")
+    }
+
+
+@slow
+@given(fleets(), fleets(generation=1), IMPACTS, st.booleans())
+def test_nothing_happens_to_guests_and_data_that_was_not_allowed(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], allow: frozenset[str], prune: bool
+) -> None:
+    with served() as cluster:
+        converge(cluster, desired_of(before), allow=ALLOW)
+        old = observe(cluster)
+        plan = plan_of(cluster, desired_of(after), allow=allow, prune=prune)
+        report = apply(plan, cluster, options=OPTIONS)
+        new = observe(cluster)
+    done = [outcome.step for outcome in report.outcomes if outcome.result in DONE.values()]
+    assert {step.impact for step in done} <= {Impact.NONE, Impact.LIVE, *allow}
+    if "restart" not in allow:
+        stopped = {id for id, boot in boots(old).items() if boots(new).get(id) != boot}
+        assert stopped <= {step.subject for step in done if step.impact in (Impact.RECREATE, Impact.DATA)}
+    if "data" not in allow:
+        kept = {id for id, each in old.resources.items() if id.kind in (DISK, DISK_IMAGE, DISK_SNAPSHOT)}
+        assert all(new.resources[id].exists for id in kept)
+    for id, each in new.resources.items():
+        for _, other in references_of(id.kind, each.shape, id.namespace) if each.exists else ():
+            was = old.get(other)
+            assert was is None or not was.exists or new.resources[other].exists, f"{id} still refers to {other}"
+
+
+@settings(slow, max_examples=10)
+@given(fleets(), fleets(generation=1), fleets(generation=1))
+def test_a_step_is_issued_only_upon_what_it_was_planned_upon(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], meanwhile: list[dict[str, Any]]
+) -> None:
+    """Somebody applies something else between a plan and its apply: related movement stops a step, no other does."""
+    with served() as cluster:
+        converge(cluster, desired_of(before), allow=ALLOW)
+        plan = plan_of(cluster, desired_of(after), allow=ALLOW)
+        then = observe(cluster)
+        converge(cluster, desired_of(meanwhile), allow=ALLOW)
+        now = observe(cluster)
+        report = apply(plan, cluster, options=Options(timeout=3, grace=0.5))
+
+    def has_moved(step: Step) -> bool:
+        return any(
+            value_at(then.get(each.id), each.path) != value_at(now.get(each.id), each.path) for each in step.relies
+        )
+
+    stale = [outcome for outcome in report.outcomes if outcome.message.startswith("moved since it was planned")]
+    for outcome in stale:
+        waited = [earlier for earlier in report.outcomes if earlier.step.id in outcome.step.after]
+        assert has_moved(outcome.step) or any(earlier.result is Result.FAILED for earlier in waited), outcome
+    for outcome in report.outcomes:
+        if outcome.result in DONE.values():
+            assert not has_moved(outcome.step), outcome

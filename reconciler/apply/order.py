@@ -30,12 +30,28 @@ class Order:
         known = {step.id for step in self.runnable}
         self._open = sum(not step.last for step in self.runnable)
         for step in self.runnable:
-            waits = {id for id in (*step.needs, *step.after) if id in known}
+            waits = self._before(step, known)
             self._waits[step.id] = waits
             for id in waits:
                 self._waiters.setdefault(id, []).append(step.id)
             if not waits and not (step.last and self._open):
                 self.ready.append(step.id)
+
+    def _before(self, step: Step, known: set[str]) -> set[str]:
+        """The steps to wait for; in place of one that is held, those that it would have waited for."""
+        found: set[str] = set()
+        seen: set[str] = set()
+        left = [*step.needs, *step.after]
+        while left:
+            id = left.pop()
+            if id in seen or id not in self.steps:
+                continue
+            seen.add(id)
+            if id in known:
+                found.add(id)
+            else:
+                left += [*self.steps[id].needs, *self.steps[id].after]
+        return found
 
     def ended(self, step: Step, result: Result) -> None:
         """A step has its result: unblock what waited for it, or skip it."""

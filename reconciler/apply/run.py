@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from reconciler import catalogue
@@ -17,9 +17,11 @@ from reconciler.apply.sight import Sight, under_way
 from reconciler.apply.submission import Submission, event_id_of
 from reconciler.clusters.base import Cluster, earliest
 from reconciler.kinds import DISK, KINDS
-from reconciler.observe import Observation
+from reconciler.ledger import State
+from reconciler.observe import Observation, Observed
 from reconciler.plan import Action, Expectation, Plan, Step
-from reconciler.problem import Busy, Conflict, Expired, ReconcilerError, Unavailable
+from reconciler.problem import Busy, Conflict, Expired, ReconcilerError, StalePlan, Unavailable
+from reconciler.reliance import moved
 from reconciler.resource import Resource, ResourceId
 from reconciler.secret import Vault
 
@@ -43,6 +45,7 @@ class Run:
         now: Callable[[], datetime],
     ) -> None:
         self.plan, self.cluster, self.options = plan, cluster, options
+        self.ledger = observed.ledger
         self.on_outcome, self.on_start, self.monotonic = on_outcome, on_start, monotonic
         self.lost, self.interrupts = lost, interrupts
         self.id = uuid.uuid4().hex[:12]
@@ -171,9 +174,13 @@ class Run:
 
     def _start(self, step: Step) -> None:
         if step.action is Action.MARK:
+            self._hold_to(step, {})
             self.on_start(step)
             self.marks.claim(step)
             self._end(step, Result.MARKED)
+            return
+        if self._has_run(step):
+            self._end(step, Result.UNCHANGED, "has run before")
             return
         resource = self.cluster.get(step.target)
         if (sent := self.sent.get(step.id)) and event_id_of(resource) == sent.event_id:
@@ -189,11 +196,34 @@ class Run:
         parameters = self.submission.parameters(step)
         if (other := under_way(resource)) and not operation.forces:
             raise Busy(f"{other} is under way on {step.target}")
+        self._hold_to(step, {step.target: resource, step.subject: subject})
         flight = self._flight(step, resource, expect)
         self.submission.submit(step, resource, parameters, flight.event_id)
         if step.request[0]:
             self.journal.write(step, "submitted", flight.event_id)
         self._fly(flight)
+
+    def _has_run(self, step: Step) -> bool:
+        """Whether the ledger has the ``Operation`` of a step as done. Raises ``StalePlan`` where it cannot say."""
+        name, content = step.request
+        known = self.ledger.get(name)
+        if known is None or known.state is State.FAILED:
+            return False
+        if known.state is State.UNKNOWN:
+            raise StalePlan(f"the Operation {name} was begun and nobody saw how it ended. Look at its target.")
+        if known.content != content:
+            raise StalePlan(f"the Operation {name} has run with another content. Give the new one a new name.")
+        return True
+
+    def _hold_to(self, step: Step, known: Mapping[ResourceId, Resource | None]) -> None:
+        """Raise ``StalePlan`` if what the step relies on is not as it was planned upon."""
+
+        def look(id: ResourceId) -> Observed | None:
+            resource = known[id] if id in known else self.cluster.get(id)
+            return None if resource is None else Observed(resource, self.sight.disk_at)
+
+        if told := moved(step.relies, look):
+            raise StalePlan(f"moved since it was planned: {'; '.join(told)}. Plan again.")
 
     def _flight(self, step: Step, resource: Resource | None, expect: tuple[Expectation, ...]) -> Flight:
         """Say that a step begins; the operation has one event id however often it takes to submit it."""

@@ -17,7 +17,7 @@ from reconciler.catalogue.operation import UNIVIRT, Impact
 from reconciler.kinds import RANK, references_of
 from reconciler.observe import Observation
 from reconciler.plan import Plan
-from reconciler.planner.basis import versions
+from reconciler.planner.basis import bind
 from reconciler.planner.change import alter
 from reconciler.planner.creation import create
 from reconciler.planner.deletion import delete, prune
@@ -31,7 +31,7 @@ from reconciler.planner.univirt import leave_out
 from reconciler.request import Request
 from reconciler.validate import Declared, Desired, Stack
 
-__all__ = ["Policy", "make_plan", "plan_request", "versions"]
+__all__ = ["Policy", "make_plan", "plan_request"]
 
 
 def make_plan(desired: Desired, observed: Observation, policy: Policy | None = None) -> Plan:
@@ -101,13 +101,12 @@ def _finished(sheet: Sheet) -> Plan:
     if sheet.desired.stack.agent == UNIVIRT:
         leave_out(sheet)
     hold_back(sheet)
-    steps = in_order(sheet, withhold(connect(sheet), sheet.policy))
+    steps = bind(in_order(sheet, withhold(sheet, connect(sheet))))
     return Plan(
         sheet.desired.stack.name,
         steps,
         tuple(sorted(set(sheet.problems))),
         tuple(sorted(set(sheet.notes))),
         sheet.unchanged,
-        versions(sheet.observed, steps),
         sheet.desired.stack.agent,
     )

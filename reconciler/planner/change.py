@@ -10,6 +10,7 @@ from reconciler.kinds import KINDS
 from reconciler.observe import Observed
 from reconciler.plan import Action, Expectation
 from reconciler.planner import remembered
+from reconciler.planner.basis import fields
 from reconciler.planner.match import covered_by, matching, placed, replaced, set_by
 from reconciler.planner.rank import POWER_DOWN
 from reconciler.planner.restart import restart, waiting
@@ -87,8 +88,10 @@ def _apply(sheet: Sheet, rule: Rule, case: Case, moves: list[Move], creating: bo
         uses=rule.uses(case),
         impact=Impact.NONE if creating or later else None,
         expect=expect,
+        relies=() if creating else fields(case.id, moves),
         remember=remembered.of_change(kind, covered),
         last=rule.rank >= LAST,
+        bout="power down" if rule.fields == ("powerState",) and rule.rank <= POWER_DOWN else "",
         pending={".".join(move.path): move.desired for move in written} if later else {},
     )
 

@@ -128,5 +128,6 @@ def _steps(sheet: Sheet, id: ResourceId, declared: Declared | None, users: Itera
                 uses=uses,
                 expect=expect,
                 last=True,
+                bout="deletion",
             )
-            case.running = False
+            case.running = case.running and ("powerState", "Stopped") not in row.leaves

@@ -62,6 +62,7 @@ def ask(sheet: Sheet, request: Request, because: str) -> None:
         parameters=parameters,
         because=f"{because} ({request.show()})" if request.parameters else because,
         impact=operation.running if sheet.runs(id, shape) else operation.stopped,
+        relies=sheet.basis(id, id, operation),
         pool=pools[0] if pools else "",
         request=(request.name, request.content),
     )

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 from reconciler.plan import Step
-from reconciler.planner.policy import Policy
+from reconciler.planner.sheet import Sheet
+from reconciler.resource import ResourceId
 
 
-def withhold(steps: Sequence[Step], policy: Policy) -> list[Step]:
-    """Mark what is not allowed to run, and what cannot run without it."""
-    held: dict[str, str] = {step.id: str(step.impact) for step in steps if not policy.allows(step.impact)}
+def withhold(sheet: Sheet, steps: Sequence[Step]) -> list[Step]:
+    """Mark what is not allowed to run, what cannot run without it, and what would run for nothing without it."""
+    held: dict[str, str] = {step.id: str(step.impact) for step in steps if not sheet.policy.allows(step.impact)}
+    bouts = _bouts(sheet)
     moved = True
     while moved and held:
         moved = False
         for step in steps:
-            reason = next((held[need] for need in step.needs if need in held), "")
-            if reason and step.id not in held:
+            if step.id in held:
+                continue
+            others = (*step.needs, *bouts.get(step.id, ()))
+            if reason := next((held[other] for other in others if other in held), ""):
                 held[step.id] = reason
                 moved = True
     return [replace(step, held=held[step.id]) if step.id in held else step for step in steps]
+
+
+def _bouts(sheet: Sheet) -> dict[str, list[str]]:
+    """The steps that belong together, by each of them."""
+    members: dict[tuple[ResourceId, str], list[str]] = defaultdict(list)
+    for sketch in sheet.sketches:
+        if sketch.bout:
+            members[sketch.step.subject, sketch.bout].append(sketch.step.id)
+    return {id: together for together in members.values() for id in together}

@@ -7,6 +7,7 @@ from reconciler.diff import diff
 from reconciler.kinds import deletion_policy
 from reconciler.observe import Observed
 from reconciler.plan import MARK, Action, Note, Step
+from reconciler.planner.basis import identity
 from reconciler.planner.rank import MARKING
 from reconciler.planner.remembered import nested, unknown
 from reconciler.planner.sheet import Sheet, Sketch
@@ -61,6 +62,7 @@ def mark(sheet: Sheet, declared: Declared, observed: Observed) -> None:
         parameters={},
         because="; ".join(reasons),
         impact=Impact.NONE,
+        relies=tuple(identity(sheet.observed, declared.id)),
         remember=remember,
         labels={**declared.labels, LABEL_STACK: stack},
     )

@@ -58,6 +58,7 @@ def restart(sheet: Sheet, declared: Declared, case: Case, later: list[Move], run
             f"restart for {what}",
             rank=RESTART + offset,
             at=RESTART_AT,
+            bout="restart",
             expect=[
                 Expectation(declared.id, ("powerState",), state),
                 *(fields if operation == "StartVM" else ()),

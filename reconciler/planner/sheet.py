@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler import catalogue
-from reconciler.catalogue.operation import Impact
+from reconciler.catalogue.operation import Impact, Operation
 from reconciler.kinds import MACHINE
 from reconciler.observe import Observation
 from reconciler.plan import Action, Expectation, Note, Step, Value
+from reconciler.planner.basis import guest, identity
 from reconciler.planner.parameters import made, samples
 from reconciler.planner.policy import Policy
 from reconciler.problem import Origin, Problem
@@ -33,6 +34,7 @@ class Sketch:
     takes: tuple[str, ...] = ()
     frees: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()  # steps that must have succeeded, if they are in the plan
+    bout: str = ""  # steps of a resource that make sense together only: where one may not run, none does
 
 
 @dataclass(slots=True)
@@ -64,9 +66,11 @@ class Sheet:
         uses: Iterable[ResourceId] = (),
         impact: Impact | None = None,
         expect: Iterable[Expectation] = (),
+        relies: Iterable[Expectation] = (),
         remember: dict[str, Any] | None = None,
         pending: dict[str, Any] | None = None,
         last: bool = False,
+        bout: str = "",
     ) -> None:
         """Sketch the step of a row for a case; parameters the catalogue has something against are problems.
 
@@ -94,6 +98,7 @@ class Sheet:
             because=because,
             impact=impact or (operation.running if case.running else operation.stopped),
             expect=tuple(expect),
+            relies=(*self.basis(case.id, target, operation), *relies),
             remember=remember or {},
             pending=pending or {},
             last=last,
@@ -102,7 +107,12 @@ class Sheet:
         )
         takes = () if isinstance(row, Unmaking) else row.takes(case)
         frees = row.frees(case) if isinstance(row, Rule) else ()
-        self.sketches.append(Sketch(step, rank, at, tuple(uses), tuple(takes), tuple(frees)))
+        self.sketches.append(Sketch(step, rank, at, tuple(uses), tuple(takes), tuple(frees), bout=bout))
+
+    def basis(self, subject: ResourceId, target: ResourceId, operation: Operation) -> tuple[Expectation, ...]:
+        """What any step of an operation relies on: that its resources are those that were seen, and their guest."""
+        found = [*identity(self.observed, target), *guest(self.observed, subject, operation)]
+        return (*identity(self.observed, subject), *found) if subject != target else tuple(found)
 
     def refuse(self, declared: Declared, path: tuple[str, ...], message: str, remedy: str) -> None:
         """A problem of a resource, at a field of its manifest (the empty path: at the whole)."""

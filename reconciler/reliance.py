@@ -1,0 +1,61 @@
+"""What a step relies on: fields as they were observed when it was planned, looked at again when it starts. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from reconciler.diff import Move, same
+from reconciler.kinds import values_at
+from reconciler.observe import Observed
+from reconciler.plan import Expectation
+from reconciler.reason import describe
+from reconciler.resource import ResourceId
+from reconciler.shape import overlaid
+
+STACK = ("stack",)  # stands where a path of the shape does: the stack that owns the resource
+
+
+def value_at(observed: Observed | None, path: tuple[str, ...]) -> Any:
+    """What a resource shows there, or has waiting for its next start; None if nothing. Existence at the empty path."""
+    if not path:
+        return observed is not None and observed.exists
+    if observed is None:
+        return None
+    if path == STACK:
+        return observed.stack
+    return next((value for _, value in values_at(overlaid(observed.shape, observed.pending), path)), None)
+
+
+def moved(relies: Iterable[Expectation], look: Callable[[ResourceId], Observed | None]) -> list[str]:
+    """What is not any longer as the step relies on, in words; nothing if all of it is.
+
+    ``look`` gives a resource as it is now.
+    """
+    told = []
+    for each in relies:
+        now = value_at(look(each.id), each.path)
+        if now != each.value and not same(each.value, now):
+            told.append(_told(each, now))
+    return told
+
+
+def _told(planned: Expectation, now: Any) -> str:
+    if not planned.path:
+        return f"{planned.id} {'exists by now' if now else 'is gone'}"
+    if planned.path == STACK:
+        return f"{planned.id} belongs to {_owner(now)}, not to {_owner(planned.value)}"
+    moves = Move(planned.path, planned.value, now if now is not None else "")
+    return f"{planned.id}: {describe(planned.id.kind, moves)}"
+
+
+def _owner(stack: Any) -> str:
+    return f"the stack {stack}" if stack else "no stack"
+
+
+def digest(relies: Iterable[Expectation]) -> str:
+    """The same for the same fields and values."""
+    content = [[str(each.id), list(each.path), each.value] for each in relies]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
