@@ -45,7 +45,7 @@ VERBS = (
 
 
 class Verbs(click.Group):
-    """``reconcile PATH`` means ``reconcile apply PATH``; ``--plan`` and ``--delete`` choose other verbs."""
+    """``reconcile PATH`` means ``reconcile apply PATH``; with ``--plan`` anywhere it means ``reconcile plan``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] in ("--help", "-h", "--version"):

@@ -82,7 +82,6 @@ def agent(node: str, driver: str, cluster: Where, **given: Any) -> None:
 
 def _until_told(serves: Agent) -> None:
     """Have an agent work until SIGTERM or SIGINT, and finish; a second signal does not wait."""
-
     told: list[int] = []
 
     def tell(number: int, frame: object) -> None:

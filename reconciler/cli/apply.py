@@ -72,14 +72,13 @@ def run(target: str, operation: str, parameters: tuple[str, ...], **given: Any) 
     """
     import uuid
 
+    from reconciler.observe import observe
     from reconciler.reconcile import run_request
     from reconciler.request import request_from_words
 
     name = f"run-{uuid.uuid4().hex[:12]}"
     secrets = {"password": given["password_from"], "username": given["username_from"]}
     with connected(given["cluster"], reading=True) as opened:
-        from reconciler.observe import observe
-
         (id,) = choose((target,), list(observe(opened).resources))[:1] or (None,)
     if "/" not in target or id is None:
         raise click.UsageError("Name one resource: vm/web-1.")

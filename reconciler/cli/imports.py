@@ -154,7 +154,7 @@ def _import_said(made: Draft, out: str | None) -> None:
 def _take_over(where: Where, made: Draft, stack: str, yes: bool) -> None:
     """The marks of an apply with --adopt, and nothing else."""
     from reconciler.draft import stack_document
-    from reconciler.load import load_texts
+    from reconciler.load import STACK_FILE, load_texts
     from reconciler.plan import Action
     from reconciler.planner import Policy
     from reconciler.reconcile import reconcile_once
@@ -167,7 +167,7 @@ def _take_over(where: Where, made: Draft, stack: str, yes: bool) -> None:
             ask(f"Take over {count(len(plan.steps), 'resource')} into the stack {stack}?")
         return bool(plan.steps)
 
-    loaded = load_texts({**made.texts, "reconcile.yaml": yaml_text([stack_document(stack)])})
+    loaded = load_texts({**made.texts, STACK_FILE: yaml_text([stack_document(stack)])})
     with connected(where) as opened:
         _, report = reconcile_once(opened, loaded, Policy(adopt=True), approve=approve)
     if report is None:

@@ -46,10 +46,6 @@ def count(number: int, word: str) -> str:
 
 def painter(stream: Any) -> Callable[[str, str], str]:
     """What colours a text (by the colour's name) where the stream is a terminal."""
-    if not coloured(stream):
+    if not stream.isatty() or os.environ.get("NO_COLOR"):
         return lambda text, colour: text
     return lambda text, colour: click.style(text, fg=colour)
-
-
-def coloured(stream: Any) -> bool:
-    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
