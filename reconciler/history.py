@@ -159,7 +159,7 @@ def run_text(run: Run) -> str:
     ]
     lines += table(rows, "  ")
     if (more := sum(run.totals.values()) - len(run.steps)) > 0:
-        lines.append(f"  and {more} more that never began")
+        lines.append(f"  and {more} more that are only counted")
     return "\n".join(lines) + "\n"
 
 
