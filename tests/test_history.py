@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from reconciler.catalogue.operation import Impact
 from reconciler.cli.provenance import commit_of, who
 from reconciler.history import Outcome, of, past_text, run_json, run_text, runs, runs_text
 from reconciler.plan import MARK, Action, Step
+from reconciler.problem import Unavailable
 from reconciler.provenance import Provenance
 from reconciler.resource import ResourceId
 
@@ -208,6 +210,20 @@ def test_the_last_entry_stays_small_and_tells_the_worst_first() -> None:
     assert (run.outcome, run.totals) == (Outcome.FAILED, {"marked": 1000, "failed": 1})
     assert next(iter(run.steps.values())).result == "failed"
     assert run_text(run).endswith("  and 981 more that are only counted\n")
+
+
+@pytest.mark.parametrize("result", [Result.INTERRUPTED, Result.MARKED])
+def test_only_a_run_that_stopped_may_go_without_its_last_entry(result: Result) -> None:
+    class Gone(LocalCluster):
+        def record(self, stack: str, entry: Any) -> None:
+            raise Unavailable("the API does not answer")
+
+    subject = ResourceId("VirtualMachine", "web-1")
+    step = Step("s1", Action.MARK, MARK, subject, subject, "n", {}, "", Impact.NONE)
+    with Gone(":memory:") as cluster:
+        journal = Journal(cluster, "shop", "r1", lambda: datetime(2026, 11, 23, tzinfo=UTC))
+        with pytest.raises(Unavailable) if result is Result.MARKED else nullcontext():
+            journal.close(Report([Ended(step, result)]), 2.0)
 
 
 # Who, and which commit -------------------------------------------------------------------------------------

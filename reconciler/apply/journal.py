@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from reconciler.apply.report import GOOD, Outcome, Report, Result
 from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, RUN_STOPS, Cluster
 from reconciler.plan import Step
+from reconciler.problem import ClusterError
 from reconciler.provenance import Provenance
 
 OTHERS = 20  # steps without entries of their own that the last entry tells of: a ConfigMap holds 1 MiB
@@ -31,7 +33,11 @@ class Journal:
         self.cluster.record(self.stack, entry)
 
     def close(self, report: Report, seconds: float) -> None:
-        """The run is over: came to its end or, if it left steps that the next one has to look after, stopped."""
+        """The run is over: came to its end or, if it left steps that the next one has to look after, stopped.
+
+        Of a run that stopped, what its steps came to is worth more to people than this entry: it is left out
+        where it cannot be written.
+        """
         counts = Counter(outcome.result for outcome in report.outcomes)
         others = sorted(
             (outcome for outcome in report.outcomes if outcome.step.id not in self.ended),
@@ -45,7 +51,8 @@ class Journal:
             "totals": {str(result): counts[result] for result in Result if counts[result]},
             "others": [_other(outcome) for outcome in others[:OTHERS]],
         }
-        self.cluster.record(self.stack, entry)
+        with suppress(ClusterError) if counts[Result.INTERRUPTED] else nullcontext():
+            self.cluster.record(self.stack, entry)
 
     def write(
         self,

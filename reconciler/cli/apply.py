@@ -136,10 +136,10 @@ def carry_out(
         interrupts.begin()
         return True
 
-    options = Options(given["parallel"], given["timeout"], lease=given.get("lease", 0.0), provenance=origin)
+    how = Options(given["parallel"], given["timeout"], lease=given.get("lease", 0.0), provenance=origin)
     with agent_for(cluster, given), interrupts:
         made, report = act(
-            options=options,
+            options=how,
             approve=approve,
             on_start=progress.started,
             on_outcome=progress.ended,
