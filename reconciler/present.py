@@ -10,6 +10,7 @@ from typing import Any
 from reconciler import catalogue, quantity, schema
 from reconciler.catalogue import document
 from reconciler.catalogue.operation import Operation, Parameter
+from reconciler.history import Past, past_text
 from reconciler.kinds import DISK, KINDS, MACHINE, POOL, kind_named
 from reconciler.observe import Observed
 from reconciler.plan import Step
@@ -62,10 +63,15 @@ def _count(parts: Mapping[str, Any], noun: str) -> str:
     return f"{len(parts)} {noun}{'' if len(parts) == 1 else 's'}"
 
 
-def description(observed: Observed, events: Sequence[dict[str, Any]], steps: Sequence[Step] | None) -> str:
+def description(
+    observed: Observed,
+    events: Sequence[dict[str, Any]],
+    steps: Sequence[Step] | None,
+    past: Sequence[Past] | None = None,
+) -> str:
     """Everything about one resource: identity, declared shape, what waits, status, what would change, events.
 
-    ``steps`` is None when there were no manifests to compare it with.
+    ``steps`` is None when there were no manifests to compare it with, ``past`` when nobody asked for it.
     """
     reason, message = observed.status
     lines = [
@@ -91,6 +97,9 @@ def description(observed: Observed, events: Sequence[dict[str, Any]], steps: Seq
             for event in sorted(events, key=lambda event: str(event.get("eventTime", "")))[-10:]
         ]
         lines += table(rows, "  ")
+    if past is not None:
+        lines.append("History:" if past else "History: no run did anything to it")
+        lines += past_text(past)
     return "\n".join(lines) + "\n"
 
 

@@ -156,8 +156,12 @@ def run_request(
     )
 
 
+def user() -> str:
+    """Whom this process belongs to."""
+    return os.environ.get("USER") or f"user {os.getuid()}"
+
+
 def _alone(cluster: Cluster, stack: str, options: Options) -> Lease:
     """The right to act for a stack. Raises ``Busy`` when another run has it for longer than is waited."""
-    user = os.environ.get("USER") or f"user {os.getuid()}"
-    holder = f"{user} on {socket.gethostname()}, process {os.getpid()}"
+    holder = f"{user()} on {socket.gethostname()}, process {os.getpid()}"
     return cluster.lease(f"stack {stack}", holder, wait=options.lease)

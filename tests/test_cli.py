@@ -244,7 +244,18 @@ def test_two_processes_apply_two_stacks_to_one_cluster_at_once(tmp_path: Path) -
 def test_version_and_help() -> None:
     result = run(ROOT, "--version")
     assert result.out.startswith("reconcile ")
-    for verb in ("plan", "apply", "validate", "get", "describe", "import", "delete", "explain", "operations"):
+    for verb in (
+        "plan",
+        "apply",
+        "validate",
+        "get",
+        "describe",
+        "history",
+        "import",
+        "delete",
+        "explain",
+        "operations",
+    ):
         assert verb in run(ROOT, "--help").out
         assert "Usage:" in run(ROOT, verb, "--help").out
 

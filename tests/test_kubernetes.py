@@ -301,6 +301,7 @@ class TestJournal:
             for entry in entries[PER_CHUNK - 2 :]:
                 another.record("shop", entry)
         assert behind.records("shop") == entries
+        assert behind.records("shop", newest=7) == entries[-7:]
         found = control_plane.kubectl("get", "configmaps", "-l", f"{LABEL}=shop", "-o", "name").split()
         assert found == ["configmap/reconcile-journal.shop.n000001", "configmap/reconcile-journal.shop.n000002"]
 

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "reconciler"
 
 # A module may import from lines above its own, never from its own line or below.
 LAYERS = [
-    {"version", "log"},
+    {"version", "log", "provenance"},
     {"problem", "resource", "quantity"},
     {"secret", "eventid"},
     {"kinds", "catalogue", "read"},
@@ -20,19 +20,21 @@ LAYERS = [
     {"diff", "mend"},
     {"plan"},
     {"rules"},
-    {"reason"},
+    {"reason", "estimate"},
     {"reliance"},
     {"planner", "clusters.database"},
     {"clusters.local", "clusters.kubernetes", "drivers.simulator", "agent", "apply", "planfile", "draft"},
     {"aftermath"},
     {"connect", "embedded", "node", "probe", "reconcile", "render"},
+    {"history"},
     {"present", "progress"},
     {"cli"},
 ]
 PURE = {
     "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "reason",
     "planner", "planfile", "render", "present", "request", "ledger", "eventid", "mend", "catalogue",
-    "crds", "draft", "reliance", "agent.wire", "apply.flight", "apply.options", "apply.order", "apply.report",
+    "crds", "draft", "reliance", "provenance", "history", "estimate",
+    "agent.wire", "apply.flight", "apply.options", "apply.order", "apply.report",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from reconciler.apply.report import Result
-from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Cluster
+from reconciler.apply.report import GOOD, Outcome, Report, Result
+from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, RUN_STOPS, Cluster
 from reconciler.plan import Step
+from reconciler.problem import ClusterError
+from reconciler.provenance import Provenance
+
+OTHERS = 20  # steps without entries of their own that the last entry tells of: a ConfigMap holds 1 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +26,33 @@ class Journal:
     stack: str
     run: str
     now: Callable[[], datetime]
+    ended: set[str] = field(default_factory=set)  # steps whose end is written
 
-    def begin(self) -> None:
-        self.cluster.record(self.stack, {"run": self.run, "phase": RUN_BEGINS})
+    def begin(self, provenance: Provenance) -> None:
+        entry = {"run": self.run, "phase": RUN_BEGINS, "at": self._at(), **provenance.fields()}
+        self.cluster.record(self.stack, entry)
 
-    def close(self) -> None:
-        """The run came to its end, and left nothing that the next one has to mend."""
-        self.cluster.record(self.stack, {"run": self.run, "phase": RUN_ENDS})
+    def close(self, report: Report, seconds: float) -> None:
+        """The run is over: came to its end or, if it left steps that the next one has to look after, stopped.
+
+        Of a run that stopped, what its steps came to is worth more to people than this entry: it is left out
+        where it cannot be written.
+        """
+        counts = Counter(outcome.result for outcome in report.outcomes)
+        others = sorted(
+            (outcome for outcome in report.outcomes if outcome.step.id not in self.ended),
+            key=lambda outcome: outcome.result in GOOD,
+        )
+        entry = {
+            "run": self.run,
+            "phase": RUN_STOPS if counts[Result.INTERRUPTED] else RUN_ENDS,
+            "at": self._at(),
+            "seconds": round(seconds, 3),
+            "totals": {str(result): counts[result] for result in Result if counts[result]},
+            "others": [_other(outcome) for outcome in others[:OTHERS]],
+        }
+        with suppress(ClusterError) if counts[Result.INTERRUPTED] else nullcontext():
+            self.cluster.record(self.stack, entry)
 
     def write(
         self,
@@ -43,11 +69,9 @@ class Journal:
         entry: dict[str, Any] = {
             "run": self.run,
             "event": event_id,
-            "at": self.now().isoformat(timespec="milliseconds"),
+            "at": self._at(),
             "phase": phase,
-            "step": step.id,
-            "operation": step.operation,
-            "target": str(step.target),
+            **_names(step),
         }
         if step.request[0]:
             entry["request"] = {"name": step.request[0], "content": step.request[1]}
@@ -56,3 +80,17 @@ class Journal:
         if result is not None:
             entry |= {"result": str(result), "message": message, "seconds": round(seconds, 3), "seen": seen}
         self.cluster.record(self.stack, entry)
+        if phase == "end":
+            self.ended.add(step.id)
+
+    def _at(self) -> str:
+        return self.now().isoformat(timespec="milliseconds")
+
+
+def _names(step: Step) -> dict[str, str]:
+    names = {"step": step.id, "operation": step.operation, "target": str(step.target)}
+    return names if step.subject == step.target else {**names, "subject": str(step.subject)}
+
+
+def _other(outcome: Outcome) -> dict[str, str]:
+    return {**_names(outcome.step), "result": str(outcome.result), "message": outcome.message[:200]}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reconciler.provenance import UNKNOWN, Provenance
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """``parallel`` operations at once; ``timeout`` seconds a step; ``grace`` seconds for an answer that is overdue;
-    ``attempts`` at a cluster that does not answer; ``lease`` seconds to wait for another run of the stack to end.
+    ``attempts`` at a cluster that does not answer; ``lease`` seconds to wait for another run of the stack to end;
+    ``provenance``, what the journal says of where the run comes from.
     """
 
     parallel: int = 16
@@ -16,3 +19,4 @@ class Options:
     grace: float = 5.0
     attempts: int = 5
     lease: float = 30.0
+    provenance: Provenance = UNKNOWN

@@ -74,7 +74,8 @@ class Run:
         self.order.begin()
         if not self.order.ready and not self.flights:
             return self.report
-        self.journal.begin()
+        self.journal.begin(self.options.provenance)
+        began = self.monotonic()
         watch = self.cluster.watch(since=self.since, kinds=(*KINDS, "Event"))
         try:
             while True:
@@ -97,8 +98,7 @@ class Run:
         for step in self.plan.steps:
             if step.id not in self.order.results:
                 self._end(step, Result.INTERRUPTED, "not started")
-        if not self.report.count(Result.INTERRUPTED):
-            self.journal.close()
+        self.journal.close(self.report, self.monotonic() - began)
         return self.report
 
     def _start_ready(self) -> None:

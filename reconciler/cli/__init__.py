@@ -12,7 +12,7 @@ import sys
 
 import click
 
-from reconciler.cli import agent, apply, imports, look, plan, reference
+from reconciler.cli import agent, apply, history, imports, look, plan, reference
 from reconciler.cli.terminal import count, show_problems
 from reconciler.version import __version__
 
@@ -37,6 +37,7 @@ VERBS = (
     look.validate,
     look.get,
     look.describe,
+    history.history,
     imports.import_,
     reference.explain,
     reference.operations,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -13,12 +14,16 @@ from reconciler.cli.given import choose, connected, policy_of, read
 from reconciler.cli.interrupt import Interrupts
 from reconciler.cli.options import options
 from reconciler.cli.plan import saved_plan, show_plan
+from reconciler.cli.provenance import provenance
 from reconciler.cli.terminal import ask, count, show_json, show_problems
 
 if TYPE_CHECKING:
     from reconciler.apply import Report
     from reconciler.clusters.base import Cluster
     from reconciler.plan import Plan
+    from reconciler.provenance import Provenance
+
+ENTRIES = 500  # of the journal's end, read to tell how long operations take: on Kubernetes a hundred are a request
 
 
 @click.command()
@@ -84,7 +89,8 @@ def run(target: str, operation: str, parameters: tuple[str, ...], **given: Any) 
         raise click.UsageError("Name one resource: vm/web-1.")
     request = request_from_words(name, id, operation, parameters, secrets)
     with connected(given["cluster"]) as opened:
-        carry_out(opened, {**given, "parallel": 1}, lambda **common: run_request(opened, request, **common))
+        origin = provenance("run")
+        carry_out(opened, {**given, "parallel": 1}, origin, lambda **common: run_request(opened, request, **common))
 
 
 def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None:
@@ -92,18 +98,23 @@ def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None
 
     if not delete and (saved := saved_plan(paths)):
         with connected(given["cluster"]) as opened:
-            carry_out(opened, given, lambda **common: apply_saved(opened, saved, **common))
+            origin = provenance("apply", plan=os.path.basename(paths[0]))
+            carry_out(opened, given, origin, lambda **common: apply_saved(opened, saved, **common))
         return
     loaded, desired = read(paths)
     policy = policy_of(desired, given, delete=delete)
     with connected(given["cluster"], loaded, desired) as opened:
         given["addresses"] = desired.stack.nodes
-        carry_out(opened, given, lambda **common: reconcile_once(opened, loaded, policy, **common))
+        origin = provenance("delete" if delete else "apply", paths or (".",))
+        carry_out(opened, given, origin, lambda **common: reconcile_once(opened, loaded, policy, **common))
 
 
-def carry_out(cluster: Cluster, given: dict[str, Any], act: Callable[..., tuple[Plan, Report | None]]) -> None:
+def carry_out(
+    cluster: Cluster, given: dict[str, Any], origin: Provenance, act: Callable[..., tuple[Plan, Report | None]]
+) -> None:
     """Show, ask, act with progress, and end with what came of it."""
     from reconciler.apply import Options, Result
+    from reconciler.estimate import typical
     from reconciler.planfile import to_json
     from reconciler.progress import Progress
     from reconciler.render import report_json, report_text
@@ -119,13 +130,15 @@ def carry_out(cluster: Cluster, given: dict[str, Any], act: Callable[..., tuple[
             return False
         if not given["yes"]:
             ask(f"Run {count(len(made.runnable), 'step')}?")
-        progress.begin(len(made.runnable))
+        durations = typical(cluster.records(made.stack, newest=ENTRIES)) if progress.seen else {}
+        progress.begin(made.runnable, durations, given["parallel"])
         interrupts.begin()
         return True
 
+    how = Options(given["parallel"], given["timeout"], lease=given.get("lease", 0.0), provenance=origin)
     with agent_for(cluster, given), interrupts:
         made, report = act(
-            options=Options(parallel=given["parallel"], timeout=given["timeout"], lease=given.get("lease", 0.0)),
+            options=how,
             approve=approve,
             on_start=progress.started,
             on_outcome=progress.ended,

@@ -10,6 +10,7 @@ import click
 
 from reconciler.cli.given import choose, connected
 from reconciler.cli.options import options
+from reconciler.cli.provenance import provenance
 from reconciler.cli.terminal import ask, count, show_json, show_problems
 from reconciler.connect import Where
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from reconciler.draft import Draft
     from reconciler.load import Loaded
     from reconciler.plan import Plan
+    from reconciler.provenance import Provenance
     from reconciler.resource import ResourceId
 
 
@@ -80,7 +82,7 @@ def import_(
         click.echo(yaml_text(made.documents.values()), nl=False)
     _import_said(made, out)
     if adopt and stack and made.documents:
-        _take_over(cluster, made, stack, yes)
+        _take_over(cluster, made, stack, yes, provenance("import --adopt", (out,) if out else ()))
     if made.problems:
         sys.exit(1)
 
@@ -151,8 +153,9 @@ def _import_said(made: Draft, out: str | None) -> None:
     click.echo(text + (f" Left out {count(left, 'resource')}, for the reasons above." if left else ""), err=True)
 
 
-def _take_over(where: Where, made: Draft, stack: str, yes: bool) -> None:
+def _take_over(where: Where, made: Draft, stack: str, yes: bool, origin: Provenance) -> None:
     """The marks of an apply with --adopt, and nothing else."""
+    from reconciler.apply import Options
     from reconciler.draft import stack_document
     from reconciler.load import STACK_FILE, load_texts
     from reconciler.plan import Action
@@ -169,7 +172,8 @@ def _take_over(where: Where, made: Draft, stack: str, yes: bool) -> None:
 
     loaded = load_texts({**made.texts, STACK_FILE: yaml_text([stack_document(stack)])})
     with connected(where) as opened:
-        _, report = reconcile_once(opened, loaded, Policy(adopt=True), approve=approve)
+        options = Options(provenance=origin)
+        _, report = reconcile_once(opened, loaded, Policy(adopt=True), options=options, approve=approve)
     if report is None:
         click.echo(f"All of it belongs to the stack {stack} already.", err=True)
         return

@@ -9,6 +9,8 @@ from reconciler.cli.options import options
 from reconciler.cli.terminal import show_json, show_problems
 from reconciler.connect import Where
 
+PAST = 20  # steps of past runs that are shown of a resource
+
 
 @click.command()
 @options("paths", "output")
@@ -41,9 +43,11 @@ def get(what: tuple[str, ...], cluster: Where, output: str) -> None:
 
 @click.command()
 @click.argument("what", nargs=-1, required=True, metavar="KIND/NAME [PATH]...")
+@click.option("--history", is_flag=True, help="Also what past runs of its stack did to it, newest first.")
 @options("cluster", "output")
-def describe(what: tuple[str, ...], cluster: Where, output: str) -> None:
+def describe(what: tuple[str, ...], history: bool, cluster: Where, output: str) -> None:
     """Everything known of one resource: state, status, events; with PATHs also how it differs from them."""
+    from reconciler.history import of, past_json, runs
     from reconciler.observe import observe
     from reconciler.present import description
 
@@ -56,6 +60,8 @@ def describe(what: tuple[str, ...], cluster: Where, output: str) -> None:
             for event in opened.list("Event").items
             if (event.get("regarding", {}).get("kind"), event.get("regarding", {}).get("name")) == (id.kind, id.name)
         ]
+        resource = observed.resources[id]
+        past = of(str(id), runs(opened.records(resource.stack)))[:PAST] if history else None
     steps = None
     if desired is not None:
         from reconciler.planner import make_plan
@@ -63,8 +69,8 @@ def describe(what: tuple[str, ...], cluster: Where, output: str) -> None:
         made = make_plan(desired, observed)
         show_problems(made.problems)
         steps = [step for step in made.steps if step.subject == id]
-    resource = observed.resources[id]
     if output == "json":
-        show_json({"resource": resource.resource, "shape": resource.shape, "events": events})
+        told = {"resource": resource.resource, "shape": resource.shape, "events": events}
+        show_json(told if past is None else {**told, "history": past_json(past)})
     else:
-        click.echo(description(resource, events, steps), nl=False)
+        click.echo(description(resource, events, steps, past), nl=False)

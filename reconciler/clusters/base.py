@@ -67,6 +67,7 @@ class Lease(Protocol):
 
 
 RUN_BEGINS, RUN_ENDS = "run", "ended"  # phases of journal entries that stand around those of one run
+RUN_STOPS = "stopped"  # instead of the end where steps were left: the run still counts as unfinished
 
 
 class Cluster(Protocol):
@@ -98,8 +99,8 @@ class Cluster(Protocol):
     def record(self, stack: str, entry: Mapping[str, Any]) -> None:
         """Append one entry (JSON values) to the stack's journal; durable when it returns."""
 
-    def records(self, stack: str) -> Entries:
-        """The stack's journal, oldest first."""
+    def records(self, stack: str, *, newest: int | None = None) -> Entries:
+        """The stack's journal, oldest first; of its end only ``newest`` entries, if given."""
 
     def unfinished(self, stack: str) -> Entries:
         """The journal of the stack's last run, oldest first; nothing if that run came to its end."""

@@ -143,11 +143,11 @@ class LocalCluster:
         with self._database.writing() as connection:
             connection.execute("INSERT INTO journal (stack, body) VALUES (?, ?)", (stack, body))
 
-    def records(self, stack: str) -> Entries:
-        query = "SELECT body FROM journal WHERE stack = ? ORDER BY id"
+    def records(self, stack: str, *, newest: int | None = None) -> Entries:
+        query = "SELECT body FROM journal WHERE stack = ? ORDER BY id DESC LIMIT ?"
         with self._database.reading() as connection:
-            bodies = [body for (body,) in connection.execute(query, (stack,))]
-        return _decode(bodies)
+            bodies = [body for (body,) in connection.execute(query, (stack, -1 if newest is None else newest))]
+        return _decode(bodies[::-1])
 
     def unfinished(self, stack: str) -> Entries:
         query = "SELECT body FROM journal WHERE stack = ? ORDER BY id DESC"

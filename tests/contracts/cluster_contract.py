@@ -424,6 +424,14 @@ class ClusterContract:
         assert cluster.records("blog") == [{"step": 2}]
         assert cluster.records("none") == []
 
+    @pytest.mark.parametrize("newest", [0, 1, 7, 100])
+    def test_only_the_newest_records_may_be_asked_for(self, cluster: Cluster, newest: int) -> None:
+        entries = [{"step": step} for step in range(8)]
+        for entry in entries:
+            cluster.record("shop", entry)
+            cluster.record("blog", entry)
+        assert cluster.records("shop", newest=newest) == (entries[-newest:] if newest else [])
+
     def test_records_are_any_unicode(self, cluster: Cluster) -> None:
         entry = {"error": '磁盘已满 \U0001f4bd "/var/lib" \\ \n\'', "über": None}
         cluster.record("shop", entry)

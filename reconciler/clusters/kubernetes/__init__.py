@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from itertools import islice
 from secrets import token_bytes
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -152,8 +153,10 @@ class KubernetesCluster:
     def record(self, stack: str, entry: Mapping[str, Any]) -> None:
         self._journal.append(stack, entry)
 
-    def records(self, stack: str) -> Entries:
-        return self._journal.entries(stack)
+    def records(self, stack: str, *, newest: int | None = None) -> Entries:
+        if newest is None:
+            return self._journal.entries(stack)
+        return [*islice(self._journal.newest_first(stack), newest)][::-1]
 
     def unfinished(self, stack: str) -> Entries:
         found: Entries = []

@@ -1,0 +1,75 @@
+"""Finding out who runs the command, and which commit the manifests are of."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from reconciler.provenance import Provenance
+
+ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")  # who pressed the button, where a pipeline runs as somebody else
+PATIENCE = 5.0  # seconds for one call of git: a run does not wait for its own history
+MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")  # a hook's repository, not the manifests'
+
+
+def provenance(
+    verb: str, paths: Sequence[str] = (), *, plan: str = "", environment: Mapping[str, str] | None = None
+) -> Provenance:
+    """Of a run of ``verb`` on the manifests in ``paths``. Without git or outside a repository there is no commit."""
+    commit, dirty = commit_of(paths)
+    return Provenance(who(os.environ if environment is None else environment), verb, plan, commit, dirty)
+
+
+def who(environment: Mapping[str, str]) -> str:
+    """``alice on laptop``; in a pipeline the one it runs for."""
+    from reconciler.reconcile import user
+
+    actor = next((environment[name] for name in ACTORS if environment.get(name)), "") or user()
+    return "".join(letter for letter in f"{actor} on {socket.gethostname()}" if letter.isprintable())[:100]
+
+
+def commit_of(paths: Sequence[str]) -> tuple[str, bool]:
+    """The short commit that the first path lies in, and whether manifests under any of the paths differ from it."""
+    found = [os.path.realpath(path) for path in paths if path != "-"]
+    if not found:
+        return "", False
+    folder = found[0] if os.path.isdir(found[0]) else os.path.dirname(found[0])
+    commit = _git(folder, "rev-parse", "--short", "HEAD").strip()
+    if not commit:
+        return "", False
+    top = os.path.realpath(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
+    inside = [path for path in found if path == top or path.startswith(top + os.sep)]
+    listed = _git(folder, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", *inside)
+    return commit, any(_loadable(os.path.join(top, entry[3:]), inside) for entry in listed.split("\0") if entry)
+
+
+def _loadable(file: str, paths: Sequence[str]) -> bool:
+    """Whether it would be read as a manifest: the embedded cluster beside the manifests makes nothing dirty."""
+    from reconciler.load import SUFFIXES
+
+    if not file.endswith(SUFFIXES):
+        return False
+    parts = [os.path.relpath(file, path).split(os.sep) for path in paths if file.startswith(path + os.sep)]
+    return file in paths or any(not any(name.startswith(".") for name in names) for names in parts)
+
+
+def _git(folder: str, *words: str) -> str:
+    """What git prints; nothing where there is no git, no repository, or no answer in time."""
+    # Not the hook that a repository may name for looking at its own files, and no lock that others wait for.
+    command = ["git", "--no-optional-locks", "--literal-pathspecs", "-c", "core.fsmonitor=false", "-C", folder, *words]
+    environment = {name: value for name, value in os.environ.items() if name not in MISLEADING}
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=PATIENCE,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
