@@ -68,7 +68,7 @@ def of_steps(plan: Plan) -> Chart:
 
 def _step(step: Step) -> Node:
     tone = "grave" if gravity(step) else str(step.action)
-    lines = (f"{step.action.sign} {step.operation}", str(step.subject), f"{step.node} · {impact(step)}".strip(" ·"))
+    lines = (step.operation, str(step.subject), " · ".join(filter(None, (step.action, step.node, impact(step)))))
     return Node(step.id, lines, tone, bool(step.held))
 
 
@@ -89,9 +89,7 @@ def of_resources(desired: Desired) -> Chart:
     by_kind: dict[str, list[ResourceId]] = {}
     for each in sorted({**known, **absent}.values(), key=lambda id: (RANK[id.kind], id)):
         by_kind.setdefault(each.kind, []).append(each)
-    groups = tuple(
-        Group(kind, tuple(_resource(id, str(id) in known) for id in ids)) for kind, ids in by_kind.items()
-    )
+    groups = tuple(Group(kind, tuple(_resource(id, str(id) in known) for id in ids)) for kind, ids in by_kind.items())
     return Chart("resources", groups, tuple(_sorted(groups, edges)))
 
 
