@@ -13,10 +13,12 @@ from reconciler.review import in_order
 
 MOST = 300  # steps drawn one by one
 SORTS = 6  # sorts of steps named in a wave that is drawn as one
-COLUMNS = 32  # characters in a box
-_WIDTH, _LINE, _PAD = 260, 17, 9
-_GAP_X, _GAP_Y, _TOP, _EDGE = 70, 14, 34, 8
+COLUMNS = 30  # characters in a box
+_WIDTH, _LINE, _PAD = 238, 17, 9
+_GAP_X, _GAP_Y, _TOP, _EDGE = 56, 14, 34, 8
+_LANE = 4  # height of the way that lines take past a column
 Place = tuple[float, float, float]  # left, top, height
+Lane = tuple[str, bool, int]  # where its lines begin, whether they are firm, the column it passes
 
 
 def plan_svg(plan: Plan) -> str:
@@ -43,9 +45,9 @@ def _by_wave(plan: Plan) -> Chart:
 
 
 def _picture(chart: Chart, links: dict[str, str]) -> str:
-    places = _places(chart)
+    places, lanes = _places(chart)
     right = len(chart.groups) * (_WIDTH + _GAP_X) - _GAP_X + 2 * _EDGE
-    bottom = max((top + height for _, top, height in places.values()), default=0) + _EDGE
+    bottom = max((top + height for _, top, height in (*places.values(), *lanes.values())), default=0) + _EDGE
     steps = f"{len(chart.nodes)} {'step' if len(chart.nodes) == 1 else 'steps'}" if links else "steps, counted"
     lines = [
         f'<svg class="graph" role="group" aria-labelledby="graph-title graph-about" width="{right:g}" '
@@ -59,43 +61,60 @@ def _picture(chart: Chart, links: dict[str, str]) -> str:
     for number, group in enumerate(chart.groups):
         left = _EDGE + number * (_WIDTH + _GAP_X)
         lines.append(f'<text class="wave" x="{left:g}" y="20">{escape(group.name)}</text>')
-    lines += [_line(edge, places) for edge in chart.edges]
+    lines += [_line(edge, places, lanes) for edge in chart.edges]
     lines += [_box(node, places[node.id], links.get(node.id, "")) for node in chart.nodes]
     return "\n".join([*lines, "</svg>"])
 
 
-def _places(chart: Chart) -> dict[str, Place]:
-    """Where boxes stand: in each column as near to the middle of what they wait for as there is room."""
+def _places(chart: Chart) -> tuple[dict[str, Place], dict[Lane, Place]]:
+    """Where boxes stand, and the lanes of lines that pass a column, so that none runs behind a box.
+
+    In each column they are sorted by the middle of what they come from.
+    """
+    column = {node.id: number for number, group in enumerate(chart.groups) for node in group.nodes}
     before: dict[str, list[str]] = {}
+    passing: dict[int, dict[Lane, None]] = {}
     for edge in chart.edges:
         before.setdefault(edge.end, []).append(edge.start)
+        for number in range(column[edge.start] + 1, column[edge.end]):
+            passing.setdefault(number, {})[edge.start, edge.firm, number] = None
     places: dict[str, Place] = {}
+    lanes: dict[Lane, Place] = {}
     for number, group in enumerate(chart.groups):
-        left = _EDGE + number * (_WIDTH + _GAP_X)
-        wanted = [
-            (_middle([places[id] for id in before.get(node.id, ()) if id in places]), node) for node in group.nodes
+        wanted: list[tuple[float, Node | Lane]] = [
+            (_middle([places[id] for id in before.get(node.id, ())]), node) for node in group.nodes
         ]
-        top = float(_TOP)
-        for _, node in sorted(wanted, key=lambda each: each[0]):
-            height = len(node.lines) * _LINE + 2 * _PAD
-            places[node.id] = (left, top, height)
-            top += height + _GAP_Y
-    return places
+        for lane in passing.get(number, ()):
+            start, firm, _ = lane
+            wanted.append((_middle([lanes.get((start, firm, number - 1)) or places[start]]), lane))
+        left, top = _EDGE + number * (_WIDTH + _GAP_X), float(_TOP)
+        for _, each in sorted(wanted, key=lambda pair: pair[0]):
+            if isinstance(each, Node):
+                places[each.id] = (left, top, len(each.lines) * _LINE + 2 * _PAD)
+                top += places[each.id][2] + _GAP_Y
+            else:
+                lanes[each] = (left, top, _LANE)
+                top += _LANE + _GAP_Y
+    return places, lanes
 
 
 def _middle(places: Sequence[Place]) -> float:
     return sum(top + height / 2 for _, top, height in places) / len(places) if places else 0.0
 
 
-def _line(edge: Edge, places: dict[str, Place]) -> str:
-    left, top, height = places[edge.start]
-    x1, y1 = left + _WIDTH, top + height / 2
-    left, top, height = places[edge.end]
-    x2, y2 = left, top + height / 2
-    bend = _GAP_X * 0.6
-    firm = "edge" if edge.firm else "edge loose"
-    path = f"M{x1:g} {y1:g}C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2:g} {y2:g}"
-    return f'<path class="{firm}" d="{path}" marker-end="url(#tip)"/>'
+def _line(edge: Edge, places: dict[str, Place], lanes: dict[Lane, Place]) -> str:
+    """From the right side of one box to the left of the other, straight along the lanes between."""
+    begin, end = places[edge.start], places[edge.end]
+    x, y = begin[0] + _WIDTH, _middle([begin])
+    path = f"M{x:g} {y:g}"
+    between = range(round((begin[0] - _EDGE) / (_WIDTH + _GAP_X)) + 1, round((end[0] - _EDGE) / (_WIDTH + _GAP_X)))
+    for stop in (*(lanes[edge.start, edge.firm, number] for number in between), end):
+        bend, to = _GAP_X * 0.5, _middle([stop])
+        path += f"C{x + bend:g} {y:g} {stop[0] - bend:g} {to:g} {stop[0]:g} {to:g}"
+        if stop is not end:
+            path += f"H{stop[0] + _WIDTH:g}"
+        x, y = stop[0] + _WIDTH, to
+    return f'<path class="{"edge" if edge.firm else "edge loose"}" d="{path}" marker-end="url(#tip)"/>'
 
 
 def _box(node: Node, place: Place, link: str) -> str:

@@ -140,18 +140,9 @@ def _folded(steps: Sequence[Step], body: Sequence[str]) -> list[str]:
     if not steps:
         return []
     held = sum(bool(step.held) for step in steps)
-    title = f"{_count(len(steps), 'step')} that {'does' if len(steps) == 1 else 'do'} no harm" + (
-        f", {held} of them held" if held else ""
-    )
-    return [
-        f"<details{' open' if len(steps) <= OPEN else ''}>",
-        f"<summary>{title}</summary>",
-        "",
-        *body,
-        "",
-        "</details>",
-        "",
-    ]
+    does = f"{_count(len(steps), 'step')} that {'does' if len(steps) == 1 else 'do'} no harm"
+    title = f"<summary>{does}{f', {held} of them held' if held else ''}</summary>"
+    return ["<details open>" if len(steps) <= OPEN else "<details>", title, "", *body, "", "</details>", ""]
 
 
 def _problems(problems: Sequence[Problem], room: int) -> list[str]:

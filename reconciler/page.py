@@ -136,24 +136,23 @@ def _differences(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
     found = differences(plan)
     if not found:
         return
-    yield _section("changes", f"Changes of {_count(len(found), 'resource')}")
+    columns = ("Field", "Now", "Then", "By")
+    yield _section("changes", f"Changes of {_count(len(found), 'resource')}") + _scroll("Changes")
+    yield _table("What becomes of each field", columns)
     for id, moves in found.items():
-        yield f"<h3>{code(id)}</h3>"
-        yield _scroll(f"Changes of {text(id)}") + _table("Fields", ("Field", "Now", "Then", "By"))
-        yield "<tbody>"
+        yield f'<tbody><tr><th scope="rowgroup" colspan="{len(columns)}">{code(id)}</th></tr>'
         for move, steps in moves.items():
-            yield f"<tr>{_move(move)}<td>{', '.join(_link(step, numbers) for step in steps)}</td></tr>"
-        yield "</tbody></table></div>"
-    yield "</section>"
+            yield f"<tr>{_move(move, steps)}<td>{', '.join(_link(step, numbers) for step in steps)}</td></tr>"
+        yield "</tbody>"
+    yield "</table></div></section>"
 
 
-def _move(move: Move) -> str:
+def _move(move: Move, steps: list[Step]) -> str:
+    """Three cells. Of what is no field, such as the making of a resource, the parameters say more."""
     if not move.field:
-        return f'<td colspan="3">{text(move.after)}</td>'
-    before, after = (
-        f"<{tag}>{text(value)}</{tag}>" if value else "" for tag, value in zip(("del", "ins"), move[1:], strict=True)
-    )
-    return f'<th scope="row">{code(move.field)}</th><td>{before}</td><td>{after}</td>'
+        return f'<td colspan="3">{text(move.after)}{_parameters(steps[0]) if len(steps) == 1 else ""}</td>'
+    before = f"<del>{text(move.before)}</del>" if move.before else ""
+    return f'<th scope="row">{code(move.field)}</th><td>{before}</td><td><ins>{text(move.after)}</ins></td>'
 
 
 def _link(step: Step, numbers: dict[str, int]) -> str:
