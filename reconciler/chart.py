@@ -9,7 +9,7 @@ from typing import NamedTuple
 from reconciler.kinds import RANK, references_of
 from reconciler.plan import Plan, Step
 from reconciler.resource import ResourceId, show_path
-from reconciler.review import gravity, impact
+from reconciler.review import gravity
 from reconciler.validate import Desired
 
 
@@ -68,7 +68,8 @@ def of_steps(plan: Plan) -> Chart:
 
 def _step(step: Step) -> Node:
     tone = "grave" if gravity(step) else str(step.action)
-    lines = (step.operation, str(step.subject), " · ".join(filter(None, (step.action, step.node, impact(step)))))
+    does = f"{step.impact}, held" if step.held else str(step.impact)
+    lines = (step.operation, str(step.subject), " · ".join(filter(None, (step.action, step.node, does))))
     return Node(step.id, lines, tone, bool(step.held))
 
 

@@ -149,7 +149,7 @@ def _problems(problems: Sequence[Problem], room: int) -> list[str]:
     lines = []
     for problem in sorted(problems):
         field = f"{code(problem.path)}: " if problem.path else ""
-        remedy = f" {code(problem.remedy)}" if problem.remedy else ""
+        remedy = f"<br>{code(problem.remedy)}" if problem.remedy else ""
         lines.append(f"- {code(problem.origin)}: {problem.severity}: {field}{code(problem.message)}{remedy}")
     return _list(f"### Problems ({len(lines)})", lines, room)
 
