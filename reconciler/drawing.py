@@ -13,8 +13,8 @@ from reconciler.review import in_order
 
 MOST = 300  # steps drawn one by one
 SORTS = 6  # sorts of steps named in a wave that is drawn as one
-COLUMNS = 30  # characters in a box
-_WIDTH, _LINE, _PAD = 238, 17, 9
+COLUMNS = 34  # characters in a box
+_WIDTH, _LINE, _PAD = 264, 17, 9
 _GAP_X, _GAP_Y, _TOP, _EDGE = 56, 14, 34, 8
 _LANE = 4  # height of the way that lines take past a column
 Place = tuple[float, float, float]  # left, top, height

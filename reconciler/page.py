@@ -105,11 +105,11 @@ def _grave(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
         return
     yield _section("grave", "What destroys, deletes or restarts")
     for how, steps in groups.items():
-        yield _scroll(how) + _table(f"{how} ({len(steps)})", ("Step", "Operation", "Resource", "Node", "Impact", "Why"))
+        yield _scroll(how) + _table(f"{how} ({len(steps)})", ("Step", "Impact", "Operation", "Resource", "Node", "Why"))
         yield "<tbody>"
         for step in steps:
             number = numbers[step.id]
-            cells = (code(step.operation), code(step.subject), code(step.node), _impact(step), text(step.because))
+            cells = (_impact(step), code(step.operation), code(step.subject), code(step.node), text(step.because))
             row = "".join(f"<td>{cell}</td>" for cell in cells)
             yield f'<tr><th scope="row"><a href="#step-{number}">{number}</a></th>{row}</tr>'
         yield "</tbody></table></div>"
