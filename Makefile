@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo envtest test check fix verify bench generate clean
+.PHONY: demo envtest browser test check fix verify bench generate clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -26,11 +26,16 @@ check: $(READY) ## style, types, layers, generated files
 	$(BIN)/pytest tests/test_layers.py
 	$(BIN)/python -m docs.generate --check
 
-test: $(READY) ## everything; what needs a Kubernetes API is skipped where 'make envtest' was not run
+test: $(READY) ## everything; what needs a Kubernetes API or a browser is skipped where 'make envtest browser' was not run
 	$(BIN)/pytest
 
 envtest: ## etcd, kube-apiserver and kubectl for the tests, built once into a cache folder
 	tools/controlplane/build
+
+browser: ## Chromium for the tests, where there is none and we may install it
+	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \
+	elif [ "$$(id -u)" != 0 ]; then echo "no browser, and not root: install the Debian package chromium"; \
+	else apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; fi
 
 fix: $(READY) ## what can be put right by machine
 	$(BIN)/ruff check --fix .

@@ -70,8 +70,11 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
     return "\n".join(lines) + "\n"
 
 
-def summary(plan: Plan) -> str:
-    """The totals: steps by kind of action, what they do to guests and data, what is held."""
+def summary(plan: Plan, most: int | None = None) -> str:
+    """The totals: steps by kind of action, what they do to guests and data, what is held.
+
+    Names all whose data is destroyed, or as many as ``most`` and how many more.
+    """
     if not plan.steps and plan.problems:
         count = len(plan.problems)
         return f"Nothing can be changed: {count} {_plural(count, 'problem stands', 'problems stand')} in the way."
@@ -84,9 +87,10 @@ def summary(plan: Plan) -> str:
     restarted = {step.target for step in plan.steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}
     if restarted:
         text += f" Stops or restarts {len(restarted)} {_plural(len(restarted), 'VM', 'VMs')}."
-    destroyed = dict.fromkeys(str(step.subject) for step in plan.steps if step.impact is Impact.DATA)
+    destroyed = list(dict.fromkeys(str(step.subject) for step in plan.steps if step.impact is Impact.DATA))
     if destroyed:
-        text += f" Destroys data of {', '.join(destroyed)}."
+        unnamed = len(destroyed) - len(destroyed[:most])
+        text += f" Destroys data of {', '.join(destroyed[:most])}{f' and {unnamed} more' if unnamed else ''}."
     if plan.held:
         count, flags = len(plan.held), ",".join(sorted({step.held for step in plan.held}))
         text += f"\n{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {flags}."

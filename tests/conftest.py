@@ -12,7 +12,7 @@ from reconciler.crds import definitions
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-plans", action="store_true", help="write tests/plans/*/plan.txt as plans are now")
+    parser.addoption("--update-plans", action="store_true", help="write tests/plans and tests/reviews as plans are now")
 
 
 @pytest.fixture

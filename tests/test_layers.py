@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "reconciler"
 
 # A module may import from lines above its own, never from its own line or below.
 LAYERS = [
-    {"version", "log", "provenance"},
+    {"version", "log", "glyph", "provenance"},
     {"problem", "resource", "quantity"},
     {"secret", "eventid"},
     {"kinds", "catalogue", "read"},
@@ -25,14 +25,17 @@ LAYERS = [
     {"planner", "clusters.database"},
     {"clusters.local", "clusters.kubernetes", "drivers.simulator", "agent", "apply", "planfile", "draft"},
     {"aftermath"},
-    {"connect", "embedded", "node", "probe", "reconcile", "render"},
+    {"connect", "embedded", "node", "probe", "reconcile", "render", "review"},
     {"history"},
-    {"present", "progress"},
+    {"present", "progress", "chart", "markdown"},
+    {"dot", "drawing", "mermaid"},
+    {"page"},
     {"cli"},
 ]
 PURE = {
     "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "reason",
     "planner", "planfile", "render", "present", "request", "ledger", "eventid", "mend", "catalogue",
+    "glyph", "review", "chart", "dot", "mermaid", "drawing", "markdown", "page",
     "crds", "draft", "reliance", "provenance", "history", "estimate",
     "agent.wire", "apply.flight", "apply.options", "apply.order", "apply.report",
 }  # fmt: skip

@@ -39,6 +39,7 @@ def test_the_main_job_runs_from_the_wheel(installed: Path, tmp_path: Path) -> No
     assert Path(where.strip()).is_relative_to(installed)
     reconcile = ("-c", "from reconciler.cli import main; main()")
     quickstart = str(ROOT / "examples" / "manifests" / "quickstart")
+    assert python(installed, tmp_path, *reconcile, "plan", "-o", "html", quickstart).startswith("<!DOCTYPE html>")
     python(installed, tmp_path, *reconcile, "--yes", quickstart)
     assert python(installed, tmp_path, *reconcile, "--plan", quickstart).startswith("No changes.")
     assert python(installed, tmp_path, *reconcile, "import").count("apiVersion: gitops.doslab.io/v1alpha1") == 5

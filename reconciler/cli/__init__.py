@@ -12,7 +12,7 @@ import sys
 
 import click
 
-from reconciler.cli import agent, apply, history, imports, look, plan, reference
+from reconciler.cli import agent, apply, graph, history, imports, look, plan, reference
 from reconciler.cli.terminal import count, show_problems
 from reconciler.version import __version__
 
@@ -30,6 +30,7 @@ Examples:
 
 VERBS = (
     plan.plan,
+    graph.graph,
     apply.apply,
     apply.delete,
     apply.run,

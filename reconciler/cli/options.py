@@ -51,6 +51,14 @@ def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             show_default=True,
             help="Format.",
         ),
+        "shown": click.option(
+            "-o",
+            "--output",
+            type=click.Choice(["text", "json", "markdown", "html"]),
+            default="text",
+            show_default=True,
+            help="Format; markdown is for the comment of a pull request, html a page by itself.",
+        ),
         "out": click.option("--out", metavar="FILE", help="Save the plan, for 'reconcile apply FILE'."),
         "allow": click.option(
             "--allow",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options("paths", "cluster", "output", "out", "allow", "prune", "adopt", "target", "exitcode")
+@options("paths", "cluster", "shown", "out", "allow", "prune", "adopt", "target", "exitcode")
 def plan(
     paths: tuple[str, ...],
     cluster: Where,
@@ -27,12 +27,8 @@ def plan(
     detailed_exitcode: bool,
     **policy: Any,
 ) -> None:
-    """Show the exact ordered operations that would make the cluster match; write nothing."""
-    from reconciler.reconcile import plan as make
-
-    loaded, desired = read(paths)
-    with connected(cluster, loaded, desired, reading=True) as opened:
-        made = make(desired, opened, policy_of(desired, policy))
+    """Show the exact ordered operations that would make the cluster match, or a saved plan; write nothing."""
+    made = saved_plan(paths) or _made(paths, cluster, output, policy)
     show_plan(made, output)
     if made.problems:
         sys.exit(1)
@@ -42,6 +38,30 @@ def plan(
         sys.exit(2)
 
 
+def _made(paths: tuple[str, ...], cluster: Where, output: str, policy: dict[str, Any]) -> Plan:
+    """The plan of manifests. What is wrong with them is also shown to the readers of a review."""
+    from reconciler.plan import Plan
+    from reconciler.problem import InvalidInput
+    from reconciler.reconcile import plan as make
+
+    try:
+        loaded, desired = read(paths)
+    except InvalidInput as invalid:
+        if output in ("markdown", "html"):
+            click.echo(_review(Plan("", problems=invalid.problems), output), nl=False)
+        raise
+    with connected(cluster, loaded, desired, reading=True) as opened:
+        return make(desired, opened, policy_of(desired, policy))
+
+
+def _review(made: Plan, output: str) -> str:
+    """A plan as a document."""
+    from reconciler.markdown import plan_markdown
+    from reconciler.page import plan_html
+
+    return plan_markdown(made) if output == "markdown" else plan_html(made)
+
+
 def show_plan(made: Plan, output: str) -> None:
     """A plan in the format asked for, and its problems."""
     from reconciler.planfile import to_json
@@ -49,6 +69,8 @@ def show_plan(made: Plan, output: str) -> None:
 
     if output == "json":
         show_json(to_json(made))
+    elif output != "text":
+        click.echo(_review(made, output), nl=False)
     else:
         click.echo(plan_text(made, painter(sys.stdout)), nl=False)
     show_problems(made.problems)
