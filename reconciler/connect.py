@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
@@ -26,6 +26,19 @@ class Where(NamedTuple):
     @property
     def given(self) -> bool:
         return any(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a Stack says it; a kubeconfig is the machine's own and is left out."""
+        if self.on_kubernetes:
+            return {"kubernetes": {"context": self.context} if self.context else {}}
+        return {"path": self.name} if self.name else {}
+
+    @classmethod
+    def from_json(cls, said: dict[str, Any]) -> Where:
+        """What ``to_json`` gives, read back."""
+        if "kubernetes" in said:
+            return cls(KUBERNETES, said["kubernetes"].get("context", ""))
+        return cls(said.get("path", ""))
 
     @property
     def path(self) -> str:

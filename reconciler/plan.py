@@ -108,6 +108,8 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     notes: tuple[Note, ...] = ()
     unchanged: int = 0
+    cluster: dict[str, Any] = field(default_factory=dict)  # where it is to run, as a Stack says it; empty: not said
+    nodes: dict[str, str] = field(default_factory=dict)  # name -> address, as the Stack says
     agent: str = OWN_AGENT  # who serves the nodes, and so under which names parameters are sent
 
     @cached_property

@@ -27,6 +27,8 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "format": FORMAT,
         "stack": plan.stack,
         "agent": plan.agent,
+        "cluster": plan.cluster,
+        "nodes": plan.nodes,
         "steps": [_step(step, number) for number, wave in enumerate(plan.waves, 1) for step in wave],
         "notes": [{"resource": str(note.id), "text": note.text} for note in plan.notes],
         "problems": [problem_json(problem) for problem in plan.problems],
@@ -117,6 +119,8 @@ def from_json(name: str, text: str) -> Plan:
         tuple(_read_step(step) for step in document["steps"]),
         notes=tuple(Note(_id(note["resource"]), note["text"]) for note in document.get("notes", ())),
         unchanged=document.get("unchanged", 0),
+        cluster=document.get("cluster", {}),
+        nodes=document.get("nodes", {}),
         agent=document.get("agent", OWN_AGENT),
     )
 

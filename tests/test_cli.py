@@ -15,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 QUICKSTART = ROOT / "examples" / "manifests" / "quickstart"
 COMMAND = (sys.executable, "-c", "from reconciler.cli import main; main()")
 
+SHOP = "{apiVersion: gitops.doslab.io/v1alpha1, kind: Stack, metadata: {name: shop}, spec: {cluster: {path: shop.db}}}"
+
 
 class Result:
     def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
@@ -213,7 +215,7 @@ def test_the_cluster_that_a_stack_names_is_the_one_that_is_described(tmp_path: P
     stack = (
         "{apiVersion: gitops.doslab.io/v1alpha1, kind: Stack, metadata: {name: shop}, spec: {cluster: {path: shop.db}}}"
     )
-    (manifests / "reconcile.yaml").write_text(stack)
+    (manifests / "reconcile.yaml").write_text(SHOP)
     applied = run(tmp_path, "--yes", manifests)
     assert applied.code == 0, applied.err
     assert (manifests / "shop.db").exists()
@@ -284,3 +286,36 @@ def test_describe_says_what_would_change_and_what_stands_in_the_way(tmp_path: Pa
     described = run(tmp_path, "describe", "vm/web-1", quickstart)
     assert "ResizeRAM" in described.out
     assert "url /var/lib/libvirt/vmd-pool -> /srv" in described.err
+
+
+def test_a_saved_plan_runs_on_the_cluster_it_was_made_for(tmp_path: Path) -> None:
+    manifests = tmp_path / "manifests"
+    manifests.mkdir()
+    (manifests / "quickstart.yaml").write_text((QUICKSTART / "quickstart.yaml").read_text())
+    (manifests / "reconcile.yaml").write_text(SHOP)
+    assert run(tmp_path, "--plan", "manifests", "--out", "plan.json").code == 0
+    refused = run(tmp_path, "apply", "plan.json", "--yes", "--allow", "data")
+    assert (refused.code, "is a saved plan, and runs as it is" in refused.err) == (1, True)
+    assert run(tmp_path, "apply", "plan.json", "--yes").code == 0
+    assert (manifests / "shop.db").exists()
+    assert not (tmp_path / ".reconcile").exists()
+    assert run(tmp_path, "--plan", "manifests").out.startswith("No changes.")
+
+
+def test_a_deletion_can_be_looked_at_first(tmp_path: Path) -> None:
+    run(tmp_path, "--yes", QUICKSTART)
+    shown = run(tmp_path, "delete", "--plan", QUICKSTART)
+    assert "DeleteVM" in shown.out
+    assert "Nothing" not in run(tmp_path, "get", "vm").out
+
+
+def test_a_plan_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    failed = run(tmp_path, "--plan", QUICKSTART, "--out", "folder")
+    assert (failed.code, "cannot be written" in failed.err) == (1, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_one_resource_is_described_at_a_time(tmp_path: Path) -> None:
+    said = run(tmp_path, "describe", "vm")
+    assert (said.code, said.err.splitlines()[0]) == (1, "error: Name one resource: vm/web-1.")

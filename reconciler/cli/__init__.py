@@ -52,9 +52,10 @@ class Verbs(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] in ("--help", "-h", "--version"):
             return super().parse_args(ctx, args)
-        if "--plan" in args:
+        if "--plan" in args and args[0] not in self.commands.keys() - {"apply", "plan"}:
             index = args.index("--plan")
-            args = ["plan", *args[:index], *args[index + 1 :]]
+            rest = [*args[:index], *args[index + 1 :]]
+            args = ["plan", *(rest[1:] if rest[:1] in (["apply"], ["plan"]) else rest)]
         elif not args or args[0] not in self.commands:
             verb = self._verb(args)
             args = [*verb, *args]

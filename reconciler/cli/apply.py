@@ -13,9 +13,10 @@ import click
 from reconciler.cli.given import choose, connected, policy_of, read
 from reconciler.cli.interrupt import Interrupts
 from reconciler.cli.options import options
-from reconciler.cli.plan import saved_plan, show_plan
+from reconciler.cli.plan import end_with, planned, saved_plan, show_plan
 from reconciler.cli.provenance import provenance
 from reconciler.cli.terminal import ask, count, show_json, show_problems
+from reconciler.connect import Where
 
 if TYPE_CHECKING:
     from reconciler.apply import Report
@@ -51,13 +52,18 @@ def apply(paths: tuple[str, ...], **given: Any) -> None:
 
 
 @click.command()
+@click.option("--plan", "only_plan", is_flag=True, help="Only show what would go.")
 @options("paths", "cluster", "output", "allow", "target", "yes", "parallel", "timeout", "lease", "latency", "exitcode")
-def delete(paths: tuple[str, ...], **given: Any) -> None:
+def delete(paths: tuple[str, ...], only_plan: bool, **given: Any) -> None:
     """Plan and apply with nothing desired: delete what PATHs describe, dependents first.
 
     Disks, images and snapshots stay unless their deletionPolicy is Delete and --allow data is given; so does
     whatever they need.
     """
+    if only_plan:
+        made = planned(paths, given["cluster"], given["output"], given, delete=True)
+        end_with(made, given["output"], given["detailed_exitcode"])
+        return
     _run(paths, given, delete=True)
 
 
@@ -97,7 +103,11 @@ def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None
     from reconciler.reconcile import apply_saved, reconcile_once
 
     if not delete and (saved := saved_plan(paths)):
-        with connected(given["cluster"]) as opened:
+        if said := [f"--{name}" for name in ("allow", "prune", "adopt", "target") if given[name]]:
+            raise click.UsageError(f"{said[0]} is for manifests: {paths[0]} is a saved plan, and runs as it is.")
+        where = given["cluster"] if given["cluster"].given else Where.from_json(saved.cluster)
+        with connected(where) as opened:
+            given["addresses"] = saved.nodes
             origin = provenance("apply", plan=os.path.basename(paths[0]))
             carry_out(opened, given, origin, lambda **common: apply_saved(opened, saved, **common))
         return

@@ -42,14 +42,14 @@ def connected(
     given: Where, loaded: Loaded | None = None, desired: Desired | None = None, *, reading: bool = False
 ) -> Iterator[Cluster]:
     """The cluster that is meant, open until the block ends. ``reading`` makes none where there is none."""
-    opened = connect(_where(given, loaded, desired), reading=reading)
+    opened = connect(where_of(given, loaded, desired), reading=reading)
     try:
         yield opened
     finally:
         opened.close()
 
 
-def _where(given: Where, loaded: Loaded | None, desired: Desired | None) -> Where:
+def where_of(given: Where, loaded: Loaded | None, desired: Desired | None) -> Where:
     """The cluster that is meant: the one given, else the Stack's, else the default."""
     if given.given or desired is None or loaded is None or loaded.stack is None:
         return given

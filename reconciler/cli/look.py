@@ -54,7 +54,10 @@ def describe(what: tuple[str, ...], history: bool, cluster: Where, output: str) 
     loaded, desired = read(what[1:]) if what[1:] else (None, None)
     with connected(cluster, loaded, desired, reading=True) as opened:
         observed = observe(opened)
-        (id, *_) = choose(what[:1], list(observed.resources))
+        found = choose(what[:1], list(observed.resources))
+        if len(found) != 1 or "/" not in what[0]:
+            raise click.UsageError("Name one resource: vm/web-1.")
+        (id,) = found
         events = [
             event
             for event in opened.list("Event").items

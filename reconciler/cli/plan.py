@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.given import connected, policy_of, read
+from reconciler.cli.given import connected, policy_of, read, where_of
 from reconciler.cli.options import options
 from reconciler.cli.terminal import painter, show_json, show_problems
 from reconciler.connect import Where
@@ -28,7 +30,12 @@ def plan(
     **policy: Any,
 ) -> None:
     """Show the exact ordered operations that would make the cluster match, or a saved plan; write nothing."""
-    made = saved_plan(paths) or _made(paths, cluster, output, policy)
+    made = saved_plan(paths) or planned(paths, cluster, output, policy)
+    end_with(made, output, detailed_exitcode, out)
+
+
+def end_with(made: Plan, output: str, detailed_exitcode: bool, out: str | None = None) -> None:
+    """Show a plan, save it if it can be carried out, and exit as it says."""
     show_plan(made, output)
     if made.problems:
         sys.exit(1)
@@ -38,7 +45,9 @@ def plan(
         sys.exit(2)
 
 
-def _made(paths: tuple[str, ...], cluster: Where, output: str, policy: dict[str, Any]) -> Plan:
+def planned(
+    paths: tuple[str, ...], cluster: Where, output: str, policy: dict[str, Any], *, delete: bool = False
+) -> Plan:
     """The plan of manifests. What is wrong with them is also shown to the readers of a review."""
     from reconciler.plan import Plan
     from reconciler.problem import InvalidInput
@@ -51,7 +60,8 @@ def _made(paths: tuple[str, ...], cluster: Where, output: str, policy: dict[str,
             click.echo(_review(Plan("", problems=invalid.problems), output), nl=False)
         raise
     with connected(cluster, loaded, desired, reading=True) as opened:
-        return make(desired, opened, policy_of(desired, policy))
+        made = make(desired, opened, policy_of(desired, policy, delete=delete))
+    return replace(made, cluster=where_of(cluster, loaded, desired).to_json())
 
 
 def _review(made: Plan, output: str) -> str:
@@ -84,12 +94,16 @@ def save(made: Plan, out: str) -> None:
     from reconciler.planfile import to_json
 
     folder = os.path.dirname(os.path.abspath(out))
+    written = ""
     try:
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as stream:
+            written = stream.name
             json.dump(to_json(made), stream, indent=2, ensure_ascii=False)
             stream.write("\n")
-        os.replace(stream.name, out)
+        os.replace(written, out)
     except OSError as error:
+        with suppress(OSError):
+            os.unlink(written)
         raise click.ClickException(f"{out} cannot be written: {(error.strerror or str(error)).lower()}.") from None
     click.echo(f"Saved to {out}; run it with: reconcile apply {out}", err=True)
 

@@ -108,5 +108,6 @@ def _finished(sheet: Sheet) -> Plan:
         tuple(sorted(set(sheet.problems))),
         tuple(sorted(set(sheet.notes))),
         sheet.unchanged,
-        sheet.desired.stack.agent,
+        nodes=dict(sheet.desired.stack.nodes),
+        agent=sheet.desired.stack.agent,
     )
