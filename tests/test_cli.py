@@ -212,9 +212,6 @@ def test_the_cluster_that_a_stack_names_is_the_one_that_is_described(tmp_path: P
     manifests = tmp_path / "manifests"
     manifests.mkdir()
     (manifests / "quickstart.yaml").write_text((QUICKSTART / "quickstart.yaml").read_text())
-    stack = (
-        "{apiVersion: gitops.doslab.io/v1alpha1, kind: Stack, metadata: {name: shop}, spec: {cluster: {path: shop.db}}}"
-    )
     (manifests / "reconcile.yaml").write_text(SHOP)
     applied = run(tmp_path, "--yes", manifests)
     assert applied.code == 0, applied.err

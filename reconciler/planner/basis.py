@@ -48,18 +48,17 @@ def fields(id: ResourceId, moves: Iterable[Move]) -> Iterator[Expectation]:
 
 
 def bind(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps in their order, each without what others of the plan move: on its own resources before it, on
-    others at any time.
+    """The steps in their order, each without what others of the plan move: before it on the resource that carries
+    it, as those run one after the other, and at any time on others.
     """
     by_any = _moved(steps)
     before: Moved = defaultdict(set)
     bound = []
     for step in steps:
-        own = (step.subject, step.target)
         left = {
             (each.id, each.path): each
             for each in step.relies
-            if not any(_overlap(each.path, path) for path in (before if each.id in own else by_any)[each.id])
+            if not any(_overlap(each.path, path) for path in (before if each.id == step.target else by_any)[each.id])
         }
         bound.append(replace(step, relies=tuple(left.values())))
         for id, paths in _moved([step]).items():

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from reconciler.diff import Move, unreadable
+from reconciler.kinds import matches
+from reconciler.observe import UNREADABLE
 from reconciler.reason import leaves
 from reconciler.shape import Shape
 
@@ -25,8 +27,16 @@ def of_creation(kind: str, seen: Shape, desired: Shape) -> dict[str, Any]:
 
 
 def of_change(kind: str, covered: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
-    """The same of a change that sets these fields."""
-    return nested((path, value) for path, value in covered if unreadable(kind, path) or path == ("capacity",))
+    """The same of a change that sets these fields; of a part that goes, all that was remembered of it goes too."""
+    return nested(
+        (path, value)
+        for path, value in covered
+        if unreadable(kind, path) or path == ("capacity",) or (value is None and _holds_unreadable(kind, path))
+    )
+
+
+def _holds_unreadable(kind: str, path: tuple[str, ...]) -> bool:
+    return any(len(path) < len(pattern) and matches(pattern[: len(path)], path) for pattern in UNREADABLE[kind])
 
 
 def nested(leaves: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
