@@ -14,6 +14,7 @@ API_VERSION = "gitops.doslab.io/v1alpha1"
 WIRE_API_VERSION = "doslab.io/v1"
 DEFAULT_NAMESPACE = "default"
 
+LABEL_PROTECT = "gitops.doslab.io/protect"  # "true": never deleted, whatever manifests say
 LABEL_STACK = "gitops.doslab.io/stack"
 LABEL_HOST = "host"
 LABEL_HOST_SDK = "kubestack.label.host"

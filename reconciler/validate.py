@@ -58,6 +58,7 @@ class Stack:
     cluster: str = ""  # file of the embedded cluster
     context: str | None = None  # of the kubeconfig, on Kubernetes; empty for the current one
     prune: bool = False
+    max_deletions: str = ""  # a number, or a share in percent; empty: no limit
     allow: frozenset[str] = frozenset()
     defaults: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address
@@ -186,6 +187,7 @@ def _stack(loaded: Loaded, problems: list[Problem]) -> Stack:
         cluster.get("path", ""),
         cluster["kubernetes"].get("context", "") if "kubernetes" in cluster else None,
         policy.get("prune", False),
+        str(policy.get("maxDeletions", "")),
         frozenset(policy.get("allow", ())),
         dict(manifest.spec.get("defaults", {})),
         {name: node["address"] for name, node in manifest.spec.get("nodes", {}).items()},

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.plan import Plan
     from reconciler.provenance import Provenance
 
+POLICY = ("allow", "prune", "max_deletions", "adopt", "target")
 ENTRIES = 500  # of the journal's end, read to tell how long operations take: on Kubernetes a hundred are a request
 
 
@@ -34,6 +35,7 @@ ENTRIES = 500  # of the journal's end, read to tell how long operations take: on
     "output",
     "allow",
     "prune",
+    "max_deletions",
     "adopt",
     "target",
     "yes",
@@ -103,8 +105,8 @@ def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None
     from reconciler.reconcile import apply_saved, reconcile_once
 
     if not delete and (saved := saved_plan(paths)):
-        if said := [f"--{name}" for name in ("allow", "prune", "adopt", "target") if given[name]]:
-            raise click.UsageError(f"{said[0]} is for manifests: {paths[0]} is a saved plan, and runs as it is.")
+        if said := [name.replace("_", "-") for name in POLICY if given[name]]:
+            raise click.UsageError(f"--{said[0]} is for manifests: {paths[0]} is a saved plan, and runs as it is.")
         where = given["cluster"] if given["cluster"].given else Where.from_json(saved.cluster)
         with connected(where) as opened:
             given["addresses"] = saved.nodes

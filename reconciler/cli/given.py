@@ -61,7 +61,7 @@ def where_of(given: Where, loaded: Loaded | None, desired: Desired | None) -> Wh
 
 def policy_of(desired: Desired, given: dict[str, Any], *, delete: bool = False) -> Policy:
     """What a run may do: by the options given, and the Stack."""
-    from reconciler.planner import Policy
+    from reconciler.planner import Most, Policy
 
     impacts = {impact.strip() for text in given["allow"] for impact in text.split(",") if impact.strip()}
     unknown = impacts - {"restart", "recreate", "data"}
@@ -70,9 +70,15 @@ def policy_of(desired: Desired, given: dict[str, Any], *, delete: bool = False) 
     if delete:
         impacts |= {"restart", "recreate"}  # deleting a machine is asking for both
     target = given["target"]
+    most = given.get("max_deletions") or desired.stack.max_deletions
+    try:
+        max_deletions = Most.parse(most) if most else None
+    except ValueError as error:
+        raise click.UsageError(f"--max-deletions: {error}.") from None
     return Policy(
         allow=desired.stack.allow | impacts,
         prune=given.get("prune", False) or desired.stack.prune,
+        max_deletions=max_deletions,
         adopt=given.get("adopt", False),
         delete=delete,
         targets=frozenset(choose(target, list(desired.resources))) if target else frozenset(),

@@ -67,6 +67,11 @@ def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             help="Release held steps: restart, recreate, data (comma-separated).",
         ),
         "prune": click.option("--prune", is_flag=True, help="Delete what the stack owns and no longer describes."),
+        "max_deletions": click.option(
+            "--max-deletions",
+            metavar="N|SHARE%",
+            help="Stop where --prune would delete more (default: the Stack's; if nothing is described, any).",
+        ),
         "adopt": click.option("--adopt", is_flag=True, help="Take over resources that belong to no stack."),
         "target": click.option(
             "--target", metavar="KIND/NAME", multiple=True, help="Only this resource and what it needs."

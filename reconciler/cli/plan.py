@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options("paths", "cluster", "shown", "out", "allow", "prune", "adopt", "target", "exitcode")
+@options("paths", "cluster", "shown", "out", "allow", "prune", "max_deletions", "adopt", "target", "exitcode")
 def plan(
     paths: tuple[str, ...],
     cluster: Where,

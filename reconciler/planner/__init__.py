@@ -20,18 +20,18 @@ from reconciler.plan import Plan
 from reconciler.planner.basis import bind
 from reconciler.planner.change import alter
 from reconciler.planner.creation import create
-from reconciler.planner.deletion import delete, prune
+from reconciler.planner.deletion import delete, keep_all, prune
 from reconciler.planner.errand import answer, ask, hold_back
 from reconciler.planner.hold import withhold
 from reconciler.planner.order import connect, in_order
 from reconciler.planner.ownership import mark, out_of_reach
-from reconciler.planner.policy import Policy
+from reconciler.planner.policy import Most, Policy
 from reconciler.planner.sheet import Sheet
 from reconciler.planner.univirt import leave_out
 from reconciler.request import Request
 from reconciler.validate import Declared, Desired, Stack
 
-__all__ = ["Policy", "make_plan", "plan_request"]
+__all__ = ["Most", "Policy", "make_plan", "plan_request"]
 
 
 def make_plan(desired: Desired, observed: Observation, policy: Policy | None = None) -> Plan:
@@ -101,10 +101,14 @@ def _finished(sheet: Sheet) -> Plan:
     if sheet.desired.stack.agent == UNIVIRT:
         leave_out(sheet)
     hold_back(sheet)
-    steps = bind(in_order(sheet, withhold(sheet, connect(sheet))))
+    steps = connect(sheet)
+    if sheet.problems and sheet.policy.prune and not sheet.policy.delete:
+        keep_all(sheet)
+        steps = connect(sheet)
+    bound = bind(in_order(sheet, withhold(sheet, steps)))
     return Plan(
         sheet.desired.stack.name,
-        steps,
+        bound,
         tuple(sorted(set(sheet.problems))),
         tuple(sorted(set(sheet.notes))),
         sheet.unchanged,

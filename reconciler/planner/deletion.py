@@ -11,7 +11,8 @@ from reconciler.kinds import RANK, deletion_policy, references_of
 from reconciler.plan import Action, Expectation, Note
 from reconciler.planner.rank import DELETION
 from reconciler.planner.sheet import Sheet
-from reconciler.resource import ResourceId
+from reconciler.problem import Origin, Problem
+from reconciler.resource import LABEL_PROTECT, ResourceId
 from reconciler.rules import DELETE, Case
 from reconciler.shape import Shape
 from reconciler.validate import Declared
@@ -26,19 +27,44 @@ def delete(sheet: Sheet) -> None:
 
 def prune(sheet: Sheet) -> None:
     """What this stack owns and no longer describes: deleted if asked for, otherwise noted."""
-    orphans = {
-        id: None
-        for id, observed in sheet.observed.resources.items()
-        if id not in sheet.desired.resources
-        and observed.stack == sheet.desired.stack.name
-        and sheet.policy.concerns(id)
-        and id.kind in RANK
-    }
-    if sheet.policy.prune:
-        _unmake(sheet, orphans)
-    else:
+    stack = sheet.desired.stack
+    owned = [id for id, each in sheet.observed.resources.items() if each.stack == stack.name and id.kind in RANK]
+    orphans = {id: None for id in owned if id not in sheet.desired.resources and sheet.policy.concerns(id)}
+    if not sheet.policy.prune:
         for id in orphans:
             sheet.notes.append(Note(id, "no longer described; delete it with --prune"))
+        return
+    _unmake(sheet, orphans)
+    going, limit = _going(sheet), sheet.policy.max_deletions
+    if going and limit is None and not sheet.desired.resources:
+        _stop(sheet, f"nothing is described any more, and the stack {stack.name} owns {len(owned)}: {_named(going)}")
+    elif limit is not None and len(going) > limit.of(len(owned)):
+        many = f"{len(going)} of {len(owned)} resources"
+        _stop(sheet, f"{many} would be deleted, and at most {limit.of(len(owned))} may: {_named(going)}")
+
+
+def _going(sheet: Sheet) -> set[ResourceId]:
+    return {sketch.step.subject for sketch in sheet.sketches if sketch.step.action is Action.DELETE}
+
+
+def keep_all(sheet: Sheet) -> None:
+    """Take the deletions of a prune back: what is described elsewhere is not known while part of it is not right."""
+    going = _going(sheet)
+    sheet.sketches = [sketch for sketch in sheet.sketches if sketch.step.action is not Action.DELETE]
+    for id in going:
+        sheet.notes.append(Note(id, "kept: nothing is pruned while there are problems"))
+
+
+def _stop(sheet: Sheet, message: str) -> None:
+    """A prune that goes too far is taken for a mistake: nothing runs at all."""
+    remedy = "If that is meant: --max-deletions, or policy.maxDeletions of the Stack, a number or a share (100%)."
+    sheet.problems.append(Problem(Origin(f"stack {sheet.desired.stack.name}"), message, remedy))
+    sheet.sketches.clear()
+
+
+def _named(ids: Iterable[ResourceId]) -> str:
+    first, *more = sorted(ids)
+    return f"{first}{f' and {len(more)} more' if more else ''}"
 
 
 def _unmake(sheet: Sheet, going: Mapping[ResourceId, Declared | None]) -> None:
@@ -57,8 +83,9 @@ def _leaving(
     # Whatever something that stays still uses stays as well; keeping one thing may keep the next.
     while kept := sorted(id for id in leaving if any(user not in leaving for user in users[id])):
         for id in kept:
-            names = ", ".join(str(user) for user in sorted(users[id] - leaving)[:3])
-            sheet.notes.append(Note(id, f"kept: used by {names}"))
+            names = [str(user) for user in sorted(users[id] - leaving)]
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            sheet.notes.append(Note(id, f"kept: used by {', '.join(names[:3])}{more}"))
             leaving.discard(id)
     return leaving
 
@@ -77,6 +104,9 @@ def _may_go(sheet: Sheet, id: ResourceId, declared: Declared | None) -> bool:
         return False
     if observed.under_way:
         sheet.notes.append(Note(id, f"kept: {observed.under_way} is under way"))
+        return False
+    if observed.labels.get(LABEL_PROTECT) == "true":
+        sheet.notes.append(Note(id, f"kept: protected by its label {LABEL_PROTECT}"))
         return False
     if deletion_policy(id.kind, declared.shape if declared else observed.applied) != "Delete":
         sheet.notes.append(Note(id, "kept: deletionPolicy is Retain"))

@@ -11,11 +11,32 @@ _ALWAYS = frozenset({Impact.NONE, Impact.LIVE})
 
 
 @dataclass(frozen=True, slots=True)
+class Most:
+    """How many at most: a number, or a share of all in percent."""
+
+    number: int
+    percent: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Most:
+        """``5`` or ``20%``. Raises ``ValueError``."""
+        digits = text.removesuffix("%")
+        if not (digits.isascii() and digits.isdigit()) or (digits != text and int(digits) > 100):
+            raise ValueError(f"{text!r} is neither a number nor a share such as 20%")
+        return cls(int(digits), digits != text)
+
+    def of(self, all: int) -> int:
+        """The number it comes to; a share is rounded down."""
+        return all * self.number // 100 if self.percent else self.number
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What a run may do. ``allow`` names impacts; ``delete`` turns the plan around: nothing is desired."""
 
     allow: frozenset[str] = frozenset()
     prune: bool = False
+    max_deletions: Most | None = None  # a prune that would delete more stops the run
     adopt: bool = False
     delete: bool = False
     targets: frozenset[ResourceId] = frozenset()  # if any, only these and what they need
