@@ -45,6 +45,12 @@ class Declared:
         )
 
     @property
+    def moved_from(self) -> ResourceId | None:
+        """What it was called before, if its manifest says so."""
+        old = self.manifest.metadata.get("movedFrom")
+        return ResourceId(self.manifest.id.kind, old, self.manifest.id.namespace) if old else None
+
+    @property
     def labels(self) -> dict[str, str]:
         labels: dict[str, str] = self.manifest.metadata.get("labels", {})
         return labels
@@ -129,6 +135,9 @@ def _requests(manifests: list[Manifest], problems: list[Problem]) -> dict[str, R
             problems.append(_problem(manifest, ("metadata", "name"), message, "Give each a name of its own."))
             continue
         places[name] = manifest
+        if "movedFrom" in manifest.metadata:
+            message = "an Operation is nothing that could be renamed"
+            problems.append(_problem(manifest, ("metadata", "movedFrom"), message, "Take movedFrom away."))
         request, findings = request_of(manifest)
         problems += [_problem(manifest, path, message, remedy) for path, message, remedy in findings]
         if request is not None:
@@ -458,6 +467,7 @@ CHECKS: dict[str, tuple[Callable[[Declared], Iterator[Finding]], ...]] = {
 
 def _across(valid: list[Declared], known: dict[ResourceId, Declared]) -> Iterator[Problem]:
     yield from _used_once(valid)
+    yield from _moved_once(valid, known)
     for resource in valid:
         for path, id in references_of(resource.id.kind, resource.manifest.spec, resource.id.namespace):
             other = known.get(id)
@@ -468,6 +478,22 @@ def _across(valid: list[Declared], known: dict[ResourceId, Declared]) -> Iterato
             wrong = _mismatch(resource, other, known)
             if wrong:
                 yield _problem(resource.manifest, ("spec", *path), *wrong)
+
+
+def _moved_once(valid: list[Declared], known: dict[ResourceId, Declared]) -> Iterator[Problem]:
+    """A name that was left is nobody's by now, and one resource only left it."""
+    movers: dict[ResourceId, Declared] = {}
+    for resource in valid:
+        old = resource.moved_from
+        if old is None:
+            continue
+        other = known.get(old) or movers.get(old)
+        if other is not None:
+            place = other.manifest.origin("metadata", "name")
+            message = f"{old} is described at {place}" if old in known else f"{other.id} comes from {old.name} too"
+            remedy = "Take movedFrom away, or correct the name in it."
+            yield _problem(resource.manifest, ("metadata", "movedFrom"), message, remedy)
+        movers[old] = resource
 
 
 def _mismatch(resource: Declared, other: Declared, known: dict[ResourceId, Declared]) -> tuple[str, str] | None:

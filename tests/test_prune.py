@@ -31,6 +31,7 @@ def disk(name: str, more: str = "") -> str:
     return head + "spec: {nodeName: node22, pool: disks, capacity: 1Gi, deletionPolicy: Delete}\n"
 
 
+NEW = disk("disk-new").replace("1Gi", "2Gi")
 DISKS = "".join(disk(f"disk-{letter}") for letter in "abcd")
 
 
@@ -52,7 +53,7 @@ def gone(plan: Plan) -> list[str]:
 
 @pytest.mark.parametrize(("most", "goes"), [("", True), ("3", True), ("2", False), ("60%", True), ("59%", False)])
 def test_more_deletions_than_may_be_stop_the_run(cluster: LocalCluster, most: str, goes: bool) -> None:
-    plan = pruned(cluster, POOL + disk("disk-a") + disk("disk-new"), most)
+    plan = pruned(cluster, POOL + disk("disk-a") + NEW, most)
     if goes:
         assert gone(plan) == ["disk-new", "disk-b", "disk-c", "disk-d"]
         return
@@ -71,7 +72,7 @@ def test_an_input_that_is_suddenly_empty_stops_the_run(cluster: LocalCluster) ->
 
 def test_nothing_is_pruned_while_there_are_problems(cluster: LocalCluster) -> None:
     elsewhere = POOL.replace("/var/lib/libvirt/disks", "/srv")  # no operation moves it
-    plan = pruned(cluster, elsewhere + disk("disk-a") + disk("disk-new"))
+    plan = pruned(cluster, elsewhere + disk("disk-a") + NEW)
     assert gone(plan) == ["disk-new"]
     assert len(plan.problems) == 1
     assert {note.text for note in plan.notes} == {"kept: nothing is pruned while there are problems"}

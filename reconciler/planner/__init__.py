@@ -26,6 +26,7 @@ from reconciler.planner.hold import withhold
 from reconciler.planner.order import connect, in_order
 from reconciler.planner.ownership import mark, out_of_reach
 from reconciler.planner.policy import Most, Policy
+from reconciler.planner.rename import under_old_names
 from reconciler.planner.sheet import Sheet
 from reconciler.planner.univirt import leave_out
 from reconciler.request import Request
@@ -39,6 +40,7 @@ def make_plan(desired: Desired, observed: Observation, policy: Policy | None = N
 
     What stands in the way of a resource is among the plan's problems and leaves the others alone.
     """
+    desired = under_old_names(desired, observed)
     sheet = Sheet(desired, observed, _widened(policy or Policy(), desired))
     if sheet.policy.delete:
         delete(sheet)

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from reconciler.kinds import RANK, deletion_policy, references_of
 from reconciler.plan import Action, Expectation, Note
 from reconciler.planner.rank import DELETION
+from reconciler.planner.rename import suspect
 from reconciler.planner.sheet import Sheet
 from reconciler.problem import Origin, Problem
 from reconciler.resource import LABEL_PROTECT, ResourceId
@@ -30,6 +31,7 @@ def prune(sheet: Sheet) -> None:
     stack = sheet.desired.stack
     owned = [id for id, each in sheet.observed.resources.items() if each.stack == stack.name and id.kind in RANK]
     orphans = {id: None for id in owned if id not in sheet.desired.resources and sheet.policy.concerns(id)}
+    suspect(sheet)
     if not sheet.policy.prune:
         for id in orphans:
             sheet.notes.append(Note(id, "no longer described; delete it with --prune"))
