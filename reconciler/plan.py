@@ -87,6 +87,7 @@ class Step:
     pending: dict[str, Any] = field(default_factory=dict)  # dotted field -> value that waits for the next start
     last: bool = False  # destructive: starts when everything else has ended well
     pool: str = ""  # storage pool it works in: one operation at a time
+    loses: int = 0  # bytes of data that it destroys, where that is known
     held: str = ""  # the impact that is not allowed, if any; the step does not run
     labels: dict[str, str] = field(default_factory=dict)
     request: tuple[str, str] = ("", "")  # name and content of the Operation it runs, if it does

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from reconciler import quantity
 from reconciler.apply import Outcome, Report, Result
 from reconciler.catalogue.operation import Impact
 from reconciler.kinds import MACHINE
 from reconciler.plan import Action, Note, Plan
 from reconciler.problem import Problem
+from reconciler.resource import ResourceId
 
 Paint = Callable[[str, str], str]  # text, colour name -> text
 
@@ -41,7 +43,7 @@ def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
 
 def plan_text(plan: Plan, paint: Paint = plain) -> str:
     """One line a step, in waves; then what else should be known; then totals."""
-    lines: list[str] = []
+    lines = [paint(line, "red") for line in headline(plan)]
     rows = [
         (
             step.action.sign,
@@ -68,6 +70,36 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
         lines.append("")
     lines.append(summary(plan))
     return "\n".join(lines) + "\n"
+
+
+def headline(plan: Plan) -> list[str]:
+    """What a plan will do that people must not overlook, before anything else; nothing if it does no such thing."""
+    steps = plan.runnable
+    restarted = {step.target for step in steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}
+    removed = {step.subject for step in steps if step.impact is Impact.RECREATE}
+    lost: dict[str, dict[ResourceId, int]] = {}
+    for step in steps:
+        if step.impact is Impact.DATA:
+            of_kind = lost.setdefault(step.subject.kind, {})
+            of_kind[step.subject] = of_kind.get(step.subject, 0) + step.loses
+    said = []
+    if going := restarted - removed:
+        said.append(f"stops or restarts {_counted(len(going), MACHINE)}")
+    for kind in sorted({id.kind for id in removed}):
+        said.append(f"removes {_counted(sum(id.kind == kind for id in removed), kind)}")
+    if lost:
+        said.append("destroys data of " + ", ".join(_sized(kind, of_kind) for kind, of_kind in sorted(lost.items())))
+    return [f"This {', '.join(said)}.", ""] if said else []
+
+
+def _sized(kind: str, lost: dict[ResourceId, int]) -> str:
+    size = sum(lost.values())
+    return _counted(len(lost), kind) + (f" ({size / quantity.GIB:.3g}Gi)" if size else "")
+
+
+def _counted(number: int, kind: str) -> str:
+    word = "VM" if kind == MACHINE else kind
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def summary(plan: Plan, most: int | None = None) -> str:

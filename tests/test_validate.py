@@ -72,19 +72,18 @@ def test_the_stack_is_named_after_its_directory(tmp_path: Path) -> None:
 
 
 def test_a_name_is_left_by_one_and_described_by_none() -> None:
-    pool = (
-        "{apiVersion: gitops.doslab.io/v1alpha1, kind: VirtualMachinePool, metadata: {name: NAME}, spec: SPEC}\n---\n"
-    )
-    spec = "{nodeName: node22, type: localfs, url: /srv/NAME}"
-
-    def manifest(name: str, more: str = "") -> str:
-        return pool.replace("SPEC", spec).replace("{name: NAME}", f"{{name: {name}{more}}}").replace("NAME", name)
+    def manifest(name: str, metadata: str = "") -> str:
+        head = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachinePool\n"
+        return (
+            head
+            + f"metadata: {{name: {name}{metadata}}}\nspec: {{nodeName: node22, type: localfs, url: /srv/{name}}}\n"
+        )
 
     text = manifest("pool-a") + manifest("pool-b", ", movedFrom: pool-a")
     text += manifest("pool-c", ", movedFrom: pool-0") + manifest("pool-d", ", movedFrom: pool-0")
     with pytest.raises(InvalidInput) as caught:
         validate(load(["-"], stdin=io.BytesIO(text.encode())))
     assert [problem.message for problem in caught.value.problems] == [
-        "VirtualMachinePool/pool-a is described at <stdin>:1:84",
+        "VirtualMachinePool/pool-a is described at <stdin>:4:18",
         "VirtualMachinePool/pool-c comes from pool-0 too",
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from reconciler.kinds import RANK, deletion_policy, references_of
+from reconciler.kinds import DISK, RANK, deletion_policy, references_of
 from reconciler.plan import Action, Expectation, Note
 from reconciler.planner.rank import DELETION
 from reconciler.planner.rename import suspect
@@ -161,5 +161,6 @@ def _steps(sheet: Sheet, id: ResourceId, declared: Declared | None, users: Itera
                 expect=expect,
                 last=True,
                 bout="deletion",
+                loses=int(observed.shape.get("capacity", 0)) if row.gone and id.kind == DISK else 0,
             )
             case.running = case.running and ("powerState", "Stopped") not in row.leaves

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.diff import diff
-from reconciler.kinds import references_of
+from reconciler.kinds import DISK_SNAPSHOT, SNAPSHOT, references_of
 from reconciler.observe import Observation
 from reconciler.plan import Action, Note
 from reconciler.planner.remembered import unknown
@@ -14,6 +14,8 @@ from reconciler.planner.sheet import Sheet
 from reconciler.resource import ResourceId
 from reconciler.shape import Shape
 from reconciler.validate import Declared, Desired
+
+_MOMENTS = frozenset({SNAPSHOT, DISK_SNAPSHOT})  # two of these are never the same, however alike they look
 
 
 def under_old_names(desired: Desired, observed: Observation) -> Desired:
@@ -72,7 +74,12 @@ def suspect(sheet: Sheet) -> None:
     ]
     found: dict[ResourceId, ResourceId] = {}
     for id, observed in sorted(sheet.observed.resources.items()):
-        if id in sheet.desired.resources or not observed.exists or observed.stack != sheet.desired.stack.name:
+        if (
+            id.kind in _MOMENTS
+            or id in sheet.desired.resources
+            or not observed.exists
+            or observed.stack != sheet.desired.stack.name
+        ):
             continue
         for declared in sorted(made, key=_id):
             new = declared.id

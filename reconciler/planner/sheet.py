@@ -71,6 +71,7 @@ class Sheet:
         pending: dict[str, Any] | None = None,
         last: bool = False,
         bout: str = "",
+        loses: int = 0,
     ) -> None:
         """Sketch the step of a row for a case; parameters the catalogue has something against are problems.
 
@@ -102,6 +103,7 @@ class Sheet:
             remember=remember or {},
             pending=pending or {},
             last=last,
+            loses=loses,
             pool=row.pool(case),
             labels=labels,
         )
