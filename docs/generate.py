@@ -1,8 +1,8 @@
 """python -m docs.generate [--check]: what is made from tables of the code, into its files.
 
-Written are ``schemas/operations``, ``docs/operations.md``, ``docs/coverage.md`` and ``deploy/crds.yaml``; the
-same tables give the same bytes. With ``--check`` nothing is written: files that differ are named, and the exit
-code is 1.
+Written are ``schemas/operations``, ``docs/operations.md``, ``docs/coverage.md``, ``docs/impact.md`` and
+``deploy/crds.yaml``; the same tables give the same bytes. With ``--check`` nothing is written: files that differ
+are named, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from reconciler.catalogue import OPERATIONS, Operation
 from reconciler.catalogue import document as made
 from reconciler.crds import definitions
 from reconciler.drivers.simulator import EFFECTS
+from reconciler.impact import rows
 from reconciler.rules import CHANGE, CREATE, DELETE
 from reconciler.write import yaml_text
 
@@ -58,6 +59,7 @@ def files() -> dict[Path, str]:
     }
     found[Path("docs/operations.md")] = made.reference(OPERATIONS)
     found[Path("docs/coverage.md")] = coverage()
+    found[Path("docs/impact.md")] = impacts()
     found[Path("deploy/crds.yaml")] = CRDS_HEAD + yaml_text(definitions())
     return found
 
@@ -88,6 +90,30 @@ def coverage() -> str:
         "| Kind | Operation | Reached by | Rule | Impact | simulator | libvirt | uni-virt |",
         "|---|---|---|---|---|---|---|---|",
         *(f"| {' | '.join(cells)} |" for cells in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def impacts() -> str:
+    """The page that says of every field what moving it does to a guest."""
+    lines = [
+        made.GENERATED,
+        "# Impact",
+        "",
+        "What moving a field of a manifest does to the guest, running or stopped. `none`: nothing; `live`: it goes on "
+        "and notices; `restart`: it is stopped or restarted; `recreate`: the resource is removed; `data`: data is "
+        "lost. Steps of the last three are held until `--allow`, or the policy of the Stack, names them.",
+        "",
+        "A field that may *wait* is written for the next start of a running guest where that is the only way: the "
+        "guest goes on, and `plan`, `get` and `describe` show it as pending restart.",
+        "",
+        "| Kind | Field | What happens to it | Operation | Running | Stopped | May wait |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.kind} | {f'`{row.field}`' if row.field else 'the resource'} | {row.what} | {row.operation} "
+        f"| {row.running} | {row.stopped} | {'yes' if row.waits else ''} |"
+        for row in dict.fromkeys(rows())
     ]
     return "\n".join(lines) + "\n"
 

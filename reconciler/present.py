@@ -14,7 +14,9 @@ from reconciler.history import Past, past_text
 from reconciler.kinds import DISK, KINDS, MACHINE, POOL, kind_named
 from reconciler.observe import Observed
 from reconciler.plan import Step
+from reconciler.planner.restart import waiting
 from reconciler.problem import InvalidInput, Origin, Problem
+from reconciler.reason import describe
 from reconciler.render import table
 from reconciler.rules import CHANGE, CREATE, DELETE
 
@@ -86,7 +88,7 @@ def description(
     lines += [f"  {line}" for line in _tree(_readable(observed))]
     if observed.pending:
         lines.append("Pending restart:")
-        lines += [f"  {field}: {value}" for field, value in sorted(observed.pending.items())]
+        lines += [f"  {describe(observed.id.kind, move)}" for move in waiting(observed.shape, observed.pending)]
     if steps is not None:
         lines.append("Would change:" if steps else "Would change: nothing")
         lines += table([(step.action.sign, step.operation, str(step.impact), step.because) for step in steps], "  ")
@@ -101,6 +103,12 @@ def description(
         lines.append("History:" if past else "History: no run did anything to it")
         lines += past_text(past)
     return "\n".join(lines) + "\n"
+
+
+def pending_json(observed: Observed) -> list[dict[str, Any]]:
+    """What waits for the next start of the guest: path, current value, desired value."""
+    moves = waiting(observed.shape, observed.pending)
+    return [{"path": ".".join(move.path), "current": move.observed, "desired": move.desired} for move in moves]
 
 
 def _readable(observed: Observed) -> Any:

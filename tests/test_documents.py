@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from docs import generate
+from reconciler import impact
 from reconciler import schema as manifests
 from reconciler.catalogue import OPERATIONS, Operation, Parameter, check, document, find
 from reconciler.cli import cli
@@ -480,3 +481,17 @@ def test_the_example_document_is_taken_as_it_stands(operation: Operation, tmp_pa
         assert request is not None
         taken.append((request.target.kind, request.operation))
     assert (operation.kind, operation) in taken
+
+
+def test_the_table_of_impacts_has_every_rule_and_what_plans_say() -> None:
+    """A step of a golden plan does to its guest what the table says of its operation."""
+    table = list(impact.rows())
+    assert {(row.kind, row.operation) for row in table} == {(row.kind, row.operation) for row in (*CHANGE, *DELETE)}
+    said = {(row.operation, str(each)) for row in table for each in (row.running, row.stopped, "none")}
+    told = 0
+    for plan in (ROOT / "tests" / "plans").glob("*/plan.txt"):
+        for line in plan.read_text().splitlines():
+            if match := re.match(r"  [~-]  (\w+) .*?  (none|live|restart|recreate|data)(?: \(held\))?  ", line):
+                told += 1
+                assert match.groups() in said, line
+    assert told > 100

@@ -20,7 +20,7 @@ LAYERS = [
     {"diff", "mend"},
     {"plan"},
     {"rules"},
-    {"reason", "estimate"},
+    {"reason", "estimate", "impact"},
     {"reliance"},
     {"planner", "clusters.database"},
     {"clusters.local", "clusters.kubernetes", "drivers.simulator", "agent", "apply", "planfile", "draft"},
@@ -36,7 +36,7 @@ PURE = {
     "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "reason",
     "planner", "planfile", "render", "present", "request", "ledger", "eventid", "mend", "catalogue",
     "glyph", "review", "chart", "dot", "mermaid", "drawing", "markdown", "page",
-    "crds", "draft", "reliance", "provenance", "history", "estimate",
+    "crds", "draft", "reliance", "impact", "provenance", "history", "estimate",
     "agent.wire", "apply.flight", "apply.options", "apply.order", "apply.report",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}

@@ -49,7 +49,7 @@ def describe(what: tuple[str, ...], history: bool, cluster: Where, output: str) 
     """Everything known of one resource: state, status, events; with PATHs also how it differs from them."""
     from reconciler.history import of, past_json, runs
     from reconciler.observe import observe
-    from reconciler.present import description
+    from reconciler.present import description, pending_json
 
     loaded, desired = read(what[1:]) if what[1:] else (None, None)
     with connected(cluster, loaded, desired, reading=True) as opened:
@@ -73,7 +73,12 @@ def describe(what: tuple[str, ...], history: bool, cluster: Where, output: str) 
         show_problems(made.problems)
         steps = [step for step in made.steps if step.subject == id]
     if output == "json":
-        told = {"resource": resource.resource, "shape": resource.shape, "events": events}
+        told = {
+            "resource": resource.resource,
+            "shape": resource.shape,
+            "pendingRestart": pending_json(resource),
+            "events": events,
+        }
         show_json(told if past is None else {**told, "history": past_json(past)})
     else:
         click.echo(description(resource, events, steps, past), nl=False)
