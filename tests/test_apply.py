@@ -15,10 +15,13 @@ from scenario import converge, desired_of, plan_of
 from reconciler import LocalCluster, Options, Policy, Report, Result, apply, make_plan, observe, serving
 from reconciler.aftermath import finish, settle
 from reconciler.apply import rewrite
+from reconciler.apply.order import Order
+from reconciler.catalogue import Impact
 from reconciler.clusters.base import Notice, Watch
 from reconciler.drivers.base import Driver
 from reconciler.embedded import simulators
 from reconciler.kinds import NETWORK
+from reconciler.plan import Action, Plan, Step
 from reconciler.problem import Forbidden, OperationFailed, Unavailable
 from reconciler.resource import CLAIM, Resource, ResourceId
 
@@ -380,3 +383,37 @@ def test_who_lost_the_lease_starts_nothing_more() -> None:
         report = stage.apply(parallel=1, lost=lambda: bool(stage.driver.ran))
         assert report.count(Result.CREATED) == 1
         assert len(stage.driver.ran) == 1
+
+
+def numbered(number: int, *, needs: tuple[str, ...] = (), after: tuple[str, ...] = (), held: str = "") -> Step:
+    return Step(
+        id=f"step-{number}", action=Action.CHANGE, operation="ResizeRAM", subject=WEB, target=WEB, node="node22",
+        parameters={}, because="", impact=Impact.LIVE, needs=needs, after=after, held=held,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("held", ["", "restart"])
+def test_behind_a_step_that_never_runs_the_others_keep_their_order(held: str) -> None:
+    """1 fails; 3 needs it and never runs, or is held; 4 comes after 3, and so after 2, which has not ended."""
+    steps = (
+        numbered(1),
+        numbered(2),
+        numbered(3, needs=("step-1",), after=("step-2",), held=held),
+        numbered(4, after=("step-3",)),
+    )
+    skipped: list[str] = []
+
+    def skip(step: Step, why: str) -> None:
+        skipped.append(step.id)
+        order.ended(step, Result.SKIPPED)
+
+    order = Order(Plan("shop", steps), skip)
+    if held:
+        order.ended(steps[2], Result.HELD)
+    order.begin()
+    assert list(order.ready) == ["step-1", "step-2"]
+    order.ready.clear()
+    order.ended(steps[0], Result.FAILED)
+    assert (skipped, list(order.ready)) == ([] if held else ["step-3"], [])
+    order.ended(steps[1], Result.CHANGED)
+    assert list(order.ready) == ["step-4"]

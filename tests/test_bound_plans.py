@@ -89,6 +89,19 @@ def test_what_came_meanwhile_is_not_made_again(cluster: LocalCluster) -> None:
     assert said(apply(plan, cluster, options=OPTIONS)) == {"CreateDisk": "unchanged: already so"}
 
 
+def test_what_is_in_use_by_now_is_not_deleted(cluster: LocalCluster) -> None:
+    disk = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachineDisk\nmetadata: {name: extra}\n"
+    disk += "spec: {nodeName: node22, pool: vmd-pool, capacity: 1Gi, deletionPolicy: Delete}\n"
+    converge(cluster, desired_of(TEXT + disk))
+    plan = saved(plan_of(cluster, desired_of(TEXT), prune=True, allow=frozenset({"data"})))
+    listed = "    - {target: vdb, disk: web-1-data"
+    plugged = edited((listed, f"    - {{target: vdc, disk: extra}}\n{listed}"))
+    converge(cluster, desired_of(plugged + disk))
+    assert said(apply(plan, cluster, options=OPTIONS)) == {
+        "DeleteDisk": "failed: VirtualMachineDisk/extra is used by VirtualMachine/web-1 by now. Plan again."
+    }
+
+
 def test_what_another_stack_took_over_is_left_alone(cluster: LocalCluster) -> None:
     plan = plan_of(cluster, desired_of(edited(MEMORY)))
     resource = cluster.get(WEB)

@@ -60,7 +60,12 @@ class Order:
             self._open -= 1
             if not self._open:
                 self._release_destructive()
+        # What is skipped never ran: those behind it wait for what it still waited for.
+        left = [id for id in self._waits.get(step.id, ()) if id not in self.results]
         for id in self._waiters.get(step.id, ()):
+            self._waits[id].update(left)
+            for other in left:
+                self._waiters[other].append(id)
             self._unblock(self.steps[id], step, result)
 
     def _unblock(self, step: Step, ended: Step, result: Result) -> None:

@@ -54,6 +54,8 @@ class Run:
         self.journal = Journal(cluster, plan.stack, self.id, now)
         self.marks = Marks(cluster, vault)
         self.sight = Sight(cluster, self.id, observed.disk_at, monotonic, options.grace)
+        if any(step.action is Action.DELETE for step in plan.steps):
+            self.sight.follow_uses(observed.resources.values())
         self.submission = Submission(cluster, vault, self.marks, self.sight.disk_at, plan.agent)
         self.order = Order(plan, lambda step, why: self._end(step, Result.SKIPPED, why))
         self.report = Report()
@@ -222,6 +224,9 @@ class Run:
             resource = known[id] if id in known else self.cluster.get(id)
             return None if resource is None else Observed(resource, self.sight.disk_at)
 
+        gone = any(each.id == step.subject and not each.path and each.value is False for each in step.expect)
+        if gone and (users := self.sight.users_of(step.subject)):
+            raise StalePlan(f"{step.subject} is used by {', '.join(map(str, users[:3]))} by now. Plan again.")
         if told := moved(step.relies, look):
             raise StalePlan(f"moved since it was planned: {'; '.join(told)}. Plan again.")
 

@@ -9,7 +9,7 @@ from reconciler.apply.flight import Flight
 from reconciler.clusters.base import Cluster, Movement, Notice
 from reconciler.diff import same
 from reconciler.eventid import done_of
-from reconciler.kinds import DISK, values_at
+from reconciler.kinds import DISK, references_of, values_at
 from reconciler.observe import DiskAt, Observed
 from reconciler.plan import Expectation
 from reconciler.problem import Unavailable
@@ -44,7 +44,16 @@ class Sight:
         self.cluster, self.run, self.monotonic, self.grace = cluster, run, monotonic, grace
         self.disk_at = dict(disk_at)
         self._latest: dict[ResourceId, Resource | None] = {}  # of steps under way, as the watch last showed it
+        self._uses: dict[ResourceId, frozenset[ResourceId]] | None = None  # who refers to what, if that is asked for
         self._heard: dict[str, str] = {}  # event id -> type of a Done event before its step was known to fly
+
+    def follow_uses(self, observed: Iterable[Observed]) -> None:
+        """Keep in mind who refers to what, from what was observed on."""
+        self._uses = {each.id: _used_by(each) for each in observed if each.exists}
+
+    def users_of(self, id: ResourceId) -> list[ResourceId]:
+        """Who refers to a resource by now, as far as the watch has shown it."""
+        return sorted(user for user, used in (self._uses or {}).items() if id in used and user != id)
 
     def follow(self, flight: Flight) -> None:
         """A step is under way from here on: what was seen of its resources before says nothing of it."""
@@ -75,6 +84,7 @@ class Sight:
                 id = id_of(notice.resource)
                 moved.add(id)
                 self._latest[id] = None if notice.movement is Movement.DELETED else notice.resource
+                self._note_uses(id, self._latest[id])
         watched = {id for flight in flights for id in (flight.step.target, flight.step.subject)}
         self._latest = {id: self._latest[id] for id in watched & self._latest.keys()}
         for flight in flights:
@@ -90,6 +100,8 @@ class Sight:
             subject = resource if step.subject == step.target else self._last(step.subject)
         except Unavailable:
             return None
+        self._note_uses(step.target, resource)
+        self._note_uses(step.subject, subject)
         if subject is not None:
             self._index(Notice(Movement.MODIFIED, subject))
         if under_way(resource):
@@ -112,6 +124,15 @@ class Sight:
             return all(not each.path and each.value is False for each in expect)
         observed = Observed(subject, self.disk_at)
         return all(_met(each, observed) for each in expect)
+
+    def _note_uses(self, id: ResourceId, resource: Resource | None) -> None:
+        if self._uses is None:
+            return
+        observed = Observed(resource, self.disk_at) if resource is not None else None
+        if observed is not None and observed.exists:
+            self._uses[id] = _used_by(observed)
+        else:
+            self._uses.pop(id, None)
 
     def _last(self, id: ResourceId) -> Resource | None:
         return self._latest[id] if id in self._latest else self.cluster.get(id)
@@ -138,6 +159,11 @@ def under_way(resource: Resource | None) -> str:
 def status_of(resource: Resource | None) -> tuple[str, str]:
     """Reason and message of a resource's status (wire format 4.2); nothing without one."""
     return Observed(resource, {}).status if resource is not None else ("", "")
+
+
+def _used_by(observed: Observed) -> frozenset[ResourceId]:
+    id = observed.id
+    return frozenset(other for _, other in references_of(id.kind, observed.shape, id.namespace))
 
 
 def _met(expectation: Expectation, observed: Observed) -> bool:
