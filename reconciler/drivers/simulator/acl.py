@@ -26,6 +26,11 @@ def rule_of(act: Act) -> str:
     return f"{act.text('type')} {act.text('priority', DEFAULT_PRIORITY)} {_match(act)}"
 
 
+def named_in(rule: str) -> list[str]:
+    """The address lists that a rule mentions."""
+    return sorted(set(_NAMED.findall(rule)))
+
+
 def _match(act: Act) -> str:
     return act.text("rule").strip("'").strip()
 
@@ -42,7 +47,7 @@ def add(act: Act) -> None:
     if rule in rules:
         refuse(TOOL, f"Same ACL already existed on the switch {act.text('swName')}: {rule}")
     # A list that is not there matches nothing, as everywhere in OVN.
-    names = sorted(set(_NAMED.findall(rule)))
+    names = named_in(rule)
     rules[rule] = {"operator": act.text("operator"), "names": names}
     port.name_addresses(act, names, 1)
 

@@ -20,7 +20,7 @@ from reconciler.drivers.simulator.scope import running
 from reconciler.kinds import DISK, MACHINE, POOL, SNAPSHOT
 from reconciler.resource import ResourceId
 
-_FIRST = 1_700_000_000  # when the first snapshot of every machine was taken; the next ones a second apart each
+FIRST = 1_700_000_000  # when the first snapshot of every machine was taken; the next ones a second apart each
 
 _STATES = {"Running": "running", "Paused": "paused", "Shutdown": "shutoff"}
 
@@ -46,7 +46,7 @@ def create(act: Act) -> None:
     shown: dict[str, Any] = {
         "name": {"text": act.target.name},
         "state": {"text": "disk-snapshot" if external and live else _STATES[machine["spec"]["powerstate"]]},
-        "creationTime": {"text": _FIRST + taken},
+        "creationTime": {"text": FIRST + taken},
         "memory": {"_snapshot": "internal" if live and not external else "no"},
         "disks": {"disk": [{"_name": target, "_snapshot": each["mode"]} for target, each in disks.items()]},
         "domain": {
