@@ -146,8 +146,8 @@ def _expect(bed: Bed, calls: Iterable[Call]) -> None:
                 if path.startswith("/") and bed.owner(path) is None:
                     stand_in(bed, path, call.target.namespace, next(iter(bed.nodes.values()), ""))
                     bed.assume(call.target, f"{path} is there, though no resource shows it")
-        if call.operation in ("MigrateVM", "MigrateVMDisk") and (address := call.text("ip")):
-            if f"address:{address}" not in bed.world:
-                bed.world[f"address:{address}"] = bed.node(address)
-                bed.assume(call.target, f"a node answers at {address}")
+        address = call.text("ip") if call.operation in ("MigrateVM", "MigrateVMDisk") else ""
+        if address and f"address:{address}" not in bed.world:
+            bed.world[f"address:{address}"] = bed.node(address)
+            bed.assume(call.target, f"a node answers at {address}")
     expected(bed, calls)

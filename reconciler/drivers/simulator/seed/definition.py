@@ -163,5 +163,5 @@ def _boot(definition: Domain, order: list[Any]) -> None:
         for device in domains.devices(definition, kind):
             device.pop("boot", None)
     for number, target in enumerate(order, 1):
-        if (device := domains.disk_at(definition, str(target))) is not None:
-            device["boot"] = {"_order": number}
+        if (found := domains.disk_at(definition, str(target))) is not None:
+            found["boot"] = {"_order": number}

@@ -30,11 +30,12 @@ def network(bed: Bed, observed: Observed) -> None:
     bed.put(observed.id, observed.node, spec, hidden)
 
 
-def _section(data: dict[str, Any], name: str, **texts: Any) -> dict[str, Any]:
-    section = data[name] = data[name] if isinstance(data.get(name), dict) else {}
-    for key, value in texts.items():
-        section.setdefault(key, value)
-    return section
+def _section(data: dict[str, Any], section: str, /, **defaults: Any) -> dict[str, Any]:
+    found: dict[str, Any] = data[section] if isinstance(data.get(section), dict) else {}
+    data[section] = found
+    for key, value in defaults.items():
+        found.setdefault(key, value)
+    return found
 
 
 def _switch(bed: Bed, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
