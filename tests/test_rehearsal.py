@@ -27,7 +27,7 @@ def test_a_rehearsal_ends_as_the_apply_does(case: Path) -> None:
         made = make_plan(sealed(desired, cluster), observed, policy)
         rehearsal = rehearse(made, desired, observed, policy)
         assert [m for m in rehearsal.first.moments if m.result in ("failed", "skipped", "not rehearsed")] == []
-        assert rehearsal.converges, rehearsal.first
+        assert rehearsal.converges, (rehearsal.first.unwelcome, rehearsal.first.problems)
         report = apply(made, cluster, options=OPTIONS)
         real = {outcome.step.id: str(outcome.result) for outcome in report.outcomes}
         assert {moment.step.id: moment.result for moment in rehearsal.first.moments} == real

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from reconciler.aftermath import finish, settle
+from reconciler.aftermath import finish
 from reconciler.apply import Options, Outcome, Result, apply
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
@@ -164,7 +164,6 @@ class _Theatre:
             moments.append(Moment(step, start, ended, str(outcome.result), outcome.message, fault))
 
         with stage.served(lambda node: FaultyDriver(self._driver(node), ways, stage.playing.get)):
-            settle(stage, plan.stack, monotonic=stage.monotonic)
             finish(stage, plan.stack)
             apply(
                 script(played),
@@ -176,7 +175,7 @@ class _Theatre:
                 monotonic=stage.monotonic,
                 now=stage.now,
             )
-            settle(stage, plan.stack, monotonic=stage.monotonic)
+            stage.settle()
         moments += [Moment(originals[id], None, None, NOT_REHEARSED, why) for id, why in missing.items()]
         moments.sort(key=lambda moment: (moment.start is None, moment.start or 0.0, moment.end or 0.0))
         left = make_plan(self.desired, self._look(), self.policy)

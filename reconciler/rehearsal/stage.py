@@ -77,6 +77,11 @@ class Stage:
         while self._ends and self._ends[0][0] <= self.clock:
             self._carry_out(heapq.heappop(self._ends)[2])
 
+    def settle(self) -> None:
+        """Let time pass until nothing is under way any more that was submitted here."""
+        while self._ends:
+            self.pass_time(self._ends[0][0] - self.clock)
+
     def _carry_out(self, id: ResourceId) -> None:
         assert self._agent is not None
         try:

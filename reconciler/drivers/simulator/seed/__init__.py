@@ -146,8 +146,20 @@ def _expect(bed: Bed, calls: Iterable[Call]) -> None:
                 if path.startswith("/") and bed.owner(path) is None:
                     stand_in(bed, path, call.target.namespace, next(iter(bed.nodes.values()), ""))
                     bed.assume(call.target, f"{path} is there, though no resource shows it")
+        if call.operation == "UpdateOS":
+            _as_large(bed, call)
         address = call.text("ip") if call.operation in ("MigrateVM", "MigrateVMDisk") else ""
         if address and f"address:{address}" not in bed.world:
             bed.world[f"address:{address}"] = bed.node(address)
             bed.assume(call.target, f"a node answers at {address}")
     expected(bed, calls)
+
+
+def _as_large(bed: Bed, call: Call) -> None:
+    """A template is as large as the disk it is put on: nothing shows how large it is."""
+    disk, template = bed.owner(call.text("source")), bed.owner(call.text("target"))
+    if disk is None or template is None or disk is template or call.text("source") not in disk["hidden"]["files"]:
+        return
+    size = disk["hidden"]["files"][call.text("source")]["bytes"]
+    template["hidden"]["files"].get(call.text("target"), {})["bytes"] = size
+    bed.assume(call.target, f"{call.text('target')} is as large as the disk it replaces")
