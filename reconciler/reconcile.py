@@ -23,9 +23,15 @@ from reconciler.validate import Desired, validate
 
 def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:
     """What would make the cluster as desired. Reads each kind once; writes nothing."""
+    observed = foresee(desired, cluster)
+    return make_plan(sealed(desired, cluster), observed, policy)
+
+
+def foresee(desired: Desired, cluster: Cluster) -> Observation:
+    """What is there, as it will be once the next run has said what a killed one did not. Writes nothing."""
     observed = look(cluster, desired)
     overlay(observed, unsaid(cluster, desired.stack.name))
-    return make_plan(sealed(desired, cluster), observed, policy)
+    return observed
 
 
 def sealed(desired: Desired, cluster: Cluster) -> Desired:

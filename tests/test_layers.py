@@ -25,6 +25,7 @@ LAYERS = [
     {"planner", "clusters.database"},
     {"clusters.local", "clusters.kubernetes", "drivers.simulator", "agent", "apply", "planfile", "draft"},
     {"aftermath"},
+    {"rehearsal"},
     {"connect", "embedded", "node", "probe", "reconcile", "render", "review"},
     {"history"},
     {"present", "progress", "chart", "markdown"},
@@ -38,6 +39,7 @@ PURE = {
     "glyph", "review", "chart", "dot", "mermaid", "drawing", "markdown", "page",
     "crds", "draft", "reliance", "impact", "provenance", "history", "estimate",
     "agent.wire", "apply.flight", "apply.options", "apply.order", "apply.report",
+    "rehearsal.script", "rehearsal.duration", "rehearsal.fault",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {

@@ -77,6 +77,15 @@ def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             "--target", metavar="KIND/NAME", multiple=True, help="Only this resource and what it needs."
         ),
         "yes": click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+        "rehearse": click.option(
+            "--rehearse", is_flag=True, help="Try the plan out on a simulated copy; exit with 1 unless it converges."
+        ),
+        "inject": click.option(
+            "--inject",
+            metavar="STEP[=fail|silent|lost]",
+            multiple=True,
+            help="Rehearse with a fault: OPERATION, OPERATION:KIND/NAME or a step's id.",
+        ),
         "parallel": click.option(
             "--parallel",
             type=click.IntRange(1, 256),

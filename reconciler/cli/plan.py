@@ -12,6 +12,7 @@ import click
 
 from reconciler.cli.given import connected, policy_of, read, where_of
 from reconciler.cli.options import options
+from reconciler.cli.rehearse import rehearsed, show_rehearsal
 from reconciler.cli.terminal import painter, show_json, show_problems
 from reconciler.connect import Where
 
@@ -20,23 +21,56 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options("paths", "cluster", "shown", "out", "allow", "prune", "max_deletions", "adopt", "target", "exitcode")
+@options(
+    "paths",
+    "cluster",
+    "shown",
+    "out",
+    "allow",
+    "prune",
+    "max_deletions",
+    "adopt",
+    "target",
+    "exitcode",
+    "rehearse",
+    "inject",
+    "parallel",
+)
 def plan(
     paths: tuple[str, ...],
     cluster: Where,
     output: str,
     out: str | None,
     detailed_exitcode: bool,
+    rehearse: bool,
+    inject: tuple[str, ...],
+    parallel: int,
     **policy: Any,
 ) -> None:
     """Show the exact ordered operations that would make the cluster match, or a saved plan; write nothing."""
-    made = saved_plan(paths) or planned(paths, cluster, output, policy)
-    end_with(made, output, detailed_exitcode, out)
+    saved = saved_plan(paths)
+    if not (rehearse or inject):
+        end_with(saved or planned(paths, cluster, output, policy), output, detailed_exitcode, out)
+        return
+    if saved is not None:
+        raise click.UsageError(f"--rehearse is for manifests: {paths[0]} is a saved plan.")
+    if output not in ("text", "json"):
+        raise click.UsageError(f"--rehearse is shown as text or json, not as {output}.")
+    made, rehearsal = rehearsed(paths, cluster, policy, inject, parallel)
+    show_rehearsal(made, rehearsal, output)
+    if not rehearsal.converges:
+        sys.exit(1)
+    end_as(made, detailed_exitcode, out)
 
 
 def end_with(made: Plan, output: str, detailed_exitcode: bool, out: str | None = None) -> None:
     """Show a plan, save it if it can be carried out, and exit as it says."""
     show_plan(made, output)
+    end_as(made, detailed_exitcode, out)
+
+
+def end_as(made: Plan, detailed_exitcode: bool, out: str | None = None) -> None:
+    """Save a plan that was shown, if it can be carried out, and exit as it says."""
     if made.problems:
         sys.exit(1)
     if out:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from reconciler.aftermath import finish
-from reconciler.apply import Options, Outcome, Result, apply
+from reconciler.apply import Options, Outcome, apply
+from reconciler.apply.report import DONE
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
 from reconciler.drivers.simulator.seed import Bed, Call, seed
@@ -101,7 +102,7 @@ def rehearse(
         deceived = tuple(
             moment.step
             for moment in first.moments
-            if ways.get(moment.step.id) is Way.SILENT and moment.result not in (Result.FAILED, Result.SKIPPED)
+            if ways.get(moment.step.id) is Way.SILENT and moment.result in map(str, DONE.values())
         )
         concerned = {id for moment in first.moments for id in (moment.step.subject, moment.step.target)}
         return Rehearsal(first, again, theatre.notes(concerned), deceived)

@@ -12,6 +12,8 @@ from reconciler.plan import Action, Plan, Step
 from reconciler.problem import OperationFailed, ReconcilerError
 from reconciler.resource import ResourceId
 
+LISTED = 30  # steps that a message names at most
+
 
 class Way(StrEnum):
     """How a step fails."""
@@ -67,7 +69,8 @@ def faulty(plan: Plan, faults: Iterable[Fault]) -> dict[str, Way]:
     for fault in faults:
         named = [step.id for step in able if fault.names(step)]
         if not named:
-            known = ", ".join(f"{step.operation}:{step.subject}" for step in able) or "none"
+            known = ", ".join(f"{step.operation}:{step.subject}" for step in able[:LISTED]) or "none"
+            known += f" and {len(able) - LISTED} more" if len(able) > LISTED else ""
             raise UnknownStep(f"{fault.pattern} is no step of the plan that could fail; its steps: {known}")
         found |= dict.fromkeys(named, fault.way)
     return found
