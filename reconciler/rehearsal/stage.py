@@ -129,8 +129,8 @@ class Stage:
     def record(self, stack: str, entry: Mapping[str, Any]) -> None:
         self.under.record(stack, entry)
 
-    def records(self, stack: str) -> Entries:
-        return self.under.records(stack)
+    def records(self, stack: str, *, newest: int | None = None) -> Entries:
+        return self.under.records(stack, newest=newest)
 
     def unfinished(self, stack: str) -> Entries:
         return self.under.unfinished(stack)
