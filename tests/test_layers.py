@@ -31,6 +31,7 @@ LAYERS = [
     {"present", "progress", "chart", "markdown"},
     {"dot", "drawing", "mermaid"},
     {"page"},
+    {"daemon"},
     {"cli"},
 ]
 PURE = {
