@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from typing import TypedDict, Unpack
 
 from reconciler.aftermath import finish, settle, unsaid
 from reconciler.apply import Options, Outcome, Report, apply
 from reconciler.clusters.base import Cluster, Lease
 from reconciler.ledger import Entry, read_ledger
-from reconciler.load import Loaded
 from reconciler.mend import overlay
 from reconciler.observe import Observation, observe
 from reconciler.plan import Plan, Step
@@ -18,7 +18,7 @@ from reconciler.planner import Policy, make_plan, plan_request
 from reconciler.problem import NotFound
 from reconciler.request import Request
 from reconciler.secret import Vault
-from reconciler.validate import Desired, validate
+from reconciler.validate import Desired
 
 
 def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:
@@ -58,86 +58,47 @@ def _ledger(cluster: Cluster, stack: str, observed: Observation) -> dict[str, En
     return read_ledger(cluster.records(stack), cluster.list("Event").items, resources)
 
 
+class Conduct(TypedDict, total=False):
+    """How a run goes about it, and whom it tells; every part may be left out.
+
+    ``approve`` sees the plan and what it was made of, and says whether to go ahead.
+    """
+
+    options: Options
+    approve: Callable[[Plan, Observation], bool]
+    on_start: Callable[[Step], None]
+    on_outcome: Callable[[Outcome], None]
+    interrupts: Callable[[], int]
+
+
 def reconcile_once(
-    cluster: Cluster,
-    loaded: Loaded,
-    policy: Policy | None = None,
-    *,
-    options: Options | None = None,
-    approve: Callable[[Plan], bool] = lambda plan: True,
-    on_start: Callable[[Step], None] = lambda step: None,
-    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
-    interrupts: Callable[[], int] = lambda: 0,
+    cluster: Cluster, desired: Desired, policy: Policy | None = None, **conduct: Unpack[Conduct]
 ) -> tuple[Plan, Report | None]:
-    """Load has happened; validate, observe, plan, ask, apply.
+    """Load and validate have happened; observe, plan, ask, apply.
 
     An agent must be serving the cluster (``embedded.serving`` for the local one). Returns the plan and the
-    report, None where ``approve`` said no. Raises ``InvalidInput`` for manifests, ``ClusterError`` where
-    the cluster cannot be read.
+    report, None where ``approve`` said no. Raises ``ClusterError`` where the cluster cannot be read.
     """
-    desired = validate(loaded)
-    options = options or Options()
-    with _alone(cluster, desired.stack.name, options) as lease:
+    with _alone(cluster, desired.stack.name, conduct) as lease:
         settle(cluster, desired.stack.name)
         finish(cluster, desired.stack.name)
         observed = look(cluster, desired)
         made = make_plan(sealed(desired, cluster), observed, policy)
-        if not approve(made):
-            return made, None
-        return made, apply(
-            made,
-            cluster,
-            observed,
-            options=options,
-            on_start=on_start,
-            on_outcome=on_outcome,
-            lost=lambda: lease.lost,
-            interrupts=interrupts,
-        )
+        return made, _carry_out(made, cluster, observed, conduct, lambda: lease.lost)
 
 
-def apply_saved(
-    cluster: Cluster,
-    saved: Plan,
-    *,
-    options: Options | None = None,
-    approve: Callable[[Plan], bool] = lambda plan: True,
-    on_start: Callable[[Step], None] = lambda step: None,
-    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
-    interrupts: Callable[[], int] = lambda: 0,
-) -> tuple[Plan, Report | None]:
+def apply_saved(cluster: Cluster, saved: Plan, **conduct: Unpack[Conduct]) -> tuple[Plan, Report | None]:
     """Exactly the steps of a saved plan; one that relies on what has moved since fails with ``StalePlan``."""
-    options = options or Options()
-    with _alone(cluster, saved.stack, options) as lease:
+    with _alone(cluster, saved.stack, conduct) as lease:
         settle(cluster, saved.stack)
         finish(cluster, saved.stack)
         observed = observe(cluster)
         if any(step.request[0] for step in saved.steps):
             observed.ledger = _ledger(cluster, saved.stack, observed)
-        if not approve(saved):
-            return saved, None
-        return saved, apply(
-            saved,
-            cluster,
-            observed,
-            options=options,
-            on_start=on_start,
-            on_outcome=on_outcome,
-            lost=lambda: lease.lost,
-            interrupts=interrupts,
-        )
+        return saved, _carry_out(saved, cluster, observed, conduct, lambda: lease.lost)
 
 
-def run_request(
-    cluster: Cluster,
-    request: Request,
-    *,
-    options: Options | None = None,
-    approve: Callable[[Plan], bool] = lambda plan: True,
-    on_start: Callable[[Step], None] = lambda step: None,
-    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
-    interrupts: Callable[[], int] = lambda: 0,
-) -> tuple[Plan, Report | None]:
+def run_request(cluster: Cluster, request: Request, **conduct: Unpack[Conduct]) -> tuple[Plan, Report | None]:
     """One operation that a person asks for, whoever owns its target; recorded like an ``Operation``.
 
     Naming it is the permission for what it does to the guest. Returns as ``reconcile_once`` does.
@@ -149,16 +110,27 @@ def run_request(
     if target is None or not target.exists:
         raise NotFound(f"there is no {request.target} on the cluster")
     made = plan_request(request, observed, target.stack)
-    if made.problems or not approve(made):
+    if made.problems:
         return made, None
-    return made, apply(
+    return made, _carry_out(made, cluster, observed, conduct, lambda: False)
+
+
+def _carry_out(
+    made: Plan, cluster: Cluster, observed: Observation, conduct: Conduct, lost: Callable[[], bool]
+) -> Report | None:
+    """Ask, and apply if the answer is yes."""
+    approve = conduct.get("approve")
+    if approve is not None and not approve(made, observed):
+        return None
+    return apply(
         made,
         cluster,
         observed,
-        options=options,
-        on_start=on_start,
-        on_outcome=on_outcome,
-        interrupts=interrupts,
+        options=conduct.get("options"),
+        on_start=conduct.get("on_start", lambda step: None),
+        on_outcome=conduct.get("on_outcome", lambda outcome: None),
+        lost=lost,
+        interrupts=conduct.get("interrupts", lambda: 0),
     )
 
 
@@ -167,7 +139,7 @@ def user() -> str:
     return os.environ.get("USER") or f"user {os.getuid()}"
 
 
-def _alone(cluster: Cluster, stack: str, options: Options) -> Lease:
+def _alone(cluster: Cluster, stack: str, conduct: Conduct) -> Lease:
     """The right to act for a stack. Raises ``Busy`` when another run has it for longer than is waited."""
     holder = f"{user()} on {socket.gethostname()}, process {os.getpid()}"
-    return cluster.lease(f"stack {stack}", holder, wait=options.lease)
+    return cluster.lease(f"stack {stack}", holder, wait=conduct.get("options", Options()).lease)

@@ -451,6 +451,29 @@ def test_a_claim_left_behind_is_reported_before_the_next_operation_takes_its_pla
     assert ends == {("stopPool", "Warning"), ("createPool", "Normal")}
 
 
+def left_by_a_dead_agent(stage: Stage, operation: str) -> list[tuple[str, str]]:
+    """Make a pool, have it go, and have an agent take up the claim that another one left on it."""
+    stage.submit(CREATE)
+    agent = stage.agent()
+    assert agent.serve(VMD)
+    simulator = Simulator(stage.cluster.world(), NODE)
+    simulator.run(VMD, "StopPool", {"type": "localfs"})
+    simulator.run(VMD, "DeletePool", {"type": "localfs"})
+    stage.submit(None, spec={CLAIM: operation})
+    agent.survey.recover([stage.cluster.get(VMD)])  # type: ignore[list-item]
+    return [(event["action"], event["type"]) for event in stage.events() if "status:Done" in event["note"]][1:]
+
+
+def test_a_deletion_whose_agent_died_is_told_as_done_when_the_thing_is_gone(stage: Stage) -> None:
+    assert left_by_a_dead_agent(stage, "deletePool") == [("deletePool", "Normal")]
+    assert stage.cluster.get(VMD) is None
+
+
+def test_what_is_gone_after_another_operation_is_shown_as_gone(stage: Stage) -> None:
+    assert left_by_a_dead_agent(stage, "startPool") == [("startPool", "Warning")]
+    assert set(stage.spec()) == {"nodeName", "status"}, "a pool that is not there must not look as if it were"
+
+
 # Serving a node ------------------------------------------------------------------------------------------------
 
 

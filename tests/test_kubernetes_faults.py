@@ -24,7 +24,7 @@ from proxy import Asked, Fault, Proxy, proxied
 from scenario import desired_of
 from test_kubernetes import empty
 
-from reconciler import Options, Plan, Report, load, plan, reconcile_once
+from reconciler import Options, Plan, Report, load, plan, reconcile_once, validate
 from reconciler.clusters.kubernetes import PAGE, KubernetesCluster
 from reconciler.crds import definitions
 from reconciler.kinds import KINDS, MACHINE, POOL
@@ -54,7 +54,7 @@ def cluster_at(kubeconfig: Path) -> Iterator[KubernetesCluster]:
 
 
 def reconciled(cluster: KubernetesCluster, **given: Any) -> tuple[Plan, Report]:
-    made, report = reconcile_once(cluster, load([QUICKSTART]), options=OPTIONS, **given)
+    made, report = reconcile_once(cluster, validate(load([QUICKSTART])), options=OPTIONS, **given)
     assert report is not None
     return made, report
 

@@ -22,6 +22,8 @@ Examples:
   reconcile --plan examples/manifests/quickstart   what would happen
   reconcile examples/manifests/quickstart          show the plan, ask, apply
   reconcile --yes --allow restart manifests        apply in CI, restarts allowed
+  reconcile --plan --rehearse manifests            try the plan out on a simulated copy of the cluster
+  reconcile --plan --inject PlugDisk=silent m      and what a step that fails would leave
   kustomize build overlay | reconcile --plan -     from standard input
   reconcile get vm                                 what is on the cluster
   reconcile import --out manifests                 describe it: files whose plan is empty
@@ -52,6 +54,8 @@ class Verbs(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] in ("--help", "-h", "--version"):
             return super().parse_args(ctx, args)
+        if any(arg.partition("=")[0] == "--inject" for arg in args) and "--plan" not in args and args[0] != "plan":
+            args = ["--plan", *args]  # who asks for faults asks for nothing to be applied
         if "--plan" in args and args[0] not in self.commands.keys() - {"apply", "plan"}:
             index = args.index("--plan")
             rest = [*args[:index], *args[index + 1 :]]

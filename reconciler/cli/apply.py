@@ -15,16 +15,26 @@ from reconciler.cli.interrupt import Interrupts
 from reconciler.cli.options import options
 from reconciler.cli.plan import end_with, planned, saved_plan, show_plan
 from reconciler.cli.provenance import provenance
+from reconciler.cli.rehearse import rehearsal_json, show_timeline
 from reconciler.cli.terminal import ask, count, show_json, show_problems
 from reconciler.connect import Where
 
 if TYPE_CHECKING:
     from reconciler.apply import Report
     from reconciler.clusters.base import Cluster
+    from reconciler.observe import Observation
     from reconciler.plan import Plan
     from reconciler.provenance import Provenance
+    from reconciler.rehearsal import Rehearsal
 
-POLICY = ("allow", "prune", "max_deletions", "adopt", "target")
+MANIFESTS = (
+    "allow",
+    "prune",
+    "max_deletions",
+    "adopt",
+    "target",
+    "rehearse",
+)  # options that a saved plan has no use for
 ENTRIES = 500  # of the journal's end, read to tell how long operations take: on Kubernetes a hundred are a request
 
 
@@ -38,6 +48,7 @@ ENTRIES = 500  # of the journal's end, read to tell how long operations take: on
     "max_deletions",
     "adopt",
     "target",
+    "rehearse",
     "yes",
     "parallel",
     "timeout",
@@ -102,10 +113,12 @@ def run(target: str, operation: str, parameters: tuple[str, ...], **given: Any) 
 
 
 def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None:
+    from reconciler.apply import Options
     from reconciler.reconcile import apply_saved, reconcile_once
+    from reconciler.rehearsal import rehearse
 
     if not delete and (saved := saved_plan(paths)):
-        if said := [name.replace("_", "-") for name in POLICY if given[name]]:
+        if said := [name.replace("_", "-") for name in MANIFESTS if given[name]]:
             raise click.UsageError(f"--{said[0]} is for manifests: {paths[0]} is a saved plan, and runs as it is.")
         where = given["cluster"] if given["cluster"].given else Where.from_json(saved.cluster)
         with connected(where) as opened:
@@ -118,13 +131,27 @@ def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None
     with connected(given["cluster"], loaded, desired) as opened:
         given["addresses"] = desired.stack.nodes
         origin = provenance("delete" if delete else "apply", paths or (".",))
-        carry_out(opened, given, origin, lambda **common: reconcile_once(opened, loaded, policy, **common))
+
+        def trial(made: Plan, observed: Observation) -> Rehearsal:
+            return rehearse(made, desired, observed, policy, options=Options(parallel=given["parallel"]))
+
+        carry_out(
+            opened,
+            given,
+            origin,
+            lambda **common: reconcile_once(opened, desired, policy, **common),
+            trial if given.get("rehearse") else None,
+        )
 
 
 def carry_out(
-    cluster: Cluster, given: dict[str, Any], origin: Provenance, act: Callable[..., tuple[Plan, Report | None]]
+    cluster: Cluster,
+    given: dict[str, Any],
+    origin: Provenance,
+    act: Callable[..., tuple[Plan, Report | None]],
+    trial: Callable[[Plan, Observation], Rehearsal] | None = None,
 ) -> None:
-    """Show, ask, act with progress, and end with what came of it."""
+    """Show, try out with ``trial`` if there is one, ask, act with progress, and end with what came of it."""
     from reconciler.apply import Options, Result
     from reconciler.estimate import typical
     from reconciler.planfile import to_json
@@ -135,11 +162,19 @@ def carry_out(
     progress = Progress(quiet=as_json)
     interrupts = Interrupts()
 
-    def approve(made: Plan) -> bool:
+    tried: list[Rehearsal] = []
+
+    def approve(made: Plan, observed: Observation) -> bool:
         if not as_json:
             show_plan(made, "text")
         if not made.runnable:
             return False
+        if trial is not None:
+            tried.append(trial(made, observed))
+            if not as_json:
+                show_timeline(tried[0])
+            if not tried[0].converges:
+                return False
         if not given["yes"]:
             ask(f"Run {count(len(made.runnable), 'step')}?")
         durations = typical(cluster.records(made.stack, newest=ENTRIES)) if progress.seen else {}
@@ -158,11 +193,15 @@ def carry_out(
         )
     progress.finish()
     if as_json:
-        show_json({"plan": to_json(made), "report": report_json(report) if report else None})
+        rehearsal = {"rehearsal": rehearsal_json(tried[0])} if tried else {}
+        show_json({"plan": to_json(made), **rehearsal, "report": report_json(report) if report else None})
         show_problems(made.problems)
     elif report is not None:
         click.echo(report_text(report), err=True)
-    if made.problems or (report is not None and not report.ok):
+    refused = bool(tried) and not tried[0].converges
+    if refused:
+        click.echo("error: nothing was applied, as the rehearsal did not converge.", err=True)
+    if refused or made.problems or (report is not None and not report.ok):
         sys.exit(1)
     held = made.held or (report is not None and report.count(Result.HELD))
     if given.get("detailed_exitcode") and held:

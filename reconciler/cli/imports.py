@@ -17,6 +17,7 @@ from reconciler.connect import Where
 if TYPE_CHECKING:
     from reconciler.draft import Draft
     from reconciler.load import Loaded
+    from reconciler.observe import Observation
     from reconciler.plan import Plan
     from reconciler.provenance import Provenance
     from reconciler.resource import ResourceId
@@ -161,19 +162,20 @@ def _take_over(where: Where, made: Draft, stack: str, yes: bool, origin: Provena
     from reconciler.plan import Action
     from reconciler.planner import Policy
     from reconciler.reconcile import reconcile_once
+    from reconciler.validate import validate
     from reconciler.write import yaml_text
 
-    def approve(plan: Plan) -> bool:
+    def approve(plan: Plan, observed: Observation) -> bool:
         if plan.problems or any(step.action is not Action.MARK for step in plan.steps):
             raise click.ClickException("the cluster has moved since it was read: nothing was taken over. Import again.")
         if plan.steps and not yes:
             ask(f"Take over {count(len(plan.steps), 'resource')} into the stack {stack}?")
         return bool(plan.steps)
 
-    loaded = load_texts({**made.texts, STACK_FILE: yaml_text([stack_document(stack)])})
+    desired = validate(load_texts({**made.texts, STACK_FILE: yaml_text([stack_document(stack)])}))
     with connected(where) as opened:
         options = Options(provenance=origin)
-        _, report = reconcile_once(opened, loaded, Policy(adopt=True), options=options, approve=approve)
+        _, report = reconcile_once(opened, desired, Policy(adopt=True), options=options, approve=approve)
     if report is None:
         click.echo(f"All of it belongs to the stack {stack} already.", err=True)
         return

@@ -78,7 +78,9 @@ def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         ),
         "yes": click.option("-y", "--yes", is_flag=True, help="Do not ask."),
         "rehearse": click.option(
-            "--rehearse", is_flag=True, help="Try the plan out on a simulated copy; exit with 1 unless it converges."
+            "--rehearse",
+            is_flag=True,
+            help="Try the plan out on a simulated copy; go no further unless it converges.",
         ),
         "inject": click.option(
             "--inject",

@@ -53,11 +53,14 @@ def show_rehearsal(made: Plan, rehearsal: Rehearsal, output: str) -> None:
     if output == "json":
         show_json({"plan": to_json(made), "rehearsal": rehearsal_json(rehearsal)})
     else:
-        paint = painter(sys.stdout)
-        lines = [plan_text(made, paint)]
-        lines += rehearsal_lines(rehearsal, paint, bars=sys.stdout.isatty())
-        click.echo("\n".join(lines))
+        click.echo(plan_text(made, painter(sys.stdout)))
+        show_timeline(rehearsal)
     show_problems(made.problems)
+
+
+def show_timeline(rehearsal: Rehearsal) -> None:
+    """How it would go, as text."""
+    click.echo("\n".join(rehearsal_lines(rehearsal, painter(sys.stdout), bars=sys.stdout.isatty())))
 
 
 def rehearsal_lines(rehearsal: Rehearsal, paint: Any, *, bars: bool = False) -> list[str]:
