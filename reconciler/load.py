@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import IO, Any
@@ -47,6 +47,15 @@ class Loaded:
     problems: list[Problem] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Listed:
+    """Which files paths mean, each once, in the order in which they are read."""
+
+    files: list[str] = field(default_factory=list)
+    root: str = ""
+    problems: list[Problem] = field(default_factory=list)
+
+
 def load(
     paths: Sequence[str | os.PathLike[str]], *, stdin: IO[bytes] | None = None, max_bytes: int = MAX_BYTES
 ) -> Loaded:
@@ -55,19 +64,31 @@ def load(
     Never raises for content: what cannot be used, or is larger than ``max_bytes``, is in ``problems``, and
     the rest is loaded.
     """
-    loaded = Loaded()
+    listed = list_files(paths)
+    loaded = Loaded(root=listed.root, problems=listed.problems)
+    for file in listed.files:
+        if file == "-":
+            _load_bytes(loaded, "<stdin>", (stdin or sys.stdin.buffer).read(max_bytes + 1), max_bytes)
+        else:
+            _load_file(loaded, file, max_bytes)
+    return loaded
+
+
+def list_files(paths: Sequence[str | os.PathLike[str]]) -> Listed:
+    """The files that ``load`` reads, and what is wrong with the paths."""
+    listed = Listed()
     seen: set[str] = set()
     for path in paths:
         text = os.fspath(path)
         if text == "-":
-            _load_bytes(loaded, "<stdin>", (stdin or sys.stdin.buffer).read(max_bytes + 1), max_bytes)
+            listed.files.append(text)
             continue
-        if not loaded.root:
+        if not listed.root:
             folder = FilePath(text) if os.path.isdir(text) else FilePath(text).parent
-            loaded.root = folder.resolve().name
-        files = list(_files(loaded, text))
+            listed.root = folder.resolve().name
+        files = list(_files(listed, text))
         if os.path.isdir(text) and not files:
-            loaded.problems.append(
+            listed.problems.append(
                 Problem(
                     Origin(text),
                     "the directory holds no manifest",
@@ -78,8 +99,27 @@ def load(
             real = os.path.realpath(file)
             if real not in seen:
                 seen.add(real)
-                _load_file(loaded, file, max_bytes)
+                listed.files.append(file)
+    return listed
+
+
+def load_file(file: str, *, max_bytes: int = MAX_BYTES) -> Loaded:
+    """One file by itself, as ``load`` reads it."""
+    loaded = Loaded()
+    _load_file(loaded, file, max_bytes)
     return loaded
+
+
+def join(parts: Iterable[Loaded]) -> Loaded:
+    """What was loaded in parts, as one; a second Stack is a problem."""
+    joined = Loaded()
+    for part in parts:
+        joined.manifests += part.manifests
+        joined.problems += part.problems
+        joined.root = joined.root or part.root
+        if part.stack is not None:
+            _accept_stack(joined, part.stack)
+    return joined
 
 
 def load_texts(texts: Mapping[str, str]) -> Loaded:
@@ -90,13 +130,13 @@ def load_texts(texts: Mapping[str, str]) -> Loaded:
     return loaded
 
 
-def _files(loaded: Loaded, path: str) -> Iterator[str]:
+def _files(listed: Listed, path: str) -> Iterator[str]:
     if not os.path.isdir(path):
         yield path
         return
 
     def unreadable(error: OSError) -> None:
-        loaded.problems.append(_cannot_read(error.filename or path, error))
+        listed.problems.append(_cannot_read(error.filename or path, error))
 
     for folder, folders, names in os.walk(path, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -197,8 +237,15 @@ def _accept(loaded: Loaded, source: Source, index: int, document: Any, base: Pat
     )
     if kind != "Stack":
         loaded.manifests.append(manifest)
-    elif loaded.stack is None:
-        loaded.stack = manifest
     else:
-        refuse(f"a second Stack; the first is at {loaded.stack.origin()}", "Keep one.")
+        _accept_stack(loaded, manifest)
     return None
+
+
+def _accept_stack(loaded: Loaded, stack: Manifest) -> None:
+    if loaded.stack is None:
+        loaded.stack = stack
+    else:
+        loaded.problems.append(
+            Problem(stack.origin(), f"a second Stack; the first is at {loaded.stack.origin()}", "Keep one.")
+        )

@@ -8,7 +8,7 @@ One list a kind, nothing a resource. Bringing a resource to the declared shape i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -199,20 +199,35 @@ def observe(cluster: Cluster, kinds: Collection[str] = tuple(KINDS)) -> Observat
 def observation(listings: Mapping[str, Any]) -> Observation:
     """Put listings together: the index of disk files first, as machines are read by it."""
     seen = Observation(versions={kind: listing.version for kind, listing in listings.items()})
-    for kind, listing in listings.items():
+    for listing in listings.values():
         for resource in listing.items:
             observed = Observed(resource, seen.disk_at)
             seen.resources[observed.id] = observed
-            if kind == DISK and (path := _element(observed.spec, "volume").get("current")):
-                seen.disk_at[observed.id.namespace, str(path)] = observed.id.name
-    for observed in list(seen.resources.values()):
-        if observed.id.kind == MACHINE and observed.exists:
-            for device in _list(_element(_element(observed.spec, "domain"), "devices"), "disk"):
-                name = seen.disk_at.get((observed.id.namespace, _source(device)))
-                if name is not None:
-                    disk = ResourceId(DISK, name, observed.id.namespace)
-                    seen.attached[disk] = (observed.id, _element(device, "target").get("_dev", ""))
+            if path := file_of(observed):
+                seen.disk_at[observed.id.namespace, path] = observed.id.name
+    for observed in seen.resources.values():
+        for path, target in drives_of(observed):
+            attach(seen, observed.id, path, target)
     return seen
+
+
+def file_of(observed: Observed) -> str:
+    """The file that a disk is in now; nothing for what is no disk."""
+    return str(_element(observed.spec, "volume").get("current") or "") if observed.id.kind == DISK else ""
+
+
+def drives_of(observed: Observed) -> Iterator[tuple[str, str]]:
+    """The file and target of every disk device of a machine; nothing for what is none."""
+    if observed.id.kind == MACHINE and observed.exists:
+        for device in _list(_element(_element(observed.spec, "domain"), "devices"), "disk"):
+            yield _source(device), _element(device, "target").get("_dev", "")
+
+
+def attach(seen: Observation, machine: ResourceId, path: str, target: str) -> None:
+    """Enter whose the disk in a file is, if it is one that is known."""
+    name = seen.disk_at.get((machine.namespace, path))
+    if name is not None:
+        seen.attached[ResourceId(DISK, name, machine.namespace)] = (machine, target)
 
 
 # One function a kind ---------------------------------------------------------------------------------------

@@ -112,6 +112,7 @@ class Plan:
     cluster: dict[str, Any] = field(default_factory=dict)  # where it is to run, as a Stack says it; empty: not said
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address, as the Stack says
     agent: str = OWN_AGENT  # who serves the nodes, and so under which names parameters are sent
+    settled: frozenset[ResourceId] = field(default=frozenset(), compare=False, repr=False)  # found to be as declared
 
     @cached_property
     def waves(self) -> list[list[Step]]:

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from reconciler import graph, quantity, schema
 from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.kinds import DISK, DISK_IMAGE, KINDS, MACHINE, NETWORK, POOL, SECRETS, references_of, values_at
 from reconciler.load import Loaded, Manifest
-from reconciler.problem import InvalidInput, Origin, Problem, Severity
+from reconciler.problem import InvalidInput, Problem, Severity
 from reconciler.request import KIND as OPERATION
 from reconciler.request import Request, request_of
 from reconciler.resource import Path, ResourceId, show_path
 from reconciler.shape import Shape, declared
 
 Finding = tuple[Path, str, str]  # path within the spec, what is wrong, what to do
+Claim: TypeAlias = tuple[Path, tuple[str, ...], str]  # where in the spec, what no other may have, and in words
+Wrong: TypeAlias = "defaultdict[Manifest, list[Problem]]"
 
 
 @dataclass(slots=True, eq=False)
@@ -83,45 +86,121 @@ class Desired:
 
 def validate(loaded: Loaded) -> Desired:
     """Check everything that was loaded. Raises ``InvalidInput`` with all problems, load's included."""
-    problems = list(loaded.problems)
-    stack = _stack(loaded, problems)
-    declarations: dict[ResourceId, Declared] = {}
-    valid: list[Declared] = []
-    for manifest in loaded.manifests:
-        if not _conforms(manifest, problems) or manifest.id.kind == OPERATION:
-            continue
-        first = declarations.get(manifest.id)
-        if first is not None:
-            problems.append(
-                _problem(
-                    manifest,
-                    ("metadata", "name"),
-                    f"{manifest.id} is described twice; the first is at {first.manifest.origin('metadata', 'name')}",
-                    "Keep one, or give one of them another name.",
-                )
-            )
-            continue
-        try:
-            shape = declared(manifest.id.kind, manifest.spec, stack.defaults, manifest.id.namespace)
-        except ValueError:
-            problems.extend(_bad_sizes(manifest))
-            continue
-        declaration = Declared(manifest.id, shape, manifest)
-        declarations[manifest.id] = declaration
-        valid.append(declaration)
-    for declaration in valid:
-        for check in CHECKS[""] + CHECKS.get(declaration.id.kind, ()):
-            for path, message, remedy in check(declaration):
-                problems.append(_problem(declaration.manifest, ("spec", *path), message, remedy))
-    problems.extend(_across(valid, declarations))
-    requests = _requests([each for each in loaded.manifests if each.id.kind == OPERATION], problems)
-    if any(problem.severity is Severity.ERROR for problem in problems):
-        raise InvalidInput(problems)
-    resources = {declaration.id: declaration for declaration in sorted(valid, key=lambda each: each.id)}
-    return Desired(stack, resources, requests, sorted(problems))
+    found = Validator().examine(loaded)
+    if any(problem.severity is Severity.ERROR for problem in found.problems):
+        raise InvalidInput(found.problems)
+    return found.desired
 
 
-def _requests(manifests: list[Manifest], problems: list[Problem]) -> dict[str, Request]:
+class Checked(NamedTuple):
+    """One manifest by itself: what it declares, what it refers to and claims for itself, what is wrong with it."""
+
+    declared: Declared | None
+    references: tuple[tuple[Path, ResourceId], ...] = ()
+    claims: tuple[Claim, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+class Found(NamedTuple):
+    """What is desired as far as it is right, and what is wrong: with manifests, and with what is none."""
+
+    desired: Desired
+    wrong: Mapping[Manifest, Sequence[Problem]]
+    others: Sequence[Problem]
+
+    @property
+    def problems(self) -> list[Problem]:
+        return [*self.others, *(problem for problems in self.wrong.values() for problem in problems)]
+
+
+class Validator:
+    """Validates time and again, and looks again only at what has moved and at what that has to do with."""
+
+    def __init__(self) -> None:
+        self._checked: dict[Manifest, Checked] = {}
+        self._defaults: dict[str, Any] = {}
+        self._resources: dict[ResourceId, Declared] = {}  # of the last time, as long as nothing was wrong
+        self._together: Together | None = None
+
+    def examine(self, loaded: Loaded) -> Found:
+        """Everything that was loaded. A manifest with errors is left out of what is desired."""
+        others = list(loaded.problems)
+        wrong: Wrong = defaultdict(list)
+        stack = _stack(loaded, wrong)
+        before = self._checked if stack.defaults == self._defaults else {}
+        self._defaults = stack.defaults
+        checked = self._checked = {each: before.get(each) or _check(each, stack) for each in loaded.manifests}
+        resources = self._as_before(before, checked)
+        if resources is None:
+            self._together = together = Together()
+            for manifest, each in checked.items():
+                if each.problems:
+                    wrong[manifest] += each.problems
+                if each.declared is not None and (problem := together.add(each)):
+                    wrong[manifest].append(problem)
+            for manifest, problem in together.problems():
+                wrong[manifest].append(problem)
+        requests = _requests([each for each in loaded.manifests if each.id.kind == OPERATION], wrong)
+        bad = {each for each, problems in wrong.items() if any(it.severity is Severity.ERROR for it in problems)}
+        if resources is None:
+            assert self._together is not None
+            known = sorted(self._together.known.items())
+            declarations = ((id, each.declared) for id, each in known)
+            resources = {id: each for id, each in declarations if each is not None and each.manifest not in bad}
+        if wrong:
+            self._together = None
+        self._resources = resources
+        kept: dict[str, Request] = {}
+        spoilt = {each.id.name for each in bad if each.id.kind == OPERATION}
+        for name, request in requests.items():  # each after those it waits for
+            if name not in spoilt and all(other in kept for other in request.after):
+                kept[name] = request
+        warnings = sorted(it for problems in wrong.values() for it in problems if it.severity is not Severity.ERROR)
+        return Found(Desired(stack, resources, kept, warnings), wrong, others)
+
+    def _as_before(
+        self, before: Mapping[Manifest, Checked], checked: Mapping[Manifest, Checked]
+    ) -> dict[ResourceId, Declared] | None:
+        """What is declared, if all was well the last time and what has moved since is; None where that is not plain."""
+        together, self._together = self._together, None
+        if together is None:
+            return None
+        gone = [before[each] for each in before.keys() - checked.keys()]
+        fresh = [checked[each] for each in checked.keys() - before.keys()]
+        if not together.replace(gone, fresh):
+            return None
+        self._together = together
+        resources = dict(self._resources)
+        lost = {each.declared.id for each in gone if each.declared is not None}
+        for each in fresh:
+            if each.declared is not None:
+                resources[each.declared.id] = each.declared
+                lost.discard(each.declared.id)
+        for id in lost:
+            del resources[id]
+        return resources if resources.keys() == self._resources.keys() else dict(sorted(resources.items()))
+
+
+def _check(manifest: Manifest, stack: Stack) -> Checked:
+    """One manifest by itself."""
+    problems: list[Problem] = []
+    kind = manifest.id.kind
+    if not _conforms(manifest, problems) or kind == OPERATION:
+        return Checked(None, problems=tuple(problems))
+    try:
+        shape = declared(kind, manifest.spec, stack.defaults, manifest.id.namespace)
+    except ValueError:
+        return Checked(None, problems=tuple(_bad_sizes(manifest)))
+    declaration = Declared(manifest.id, shape, manifest)
+    for check in CHECKS[""] + CHECKS.get(kind, ()):
+        for path, message, remedy in check(declaration):
+            problems.append(_problem(manifest, ("spec", *path), message, remedy))
+    references = tuple(references_of(kind, manifest.spec, manifest.id.namespace))
+    claims = tuple(_claims(declaration)) if kind == MACHINE else ()
+    return Checked(declaration, references, claims, tuple(problems))
+
+
+def _requests(manifests: list[Manifest], wrong: Wrong) -> dict[str, Request]:
     """What the ``Operation`` documents ask for, each after those it names."""
     found: dict[str, Request] = {}
     places: dict[str, Manifest] = {}
@@ -132,26 +211,29 @@ def _requests(manifests: list[Manifest], problems: list[Problem]) -> dict[str, R
         if name in places:
             first = places[name].origin("metadata", "name")
             message = f"the Operation {name} is described twice; the first is at {first}"
-            problems.append(_problem(manifest, ("metadata", "name"), message, "Give each a name of its own."))
+            wrong[manifest].append(_problem(manifest, ("metadata", "name"), message, "Give each a name of its own."))
             continue
         places[name] = manifest
         if "movedFrom" in manifest.metadata:
             message = "an Operation is nothing that could be renamed"
-            problems.append(_problem(manifest, ("metadata", "movedFrom"), message, "Take movedFrom away."))
+            wrong[manifest].append(_problem(manifest, ("metadata", "movedFrom"), message, "Take movedFrom away."))
         request, findings = request_of(manifest)
-        problems += [_problem(manifest, path, message, remedy) for path, message, remedy in findings]
+        if findings:
+            wrong[manifest] += [_problem(manifest, path, message, remedy) for path, message, remedy in findings]
         if request is not None:
             found[name] = request
     for name, request in found.items():
         for index, other in enumerate(request.after):
             if other not in places:
                 path = ("spec", "after", index)
-                problems.append(_problem(places[name], path, f"there is no Operation {other}", "Correct the name."))
+                message = f"there is no Operation {other}"
+                wrong[places[name]].append(_problem(places[name], path, message, "Correct the name."))
     try:
         waves = graph.waves({name: [other for other in found[name].after if other in found] for name in sorted(found)})
     except graph.Cycle as cycle:
         message = f"these Operations wait for each other: {cycle}"
-        problems.append(_problem(places[cycle.members[0]], ("spec", "after"), message, "Remove one of the references."))
+        place = places[cycle.members[0]]
+        wrong[place].append(_problem(place, ("spec", "after"), message, "Remove one of the references."))
         return {}
     return {name: found[name] for wave in waves for name in wave}
 
@@ -180,14 +262,14 @@ def stack_name(folder: str) -> str:
     return re.sub(r"[^a-z0-9.-]+", "-", folder.lower()).strip("-.")[:63].strip("-.") or "default"
 
 
-def _stack(loaded: Loaded, problems: list[Problem]) -> Stack:
+def _stack(loaded: Loaded, wrong: Wrong) -> Stack:
     name = stack_name(loaded.root)
     manifest = loaded.stack
     if manifest is None:
         return Stack(name)
     if not schema.accepts("Stack")(manifest.document):
         for path, message, remedy in schema.explain_errors("Stack", manifest.document):
-            problems.append(_problem(manifest, path, message, remedy))
+            wrong[manifest].append(_problem(manifest, path, message, remedy))
         return Stack(name)
     policy = manifest.spec.get("policy", {})
     cluster = manifest.spec.get("cluster", {})
@@ -465,38 +547,111 @@ CHECKS: dict[str, tuple[Callable[[Declared], Iterator[Finding]], ...]] = {
 # Checks across resources ----------------------------------------------------------------------------------
 
 
-def _across(valid: list[Declared], known: dict[ResourceId, Declared]) -> Iterator[Problem]:
-    yield from _used_once(valid)
-    yield from _moved_once(valid, known)
-    for resource in valid:
-        for path, id in references_of(resource.id.kind, resource.manifest.spec, resource.id.namespace):
-            other = known.get(id)
-            if other is None:
+class Together:
+    """Resources that go with each other, and what would keep others from joining them."""
+
+    def __init__(self) -> None:
+        self.known: dict[ResourceId, Checked] = {}
+        self._users: defaultdict[ResourceId, set[ResourceId]] = defaultdict(set)  # by what they refer to
+        self._claimed: dict[tuple[str, ...], tuple[Declared, Path]] = {}
+        self._moved: set[ResourceId] = set()  # names that were left
+
+    def add(self, each: Checked) -> Problem | None:
+        """Take one in, unless there is one of its name."""
+        declared = each.declared
+        assert declared is not None
+        first = self.known.setdefault(declared.id, each)
+        if first is not each:
+            assert first.declared is not None
+            place = first.declared.manifest.origin("metadata", "name")
+            message = f"{declared.id} is described twice; the first is at {place}"
+            remedy = "Keep one, or give one of them another name."
+            return _problem(declared.manifest, ("metadata", "name"), message, remedy)
+        for _, id in each.references:
+            self._users[id].add(declared.id)
+        if declared.moved_from is not None:
+            self._moved.add(declared.moved_from)
+        return None
+
+    def problems(self) -> Iterator[tuple[Manifest, Problem]]:
+        """What is wrong among them."""
+        for each in self.known.values():
+            yield from self._claims_of(each)
+        yield from _moved_once(self.known)
+        for each in self.known.values():
+            yield from self._mismatches(each)
+
+    def replace(self, gone: Sequence[Checked], fresh: Sequence[Checked]) -> bool:
+        """Put some in the place of others. False where something is wrong then: what is known here is void."""
+        for each in gone:
+            if each.declared is not None:
+                del self.known[each.declared.id]
+                for _, key, _ in each.claims:
+                    self._claimed.pop(key, None)
+                for _, id in each.references:
+                    self._users[id].discard(each.declared.id)
+        changed: set[ResourceId] = set()
+        for each in fresh:
+            if each.problems or (each.declared is not None and self.add(each) is not None):
+                return False
+            if each.declared is not None:
+                changed.add(each.declared.id)
+        if self._moved:
+            return False  # who left which name is for all of them to say
+        if any(True for id in changed for _ in self._claims_of(self.known[id])):
+            return False
+        # A machine has a say in its disks, and they in theirs of pools: two steps are as far as it goes.
+        near = {user for id in changed for user in self._users.get(id, ())}
+        far = {user for id in near for user in self._users.get(id, ())}
+        return not any(True for id in changed | near | far for _ in self._mismatches(self.known[id]))
+
+    def _claims_of(self, each: Checked) -> Iterator[tuple[Manifest, Problem]]:
+        """MACs, addresses and limits on a network, and disks belong to one machine each."""
+        machine = each.declared
+        assert machine is not None
+        for path, key, what in each.claims:
+            first, place = self._claimed.setdefault(key, (machine, path))
+            if first is not machine or (key[0] == "limit" and place != path):
+                origin = first.manifest.origin("spec", *place)
+                message = f"{what} is already used by {first.id} at {origin}"
+                problem = _problem(machine.manifest, ("spec", *path), message, "Use it in one machine only.")
+                yield machine.manifest, problem
+
+    def _mismatches(self, each: Checked) -> Iterator[tuple[Manifest, Problem]]:
+        resource = each.declared
+        assert resource is not None
+        for path, id in each.references:
+            other = self.known.get(id)
+            if other is None or other.declared is None:
                 continue
-            if id == resource.id:
-                yield _problem(resource.manifest, ("spec", *path), "refers to itself", "Name another one.")
-            wrong = _mismatch(resource, other, known)
+            manifest = resource.manifest
+            if other is each:
+                yield manifest, _problem(manifest, ("spec", *path), "refers to itself", "Name another one.")
+            wrong = _mismatch(resource, other.declared, self.known)
             if wrong:
-                yield _problem(resource.manifest, ("spec", *path), *wrong)
+                yield manifest, _problem(manifest, ("spec", *path), *wrong)
 
 
-def _moved_once(valid: list[Declared], known: dict[ResourceId, Declared]) -> Iterator[Problem]:
+def _moved_once(known: Mapping[ResourceId, Checked]) -> Iterator[tuple[Manifest, Problem]]:
     """A name that was left is nobody's by now, and one resource only left it."""
     movers: dict[ResourceId, Declared] = {}
-    for resource in valid:
+    for each in known.values():
+        resource = each.declared
+        assert resource is not None
         old = resource.moved_from
         if old is None:
             continue
-        other = known.get(old) or movers.get(old)
+        other = known[old].declared if old in known else movers.get(old)
         if other is not None:
             place = other.manifest.origin("metadata", "name")
             message = f"{old} is described at {place}" if old in known else f"{other.id} comes from {old.name} too"
             remedy = "Take movedFrom away, or correct the name in it."
-            yield _problem(resource.manifest, ("metadata", "movedFrom"), message, remedy)
+            problem = _problem(resource.manifest, ("metadata", "movedFrom"), message, remedy)
+            yield resource.manifest, problem
         movers[old] = resource
 
 
-def _mismatch(resource: Declared, other: Declared, known: dict[ResourceId, Declared]) -> tuple[str, str] | None:
+def _mismatch(resource: Declared, other: Declared, known: Mapping[ResourceId, Checked]) -> tuple[str, str] | None:
     """What is wrong with ``resource`` using ``other``: wrong content, or out of reach."""
     content = {DISK: "vmd", DISK_IMAGE: "vmdi"}.get(resource.id.kind)
     if other.id.kind == POOL and content and other.shape.get("content", "vmd") != content:
@@ -515,35 +670,17 @@ def _mismatch(resource: Declared, other: Declared, known: dict[ResourceId, Decla
     return None
 
 
-def _is_local(resource: Declared, known: dict[ResourceId, Declared]) -> bool:
+def _is_local(resource: Declared, known: Mapping[ResourceId, Checked]) -> bool:
     if resource.id.kind == DISK:
         pool = known.get(ResourceId(POOL, resource.shape["pool"], resource.id.namespace))
-        return pool is not None and _is_local(pool, known)
+        return pool is not None and pool.declared is not None and _is_local(pool.declared, known)
     return bool(resource.shape["type"] == "localfs")
-
-
-def _used_once(valid: list[Declared]) -> Iterator[Problem]:
-    """MACs, addresses and limits on a network, and disks belong to one machine each."""
-    seen: dict[tuple[str, ...], tuple[ResourceId, Manifest, Path]] = {}
-    for machine in valid:
-        if machine.id.kind != MACHINE:
-            continue
-        for path, key, what in _claims(machine):
-            first = seen.setdefault(key, (machine.id, machine.manifest, path))
-            if first[0] != machine.id or (key[0] == "limit" and first[2] != path):
-                origin: Origin = first[1].origin("spec", *first[2])
-                yield _problem(
-                    machine.manifest,
-                    ("spec", *path),
-                    f"{what} is already used by {first[0]} at {origin}",
-                    "Use it in one machine only.",
-                )
 
 
 _LIMITS = next(parts for parts in KINDS[MACHINE].parts if parts.path[-1] == "qosRules")
 
 
-def _claims(machine: Declared) -> Iterator[tuple[Path, tuple[str, ...], str]]:
+def _claims(machine: Declared) -> Iterator[Claim]:
     spec, namespace = machine.manifest.spec, machine.id.namespace
     for index, nic in enumerate(spec["nics"]):
         yield ("nics", index, "mac"), ("mac", nic["mac"]), nic["mac"]

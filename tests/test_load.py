@@ -142,8 +142,8 @@ def test_positions_of_nested_values() -> None:
 def test_a_missing_file_an_unreadable_folder_and_an_empty_one(tmp_path: Path) -> None:
     loaded = load([tmp_path / "nothing.yaml", tmp_path])
     assert [problem.message for problem in loaded.problems] == [
-        "cannot be read: no such file or directory",
         "the directory holds no manifest",
+        "cannot be read: no such file or directory",
     ]
 
 

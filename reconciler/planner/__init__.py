@@ -11,6 +11,7 @@ of them at once and make the sheet a plan.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from reconciler.catalogue.operation import UNIVIRT, Impact
@@ -30,22 +31,29 @@ from reconciler.planner.rename import under_old_names
 from reconciler.planner.sheet import Sheet
 from reconciler.planner.univirt import leave_out
 from reconciler.request import Request
+from reconciler.resource import ResourceId
 from reconciler.validate import Declared, Desired, Stack
 
 __all__ = ["Most", "Policy", "make_plan", "plan_request"]
 
 
-def make_plan(desired: Desired, observed: Observation, policy: Policy | None = None) -> Plan:
+def make_plan(
+    desired: Desired, observed: Observation, policy: Policy | None = None, *, settled: Collection[ResourceId] = ()
+) -> Plan:
     """The steps that make the cluster as declared, in the order in which they can run.
 
-    What stands in the way of a resource is among the plan's problems and leaves the others alone.
+    What stands in the way of a resource is among the plan's problems and leaves the others alone. ``settled`` are
+    resources known to be as declared, from a plan made for the same stack (``Plan.settled``): if neither they nor
+    their manifests have moved since, they need no look, as nothing else has a say in whether they are.
     """
     desired = under_old_names(desired, observed)
     sheet = Sheet(desired, observed, _widened(policy or Policy(), desired))
     if sheet.policy.delete:
         delete(sheet)
     else:
-        for id in sorted(desired.resources, key=lambda id: (RANK[id.kind], id)):
+        sheet.settled.update(desired.resources.keys() & settled)
+        sheet.unchanged = len(sheet.settled)
+        for id in sorted(desired.resources.keys() - sheet.settled, key=lambda id: (RANK[id.kind], id)):
             if sheet.policy.concerns(id):
                 _reconcile(sheet, desired.resources[id])
         prune(sheet)
@@ -88,7 +96,7 @@ def _reconcile(sheet: Sheet, declared: Declared) -> None:
         return
     if observed is not None and out_of_reach(sheet, declared, observed):
         return
-    before = len(sheet.sketches), len(sheet.problems)
+    before, notes = (len(sheet.sketches), len(sheet.problems)), len(sheet.notes)
     if observed is not None and observed.exists:
         mark(sheet, declared, observed)
         alter(sheet, declared, observed, observed.shape)
@@ -96,6 +104,8 @@ def _reconcile(sheet: Sheet, declared: Declared) -> None:
         create(sheet, declared, observed)
     if before == (len(sheet.sketches), len(sheet.problems)):
         sheet.unchanged += 1
+        if notes == len(sheet.notes):
+            sheet.settled.add(declared.id)
 
 
 def _finished(sheet: Sheet) -> Plan:
@@ -116,4 +126,5 @@ def _finished(sheet: Sheet) -> Plan:
         sheet.unchanged,
         nodes=dict(sheet.desired.stack.nodes),
         agent=sheet.desired.stack.agent,
+        settled=frozenset(sheet.settled),
     )

@@ -28,9 +28,9 @@ def delete(sheet: Sheet) -> None:
 
 def prune(sheet: Sheet) -> None:
     """What this stack owns and no longer describes: deleted if asked for, otherwise noted."""
-    stack = sheet.desired.stack
-    owned = [id for id, each in sheet.observed.resources.items() if each.stack == stack.name and id.kind in RANK]
-    orphans = {id: None for id in owned if id not in sheet.desired.resources and sheet.policy.concerns(id)}
+    stack, seen = sheet.desired.stack, sheet.observed.resources
+    strangers = sorted(id for id in seen.keys() - sheet.desired.resources.keys() if id.kind in RANK)
+    orphans = {id: None for id in strangers if seen[id].stack == stack.name and sheet.policy.concerns(id)}
     suspect(sheet)
     if not sheet.policy.prune:
         for id in orphans:
@@ -38,7 +38,10 @@ def prune(sheet: Sheet) -> None:
         return
     _unmake(sheet, orphans)
     going, limit = _going(sheet), sheet.policy.max_deletions
-    if going and limit is None and not sheet.desired.resources:
+    if not going:
+        return
+    owned = [id for id, each in seen.items() if each.stack == stack.name and id.kind in RANK]
+    if limit is None and not sheet.desired.resources:
         _stop(sheet, f"nothing is described any more, and the stack {stack.name} owns {len(owned)}: {_named(going)}")
     elif limit is not None and len(going) > limit.of(len(owned)):
         many = f"{len(going)} of {len(owned)} resources"

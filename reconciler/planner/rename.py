@@ -24,8 +24,8 @@ def under_old_names(desired: Desired, observed: Observation) -> Desired:
     A manifest with ``movedFrom`` describes the resource of that name for as long as it is there.
     """
     moved: dict[ResourceId, ResourceId] = {}
-    for id, declared in desired.resources.items():
-        old = declared.moved_from
+    for declared in [each for each in desired.resources.values() if "movedFrom" in each.manifest.metadata]:
+        id, old = declared.id, declared.moved_from
         found = observed.get(old) if old is not None else None
         if old is not None and found is not None and found.exists:
             moved[id] = old
@@ -72,14 +72,12 @@ def suspect(sheet: Sheet) -> None:
         for sketch in sheet.sketches
         if sketch.step.action is Action.CREATE and sketch.step.subject in sheet.desired.resources
     ]
+    if not made:
+        return
     found: dict[ResourceId, ResourceId] = {}
-    for id, observed in sorted(sheet.observed.resources.items()):
-        if (
-            id.kind in _MOMENTS
-            or id in sheet.desired.resources
-            or not observed.exists
-            or observed.stack != sheet.desired.stack.name
-        ):
+    for id in sorted(sheet.observed.resources.keys() - sheet.desired.resources.keys()):
+        observed = sheet.observed.resources[id]
+        if id.kind in _MOMENTS or not observed.exists or observed.stack != sheet.desired.stack.name:
             continue
         for declared in sorted(made, key=_id):
             new = declared.id

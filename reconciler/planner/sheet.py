@@ -48,6 +48,7 @@ class Sheet:
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     unchanged: int = 0
+    settled: set[ResourceId] = field(default_factory=set)  # of those unchanged, the ones that need no word either
     surroundings: Surroundings = field(init=False)
 
     def __post_init__(self) -> None:
