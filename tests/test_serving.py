@@ -428,7 +428,7 @@ def test_every_metric_is_documented_and_every_documented_one_is_there() -> None:
     types = dict(re.findall(r"^# TYPE (reconcile_\S+) (\w+)$", text, re.MULTILINE))
     real = {(name, type) for name, type in types.items() if not name.endswith("_created")}
     page = (ROOT / "docs" / "watch.md").read_text()
-    assert set(re.findall(r"^\| `(reconcile_\w+)[^`]*`\| (\w+) \|", page, re.MULTILINE)) == real
+    assert set(re.findall(r"^\| `(reconcile_\w+)[^`]*` \| (\w+) \|", page, re.MULTILINE)) == real
 
 
 def test_the_page_describes_every_field_of_a_status() -> None:
