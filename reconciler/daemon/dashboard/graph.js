@@ -60,6 +60,8 @@ function grouped(members, fold) {
   return groups;
 }
 
+const isPart = node => Boolean(node.resource?.kind.endsWith('Snapshot'));
+
 function topology(shown, folded) {
   const {nodes, place} = nodesOf(shown, folded), there = new Map(nodes.map(each => [each.id, each])), edges = new Map();
   for (const each of shown) {
@@ -109,8 +111,11 @@ function arrange({nodes, edges}) {
       if (disk.column === 2 && disk.y === undefined) disk.y = y++;
     }
   for (const each of named(columns[2])) each.y ??= y++;
+  const ranks = new Map(columns[2].map(each => [each.id, each.y]));
+  const partOf = each => beside.get(each.id).map(id => there.get(id)).find(other => other.column === each.column && !isPart(other));
+  const beneath = (each, wish) => wish(each) ?? (partOf(each) && wish(partOf(each)) !== undefined ? wish(partOf(each)) + .5 : undefined);
   for (const each of columns[MACHINES]) each.y = undefined;
-  lay(MACHINES, each => mean(heights(each, 2)));
+  lay(MACHINES, each => beneath(each, one => mean(beside.get(one.id).map(id => ranks.get(id)).filter(at => at !== undefined))));
   lay(4, each => mean(heights(each, MACHINES)));
   lay(1, each => mean(heights(each, 2)));
   lay(0, each => mean([...heights(each, 1), ...heights(each, 2)]));

@@ -14,7 +14,7 @@ function drawTopology(shown, folded) {
     used.map(({members, number}) => h('div.column', {},
       h('h3', {style: {left: `${members[0].x}px`}}, COLUMNS[number].title),
       h('ul', {'aria-label': COLUMNS[number].title}, members.sort((a, b) => a.y - b.y).map(node =>
-        h('li', {style: {left: `${node.x}px`, top: `${top(node)}px`, width: `${width}px`, height: `${ROW}px`}}, nodeOf(node)))))));
+        h('li', {style: {left: `${node.x}px`, top: `${top(node)}px`, width: `${width}px`, height: `${ROW}px`}}, nodeOf(node, width)))))));
   const light = id => {
     holder.classList.toggle('lit', Boolean(id));
     for (const path of holder.querySelectorAll('path[data-from]')) path.classList.toggle('hot', path.dataset.from === id || path.dataset.to === id);
@@ -35,7 +35,7 @@ function line(a, b, width, top) {
   return `M${x1} ${y1} C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
 }
 
-function nodeOf(node) {
+function nodeOf(node, width) {
   if (node.many) return groupOf(node);
   if (node.lost) return h('button.node.lost.bad', {type: 'button', 'data-key': node.id, tabindex: -1, title: `${node.id}: not there`, onclick: () => choose(node.id)},
     icon('dashes'), h('span.text', {}, h('span.name', {}, nameOf(node.id)), h('span.state', {}, 'not there')));
@@ -43,13 +43,13 @@ function nodeOf(node) {
   return h(`button.node.${sync.tone}${each.beside ? '.beside' : ''}`, {type: 'button', 'data-key': each.id, tabindex: -1,
     'aria-pressed': String(state.chosen === each.id), title: `${each.id} on ${each.node}: ${each.state || 'no state'}, ${sync.word}, ${each.health}`, onclick: () => choose(each.id)},
     icon(sync.icon), h('span.text', {}, h('span.name', {}, nameOf(each.id)),
-      h('span.state', {}, [each.state, each.sync !== 'Synced' && sync.word, each.kind.endsWith('Snapshot') && 'snapshot'].filter(Boolean).join(' · ') || each.health)),
+      h('span.state', {}, [each.state || each.health, width > 170 && each.sync !== 'Synced' && sync.word, each.kind.endsWith('Snapshot') && 'snapshot'].filter(Boolean).join(' · '))),
     h(`span.health.${health.tone}`, {}, icon(health.icon, each.health)));
 }
 
 function groupOf(node) {
   const worst = WORST.find(sync => node.counts[sync]), off = node.many - (node.counts.Synced || 0), column = COLUMNS[node.column];
-  const [how] = node.scope.how, name = how === 'pool' ? nameOf(node.scope.of) || 'no pool' : how === 'node' ? node.scope.of || 'no node' : column.title;
+  const [how] = node.scope.how, name = how === 'pool' ? `in ${nameOf(node.scope.of) || 'no pool'}` : how === 'node' ? `on ${node.scope.of || 'no node'}` : `all ${column.title.toLowerCase()}`;
   return h(`button.node.group.${SYNC[worst].tone}`, {type: 'button', 'data-key': node.id, tabindex: -1,
     title: WORST.filter(sync => node.counts[sync]).map(sync => `${node.counts[sync]} ${SYNC[sync].word}`).join(', '),
     onclick: () => change({scope: node.scope, chosen: ''})},

@@ -1,7 +1,7 @@
 // What runs, what is left to do, what was done.
 function drawHeader(status) {
   const off = status.resources.total - (status.counts.Synced || 0) - (status.counts.Unmanaged || 0), bad = status.unhealthy.length;
-  const parts = WORST.filter(sync => status.counts[sync] && sync !== 'Synced').map(sync => `${status.counts[sync].toLocaleString('en')} ${SYNC[sync].word.toLowerCase()}`);
+  const parts = WORST.filter(sync => status.counts[sync] && sync !== 'Synced' && sync !== 'Unmanaged').map(sync => `${status.counts[sync].toLocaleString('en')} ${SYNC[sync].word.toLowerCase()}`);
   const managed = status.resources.total - (status.counts.Unmanaged || 0), steps = status.plan?.totals;
   return [
     h('div.who', {}, h('span.brand', {}, icon('lines')), h('h1', {}, status.stack),
@@ -11,11 +11,12 @@ function drawHeader(status) {
       status.commit && h('span.chip', {title: status.commit}, h('code', {}, status.commit.slice(0, 10))),
       h('span.source', {}, status.source), h('span.fresh', {id: 'fresh'})),
     h('p.verdict', {}, off === 0 ? (managed ? `All ${count(managed, 'resource')} are as declared.`.replace('All 1 resource are', 'The 1 resource is') : 'No resource is declared yet.')
-      : `${(status.counts.Synced || 0).toLocaleString('en')} of ${count(managed, 'resource')} are as declared: ${parts.join(', ')}.`),
-    h('p.next', {}, [steps && steps.steps ? `${count(steps.steps, 'step')} left` : 'nothing to do', status.running.length ? `, ${status.running.length} running` : '',
+      : `${(status.counts.Synced || 0).toLocaleString('en')} of ${count(managed, 'resource')} are as declared; ${parts.join(', ')}.`),
+    h('p.next', {}, [steps && steps.steps ? `${count(steps.steps, 'step')} left` : 'Nothing to do', status.running.length ? `, ${status.running.length} running` : '',
       steps?.held ? `, ${steps.held} held` : '', steps?.waiting ? `, ${steps.waiting} waiting` : ''].join(''), '. ',
       status.succeeded ? ['Last without a failure ', since(status.succeeded), '. '] : 'Never yet without a failure. ',
-      status.resync && ['All is looked at anew ', since(status.resync, 'in'), '.']),
+      status.resync && ['All is looked at anew ', since(status.resync, 'in'), '. '],
+      status.counts.Unmanaged > 0 && `${count(status.counts.Unmanaged, 'resource')} of no manifest here.`),
   ];
 }
 
@@ -51,7 +52,7 @@ function stepOf(step, {named = true} = {}) {
     h('div.what', {}, h('b', {}, step.operation), named && linkTo(step.subject),
       step.impact !== 'none' && h(`span.chip.${IMPACT[step.impact]}`, {}, step.impact), running && h('span.chip.accent', {}, 'running')),
     h('p.why', {}, step.because),
-    step.held && h('p.stops.held', {}, `Held: allowed with ${step.held}`), step.waits && h('p.stops.wait', {}, `Waits: ${step.waits}`));
+    step.held && h('p.stops.held', {}, `Held: --allow ${step.held} lets it run`), step.waits && h('p.stops.wait', {}, `Waits: ${step.waits}`));
 }
 
 const GRAVE = ['Destroys data', 'Deletes or makes anew', 'Stops or restarts'];
