@@ -91,8 +91,13 @@ class Tab:
         )
 
     def go(self, url: str) -> None:
-        self.call("Page.navigate", url=url)
-        self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+        """Open an address anew, also where only what follows its # differs."""
+        self.call("Page.navigate", url="about:blank")
+        self.until("location.href === 'about:blank' && document.readyState === 'complete'")
+        self.troubles.clear()
+        if url != "about:blank":
+            self.call("Page.navigate", url=url)
+            self.until("location.href !== 'about:blank' && document.readyState === 'complete'")
 
     def size(self, width: int, height: int = 900) -> None:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)

@@ -48,7 +48,7 @@ const MACHINES = 3;
 const columnOf = kind => COLUMN.get(kind) ?? MACHINES;
 
 function kindWord(kind) {
-  return kind.replace(/^VirtualMachine(?=.)/, '').replace(/(?<=[a-z])(?=[A-Z])/g, ' ').replace(/^VirtualMachine$/, 'Machine');
+  return kind === 'VirtualMachine' ? 'Machine' : kind.replace(/^VirtualMachine/, '').replace(/(?<=[a-z])(?=[A-Z])/g, ' ');
 }
 
 const nameOf = id => id.split('/').slice(1).join('/');
