@@ -288,7 +288,7 @@ def test_a_daemon_that_is_gone_is_told_and_that_it_is_back(browser: Tab) -> None
     with daemon.at() as where:
         page.open(where)
     page.until_says("The daemon has not answered since", "#alerts")
-    assert "no connection" in page.text("#alerts")
+    assert "there is no connection" in page.text("#alerts")
     assert browser.run("document.querySelector('#alerts [role=alert]') !== null")
     assert browser.run("document.body.classList.contains('stale')")
     assert browser.run("document.querySelectorAll('.node').length") == 21, "what was known is still there"
@@ -405,8 +405,22 @@ def test_a_group_that_is_chosen_shows_what_is_in_it(seen: Seen) -> None:
     seen.daemon.status = told(fleet(600), datetime.now(UTC))
     seen.until_says("Long columns are folded", "#found")
     seen.tab.click(seen.node("group 3 node node0"))
-    seen.until_says("machines on node0", "#found")
-    assert seen.tab.run("document.querySelectorAll('.node.group').length") > 0 or len(seen.all(".node")) <= 300
+    seen.until_says("298 resources: machines on node0. Too many to draw, so here is a list.", "#found")
+    assert seen.all(".list tbody tr")[0].startswith("vm-00005 Machine Running Drifted")
+    seen.search("vm-0001")
+    seen.until_says("10 resources", "#found")
+    assert len(seen.all(".node")) == 23, "ten machines with their disks, and three networks"
+    seen.tab.click('[data-key="clear"]')
+    assert len(seen.all(".node.group")) == 2
+
+
+def test_many_problems_are_counted_and_the_first_are_shown(seen: Seen) -> None:
+    many = tuple(Problem(Origin("shop/web.yaml", line, 1), f"wrong {line}") for line in range(1, 41))
+    seen.daemon.status = replace(seen.daemon.status, problems=many)
+    seen.until_says("40 problems in the manifests", "#alerts")
+    assert "wrong 6" not in seen.text("#alerts")
+    seen.tab.click('#alerts [data-key="problems"]')
+    assert "wrong 40" in seen.text("#alerts")
 
 
 @pytest.mark.parametrize(("width", "dark"), [(WIDE, False), (WIDE, True), (NARROW, False), (NARROW, True)])

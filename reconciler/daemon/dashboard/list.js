@@ -19,7 +19,7 @@ function drawFound(found, folded) {
     change({filter: '', search: '', scope: null});
   }}, word);
   if (!narrowed()) return folded ? 'Long columns are folded into groups; choose one to see what is in it.' : '';
-  return [`${count(found.length, 'resource')}${state.scope ? `: ${scopeWords(state.scope)}` : ' found'}. `, clear('Show all')];
+  return [`${count(found.length, 'resource')}${state.scope ? `: ${scopeWords(state.scope)}` : ' found'}. ${folded ? 'Too many to draw, so here is a list. ' : ''}`, clear('Show all')];
 }
 
 function drawList(found) {
@@ -30,7 +30,7 @@ function drawList(found) {
       h('th', {scope: 'row'}, h('button.link', {type: 'button', 'data-key': each.id, onclick: () => choose(each.id)}, nameOf(each.id)),
         h('span.kind', {}, kindWord(each.kind))),
       h('td', {}, each.state), h('td.stand', {}, syncOf(each)), h('td', {}, each.health), h('td', {}, each.node),
-      h('td.message', {}, each.message || each.drift.map(field => field.path.join('.')).join(', '))))))),
+      h('td.message', {}, h('span.clamp', {}, each.message || each.drift.map(field => field.path.join('.')).join(', ')))))))),
     left > 0 && h('button.more', {type: 'button', 'data-key': 'more', onclick: () => change({rows: state.rows + ROWS})},
       `Show ${Math.min(ROWS, left)} more of ${left.toLocaleString('en')}`),
     !rows.length && h('p.empty', {}, 'No resource is like that.')];
@@ -42,12 +42,12 @@ function syncOf(each) {
 }
 
 function drawResources(status) {
-  const found = matching(), near = found.length <= MOST ? neighbourhood(found) : found;
-  const shown = narrowed() && near.length <= MOST ? near : found, folded = shown.length > MOST;
+  const found = matching(), shown = narrowed() && found.length <= MOST ? neighbourhood(found) : found;
+  const folded = shown.length > MOST, listed = state.view === 'list' || folded && narrowed();
   draw('filters', [status.counts, state.filter], () => drawFilters(status));
   draw('views', state.view, drawViews);
   draw('found', [found.length, state.filter, state.search, state.scope, folded && state.view], () => drawFound(found, folded && state.view === 'topology'));
-  const seen = state.view === 'list' || !shown.length;
+  const seen = listed || !shown.length;
   const from = seen ? [[...found].sort(byNeed).slice(0, state.rows), found.length] : shown.map(({words, ...each}) => each);
   draw('picture', [from, state.view, state.chosen, seen || $('picture').clientWidth], () => seen ? drawList(found) : drawTopology(shown, folded));
   const nodes = $('picture').querySelectorAll('.node');

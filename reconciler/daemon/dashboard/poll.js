@@ -16,7 +16,7 @@ async function poll() {
     state.failing = null;
     take(status);
   } catch (error) {
-    state.failing ??= {since: new Date(now()).toISOString(), why: error instanceof TypeError ? 'no connection' : error.name === 'TimeoutError' ? 'it takes too long' : error.message};
+    state.failing ??= {since: new Date(now()).toISOString(), why: error instanceof TypeError ? 'there is no connection' : error.name === 'TimeoutError' ? 'it takes too long' : error.message};
   } finally {
     asking = false;
   }
@@ -27,9 +27,9 @@ async function poll() {
 function show() {
   const {status, failing} = state;
   document.body.classList.toggle('stale', Boolean(failing));
-  draw('alerts', [failing, status?.unhealthy, status?.problems, status?.plan?.problems], () => [
+  draw('alerts', [failing, status?.unhealthy, status?.problems, status?.plan?.problems, [...state.open]], () => [
     failing && alert('bad', ['The daemon has not answered since ', clock(failing.since), ' (', since(failing.since, 'span'), ').'],
-      [h('li', {}, status ? `What is shown is from before. ${failing.why}; this page goes on asking.` : `${failing.why}; this page goes on asking.`)], 'alert'),
+      [h('li', {}, `It seems that ${failing.why}. ${status ? 'What is shown is from before; t' : 'T'}his page goes on asking.`)], 'alert'),
     status && drawAlerts(status)]);
   if (!status) return;
   const {stack, commit, source, leader, holder, unhealthy, unready, counts, running, plan, succeeded, resync} = status;

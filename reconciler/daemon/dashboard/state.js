@@ -51,7 +51,7 @@ function choose(id, {focus = false} = {}) {
   change({chosen: id});
   history.replaceState(null, '', id ? `#${encodeURIComponent(id)}` : location.pathname + location.search);
   if (id && (focus || matchMedia('(max-width: 62rem)').matches)) {
-    $('detail').scrollIntoView({block: 'nearest'});
+    $('detail').scrollIntoView({block: 'start'});
     $('detail').focus({preventScroll: true});
   }
 }

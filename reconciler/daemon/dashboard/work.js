@@ -25,15 +25,24 @@ function drawAlerts(status) {
   return [
     status.unhealthy.length > 0 && alert('bad', 'The daemon is not healthy', status.unhealthy.map(reason => h('li', {}, reason)), 'alert'),
     status.problems.length > 0 && alert(errors ? 'bad' : 'drift', `${count(status.problems.length, 'problem')} in the manifests${errors ? '; what they concern stays as it was last good' : ''}`,
-      status.problems.slice(0, 50).map(each => h('li', {}, h('code.place', {}, [each.file, each.line, each.column].filter(Boolean).join(':')), ` ${each.severity}: `,
-        each.path && [h('code', {}, each.path), ': '], each.message, each.remedy && h('div.faint', {}, each.remedy)))),
-    status.plan?.problems.length > 0 && alert('bad', 'The plan cannot be made whole', status.plan.problems.slice(0, 50).map(each => h('li', {},
-      h('code.place', {}, [each.file, each.line, each.column].filter(Boolean).join(':')), ' ', each.message))),
+      listed('problems', status.problems.map(problemOf))),
+    status.plan?.problems.length > 0 && alert('bad', 'The plan cannot be made whole', listed('obstacles', status.plan.problems.map(problemOf))),
   ];
 }
 
+function problemOf(each) {
+  return h('li', {}, h('div.clamp', {}, h('code.place', {}, [each.file, each.line, each.column].filter(Boolean).join(':')), ` ${each.severity}: `,
+    each.path && [h('code', {}, each.path), ': '], each.message), each.remedy && h('div.faint.clamp', {}, each.remedy));
+}
+
+// The first few of a list, and a button for the others.
+function listed(key, items, few = 5) {
+  const shown = state.open.has(key) ? items : items.slice(0, few), left = items.length - shown.length;
+  return [shown, left > 0 && h('li', {}, h('button.link', {type: 'button', 'data-key': key, onclick: () => { state.open.add(key); show(); }}, `Show ${left} more`))];
+}
+
 function alert(tone, title, items, role = 'status') {
-  return h(`div.alert.${tone}`, {role}, h('h2', {}, icon('alert'), title), h('ul', {}, items));
+  return h(`div.alert.${tone}`, {role}, h('h2', {}, icon('alert'), h('span', {}, title)), h('ul', {}, items));
 }
 
 function drawRunning(status) {
@@ -51,7 +60,7 @@ function stepOf(step, {named = true} = {}) {
   return h(`li.step.${ACTION[step.action]}`, {}, h('span.sign', {'aria-label': step.action}, step.sign),
     h('div.what', {}, h('b', {}, step.operation), named && linkTo(step.subject),
       step.impact !== 'none' && h(`span.chip.${IMPACT[step.impact]}`, {}, step.impact), running && h('span.chip.accent', {}, 'running')),
-    h('p.why', {}, step.because),
+    h('p.why', {}, h('span.clamp', {}, step.because)),
     step.held && h('p.stops.held', {}, `Held: --allow ${step.held} lets it run`), step.waits && h('p.stops.wait', {}, `Waits: ${step.waits}`));
 }
 
