@@ -242,6 +242,8 @@ def test_an_address_names_a_resource(seen: Seen, browser: Tab) -> None:
         assert "db-1-data" in seen.text("#detail")
         seen.open(where, "#VirtualMachine%2Fgone")
         assert "There is no such resource" in seen.text("#detail")
+        seen.open(where, "#%E0%A4%A")
+        assert not seen.tab.run("document.querySelector('#detail').offsetHeight")
 
 
 def test_the_keyboard_goes_along_columns_and_references(seen: Seen) -> None:
@@ -291,6 +293,8 @@ def test_a_daemon_that_is_gone_is_told_and_that_it_is_back(browser: Tab) -> None
     assert "there is no connection" in page.text("#alerts")
     assert browser.run("document.querySelector('#alerts [role=alert]') !== null")
     assert browser.run("document.body.classList.contains('stale')")
+    assert "No answer" in page.text("#header")
+    assert "Healthy" not in page.text("#header")
     assert browser.run("document.querySelectorAll('.node').length") == 21, "what was known is still there"
     with daemon.at(where):
         browser.until("!document.body.classList.contains('stale')")

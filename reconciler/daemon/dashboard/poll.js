@@ -34,7 +34,7 @@ function show() {
   if (!status) return;
   const {stack, commit, source, leader, holder, unhealthy, unready, counts, running, plan, succeeded, resync} = status;
   document.title = `${unhealthy.length || counts.Failed || counts.Blocked ? '● ' : ''}${visible(stack)} · reconcile`;
-  draw('header', [stack, commit, source, leader, holder, unhealthy, unready, counts, running.length, plan?.totals, succeeded, resync], () => drawHeader(status));
+  draw('header', [failing, stack, commit, source, leader, holder, unhealthy, unready, counts, running.length, plan?.totals, succeeded, resync], () => drawHeader(status));
   drawResources(status);
   $('detail').hidden = !state.chosen;
   $('detail').className = SYNC[byId.get(state.chosen)?.sync]?.tone || 'bad';
@@ -81,8 +81,8 @@ document.addEventListener('keydown', event => {
 });
 document.addEventListener('visibilitychange', poll);
 addEventListener('online', poll);
-addEventListener('hashchange', () => change({chosen: decodeURIComponent(location.hash.slice(1))}));
+addEventListener('hashchange', () => change({chosen: addressed()}));
 addEventListener('resize', () => state.status && drawResources(state.status));
-state.chosen = (() => { try { return decodeURIComponent(location.hash.slice(1)); } catch { return ''; } })();
+state.chosen = addressed();
 setInterval(tick, 1000);
 poll();

@@ -47,6 +47,15 @@ function change(given) {
   show();
 }
 
+// The resource that the address of the page names; people write anything there.
+function addressed() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return '';
+  }
+}
+
 function choose(id, {focus = false} = {}) {
   change({chosen: id});
   history.replaceState(null, '', id ? `#${encodeURIComponent(id)}` : location.pathname + location.search);

@@ -6,7 +6,8 @@ function drawHeader(status) {
   return [
     h('div.who', {}, h('span.brand', {}, icon('lines')), h('h1', {}, status.stack),
       status.leader ? h('span.chip.accent', {title: status.holder}, 'Leader') : h('span.chip.none', {}, status.holder ? `Standby; ${status.holder} acts` : 'Standby'),
-      h(`span.chip.${bad ? 'bad' : 'good'}`, {}, icon(bad ? 'alert' : 'check'), bad ? 'Unhealthy' : 'Healthy'),
+      state.failing ? h('span.chip.bad', {}, icon('alert'), 'No answer')
+        : h(`span.chip.${bad ? 'bad' : 'good'}`, {}, icon(bad ? 'alert' : 'check'), bad ? 'Unhealthy' : 'Healthy'),
       status.unready.length > 0 && h('span.chip.drift', {title: status.unready.join('\n')}, 'Not ready'),
       status.commit && h('span.chip', {title: status.commit}, h('code', {}, status.commit.slice(0, 10))),
       h('span.source', {}, status.source), h('span.fresh', {id: 'fresh'})),
