@@ -25,7 +25,7 @@ LAYERS = [
     {"planner", "clusters.database"},
     {"clusters.local", "clusters.kubernetes", "drivers.simulator", "agent", "apply", "planfile", "draft"},
     {"aftermath"},
-    {"rehearsal"},
+    {"rehearsal", "server"},
     {"connect", "embedded", "node", "probe", "reconcile", "render", "review"},
     {"history"},
     {"present", "progress", "chart", "markdown"},
@@ -51,7 +51,7 @@ ONLY = {
     "click": {"cli"},
     "rich": {"progress"},
     "kubernetes": {"clusters.kubernetes.api"},
-    "prometheus_client": {"probe"},
+    "prometheus_client": {"probe", "daemon.metrics"},
 }
 
 

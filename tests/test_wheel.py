@@ -52,5 +52,13 @@ def test_the_wheel_names_its_command_and_types(installed: Path) -> None:
     assert schemas_in(installed / "reconciler" / "schemas") == schemas_in(ROOT / "schemas")
 
 
+def test_the_dashboard_is_in_the_wheel(installed: Path, tmp_path: Path) -> None:
+    script = "from reconciler.daemon.dashboard import dashboard; print(dashboard()({}).body)"
+    page = python(installed, tmp_path, "-c", script)
+    assert page.startswith("<!DOCTYPE html>")
+    assert "prefers-color-scheme" in page
+    assert "fetch('status?resources=all'" in page
+
+
 def schemas_in(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*.json")}

@@ -1,0 +1,56 @@
+// Elements made of data, which is never read as markup: every text goes through `visible` into a text node.
+const SVG = 'http://www.w3.org/2000/svg';
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
+
+// A text with what cannot be seen written out: it could hide, reorder or end what stands beside it.
+function visible(text) {
+  return String(text).replace(UNSEEN, each => `\\u${each.codePointAt(0).toString(16).padStart(4, '0')}`);
+}
+
+// h('button.link', {onclick, 'aria-label': ...}, children...); a child is a node, a text, a list of them, or nothing.
+function h(what, given, ...children) {
+  const [tag, ...classes] = what.split('.');
+  const made = document.createElement(tag);
+  if (classes.length) made.className = classes.join(' ');
+  set(made, given);
+  put(made, children);
+  return made;
+}
+
+function svg(tag, given, ...children) {
+  const made = document.createElementNS(SVG, tag);
+  set(made, given);
+  put(made, children);
+  return made;
+}
+
+function set(element, given) {
+  for (const [name, value] of Object.entries(given || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
+    else if (name === 'style') for (const [property, each] of Object.entries(value)) element.style.setProperty(property, each);
+    else element.setAttribute(name, value === true ? '' : name === 'href' ? value : visible(value));
+  }
+}
+
+function put(parent, children) {
+  for (const child of children.flat(Infinity)) {
+    if (child !== null && child !== undefined && child !== false && child !== '')
+      parent.append(child instanceof Node ? child : document.createTextNode(visible(child)));
+  }
+}
+
+const $ = id => document.getElementById(id);
+const drawn = new Map();  // place -> what it was drawn from
+
+// Draw a place anew if what it shows has changed; the focus stays with the element of the same data-key.
+function draw(place, from, make) {
+  const key = JSON.stringify(from);
+  if (drawn.get(place) === key) return;
+  drawn.set(place, key);
+  const element = $(place), focused = element.contains(document.activeElement) && document.activeElement.dataset.key;
+  const fresh = document.createDocumentFragment();
+  put(fresh, [make()]);
+  element.replaceChildren(fresh);
+  if (focused) [...element.querySelectorAll('[data-key]')].find(each => each.dataset.key === focused)?.focus({preventScroll: true});
+}

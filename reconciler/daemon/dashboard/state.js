@@ -1,0 +1,66 @@
+// What was last heard, and what the reader has chosen to see of it.
+const MOST = 300;  // resources that are drawn one by one
+const ROWS = 100;  // of a list, at first and with each "more"
+const narrow = matchMedia('(max-width: 40rem)');
+const state = {
+  status: null,
+  skew: 0,  // milliseconds that the daemon's clock is before ours
+  failing: null,  // since when the daemon does not answer, and why
+  heard: 0,
+  filter: '', search: '', scope: null, chosen: '', view: narrow.matches ? 'list' : 'topology', rows: ROWS,
+  open: new Set(),
+};
+let resources = [], byId = new Map(), usedBy = new Map();
+
+const now = () => Date.now() + state.skew;
+
+function take(status) {
+  state.status = status;
+  resources = status.resources.items;
+  byId = new Map(resources.map(each => [each.id, each]));
+  usedBy = new Map();
+  for (const each of resources)
+    for (const id of each.uses) usedBy.has(id) ? usedBy.get(id).push(each.id) : usedBy.set(id, [each.id]);
+}
+
+function words(each) {
+  return each.words ??= `${each.id} ${kindWord(each.kind)} ${each.node} ${each.state} ${each.sync} ${each.health} ${each.message}`.toLowerCase();
+}
+
+function matching() {
+  const wanted = state.search.toLowerCase().split(/\s+/).filter(Boolean);
+  return resources.filter(each => (!state.filter || each.sync === state.filter) && (!state.scope || inScope(each, state.scope))
+    && wanted.every(word => words(each).includes(word)));
+}
+
+const narrowed = () => Boolean(state.filter || state.search.trim() || state.scope);
+
+const byName = new Intl.Collator('en', {numeric: true}).compare;
+
+function byNeed(a, b) {
+  return WORST.indexOf(a.sync) - WORST.indexOf(b.sync) || (a.health === 'Healthy') - (b.health === 'Healthy') || byName(a.id, b.id);
+}
+
+function change(given) {
+  Object.assign(state, given);
+  if ('filter' in given || 'search' in given || 'scope' in given) state.rows = ROWS;
+  show();
+}
+
+// The resource that the address of the page names; people write anything there.
+function addressed() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return '';
+  }
+}
+
+function choose(id, {focus = false} = {}) {
+  change({chosen: id});
+  history.replaceState(null, '', id ? `#${encodeURIComponent(id)}` : location.pathname + location.search);
+  if (id && (focus || matchMedia('(max-width: 62rem)').matches)) {
+    $('detail').scrollIntoView({block: 'start'});
+    $('detail').focus({preventScroll: true});
+  }
+}
