@@ -52,7 +52,7 @@ ONLY = {
     "rich": {"progress"},
     "kubernetes": {"clusters.kubernetes.api"},
     "prometheus_client": {"probe"},
-    "watchdog": {"daemon.files"},
+    "watchdog": {"daemon.survey", "daemon.watches"},
 }
 
 
