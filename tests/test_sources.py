@@ -572,14 +572,16 @@ def test_where_the_system_says_nothing_the_files_are_looked_at(
     assert "does not say" in caplog.text
 
 
-def test_a_reader_of_events_that_died_is_replaced(told: Heard, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_of_events_that_died_is_replaced(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watches, "LOOK", 0.01)
-    (reader,) = [each for each in threading.enumerate() if isinstance(each, watches.InotifyFD)]
-    reader.stop()
-    told.until(lambda files: ALL in files)
-    told.take()
-    put(root / "a.yaml", "b: 2\n")
-    assert told.take() == {str(root / "a.yaml")}
+    with Heard([root], tmp_path / "marks") as heard:
+        (reader,) = [each for each in threading.enumerate() if isinstance(each, watches.InotifyFD)]
+        reader.stopped_event.set()
+        put(root / "last.yaml")
+        heard.until(lambda files: ALL in files)
+        heard.take()
+        put(root / "a.yaml", "b: 2\n")
+        assert heard.take() == {str(root / "a.yaml")}
 
 
 @pytest.mark.parametrize("polling", [None, 3600.0], ids=["told", "polling"])
