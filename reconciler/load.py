@@ -48,12 +48,17 @@ class Loaded:
 
 
 def load(
-    paths: Sequence[str | os.PathLike[str]], *, stdin: IO[bytes] | None = None, max_bytes: int = MAX_BYTES
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    stdin: IO[bytes] | None = None,
+    max_bytes: int = MAX_BYTES,
+    under: str = "",
 ) -> Loaded:
     """Read manifests from files, directories (recursively) and ``-`` (standard input).
 
     Never raises for content: what cannot be used, or is larger than ``max_bytes``, is in ``problems``, and
-    the rest is loaded.
+    the rest is loaded. Files are named as they are found from ``paths``, or, if all lie ``under`` one folder
+    that means nothing to people, from there.
     """
     loaded = Loaded()
     seen: set[str] = set()
@@ -65,11 +70,11 @@ def load(
         if not loaded.root:
             folder = FilePath(text) if os.path.isdir(text) else FilePath(text).parent
             loaded.root = folder.resolve().name
-        files = list(_files(loaded, text))
+        files = list(_files(loaded, text, under))
         if os.path.isdir(text) and not files:
             loaded.problems.append(
                 Problem(
-                    Origin(text),
+                    Origin(_shown(text, under)),
                     "the directory holds no manifest",
                     "Put *.yaml, *.yml or *.json files into it, or name another directory.",
                 )
@@ -78,7 +83,7 @@ def load(
             real = os.path.realpath(file)
             if real not in seen:
                 seen.add(real)
-                _load_file(loaded, file, max_bytes)
+                _load_file(loaded, file, max_bytes, under)
     return loaded
 
 
@@ -90,13 +95,17 @@ def load_texts(texts: Mapping[str, str]) -> Loaded:
     return loaded
 
 
-def _files(loaded: Loaded, path: str) -> Iterator[str]:
+def _shown(file: str, under: str) -> str:
+    return os.path.relpath(file, under) if under else file
+
+
+def _files(loaded: Loaded, path: str, under: str) -> Iterator[str]:
     if not os.path.isdir(path):
         yield path
         return
 
     def unreadable(error: OSError) -> None:
-        loaded.problems.append(_cannot_read(error.filename or path, error))
+        loaded.problems.append(_cannot_read(_shown(error.filename or path, under), error))
 
     for folder, folders, names in os.walk(path, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -110,14 +119,15 @@ def _cannot_read(path: str, error: OSError) -> Problem:
     return Problem(Origin(path), f"cannot be read: {reason}", "Check the path and its permissions.")
 
 
-def _load_file(loaded: Loaded, path: str, max_bytes: int) -> None:
+def _load_file(loaded: Loaded, path: str, max_bytes: int, under: str) -> None:
+    name = _shown(path, under)
     try:
         with open(path, "rb") as stream:
             content = stream.read(max_bytes + 1)
     except OSError as error:
-        loaded.problems.append(_cannot_read(path, error))
+        loaded.problems.append(_cannot_read(name, error))
         return
-    _load_bytes(loaded, path, content, max_bytes)
+    _load_bytes(loaded, name, content, max_bytes)
 
 
 def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> None:

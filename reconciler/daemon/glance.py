@@ -20,11 +20,18 @@ class Glance(NamedTuple):
     folders: dict[str, Look]
 
     def moved(self, earlier: Glance) -> set[str]:
-        """The files that are not as they were; ``ALL`` where folders came or went."""
+        """The files that are not as they were; ``ALL`` where folders came or went.
+
+        And those that are the same file under another name: ``load`` reads it once, under the first.
+        """
         if self.folders != earlier.folders:
             return {ALL}
-        names = self.files.keys() | earlier.files.keys()
-        return {name for name in names if self.files.get(name) != earlier.files.get(name)}
+        if self.files == earlier.files:
+            return set()
+        either = [*self.files.items(), *earlier.files.items()]
+        moved = {name for name, _ in either if self.files.get(name) != earlier.files.get(name)}
+        places = {look[:2] for name, look in either if name in moved and isinstance(look, tuple)}
+        return moved | {name for name, look in either if look[:2] in places}
 
 
 def glance(paths: Sequence[str]) -> Glance:
