@@ -69,7 +69,7 @@ def load(
             continue
         if not loaded.root:
             folder = FilePath(text) if os.path.isdir(text) else FilePath(text).parent
-            loaded.root = folder.resolve().name
+            loaded.root = os.path.basename(os.path.realpath(folder))
         files = list(_files(loaded, text, under))
         if os.path.isdir(text) and not files:
             loaded.problems.append(

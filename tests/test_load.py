@@ -189,3 +189,10 @@ def test_files_under_a_folder_that_means_nothing_are_named_from_there(tmp_path: 
     ]
     assert loaded.root == "dir"
     assert str(load(paths).problems[0].origin) == f"{tmp_path}/dir/sub/a.yaml:1:1"
+
+
+def test_a_path_that_is_a_circle_of_links_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (problem,) = load([tmp_path / "a" / "c"]).problems
+    assert "too many levels of symbolic links" in problem.message

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from watchdog.observers.inotify_c import InotifyConstants as Event
 from watchdog.observers.inotify_c import InotifyEvent, Mask, WatchCallback, WatchDescriptor
 
+from reconciler.daemon.hint import ALL
 from reconciler.daemon.lookup import lookups
 from reconciler.load import SUFFIXES
 
@@ -119,20 +120,21 @@ class Survey(WatchCallback):
                 files.update(os.path.join(spelled, name) for spelled in folder.spelled)
         if name in folder.turns or (files and event.mask & Event.IN_ISDIR):
             self._tell((), True)
-        elif files and event.mask & APPEARED:
-            self._appeared(os.path.join(folder.path, name), files, bool(event.mask & Event.IN_CREATE))
         elif files:
-            self._tell(files, False)
+            self._moved(os.path.join(folder.path, name), files, created=bool(event.mask & Event.IN_CREATE))
 
-    def _appeared(self, path: str, files: set[str], created: bool) -> None:
+    def _moved(self, path: str, files: set[str], *, created: bool) -> None:
         try:
             there = os.lstat(path)
-        except OSError:  # gone again, and that is another event
-            there = None
-        if there and not stat.S_ISREG(there.st_mode):
-            self._tell((), True)
-        elif there is None or there.st_size or not created:  # an empty new file is one that is about to be written
-            self._tell(files, False)
+        except OSError:
+            return self._tell(files, False)
+        if not stat.S_ISREG(there.st_mode):
+            return self._tell((), True)
+        if there.st_nlink > 1:  # who wrote it under one name wrote it under the others
+            return self._tell({ALL}, False)
+        if there.st_size or not created:  # an empty new file is one that is about to be written
+            return self._tell(files, False)
+        return None
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         self._tell((), True)
