@@ -115,7 +115,7 @@ class Command:
             self._kill()
 
     def _kill(self) -> None:
-        if process := self._running:
+        if (process := self._running) and process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 

@@ -76,15 +76,17 @@ class Survey(WatchCallback):
 
     def _follow(self, path: str, spelled: str, start: str | None = None) -> None:
         """Listen wherever ``path`` is looked up. Each entry on the way is a turn; the file that it ends at is none."""
-        folder, end = None, None
+        folder, end, known = None, None, False
         for look in lookups(path, start):
             folder, end = self._reach(look.folder), look
             if folder:
+                known = look.name in folder.turns
                 folder.turns.add(look.name)
-        # A turn until it is known to be none: whatever moves meanwhile is heard.
+        # A turn until it is known to be none: whatever moves meanwhile is heard. It may be one on another way.
         if folder and end and end.last and _plain(os.path.join(end.folder, end.name)):
             folder.files.setdefault(end.name, set()).add(spelled)
-            folder.turns.discard(end.name)
+            if not known:
+                folder.turns.discard(end.name)
 
     def _walk(self, top: str, spelled: str) -> None:
         waiting = [(top, spelled)]
