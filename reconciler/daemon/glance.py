@@ -10,14 +10,20 @@ from typing import NamedTuple
 from reconciler.daemon.hint import ALL
 from reconciler.load import SUFFIXES
 
-Look = tuple[int, ...] | str  # device, inode, size, times; or why it cannot be had
+
+class Look(NamedTuple):
+    """``place``: device and inode; or why it cannot be had, and where it would be."""
+
+    place: tuple[int, int] | tuple[str, str]
+    size: int = 0
+    times: tuple[int, int] = (0, 0)
 
 
 class Glance(NamedTuple):
-    """Files and folders by the names that ``load`` gives them."""
+    """Files and folders by the names that ``load`` gives them; of folders, why they cannot be read, if so."""
 
     files: dict[str, Look]
-    folders: dict[str, Look]
+    folders: dict[str, str]
 
     def moved(self, earlier: Glance) -> set[str]:
         """The files that are not as they were; ``ALL`` where folders came or went.
@@ -30,8 +36,8 @@ class Glance(NamedTuple):
             return set()
         either = [*self.files.items(), *earlier.files.items()]
         moved = {name for name, _ in either if self.files.get(name) != earlier.files.get(name)}
-        places = {look[:2] for name, look in either if name in moved and isinstance(look, tuple)}
-        return moved | {name for name, look in either if look[:2] in places}
+        places = {look.place for name, look in either if name in moved}
+        return {name for name, look in either if look.place in places}
 
 
 def glance(paths: Sequence[str]) -> Glance:
@@ -69,7 +75,7 @@ class Polling:
         """There is nothing to close."""
 
 
-def _walk(path: str, seen: dict[str, Look]) -> Iterator[str]:
+def _walk(path: str, seen: dict[str, str]) -> Iterator[str]:
     def unreadable(error: OSError) -> None:
         seen[os.fspath(error.filename)] = error.strerror or ""
 
@@ -83,5 +89,5 @@ def _look(path: str) -> Look:
     try:
         found = os.stat(path)
     except OSError as error:
-        return error.strerror or ""
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        return Look((error.strerror or "", os.path.realpath(path)))
+    return Look((found.st_dev, found.st_ino), found.st_size, (found.st_mtime_ns, found.st_ctime_ns))
