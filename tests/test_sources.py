@@ -204,6 +204,20 @@ def test_a_file_with_two_names_is_hinted_at_under_both(heard: Heard, root: Path)
     assert ALL in hinted or hinted == {str(root / "a.yaml"), str(root / "c.yaml")}
 
 
+def test_a_file_that_appears_whole_is_hinted_at(heard: Heard, root: Path) -> None:
+    """Written without a name, and given one when it is complete: nobody closes it under that name."""
+    try:
+        made = os.open(root, os.O_TMPFILE | os.O_WRONLY)
+    except OSError:
+        pytest.skip("the file system of the tests has no files without a name")
+    os.write(made, b"b: 2\n")
+    folder = os.open(root, os.O_RDONLY)
+    os.link(f"/proc/self/fd/{made}", "c.yaml", dst_dir_fd=folder)
+    assert str(root / "c.yaml") in heard.take()
+    os.close(made)
+    os.close(folder)
+
+
 def test_rights_that_move_are_hinted_at(heard: Heard, root: Path) -> None:
     (root / "a.yaml").chmod(0o000)
     assert heard.take() == {str(root / "a.yaml")}
