@@ -57,24 +57,29 @@ class Listed:
 
 
 def load(
-    paths: Sequence[str | os.PathLike[str]], *, stdin: IO[bytes] | None = None, max_bytes: int = MAX_BYTES
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    stdin: IO[bytes] | None = None,
+    max_bytes: int = MAX_BYTES,
+    under: str = "",
 ) -> Loaded:
     """Read manifests from files, directories (recursively) and ``-`` (standard input).
 
     Never raises for content: what cannot be used, or is larger than ``max_bytes``, is in ``problems``, and
-    the rest is loaded.
+    the rest is loaded. Files are named as they are found from ``paths``, or, if all lie ``under`` one folder
+    that means nothing to people, from there.
     """
-    listed = list_files(paths)
+    listed = list_files(paths, under=under)
     loaded = Loaded(root=listed.root, problems=listed.problems)
     for file in listed.files:
         if file == "-":
             _load_bytes(loaded, "<stdin>", (stdin or sys.stdin.buffer).read(max_bytes + 1), max_bytes)
         else:
-            _load_file(loaded, file, max_bytes)
+            _load_file(loaded, file, max_bytes, under)
     return loaded
 
 
-def list_files(paths: Sequence[str | os.PathLike[str]]) -> Listed:
+def list_files(paths: Sequence[str | os.PathLike[str]], *, under: str = "") -> Listed:
     """The files that ``load`` reads, and what is wrong with the paths."""
     listed = Listed()
     seen: set[str] = set()
@@ -85,12 +90,12 @@ def list_files(paths: Sequence[str | os.PathLike[str]]) -> Listed:
             continue
         if not listed.root:
             folder = FilePath(text) if os.path.isdir(text) else FilePath(text).parent
-            listed.root = folder.resolve().name
-        files = list(_files(listed, text))
+            listed.root = os.path.basename(os.path.realpath(folder))
+        files = list(_files(listed, text, under))
         if os.path.isdir(text) and not files:
             listed.problems.append(
                 Problem(
-                    Origin(text),
+                    Origin(_shown(text, under)),
                     "the directory holds no manifest",
                     "Put *.yaml, *.yml or *.json files into it, or name another directory.",
                 )
@@ -103,10 +108,10 @@ def list_files(paths: Sequence[str | os.PathLike[str]]) -> Listed:
     return listed
 
 
-def load_file(file: str, *, max_bytes: int = MAX_BYTES) -> Loaded:
+def load_file(file: str, *, max_bytes: int = MAX_BYTES, under: str = "") -> Loaded:
     """One file by itself, as ``load`` reads it."""
     loaded = Loaded()
-    _load_file(loaded, file, max_bytes)
+    _load_file(loaded, file, max_bytes, under)
     return loaded
 
 
@@ -130,13 +135,17 @@ def load_texts(texts: Mapping[str, str]) -> Loaded:
     return loaded
 
 
-def _files(listed: Listed, path: str) -> Iterator[str]:
+def _shown(file: str, under: str) -> str:
+    return os.path.relpath(file, under) if under else file
+
+
+def _files(listed: Listed, path: str, under: str) -> Iterator[str]:
     if not os.path.isdir(path):
         yield path
         return
 
     def unreadable(error: OSError) -> None:
-        listed.problems.append(_cannot_read(error.filename or path, error))
+        listed.problems.append(_cannot_read(_shown(error.filename or path, under), error))
 
     for folder, folders, names in os.walk(path, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -150,14 +159,15 @@ def _cannot_read(path: str, error: OSError) -> Problem:
     return Problem(Origin(path), f"cannot be read: {reason}", "Check the path and its permissions.")
 
 
-def _load_file(loaded: Loaded, path: str, max_bytes: int) -> None:
+def _load_file(loaded: Loaded, path: str, max_bytes: int, under: str) -> None:
+    name = _shown(path, under)
     try:
         with open(path, "rb") as stream:
             content = stream.read(max_bytes + 1)
     except OSError as error:
-        loaded.problems.append(_cannot_read(path, error))
+        loaded.problems.append(_cannot_read(name, error))
         return
-    _load_bytes(loaded, path, content, max_bytes)
+    _load_bytes(loaded, name, content, max_bytes)
 
 
 def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> None:

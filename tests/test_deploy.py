@@ -23,6 +23,7 @@ import yaml
 from apicall import MERGE_PATCH, Answer, call
 from controlplane import ControlPlane
 
+from reconciler.apply import Options
 from reconciler.cli import cli
 from reconciler.kinds import KINDS
 from reconciler.version import __version__
@@ -420,13 +421,53 @@ def test_the_daemon_is_not_applied_with_the_rest(control_plane: ControlPlane) ->
 
 
 def test_the_agent_only_runs_where_it_is_asked_for(control_plane: ControlPlane) -> None:
-    pod = found(control_plane, DEPLOY, "DaemonSet")["spec"]["template"]["spec"]
-    assert pod["nodeSelector"]
-    (container,) = pod["containers"]
+    assert found(control_plane, DEPLOY, "DaemonSet")["spec"]["template"]["spec"]["nodeSelector"]
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+def test_a_workload_is_probed_where_it_listens(control_plane: ControlPlane, kind: str) -> None:
+    (container,) = found(control_plane, WORKLOADS[kind], kind)["spec"]["template"]["spec"]["containers"]
     (listen,) = [word for word in container["args"] if word.startswith("--listen=")]
     (port,) = container["ports"]
     assert listen.endswith(f":{port['containerPort']}")
-    assert {container[probe]["httpGet"]["port"] for probe in ("livenessProbe", "readinessProbe")} == {port["name"]}
+    assert listen.startswith("--listen=0.0.0.0:")
+    probes = {probe: container[probe]["httpGet"] for probe in ("livenessProbe", "readinessProbe")}
+    assert {probe: get["path"] for probe, get in probes.items()} == {
+        "livenessProbe": "/healthz",
+        "readinessProbe": "/readyz",
+    }
+    assert {get["port"] for get in probes.values()} == {port["name"]}
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+def test_a_workload_has_as_long_to_end_as_a_step_may_take(control_plane: ControlPlane, kind: str) -> None:
+    pod = found(control_plane, WORKLOADS[kind], kind)["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] >= Options().timeout
+
+
+def test_of_two_daemons_one_stays_while_the_other_is_replaced(control_plane: ControlPlane) -> None:
+    spec = found(control_plane, DEPLOY / "daemon", "Deployment")["spec"]
+    assert spec["replicas"] == 2
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
+    affinity = spec["template"]["spec"]["affinity"]["podAntiAffinity"]
+    # Preferred: on a single node both run all the same.
+    ((term,),) = affinity.values()
+    assert "preferredDuringSchedulingIgnoredDuringExecution" in affinity
+    assert (
+        term["podAffinityTerm"]["labelSelector"]["matchLabels"].items()
+        <= spec["template"]["metadata"]["labels"].items()
+    )
+    assert term["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
+
+
+def test_the_manifests_of_the_daemon_are_a_volume_that_moves(control_plane: ControlPlane) -> None:
+    """A subPath is laid out once; an optional volume is empty, and empty means that nothing is wanted."""
+    pod = found(control_plane, DEPLOY / "daemon", "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (mount,), (volume,) = container["volumeMounts"], pod["volumes"]
+    assert "subPath" not in mount
+    assert container["args"][-1] == mount["mountPath"]
+    assert volume["configMap"] == {"name": "reconcile-manifests"}
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "reconciler"
 
 # A module may import from lines above its own, never from its own line or below.
 LAYERS = [
-    {"version", "log", "glyph", "provenance"},
+    {"version", "log", "glyph", "provenance", "backoff"},
     {"problem", "resource", "quantity"},
     {"secret", "eventid"},
     {"kinds", "catalogue", "read"},
@@ -38,7 +38,7 @@ PURE = {
     "problem", "resource", "quantity", "kinds", "shape", "validate", "diff", "graph", "plan", "rules", "reason",
     "planner", "planfile", "render", "present", "request", "ledger", "eventid", "mend", "catalogue",
     "glyph", "review", "chart", "dot", "mermaid", "drawing", "markdown", "page",
-    "crds", "draft", "reliance", "impact", "provenance", "history", "estimate",
+    "crds", "draft", "reliance", "impact", "provenance", "history", "estimate", "backoff",
     "agent.wire", "apply.flight", "apply.options", "apply.order", "apply.report",
     "rehearsal.script", "rehearsal.duration", "rehearsal.fault",
 }  # fmt: skip
@@ -52,6 +52,7 @@ ONLY = {
     "rich": {"progress"},
     "kubernetes": {"clusters.kubernetes.api"},
     "prometheus_client": {"probe", "daemon.metrics"},
+    "watchdog": {"daemon.survey", "daemon.watches"},
 }
 
 

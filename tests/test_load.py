@@ -172,3 +172,27 @@ def test_deep_nesting_is_refused() -> None:
 def test_an_anchor_that_contains_itself_is_refused() -> None:
     (problem,) = from_text("a: &a [*a]").problems
     assert problem.message == "*a contains itself"
+
+
+def test_files_under_a_folder_that_means_nothing_are_named_from_there(tmp_path: Path) -> None:
+    (tmp_path / "dir" / "sub").mkdir(parents=True)
+    (tmp_path / "dir" / "sub" / "a.yaml").write_text("a: 1\nb:\n")
+    (tmp_path / "dir" / "sub" / "b.yaml").write_bytes(b"\xff")
+    (tmp_path / "empty").mkdir()
+    paths = [tmp_path / "dir", tmp_path / "empty", tmp_path / "none.yaml"]
+    loaded = load(paths, under=str(tmp_path))
+    assert [str(problem.origin) for problem in loaded.problems] == [
+        "dir/sub/a.yaml:1:1",
+        "dir/sub/b.yaml:1:1",
+        "empty",
+        "none.yaml",
+    ]
+    assert loaded.root == "dir"
+    assert str(load(paths).problems[0].origin) == f"{tmp_path}/dir/sub/a.yaml:1:1"
+
+
+def test_a_path_that_is_a_circle_of_links_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (problem,) = load([tmp_path / "a" / "c"]).problems
+    assert "too many levels of symbolic links" in problem.message

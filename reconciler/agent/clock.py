@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+
+from reconciler.backoff import Backoff
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts while the cluster does not answer
 
@@ -18,9 +20,6 @@ class Clock:
     sleep: Callable[[float], object]
 
 
-def pauses() -> Iterator[float]:
+def pauses() -> Backoff:
     """Seconds to wait before each further attempt, without end."""
-    pause = FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(2 * pause, LONGEST_PAUSE)
+    return Backoff(FIRST_PAUSE, LONGEST_PAUSE)

@@ -58,12 +58,16 @@ class Hints:
     def due_in(self) -> float | None:
         """Seconds until what waits should be taken; None where nothing waits."""
         with self._moved:
-            if not self._waiting:
-                return None
-            return max(0.0, min(self._last + self._quiet, self._first + self._most) - self._monotonic())
+            return self._due_in()
 
     def wait(self, timeout: float) -> None:
-        """Sleep until a hint comes, at most ``timeout`` seconds."""
+        """Sleep until a hint comes or what waits is due, at most ``timeout`` seconds."""
         with self._moved:
-            if not self._waiting:
-                self._moved.wait(timeout)
+            due = self._due_in()
+            if due != 0.0:
+                self._moved.wait(timeout if due is None else min(timeout, due))
+
+    def _due_in(self) -> float | None:
+        if not self._waiting:
+            return None
+        return max(0.0, min(self._last + self._quiet, self._first + self._most) - self._monotonic())

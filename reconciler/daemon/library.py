@@ -47,6 +47,7 @@ class Library:
         self._volumes: dict[str, Volume] = {}
         self._root = ""
         self._listing: Sequence[Problem] = ()
+        self._under = ""
         self._sure = True  # whether what is not listed is not there
 
     @property
@@ -55,15 +56,18 @@ class Library:
         since = [volume.missed for volume in self._volumes.values() if volume.missed is not None]
         return max(0.0, min(since) + GRACE - self._monotonic()) if since else None
 
-    def look(self, paths: Sequence[str], files: Collection[str] | None = None, *, closely: bool = False) -> Look:
+    def look(
+        self, paths: Sequence[str], files: Collection[str] | None = None, *, closely: bool = False, under: str = ""
+    ) -> Look:
         """What is there now. With ``files`` only these can have moved; otherwise all are looked for.
 
-        ``closely`` compares what they say, not only what the file system says of them.
+        ``closely`` compares what they say, not only what the file system says of them. ``under`` is the folder from
+        which files are named, as for ``load``.
         """
         if tuple(paths) != self._paths:
             # Another checkout of the same names: what was last good there is still last good.
             self._volumes = {} if not self._paths else self._moved_to(paths)
-            self._paths, files = tuple(paths), None
+            self._paths, self._under, files = tuple(paths), under, None
         known = files is not None and all(file in self._volumes for file in files)
         if known:
             assert files is not None
@@ -84,7 +88,7 @@ class Library:
         return moved
 
     def _take_stock(self, closely: bool) -> None:
-        listed = list_files(self._paths)
+        listed = list_files(self._paths, under=self._under)
         self._root, self._listing = listed.root or self._root, tuple(listed.problems)
         self._sure = not listed.problems and all(map(os.path.exists, self._paths))
         for file in listed.files:
@@ -107,7 +111,7 @@ class Library:
             return
         if volume is not None and volume.missed is None and signature == volume.signature and not closely:
             return
-        part = load_file(file)
+        part = load_file(file, under=self._under)
         if volume is None:
             self._volumes[file] = Volume(signature, part, tuple(part.problems))
             part.problems = []
