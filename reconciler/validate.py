@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from reconciler import graph, quantity, schema
+from reconciler import graph, quantity, schema, waiver
 from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.kinds import DISK, DISK_IMAGE, KINDS, MACHINE, NETWORK, POOL, SECRETS, references_of, values_at
 from reconciler.load import Loaded, Manifest
@@ -22,6 +22,7 @@ from reconciler.request import KIND as OPERATION
 from reconciler.request import Request, request_of
 from reconciler.resource import Path, ResourceId, show_path
 from reconciler.shape import Shape, declared
+from reconciler.waiver import Stance
 
 Finding = tuple[Path, str, str]  # path within the spec, what is wrong, what to do
 
@@ -51,6 +52,12 @@ class Declared:
         return ResourceId(self.manifest.id.kind, old, self.manifest.id.namespace) if old else None
 
     @property
+    def drift(self) -> Stance:
+        """What its manifest says about drift; the Stack's words hold besides."""
+        drift = self.manifest.metadata.get("drift")
+        return waiver.stance_of(drift, self.id.kind) if drift else waiver.NONE
+
+    @property
     def labels(self) -> dict[str, str]:
         labels: dict[str, str] = self.manifest.metadata.get("labels", {})
         return labels
@@ -69,6 +76,7 @@ class Stack:
     defaults: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address
     agent: str = OWN_AGENT  # who serves the nodes
+    drift: Stance = waiver.NONE
 
 
 @dataclass(slots=True)
@@ -113,12 +121,21 @@ def validate(loaded: Loaded) -> Desired:
         for check in CHECKS[""] + CHECKS.get(declaration.id.kind, ()):
             for path, message, remedy in check(declaration):
                 problems.append(_problem(declaration.manifest, ("spec", *path), message, remedy))
+        if drift := declaration.manifest.metadata.get("drift"):
+            for path, message, remedy in waiver.faults(drift, declaration.id.kind):
+                problems.append(_problem(declaration.manifest, ("metadata", "drift", *path), message, remedy))
     problems.extend(_across(valid, declarations))
     requests = _requests([each for each in loaded.manifests if each.id.kind == OPERATION], problems)
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise InvalidInput(problems)
     resources = {declaration.id: declaration for declaration in sorted(valid, key=lambda each: each.id)}
     return Desired(stack, resources, requests, sorted(problems))
+
+
+_NOT_OF_OPERATIONS = {
+    "movedFrom": "an Operation is nothing that could be renamed",
+    "drift": "an Operation runs once and cannot drift",
+}
 
 
 def _requests(manifests: list[Manifest], problems: list[Problem]) -> dict[str, Request]:
@@ -135,9 +152,9 @@ def _requests(manifests: list[Manifest], problems: list[Problem]) -> dict[str, R
             problems.append(_problem(manifest, ("metadata", "name"), message, "Give each a name of its own."))
             continue
         places[name] = manifest
-        if "movedFrom" in manifest.metadata:
-            message = "an Operation is nothing that could be renamed"
-            problems.append(_problem(manifest, ("metadata", "movedFrom"), message, "Take movedFrom away."))
+        for field, message in _NOT_OF_OPERATIONS.items():
+            if field in manifest.metadata:
+                problems.append(_problem(manifest, ("metadata", field), message, f"Take {field} away."))
         request, findings = request_of(manifest)
         problems += [_problem(manifest, path, message, remedy) for path, message, remedy in findings]
         if request is not None:
@@ -189,6 +206,9 @@ def _stack(loaded: Loaded, problems: list[Problem]) -> Stack:
         for path, message, remedy in schema.explain_errors("Stack", manifest.document):
             problems.append(_problem(manifest, path, message, remedy))
         return Stack(name)
+    drift = manifest.spec.get("drift", {})
+    found = [_problem(manifest, ("spec", "drift", *path), *words) for path, *words in waiver.faults(drift)]
+    problems.extend(found)
     policy = manifest.spec.get("policy", {})
     cluster = manifest.spec.get("cluster", {})
     return Stack(
@@ -201,6 +221,7 @@ def _stack(loaded: Loaded, problems: list[Problem]) -> Stack:
         dict(manifest.spec.get("defaults", {})),
         {name: node["address"] for name, node in manifest.spec.get("nodes", {}).items()},
         manifest.spec.get("agent", OWN_AGENT),
+        waiver.stance_of(drift) if not found else waiver.NONE,
     )
 
 

@@ -15,7 +15,7 @@ LAYERS = [
     {"kinds", "catalogue", "read"},
     {"load", "schema", "shape", "crds", "write"},
     {"clusters.base", "drivers.base", "request", "ledger"},
-    {"graph"},
+    {"graph", "waiver"},
     {"validate", "observe"},
     {"diff", "mend"},
     {"plan"},

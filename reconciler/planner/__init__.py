@@ -6,7 +6,8 @@ the one operation slot of a resource, and from the rule that destructive steps r
 
 What is found is sketched on a ``Sheet``: by ``ownership``, ``creation``, ``change`` (and ``restart``), ``deletion``
 and ``errand``, in turn and without regard to each other's steps. Then ``univirt``, ``order`` and ``hold`` see all
-of them at once and make the sheet a plan.
+of them at once and make the sheet a plan. Before all that, ``rename`` and ``waived`` settle what is desired by
+what is there; after it, ``declaration`` notes what it was.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from reconciler.plan import Plan
 from reconciler.planner.basis import bind
 from reconciler.planner.change import alter
 from reconciler.planner.creation import create
+from reconciler.planner.declaration import marked
 from reconciler.planner.deletion import delete, keep_all, prune
 from reconciler.planner.errand import answer, ask, hold_back
 from reconciler.planner.hold import withhold
@@ -29,6 +31,7 @@ from reconciler.planner.policy import Most, Policy
 from reconciler.planner.rename import under_old_names
 from reconciler.planner.sheet import Sheet
 from reconciler.planner.univirt import leave_out
+from reconciler.planner.waived import as_left
 from reconciler.request import Request
 from reconciler.validate import Declared, Desired, Stack
 
@@ -41,18 +44,21 @@ def make_plan(desired: Desired, observed: Observation, policy: Policy | None = N
     What stands in the way of a resource is among the plan's problems and leaves the others alone.
     """
     desired = under_old_names(desired, observed)
-    sheet = Sheet(desired, observed, _widened(policy or Policy(), desired))
+    policy = _widened(policy or Policy(), desired)
+    left, notes = (desired, []) if policy.delete else as_left(desired, observed, policy.at)
+    sheet = Sheet(left, observed, policy, notes=[note for note in notes if policy.concerns(note.id)])
     if sheet.policy.delete:
         delete(sheet)
     else:
         for id in sorted(desired.resources, key=lambda id: (RANK[id.kind], id)):
             if sheet.policy.concerns(id):
-                _reconcile(sheet, desired.resources[id])
+                _reconcile(sheet, left.resources[id])
         prune(sheet)
         for request in desired.requests.values():
             if sheet.policy.concerns(request.target):
                 answer(sheet, request)
-    return _finished(sheet)
+    made = _finished(sheet)
+    return made if policy.delete else replace(made, steps=marked(made.steps, desired.resources, sheet.refused))
 
 
 def plan_request(request: Request, observed: Observation, stack: str) -> Plan:

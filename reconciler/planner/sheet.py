@@ -48,6 +48,7 @@ class Sheet:
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     unchanged: int = 0
+    refused: set[ResourceId] = field(default_factory=set)  # those that no step makes as they are declared
     surroundings: Surroundings = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +82,7 @@ class Sheet:
         operation = catalogue.find(target.kind, row.operation)
         parameters = made(row.parameters, case)
         for message in catalogue.check(operation, samples(operation, parameters)):
+            self.refused.add(case.id)
             self.problems.append(
                 Problem(self.place(case.id), f"{case.id}: {row.operation}: {message}", "Change the manifest.")
             )
@@ -118,6 +120,7 @@ class Sheet:
 
     def refuse(self, declared: Declared, path: tuple[str, ...], message: str, remedy: str) -> None:
         """A problem of a resource, at a field of its manifest (the empty path: at the whole)."""
+        self.refused.add(declared.id)
         written = ("spec", *as_written(declared, path)) if path else ()
         self.problems.append(
             Problem(self.place(declared.id, path), f"{declared.id} {message}", remedy, show_path(written))

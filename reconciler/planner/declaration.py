@@ -1,0 +1,72 @@
+"""The mark of what was declared: by it a later run tells which side of a difference moved.
+
+It is noted under ``declared`` in the last-applied annotation, beside the fields that are remembered there, with the
+last step that moves a resource. A step that fails takes it back like all else it notes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from reconciler.diff import NOT_COMPARED
+from reconciler.plan import Action, Step
+from reconciler.resource import ResourceId
+from reconciler.secret import Secret
+from reconciler.shape import Shape
+from reconciler.validate import Declared
+
+DECLARED = "declared"  # the key in the annotation
+_MOVING = frozenset({Action.CREATE, Action.CHANGE, Action.MARK})
+
+
+def digest(shape: Shape) -> str:
+    """16 hex digits of a declared shape, without what no observation answers to: how to delete, stop or restart."""
+    return hashlib.sha256(canonical(shape).encode()).hexdigest()[:16]
+
+
+def canonical(value: Any) -> str:
+    """The same text for the same value, in whatever order it was written. A secret counts by its digest."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
+
+
+def marked(
+    steps: Sequence[Step], declared: Mapping[ResourceId, Declared], but: Collection[ResourceId] = ()
+) -> tuple[Step, ...]:
+    """The steps, the last of each resource with its mark, and the others without.
+
+    None for a resource of which a step is held, nor for those in ``but``: they will not be as declared.
+    """
+    last: dict[ResourceId, str] = {}
+    for step in steps:
+        if step.action in _MOVING and step.subject in declared:
+            last[step.subject] = step.id
+    for id in {step.subject for step in steps if step.held} | {*but}:
+        last.pop(id, None)
+    return tuple(
+        _with_mark(step, digest(declared[step.subject].shape))
+        if last.get(step.subject) == step.id
+        else _without_mark(step)
+        for step in steps
+    )
+
+
+def _with_mark(step: Step, mark: str) -> Step:
+    return replace(step, remember={**step.remember, DECLARED: mark})
+
+
+def _without_mark(step: Step) -> Step:
+    if DECLARED not in step.remember:
+        return step
+    return replace(step, remember={name: each for name, each in step.remember.items() if name != DECLARED})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return value.digest or value.to_json()
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items() if name not in NOT_COMPARED}
+    return value
