@@ -152,9 +152,9 @@ def _requests(manifests: list[Manifest], problems: list[Problem]) -> dict[str, R
             problems.append(_problem(manifest, ("metadata", "name"), message, "Give each a name of its own."))
             continue
         places[name] = manifest
-        for field, message in _NOT_OF_OPERATIONS.items():
-            if field in manifest.metadata:
-                problems.append(_problem(manifest, ("metadata", field), message, f"Take {field} away."))
+        for key, message in _NOT_OF_OPERATIONS.items():
+            if key in manifest.metadata:
+                problems.append(_problem(manifest, ("metadata", key), message, f"Take {key} away."))
         request, findings = request_of(manifest)
         problems += [_problem(manifest, path, message, remedy) for path, message, remedy in findings]
         if request is not None:

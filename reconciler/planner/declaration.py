@@ -1,7 +1,8 @@
 """The mark of what was declared: by it a later run tells which side of a difference moved.
 
 It is noted under ``declared`` in the last-applied annotation, beside the fields that are remembered there, with the
-last step that moves a resource. A step that fails takes it back like all else it notes.
+last step that moves a resource; a creation that is not the last notes that it is not as declared yet. A step that
+fails takes it back like all else it notes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from reconciler.shape import Shape
 from reconciler.validate import Declared
 
 DECLARED = "declared"  # the key in the annotation
+_BEGUN = ""  # no digest is like it
 _MOVING = frozenset({Action.CREATE, Action.CHANGE, Action.MARK})
 
 
@@ -36,7 +38,7 @@ def canonical(value: Any) -> str:
 def marked(
     steps: Sequence[Step], declared: Mapping[ResourceId, Declared], but: Collection[ResourceId] = ()
 ) -> tuple[Step, ...]:
-    """The steps, the last of each resource with its mark, and the others without.
+    """The steps, the last of each resource with its mark.
 
     None for a resource of which a step is held, nor for those in ``but``: they will not be as declared.
     """
@@ -46,22 +48,16 @@ def marked(
             last[step.subject] = step.id
     for id in {step.subject for step in steps if step.held} | {*but}:
         last.pop(id, None)
-    return tuple(
-        _with_mark(step, digest(declared[step.subject].shape))
-        if last.get(step.subject) == step.id
-        else _without_mark(step)
-        for step in steps
-    )
+    return tuple(_noting(step, last.get(step.subject) == step.id, declared) for step in steps)
 
 
-def _with_mark(step: Step, mark: str) -> Step:
-    return replace(step, remember={**step.remember, DECLARED: mark})
-
-
-def _without_mark(step: Step) -> Step:
-    if DECLARED not in step.remember:
-        return step
-    return replace(step, remember={name: each for name, each in step.remember.items() if name != DECLARED})
+def _noting(step: Step, last: bool, declared: Mapping[ResourceId, Declared]) -> Step:
+    remember = {name: each for name, each in step.remember.items() if name != DECLARED}
+    if last:
+        remember[DECLARED] = digest(declared[step.subject].shape)
+    elif step.action is Action.CREATE and step.subject in declared:
+        remember[DECLARED] = _BEGUN
+    return step if remember == step.remember else replace(step, remember=remember)
 
 
 def _plain(value: Any) -> Any:

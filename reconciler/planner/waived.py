@@ -92,10 +92,11 @@ def lets(waiver: Waiver, move: Move) -> bool:
     return not waiver.accepts or any(same(value, move.observed) for value in waiver.accepts)
 
 
-def told(kind: str, move: Move, waiver: Waiver) -> str:
-    """``ignored until 2026-12-31: memory.size is 4Gi, 2Gi is declared: the reason``."""
+def told(kind: str, move: Move, waiver: Waiver, *, brief: bool = False) -> str:
+    """``ignored until 2026-12-31: memory.size is 4Gi, 2Gi is declared: the reason``; ``brief`` without what it is."""
     until = f" until {waiver.until}" if waiver.until else ""
-    return f"ignored{until}: {contrast(kind, move)}{f': {waiver.reason}' if waiver.reason else ''}"
+    parts = [f"ignored{until}", "" if brief else contrast(kind, move), waiver.reason]
+    return ": ".join(part for part in parts if part)
 
 
 def _with(shape: Shape, path: tuple[str, ...], value: Any) -> Shape:
