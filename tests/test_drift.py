@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +31,7 @@ from reconciler.reconcile import run_request, sealed
 from reconciler.request import request_from_words
 from reconciler.resource import ANNOTATION_APPLIED, Resource, ResourceId
 from reconciler.validate import Desired
+from reconciler.waiver import field_path, stance_of
 
 WEB = ResourceId("VirtualMachine", "web-1")
 DISKS = ResourceId("VirtualMachinePool", "disks")
@@ -637,3 +640,61 @@ def test_whoever_moves_what_the_side_is_known_and_healing_has_an_end(mode: str, 
         for field in FIELDS:
             if model.declared[field] == observed[field]:
                 before[field] = observed[field]
+
+
+# The page about it ------------------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_page_are_valid() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "drift.md").read_text()
+    examples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert len(examples) == 3
+    desired = [desired_of(example) for example in examples]
+    assert desired[0].stack.drift.mode == "Report"
+    assert [waiver.field for waiver in desired[1].stack.drift.waivers] == ["powerState"]
+    assert len(desired[2].resources[WEB].drift.waivers) == 4
+
+
+@pytest.mark.parametrize(
+    ("until", "last", "after"),
+    [
+        ("2026-12-31", "2026-12-31T23:59:59Z", "2027-01-01T00:00:00Z"),
+        ("2026-12-31T18:00:00+02:00", "2026-12-31T15:59:59Z", "2026-12-31T16:00:00Z"),
+        ("9999-12-31", "2026-12-31T18:00:00Z", ""),
+        ("", "9999-12-31T23:59:59Z", ""),
+    ],
+)
+def test_what_is_ignored_ends(until: str, last: str, after: str) -> None:
+    entry = {"field": "memory", **({"until": until} if until else {})}
+    (waiver,) = stance_of({"ignore": [entry]}, "VirtualMachine").waivers
+    assert waiver.holds(None)
+    assert waiver.holds(datetime.fromisoformat(last))
+    assert not after or not waiver.holds(datetime.fromisoformat(after))
+
+
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [
+        ("memory.size", ("memory", "size")),
+        ("disks.vdb.cache", ("disks", "vdb", "cache")),
+        ("disks[vdb].cache", ("disks", "vdb", "cache")),
+        ("disks.*.cache", ("disks", "*", "cache")),
+        ("nics.52:54:00:0A:00:01.qos", ("nics", "52:54:00:0a:00:01", "qos")),
+        ("devices[/srv/usb.xml]", ("devices", "/srv/usb.xml")),
+        (
+            "nics[*].acls[to 100 ip4.src == 10.0.0.1].action",
+            ("nics", "*", "acls", "to 100 ip4.src == 10.0.0.1", "action"),
+        ),
+    ],
+)
+def test_a_field_is_written_as_plans_print_it(field: str, path: tuple[str, ...]) -> None:
+    assert field_path("VirtualMachine", field) == path
+
+
+def test_a_resource_with_a_held_step_has_no_mark() -> None:
+    with daemon(manifests(("powerState: Stopped", "powerState: Running"))) as run:
+        run.text = manifests(("count: 2, max: 8", "count: 3, max: 8"))
+        plan, _ = run.judge()
+        assert {step.operation for step in plan.held} == {"StopVM"}
+        assert [step.operation for step in plan.runnable] == ["ChangeNumberOfCPU"]
+        assert not any(DECLARED in step.remember for step in plan.steps)
