@@ -60,6 +60,11 @@ class Baseline(NamedTuple):
         """The same after another look, at which these differ and all others are as declared."""
         return Baseline(shape, {move.path: self.was(move.path) for move in moves})
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the resource was never as declared since it was made."""
+        return Never.NEW in self.but.values()
+
     def settled(self, path: Path) -> Baseline:
         """The same after a field was made as declared."""
         return self._replace(but={at: value for at, value in self.but.items() if not overlap(at, path)})

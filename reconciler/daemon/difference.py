@@ -13,7 +13,7 @@ from reconciler.diff import Move, diff
 from reconciler.load import Manifest
 from reconciler.observe import Observed
 from reconciler.plan import Step
-from reconciler.planner.declaration import DECLARED, digest
+from reconciler.planner.declaration import BEGUN, DECLARED, digest
 from reconciler.planner.restart import waiting
 from reconciler.planner.waived import outermost, waivers_of
 from reconciler.shape import Shape, overlaid
@@ -38,12 +38,12 @@ class Difference:
     open: dict[Path, set[str]] = field(default_factory=dict)  # field -> steps that must end well for it
 
     def still(self, declared: Declared, stack: Stack, observed: Observed | None) -> bool:
-        """Whether it would come out the same: all of it are the very objects that it was made of."""
+        """Whether it would come out the same: both sides are the very objects that it was made of."""
         return (
             self.shape is declared.shape
             and self.manifest is declared.manifest
             and self.observed is observed
-            and self.stance is stack.drift
+            and self.stance == stack.drift
         )
 
     def moved(self, steps: Iterable[Step]) -> None:
@@ -76,6 +76,8 @@ class Difference:
         if self.observed is None or not self.observed.exists:
             return baseline.absent(self.shape)
         mark = self.observed.applied.get(DECLARED)
+        if mark == BEGUN:
+            return baseline.made(self.shape)
         return baseline.first(self.shape, self.moves, None if mark is None else mark != digest(self.shape))
 
     def seen(self, known: Baseline) -> Baseline:

@@ -183,7 +183,9 @@ class Drifts:
         declared, found = desired.resources.get(step.subject), observed.get(step.subject)
         own = declared.drift.mode if declared is not None else ""
         mode = own or desired.stack.drift.mode
-        if mode == Mode.IGNORE and step.action is not Action.RUN and found is not None and found.exists:
+        known = self._baselines.get(step.subject)
+        left = found is not None and found.exists and not (known is not None and known.unfinished)
+        if mode == Mode.IGNORE and left and step.action is not Action.RUN:
             return f"{'its manifest' if own else 'the Stack'} says that drift is ignored"
         if step.action not in (Action.CREATE, Action.CHANGE) or mode == Mode.IGNORE:
             return ""

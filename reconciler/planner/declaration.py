@@ -21,7 +21,7 @@ from reconciler.shape import Shape
 from reconciler.validate import Declared
 
 DECLARED = "declared"  # the key in the annotation
-_BEGUN = ""  # no digest is like it
+BEGUN = ""  # in its place: made by a step that was not to be the last
 _MOVING = frozenset({Action.CREATE, Action.CHANGE, Action.MARK})
 
 
@@ -56,7 +56,7 @@ def _noting(step: Step, last: bool, declared: Mapping[ResourceId, Declared]) -> 
     if last:
         remember[DECLARED] = digest(declared[step.subject].shape)
     elif step.action is Action.CREATE and step.subject in declared:
-        remember[DECLARED] = _BEGUN
+        remember[DECLARED] = BEGUN
     return step if remember == step.remember else replace(step, remember=remember)
 
 
