@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -15,9 +16,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenario import OPTIONS, converge, desired_of, served
+from scenario import OPTIONS, converge, desired_of, plan_of, served
+from test_cli import run as command
 
-from reconciler import LocalCluster, Plan, Policy, apply, make_plan, observe
+from reconciler import LocalCluster, Plan, Policy, apply, load, make_plan, observe, reconcile_once
 from reconciler.apply.report import DONE
 from reconciler.daemon import difference
 from reconciler.daemon.drift import Drifts, Judgement
@@ -704,3 +706,34 @@ def test_a_resource_with_a_held_step_has_no_mark() -> None:
         assert {step.operation for step in plan.held} == {"StopVM"}
         assert [step.operation for step in plan.runnable] == ["ChangeNumberOfCPU"]
         assert not any(DECLARED in step.remember for step in plan.steps)
+
+
+# At the edge ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("until", "steps"), [("2020-01-01", ["ResizeRAM"]), ("9999-12-31", [])])
+def test_a_run_knows_what_day_it_is(until: str, steps: list[str]) -> None:
+    text = manifests(drift=f"{{ignore: [{{field: memory.size, until: {until}}}]}}")
+    with daemon() as run:
+        run.memory(4)
+        assert [step.operation for step in plan_of(run.cluster, desired_of(text)).steps] == steps
+        loaded = load(["-"], stdin=io.BytesIO(text.encode()))
+        made, _ = reconcile_once(run.cluster, loaded, options=OPTIONS)
+        assert [step.operation for step in made.steps] == steps
+        assert run.shape["memory"]["size"] == (2 if steps else 4) * GIB
+        assert any(
+            "ignored until 9999-12-31: memory.size is 4Gi, 2Gi is declared" in each.text for each in made.notes
+        ) is (not steps)
+
+
+def test_what_is_ignored_makes_no_plan_with_changes(tmp_path: Path) -> None:
+    ignoring = manifests(drift="{ignore: [{field: memory.size, reason: as people like}]}")
+    (tmp_path / "shop.yaml").write_text(MANIFESTS)
+    assert command(tmp_path, "apply", "--yes", tmp_path, "--allow", "restart").code == 0
+    larger = command(tmp_path, "run", "vm/web-1", "ResizeRAM", "size=4194304", "config=true", "--yes")
+    assert larger.code == 0, larger.err
+    assert command(tmp_path, "--plan", "--detailed-exitcode", tmp_path).code == 2
+    (tmp_path / "shop.yaml").write_text(ignoring)
+    planned = command(tmp_path, "--plan", "--detailed-exitcode", tmp_path)
+    assert planned.code == 0, planned.err
+    assert "ignored: memory.size is 4Gi, 2Gi is declared: as people like" in planned.out

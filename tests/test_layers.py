@@ -41,6 +41,7 @@ PURE = {
     "crds", "draft", "reliance", "impact", "provenance", "history", "estimate",
     "agent.wire", "apply.flight", "apply.options", "apply.order", "apply.report",
     "rehearsal.script", "rehearsal.duration", "rehearsal.fault",
+    "daemon.baseline", "daemon.difference", "daemon.withholding",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {
