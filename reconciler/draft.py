@@ -38,6 +38,7 @@ from reconciler.load import load_texts
 from reconciler.observe import UNREADABLE, About, Observation, Observed
 from reconciler.plan import Action, Note
 from reconciler.planner import Policy, make_plan
+from reconciler.planner.declaration import DECLARED
 from reconciler.problem import InvalidInput, Origin, Problem, Severity
 from reconciler.resource import API_VERSION, DEFAULT_NAMESPACE, LABEL_EVENT, LABEL_HOST, Path, ResourceId, show_path
 from reconciler.shape import Shape, overlaid
@@ -393,7 +394,7 @@ def _never_shown(made: Draft, observed: Observation) -> Iterator[Note]:
     """What the API shows of nothing, and nobody noted: leaving it out does not mean that it is not set."""
     for id, document in made.documents.items():
         each, spec = observed.resources[id], document["spec"]
-        if each.applied:
+        if each.applied.keys() - {DECLARED}:
             continue
         known = {_dotted(path) for path in UNREADABLE[id.kind] for _ in values_at(each.shape, path)}
         known |= {_dotted(path) for path in UNREADABLE[id.kind] for _ in values_at(spec, path)}

@@ -347,8 +347,9 @@ def _schema_type(fragment: dict[str, Any]) -> str:
         return " | ".join(str(each) for each in fragment["enum"])
     if "anyOf" in fragment:
         return "quantity"
-    kind = str(fragment.get("type", "any"))
-    return {"array": "list", "object": "mapping"}.get(kind, kind)
+    given = fragment.get("type", "any")
+    names = {"array": "list", "object": "mapping", "null": "empty"}
+    return " | ".join(names.get(kind, str(kind)) for kind in (given if isinstance(given, list) else [given]))
 
 
 def _movers(kind: str, path: str) -> list[str]:

@@ -67,6 +67,21 @@ def describe(kind: str, move: Move, covers: tuple[str, ...] = ()) -> str:
     return f"{name} {_shown(move.observed, is_size)} -> {_shown(move.desired, is_size)}"
 
 
+def contrast(kind: str, move: Move) -> str:
+    """``memory.size is 4Gi, 2Gi is declared``; of a part, whether it is there. Of a secret, no value."""
+    name, at = _named(kind, move.path), part_of(kind, move.path)
+    if not move.path:
+        return "is not there"
+    if move.path == at and move.observed is None:
+        return f"{name} is not there, though it is declared"
+    if move.path == at and move.desired is None:
+        return f"{name} is there, and not declared"
+    if any(matches(secret, move.path) for secret in SECRETS.get(kind, ())):
+        return f"{name} is {'nothing' if move.observed is None else 'another value'}"
+    is_size = _is_size(kind, move.path)
+    return f"{name} is {_shown(move.observed, is_size)}, {_shown(move.desired, is_size)} is declared"
+
+
 def _named(kind: str, path: tuple[str, ...]) -> str:
     """``nics[52:54:00:00:00:01].qos.inbound``."""
     name = ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TypedDict, Unpack
 
 from reconciler.aftermath import finish, settle, unsaid
@@ -24,7 +26,13 @@ from reconciler.validate import Desired
 def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:
     """What would make the cluster as desired. Reads each kind once; writes nothing."""
     observed = foresee(desired, cluster)
-    return make_plan(sealed(desired, cluster), observed, policy)
+    return make_plan(sealed(desired, cluster), observed, at_present(policy))
+
+
+def at_present(policy: Policy | None) -> Policy:
+    """The policy of a run at this moment, unless it names another: what is ignored until then ends with it."""
+    policy = policy or Policy()
+    return policy if policy.at is not None else replace(policy, at=datetime.now(UTC))
 
 
 def foresee(desired: Desired, cluster: Cluster) -> Observation:
@@ -83,7 +91,7 @@ def reconcile_once(
         settle(cluster, desired.stack.name)
         finish(cluster, desired.stack.name)
         observed = look(cluster, desired)
-        made = make_plan(sealed(desired, cluster), observed, policy)
+        made = make_plan(sealed(desired, cluster), observed, at_present(policy))
         return made, _carry_out(made, cluster, observed, conduct, lambda: lease.lost)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeAlias
 
-from reconciler import graph, quantity, schema
+from reconciler import graph, quantity, schema, waiver
 from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.kinds import DISK, DISK_IMAGE, KINDS, MACHINE, NETWORK, POOL, SECRETS, references_of, values_at
 from reconciler.load import Loaded, Manifest
@@ -23,6 +23,7 @@ from reconciler.request import KIND as OPERATION
 from reconciler.request import Request, request_of
 from reconciler.resource import Path, ResourceId, show_path
 from reconciler.shape import Shape, declared
+from reconciler.waiver import Stance
 
 Finding = tuple[Path, str, str]  # path within the spec, what is wrong, what to do
 Claim: TypeAlias = tuple[Path, tuple[str, ...], str]  # where in the spec, what no other may have, and in words
@@ -54,6 +55,12 @@ class Declared:
         return ResourceId(self.manifest.id.kind, old, self.manifest.id.namespace) if old else None
 
     @property
+    def drift(self) -> Stance:
+        """What its manifest says about drift; the Stack's words hold besides."""
+        drift = self.manifest.metadata.get("drift")
+        return waiver.stance_of(drift, self.id.kind) if drift else waiver.NONE
+
+    @property
     def labels(self) -> dict[str, str]:
         labels: dict[str, str] = self.manifest.metadata.get("labels", {})
         return labels
@@ -72,6 +79,7 @@ class Stack:
     defaults: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address
     agent: str = OWN_AGENT  # who serves the nodes
+    drift: Stance = waiver.NONE
 
 
 @dataclass(slots=True)
@@ -195,9 +203,18 @@ def _check(manifest: Manifest, stack: Stack) -> Checked:
     for check in CHECKS[""] + CHECKS.get(kind, ()):
         for path, message, remedy in check(declaration):
             problems.append(_problem(manifest, ("spec", *path), message, remedy))
+    if drift := manifest.metadata.get("drift"):
+        for path, message, remedy in waiver.faults(drift, kind):
+            problems.append(_problem(manifest, ("metadata", "drift", *path), message, remedy))
     references = tuple(references_of(kind, manifest.spec, manifest.id.namespace))
     claims = tuple(_claims(declaration)) if kind == MACHINE else ()
     return Checked(declaration, references, claims, tuple(problems))
+
+
+_NOT_OF_OPERATIONS = {
+    "movedFrom": "an Operation is nothing that could be renamed",
+    "drift": "an Operation runs once and cannot drift",
+}
 
 
 def _requests(manifests: list[Manifest], wrong: Wrong) -> dict[str, Request]:
@@ -214,9 +231,9 @@ def _requests(manifests: list[Manifest], wrong: Wrong) -> dict[str, Request]:
             wrong[manifest].append(_problem(manifest, ("metadata", "name"), message, "Give each a name of its own."))
             continue
         places[name] = manifest
-        if "movedFrom" in manifest.metadata:
-            message = "an Operation is nothing that could be renamed"
-            wrong[manifest].append(_problem(manifest, ("metadata", "movedFrom"), message, "Take movedFrom away."))
+        for key, message in _NOT_OF_OPERATIONS.items():
+            if key in manifest.metadata:
+                wrong[manifest].append(_problem(manifest, ("metadata", key), message, f"Take {key} away."))
         request, findings = request_of(manifest)
         if findings:
             wrong[manifest] += [_problem(manifest, path, message, remedy) for path, message, remedy in findings]
@@ -271,6 +288,9 @@ def _stack(loaded: Loaded, wrong: Wrong) -> Stack:
         for path, message, remedy in schema.explain_errors("Stack", manifest.document):
             wrong[manifest].append(_problem(manifest, path, message, remedy))
         return Stack(name)
+    drift = manifest.spec.get("drift", {})
+    for path, message, remedy in waiver.faults(drift):
+        wrong[manifest].append(_problem(manifest, ("spec", "drift", *path), message, remedy))
     policy = manifest.spec.get("policy", {})
     cluster = manifest.spec.get("cluster", {})
     return Stack(
@@ -283,6 +303,7 @@ def _stack(loaded: Loaded, wrong: Wrong) -> Stack:
         dict(manifest.spec.get("defaults", {})),
         {name: node["address"] for name, node in manifest.spec.get("nodes", {}).items()},
         manifest.spec.get("agent", OWN_AGENT),
+        waiver.stance_of(drift) if manifest not in wrong else waiver.NONE,
     )
 
 

@@ -15,7 +15,7 @@ LAYERS = [
     {"kinds", "catalogue", "read"},
     {"load", "schema", "shape", "crds", "write"},
     {"clusters.base", "drivers.base", "request", "ledger"},
-    {"graph"},
+    {"graph", "waiver"},
     {"validate", "observe"},
     {"diff", "mend"},
     {"plan"},
@@ -41,6 +41,7 @@ PURE = {
     "crds", "draft", "reliance", "impact", "provenance", "history", "estimate", "backoff",
     "agent.wire", "apply.flight", "apply.options", "apply.order", "apply.report",
     "rehearsal.script", "rehearsal.duration", "rehearsal.fault",
+    "daemon.baseline", "daemon.difference", "daemon.withholding",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {

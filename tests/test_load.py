@@ -182,9 +182,9 @@ def test_files_under_a_folder_that_means_nothing_are_named_from_there(tmp_path: 
     paths = [tmp_path / "dir", tmp_path / "empty", tmp_path / "none.yaml"]
     loaded = load(paths, under=str(tmp_path))
     assert [str(problem.origin) for problem in loaded.problems] == [
+        "empty",
         "dir/sub/a.yaml:1:1",
         "dir/sub/b.yaml:1:1",
-        "empty",
         "none.yaml",
     ]
     assert loaded.root == "dir"

@@ -68,8 +68,9 @@ def describe(what: tuple[str, ...], history: bool, cluster: Where, output: str) 
     steps = None
     if desired is not None:
         from reconciler.planner import make_plan
+        from reconciler.reconcile import at_present
 
-        made = make_plan(desired, observed)
+        made = make_plan(desired, observed, at_present(None))
         show_problems(made.problems)
         steps = [step for step in made.steps if step.subject == id]
     if output == "json":

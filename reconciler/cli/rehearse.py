@@ -26,7 +26,7 @@ def rehearsed(
     """The plan of manifests, and how it would go. The cluster is only read."""
     from reconciler.apply import Options
     from reconciler.planner import make_plan
-    from reconciler.reconcile import foresee, sealed
+    from reconciler.reconcile import at_present, foresee, sealed
     from reconciler.rehearsal import Fault, UnknownStep, rehearse
 
     try:
@@ -34,7 +34,7 @@ def rehearsed(
     except ValueError as error:
         raise click.UsageError(f"--inject: {error}.") from None
     loaded, desired = read(paths)
-    allowed = policy_of(desired, policy)
+    allowed = at_present(policy_of(desired, policy))
     with connected(cluster, loaded, desired, reading=True) as opened:
         observed = foresee(desired, opened)
         made = make_plan(sealed(desired, opened), observed, allowed)

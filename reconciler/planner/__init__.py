@@ -6,7 +6,8 @@ the one operation slot of a resource, and from the rule that destructive steps r
 
 What is found is sketched on a ``Sheet``: by ``ownership``, ``creation``, ``change`` (and ``restart``), ``deletion``
 and ``errand``, in turn and without regard to each other's steps. Then ``univirt``, ``order`` and ``hold`` see all
-of them at once and make the sheet a plan.
+of them at once and make the sheet a plan. Before all that, ``rename`` and ``waived`` settle what is desired by
+what is there; after it, ``declaration`` notes what it was.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from reconciler.plan import Plan
 from reconciler.planner.basis import bind
 from reconciler.planner.change import alter
 from reconciler.planner.creation import create
+from reconciler.planner.declaration import marked
 from reconciler.planner.deletion import delete, keep_all, prune
 from reconciler.planner.errand import answer, ask, hold_back
 from reconciler.planner.hold import withhold
@@ -30,6 +32,7 @@ from reconciler.planner.policy import Most, Policy
 from reconciler.planner.rename import under_old_names
 from reconciler.planner.sheet import Sheet
 from reconciler.planner.univirt import leave_out
+from reconciler.planner.waived import as_left
 from reconciler.request import Request
 from reconciler.resource import ResourceId
 from reconciler.validate import Declared, Desired, Stack
@@ -47,7 +50,9 @@ def make_plan(
     their manifests have moved since, they need no look, as nothing else has a say in whether they are.
     """
     desired = under_old_names(desired, observed)
-    sheet = Sheet(desired, observed, _widened(policy or Policy(), desired))
+    policy = _widened(policy or Policy(), desired)
+    left, notes = (desired, []) if policy.delete else as_left(desired, observed, policy.at, settled)
+    sheet = Sheet(left, observed, policy, notes=[note for note in notes if policy.concerns(note.id)])
     if sheet.policy.delete:
         delete(sheet)
     else:
@@ -55,12 +60,14 @@ def make_plan(
         sheet.unchanged = len(sheet.settled)
         for id in sorted(desired.resources.keys() - sheet.settled, key=lambda id: (RANK[id.kind], id)):
             if sheet.policy.concerns(id):
-                _reconcile(sheet, desired.resources[id])
+                _reconcile(sheet, left.resources[id])
+        sheet.settled.difference_update(note.id for note in notes)  # what is waived may end
         prune(sheet)
         for request in desired.requests.values():
             if sheet.policy.concerns(request.target):
                 answer(sheet, request)
-    return _finished(sheet)
+    made = _finished(sheet)
+    return made if policy.delete else replace(made, steps=marked(made.steps, desired.resources, sheet.refused))
 
 
 def plan_request(request: Request, observed: Observation, stack: str) -> Plan:

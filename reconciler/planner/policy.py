@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from reconciler.catalogue.operation import Impact
 from reconciler.resource import ResourceId
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _ALWAYS = frozenset({Impact.NONE, Impact.LIVE})
 
@@ -40,6 +44,7 @@ class Policy:
     adopt: bool = False
     delete: bool = False
     targets: frozenset[ResourceId] = frozenset()  # if any, only these and what they need
+    at: datetime | None = None  # the moment of the run, with its zone; without one, what is ignored until then is
 
     def allows(self, impact: Impact) -> bool:
         """Whether a step with this impact may run."""

@@ -49,6 +49,7 @@ class Sheet:
     notes: list[Note] = field(default_factory=list)
     unchanged: int = 0
     settled: set[ResourceId] = field(default_factory=set)  # of those unchanged, the ones that need no word either
+    refused: set[ResourceId] = field(default_factory=set)  # those that no step makes as they are declared
     surroundings: Surroundings = field(init=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +83,7 @@ class Sheet:
         operation = catalogue.find(target.kind, row.operation)
         parameters = made(row.parameters, case)
         for message in catalogue.check(operation, samples(operation, parameters)):
+            self.refused.add(case.id)
             self.problems.append(
                 Problem(self.place(case.id), f"{case.id}: {row.operation}: {message}", "Change the manifest.")
             )
@@ -119,6 +121,7 @@ class Sheet:
 
     def refuse(self, declared: Declared, path: tuple[str, ...], message: str, remedy: str) -> None:
         """A problem of a resource, at a field of its manifest (the empty path: at the whole)."""
+        self.refused.add(declared.id)
         written = ("spec", *as_written(declared, path)) if path else ()
         self.problems.append(
             Problem(self.place(declared.id, path), f"{declared.id} {message}", remedy, show_path(written))

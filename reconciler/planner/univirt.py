@@ -20,6 +20,7 @@ def leave_out(sheet: Sheet) -> None:
         if why := _lacking(step):
             message = f"{step.subject}: {step.operation} cannot be sent to uni-virt: {why}"
             remedy = "Leave this to people, or serve the node with 'reconcile agent'."
+            sheet.refused.add(step.subject)
             sheet.problems.append(Problem(sheet.place(step.subject), message, remedy))
         elif wanting := next((id for id in (step.subject, *sketch.uses) if id in missing), None):
             if wanting != step.subject:
