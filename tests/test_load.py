@@ -188,7 +188,7 @@ def test_files_under_a_folder_that_means_nothing_are_named_from_there(tmp_path: 
         "none.yaml",
     ]
     assert loaded.root == "dir"
-    assert str(load(paths).problems[0].origin) == f"{tmp_path}/dir/sub/a.yaml:1:1"
+    assert str(load(paths).problems[1].origin) == f"{tmp_path}/dir/sub/a.yaml:1:1"
 
 
 def test_a_path_that_is_a_circle_of_links_is_a_problem(tmp_path: Path) -> None:
