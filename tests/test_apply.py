@@ -124,6 +124,10 @@ class Hurried:
                     clock.now += timeout
                 return notices
 
+            @property
+            def version(self) -> str:
+                return watch.version
+
             def close(self) -> None:
                 watch.close()
 

@@ -51,6 +51,10 @@ class Watch(Protocol):
         Raises ``Expired`` when the cluster no longer keeps what lies between: list again.
         """
 
+    @property
+    def version(self) -> str:
+        """The version up to which ``next`` has given everything: another watch may go on from it."""
+
     def close(self) -> None: ...
 
 

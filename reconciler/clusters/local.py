@@ -279,6 +279,10 @@ class LocalWatch:
             self._database.wait(self._seen, min(left, POLL_INTERVAL))
         return []
 
+    @property
+    def version(self) -> str:
+        return str(self._since)
+
     def close(self) -> None:
         self._closed = True
         self._database.beat()

@@ -161,5 +161,9 @@ class StageWatch:
             notices = self._watch.next(0.0)
         return notices
 
+    @property
+    def version(self) -> str:
+        return self._watch.version
+
     def close(self) -> None:
         self._watch.close()

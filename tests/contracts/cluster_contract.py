@@ -307,6 +307,19 @@ class ClusterContract:
             assert [(n.movement, n.resource) for n in notices] == [(Movement.ADDED, created)]
         watch.close()
 
+    def test_another_watch_goes_on_where_one_is(self, cluster: Cluster) -> None:
+        begun = cluster.list(MACHINE).version
+        first = cluster.watch(since=begun, kinds=[MACHINE])
+        assert first.version == begun
+        cluster.create(machine("a"))
+        watched(first, lambda notices: bool(notices) and first.version != begun)
+        version = first.version
+        first.close()
+        later = cluster.create(machine("b"))
+        second = cluster.watch(since=version, kinds=[MACHINE])
+        assert watched(second, until(Movement.ADDED, "b"))[-1].resource == later
+        second.close()
+
     def test_a_watch_sees_its_kinds_only(self, cluster: Cluster) -> None:
         watch = cluster.watch(since=cluster.list(MACHINE).version, kinds=[MACHINE, DISK])
         cluster.create(machine("pool", kind=POOL))

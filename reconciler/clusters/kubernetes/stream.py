@@ -8,11 +8,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import urllib3
 
-from reconciler.clusters.base import Movement, Notice
+from reconciler.clusters.base import Movement, Notice, earliest
 from reconciler.clusters.kubernetes.api import Api, error_of
 from reconciler.problem import ClusterError, NotFound, Unavailable
 
@@ -21,6 +21,14 @@ SLACK = 10.0  # seconds beyond that without a word: the connection is dead, what
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds before a stream is opened again, doubled each time
 LASTED = 1.0  # seconds after which a stream counts as one that worked
 NOT_SERVED = 30.0  # seconds before looking again whether a kind is served by now
+
+
+class _Told(NamedTuple):
+    """What a stream told, and up to which version it has told everything by that."""
+
+    kind: str
+    version: str
+    notice: Notice | None  # None: nothing but the version
 
 
 class KubernetesWatch:
@@ -41,11 +49,12 @@ class KubernetesWatch:
     ) -> None:
         self._api, self._labels = api, ",".join(f"{key}={value}" for key, value in (labels or {}).items())
         self._renewal, self._silence = renewal, renewal + slack
-        self._told: queue.SimpleQueue[Notice | ClusterError | None] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[_Told | ClusterError | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._open: dict[str, urllib3.BaseHTTPResponse] = {}
-        self._at = dict(since)
+        self._at = dict(since)  # by kind: up to where it was told
+        self._given = dict(since)  # by kind: up to where ``next`` gave it
         for kind, path in paths.items():
             threading.Thread(target=self._follow, args=(kind, path), name=f"watch-{kind}", daemon=True).start()
 
@@ -65,8 +74,13 @@ class KubernetesWatch:
                     break
                 raise told
             if told is not None:
-                notices.append(told)
+                self._given[told.kind] = told.version
+                notices += [told.notice] if told.notice is not None else []
         return notices
+
+    @property
+    def version(self) -> str:
+        return earliest(self._given.values())
 
     def close(self) -> None:
         self._closed.set()
@@ -120,11 +134,13 @@ class KubernetesWatch:
         resource, movement = event["object"], event["type"]
         if movement == "ERROR":
             raise error_of(resource)
+        version, notice = str(resource["metadata"]["resourceVersion"]), None
         if movement != "BOOKMARK":
             resource["metadata"].pop("managedFields", None)
             resource["kind"] = kind
-            self._told.put(Notice(Movement(movement), resource))
-        self._at[kind] = str(resource["metadata"]["resourceVersion"])
+            notice = Notice(Movement(movement), resource)
+        self._told.put(_Told(kind, version, notice))
+        self._at[kind] = version
 
 
 def _shut(response: urllib3.BaseHTTPResponse) -> None:
