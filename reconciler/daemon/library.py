@@ -7,12 +7,13 @@ and what is described no longer may be deleted.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from reconciler.load import Loaded, Manifest, join, list_files, load_file
+from reconciler.load import MAX_BYTES, Loaded, Manifest, join, list_files, load_file
 from reconciler.problem import Problem
 
 GRACE = 5.0
@@ -25,6 +26,7 @@ class Volume:
     """One file: what it says now or said when it was last good, and what is wrong with it since."""
 
     signature: Signature | None
+    digest: bytes  # of what it says
     part: Loaded
     problems: Sequence[Problem] = ()
     missed: float | None = None  # since when it is not there
@@ -111,12 +113,17 @@ class Library:
             return
         if volume is not None and volume.missed is None and signature == volume.signature and not closely:
             return
+        digest = _digest(file)
+        if volume is not None and digest and digest == volume.digest:
+            volume.signature, volume.missed = signature, None
+            return
         part = load_file(file, under=self._under)
+        digest = digest if digest == _digest(file) else b""  # it has moved meanwhile: read it again
         if volume is None:
-            self._volumes[file] = Volume(signature, part, tuple(part.problems))
+            self._volumes[file] = Volume(signature, digest, part, tuple(part.problems))
             part.problems = []
             return
-        volume.signature, volume.missed = signature, None
+        volume.signature, volume.digest, volume.missed = signature, digest, None
         volume.problems = tuple(part.problems)
         if not part.problems and _texts(part) != _texts(volume.part):
             volume.part = part
@@ -150,6 +157,15 @@ def _signature(file: str) -> Signature | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev
+
+
+def _digest(file: str) -> bytes:
+    """What tells whether a file says something else; nothing for one that cannot be read."""
+    try:
+        with open(file, "rb") as stream:
+            return hashlib.blake2b(stream.read(MAX_BYTES + 1), digest_size=16).digest()
+    except OSError:
+        return b""
 
 
 def _texts(part: Loaded) -> list[tuple[str, str]]:

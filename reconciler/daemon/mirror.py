@@ -30,8 +30,11 @@ class Mirror:
         self.seen = Observation()
         self._cluster, self._monotonic = cluster, monotonic
         self._users: defaultdict[tuple[str, str], set[ResourceId]] = defaultdict(set)  # file -> machines that use it
+        self._listed: dict[str, int] = {}  # kind -> version of its list: what is older is in it
+        self._gone: dict[ResourceId, int] = {}  # what went since then, and when
         self._lock = threading.Lock()
         self._notices: dict[ResourceId, Notice] = {}
+        self._version = ""  # up to where the notices go
         self._lost = True  # whether the watch has a gap, so that everything has to be listed anew
         self._watch: Watch | None = None
         self._thread: threading.Thread | None = None
@@ -42,9 +45,10 @@ class Mirror:
 
     def list_anew(self) -> set[ResourceId]:
         """Look at everything, and follow it from here; returns what has moved. Raises ``ClusterError``."""
+        self._stop_watch()
         with self._lock:
             self._notices.clear()
-            self._lost = False
+            self._version, self._lost = "", False
         listings = {kind: self._cluster.list(kind) for kind in KINDS}
         moved = self.replace(listings)
         self._follow(earliest(listing.version for listing in listings.values()))
@@ -53,12 +57,14 @@ class Mirror:
     def replace(self, listings: Mapping[str, Listing]) -> set[ResourceId]:
         """Take listings for what there is; returns what is not as it was."""
         before, self.seen = self.seen, observation(listings)
+        self._listed = {kind: _number(listing.version) for kind, listing in listings.items()}
         self._users.clear()
+        self._gone.clear()
         for observed in self.seen.resources.values():
             for path, _ in drives_of(observed):
                 self._users[observed.id.namespace, path].add(observed.id)
         ids = before.resources.keys() | self.seen.resources.keys()
-        return {id for id in ids if _version(before.get(id)) != _version(self.seen.get(id))}
+        return {id for id in ids if _moved(before.get(id), self.seen.get(id))}
 
     def catch_up(self) -> set[ResourceId]:
         """Take over what the watch has shown; returns what has moved. Raises ``ClusterError``."""
@@ -66,19 +72,25 @@ class Mirror:
             return self.list_anew()
         with self._lock:
             notices, self._notices = list(self._notices.values()), {}
+            version, self._version = self._version, ""
+        if version:
+            self.seen.versions = {kind: known and version for kind, known in self.seen.versions.items()}
         return self.take(notices)
 
     def take(self, notices: Iterable[Notice]) -> set[ResourceId]:
         """Take notices over, older ones than what is known aside; returns what may look different by them."""
         moved: set[ResourceId] = set()
         for movement, resource in notices:
-            id = id_of(resource)
+            id, version = id_of(resource), _version(resource)
+            if version <= max(self._listed.get(id.kind, 0), self._gone.get(id, 0)):
+                continue
             known = self.seen.get(id)
-            gone = movement is Movement.DELETED
-            if known is not None and _number(resource) < _number(known.resource) + (not gone):
+            if known is not None and version <= _version(known.resource):
                 continue
             moved |= {id, *self._drop(id)}
-            if not gone:
+            if movement is Movement.DELETED:
+                self._gone[id] = version
+            else:
                 moved |= self._put(resource)
         return moved
 
@@ -158,7 +170,7 @@ class Mirror:
                 notices = watch.next(TURN)
                 self._turned = self._monotonic()
                 if notices:
-                    self._put_by(notices)
+                    self.hear(notices, watch.version)
                     self._hint(Hint("cluster"))
         except (Expired, ClusterError) as error:  # what lies in between is not known: list again
             if self._on and self._thread is me:
@@ -168,17 +180,25 @@ class Mirror:
         finally:
             watch.close()
 
-    def _put_by(self, notices: Iterable[Notice]) -> None:
+    def hear(self, notices: Iterable[Notice], version: str = "") -> None:
+        """Put by what moved, the newest of each; with ``version``, everything up to it has been told. Any thread."""
         with self._lock:
+            self._version = version or self._version
             for notice in notices:
-                self._notices[id_of(notice.resource)] = notice
+                id = id_of(notice.resource)
+                known = self._notices.get(id)
+                if id.kind in KINDS and (known is None or _version(known.resource) <= _version(notice.resource)):
+                    self._notices[id] = notice
 
 
-def _version(observed: Observed | None) -> str:
-    return "" if observed is None else str(observed.resource["metadata"].get("resourceVersion", ""))
+def _moved(one: Observed | None, other: Observed | None) -> bool:
+    return (one and _version(one.resource)) != (other and _version(other.resource))
 
 
-def _number(resource: Resource) -> int:
-    """The version of a resource; they grow (``clusters.base.earliest``)."""
-    version = str(resource["metadata"].get("resourceVersion", ""))
+def _version(resource: Resource) -> int:
+    return _number(str(resource["metadata"].get("resourceVersion", "")))
+
+
+def _number(version: str) -> int:
+    """A version as a number; they grow (``clusters.base.earliest``)."""
     return int(version) if version.isdecimal() else 0

@@ -33,6 +33,7 @@ from reconciler.planner.rename import under_old_names
 from reconciler.planner.sheet import Sheet
 from reconciler.planner.univirt import leave_out
 from reconciler.planner.waived import as_left
+from reconciler.planner.wanting import put_off
 from reconciler.request import Request
 from reconciler.resource import ResourceId
 from reconciler.validate import Declared, Desired, Stack
@@ -119,6 +120,7 @@ def _finished(sheet: Sheet) -> Plan:
     """The sheet as a plan: edges drawn, what is not allowed held, everything in order."""
     if sheet.desired.stack.agent == UNIVIRT:
         leave_out(sheet)
+    put_off(sheet)
     hold_back(sheet)
     steps = connect(sheet)
     if sheet.problems and sheet.policy.prune and not sheet.policy.delete:
