@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime
 from typing import TextIO
 
-_WORDS = ("node", "resource", "operation", "outcome", "seconds")
+_WORDS = ("node", "stack", "commit", "resource", "operation", "step", "outcome", "seconds")
 
 
 class _Json(logging.Formatter):

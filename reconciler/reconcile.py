@@ -57,11 +57,12 @@ def look(cluster: Cluster, desired: Desired) -> Observation:
     """What is there, and what became of the stack's Operations if there are any."""
     observed = observe(cluster)
     if desired.requests:
-        observed.ledger = _ledger(cluster, desired.stack.name, observed)
+        observed.ledger = ledger_of(cluster, desired.stack.name, observed)
     return observed
 
 
-def _ledger(cluster: Cluster, stack: str, observed: Observation) -> dict[str, Entry]:
+def ledger_of(cluster: Cluster, stack: str, observed: Observation) -> dict[str, Entry]:
+    """What became of the Operations of a stack, by name."""
     resources = [each.resource for each in observed.resources.values()]
     return read_ledger(cluster.records(stack), cluster.list("Event").items, resources)
 
@@ -102,7 +103,7 @@ def apply_saved(cluster: Cluster, saved: Plan, **conduct: Unpack[Conduct]) -> tu
         finish(cluster, saved.stack)
         observed = observe(cluster)
         if any(step.request[0] for step in saved.steps):
-            observed.ledger = _ledger(cluster, saved.stack, observed)
+            observed.ledger = ledger_of(cluster, saved.stack, observed)
         return saved, _carry_out(saved, cluster, observed, conduct, lambda: lease.lost)
 
 

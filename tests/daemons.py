@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -144,7 +143,6 @@ def told(views: Sequence[View], now: datetime = NOW, **given: Any) -> Status:
         "succeeded": ago(340, now),
         "resync": now + timedelta(seconds=260),
         "watches": {"files": 4.2, "cluster": 1.5},
-        "counts": Counter(each.sync for each in views),
         "views": lambda: views,
         "plan": Plan("shop", unchanged=len(views)),
     }

@@ -12,7 +12,7 @@ import sys
 
 import click
 
-from reconciler.cli import agent, apply, graph, history, imports, look, plan, reference
+from reconciler.cli import agent, apply, graph, history, imports, look, plan, reference, watch
 from reconciler.cli.terminal import count, show_problems
 from reconciler.version import __version__
 
@@ -24,6 +24,7 @@ Examples:
   reconcile --yes --allow restart manifests        apply in CI, restarts allowed
   reconcile --plan --rehearse manifests            try the plan out on a simulated copy of the cluster
   reconcile --plan --inject PlugDisk=silent m      and what a step that fails would leave
+  reconcile --watch manifests                      keep it so
   kustomize build overlay | reconcile --plan -     from standard input
   reconcile get vm                                 what is on the cluster
   reconcile import --out manifests                 describe it: files whose plan is empty
@@ -36,6 +37,7 @@ VERBS = (
     apply.apply,
     apply.delete,
     apply.run,
+    watch.watch,
     agent.agent,
     look.validate,
     look.get,
@@ -60,6 +62,8 @@ class Verbs(click.Group):
             index = args.index("--plan")
             rest = [*args[:index], *args[index + 1 :]]
             args = ["plan", *(rest[1:] if rest[:1] in (["apply"], ["plan"]) else rest)]
+        elif "--watch" in args and args[0] not in self.commands:
+            args = ["watch", *(arg for arg in args if arg != "--watch")]
         elif not args or args[0] not in self.commands:
             verb = self._verb(args)
             args = [*verb, *args]

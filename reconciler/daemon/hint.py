@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
 ALL = ""  # in the place of a file: any of them may have moved
@@ -47,6 +47,17 @@ class Hints:
     @property
     def waiting(self) -> int:
         return len(self._waiting)
+
+    @property
+    def waited(self) -> float:
+        """Seconds since the first of those that wait; 0 if none does."""
+        with self._moved:
+            return self._monotonic() - self._first if self._waiting else 0.0
+
+    def waits_for(self, sources: Collection[str]) -> bool:
+        """Whether a hint from one of ``sources`` waits."""
+        with self._moved:
+            return any(hint.source in sources for hint in self._waiting)
 
     def take(self) -> list[Hint]:
         """What waits, in the order in which it came; nothing waits afterwards."""

@@ -28,6 +28,7 @@ class Reading(NamedTuple):
     commit: str  # short; empty where there is none
     changed: frozenset[ResourceId]  # those that are declared anew, or no longer
     restacked: bool  # whether the Stack says something else
+    stack: Manifest | None  # the document of the Stack
     differed: bool  # whether the manifests mean something else to a fresh eye: a bug
 
 
@@ -149,7 +150,7 @@ class Input:
         changed |= before.keys() - desired.resources.keys()
         restacked = self._good is None or self._good.desired.stack != desired.stack
         self._good = _Good(desired, stack)
-        return Reading(desired, problems, complete, commit, frozenset(changed), restacked, differed)
+        return Reading(desired, problems, complete, commit, frozenset(changed), restacked, stack, differed)
 
 
 def _bad(found: Found) -> set[Manifest]:

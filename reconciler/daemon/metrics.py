@@ -119,10 +119,11 @@ def _fleet(status: Status) -> Iterator[Metric]:
     resources = GaugeMetricFamily(
         "reconcile_resources", "Resources by how they stand to their manifests.", labels=("sync",)
     )
-    for sync in Sync:
-        resources.add_metric((str(sync),), status.counts.get(sync, 0))
-    yield resources
     views = status.views()
+    counts = Counts(view.sync for view in views)
+    for sync in Sync:
+        resources.add_metric((str(sync),), counts[sync])
+    yield resources
     fields = Counts((each.since, each.mode) for view in views for each in view.drift)
     drift = GaugeMetricFamily(
         "reconcile_drift_fields",

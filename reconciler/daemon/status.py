@@ -125,6 +125,5 @@ class Status:
     resync: datetime | None = None  # when everything is looked at anew
     watches: Mapping[str, float] = field(default_factory=dict)  # what is watched -> seconds since it said anything
     queued: int = 0  # hints that wait
-    counts: Mapping[str, int] = field(default_factory=dict)  # resources by ``Sync``
     views: Callable[[], Sequence[View]] = tuple
     history: Callable[[int], Sequence[Run]] = lambda newest: ()

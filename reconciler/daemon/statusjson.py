@@ -6,6 +6,7 @@ its place, in angle brackets; the value is in no status.
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +36,7 @@ def status_json(
 ) -> dict[str, Any]:
     """The status at ``now``. Without ``everything`` only resources that are not simply as declared and healthy."""
     views = status.views()
+    counts = Counts(view.sync for view in views)
     shown = views if everything else [view for view in views if not _plain(view)]
     return {
         "version": VERSION,
@@ -48,7 +50,7 @@ def status_json(
         "unhealthy": list(unhealthy),
         "unready": list(unready),
         "problems": [problem_json(problem) for problem in status.problems],
-        "counts": {str(sync): status.counts.get(sync, 0) for sync in Sync},
+        "counts": {str(sync): counts[sync] for sync in Sync},
         "resources": {"total": len(views), "all": everything, "items": [view_json(view) for view in shown]},
         "plan": None if status.plan is None else _plan(status.plan, status.waiting),
         "running": [_running(each) for each in status.running],

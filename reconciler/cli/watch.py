@@ -1,0 +1,178 @@
+"""The verb watch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.apply import agent_for
+from reconciler.cli.given import policy_of, where_of
+from reconciler.cli.options import options
+
+if TYPE_CHECKING:
+    from reconciler.daemon.git import Git
+    from reconciler.daemon.input import Input, Reading
+
+
+@click.command()
+@click.option("--git", "url", metavar="URL", help="Take the manifests from a repository: a path, ssh or https.")
+@click.option("--ref", metavar="NAME", default="main", show_default=True, help="Branch, tag or commit, with --git.")
+@click.option("--path", metavar="DIR", default="", help="Folder or file of the repository, with --git.")
+@click.option(
+    "--checkouts",
+    metavar="DIR",
+    help="Where the repository is kept, one daemon each (default: reconcile/git in $XDG_CACHE_HOME or ~/.cache).",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    show_default=True,
+    help="Seconds between two looks at the repository.",
+)
+@click.option(
+    "--resync",
+    type=click.FloatRange(min=1),
+    default=600.0,
+    show_default=True,
+    help="Seconds until everything is looked at anew.",
+)
+@click.option(
+    "--polling",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.1),
+    help="Look at every file so often: for file systems that tell of nothing, such as NFS.",
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:9467",
+    show_default=True,
+    help="Dashboard, /status, /healthz, /readyz and /metrics; '' for none.",
+)
+@options("paths", "cluster", "allow", "prune", "max_deletions", "adopt", "parallel", "timeout", "latency")
+def watch(paths: tuple[str, ...], **given: Any) -> None:
+    """Keep the cluster as PATHs say, until told to stop. 'reconcile --watch PATH' is the same.
+
+    Files, a git repository and the cluster are followed, and everything is looked at anew now and then. What policy
+    does not allow is held, as ever. Several may watch one stack: one acts, the others stand by. SIGTERM or Ctrl-C:
+    nothing more is started, what is under way is waited for; once more: it is left to the next run. SIGHUP: read
+    everything again.
+
+    \b
+    reconcile watch manifests
+    reconcile --watch --allow restart manifests
+    reconcile watch --git https://git.example.com/team/fleet.git --ref main --path manifests
+    """
+    import random
+    import socket
+    import time
+    from datetime import UTC, datetime
+
+    from reconciler import log
+    from reconciler.apply import Options
+    from reconciler.catalogue.operation import OWN_AGENT
+    from reconciler.connect import connect
+    from reconciler.daemon.files import Files
+    from reconciler.daemon.hint import Hints, Source
+    from reconciler.daemon.input import Input
+    from reconciler.daemon.keeper import ENTRIES, Keeper, Ways
+    from reconciler.daemon.loop import Daemon, Orders
+    from reconciler.daemon.metrics import DaemonMetrics
+    from reconciler.daemon.pages import show
+    from reconciler.daemon.status import Status
+    from reconciler.history import runs
+    from reconciler.load import Loaded
+    from reconciler.validate import Desired, Stack
+
+    if given["url"] and paths:
+        raise click.UsageError("--git and PATHs exclude each other; --path names a folder of the repository.")
+    if "-" in paths:
+        raise click.UsageError("Standard input cannot be watched: name files or folders.")
+    log.begin(sys.stderr)
+    orders, hints = Orders(), Hints(time.monotonic)
+    _listen_to_signals(orders)
+    repository = _repository(given) if given["url"] else None
+    where_from = repository.shown if repository is not None else " ".join(paths or (".",))
+
+    def input() -> Input:
+        return Input(paths or (".",), time.monotonic, repository)
+
+    if repository is not None:
+        repository.sync()
+    first: Reading = input().read()
+    loaded = Loaded(stack=first.stack)
+    stack = first.desired.stack
+    opened = connect(where_of(given["cluster"], loaded, first.desired))
+    metrics = DaemonMetrics(lambda: daemon.status())
+    ways = Ways(
+        policy=lambda stack: policy_of(Desired(stack, {}), {**given, "target": ()}),
+        monotonic=time.monotonic,
+        now=lambda: datetime.now(UTC),
+        random=random.random,
+        options=Options(given["parallel"], given["timeout"]),
+        resync=given["resync"],
+        holder=f"{socket.gethostname()} process {os.getpid()}",
+        on_outcome=metrics.ended,
+        on_pass=metrics.passed,
+        on_differed=metrics.differed,
+    )
+    ways.policy(Stack())  # says what is wrong with the options before anything begins
+    sources: list[Source] = (
+        [repository] if repository is not None else [Files(paths or (".",), polling=given["polling"])]
+    )
+    daemon = Daemon(
+        opened,
+        stack.name,
+        lambda ways: Keeper(opened, stack.name, input(), ways, where_from),
+        ways,
+        hints,
+        orders,
+        source=where_from,
+        sources=sources,
+        serving=lambda: agent_for(opened, {**given, "addresses": stack.nodes}),
+        on_reread=repository.hurry if repository is not None else lambda: None,
+        leaves=stack.agent == OWN_AGENT,
+    )
+
+    def status() -> Status:
+        from dataclasses import replace
+
+        return replace(
+            daemon.status(), history=lambda newest: runs(opened.records(stack.name, newest=ENTRIES))[:newest]
+        )
+
+    try:
+        with show(given["listen"], status, healthy=daemon.healthy, ready=daemon.ready, counted=metrics):
+            if given["listen"]:
+                click.echo(f"watching {where_from}; see http://{given['listen']}/", err=True)
+            daemon.run()
+    finally:
+        opened.close()
+
+
+def _repository(given: dict[str, Any]) -> Git:
+    import hashlib
+
+    from reconciler.daemon.git import Git
+
+    key = hashlib.sha256(given["url"].encode()).hexdigest()[:16]
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = given["checkouts"] or os.path.join(base, "reconcile", "git", key)
+    return Git(given["url"], given["ref"], given["path"], folder, interval=given["interval"])
+
+
+def _listen_to_signals(orders: Any) -> None:
+    def end(number: int, frame: object) -> None:
+        orders.ends += 1
+
+    def reread(number: int, frame: object) -> None:
+        orders.reread = True
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, end)
+    signal.signal(signal.SIGHUP, reread)
