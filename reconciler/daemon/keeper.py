@@ -84,6 +84,7 @@ class Keeper:
         self._moved: set[ResourceId] = set()  # since the last plan
         self._again: dict[ResourceId, datetime] = {}
         self._left: Entries | None = None  # of the journal: begun, and nobody saw the end
+        self._known: set[tuple[str, str]] = set()  # entries of the last run that was cut short
         self._ledger: dict[str, Entry] | None = None
         self._typical: dict[str, float] = {}
         self._full_at = ways.monotonic()
@@ -266,12 +267,10 @@ class Keeper:
         return report
 
     def _tidy(self, *, ours: bool = True) -> bool:
-        """Say on resources what a run that was cut short did not; whether there was one that was not known."""
-        news = self._left is None or not ours
-        known = {entry["run"] for entry in self._left or ()}
-        fresh = self._remember_left() - known if news else set()
+        """Say on resources what a run that was cut short did not; whether there is one that was not known."""
+        fresh = self._remember_left() if self._left is None or not ours else False
         if not self._left:
-            return bool(fresh)
+            return fresh
         events = self._cluster.list("Event").items
         for mend in mends(self._left, events):
             rewrite(self._through, mend.id, partial(mended, mend=mend))
@@ -279,19 +278,17 @@ class Keeper:
         heard = {event_id for event in events for event_id, _, _ in done_of(event)}
         heard |= {entry["event"] for entry in self._left if entry["phase"] == "end" and entry.get("seen", True)}
         oldest = (self._ways.now() - KEPT).isoformat()
-        self._left = [
-            entry for entry in self._left if entry.get("event", "") not in heard | {""} and entry["at"] > oldest
-        ]
+        self._left = [entry for entry in self._left if entry["event"] not in heard and entry["at"] > oldest]
         self._moved |= self.mirror.catch_up()
-        return bool(fresh)
+        return fresh
 
-    def _remember_left(self) -> set[str]:
-        """Take in what the last run of the stack began and did not end; returns the runs."""
-        entries = self._cluster.unfinished(self._stack)
-        known = {(entry["run"], entry["at"], entry["phase"], entry.get("event")) for entry in self._left or ()}
-        new = [e for e in entries if (e["run"], e["at"], e["phase"], e.get("event")) not in known]
-        self._left = [*(self._left or ()), *new]
-        return {entry["run"] for entry in new}
+    def _remember_left(self) -> bool:
+        """Take in what the last run of the stack began and did not end; whether any of it is news."""
+        entries = [entry for entry in self._cluster.unfinished(self._stack) if "event" in entry]
+        known, self._known = self._known, {(entry["event"], entry["phase"]) for entry in entries}
+        fresh = [entry for entry in entries if (entry["event"], entry["phase"]) not in known]
+        self._left = [*(self._left or ()), *fresh]
+        return bool(fresh)
 
     def _began(self, step: Step) -> None:
         running = Running(step, self._ways.now(), self._typical.get(step.operation))
