@@ -102,7 +102,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     ),
     APPLIER: (
         Right(None, "doslab.io", ALL_KINDS, WRITE),
-        Right(None, "events.k8s.io", ("events",), "list watch"),
+        Right(None, "events.k8s.io", ("events",), "list watch create"),
         Right(HOME, "", ("configmaps",), "get list create patch"),
         Right(HOME, "coordination.k8s.io", ("leases",), "get create update"),
         Right(HOME, "", ("secrets",), "get", KEY),
@@ -261,6 +261,7 @@ CAN: dict[str, set[str]] = {
     | _LEASES
     | {
         "list the events of all namespaces",
+        "create an event",
         "list the stack records",
         "create a stack record",
         "patch a stack record",

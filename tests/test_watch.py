@@ -95,27 +95,6 @@ class Term:
         plan = self.keeper.status.plan
         return plan is not None and any("under way" in note.text for note in plan.notes)
 
-    def write(self, name: str, text: str) -> Hint:
-        (self.folder / name).write_text(text)
-        return Hint("files", str(self.folder / name))
-
-    def round(self, *hints: Hint) -> Pass:
-        """Look at the cluster as it is now, without a thread that follows it."""
-        self.keeper.mirror._lost = True
-        return self.keeper.round(hints)
-
-    def settle(self, *hints: Hint) -> list[Pass]:
-        """Rounds until nothing is left to do at once."""
-        rounds = [self.round(*hints)]
-        while self.keeper.due_in() == 0.0 or self._waits():
-            assert len(rounds) < 1000, "it does not come to rest"
-            rounds.append(self.round())
-        return rounds
-
-    def _under_way(self) -> bool:
-        """Whether an operation will end yet, at which a watch would hint."""
-        return any(each.under_way for each in observe(self.cluster).resources.values())
-
     def names(self) -> set[str]:
         return {id.name for id, each in observe(self.cluster).resources.items() if each.exists}
 

@@ -115,6 +115,9 @@ class Sight:
         if flight.done == "Normal" and not flight.expect:
             return Verdict(subject, flight.last_seen if failed else None)
         if flight.done and flight.done != "Normal":
+            if not failed:  # the Event came by another stream, before the resource that it comes after
+                status = status_of(self._fetched(step.target))
+                flight.last_seen = ": ".join(part for part in status if part) or flight.last_seen
             return Verdict(subject, flight.last_seen or "reported as failed without a reason")
         return Verdict(subject, flight.last_seen) if flight.done and failed else None
 
@@ -133,6 +136,12 @@ class Sight:
             self._uses[id] = _used_by(observed)
         else:
             self._uses.pop(id, None)
+
+    def _fetched(self, id: ResourceId) -> Resource | None:
+        try:
+            return self.cluster.get(id)
+        except Unavailable:
+            return None
 
     def _last(self, id: ResourceId) -> Resource | None:
         return self._latest[id] if id in self._latest else self.cluster.get(id)
