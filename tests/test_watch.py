@@ -20,6 +20,7 @@ from scenario import OPTIONS, served
 
 from reconciler import LocalCluster, Policy
 from reconciler.apply import Outcome
+from reconciler.clusters.base import Listing
 from reconciler.clusters.local import LocalCluster as Local
 from reconciler.daemon.hint import Hint
 from reconciler.daemon.input import Input
@@ -28,7 +29,7 @@ from reconciler.daemon.status import Pass, Sync
 from reconciler.embedded import serving, simulators
 from reconciler.eventid import done_of
 from reconciler.observe import observe
-from reconciler.problem import OperationFailed
+from reconciler.problem import OperationFailed, Unavailable
 from reconciler.resource import ResourceId
 
 PATIENCE = 30.0
@@ -278,6 +279,22 @@ def test_what_fails_is_tried_later_and_later_and_holds_nothing_back(tmp_path: Pa
         term.settle(term.write("a.yaml", pool("pool-a") + disk("huge", "pool-a", "9Gi")))
         assert term.sync("huge") is Sync.SYNCED, "what is declared anew is tried at once"
     cluster.close()
+
+
+def test_a_cluster_that_does_not_answer_is_looked_at_again(term: Term, monkeypatch: pytest.MonkeyPatch) -> None:
+    term.write("a.yaml", pool("pool-a", spec=", state: Active"))
+    term.settle()
+
+    def fail(*args: object, **given: object) -> Listing:
+        raise Unavailable("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(term.cluster, "list", fail)
+        assert term.round(CLUSTER).error == "gone"
+    assert 0 < term.keeper.due_in() <= 1
+    by_hand(term.cluster, POOL, "stopPool", {"type": "localfs"})
+    term.clock.seconds += 1
+    assert term.keeper.round().results == {"changed": 1}, "what moved meanwhile is not missed"
 
 
 def test_a_full_round_finds_what_the_others_had(term: Term) -> None:

@@ -48,9 +48,10 @@ class Mirror:
         self._stop_watch()
         with self._lock:
             self._notices.clear()
-            self._version, self._lost = "", False
+            self._version, self._lost = "", True  # until all of it has been listed
         listings = {kind: self._cluster.list(kind) for kind in KINDS}
         moved = self.replace(listings)
+        self._lost = False
         self._follow(earliest(listing.version for listing in listings.values()))
         return moved
 
