@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo envtest browser test check fix verify bench generate clean
+.PHONY: demo envtest browser test check fix verify bench soak generate clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,10 @@ bench: $(READY) envtest ## figures for the README
 	$(BIN)/python -m benchmarks.plan
 	$(BIN)/python -m benchmarks.apply
 	$(BIN)/python -m benchmarks.kubernetes
+	$(BIN)/python -m benchmarks.watch
+
+soak: $(READY) ## a simulated hour of a daemon beside 10,000 resources; takes 20 minutes
+	$(BIN)/python -m benchmarks.soak
 
 clean:
 	rm -rf $(VENV) .reconcile build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

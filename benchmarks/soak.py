@@ -243,19 +243,17 @@ class Soak:
                 self._keeper = None
 
     def _rest(self, reached: Callable[[], bool]) -> None:
-        """Turn, time going on to whatever is due next, until something is so and nothing is due within a minute."""
+        """Turn, time going on to whatever is due next, until something is so and nothing is planned."""
         end = time.monotonic() + PATIENCE + self.count / 20
         while True:
             self._turn()
             keeper = self._keeper or self._born()
-            # What fails waits ten minutes at most, and so does a full pass.
-            due = min(keeper.due_in(), 30.0)
             if reached() and not keeper.status.problems and not keeper.status.waiting and not self._under_way():
                 return
             if time.monotonic() > end:
                 return
-            self.clock.skip(due / 4)
-            time.sleep(0.005)
+            self.clock.skip(min(keeper.due_in(), 1.0))
+            time.sleep(0.001)
 
     def _state(self) -> str:
         """What the daemon says of itself."""
