@@ -12,6 +12,7 @@ from scenario import OPTIONS
 
 from reconciler import LocalCluster, Policy
 from reconciler.apply import Outcome
+from reconciler.clusters.base import Cluster
 from reconciler.daemon.hint import Hint
 from reconciler.daemon.input import Input
 from reconciler.daemon.keeper import Keeper, Ways
@@ -40,7 +41,15 @@ class Clock:
 class Term:
     """A keeper of the manifests in a folder, on a cluster of its own, round by round."""
 
-    def __init__(self, folder: Path, cluster: LocalCluster, *, prune: bool = False, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cluster: LocalCluster,
+        *,
+        prune: bool = False,
+        clock: Clock | None = None,
+        interrupts: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.folder, self.cluster, self.clock = folder, cluster, clock or Clock()
         self.differed = 0
         self.killed_at: Callable[[Outcome], None] = lambda outcome: None
@@ -48,6 +57,7 @@ class Term:
             policy=lambda stack: Policy(allow=frozenset({"restart", "data"}) | stack.allow, prune=prune or stack.prune),
             monotonic=self.clock.monotonic,
             now=self.clock.now,
+            interrupts=interrupts,
             options=OPTIONS,
             on_outcome=lambda outcome: self.killed_at(outcome),
             on_differed=self._differ,
@@ -108,7 +118,7 @@ spec: {{nodeName: node22, pool: {pool}, capacity: {size}}}
 """
 
 
-def by_hand(cluster: LocalCluster, id: ResourceId, key: str, parameters: dict[str, str]) -> None:
+def by_hand(cluster: Cluster, id: ResourceId, key: str, parameters: dict[str, str]) -> None:
     """Have an operation run that no plan asks for, and wait for its end."""
     resource = cluster.get(id)
     assert resource is not None

@@ -7,20 +7,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from keeping import CLUSTER, FILES, PATIENCE, POOL, Term, by_hand, disk, pool, until
+from replica import replica, says
 from scenario import served
 
 from reconciler import LocalCluster
 from reconciler.apply import Outcome
-from reconciler.clusters.base import Listing
+from reconciler.clusters.base import RUN_BEGINS, Listing
 from reconciler.daemon.status import Sync
 from reconciler.embedded import serving, simulators
 from reconciler.eventid import done_of
@@ -230,24 +230,6 @@ def test_who_dies_between_any_two_steps_leaves_nothing_undone_or_done_twice(tmp_
 # Processes ---------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def daemon(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """``reconcile watch`` on the manifests in ``folder/shop``; ends, by force if it must."""
-    log = folder / f"log-{time.monotonic_ns()}"
-    command = [RECONCILE, "watch", "--cluster", str(folder / "c.db"), "--listen", "", *words]
-    with open(log, "w") as stream:
-        process = subprocess.Popen([*command, str(folder / "shop")], stderr=stream, text=True)
-    try:
-        yield process, log
-    finally:
-        process.kill()
-        process.wait(PATIENCE)
-
-
-def says(log: Path, text: str) -> Callable[[], bool]:
-    return lambda: any(text in json.loads(line)["message"] for line in log.read_text().splitlines() if line[:1] == "{")
-
-
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     (tmp_path / "shop").mkdir()
@@ -256,9 +238,9 @@ def shop(tmp_path: Path) -> Path:
 
 
 def test_the_next_one_takes_over_from_one_that_was_killed(shop: Path) -> None:
-    with daemon(shop) as (first, log):
+    with replica(shop / "shop", "--cluster", str(shop / "c.db")) as (first, log):
         until(says(log, "created: CreatePool"))
-        with daemon(shop) as (second, other):
+        with replica(shop / "shop", "--cluster", str(shop / "c.db")) as (second, other):
             until(says(other, "standing by"))
             first.send_signal(signal.SIGKILL)
             until(says(other, "acting for the stack shop"))
@@ -272,44 +254,60 @@ def test_the_next_one_takes_over_from_one_that_was_killed(shop: Path) -> None:
 
 
 def test_sighup_has_it_read_everything_again(shop: Path) -> None:
-    with daemon(shop, "--polling", "100000") as (process, log):
+    with replica(shop / "shop", "--cluster", str(shop / "c.db"), "--polling", "100000") as (process, log):
         until(says(log, "created: CreatePool"))
         (shop / "shop" / "b.yaml").write_text(pool("pool-b"))
         process.send_signal(signal.SIGHUP)
         until(says(log, "created: CreatePool of VirtualMachinePool/pool-b"))
 
 
-def test_a_repository_is_followed_and_its_commit_recorded(shop: Path) -> None:
-    def git(*words: str) -> str:
-        identity = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a"}
-        environment = {**os.environ, **identity, "GIT_COMMITTER_EMAIL": "a@b"}
-        done = subprocess.run(
-            ["git", "-C", str(shop), *words], env=environment, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
+def git(folder: Path, *words: str) -> str:
+    identity = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a"}
+    environment = {**os.environ, **identity, "GIT_COMMITTER_EMAIL": "a@b"}
+    done = subprocess.run(
+        ["git", "-C", str(folder), *words], env=environment, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
 
-    git("init", "-q", "-b", "main")
-    git("add", "shop")
-    git("commit", "-qm", "one")
-    words = ["--git", str(shop), "--path", "shop", "--interval", "1", "--checkouts", str(shop / "checkouts")]
-    log = shop / "log"
-    command = [RECONCILE, "watch", "--cluster", str(shop / "c.db"), "--listen", "", *words]
-    with open(log, "w") as stream:
-        process = subprocess.Popen(command, stderr=stream, text=True)
-    try:
+
+def commit(shop: Path, message: str) -> str:
+    """Commit what the manifests say now; the short name of it."""
+    git(shop, "add", "shop")
+    git(shop, "commit", "-qm", message)
+    return git(shop, "rev-parse", "HEAD")
+
+
+def recorded(shop: Path) -> list[tuple[str, bool]]:
+    """The commits of the runs in the journal, and whether the manifests were as they have them."""
+    with LocalCluster(str(shop / "c.db")) as cluster:
+        runs = [entry for entry in cluster.records("shop") if entry["phase"] == RUN_BEGINS]
+    return [(run.get("commit", ""), run.get("dirty", False)) for run in runs]
+
+
+def test_a_repository_is_followed_and_its_commit_recorded(shop: Path) -> None:
+    git(shop, "init", "-q", "-b", "main")
+    one = commit(shop, "one")
+    words = ("--git", str(shop), "--path", "shop", "--interval", "1", "--checkouts", str(shop / "checkouts"))
+    with replica(None, "--cluster", str(shop / "c.db"), *words, home=shop) as (_, log):
         until(says(log, "created: CreatePool of VirtualMachinePool/pool-a"))
         (shop / "shop" / "b.yaml").write_text(pool("pool-b"))
-        git("add", "shop")
-        git("commit", "-qm", "two")
+        two = commit(shop, "two")
         until(says(log, "created: CreatePool of VirtualMachinePool/pool-b"))
-        commit = git("rev-parse", "HEAD")[:12]
-        lines: list[dict[str, Any]] = [json.loads(line) for line in log.read_text().splitlines() if line[:1] == "{"]
-        assert [each["commit"] for each in lines if "created: CreatePool" in each["message"]][-1] == commit
-        with LocalCluster(str(shop / "c.db")) as cluster:
-            assert any(entry.get("commit") == commit for entry in cluster.records("shop"))
-    finally:
-        process.kill()
-        process.wait(PATIENCE)
+        lines = [json.loads(line) for line in log.read_text().splitlines() if "created: CreatePool" in line]
+        assert [each["commit"] for each in lines] == [one[:12], two[:12]]
+    assert recorded(shop) == [(one[:12], False), (two[:12], False)]
+
+
+def test_the_commit_of_a_working_copy_is_recorded(shop: Path) -> None:
+    git(shop, "init", "-q", "-b", "main")
+    one = commit(shop, "one")
+    with replica(shop / "shop", "--cluster", str(shop / "c.db")) as (_, log):
+        until(says(log, "created: CreatePool of VirtualMachinePool/pool-a"))
+        (shop / "shop" / "b.yaml").write_text(pool("pool-b"))
+        until(says(log, "created: CreatePool of VirtualMachinePool/pool-b"))
+    commits = recorded(shop)
+    assert all(one.startswith(short) and short for short, _ in commits)
+    assert [dirty for _, dirty in commits] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import click
 from reconciler.cli.apply import agent_for
 from reconciler.cli.given import policy_of, where_of
 from reconciler.cli.options import options
+from reconciler.cli.provenance import commit_of
 
 if TYPE_CHECKING:
     from reconciler.daemon.git import Git
@@ -120,6 +121,7 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
         on_outcome=metrics.ended,
         on_pass=metrics.passed,
         on_differed=metrics.differed,
+        commit=lambda: commit_of(paths or (".",)) if repository is None else ("", False),
     )
     ways.policy(Stack())  # says what is wrong with the options before anything begins
     sources: list[Source] = (

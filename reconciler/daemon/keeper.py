@@ -65,7 +65,8 @@ class Ways:
     on_outcome: Callable[[Outcome], None] = lambda outcome: None
     on_pass: Callable[[Pass], None] = lambda done: None
     on_differed: Callable[[], None] = lambda: None
-    commit: Callable[[], str] = lambda: ""  # of manifests that lie in somebody's working copy
+    # Of manifests in somebody's working copy: the commit, and whether they differ from it.
+    commit: Callable[[], tuple[str, bool]] = lambda: ("", False)
 
 
 class Keeper:
@@ -243,7 +244,8 @@ class Keeper:
             if self._tidy(ours=False):
                 self._more = True
                 return None
-            origin = Provenance(self._ways.holder, "watch", commit=self._commit)
+            commit, differs = (self._commit, False) if self._commit else self._ways.commit()
+            origin = Provenance(self._ways.holder, "watch", commit=commit, dirty=differs)
             report = apply(
                 plan,
                 self._through,
@@ -314,7 +316,7 @@ class Keeper:
 
     @property
     def _commit(self) -> str:
-        return (self._reading.commit if self._reading is not None else "") or self._ways.commit()
+        return self._reading.commit if self._reading is not None else ""
 
     def _show_problems(self, problems: tuple[Problem, ...]) -> None:
         if problems != self.status.problems:

@@ -61,6 +61,7 @@ class Daemon:
         self._keeper: Keeper | None = None
         self._turned = ways.monotonic()
         self._cut: float | None = None  # since when a run is being cut short
+        self._ending = False  # whether it was said that it was told to end
         self._lost: Callable[[], bool] = lambda: False
         self._guard = threading.Lock()
 
@@ -149,6 +150,9 @@ class Daemon:
         """Asked by a run at every turn: 1 to start nothing more, 2 not to wait either."""
         clock = self._turned = self._ways.monotonic()
         if self._orders.ends:
+            if not self._ending:
+                self._ending = True
+                log.info("told to end: what is under way is waited for; told once more, it is left to the next run")
             return self._orders.ends
         if self._lost():
             return 1

@@ -1,0 +1,54 @@
+"""The daemon on a real API server: two replicas, agents in processes of their own, and other writers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from controlplane import ControlPlane
+from keeping import POOL, by_hand, disk, pool, until
+from nodes import ADDRESSES, nodes
+from replica import replica, says
+from test_kubernetes import empty
+
+from reconciler.clusters.kubernetes import KubernetesCluster
+from reconciler.eventid import done_of
+from reconciler.observe import observe
+
+ACTIVE = ", state: Active"
+
+
+@pytest.fixture
+def cluster(control_plane: ControlPlane) -> Iterator[KubernetesCluster]:
+    empty(control_plane)
+    with closing(KubernetesCluster.connect(kubeconfig=str(control_plane.kubeconfig))) as cluster:
+        yield cluster
+
+
+def test_of_two_replicas_one_acts_and_the_other_takes_over(
+    tmp_path: Path, cluster: KubernetesCluster, control_plane: ControlPlane
+) -> None:
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    (shop / "a.yaml").write_text(pool("pool-a", spec=ACTIVE) + disk("root", "pool-a"))
+    where = ("--kubeconfig", str(control_plane.kubeconfig))
+    with nodes(where, tmp_path, names={"node22": ADDRESSES["node22"]}), replica(shop, *where) as (first, log):
+        until(says(log, "created: CreateDisk"))
+        with replica(shop, *where) as (_, other):
+            until(says(other, "standing by"))
+            by_hand(cluster, POOL, "stopPool", {"type": "localfs"})
+            until(says(log, "changed: StartPool"))
+            first.kill()
+            until(says(other, "acting for the stack shop"))
+            (shop / "a.yaml").write_text(pool("pool-a", spec=ACTIVE, autostart=True) + disk("root", "pool-a", "20Gi"))
+            until(says(other, "changed: AutoStartPool"))
+            until(says(other, "changed: ResizeDisk"))
+    events = cluster.list("Event").items
+    ended = Counter(event["action"] for event in events if list(done_of(event)))
+    assert ended == Counter(("createPool", "createDisk", "stopPool", "startPool", "autoStartPool", "resizeDisk"))
+    told = {event["reason"] for event in events if event["regarding"]["name"] == POOL.name}
+    assert {"DriftFound", "DriftHealed"} <= told
+    assert observe(cluster).resources[POOL].shape["autostart"] is True
