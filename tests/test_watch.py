@@ -20,7 +20,7 @@ from scenario import served
 
 from reconciler import LocalCluster
 from reconciler.apply import Outcome
-from reconciler.clusters.base import RUN_BEGINS, Listing
+from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Listing
 from reconciler.daemon.status import Sync
 from reconciler.embedded import serving, simulators
 from reconciler.eventid import done_of
@@ -198,6 +198,18 @@ def test_a_full_round_finds_what_the_others_had(term: Term) -> None:
         (done,) = term.settle()
         assert (done.full, done.causes) == (True, ("resync",))
     assert term.differed == 0
+
+
+def test_the_journal_does_not_grow_for_as_long_as_it_lives(term: Term, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.daemon.keeper.KEPT_ENTRIES", 10)
+    lengths = []
+    for size in range(10, 20):
+        term.settle(term.write("a.yaml", pool("pool-a") + disk("root", "pool-a", f"{size}Gi")))
+        term.clock.seconds += 601
+        term.settle()
+        lengths.append(len(term.cluster.records("shop")))
+    assert max(lengths) == lengths[-1] < 15
+    assert term.cluster.records("shop")[-1]["phase"] == RUN_ENDS
 
 
 @pytest.mark.parametrize("boundary", range(8))

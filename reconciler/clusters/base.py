@@ -71,6 +71,7 @@ class Lease(Protocol):
 
 
 RUN_BEGINS, RUN_ENDS = "run", "ended"  # phases of journal entries that stand around those of one run
+AROUND = frozenset({RUN_BEGINS, RUN_ENDS})
 RUN_STOPS = "stopped"  # instead of the end where steps were left: the run still counts as unfinished
 
 
@@ -108,6 +109,13 @@ class Cluster(Protocol):
 
     def unfinished(self, stack: str) -> Entries:
         """The journal of the stack's last run, oldest first; nothing if that run came to its end."""
+
+    def shorten(self, stack: str, *, newest: int) -> None:
+        """Forget what is in the stack's journal before its ``newest`` entries, or somewhat more of them.
+
+        Kept are the last run, and entries with a ``request``: for as long as an Operation is described, they tell
+        that it was run.
+        """
 
     def lease(self, name: str, holder: str, *, wait: float = 0.0) -> Lease:
         """Be the only one who acts under a name (of a stack, of an agent's node) until it is given back.

@@ -22,7 +22,7 @@ from time import monotonic, sleep
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Listing, Movement, Notice
+from reconciler.clusters.base import AROUND, RUN_BEGINS, RUN_ENDS, Listing, Movement, Notice
 from reconciler.clusters.database import COMPACTED, Database, meta, open_database
 from reconciler.problem import (
     AlreadyExists,
@@ -161,6 +161,17 @@ class LocalCluster:
                 if entry.get("phase") == RUN_BEGINS:
                     break
         return found[::-1]
+
+    def shorten(self, stack: str, *, newest: int) -> None:
+        query = "SELECT id, body FROM journal WHERE stack = ? ORDER BY id DESC"
+        with self._database.writing() as connection:
+            rows = enumerate(connection.execute(query, (stack,)), start=1)
+            bounds = (id for count, (id, body) in rows if count >= newest and _loads(body).get("phase") in AROUND)
+            oldest = next(bounds, 0)
+            # An entry that has the word in another place is kept as well.
+            connection.execute(
+                "DELETE FROM journal WHERE stack = ? AND id < ? AND instr(body, '\"request\":') = 0", (stack, oldest)
+            )
 
     def lease(self, name: str, holder: str, *, wait: float = 0.0) -> LocalLease:
         end = monotonic() + wait

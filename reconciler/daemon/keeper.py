@@ -34,7 +34,7 @@ from reconciler.ledger import Entry
 from reconciler.mend import mended, mends
 from reconciler.plan import Plan, Step
 from reconciler.planner import Policy, make_plan
-from reconciler.problem import InvalidInput, Problem, ReconcilerError
+from reconciler.problem import ClusterError, InvalidInput, Problem, ReconcilerError
 from reconciler.provenance import Provenance
 from reconciler.reconcile import ledger_of
 from reconciler.resource import ResourceId
@@ -45,6 +45,7 @@ RESYNC = 600.0  # seconds from one full round to the next
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a round that came to nothing is tried again
 PASSES = 50  # rounds that are remembered for people
 ENTRIES = 500  # of the journal's end, from which it is told how long operations take
+KEPT_ENTRIES = 20_000  # of the journal; a step has two or three
 KEPT = timedelta(hours=1)  # how long the end of an operation that was left is waited for
 
 log = logging.getLogger(__name__)
@@ -132,6 +133,7 @@ class Keeper:
             log.warning("%s; it is tried again", error, extra={"stack": self._stack})
         elif full:
             self._full_at = clock + self._ways.resync
+            self._shorten()
         causes = tuple(dict.fromkeys(hint.source for hint in hints)) or ("resync" if full else "retry",)
         results = Counter(str(outcome.result) for outcome in report.outcomes) if report is not None else {}
         planned = len(self._plan.steps) if self._plan is not None else 0
@@ -325,6 +327,13 @@ class Keeper:
             if not problems:
                 log.info("the manifests are whole again", extra={"stack": self._stack})
             self.status = replace(self.status, problems=problems)
+
+    def _shorten(self) -> None:
+        """Keep the journal from growing for as long as a daemon lives."""
+        try:
+            self._cluster.shorten(self._stack, newest=KEPT_ENTRIES)
+        except ClusterError as error:
+            log.warning("the journal is not shortened: %s", error, extra={"stack": self._stack})
 
     def _note(self, done: Pass, report: Report | None) -> None:
         well = not done.error and not self._setbacks.known and (report is None or report.ok)

@@ -53,6 +53,9 @@ class Overheard:
     def unfinished(self, stack: str) -> Entries:
         return self.under.unfinished(stack)
 
+    def shorten(self, stack: str, *, newest: int) -> None:
+        self.under.shorten(stack, newest=newest)
+
     def lease(self, name: str, holder: str, *, wait: float = 0.0) -> Lease:
         return self.under.lease(name, holder, wait=wait)
 

@@ -481,6 +481,35 @@ class ClusterContract:
         record(RUN_ENDS)
         assert unfinished() == []
 
+    def test_a_shortened_journal_has_its_end_and_what_was_asked_for(self, cluster: Cluster) -> None:
+        def run(number: int, steps: int) -> list[dict[str, Any]]:
+            request = {"request": {"name": "backup", "content": "1"}} if number == 1 else {}
+            middle = [{"phase": "start", "run": number, "step": step, **request} for step in range(steps)]
+            return [{"phase": RUN_BEGINS, "run": number}, *middle, {"phase": RUN_ENDS, "run": number}]
+
+        entries = [entry for number in range(6) for entry in run(number, 60)]
+        for entry in entries:
+            cluster.record("shop", entry)
+        cluster.record("blog", {"phase": RUN_ENDS})
+        cluster.shorten("shop", newest=70)
+        kept = cluster.records("shop")
+        assert kept[-70:] == entries[-70:]
+        assert len(kept) < 60 + 2 * 62 + 100, "of the older ones no more than comes with them"
+        assert [entry for entry in kept if "request" in entry] == [entry for entry in entries if "request" in entry]
+        assert kept == [entry for entry in entries if entry in kept]
+        assert len(cluster.records("blog")) == 1
+        cluster.shorten("shop", newest=70)
+        assert cluster.records("shop") == kept
+        cluster.record("shop", {"phase": RUN_BEGINS, "run": 7})
+        assert cluster.records("shop") == [*kept, {"phase": RUN_BEGINS, "run": 7}]
+
+    def test_shortening_leaves_the_last_run_whole(self, cluster: Cluster) -> None:
+        begun = [{"phase": RUN_BEGINS}, *({"phase": "start", "step": step} for step in range(250))]
+        for entry in [{"phase": RUN_ENDS}, *begun]:
+            cluster.record("shop", entry)
+        cluster.shorten("shop", newest=10)
+        assert cluster.unfinished("shop") == begun
+
     # leases
 
     def test_a_lease_is_one_holders_until_given_back(self, cluster: Cluster) -> None:

@@ -158,6 +158,9 @@ class KubernetesCluster:
             return self._journal.entries(stack)
         return [*islice(self._journal.newest_first(stack), newest)][::-1]
 
+    def shorten(self, stack: str, *, newest: int) -> None:
+        self._journal.shorten(stack, newest)
+
     def unfinished(self, stack: str) -> Entries:
         found: Entries = []
         for entry in self._journal.newest_first(stack):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from reconciler.clusters.base import AROUND
 from reconciler.clusters.kubernetes.api import METADATA_ONLY, Api, Doubtful
 from reconciler.problem import AlreadyExists, NotFound
 
@@ -37,6 +38,7 @@ class Journal:
         self._api, self._now = api, now
         self._path = f"/api/v1/namespaces/{namespace}/configmaps"
         self._tails: dict[str, _Tail] = {}
+        self._short: set[tuple[str, int]] = set()  # what has been shortened before
         self._last = 0
         self._lock = threading.Lock()
 
@@ -47,7 +49,7 @@ class Journal:
                 tail = self._begin(stack, tail.number + 1)
             self._last = max(self._last + 1, self._now())
             text = json.dumps(dict(entry), ensure_ascii=False, separators=(",", ":"))
-            body = {"data": {f"{self._last:020d}": text}}
+            body = {"metadata": {"labels": {LABEL: stack}}, "data": {f"{self._last:020d}": text}}
             try:
                 self._api.patch(f"{self._path}/{_name(stack, tail.number)}", body)
             except NotFound:  # it was cleared away, or never came to be
@@ -64,6 +66,32 @@ class Journal:
         for number in reversed(self._chunks(stack)):
             yield from reversed(self._read(stack, number))
 
+    def shorten(self, stack: str, newest: int) -> None:
+        """Empty the ConfigMaps before the ``newest`` entries and the last run, but for entries with a ``request``.
+
+        What is empty leaves the journal: whoever may write one may not remove it.
+        """
+        chunks = self._chunks(stack)
+        kept = newest // PER_CHUNK + 2  # the last of them may just have been begun
+        if len(chunks) <= kept:
+            return
+        run = next((number for number in reversed(chunks) if self._has_bound(stack, number)), 0)
+        for number in chunks[:-kept]:
+            if number < run and (stack, number) not in self._short:
+                self._thin(stack, number)
+                self._short.add((stack, number))
+
+    def _has_bound(self, stack: str, number: int) -> bool:
+        return any(entry.get("phase") in AROUND for entry in self._read(stack, number))
+
+    def _thin(self, stack: str, number: int) -> None:
+        data = self._data(stack, number)
+        gone = [key for key, text in data.items() if "request" not in json.loads(text)]
+        body: Entry = {"data": dict.fromkeys(gone)}
+        if len(gone) == len(data):
+            body = {"metadata": {"labels": {LABEL: None}}, "data": None}
+        self._api.patch(f"{self._path}/{_name(stack, number)}", body)
+
     def _chunks(self, stack: str) -> list[int]:
         query: dict[str, str | int] = {"labelSelector": f"{LABEL}={stack}", "limit": PAGE}
         names: list[str] = []
@@ -75,8 +103,12 @@ class Journal:
             query["continue"] = more
 
     def _read(self, stack: str, number: int) -> list[Entry]:
-        data = self._api.get(f"{self._path}/{_name(stack, number)}").get("data") or {}
+        data = self._data(stack, number)
         return [json.loads(data[key]) for key in sorted(data)]
+
+    def _data(self, stack: str, number: int) -> dict[str, str]:
+        data: dict[str, str] = self._api.get(f"{self._path}/{_name(stack, number)}").get("data") or {}
+        return data
 
     def _find_tail(self, stack: str) -> _Tail:
         chunks = self._chunks(stack)
