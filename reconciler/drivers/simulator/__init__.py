@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from weakref import WeakValueDictionary
 
+from reconciler.drivers.asked import UNSUPPORTED
 from reconciler.drivers.base import Spec
 from reconciler.drivers.simulator import (  # noqa: F401  (they enter their rows)
     acl,
@@ -35,7 +36,7 @@ from reconciler.drivers.simulator import (  # noqa: F401  (they enter their rows
     restoration,
     snapshot,
 )
-from reconciler.drivers.simulator.act import UNSUPPORTED, Act, World, copied, id_at, key_of, observed
+from reconciler.drivers.simulator.act import Act, World, copied, id_at, key_of, observed
 from reconciler.drivers.simulator.effect import EFFECTS
 from reconciler.drivers.simulator.host import settle_in
 from reconciler.problem import OperationFailed

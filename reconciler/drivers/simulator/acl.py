@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from reconciler.drivers.asked import TOOL, refuse
 from reconciler.drivers.simulator import port
-from reconciler.drivers.simulator.act import TOOL, Act, refuse
+from reconciler.drivers.simulator.act import Act
 from reconciler.drivers.simulator.effect import effect
 from reconciler.kinds import MACHINE
 

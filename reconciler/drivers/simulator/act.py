@@ -21,27 +21,17 @@ while it runs. Nothing here lists or scans: the effort of an operation does not 
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID, uuid5
 
+from reconciler.drivers.asked import TOOL, Asked, refuse
 from reconciler.kinds import MACHINE
-from reconciler.problem import OperationFailed
 from reconciler.resource import ResourceId
 
 World = MutableMapping[str, Any]
 Entity = dict[str, Any]
 
-# Reasons a status may give (wire format 4.2).
-LIBVIRT = "LibvirtError"
-TOOL = "Exception"
-STORAGE = "400"
-UNSUPPORTED = "VirtctlError"
-
 _NAMES = UUID("6f1d3c52-9a0e-5b7c-8e21-d05c11ab0e5f")
-
-
-def refuse(kind: str, message: str) -> NoReturn:
-    raise OperationFailed(kind, message)
 
 
 def key_of(id: ResourceId) -> str:
@@ -78,28 +68,13 @@ def observed(key: str, entity: Entity) -> dict[str, Any]:
     return spec
 
 
-class Act:
+class Act(Asked):
     def __init__(self, world: World, node: str, target: ResourceId, parameters: Mapping[str, Any]) -> None:
+        super().__init__(target, parameters)
         self.node = node
-        self.target = target
-        self.parameters = parameters
         self._world = world
         self._before: dict[str, Any] = {}
         self._now: dict[str, Any] = {}
-
-    # What was asked
-
-    def text(self, name: str, default: str = "") -> str:
-        return str(self.parameters.get(name, default))
-
-    def number(self, name: str) -> int:
-        text = self.text(name)
-        if not (text.isascii() and text.isdigit()):
-            refuse(TOOL, f"{name}: {text!r} is not a number")
-        return int(text)
-
-    def flag(self, name: str) -> bool:
-        return self.parameters.get(name) in (True, "True")
 
     # Entities
 
@@ -110,10 +85,6 @@ class Act:
         if found is None:
             refuse(TOOL, f"{self.target} does not exist")
         return found
-
-    def id(self, kind: str, name: str) -> ResourceId:
-        """A resource beside the target."""
-        return ResourceId(kind, name, self.target.namespace)
 
     def find(self, kind: str, name: str) -> Entity | None:
         found: Entity | None = self.value(f"{kind}/{self.target.namespace}/{name}")

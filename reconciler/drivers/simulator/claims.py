@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.simulator import domain as domains
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
 from reconciler.drivers.simulator import port
-from reconciler.drivers.simulator.act import LIBVIRT, TOOL, Act, Entity, id_at, key_of, name_at, refuse
+from reconciler.drivers.simulator.act import Act, Entity, id_at, key_of, name_at
 from reconciler.kinds import DISK, MACHINE, POOL
 from reconciler.resource import ResourceId
 

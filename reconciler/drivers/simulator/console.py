@@ -6,26 +6,14 @@
 
 from __future__ import annotations
 
-from reconciler.drivers.simulator import domain as domains
-from reconciler.drivers.simulator.act import LIBVIRT, Act, Entity, key_of, refuse
-from reconciler.drivers.simulator.domain import Domain
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import LIBVIRT, refuse
+from reconciler.drivers.simulator.act import Act, Entity, key_of
 from reconciler.drivers.simulator.effect import effect
 from reconciler.drivers.simulator.scope import running, scope
 from reconciler.drivers.simulator.secret import digest
 from reconciler.kinds import MACHINE
 from reconciler.resource import ResourceId
-
-
-def set_console(domain: Domain, type: str, listen: str = "0.0.0.0") -> None:
-    domain["devices"]["graphics"] = [
-        {
-            "_type": type,
-            "_port": -1,
-            "_autoport": "yes",
-            "_listen": listen,
-            "listen": {"_type": "address", "_address": listen},
-        }
-    ]
 
 
 def protect(machine: Entity, id: ResourceId, which: str, password: str) -> None:
@@ -77,6 +65,6 @@ def update(act: Act) -> None:
     if type != "spice" and any(each["_type"] == "spicevmc" for each in domains.devices(definition, "redirdev")):
         refuse(LIBVIRT, f"unsupported configuration: USB redirection needs a spice console on {act.target.name}")
     listen = next((each["_listen"] for each in domains.devices(definition, "graphics")), "0.0.0.0")
-    set_console(definition, type, listen)
+    domains.set_console(definition, type, listen)
     if act.flag("no_password") or "password" in act.parameters:
         protect(machine, act.target, "config", act.text("password"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.simulator import domain as domains
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
+from reconciler.drivers.domain import Device, Domain
 from reconciler.drivers.simulator import port as ports
 from reconciler.drivers.simulator import volume
-from reconciler.drivers.simulator.act import LIBVIRT, TOOL, Act, Entity, refuse
+from reconciler.drivers.simulator.act import Act, Entity, unique
 from reconciler.drivers.simulator.claims import owner, settle
-from reconciler.drivers.simulator.domain import Device, Domain
 from reconciler.drivers.simulator.effect import effect
 from reconciler.drivers.simulator.scope import must_run, running, scope
 from reconciler.kinds import MACHINE
@@ -168,7 +169,7 @@ def plug_nic(act: Act, machine: Entity, changed: list[Domain], mac: str, given: 
     for domain in changed:
         if domains.nic_at(domain, mac) is not None:
             refuse(LIBVIRT, f"Requested operation is not valid: a NIC with mac {mac} is attached already")
-        device = domains.nic(act.target.name, mac, type, source)
+        device = domains.nic(mac, type, source, unique("port", act.target.name, mac))
         domains.throttle(device, given)
         domains.plug(domain, "_interface", device)
     port: dict[str, Any] = {"type": type}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.simulator import volume
-from reconciler.drivers.simulator.act import STORAGE, Act, Entity, key_of, refuse, unique
+from reconciler.drivers.simulator.act import Act, Entity, key_of, unique
 from reconciler.drivers.simulator.claims import owner
 from reconciler.drivers.simulator.effect import absent, creation, effect
 from reconciler.kinds import DISK, DISK_IMAGE, POOL

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.simulator import volume
-from reconciler.drivers.simulator.act import STORAGE, Act, Entity, key_of, name_at, refuse, unique
+from reconciler.drivers.simulator.act import Act, Entity, key_of, name_at, unique
 from reconciler.drivers.simulator.effect import creation, effect
 from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT
 from reconciler.quantity import GIB

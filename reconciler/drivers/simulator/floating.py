@@ -6,8 +6,9 @@ the prefix length. The wire shows none of it.
 
 from __future__ import annotations
 
+from reconciler.drivers.asked import TOOL, refuse
 from reconciler.drivers.simulator import port
-from reconciler.drivers.simulator.act import TOOL, Act, Entity, key_of, name_at, refuse
+from reconciler.drivers.simulator.act import Act, Entity, key_of, name_at
 from reconciler.drivers.simulator.effect import effect
 from reconciler.kinds import MACHINE
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.simulator import domain as domains
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
 from reconciler.drivers.simulator import volume
-from reconciler.drivers.simulator.act import LIBVIRT, TOOL, Act, key_of, refuse
+from reconciler.drivers.simulator.act import Act, key_of
 from reconciler.drivers.simulator.claims import owner
 from reconciler.drivers.simulator.effect import effect
 from reconciler.drivers.simulator.scope import must_run, running

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from reconciler.catalogue.common import IP
-from reconciler.drivers.simulator.act import TOOL, Act, World, refuse, unique
+from reconciler.drivers.asked import TOOL, refuse
+from reconciler.drivers.simulator.act import Act, World, unique
 
 
 def settle_in(world: World, node: str, given: str = "") -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from reconciler.drivers.simulator import domain as domains
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import STORAGE, TOOL, refuse
+from reconciler.drivers.domain import Domain
 from reconciler.drivers.simulator import port, volume
-from reconciler.drivers.simulator.act import STORAGE, TOOL, Act, Entity, copied, key_of, name_at, refuse, unique
+from reconciler.drivers.simulator.act import Act, Entity, copied, key_of, name_at, unique
 from reconciler.drivers.simulator.claims import owner, settle
-from reconciler.drivers.simulator.domain import Domain
 from reconciler.drivers.simulator.effect import absent, creation, effect
 from reconciler.drivers.simulator.machine import copy_disk, define, renamed
 from reconciler.drivers.simulator.scope import must_be_off

@@ -7,29 +7,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+from reconciler.drivers import creation
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import LIBVIRT, STORAGE, TOOL, refuse
+from reconciler.drivers.creation import fits
+from reconciler.drivers.domain import Domain
 from reconciler.drivers.simulator import console, port, volume
-from reconciler.drivers.simulator import domain as domains
-from reconciler.drivers.simulator.act import (
-    LIBVIRT,
-    STORAGE,
-    TOOL,
-    Act,
-    Entity,
-    copied,
-    key_of,
-    name_at,
-    refuse,
-    unique,
-)
+from reconciler.drivers.simulator.act import Act, Entity, copied, key_of, name_at, unique
 from reconciler.drivers.simulator.claims import owner, settle
-from reconciler.drivers.simulator.console import protect, set_console
+from reconciler.drivers.simulator.console import protect
 from reconciler.drivers.simulator.device import disk_device, plug_nic
 from reconciler.drivers.simulator.disk import no_snapshots
-from reconciler.drivers.simulator.domain import Domain
-from reconciler.drivers.simulator.effect import creation, effect
+from reconciler.drivers.simulator.effect import creation as brings
+from reconciler.drivers.simulator.effect import effect
 from reconciler.drivers.simulator.scope import definition_only, must_be_off, must_run, running, scope
 from reconciler.kinds import DISK, MACHINE, SNAPSHOT
 from reconciler.quantity import KIB
@@ -38,24 +30,17 @@ from reconciler.resource import ResourceId
 # Being
 
 
-@creation(MACHINE, "CreateAndStartVMFromISO", "CreateAndStartVMFromImage")
+@brings(MACHINE, "CreateAndStartVMFromISO", "CreateAndStartVMFromImage")
 def create(act: Act) -> None:
-    domain = domains.new(act.target.name, _uuid(act), type=act.text("virt_type", "kvm"))
-    domain["metadata"] = domains.metadata(act.text("os_variant"))
-    domain["os"]["boot"] = [{"_dev": each} for each in act.text("boot", "hd").split(",")]
-    _memory(act, domain)
-    _cpus(act, domain)
+    domain = creation.definition(act, _uuid(act))
     machine = define(act, act.target, domain)
-    for text in act.text("disk").split(" --disk "):
-        path, _, rest = text.partition(",")
-        _create_disk(act, domain, path, domains.options(rest))
+    for path, given in creation.disks(act):
+        _create_disk(act, domain, path, given)
     drive = ""
     if "cdrom" in act.parameters:
         drive = domains.free_target(domain, "ide")
         domains.attach(domain, domains.disk("", drive, format="raw", given={}, device="cdrom"))
-    _console(act, machine)
-    if "redirdev" in act.parameters:
-        domains.plug(domain, "redirdev", _redirection(act.text("redirdev")))
+    protect(machine, act.target, "config", creation.console(act)[1].get("password", ""))
     given = domains.options(act.text("network"))
     plug_nic(act, machine, [domain], given.get("mac") or _mac(act, act.target), given)
     run(act, act.target, machine)
@@ -76,57 +61,6 @@ def _uuid(act: Act) -> str:
     return act.text("metadata").removeprefix("uuid=") or unique(key_of(act.target))
 
 
-def _memory(act: Act, domain: Domain) -> None:
-    size, _, most = act.text("memory").partition(",maxmemory=")
-    small, large = int(size) * KIB, int(most or size) * KIB
-    if small > large:
-        refuse(LIBVIRT, f"invalid argument: memory of {size} MiB is above its maximum of {most} MiB")
-    domains.set_memory(domain, small, large)
-
-
-def _cpus(act: Act, domain: Domain) -> None:
-    first, _, rest = act.text("vcpus").partition(",")
-    given = domains.options(rest)
-    topology = {name: int(given.get(name, 1)) for name in ("sockets", "cores", "threads")}
-    room = topology["sockets"] * topology["cores"] * topology["threads"]
-    split = any(name in given for name in topology)
-    count = int(first)
-    most = int(given.get("maxvcpus", room if split else count))
-    if count > most:
-        refuse(LIBVIRT, f"invalid argument: {count} vCPUs are above the maximum of {most}")
-    if split:
-        _fits(most, room)
-        domains.set_topology(domain, topology)
-    if "cpuset" in given:
-        domain["vcpu"]["_cpuset"] = given["cpuset"]
-    domains.set_cpus(domain, count, most)
-    if "cputune" in act.parameters:
-        domain["cputune"] = _cputune(act.text("cputune"))
-
-
-def _fits(most: int, room: int) -> None:
-    if most != room:
-        refuse(
-            LIBVIRT,
-            f"unsupported configuration: CPU topology has room for {room} vCPUs, the maximum is {most}",
-        )
-
-
-def _cputune(text: str) -> dict[str, Any]:
-    tune: dict[str, Any] = {}
-    for path, value in domains.options(text).items():
-        match = re.fullmatch(r"([a-z]+)([0-9]+)\.([a-z]+)", path)
-        scalar = int(value) if value.isdigit() else value
-        if match is None:
-            tune[path] = {"text": scalar}
-            continue
-        name, index, attribute = match.groups()
-        entries = tune.setdefault(name, [])
-        entries.extend({} for _ in range(int(index) + 1 - len(entries)))
-        entries[int(index)][f"_{attribute}"] = scalar
-    return tune
-
-
 def _create_disk(act: Act, domain: Domain, path: str, given: dict[str, str]) -> None:
     device = given.get("device", "disk")
     bus = given.get("bus", "ide" if device == "cdrom" else "virtio")
@@ -135,21 +69,6 @@ def _create_disk(act: Act, domain: Domain, path: str, given: dict[str, str]) -> 
         act, path, target, given, device=device, format=given.get("format", ""), bus=given.get("bus", "")
     )
     domains.attach(domain, made)
-
-
-def _console(act: Act, machine: Entity) -> None:
-    type, _, rest = act.text("graphics").partition(",")
-    given = domains.options(rest)
-    set_console(machine["persistent"], type, given.get("listen", "0.0.0.0"))
-    protect(machine, act.target, "config", given.get("password", ""))
-
-
-def _redirection(text: str) -> dict[str, Any]:
-    bus, _, rest = text.partition(",")
-    given = domains.options(rest)
-    host, _, port = given.get("server", ":0").rpartition(":")
-    source = {"_mode": "connect", "_host": host, "_service": int(port)}
-    return {"_bus": bus, "_type": given.get("type", "tcp"), "source": source}
 
 
 def _mac(act: Act, id: ResourceId) -> str:
@@ -216,6 +135,19 @@ def _drop_snapshot(act: Act, name: str, *, storage: bool) -> None:
 # Power
 
 
+FIRST_PORT = 5900
+_PORTS = 65536 - FIRST_PORT
+
+
+def started(definition: Domain, number: int) -> Domain:
+    """The running domain a definition becomes. ``number`` is its id among all that ever ran on the node."""
+    live: Domain = copied(definition)
+    live["_id"] = number
+    for each in domains.devices(live, "graphics"):
+        each["_port"] = FIRST_PORT + (number - 1) % _PORTS
+    return live
+
+
 def run(act: Act, id: ResourceId, machine: Entity) -> None:
     """Start the persistent definition as a new domain."""
     for device in domains.devices(machine["persistent"], "disk"):
@@ -223,7 +155,7 @@ def run(act: Act, id: ResourceId, machine: Entity) -> None:
         found = owner(act, path)
         if found is not None and not volume.reachable(act, found):
             refuse(LIBVIRT, f"Cannot access storage file '{path}': it is on {found['node']}")
-    machine["spec"]["domain"] = domains.started(machine["persistent"], act.count(f"domains:{machine['node']}", 1))
+    machine["spec"]["domain"] = started(machine["persistent"], act.count(f"domains:{machine['node']}", 1))
     machine["spec"]["powerstate"] = "Running"
     console.started(machine)
     settle(act, id)
@@ -339,7 +271,7 @@ def _change_cpu_maximum(act: Act, machine: Entity, most: int) -> None:
         domains.set_topology(definition, {name: act.number(name) if name in act.parameters else 1 for name in parts})
     room = domains.places(definition)
     if room is not None:
-        _fits(most, room)
+        fits(most, room)
     domains.set_cpus(definition, min(domains.cpus(definition)[0], most), most)
 
 
@@ -477,4 +409,4 @@ def renew_nics(act: Act, id: ResourceId, machine: Entity, ports: dict[str, Any],
         source = ports.get(old, {})
         machine["hidden"]["nics"][mac] = {**source, "ip": "dynamic"} if source else {}
         type = "l2bridge" if "virtualport" in device else "bridge"
-        device.update(domains.nic(id.name, mac, type, device["source"]["_bridge"]))
+        device.update(domains.nic(mac, type, device["source"]["_bridge"], unique("port", id.name, mac)))

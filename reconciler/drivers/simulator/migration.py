@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from reconciler.drivers.simulator import domain as domains
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import LIBVIRT, STORAGE, TOOL, refuse
+from reconciler.drivers.domain import Device
 from reconciler.drivers.simulator import volume
-from reconciler.drivers.simulator.act import LIBVIRT, STORAGE, TOOL, Act, Entity, key_of, name_at, refuse
+from reconciler.drivers.simulator.act import Act, Entity, key_of, name_at
 from reconciler.drivers.simulator.claims import definitions, owner, settle
 from reconciler.drivers.simulator.disk import relocate
-from reconciler.drivers.simulator.domain import Device
 from reconciler.drivers.simulator.effect import effect
 from reconciler.drivers.simulator.host import node_at
+from reconciler.drivers.simulator.machine import started
 from reconciler.drivers.simulator.scope import must_be_off, must_run, running
 from reconciler.kinds import DISK, MACHINE
 
@@ -72,7 +74,7 @@ def _move(act: Act, machine: Entity, node: str) -> None:
             _must_be_there(act, machine, device)
     live = running(machine)
     if live is not None:
-        machine["spec"]["domain"] = domains.started(live, act.count(f"domains:{node}", 1))
+        machine["spec"]["domain"] = started(live, act.count(f"domains:{node}", 1))
     settle(act, act.target)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.simulator import domain as domains
-from reconciler.drivers.simulator.act import TOOL, Act, Entity, key_of, refuse, unique
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import TOOL, refuse
+from reconciler.drivers.simulator.act import Act, Entity, key_of, unique
 from reconciler.drivers.simulator.claims import definitions
 from reconciler.drivers.simulator.device import nic
 from reconciler.drivers.simulator.effect import creation, effect

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.simulator.act import STORAGE, Act, Entity, key_of, refuse
+from reconciler.drivers.asked import STORAGE, refuse
+from reconciler.drivers.simulator.act import Act, Entity, key_of
 from reconciler.drivers.simulator.effect import creation, effect
 from reconciler.kinds import POOL
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.simulator.act import TOOL, Act, Entity, copied, refuse
+from reconciler.drivers.asked import TOOL, refuse
+from reconciler.drivers.simulator.act import Act, Entity, copied
 from reconciler.kinds import NETWORK
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.drivers.asked import TOOL, refuse
 from reconciler.drivers.simulator import port
 from reconciler.drivers.simulator.acl import rule_of
-from reconciler.drivers.simulator.act import TOOL, Act, refuse
+from reconciler.drivers.simulator.act import Act
 from reconciler.drivers.simulator.effect import effect
 from reconciler.kinds import MACHINE
 

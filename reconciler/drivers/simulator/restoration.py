@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.simulator import domain as domains
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import TOOL, refuse
+from reconciler.drivers.domain import Device
 from reconciler.drivers.simulator import port, volume
-from reconciler.drivers.simulator.act import TOOL, Act, copied, key_of, name_at, refuse
+from reconciler.drivers.simulator.act import Act, copied, key_of, name_at
 from reconciler.drivers.simulator.archive import Part, PoolArchive
 from reconciler.drivers.simulator.backup import archive_of
 from reconciler.drivers.simulator.claims import definitions, settle
 from reconciler.drivers.simulator.disk import no_snapshots
-from reconciler.drivers.simulator.domain import Device
 from reconciler.drivers.simulator.effect import absent, effect
 from reconciler.drivers.simulator.machine import copy_disk, define, renamed, renew_nics
 from reconciler.drivers.simulator.scope import must_be_off

@@ -6,8 +6,9 @@ there is one, else the definition.
 
 from __future__ import annotations
 
-from reconciler.drivers.simulator.act import LIBVIRT, Act, Entity, refuse
-from reconciler.drivers.simulator.domain import Domain
+from reconciler.drivers.asked import LIBVIRT, refuse
+from reconciler.drivers.domain import Domain
+from reconciler.drivers.simulator.act import Act, Entity
 
 
 def running(machine: Entity) -> Domain | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
 from reconciler.drivers.simulator import console, port, volume
-from reconciler.drivers.simulator import domain as domains
-from reconciler.drivers.simulator.act import LIBVIRT, TOOL, Act, Entity, copied, key_of, name_at, refuse, unique
+from reconciler.drivers.simulator.act import Act, Entity, copied, key_of, name_at, unique
 from reconciler.drivers.simulator.claims import settle
 from reconciler.drivers.simulator.diskimage import forget
 from reconciler.drivers.simulator.effect import creation, effect

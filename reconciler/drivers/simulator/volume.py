@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler import quantity
-from reconciler.drivers.simulator import domain as domains
-from reconciler.drivers.simulator.act import STORAGE, Act, Entity, copied, id_at, key_of, name_at, refuse, unique
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import STORAGE, refuse
+from reconciler.drivers.simulator.act import Act, Entity, copied, id_at, key_of, name_at, unique
 from reconciler.drivers.simulator.claims import definitions
 from reconciler.kinds import DISK, MACHINE, POOL
 from reconciler.resource import ResourceId

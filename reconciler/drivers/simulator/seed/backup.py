@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from reconciler.drivers import domain as domains
 from reconciler.drivers.simulator import console
-from reconciler.drivers.simulator import domain as domains
 from reconciler.drivers.simulator.act import Entity, copied, name_at, unique
 from reconciler.drivers.simulator.secret import digest
 from reconciler.drivers.simulator.seed.bed import Bed

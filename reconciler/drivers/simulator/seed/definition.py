@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.drivers.simulator import domain as domains
+from reconciler.drivers import domain as domains
+from reconciler.drivers.domain import Domain
 from reconciler.drivers.simulator.act import copied, key_of, unique
-from reconciler.drivers.simulator.console import set_console
-from reconciler.drivers.simulator.domain import Domain
 from reconciler.drivers.simulator.seed.bed import Unusable
 from reconciler.quantity import KIB
 from reconciler.resource import ResourceId
@@ -147,7 +146,7 @@ def next_start(live: Domain, pending: Mapping[str, Any]) -> Domain:
         _boot(definition, order)
     if kind := pending.get("graphics.type"):
         listen = next((each["_listen"] for each in domains.devices(definition, "graphics")), "0.0.0.0")
-        set_console(definition, str(kind), listen)
+        domains.set_console(definition, str(kind), listen)
     if "usbRedirection" in pending:
         definition["devices"]["redirdev"] = [
             {"_bus": "usb", "_type": "spicevmc"} for _ in range(int(pending["usbRedirection"]))

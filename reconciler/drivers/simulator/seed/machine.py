@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.drivers.simulator import domain as domains
+from reconciler.drivers import domain as domains
 from reconciler.drivers.simulator.acl import DEFAULT_PRIORITY, named_in
 from reconciler.drivers.simulator.act import Act, Entity, key_of
 from reconciler.drivers.simulator.claims import definitions, settle

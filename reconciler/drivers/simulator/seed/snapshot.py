@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.drivers import domain as domains
 from reconciler.drivers.simulator import console
-from reconciler.drivers.simulator import domain as domains
 from reconciler.drivers.simulator.act import Entity, copied, name_at
 from reconciler.drivers.simulator.scope import running
 from reconciler.drivers.simulator.seed.bed import Bed, Unusable, facts, part

@@ -1,4 +1,4 @@
-"""A libvirt domain as the wire writes it (wire format 5.1): made, started, and its devices found and changed.
+"""A libvirt domain as the wire writes it (wire format 5.1): made, and its devices found and changed.
 
 Works on plain JSON values and knows neither the world nor any other resource. Scalars are what the
 XML-to-JSON conversion makes of them: numbers are numbers, lists are lists even with one element.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from reconciler.drivers.simulator.act import LIBVIRT, TOOL, copied, refuse, unique
+from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
 from reconciler.quantity import KIB
 
 Domain = dict[str, Any]
@@ -35,9 +35,6 @@ LIMITS = (
     ("total_iops_sec", "read_iops_sec", "write_iops_sec"),
 )
 
-FIRST_PORT = 5900
-_PORTS = 65536 - FIRST_PORT
-
 
 def new(name: str, uuid: str, *, type: str = "kvm") -> Domain:
     """A definition with one CPU and 1 GiB, and no devices to speak of."""
@@ -52,15 +49,6 @@ def new(name: str, uuid: str, *, type: str = "kvm") -> Domain:
         "features": {"acpi": {}, "apic": {}},
         "devices": {"emulator": {"text": "/usr/bin/qemu-system-x86_64"}},
     }
-
-
-def started(definition: Domain, number: int) -> Domain:
-    """The running domain a definition becomes. ``number`` is its id among all that ever ran on the node."""
-    live: Domain = copied(definition)
-    live["_id"] = number
-    for console in devices(live, "graphics"):
-        console["_port"] = FIRST_PORT + (number - 1) % _PORTS
-    return live
 
 
 def metadata(os_variant: str) -> dict[str, Any]:
@@ -200,10 +188,10 @@ def repoint(domain: Domain, paths: dict[str, str]) -> None:
 # NICs
 
 
-def nic(name: str, mac: str, type: str, source: str) -> Device:
+def nic(mac: str, type: str, source: str, port: str) -> Device:
+    """``port`` is the UUID of its port on an Open vSwitch; not looked at for a Linux bridge."""
     device: Device = {"_type": "bridge", "mac": {"_address": mac}, "source": {"_bridge": source}}
     if type != "bridge":
-        port = unique("port", name, mac)
         device["virtualport"] = {"_type": "openvswitch", "parameters": {"__interfaceid": port}}
     device["target"] = {"_dev": f"fe{mac.replace(':', '')[2:]}"}
     # The back end gives every guest virtio, whatever model was asked for.
@@ -224,6 +212,21 @@ def throttle(device: Device, given: dict[str, str]) -> None:
 
 def nic_at(domain: Domain, mac: str) -> Device | None:
     return next((each for each in devices(domain, "_interface") if each["mac"]["_address"] == mac), None)
+
+
+# The console
+
+
+def set_console(domain: Domain, type: str, listen: str = "0.0.0.0") -> None:
+    domain["devices"]["graphics"] = [
+        {
+            "_type": type,
+            "_port": -1,
+            "_autoport": "yes",
+            "_listen": listen,
+            "listen": {"_type": "address", "_address": listen},
+        }
+    ]
 
 
 # CPUs and memory

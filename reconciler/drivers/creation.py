@@ -1,0 +1,103 @@
+"""The definition a creation asks for: what of it does not depend on the node (API sections 1.1 and 1.2).
+
+The texts are those of virt-install, as the parameters of the operations write them (wire format 6.1).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import LIBVIRT, Asked, refuse
+from reconciler.drivers.domain import Domain
+from reconciler.quantity import KIB
+
+
+def definition(asked: Asked, uuid: str) -> Domain:
+    """Name, guest system, boot, memory, CPUs, console and redirection; no disk, drive or NIC yet."""
+    domain = domains.new(asked.target.name, uuid, type=asked.text("virt_type", "kvm"))
+    domain["metadata"] = domains.metadata(asked.text("os_variant"))
+    domain["os"]["boot"] = [{"_dev": each} for each in asked.text("boot", "hd").split(",")]
+    _memory(asked, domain)
+    _cpus(asked, domain)
+    type, given = console(asked)
+    domains.set_console(domain, type, given.get("listen", "0.0.0.0"))
+    if "redirdev" in asked.parameters:
+        domains.plug(domain, "redirdev", _redirection(asked.text("redirdev")))
+    return domain
+
+
+def console(asked: Asked) -> tuple[str, dict[str, str]]:
+    """The type of the console, and what else is said of it: ``listen``, ``password``."""
+    type, _, rest = asked.text("graphics").partition(",")
+    return type, domains.options(rest)
+
+
+def disks(asked: Asked) -> list[tuple[str, dict[str, str]]]:
+    """The disks and drives to have: path, and what else is said of each."""
+    found = []
+    for text in asked.text("disk").split(" --disk "):
+        path, _, rest = text.partition(",")
+        found.append((path, domains.options(rest)))
+    return found
+
+
+def _memory(asked: Asked, domain: Domain) -> None:
+    size, _, most = asked.text("memory").partition(",maxmemory=")
+    small, large = int(size) * KIB, int(most or size) * KIB
+    if small > large:
+        refuse(LIBVIRT, f"invalid argument: memory of {size} MiB is above its maximum of {most} MiB")
+    domains.set_memory(domain, small, large)
+
+
+def _cpus(asked: Asked, domain: Domain) -> None:
+    first, _, rest = asked.text("vcpus").partition(",")
+    given = domains.options(rest)
+    topology = {name: int(given.get(name, 1)) for name in ("sockets", "cores", "threads")}
+    room = topology["sockets"] * topology["cores"] * topology["threads"]
+    split = any(name in given for name in topology)
+    count = int(first)
+    most = int(given.get("maxvcpus", room if split else count))
+    if count > most:
+        refuse(LIBVIRT, f"invalid argument: {count} vCPUs are above the maximum of {most}")
+    if split:
+        fits(most, room)
+        domains.set_topology(domain, topology)
+    if "cpuset" in given:
+        domain["vcpu"]["_cpuset"] = given["cpuset"]
+    domains.set_cpus(domain, count, most)
+    if "cputune" in asked.parameters:
+        domain["cputune"] = _cputune(asked.text("cputune"))
+
+
+def fits(most: int, room: int) -> None:
+    """Refuse a maximum of CPUs that the topology has no place for, or leaves places empty of."""
+    if most != room:
+        refuse(
+            LIBVIRT,
+            f"unsupported configuration: CPU topology has room for {room} vCPUs, the maximum is {most}",
+        )
+
+
+def _cputune(text: str) -> dict[str, Any]:
+    tune: dict[str, Any] = {}
+    for path, value in domains.options(text).items():
+        match = re.fullmatch(r"([a-z]+)([0-9]+)\.([a-z]+)", path)
+        scalar = int(value) if value.isdigit() else value
+        if match is None:
+            tune[path] = {"text": scalar}
+            continue
+        name, index, attribute = match.groups()
+        entries = tune.setdefault(name, [])
+        entries.extend({} for _ in range(int(index) + 1 - len(entries)))
+        entries[int(index)][f"_{attribute}"] = scalar
+    return tune
+
+
+def _redirection(text: str) -> dict[str, Any]:
+    bus, _, rest = text.partition(",")
+    given = domains.options(rest)
+    host, _, port = given.get("server", ":0").rpartition(":")
+    source = {"_mode": "connect", "_host": host, "_service": int(port)}
+    return {"_bus": bus, "_type": given.get("type", "tcp"), "source": source}
