@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo envtest browser test check fix verify bench soak generate clean
+.PHONY: demo envtest browser libvirt test test-libvirt check fix verify bench soak generate clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -26,11 +26,18 @@ check: $(READY) ## style, types, layers, generated files
 	$(BIN)/pytest tests/test_layers.py
 	$(BIN)/python -m docs.generate --check
 
-test: $(READY) ## everything; what needs a Kubernetes API or a browser is skipped where 'make envtest browser' was not run
+test: $(READY) ## everything; what needs a Kubernetes API, a browser or libvirt is skipped unless 'make envtest browser libvirt'
 	$(BIN)/pytest
 
 envtest: ## etcd, kube-apiserver and kubectl for the tests, built once into a cache folder
 	tools/controlplane/build
+
+libvirt: $(READY) ## libvirt, QEMU and their Python binding for the tests on real machines, where we may install them
+	tools/libvirt/install
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,libvirt]'
+
+test-libvirt: libvirt ## the libvirt driver on this host: it makes machines, and cleans up after itself
+	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest tests/test_libvirt.py
 
 browser: ## Chromium for the tests, where there is none and we may install it
 	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \

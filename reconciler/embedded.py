@@ -11,7 +11,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from reconciler.agent import Agent
 from reconciler.clusters.base import Cluster, Lease
@@ -134,6 +134,24 @@ def serving(
         thread.join()
     if crashed:
         raise crashed[0]
+
+
+@contextmanager
+def serving_host(cluster: LocalCluster, driver: Driver, node: str, *, workers: int = 8) -> Iterator[None]:
+    """Have operations on one node carried out by a driver for as long as the block runs.
+
+    The cluster shows the node as it is when the block begins, unless an agent of its own serves it: then that one
+    has looked, and goes on carrying out what there is to do. The driver is closed at the end.
+    """
+    host = node.lower()
+    agent = Agent(cluster, lambda asked: driver if asked == host else None, node=node, workers=workers)
+    try:
+        with suppress(Busy), cluster.lease(f"agent {host}", f"process {os.getpid()}", wait=0.0):
+            agent.survey.look_around()
+        with agent:
+            yield
+    finally:
+        driver.close()
 
 
 @contextmanager

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.problem import ClusterError
+
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
     from reconciler.drivers.base import Driver
 
 DEFAULT_STATE = ".reconcile/simulator.db"
+DEFAULT_URI = "qemu:///system"
 
 
 class Node(NamedTuple):
@@ -19,6 +22,7 @@ class Node(NamedTuple):
     address: str = ""  # where other nodes reach it
     state: str = ""  # file in which the simulator keeps its hosts
     latency: float = 0.0  # seconds an operation of the simulator takes
+    uri: str = DEFAULT_URI  # where libvirt answers
 
 
 def _simulator(node: Node, cluster: Cluster) -> Driver:
@@ -31,7 +35,20 @@ def _simulator(node: Node, cluster: Cluster) -> Driver:
     return Simulator(hosts.world(), node.name, address=node.address, latency=lambda operation: node.latency)
 
 
-DRIVERS: dict[str, Callable[[Node, Cluster], Driver]] = {"simulator": _simulator}
+def _libvirt(node: Node, cluster: Cluster) -> Driver:
+    try:
+        from reconciler.drivers.libvirt import Host, Libvirt
+    except ImportError as error:
+        if error.name not in ("libvirt", "pycdlib"):
+            raise
+        raise ClusterError(
+            f"the libvirt driver needs {error.name}: pip install 'reconciler[libvirt]' "
+            "(with libvirt-dev, pkg-config and a C compiler on the host)"
+        ) from error
+    return Libvirt(Host(node.uri, node.name))
+
+
+DRIVERS: dict[str, Callable[[Node, Cluster], Driver]] = {"libvirt": _libvirt, "simulator": _simulator}
 
 
 def driver_of(name: str, node: Node, cluster: Cluster) -> Callable[[str], Driver | None]:

@@ -25,7 +25,16 @@ LAYERS = [
     {"reason", "estimate", "impact"},
     {"reliance"},
     {"planner", "clusters.database"},
-    {"clusters.local", "clusters.kubernetes", "drivers.simulator", "drivers.libvirt", "agent", "apply", "planfile", "draft"},
+    {
+        "clusters.local",
+        "clusters.kubernetes",
+        "drivers.simulator",
+        "drivers.libvirt",
+        "agent",
+        "apply",
+        "planfile",
+        "draft",
+    },
     {"aftermath"},
     {"rehearsal", "server"},
     {"connect", "embedded", "node", "probe", "reconcile", "render", "review"},
@@ -55,6 +64,8 @@ ONLY = {
     "rich": {"progress"},
     "kubernetes": {"clusters.kubernetes.api"},
     "prometheus_client": {"probe", "daemon.metrics"},
+    "libvirt": {"drivers.libvirt"},
+    "pycdlib": {"drivers.libvirt.seed"},
     "watchdog": {"daemon.survey", "daemon.watches"},
 }
 

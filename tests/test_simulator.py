@@ -74,7 +74,7 @@ def a_day_of_security(does: Steps) -> None:
     does.machine(network=f"type=l3bridge,source=br-int,switch=web-net,mac={MAC}")
     does.vm("AddACL", **RULE)
     does.vm("BindFloatingIP", swName="web-net", outSwName="ext-net", fip="10.10.0.9/24")
-    does.vm("SetVncPassword", password="battery-staple", **BOTH)
+    does.vm("SetVncPassword", password="staple-8", **BOTH)
     does.vm("SetGuestPassword", os_type="linux", user="root", password="tr0ub4dor")
     does.vm("InjectSshKey", os_type="linux", user="root", ssh_key="ssh-ed25519 AAAA root@node22")
     does.vm("BackupVM", pool="backup-pool", version="day1", all=True, **FTP)
@@ -196,7 +196,7 @@ def test_no_password_is_in_the_world() -> None:
     world: dict[str, Any] = {}
     a_day_of_security(Steps(Simulator(world, "node22")))
     everything = json.dumps(world)
-    for password in ("correct-horse", "battery-staple", "tr0ub4dor"):
+    for password in ("correct-horse", "staple-8", "tr0ub4dor"):
         assert password not in everything
 
 
@@ -204,7 +204,7 @@ def test_no_password_is_in_the_world() -> None:
     ("kind", "name", "operation", "parameters"),
     [
         # The backup is made already when the FTP host refuses it.
-        (MACHINE, "web-1", "BackupVM", {"pool": "backup-pool", "version": "day2", **FTP, "password": "battery-staple"}),
+        (MACHINE, "web-1", "BackupVM", {"pool": "backup-pool", "version": "day2", **FTP, "password": "staple-8"}),
         # The first disk has moved already when the second one is not there.
         (
             MACHINE,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     help="Where the simulator keeps its hosts; agents of several nodes may share one"
     " (default: the cluster's file, on Kubernetes .reconcile/simulator.db).",
 )
+@options("uri")
 @click.option("--address", metavar="IP", default="", help="Where other nodes reach this one, to migrate to it.")
 @options("latency")
 @click.option(
@@ -52,6 +53,7 @@ def agent(node: str, driver: str, cluster: Where, **given: Any) -> None:
     \b
     reconcile agent --node node22 --driver simulator
     reconcile agent --node node22 --driver simulator --cluster kubernetes --listen 0.0.0.0:9465
+    reconcile agent --node node22 --driver libvirt --libvirt-uri qemu:///system
     reconcile agent --node node23 --driver simulator --cluster shop.db --address 10.0.0.23 --listen 127.0.0.1:9466
     """
     import socket
@@ -62,7 +64,7 @@ def agent(node: str, driver: str, cluster: Where, **given: Any) -> None:
     from reconciler.probe import AgentMetrics, probe
 
     log.begin(sys.stderr)
-    told = Node(node, given["address"], given["state"] or "", given["latency"])
+    told = Node(node, given["address"], given["state"] or "", given["latency"], given["libvirt_uri"])
     with connected(cluster) as opened:
         metrics = AgentMetrics()
         serves = Agent(

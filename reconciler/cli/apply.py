@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -12,7 +13,7 @@ import click
 
 from reconciler.cli.given import choose, connected, policy_of, read
 from reconciler.cli.interrupt import Interrupts
-from reconciler.cli.options import options
+from reconciler.cli.options import SERVING, options
 from reconciler.cli.plan import end_with, planned, saved_plan, show_plan
 from reconciler.cli.provenance import provenance
 from reconciler.cli.rehearse import rehearsal_json, show_timeline
@@ -53,7 +54,7 @@ ENTRIES = 500  # of the journal's end, read to tell how long operations take: on
     "parallel",
     "timeout",
     "lease",
-    "latency",
+    *SERVING,
     "exitcode",
 )
 def apply(paths: tuple[str, ...], **given: Any) -> None:
@@ -66,7 +67,19 @@ def apply(paths: tuple[str, ...], **given: Any) -> None:
 
 @click.command()
 @click.option("--plan", "only_plan", is_flag=True, help="Only show what would go.")
-@options("paths", "cluster", "output", "allow", "target", "yes", "parallel", "timeout", "lease", "latency", "exitcode")
+@options(
+    "paths",
+    "cluster",
+    "output",
+    "allow",
+    "target",
+    "yes",
+    "parallel",
+    "timeout",
+    "lease",
+    *SERVING,
+    "exitcode",
+)
 def delete(paths: tuple[str, ...], only_plan: bool, **given: Any) -> None:
     """Plan and apply with nothing desired: delete what PATHs describe, dependents first.
 
@@ -86,7 +99,7 @@ def delete(paths: tuple[str, ...], only_plan: bool, **given: Any) -> None:
 @click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--password-from", metavar="SOURCE", help="env:NAME or file:PATH of the parameter password.")
 @click.option("--username-from", metavar="SOURCE", help="env:NAME or file:PATH of the parameter username.")
-@options("cluster", "output", "yes", "timeout", "latency")
+@options("cluster", "output", "yes", "timeout", *SERVING)
 def run(target: str, operation: str, parameters: tuple[str, ...], **given: Any) -> None:
     """Run one operation now: checked against the catalogue, shown with its impact, asked, verified, recorded.
 
@@ -214,7 +227,11 @@ def agent_for(cluster: Cluster, given: dict[str, Any]) -> AbstractContextManager
 
     if not isinstance(cluster, LocalCluster):
         return nullcontext()
-    from reconciler.embedded import serving, simulators
+    from reconciler.embedded import serving, serving_host, simulators
+    from reconciler.node import DRIVERS, Node
 
+    if (driver := given["driver"]) != "simulator":
+        host = Node(given["node"] or socket.gethostname(), uri=given["libvirt_uri"])
+        return serving_host(cluster, DRIVERS[driver](host, cluster), host.name, workers=given["parallel"])
     drivers = simulators(cluster, latency=lambda operation: given["latency"], addresses=given.get("addresses"))
     return serving(cluster, drivers, workers=given["parallel"])

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from reconciler.connect import KUBERNETES, Where
+from reconciler.node import DEFAULT_URI, DRIVERS
 
 
 def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,6 +37,9 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         verb = option(verb)
     return verb
+
+
+SERVING = ("latency", "driver", "node", "uri")  # what carries operations out for an embedded cluster
 
 
 def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -115,6 +119,23 @@ def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             type=click.FloatRange(min=0),
             default=0.0,
             help="Seconds each simulated operation takes.",
+        ),
+        "uri": click.option(
+            "--libvirt-uri",
+            metavar="URI",
+            default=DEFAULT_URI,
+            show_default=True,
+            help="Where the libvirt driver finds libvirt.",
+        ),
+        "driver": click.option(
+            "--driver",
+            type=click.Choice(sorted(DRIVERS)),
+            default="simulator",
+            show_default=True,
+            help="What carries operations out for an embedded cluster; libvirt: this host, as the node --node.",
+        ),
+        "node": click.option(
+            "--node", metavar="NAME", help="What manifests call this host, with --driver libvirt (default: its name)."
         ),
         "exitcode": click.option(
             "--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes, or some are held."

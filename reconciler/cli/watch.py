@@ -11,7 +11,7 @@ import click
 
 from reconciler.cli.apply import agent_for
 from reconciler.cli.given import policy_of, where_of
-from reconciler.cli.options import options
+from reconciler.cli.options import SERVING, options
 from reconciler.cli.provenance import commit_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Dashboard, /status, /healthz, /readyz and /metrics; '' for none.",
 )
-@options("paths", "cluster", "allow", "prune", "max_deletions", "adopt", "parallel", "timeout", "latency")
+@options("paths", "cluster", "allow", "prune", "max_deletions", "adopt", "parallel", "timeout", *SERVING)
 def watch(paths: tuple[str, ...], **given: Any) -> None:
     """Keep the cluster as PATHs say, until told to stop. 'reconcile --watch PATH' is the same.
 

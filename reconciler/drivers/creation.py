@@ -22,6 +22,7 @@ def definition(asked: Asked, uuid: str) -> Domain:
     _memory(asked, domain)
     _cpus(asked, domain)
     type, given = console(asked)
+    domains.fits_console(type, given.get("password", ""))
     domains.set_console(domain, type, given.get("listen", "0.0.0.0"))
     if "redirdev" in asked.parameters:
         domains.plug(domain, "redirdev", _redirection(asked.text("redirdev")))

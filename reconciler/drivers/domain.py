@@ -30,6 +30,8 @@ _VENDORS = {
 _BUSES = {"vd": "virtio", "hd": "ide", "sd": "scsi", "xv": "xen", "fd": "fdc"}
 _PREFIXES = {"virtio": "vd", "ide": "hd", "scsi": "sd", "sata": "sd", "usb": "sd", "xen": "xvd", "fdc": "fd"}
 
+_VNC_PASSWORD = 8  # characters
+
 LIMITS = (
     ("total_bytes_sec", "read_bytes_sec", "write_bytes_sec"),
     ("total_iops_sec", "read_iops_sec", "write_iops_sec"),
@@ -227,6 +229,16 @@ def set_console(domain: Domain, type: str, listen: str = "0.0.0.0") -> None:
             "listen": {"_type": "address", "_address": listen},
         }
     ]
+
+
+def fits_console(type: str, password: str) -> None:
+    """Refuse a password that the console cannot ask for: VNC compares eight characters, and libvirt takes no more."""
+    if type == "vnc" and len(password) > _VNC_PASSWORD:
+        refuse(
+            LIBVIRT,
+            f"unsupported configuration: VNC password is {len(password)} characters long, "
+            f"only {_VNC_PASSWORD} permitted",
+        )
 
 
 # CPUs and memory

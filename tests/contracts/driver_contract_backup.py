@@ -21,7 +21,7 @@ class BackupContract:
     @pytest.fixture
     def ftp(self) -> dict[str, str]:
         """An FTP host that nobody has used yet."""
-        return {"remote": "172.16.1.214", "port": "21", "username": "ftpuser", "password": "correct-horse"}
+        return {"remote": "172.16.1.214", "port": "21", "username": "ftpuser", "password": "horse-12"}
 
     @pytest.fixture
     def kept(self, plugged: Steps) -> Steps:

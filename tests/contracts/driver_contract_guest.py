@@ -8,7 +8,7 @@ import pytest
 
 from contracts.driver_contract_steps import BOTH, CONFIG, LIVE, Steps
 
-PASSWORD = "battery-staple"
+PASSWORD = "staple-8"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKsEbH3dXN0x root@node22"
 
 
@@ -49,6 +49,11 @@ class GuestContract:
         running.vm("UnsetVncPassword", **flags)
         running.vm("UnsetVncPassword", **flags)
         assert running.everything() == before
+
+    def test_a_vnc_password_has_eight_characters_at_most(self, running: Steps) -> None:
+        for operation, given in (("SetVncPassword", {}), ("UpdateGraphic", {"type": "vnc"})):
+            with running.refused("LibvirtError", "8"):
+                running.vm(operation, password="battery-staple", **given, **CONFIG)
 
     def test_a_vnc_password_needs_a_vnc_console(self, running: Steps) -> None:
         running.vm("UpdateGraphic", type="spice")

@@ -65,10 +65,10 @@ class Steps:
     def machine(self, name: str = "web-1", *, path: str = "", mac: str = MAC, **more: Any) -> None:
         """Create a machine on its own disk, which runs then."""
         given = {
-            "graphics": "vnc,listen=0.0.0.0,password=correct-horse",
+            "graphics": "vnc,listen=0.0.0.0,password=horse-12",
             "disk": f"{path or self.disk(f'{name}-root')},target=vda",
             "memory": "2048",
-            "network": f"type=l2bridge,source=br-ext,mac={mac}",
+            "network": f"type=bridge,source=br-ext,mac={mac}",
             "os_variant": "debian12",
             "vcpus": "2,maxvcpus=4,cores=4,sockets=1,threads=1",
             "noautoconsole": True,

@@ -51,6 +51,7 @@ def unset_password(act: Act) -> None:
 
 def _set(act: Act, password: str) -> None:
     machine = act.entity
+    domains.fits_console("vnc", password)
     live = running(machine)
     for domain in scope(act, machine):
         if all(each["_type"] != "vnc" for each in domains.devices(domain, "graphics")):
@@ -64,6 +65,7 @@ def update(act: Act) -> None:
     definition = machine["persistent"]
     if type != "spice" and any(each["_type"] == "spicevmc" for each in domains.devices(definition, "redirdev")):
         refuse(LIBVIRT, f"unsupported configuration: USB redirection needs a spice console on {act.target.name}")
+    domains.fits_console(type, act.text("password"))
     listen = next((each["_listen"] for each in domains.devices(definition, "graphics")), "0.0.0.0")
     domains.set_console(definition, type, listen)
     if act.flag("no_password") or "password" in act.parameters:

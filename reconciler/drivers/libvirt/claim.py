@@ -1,0 +1,47 @@
+"""What a machine may have to itself: files and MAC addresses.
+
+To be asked for while ``Host.claiming`` is held, so that nobody takes the same in between.
+"""
+
+from __future__ import annotations
+
+from reconciler.drivers.asked import LIBVIRT, refuse
+from reconciler.drivers.libvirt.action import Action
+from reconciler.drivers.libvirt.host import config_of, live_of, path_of
+from reconciler.drivers.libvirt.wire import Element
+from reconciler.kinds import DISK, MACHINE
+
+
+def touch_disks(act: Action, *definitions: Element) -> None:
+    """What definitions say of disks may have changed whose they are."""
+    for definition in definitions:
+        for disk in definition.iterfind("devices/disk"):
+            owner = act.host.owner(path_of(disk))
+            if owner is not None and owner[0] == DISK:
+                act.touched.add(act.id(DISK, owner[1]))
+
+
+def free_file(act: Action, path: str, *, shared: bool, but: str = "") -> None:
+    """Refuse a file that a domain other than ``but`` has, unless all only read it or share it."""
+    for domain, _ in act.host.users(path):
+        if domain.name() == but:
+            continue
+        for definition in (live_of(domain), config_of(domain)):
+            for disk in definition.iterfind("devices/disk"):
+                alone = disk.find("readonly") is None and disk.find("shareable") is None
+                if path_of(disk) == path and (alone or not shared):
+                    refuse(
+                        LIBVIRT,
+                        f'internal error: Failed to get "write" lock: {path} is attached to {MACHINE}/{domain.name()}',
+                    )
+
+
+def free_address(act: Action, mac: str, *, but: str = "") -> None:
+    """Refuse a MAC address that a domain other than ``but`` has."""
+    for domain in act.host.domains():
+        if domain.name() != but and mac in macs_of(live_of(domain)) | macs_of(config_of(domain)):
+            refuse(LIBVIRT, f"MAC address {mac} is already in use by {MACHINE}/{domain.name()}")
+
+
+def macs_of(definition: Element) -> set[str]:
+    return {each.get("address", "").lower() for each in definition.iterfind("devices/interface/mac")}

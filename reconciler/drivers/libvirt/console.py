@@ -1,0 +1,76 @@
+"""The console of a machine: API sections 1.31, 1.32 and 1.54."""
+
+from __future__ import annotations
+
+import libvirt
+
+from reconciler.drivers.asked import LIBVIRT, refuse
+from reconciler.drivers.libvirt.action import Action, action
+from reconciler.drivers.libvirt.definition import CONFIG, LIVE, domain_of, redefine, scope
+from reconciler.drivers.libvirt.host import config_of
+from reconciler.drivers.libvirt.wire import from_wire, parsed, text_of
+from reconciler.kinds import MACHINE
+
+
+@action(MACHINE, "SetVncPassword")
+def set_password(act: Action) -> None:
+    _set(act, act.text("password"))
+
+
+@action(MACHINE, "UnsetVncPassword")
+def unset_password(act: Action) -> None:
+    _set(act, "")
+
+
+def _set(act: Action, password: str) -> None:
+    domain = domain_of(act)
+    flags = scope(act, domain)
+    changed = []
+    for flag, secret in ((LIVE, libvirt.VIR_DOMAIN_XML_SECURE), (CONFIG, libvirt.VIR_DOMAIN_XML_INACTIVE)):
+        if not flags & flag:
+            continue
+        definition = parsed(domain.XMLDesc(secret | libvirt.VIR_DOMAIN_XML_SECURE))
+        graphics = next((each for each in definition.iterfind("devices/graphics") if each.get("type") == "vnc"), None)
+        if graphics is None:
+            refuse(LIBVIRT, f"unsupported configuration: domain {act.target.name} has no vnc console")
+        asks = bool(graphics.get("passwd"))
+        if flag == LIVE and asks and not password:
+            refuse(
+                LIBVIRT,
+                f"Operation not supported: the running console of {act.target.name} cannot stop asking for a password; "
+                "with config alone it does from the next start",
+            )
+        if flag == LIVE and password and not asks:
+            refuse(
+                LIBVIRT,
+                f"Operation not supported: the running console of {act.target.name} was started without a password; "
+                "with config alone it asks for one from the next start",
+            )
+        graphics.attrib.pop("passwd", None)
+        if password:
+            graphics.set("passwd", password)
+        changed.append((flag, text_of(graphics), asks != bool(password) or bool(password)))
+    for flag, xml, differs in changed:
+        if differs:
+            domain.updateDeviceFlags(xml, flag)
+
+
+@action(MACHINE, "UpdateGraphic")
+def update(act: Action) -> None:
+    type, definition = act.text("type"), config_of(domain_of(act))
+    devices = definition.find("devices")
+    assert devices is not None  # libvirt always writes it
+    if type != "spice" and any(each.get("type") == "spicevmc" for each in devices.iterfind("redirdev")):
+        refuse(LIBVIRT, f"unsupported configuration: USB redirection needs a spice console on {act.target.name}")
+    old = devices.findall("graphics")
+    listen = next((each.get("listen", "") for each in old), "") or "0.0.0.0"
+    made = from_wire("graphics", {"_type": type, "_port": -1, "_autoport": "yes", "_listen": listen})
+    password = act.text("password")
+    if not act.flag("no_password") and "password" not in act.parameters:
+        password = next((each.get("passwd", "") for each in old), "")
+    if password:
+        made.set("passwd", password)
+    for each in old:
+        devices.remove(each)
+    devices.append(made)
+    redefine(act, definition)

@@ -1,0 +1,64 @@
+"""Which definitions of a domain an operation changes, and how one that does not run yet is changed.
+
+The flags are live, config, current and persistent. A paused domain counts as running. Without a flag, or with
+``current``, the running domain is changed if there is one, else the definition of the next start.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import libvirt
+
+from reconciler.drivers.asked import LIBVIRT, refuse
+from reconciler.drivers.libvirt.action import Action
+from reconciler.drivers.libvirt.host import config_of, live_of
+from reconciler.drivers.libvirt.wire import Element, text_of
+
+LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
+
+
+def domain_of(act: Action) -> Any:
+    return act.host.domain(act.target.name)
+
+
+def must_run(act: Action, domain: Any) -> None:
+    if not domain.isActive():
+        refuse(LIBVIRT, f"Requested operation is not valid: domain {act.target.name} is not running")
+
+
+def must_be_off(act: Action, domain: Any, what: str) -> None:
+    if domain.isActive():
+        refuse(LIBVIRT, f"Requested operation is not valid: cannot {what}: domain {act.target.name} is active")
+
+
+def scope(act: Action, domain: Any) -> int:
+    """The definitions to change, as libvirt's flags."""
+    runs = bool(domain.isActive())
+    live, config = act.flag("live") or act.flag("hotpluggable"), act.flag("config")
+    if act.flag("persistent"):
+        live, config = live or runs, True
+    elif not (live or config):
+        live, config = runs, not runs
+    if live:
+        must_run(act, domain)
+    return (LIVE if live else 0) | (CONFIG if config else 0)
+
+
+def definitions(domain: Any, flags: int) -> list[tuple[int, Element]]:
+    """Each definition to change with its flag, the running one first."""
+    found = [(LIVE, live_of(domain))] if flags & LIVE else []
+    return [*found, (CONFIG, config_of(domain))] if flags & CONFIG else found
+
+
+def definition_only(act: Action, domain: Any, what: str) -> Element:
+    """The definition of the next start, for what a running domain cannot take."""
+    if act.flag("live"):
+        must_run(act, domain)
+        refuse(LIBVIRT, f"Requested operation is not valid: cannot change {what} of an active domain")
+    return config_of(domain)
+
+
+def redefine(act: Action, definition: Element) -> None:
+    """Keep a definition that was read with ``config_of``: UUID, addresses and NVRAM are in it, and stay."""
+    act.host.connection.defineXML(text_of(definition))

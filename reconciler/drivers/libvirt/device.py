@@ -1,0 +1,297 @@
+"""Disks, drives and NICs of a machine, their limits, and devices of the host: API sections 1.9 to 1.14 and others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
+from reconciler.drivers.domain import Device
+from reconciler.drivers.libvirt.action import Action, action
+from reconciler.drivers.libvirt.claim import free_address, free_file, macs_of, touch_disks
+from reconciler.drivers.libvirt.definition import LIVE, definitions, domain_of, must_run, scope
+from reconciler.drivers.libvirt.host import config_of, live_of, path_of, target_of
+from reconciler.drivers.libvirt.wire import Element, from_wire, parsed, text_of
+from reconciler.kinds import DISK, MACHINE
+from reconciler.quantity import KIB
+
+_FORCE = libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
+
+# Disks
+
+
+def disk_device(
+    act: Action, path: str, target: str, given: dict[str, str], *, device: str, format: str = "", bus: str = ""
+) -> Device:
+    """A disk element for a file of a pool; drives take any image there is, block devices are the host's."""
+    owner = act.host.owner(path)
+    if owner is None:
+        if (device == "disk" and given.get("sourcetype") != "block") or not Path(path).exists():
+            refuse(LIBVIRT, f"Cannot access storage file '{path}': No such file or directory in a pool")
+        format = format or "raw"
+    else:
+        if owner[2]["current"] != path:
+            refuse(LIBVIRT, f"{path} is not in use any more: it is what {owner[2]['current']} reads on from")
+        shown = owner[2].get("volume", {}).get("format", "qcow2")
+        format = format or ("raw" if shown == "iso" else shown)
+    return domains.disk(path, target, format=format, given=given, device=device, bus=bus)
+
+
+@action(MACHINE, "PlugDisk")
+def plug_disk(act: Action) -> None:
+    domain, path, target = domain_of(act), act.text("source"), act.text("target")
+    flags = scope(act, domain)
+    made = disk_device(
+        act,
+        path,
+        target,
+        {name: act.text(name) for name in act.parameters},
+        device=act.text("type", "disk"),
+        format=act.text("subdriver"),
+        bus=act.text("targetbus"),
+    )
+    with act.host.claiming:
+        free_file(act, path, shared="readonly" in made or "shareable" in made, but=act.target.name)
+        for _, definition in definitions(domain, flags):
+            if _disk_at(definition, target) is not None:
+                refuse(LIBVIRT, f"Operation failed: target {target} already exists")
+            if any(path_of(each) == path for each in definition.iterfind("devices/disk")):
+                refuse(LIBVIRT, f"Requested operation is not valid: {path} is already attached to the domain")
+        domain.attachDeviceFlags(text_of(from_wire("disk", made)), flags)
+    touch_disks(act, live_of(domain), config_of(domain))
+
+
+@action(MACHINE, "UnplugDisk")
+def unplug_disk(act: Action) -> None:
+    domain, target = domain_of(act), act.text("target")
+    flags = scope(act, domain)
+    found = [(flag, definition, _disk(act, definition, target)) for flag, definition in definitions(domain, flags)]
+    for flag, definition, disk in found:
+        _unplug(act, domain, disk, flag, target, lambda: _disk_at(live_of(domain), target) is None)
+        touch_disks(act, definition)
+
+
+def _unplug(act: Action, domain: Any, device: Element, flag: int, name: str, gone: Any) -> None:
+    """Take a device out. From a running domain it is gone when the guest has let go of it, and not before."""
+    xml = text_of(device)
+    if flag != LIVE:
+        domain.detachDeviceFlags(xml, flag)
+        return
+
+    def ask() -> None:
+        try:
+            domain.detachDeviceFlags(xml, flag)
+        except libvirt.libvirtError:
+            # Asked again while the first request is under way; whether it is gone decides, not this answer.
+            if not asked:
+                raise
+        asked.append(name)
+
+    asked: list[str] = []
+    if not act.host.waited(act.host.unplug, gone, ask):
+        refuse(
+            LIBVIRT,
+            f"Operation failed: the guest of {act.target.name} has not let go of {name} in {act.host.unplug:g} s; "
+            "it may not run an operating system yet, or may be using it",
+        )
+
+
+@action(MACHINE, "TuneDiskQoS")
+def tune_disk(act: Action) -> None:
+    domain, target = domain_of(act), act.text("device")
+    flags = scope(act, domain)
+    given = {name: act.number(name) for group in domains.LIMITS for name in group if name in act.parameters}
+    for total, *parts in domains.LIMITS:
+        if given.get(total) and any(given.get(part) for part in parts):
+            what = total.removeprefix("total_")
+            refuse(LIBVIRT, f"invalid argument: total and read/write of {what} cannot be set at the same time")
+    for _, definition in definitions(domain, flags):
+        _disk(act, definition, target)
+    domain.setBlockIoTune(target, given, flags)
+
+
+@action(MACHINE, "ResizeVM")
+def resize_disk(act: Action) -> None:
+    domain, path, size = domain_of(act), act.text("path"), act.number("size") * KIB
+    must_run(act, domain)
+    owner = act.host.owner(path)
+    if owner is None or all(path_of(each) != path for each in live_of(domain).iterfind("devices/disk")):
+        refuse(LIBVIRT, f"invalid argument: invalid path: {path} is not a disk of domain {act.target.name}")
+    before = domain.blockInfo(path)[0]
+    if size < before:
+        refuse(LIBVIRT, f"invalid argument: {path} has {before} bytes and cannot shrink to {size}")
+    domain.blockResize(path, size, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+    act.touched.add(act.id(DISK, owner[1]))
+
+
+def _disk_at(definition: Element, target: str) -> Element | None:
+    return next((each for each in definition.iterfind("devices/disk") if target_of(each) == target), None)
+
+
+def _disk(act: Action, definition: Element, target: str) -> Element:
+    found = _disk_at(definition, target)
+    if found is None:
+        refuse(LIBVIRT, f"invalid argument: no disk {target} found in domain {act.target.name}")
+    return found
+
+
+# CD-ROM drives
+
+
+@action(MACHINE, "ManageISO")
+def manage_iso(act: Action) -> None:
+    asked = [name for name in ("eject", "insert", "update") if act.flag(name)]
+    if len(asked) != 1:
+        refuse(LIBVIRT, f"error: exactly one of eject, insert and update may be asked for, not {asked or 'none'}")
+    target = act.text("path")
+
+    def drive(definition: Element) -> Element:
+        found = next((each for each in _drives(definition) if each is _disk_at(definition, target)), None)
+        if found is None:
+            refuse(LIBVIRT, f"invalid argument: {target} is not a CD-ROM drive of domain {act.target.name}")
+        return found
+
+    _change_media(act, drive, act.text("source"), asked[0])
+
+
+@action(MACHINE, "InsertISO")
+def insert_iso(act: Action) -> None:
+    def drive(definition: Element) -> Element:
+        drives = _drives(definition)
+        found = next((each for each in drives if not path_of(each)), drives[0] if drives else None)
+        if found is None:
+            refuse(LIBVIRT, f"invalid argument: domain {act.target.name} has no CD-ROM drive")
+        return found
+
+    _change_media(act, drive, act.text("path"), "insert")
+
+
+@action(MACHINE, "EjectISO")
+def eject_iso(act: Action) -> None:
+    path = act.text("path")
+
+    def drive(definition: Element) -> Element:
+        found = next((each for each in _drives(definition) if path_of(each) == path), None)
+        if found is None:
+            refuse(LIBVIRT, f"invalid argument: {path} is in no drive of domain {act.target.name}")
+        return found
+
+    _change_media(act, drive, path, "eject")
+
+
+def _drives(definition: Element) -> list[Element]:
+    return [each for each in definition.iterfind("devices/disk") if each.get("device") == "cdrom"]
+
+
+def _change_media(act: Action, drive_in: Any, path: str, how: str) -> None:
+    """Change the medium of a drive; nothing is changed before every definition is known to take it."""
+    domain = domain_of(act)
+    changed = []
+    for flag, definition in definitions(domain, scope(act, domain)):
+        drive = drive_in(definition)
+        target, holds = target_of(drive), path_of(drive)
+        if how == "insert" and holds:
+            refuse(LIBVIRT, f"error: The disk device {target!r} already has media: {holds}")
+        if how == "eject" and not holds:
+            refuse(LIBVIRT, f"error: The disk device {target!r} doesn't have media")
+        if how != "eject" and not Path(path).is_file():
+            refuse(LIBVIRT, f"Cannot access storage file '{path}': No such file or directory")
+        for source in (*drive.findall("source"), *drive.findall("backingStore")):
+            drive.remove(source)
+        if how != "eject":
+            drive.set("type", "file")
+            drive.append(from_wire("source", {"_file": path}))
+        changed.append((flag, drive))
+    for flag, drive in changed:
+        domain.updateDeviceFlags(text_of(drive), flag | (_FORCE if act.flag("force") else 0))
+
+
+# NICs
+
+
+def nic_device(act: Action, mac: str, given: dict[str, str]) -> Device:
+    """A NIC as the network text of wire format 6.2 describes it, on a Linux bridge."""
+    type, source = given.get("type", "bridge"), given.get("source", "")
+    if not source:
+        refuse(TOOL, f"network of NIC {mac} names no source")
+    if type != "bridge":
+        refuse(TOOL, f"NIC {mac} is of type {type}; the libvirt driver has NICs of type bridge, on Linux bridges")
+    if "switch" in given or "ip" in given:
+        refuse(TOOL, f"NIC {mac} of type {type} cannot have a switch or ip")
+    device = domains.nic(mac.lower(), type, source, "")
+    domains.throttle(device, given)
+    return device
+
+
+@action(MACHINE, "PlugNIC")
+def plug_nic(act: Action) -> None:
+    domain, mac = domain_of(act), act.text("mac").lower()
+    given = domains.options(act.text("source"))
+    given |= {name: act.text(name) for name in ("type", "inbound", "outbound") if name in act.parameters}
+    flags = scope(act, domain)
+    device = nic_device(act, mac, given)
+    with act.host.claiming:
+        free_address(act, mac, but=act.target.name)
+        if any(mac in macs_of(definition) for _, definition in definitions(domain, flags)):
+            refuse(LIBVIRT, f"Requested operation is not valid: a NIC with mac {mac} is attached already")
+        domain.attachDeviceFlags(text_of(from_wire("interface", device)), flags)
+
+
+@action(MACHINE, "UnplugNIC")
+def unplug_nic(act: Action) -> None:
+    domain, mac = domain_of(act), act.text("mac").lower()
+    found = [(flag, _nic(act, definition, mac)) for flag, definition in definitions(domain, scope(act, domain))]
+    for flag, nic in found:
+        _unplug(act, domain, nic, flag, f"NIC {mac}", lambda: mac not in macs_of(live_of(domain)))
+
+
+@action(MACHINE, "TuneNICQoS")
+def tune_nic(act: Action) -> None:
+    domain, mac = domain_of(act), act.text("_interface").lower()
+    flags = scope(act, domain)
+    for _, definition in definitions(domain, flags):
+        _nic(act, definition, mac)
+    ways = [way for way in ("inbound", "outbound") if way in act.parameters]
+    domain.setInterfaceParameters(mac, {f"{way}.average": act.number(way) for way in ways}, flags)
+
+
+def _nic(act: Action, definition: Element, mac: str) -> Element:
+    found = next((each for each in definition.iterfind("devices/interface") if _mac(each) == mac), None)
+    if found is None:
+        refuse(LIBVIRT, f"invalid argument: no NIC with mac {mac} found in domain {act.target.name}")
+    return found
+
+
+def _mac(nic: Element) -> str:
+    address = nic.find("mac")
+    return "" if address is None else address.get("address", "").lower()
+
+
+# Devices that a file describes
+
+
+@action(MACHINE, "PlugDevice")
+def plug_device(act: Action) -> None:
+    domain = domain_of(act)
+    domain.attachDeviceFlags(_described(act), scope(act, domain))
+
+
+@action(MACHINE, "UnplugDevice")
+def unplug_device(act: Action) -> None:
+    domain = domain_of(act)
+    domain.detachDeviceFlags(_described(act), scope(act, domain))
+
+
+def _described(act: Action) -> str:
+    path = Path(act.text("file"))
+    try:
+        text = path.read_text()
+        parsed(text)
+    except OSError as error:
+        refuse(LIBVIRT, f"the device of {act.target.name} cannot be read from {path}: {error.strerror}")
+    except SyntaxError as error:
+        refuse(LIBVIRT, f"{path} does not describe a device: {error}")
+    return text

@@ -1,0 +1,113 @@
+"""What the host shows of a resource, as the wire has it (wire format 5.1 to 5.6)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import libvirt
+
+from reconciler import quantity
+from reconciler.drivers.base import Spec
+from reconciler.drivers.libvirt import file
+from reconciler.drivers.libvirt.host import Host, content_of, directory_of, live_of
+from reconciler.drivers.libvirt.wire import parsed, to_wire
+from reconciler.kinds import DISK, DISK_IMAGE, MACHINE, POOL, SNAPSHOT
+from reconciler.problem import OperationFailed
+from reconciler.resource import DEFAULT_NAMESPACE, ResourceId
+
+_POWER = {
+    libvirt.VIR_DOMAIN_NOSTATE: "Running",
+    libvirt.VIR_DOMAIN_RUNNING: "Running",
+    libvirt.VIR_DOMAIN_BLOCKED: "Running",
+    libvirt.VIR_DOMAIN_PAUSED: "Paused",
+    libvirt.VIR_DOMAIN_SHUTDOWN: "Shutdown",
+    libvirt.VIR_DOMAIN_SHUTOFF: "Shutdown",
+    libvirt.VIR_DOMAIN_CRASHED: "Crashed",
+}
+# What is gone between finding and reading it is gone.
+_GONE = {
+    libvirt.VIR_ERR_NO_DOMAIN,
+    libvirt.VIR_ERR_NO_STORAGE_POOL,
+    libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT,
+}
+
+
+def of(host: Host, id: ResourceId) -> Spec | None:
+    """The observed spec of a resource, without status; None if it does not exist."""
+    show = _SHOWN.get(id.kind)
+    if show is None or id.namespace != DEFAULT_NAMESPACE:
+        return None
+    try:
+        shown = show(host, id.name)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in _GONE:
+            return None
+        raise OperationFailed("LibvirtError", f"{id} cannot be read: {error}") from error
+    return None if shown is None else {"nodeName": host.node, **shown}
+
+
+def _pool(host: Host, name: str) -> Spec | None:
+    pool = host.pool(name)
+    if pool is None:
+        return None
+    active = bool(pool.isActive())
+    return {
+        "pool": {
+            "pool": name,
+            "type": "localfs",
+            "url": str(directory_of(pool)),
+            "content": content_of(pool),
+            "state": "active" if active else "inactive",
+            "autostart": bool(pool.autostart()),
+            "capacity": quantity.rounded(pool.info()[1]) if active else "",
+            "sourceHost": "",
+            "sourcePath": "",
+        }
+    }
+
+
+def _machine(host: Host, name: str) -> Spec | None:
+    domain = host.domain(name)
+    if domain is None:
+        return None
+    return {"powerstate": _POWER.get(domain.state()[0], "Unknown"), "domain": to_wire(live_of(domain))}
+
+
+def _disk(host: Host, name: str) -> Spec | None:
+    found = host.volume(DISK, name)
+    if found is None:
+        return None
+    _, config = found
+    known = file.info(config["current"])
+    shown: dict[str, Any] = {key: value for key, value in config.get("volume", {}).items() if key != "seed"}
+    shown |= {"current": config["current"], "capacity": quantity.rounded(int(known["virtual-size"]))}
+    shown["vm"] = next((domain.name() for domain, _ in host.users(config["current"])), "")
+    if snapshots := known.get("snapshots"):
+        shown["snapshots"] = [
+            {
+                "Name": each["name"],
+                "Date": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(each["date-sec"])),
+                "State": "running" if each["vm-state-size"] else "shutoff",
+                "Current": each["name"] == config.get("snapshot"),
+            }
+            for each in snapshots
+        ]
+    return {"volume": shown}
+
+
+def _disk_image(host: Host, name: str) -> Spec | None:
+    found = host.volume(DISK_IMAGE, name)
+    if found is None:
+        return None
+    return {"volume": {"current": found[1]["current"], **found[1].get("volume", {})}}
+
+
+def _snapshot(host: Host, name: str) -> Spec | None:
+    snapshot = host.snapshot(name)
+    if snapshot is None:
+        return None
+    return {"domainsnapshot": to_wire(parsed(snapshot.getXMLDesc()))}
+
+
+_SHOWN = {POOL: _pool, MACHINE: _machine, DISK: _disk, DISK_IMAGE: _disk_image, SNAPSHOT: _snapshot}

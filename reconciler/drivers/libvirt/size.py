@@ -1,0 +1,124 @@
+"""CPUs and memory of a machine: API sections 1.20, 1.23 and 1.24."""
+
+from __future__ import annotations
+
+import libvirt
+
+from reconciler.drivers.asked import LIBVIRT, refuse
+from reconciler.drivers.creation import fits
+from reconciler.drivers.libvirt.action import Action, action
+from reconciler.drivers.libvirt.definition import (
+    LIVE,
+    definition_only,
+    definitions,
+    domain_of,
+    must_run,
+    redefine,
+    scope,
+)
+from reconciler.drivers.libvirt.host import live_of
+from reconciler.drivers.libvirt.wire import Element, from_wire
+from reconciler.kinds import MACHINE
+
+_PARTS = ("sockets", "cores", "threads")
+
+
+@action(MACHINE, "ChangeNumberOfCPU")
+def change_cpus(act: Action) -> None:
+    domain, count = domain_of(act), act.number("count")
+    if count < 1:
+        refuse(LIBVIRT, "invalid argument: a domain needs at least one vCPU")
+    if act.flag("maximum"):
+        _change_maximum(act, count)
+        return
+    if act.flag("guest"):
+        must_run(act, domain)
+        domain.setVcpusFlags(count, LIVE | libvirt.VIR_DOMAIN_VCPU_GUEST)
+        return
+    flags = scope(act, domain)
+    for _, definition in definitions(domain, flags):
+        most = int(definition.findtext("vcpu", "1"))
+        if count > most:
+            refuse(
+                LIBVIRT,
+                f"invalid argument: requested vcpus is greater than max allowable vcpus: {count} > {most}",
+            )
+    domain.setVcpusFlags(count, flags)
+
+
+def _change_maximum(act: Action, most: int) -> None:
+    definition = definition_only(act, domain_of(act), "the maximum number of vCPUs")
+    vcpu = definition.find("vcpu")
+    assert vcpu is not None  # libvirt always writes it
+    now = min(int(vcpu.get("current") or vcpu.text or 1), most)
+    cpu = definition.find("cpu")
+    topology = None if cpu is None else cpu.find("topology")
+    if any(name in act.parameters for name in _PARTS):
+        if cpu is None:
+            cpu = from_wire("cpu", {})
+            definition.append(cpu)
+        if topology is not None:
+            cpu.remove(topology)
+        topology = from_wire(
+            "topology", {f"_{name}": act.number(name) if name in act.parameters else 1 for name in _PARTS}
+        )
+        cpu.append(topology)
+    if topology is not None:
+        room = 1
+        for name in ("sockets", "dies", "cores", "threads"):
+            room *= int(topology.get(name, "1"))
+        fits(most, room)
+    vcpu.text = str(most)
+    vcpu.set("current", str(now))
+    for each in definition.findall("vcpus"):  # which of the old ones were on
+        definition.remove(each)
+    redefine(act, definition)
+
+
+@action(MACHINE, "ResizeRAM")
+def resize_memory(act: Action) -> None:
+    domain, size = domain_of(act), act.number("size")
+    flags = scope(act, domain)
+    for _, definition in definitions(domain, flags):
+        most = _kib(definition, "memory")
+        if size > most:
+            refuse(
+                LIBVIRT,
+                f"invalid argument: cannot set memory higher than max memory: {size} KiB > {most} KiB",
+            )
+    if flags & LIVE:
+        _inflate(act, size)
+    if flags & ~LIVE:
+        domain.setMemoryFlags(size, flags & ~LIVE)
+
+
+def _inflate(act: Action, size: int) -> None:
+    """Move the memory of a running guest. It is the guest that gives it back, or does not."""
+    domain, seconds = domain_of(act), act.host.balloon
+    before = _kib(live_of(domain), "currentMemory")
+    done = act.host.waited(
+        seconds, lambda: _kib(live_of(domain), "currentMemory") == size, lambda: domain.setMemoryFlags(size, LIVE)
+    )
+    if not done:
+        domain.setMemoryFlags(before, LIVE)
+        refuse(
+            LIBVIRT,
+            f"Operation failed: the guest of {act.target.name} has not gone from {before} KiB to {size} KiB in "
+            f"{seconds:g} s; it may have no balloon driver",
+        )
+
+
+def _kib(definition: Element, name: str) -> int:
+    return int(definition.findtext(name, "0"))  # libvirt writes KiB
+
+
+@action(MACHINE, "ResizeMaxRAM")
+def resize_memory_maximum(act: Action) -> None:
+    most = act.number("size")
+    definition = definition_only(act, domain_of(act), "the maximum memory")
+    memory, current = definition.find("memory"), definition.find("currentMemory")
+    assert memory is not None  # libvirt always writes both
+    assert current is not None
+    current.text = str(min(_kib(definition, "currentMemory"), most))
+    memory.text = str(most)
+    redefine(act, definition)

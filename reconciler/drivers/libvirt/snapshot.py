@@ -1,0 +1,91 @@
+"""Snapshots of machines, inside the files of their disks: API sections 6.1, 6.2, 6.3 and 6.5."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import libvirt
+
+from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import LIBVIRT, refuse
+from reconciler.drivers.libvirt.action import Action, action, creation
+from reconciler.drivers.libvirt.claim import touch_disks
+from reconciler.drivers.libvirt.host import config_of, live_of
+from reconciler.drivers.libvirt.wire import from_wire, text_of
+from reconciler.kinds import MACHINE, SNAPSHOT
+
+
+@creation(SNAPSHOT, "CreateSnapshot")
+def create(act: Action) -> None:
+    domain = _machine(act)
+    asked = _diskspec(act)
+    definition = live_of(domain)
+    targets = {each.get("dev") for each in definition.iterfind("devices/disk/target")}
+    for target, given in asked.items():
+        if target not in targets:
+            refuse(LIBVIRT, f"invalid argument: no disk named {target!r}")
+        if given.get("snapshot", "external" if act.flag("isExternal") else "internal") == "external":
+            refuse(LIBVIRT, f"unsupported configuration: external snapshot of {target}: this libvirt could not go back")
+    disks = [
+        {"_name": target, "_snapshot": asked.get(target, {"snapshot": "no"}).get("snapshot", "internal")}
+        for target in sorted(filter(None, targets))
+    ]
+    spec = {"name": {"text": act.target.name}, "disks": {"disk": disks}}
+    domain.snapshotCreateXML(text_of(from_wire("domainsnapshot", spec)))
+    _touch(act, domain)
+
+
+def _diskspec(act: Action) -> dict[str, dict[str, str]]:
+    """Target -> options. Disks that are not mentioned are left alone."""
+    specs: dict[str, dict[str, str]] = {}
+    for text in act.text("diskspec").split(" --diskspec "):
+        target, _, rest = text.partition(",")
+        specs[target] = domains.options(rest)
+    return specs
+
+
+def _machine(act: Action) -> Any:
+    domain = act.host.domain(act.text("domain"))
+    if domain is None:
+        refuse(LIBVIRT, f"Domain not found: no domain {act.text('domain')} on {act.host.node}")
+    return domain
+
+
+def _snapshot(act: Action) -> tuple[Any, Any]:
+    domain = _machine(act)
+    found = next((each for each in domain.listAllSnapshots() if each.getName() == act.target.name), None)
+    if found is None:
+        other = act.host.snapshot(act.target.name).getDomain().name()
+        refuse(LIBVIRT, f"snapshot {act.target.name} is of {other}, not of {act.text('domain')}")
+    return domain, found
+
+
+def _touch(act: Action, domain: Any) -> None:
+    act.touched.add(act.id(MACHINE, domain.name()))
+    touch_disks(act, live_of(domain), config_of(domain))
+
+
+@action(SNAPSHOT, "RevertVirtualMachine")
+def revert(act: Action) -> None:
+    domain, snapshot = _snapshot(act)
+    _touch(act, domain)
+    flags = libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING if act.flag("running") else 0
+    domain.revertToSnapshot(snapshot, flags | libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
+    _touch(act, domain)
+
+
+@action(SNAPSHOT, "DeleteSnapshot")
+def delete(act: Action) -> None:
+    domain, snapshot = _snapshot(act)
+    act.touched |= {act.id(SNAPSHOT, each.getName()) for each in snapshot.listAllChildren()}
+    snapshot.delete()
+    _touch(act, domain)
+
+
+@action(SNAPSHOT, "MergeSnapshot")
+def merge(act: Action) -> None:
+    domain, snapshot = _snapshot(act)
+    later = snapshot.listAllChildren(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS)
+    act.touched |= {act.id(SNAPSHOT, each.getName()) for each in later}
+    snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN)
+    _touch(act, domain)

@@ -1,0 +1,53 @@
+"""What disks and images have in common: made in a pool with their configuration, and removed with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from reconciler.drivers.asked import STORAGE, refuse
+from reconciler.drivers.libvirt import file
+from reconciler.drivers.libvirt.action import Action
+from reconciler.drivers.libvirt.host import directory_of
+from reconciler.kinds import DISK
+
+
+def create(
+    act: Action, pool: Any, name: str, shown: dict[str, Any], make: Callable[[str], object], *, iso: bool = False
+) -> str:
+    """Have ``make`` write the file of a disk or image; what the wire shows of it is kept beside it.
+
+    Returns where the file is in the end.
+    """
+    directory = directory_of(pool)
+    called = f"{name}.iso" if iso else name
+    current = str(file.inside(directory, name, called))
+    with file.making(directory, name) as draft:
+        make(str(draft / called))
+        config = {"name": name, "dir": str(directory / name), "current": current, "pool": pool.name()}
+        file.write_config(draft, {**config, "volume": shown})
+    pool.refresh()
+    return current
+
+
+def disk(act: Action, pool: str = "") -> tuple[Any, dict[str, Any]]:
+    """The target, in the pool that is named if one is."""
+    if pool:
+        act.host.active_pool(pool, type=act.text("type"))
+    found = act.host.volume(DISK, act.target.name)
+    if found is None:
+        refuse(STORAGE, f"disk {act.target.name} does not exist")
+    if pool and found[0].name() != pool:
+        refuse(STORAGE, f"disk {act.target.name} is in pool {found[0].name()}, not in {pool}")
+    return found
+
+
+def home(pool: Any, name: str) -> Path:
+    """The directory of a disk or image."""
+    return file.inside(directory_of(pool), name)
+
+
+def destroy(pool: Any, name: str) -> None:
+    file.removed(directory_of(pool), name)
+    pool.refresh()

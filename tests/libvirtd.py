@@ -1,0 +1,142 @@
+"""A libvirt for tests: the one of this machine, started if no service manager did, and left as it was found."""
+
+from __future__ import annotations
+
+import grp
+import os
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import guest
+import pytest
+from contracts.driver_contract_steps import ISO, VMD, VMDI
+
+KVM = Path("/dev/kvm")
+URI = "qemu:///system"
+REQUIRED = "RECONCILE_REQUIRE_LIBVIRT"
+BRIDGE = "br-ext"
+
+
+MEDIA = (ISO, "/var/lib/libvirt/iso/other.iso")
+PLACES = (VMD, VMDI, "/var/lib/libvirt/other-pool", "/var/lib/libvirt/elsewhere")
+
+
+def missing() -> str:
+    """What the tests on real machines lack here; empty if nothing."""
+    for tool in ("libvirtd", "virtlogd", "virsh", "qemu-img", "qemu-system-x86_64", "ip"):
+        if shutil.which(tool) is None and not Path("/usr/sbin", tool).exists():
+            return f"{tool} is not installed: make libvirt"
+    if os.geteuid() != 0:
+        return "libvirt's system connection and bridges need root"
+    try:
+        import libvirt  # noqa: F401
+        import pycdlib  # noqa: F401
+    except ImportError as error:
+        return f"{error.name} is not installed: make libvirt"
+    return ""
+
+
+def virsh(*arguments: str) -> str:
+    """What ``virsh`` says, asked independently of the driver."""
+    done = subprocess.run(["virsh", "-q", "-c", URI, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"virsh {arguments}: {done.stderr}"
+    return done.stdout.strip()
+
+
+def answers() -> bool:
+    return subprocess.run(["virsh", "-q", "-c", URI, "uri"], capture_output=True, check=False).returncode == 0
+
+
+class Libvirtd:
+    """Started on entering, unless it runs; what was started is ended on leaving."""
+
+    def __init__(self) -> None:
+        self._started: list[Path] = []
+        self._device: tuple[int, int] | None = None  # mode and group of /dev/kvm, if they were moved
+
+    def __enter__(self) -> Libvirtd:
+        self._open_kvm()
+        if not answers():
+            for daemon in ("virtlogd", "libvirtd"):
+                pid = Path(f"/run/reconcile-{daemon}.pid")
+                subprocess.run([daemon, "-d", "-p", str(pid)], check=True, env=_path())
+                self._started.append(pid)
+            deadline = time.monotonic() + 30
+            while not answers():
+                assert time.monotonic() < deadline, "libvirtd does not answer"
+                time.sleep(0.1)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for pid in reversed(self._started):
+            if pid.exists():
+                os.kill(int(pid.read_text()), 15)
+        if self._device is not None:
+            mode, group = self._device
+            os.chown(KVM, -1, group)
+            KVM.chmod(mode)
+
+    def _open_kvm(self) -> None:
+        """Give QEMU's user hardware virtualisation, as Debian's udev does where there is one."""
+        try:
+            found, group = KVM.stat(), grp.getgrnam("kvm").gr_gid
+        except (OSError, KeyError):
+            return
+        if found.st_mode & 0o060 != 0o060 or found.st_gid != group:
+            self._device = stat.S_IMODE(found.st_mode), found.st_gid
+            os.chown(KVM, -1, group)
+            KVM.chmod(0o660)
+
+
+class Bridge:
+    """A Linux bridge for as long as the block runs."""
+
+    def __init__(self, name: str = BRIDGE) -> None:
+        self.name = name
+
+    def __enter__(self) -> Bridge:
+        subprocess.run(["ip", "link", "add", self.name, "type", "bridge"], check=True, env=_path())
+        subprocess.run(["ip", "link", "set", self.name, "up"], check=True, env=_path())
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        subprocess.run(["ip", "link", "delete", self.name], check=True, env=_path())
+
+
+def _path() -> dict[str, str]:
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+
+
+def clean() -> None:
+    """Have no machine, pool or file of a test be left, whatever became of it."""
+    for name in virsh("list", "--name").split():
+        virsh("destroy", name)
+    for name in virsh("list", "--all", "--name").split():
+        virsh("undefine", name, "--nvram", "--snapshots-metadata", "--managed-save")
+    for name in virsh("pool-list", "--name").split():
+        virsh("pool-destroy", name)
+    for name in virsh("pool-list", "--all", "--name").split():
+        virsh("pool-undefine", name)
+    for place in PLACES:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def libvirt_host() -> Iterator[Libvirtd]:
+    assert not (why := missing()), why
+    for place in (*PLACES, *MEDIA):
+        assert not Path(place).exists(), f"{place} is there: not ours to test on"
+    with Libvirtd() as daemon, Bridge(BRIDGE), Bridge("virbr0"):
+        assert not virsh("list", "--all", "--name"), "there are machines: not ours to test on"
+        assert not virsh("pool-list", "--all", "--name"), "there are pools: not ours to test on"
+        for medium in MEDIA:
+            Path(medium).parent.mkdir(exist_ok=True)
+            Path(medium).write_bytes(guest.sector().ljust(2048, b"\0"))
+        yield daemon
+        for medium in MEDIA:
+            Path(medium).unlink()
+        Path(ISO).parent.rmdir()

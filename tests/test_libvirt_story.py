@@ -1,0 +1,228 @@
+"""A stack on a real host from the first apply to the last, by the command line; after each, others are asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import guest
+import libvirtd
+import pytest
+from contracts.driver_contract_steps import ISO, MAC, OTHER_MAC, VMD, VMDI
+from libvirtd import MEDIA, Libvirtd, clean, libvirt_host, virsh
+
+if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
+    pytest.skip(f"no real machines: {lacking}", allow_module_level=True)
+
+__all__ = ["libvirt_host"]
+
+HEAD = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: {}\nmetadata: {{name: {}}}\nspec: "
+ROOT = f"{VMD}/web-1-root/web-1-root"
+DATA = f"{VMD}/web-1-data/web-1-data"
+
+
+def manifest(kind: str, name: str, spec: str) -> str:
+    return HEAD.format(kind, name) + "{nodeName: node22, " + spec + "}\n"
+
+
+POOLS = manifest(
+    "VirtualMachinePool", "vmd-pool", f"type: localfs, content: vmd, url: {VMD}, autostart: true, state: Active"
+) + manifest("VirtualMachinePool", "image-pool", f"type: localfs, content: vmdi, url: {VMDI}, state: Active")
+IMAGE = manifest("VirtualMachineDiskImage", "tiny", "pool: image-pool")
+DISK = manifest("VirtualMachineDisk", "web-1-root", "pool: vmd-pool, from: {image: tiny}, capacity: 1Gi")
+
+
+def machine(
+    *,
+    memory: str = "{size: 256Mi}",
+    disks: str = "",
+    nics: str = "",
+    medium: str = ISO,
+    more: str = "",
+    head: str = "web-1",
+) -> str:
+    return manifest(
+        "VirtualMachine",
+        head,
+        f"""osVariant: debian12, cpu: {{count: 1}}, memory: {memory}, graphics: {{type: vnc}},
+  updatePolicy: {{restart: Automatic}},
+  disks: [{{target: vda, disk: web-1-root, boot: true}}{disks}], cdroms: [{{target: hda, path: {medium}}}],
+  nics: [{{mac: "{MAC}", type: bridge, source: br-ext}}{nics}]{more}""",
+    )
+
+
+class Shop:
+    """A directory of manifests, applied to this host."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        (home / "shop").mkdir()
+
+    def write(self, text: str) -> None:
+        (self.home / "shop" / "shop.yaml").write_text(text)
+
+    def reconcile(self, *words: str, killed_at: int = 0) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "mortal", str(killed_at), *words, "--cluster", str(self.home / "shop.db")],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.home,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        )
+
+    def applied(self, *words: str) -> None:
+        """Apply what is written, and see that nothing is left to do, now and after another look at the host."""
+        done = self.reconcile("shop", "-y", "--driver", "libvirt", "--node", "node22", "--prune", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        again = self.reconcile("shop", "-y", "--driver", "libvirt", "--node", "node22", "--prune", "--output", "json")
+        assert json.loads(again.stdout)["plan"]["steps"] == [], again.stdout
+        assert again.returncode == 0
+
+    def run(self, *words: str) -> None:
+        done = self.reconcile("run", *words, "-y", "--driver", "libvirt", "--node", "node22")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def shop(tmp_path: Path, libvirt_host: Libvirtd) -> Iterator[Shop]:
+    Path(VMDI).mkdir()
+    tiny = Path(VMDI, "tiny", "tiny")
+    tiny.parent.mkdir()
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(tiny), "1G"], check=True)
+    guest.install(str(tiny))
+    yield Shop(tmp_path)
+    clean()
+
+
+def info(path: str) -> dict[str, object]:
+    asked = ["qemu-img", "info", "-U", "--output=json", path]
+    found: dict[str, object] = json.loads(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
+    return found
+
+
+def sources() -> dict[str, str]:
+    return dict(line.split(maxsplit=1) for line in virsh("domblklist", "web-1").splitlines())
+
+
+def test_a_stack_lives_on_a_real_host(shop: Shop) -> None:
+    base = POOLS + IMAGE + DISK
+    shop.write(base + machine())
+    shop.applied()
+    assert virsh("domstate", "web-1") == "running"
+    assert sources() == {"vda": ROOT, "hda": ISO}
+    assert info(ROOT)["full-backing-filename"] == f"{VMDI}/tiny/tiny"
+    uuid = virsh("domuuid", "web-1")
+
+    # 1: grow the disk of the running machine
+    base = base.replace("capacity: 1Gi", "capacity: 2Gi")
+    shop.write(base + machine())
+    shop.applied()
+    assert info(ROOT)["virtual-size"] == 2 * 1024**3
+
+    # 2: add a disk
+    base += manifest("VirtualMachineDisk", "web-1-data", "pool: vmd-pool, capacity: 1Gi, deletionPolicy: Delete")
+    disks = ", {target: vdb, disk: web-1-data, qos: {readIops: 400}}"
+    shop.write(base + machine(disks=disks))
+    shop.applied()
+    assert sources() == {"vda": ROOT, "vdb": DATA, "hda": ISO}
+    assert "read_iops_sec  : 400" in virsh("blkdeviotune", "web-1", "vdb")
+
+    # 3: add a NIC
+    nics = f', {{mac: "{OTHER_MAC}", type: bridge, source: br-ext}}'
+    shop.write(base + machine(disks=disks, nics=nics))
+    shop.applied()
+    assert [line.split()[-1] for line in virsh("domiflist", "web-1").splitlines()] == [MAC, OTHER_MAC]
+
+    # 4: more memory, which takes a restart that was allowed
+    given = {"disks": disks, "nics": nics, "memory": "{size: 512Mi, max: 512Mi}"}
+    shop.write(base + machine(**given))
+    shop.applied("--allow", "restart")
+    assert "524288 KiB" in virsh("dominfo", "web-1")
+    assert virsh("domuuid", "web-1") == uuid
+
+    # 5: pause
+    shop.write(base + machine(**given, more=", powerState: Paused"))
+    shop.applied()
+    assert virsh("domstate", "web-1") == "paused"
+
+    # 6: a snapshot, of the machine that goes on
+    before = manifest(
+        "VirtualMachineSnapshot", "before", "virtualMachine: web-1, disks: [{target: vda}, {target: vdb}]"
+    )
+    shop.write(base + machine(**given) + before)
+    shop.applied()
+    assert virsh("snapshot-list", "web-1", "--name") == "before"
+    assert virsh("domstate", "web-1") == "running"
+
+    # 7: back to it
+    virsh("suspend", "web-1")
+    shop.run("vmsn/before", "RevertVirtualMachine", "domain=web-1")
+    assert virsh("domstate", "web-1") == "running"
+    shop.applied()
+
+    # 8: another medium
+    given["medium"] = MEDIA[1]
+    shop.write(base + machine(**given) + before)
+    shop.applied()
+    assert sources()["hda"] == MEDIA[1]
+
+    # 9: a new name in the manifests; nothing moves on the host
+    shop.write(
+        base
+        + machine(**given, head="shop-1, movedFrom: web-1")
+        + before.replace("virtualMachine: web-1", "virtualMachine: shop-1")
+    )
+    shop.applied()
+    assert virsh("domuuid", "web-1") == uuid
+
+    # 10: delete the machine and its data disk; the other disk stays, as it was told nothing else
+    shop.write(POOLS + IMAGE)
+    shop.applied("--allow", "data")
+    assert virsh("list", "--all", "--name") == ""
+    assert Path(ROOT).exists()
+    assert not Path(DATA).exists()
+
+
+def test_what_others_do_on_the_host_is_drift(shop: Shop) -> None:
+    shop.write(POOLS + IMAGE + DISK + machine())
+    shop.applied()
+    virsh("detach-interface", "web-1", "bridge", "--mac", MAC, "--live", "--config")
+    virsh("pool-autostart", "vmd-pool", "--disable")
+    virsh("destroy", "web-1")
+    shop.applied()
+    assert MAC in virsh("domiflist", "web-1")
+    assert virsh("domstate", "web-1") == "running"
+    assert "Autostart:      yes" in virsh("pool-info", "vmd-pool")
+
+
+def test_an_agent_killed_at_any_write_leaves_nothing_behind(shop: Shop) -> None:
+    shop.write(POOLS + IMAGE)
+    shop.applied()
+    kept = POOLS + IMAGE + manifest("VirtualMachineDisk", "web-1-root", "pool: vmd-pool, from: {image: tiny}")
+    kept = kept.replace("from: {image: tiny}", "from: {image: tiny}, capacity: 1Gi, deletionPolicy: Delete")
+    deaths = 0
+    for write in range(1, 100):
+        shop.write(kept + machine())
+        words = ("shop", "-y", "--driver", "libvirt", "--node", "node22", "--prune")
+        died = shop.reconcile(*words, killed_at=write)
+        deaths += died.returncode < 0
+        for _ in range(3):  # what the dead one had claimed is reported first, never run again
+            heir = shop.reconcile(*words)
+            if heir.returncode == 0:
+                break
+        shop.applied()
+        assert virsh("list", "--name") == "web-1"
+        assert sorted(each.name for each in Path(VMD).iterdir()) == ["content", "web-1-root"]
+        assert sorted(each.name for each in Path(ROOT).parent.iterdir()) == ["config.json", "web-1-root"]
+        virsh("destroy", "web-1")
+        shop.write(POOLS + IMAGE)
+        shop.applied("--allow", "data,restart")
+        assert virsh("list", "--all", "--name") == ""
+        if died.returncode == 0:
+            break
+    assert deaths > 8
