@@ -13,8 +13,8 @@ from reconciler.validate import Declared
 
 
 def leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every plain value in a mapping, with its path."""
-    if isinstance(value, dict):
+    """Every plain value in a mapping, with its path; a part that says nothing of itself is one."""
+    if isinstance(value, dict) and (value or not path):
         for key in value:
             yield from leaves((*path, key), value[key])
     else:

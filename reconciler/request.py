@@ -18,7 +18,7 @@ from reconciler.resource import Path, ResourceId
 from reconciler.secret import Secret, secret_from
 
 KIND = "Operation"
-SAMPLE_SECRET = "sample-value"  # stands for a password where parameters are checked before it is known
+SAMPLE_SECRET = "sample-1"  # stands for a password where parameters are checked before it is known
 
 
 @dataclass(slots=True, eq=False)

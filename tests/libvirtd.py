@@ -51,6 +51,14 @@ def answers() -> bool:
     return subprocess.run(["virsh", "-q", "-c", URI, "uri"], capture_output=True, check=False).returncode == 0
 
 
+def shapes() -> bool:
+    """Whether the kernel has what libvirt limits NICs with."""
+    queue = ["tc", "qdisc", "add", "dev", BRIDGE, "root", "sfq"]
+    done = subprocess.run(queue, capture_output=True, check=False, env=_path())
+    subprocess.run(["tc", "qdisc", "del", "dev", BRIDGE, "root"], capture_output=True, check=False, env=_path())
+    return done.returncode == 0
+
+
 class Libvirtd:
     """Started on entering, unless it runs; what was started is ended on leaving."""
 

@@ -81,7 +81,7 @@ class Shop:
         assert done.returncode == 0, done.stdout + done.stderr
         again = self.reconcile("shop", "-y", "--driver", "libvirt", "--node", "node22", "--prune", "--output", "json")
         assert json.loads(again.stdout)["plan"]["steps"] == [], again.stdout
-        assert again.returncode == 0
+        assert again.returncode == 0, again.stdout + again.stderr
 
     def run(self, *words: str) -> None:
         done = self.reconcile("run", *words, "-y", "--driver", "libvirt", "--node", "node22")
@@ -151,9 +151,9 @@ def test_a_stack_lives_on_a_real_host(shop: Shop) -> None:
     assert virsh("domstate", "web-1") == "paused"
 
     # 6: a snapshot, of the machine that goes on
-    before = manifest(
-        "VirtualMachineSnapshot", "before", "virtualMachine: web-1, disks: [{target: vda}, {target: vdb}]"
-    )
+    given["more"] = ", powerState: Running"
+    of = "virtualMachine: web-1, disks: [{target: vda}, {target: vdb}], deletionPolicy: Delete"
+    before = manifest("VirtualMachineSnapshot", "before", of)
     shop.write(base + machine(**given) + before)
     shop.applied()
     assert virsh("snapshot-list", "web-1", "--name") == "before"
@@ -182,14 +182,14 @@ def test_a_stack_lives_on_a_real_host(shop: Shop) -> None:
 
     # 10: delete the machine and its data disk; the other disk stays, as it was told nothing else
     shop.write(POOLS + IMAGE)
-    shop.applied("--allow", "data")
+    shop.applied("--allow", "data,restart,recreate")
     assert virsh("list", "--all", "--name") == ""
     assert Path(ROOT).exists()
     assert not Path(DATA).exists()
 
 
 def test_what_others_do_on_the_host_is_drift(shop: Shop) -> None:
-    shop.write(POOLS + IMAGE + DISK + machine())
+    shop.write(POOLS + IMAGE + DISK + machine(more=", powerState: Running"))
     shop.applied()
     virsh("detach-interface", "web-1", "bridge", "--mac", MAC, "--live", "--config")
     virsh("pool-autostart", "vmd-pool", "--disable")
@@ -221,7 +221,7 @@ def test_an_agent_killed_at_any_write_leaves_nothing_behind(shop: Shop) -> None:
         assert sorted(each.name for each in Path(ROOT).parent.iterdir()) == ["config.json", "web-1-root"]
         virsh("destroy", "web-1")
         shop.write(POOLS + IMAGE)
-        shop.applied("--allow", "data,restart")
+        shop.applied("--allow", "data,restart,recreate")
         assert virsh("list", "--all", "--name") == ""
         if died.returncode == 0:
             break

@@ -167,7 +167,7 @@ def test_the_same_plan_makes_the_same_timeline(empty: LocalCluster) -> None:
 
 def test_no_secret_is_read_for_a_rehearsal(empty: LocalCluster, tmp_path: Path) -> None:
     """The samples of a stage are not the values, and where the values cannot be read it goes on all the same."""
-    words = (tmp_path / "secret", "hunter2hunter2")
+    words = (tmp_path / "secret", "hunter-2")
     words[0].write_text(words[1])
     manifest = Path(QUICKSTART, "quickstart.yaml").read_text()
     assert "graphics: {" in manifest

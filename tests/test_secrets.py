@@ -15,7 +15,7 @@ from reconciler import LocalCluster, plan
 from reconciler.kinds import KINDS
 from reconciler.secret import Secret, SecretMissing, Vault
 
-PLANTED = ("planted-vnc-1", "planted-root-2", "planted-seed-3", "planted-ftp-4", "planted-usr-5")
+PLANTED = ("vnc-3x7q", "planted-root-2", "planted-seed-3", "planted-ftp-4", "planted-usr-5")
 
 MANIFESTS = """
 apiVersion: gitops.doslab.io/v1alpha1
@@ -132,7 +132,7 @@ def test_a_rotation_is_seen_and_sent_once(planted: Path, monkeypatch: pytest.Mon
     (planted / "m" / "shop.yaml").write_text(text)
     assert run(planted, "m", "--yes").code == 0
     assert run(planted, "--plan", "m").out.startswith("No changes.")
-    monkeypatch.setenv("VNC", "another-one")
+    monkeypatch.setenv("VNC", "other-1")
     shown = run(planted, "--plan", "m").out
     assert "SetVncPassword" in shown
     assert "graphics.passwordFrom another value -> secret from env VNC" in shown

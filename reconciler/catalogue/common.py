@@ -153,7 +153,7 @@ OUTBOUND = number("outbound", "Most that leaves the VM.", 0, 99_999_999, "102400
 
 
 def password(doc: str) -> Parameter:
-    return Parameter("password", doc, required=True, pattern=PASSWORD, secret=True, example="correct-horse")
+    return Parameter("password", doc, required=True, pattern=PASSWORD, secret=True, example="horse-12")
 
 
 BACKUP_POOL = name("pool", "Pool that holds the backup.", "backup-pool")
@@ -179,7 +179,7 @@ def remote(*, required: bool) -> tuple[Parameter, ...]:
         ("remote", "Address of the FTP host.", IP, "172.16.1.214"),
         ("port", "Port of the FTP host.", "", "21"),
         ("username", "User on the FTP host.", r"[a-z0-9.-]{4,100}", "ftpuser"),
-        ("password", "Password on the FTP host.", PASSWORD, "correct-horse"),
+        ("password", "Password on the FTP host.", PASSWORD, "horse-12"),
     )
     names = tuple(row[0] for row in rows)
     return tuple(

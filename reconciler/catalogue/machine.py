@@ -86,7 +86,7 @@ _CREATE = (
         required=True,
         pattern=r"(?:vnc|spice),listen=0\.0\.0\.0(?:,password=[a-z0-9.-]{4,16})?",
         secret=True,
-        example="vnc,listen=0.0.0.0,password=correct-horse",
+        example="vnc,listen=0.0.0.0,password=horse-12",
     ),
     text(
         "disk",
@@ -833,7 +833,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 pattern=_CONSOLE_PASSWORD.pattern,
                 excludes=("no_password",),
                 secret=True,
-                example="correct-horse",
+                example="horse-12",
             ),
             flag("no_password", "Drop the password.", excludes=("password",)),
             choice("type", "New console.", ("vnc", "spice")),

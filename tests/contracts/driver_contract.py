@@ -684,10 +684,10 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
     def test_a_disk_is_plugged_as_asked(self, running: Steps) -> None:
         running.vm(
             "PlugDisk",
-            source=running.path("web-1-data"),
+            source=running.disk("shared", format="raw"),
             target="sdb",
             targetbus="scsi",
-            subdriver="qcow2",
+            subdriver="raw",
             cache="none",
             mode="shareable",
             read_iops_sec="400",
@@ -696,7 +696,7 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
         )
         disk = running.target("sdb")
         assert disk["target"] == {"_dev": "sdb", "_bus": "scsi"}
-        assert (disk["driver"]["_type"], disk["driver"]["_cache"]) == ("qcow2", "none")
+        assert (disk["driver"]["_type"], disk["driver"]["_cache"]) == ("raw", "none")
         assert disk["iotune"] == {"read_iops_sec": {"text": 400}, "total_bytes_sec": {"text": 1048576}}
         assert disk["shareable"] == {}
         running.vm("StopVM")
@@ -727,8 +727,8 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
 
     def test_a_shareable_disk_is_in_several_machines(self, running: Steps) -> None:
         running.machine("web-2", mac=OTHER_MAC)
+        source = running.disk("shared", format="raw")  # of other formats several writers would make a mess
         for name in ("web-1", "web-2"):
-            source = running.path("web-1-data")
             running.vm("PlugDisk", name, source=source, target="vdb", mode="shareable", **BOTH)
             assert "vdb" in running.targets(name)
 

@@ -50,9 +50,11 @@ class Steps:
         given = {"type": "localfs", "content": content, "url": url, "uuid": name.ljust(32, "0"), **more}
         self.run(POOL, name, "CreatePool", **given)
 
-    def disk(self, name: str = "web-1-root", pool: str = "vmd-pool", size: int = 10 * GIB) -> str:
+    def disk(
+        self, name: str = "web-1-root", pool: str = "vmd-pool", size: int = 10 * GIB, format: str = "qcow2"
+    ) -> str:
         """Create a disk; returns its path."""
-        self.run(DISK, name, "CreateDisk", type="localfs", pool=pool, format="qcow2", capacity=str(size))
+        self.run(DISK, name, "CreateDisk", type="localfs", pool=pool, format=format, capacity=str(size))
         return self.path(name)
 
     def path(self, name: str, kind: str = DISK) -> str:

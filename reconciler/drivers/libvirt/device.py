@@ -12,7 +12,7 @@ from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
 from reconciler.drivers.domain import Device
 from reconciler.drivers.libvirt.action import Action, action
 from reconciler.drivers.libvirt.claim import free_address, free_file, macs_of, touch_disks
-from reconciler.drivers.libvirt.definition import LIVE, definitions, domain_of, must_run, scope
+from reconciler.drivers.libvirt.definition import CONFIG, LIVE, definitions, domain_of, must_run, scope
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of, target_of
 from reconciler.drivers.libvirt.wire import Element, from_wire, parsed, text_of
 from reconciler.kinds import DISK, MACHINE
@@ -254,8 +254,10 @@ def tune_nic(act: Action) -> None:
     flags = scope(act, domain)
     for _, definition in definitions(domain, flags):
         _nic(act, definition, mac)
-    ways = [way for way in ("inbound", "outbound") if way in act.parameters]
-    domain.setInterfaceParameters(mac, {f"{way}.average": act.number(way) for way in ways}, flags)
+    limits = {f"{way}.average": act.number(way) for way in ("inbound", "outbound") if way in act.parameters}
+    for flag in (LIVE, CONFIG):  # libvirt takes one of them at a time
+        if flags & flag:
+            domain.setInterfaceParameters(mac, limits, flag)
 
 
 def _nic(act: Action, definition: Element, mac: str) -> Element:

@@ -10,7 +10,7 @@ import libvirt
 from reconciler import quantity
 from reconciler.drivers.base import Spec
 from reconciler.drivers.libvirt import file
-from reconciler.drivers.libvirt.host import Host, content_of, directory_of, live_of
+from reconciler.drivers.libvirt.host import Host, content_of, directory_of, live_of, path_of
 from reconciler.drivers.libvirt.wire import parsed, to_wire
 from reconciler.kinds import DISK, DISK_IMAGE, MACHINE, POOL, SNAPSHOT
 from reconciler.problem import OperationFailed
@@ -71,7 +71,12 @@ def _machine(host: Host, name: str) -> Spec | None:
     domain = host.domain(name)
     if domain is None:
         return None
-    return {"powerstate": _POWER.get(domain.state()[0], "Unknown"), "domain": to_wire(live_of(domain))}
+    definition = live_of(domain)
+    for disk in definition.iterfind("devices/disk"):
+        if not path_of(disk):  # an empty drive, of which libvirt may show an index of nothing
+            for source in disk.findall("source"):
+                disk.remove(source)
+    return {"powerstate": _POWER.get(domain.state()[0], "Unknown"), "domain": to_wire(definition)}
 
 
 def _disk(host: Host, name: str) -> Spec | None:

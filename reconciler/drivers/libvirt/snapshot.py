@@ -10,8 +10,8 @@ from reconciler.drivers import domain as domains
 from reconciler.drivers.asked import LIBVIRT, refuse
 from reconciler.drivers.libvirt.action import Action, action, creation
 from reconciler.drivers.libvirt.claim import touch_disks
-from reconciler.drivers.libvirt.host import config_of, live_of
-from reconciler.drivers.libvirt.wire import from_wire, text_of
+from reconciler.drivers.libvirt.host import config_of, live_of, path_of, target_of
+from reconciler.drivers.libvirt.wire import from_wire, parsed, text_of
 from reconciler.kinds import MACHINE, SNAPSHOT
 
 
@@ -78,7 +78,7 @@ def revert(act: Action) -> None:
 def delete(act: Action) -> None:
     domain, snapshot = _snapshot(act)
     act.touched |= {act.id(SNAPSHOT, each.getName()) for each in snapshot.listAllChildren()}
-    snapshot.delete()
+    _with_media_of_now(domain, snapshot).delete()
     _touch(act, domain)
 
 
@@ -87,5 +87,32 @@ def merge(act: Action) -> None:
     domain, snapshot = _snapshot(act)
     later = snapshot.listAllChildren(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS)
     act.touched |= {act.id(SNAPSHOT, each.getName()) for each in later}
-    snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN)
+    for each in later:
+        _with_media_of_now(domain, each)
+    _with_media_of_now(domain, snapshot).delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN)
     _touch(act, domain)
+
+
+def _with_media_of_now(domain: Any, snapshot: Any) -> Any:
+    """The snapshot, with the media that are in the drives now.
+
+    libvirt deletes none whose drives had others, though media are no part of it.
+    """
+    media = {target_of(each): path_of(each) for each in live_of(domain).iterfind("devices/disk")}
+    kept = parsed(snapshot.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE))
+    moved = False
+    for disk in (*kept.iterfind("domain/devices/disk"), *kept.iterfind("inactiveDomain/devices/disk")):
+        path = media.get(target_of(disk), "")
+        if disk.get("device") != "cdrom" or path_of(disk) == path:
+            continue
+        for source in (*disk.findall("source"), *disk.findall("backingStore")):
+            disk.remove(source)
+        if path:
+            disk.append(from_wire("source", {"_file": path}))
+        moved = True
+    if not moved:
+        return snapshot
+    flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
+    if snapshot.isCurrent():
+        flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
+    return domain.snapshotCreateXML(text_of(kept), flags)
