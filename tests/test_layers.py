@@ -88,9 +88,10 @@ def imports(tree: ast.AST) -> list[str]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "reconciler":
-                names += [f"reconciler.{alias.name}" for alias in node.names]
-            names.append(node.module)
+            if node.module in ("reconciler", "reconciler.clusters", "reconciler.drivers"):
+                names += [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                names.append(node.module)
         names += imports(node)
     return names
 
