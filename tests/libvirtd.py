@@ -121,8 +121,10 @@ def _path() -> dict[str, str]:
 
 def clean() -> None:
     """Have no machine, pool or file of a test be left, whatever became of it."""
-    for name in virsh("list", "--name").split():
-        virsh("destroy", name)
+    while running := virsh("list", "--name").split():
+        for name in running:
+            # One that is about to end by itself is listed, and refuses to be ended.
+            subprocess.run(["virsh", "-q", "-c", URI, "destroy", name], capture_output=True, check=False)
     for name in virsh("list", "--all", "--name").split():
         virsh("undefine", name, "--nvram", "--snapshots-metadata", "--managed-save")
     for name in virsh("pool-list", "--name").split():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import libvirt
 
 from reconciler.drivers.asked import LIBVIRT, refuse
@@ -26,12 +28,16 @@ def stop(act: Action) -> None:
     _must_answer(act, "shut down")
     touch_disks(act, live_of(domain))
 
+    asked: list[Any] = []
+
     def ask() -> None:
         try:
             domain.shutdown()
         except libvirt.libvirtError:
-            if domain.isActive():
+            # Asked again while it goes down; whether it is off decides, not this answer.
+            if not asked:
                 raise
+        asked.append(domain)
 
     if not act.host.waited(seconds, lambda: not domain.isActive(), ask):
         refuse(
