@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from reconciler import quantity
 from reconciler.kinds import MACHINE, NETWORK, matches, parts_at
-from reconciler.observe import UNREADABLE, About
+from reconciler.observe import About, Observed, unreadable
 from reconciler.secret import Secret
-from reconciler.shape import Shape
+from reconciler.shape import Shape, overlaid
 
 # Declared for the planner's sake; nothing on the cluster answers to them.
 NOT_COMPARED = frozenset({"deletionPolicy", "updatePolicy", "fullCopy", "boot", "stopMode", "user", "osType"})
@@ -47,6 +47,27 @@ def diff(kind: str, desired: Shape, observed: Shape) -> list[Move]:
     moves: list[Move] = []
     _compare_fields(kind, (), desired, observed, moves)
     return moves
+
+
+def differences(kind: str, desired: Shape, observed: Observed) -> list[Move]:
+    """What would have to move on a resource, what waits for the next start of its guest being counted as set."""
+    return diff(kind, desired, overlaid(observed.shape, observed.pending))
+
+
+def undone(kind: str, desired: Shape, observed: Observed) -> list[Move]:
+    """What would have to move in the definition of a running guest's next start, and in nothing else.
+
+    The guest has it as declared, and would lose it: somebody changed the one and not the other.
+    """
+    if observed.later is None or observed.later is observed.shape:
+        return []
+    now = [move.path for move in differences(kind, desired, observed)]
+    return [move for move in diff(kind, desired, observed.later) if not any(_along(move.path, path) for path in now)]
+
+
+def _along(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether one path leads to the other."""
+    return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def _compare(kind: str, path: tuple[str, ...], desired: Any, observed: Any, moves: list[Move]) -> None:
@@ -109,11 +130,3 @@ def same(desired: Any, observed: Any) -> bool:
     if isinstance(observed, About) and isinstance(desired, int):
         return quantity.rounded(desired) == quantity.rounded(int(observed))
     return bool(desired == observed)
-
-
-def unreadable(kind: str, path: tuple[str, ...]) -> bool:
-    """Whether the API never shows the field."""
-    return any(
-        len(pattern) <= len(path) and all(a in ("*", b) for a, b in zip(pattern, path, strict=False))
-        for pattern in UNREADABLE[kind]
-    )

@@ -34,6 +34,7 @@ from reconciler.resource import (
     LABEL_HOST,
     LABEL_HOST_SDK,
     LABEL_STACK,
+    NEXT_START,
     Resource,
     ResourceId,
     id_of,
@@ -68,6 +69,18 @@ UNREADABLE: dict[str, tuple[tuple[str, ...], ...]] = {
     SNAPSHOT: (("disks",), ("external",)),
     DISK_SNAPSHOT: (),
 }
+
+
+# Fields that a running guest takes only when it starts anew; others of its definition can be moved live.
+AT_START = (
+    *(("cpu", part) for part in ("max", "cores", "sockets", "threads")),
+    ("memory", "max"),
+    ("bootOrder",),
+    ("graphics", "type"),
+    ("usbRedirection",),
+)
+# Fields that can be moved live up to a maximum, which takes a start.
+_UP_TO = ((("cpu", "count"), ("cpu", "max")), (("memory", "size"), ("memory", "max")))
 
 
 class About(int):
@@ -140,10 +153,42 @@ class Observed:
 
     @cached_property
     def pending(self) -> dict[str, Any]:
-        """What was written for the next start: dotted field -> value, if the guest has not started since."""
-        pending = self.annotation(ANNOTATION_PENDING)
-        fields = pending.get("fields")
-        return fields if isinstance(fields, dict) and pending.get("boot") == self.boot else {}
+        """What waits for the next start: dotted field -> value.
+
+        An agent that reads both definitions of a running guest shows it. Of what is never shown, and of all where
+        an agent does not read both, it is what was noted when it was written, if the guest has not started since.
+        """
+        noted = self.annotation(ANNOTATION_PENDING)
+        fields = noted.get("fields")
+        waits: dict[str, Any] = fields if isinstance(fields, dict) and noted.get("boot") == self.boot else {}
+        if self.later is None:
+            return waits
+        unseen = {name: value for name, value in waits.items() if unreadable(self.id.kind, tuple(name.split(".")))}
+        return unseen | _waiting(self.shape, self.later)
+
+    @cached_property
+    def later(self) -> Shape | None:
+        """The shape that the next start of a running guest will have; None where nobody shows it."""
+        told = self.spec.get(NEXT_START)
+        if not isinstance(told, dict):
+            return None
+        if not told:
+            return self.shape
+        spec = {name: value for name, value in self.spec.items() if name != NEXT_START}
+        spec["domain"] = {**_element(spec, "domain"), **told}
+        return Observed({**self.resource, "spec": spec}, self.disk_at).shape
+
+    def at(self, path: tuple[str, ...]) -> tuple[Shape, tuple[str, ...]]:
+        """The shape that a path leads into, and the path in it: after NEXT_START, that of the guest's next start."""
+        if path[:1] == (NEXT_START,):
+            return self.shape if self.later is None else self.later, path[1:]
+        return self.shape, path
+
+    @property
+    def unreturned(self) -> int:
+        """The memory that a guest still has of what it was asked to give back, in bytes."""
+        domain = _element(self.spec, "domain")
+        return _held(domain) - _sizes(self.spec, domain)[0]
 
     @property
     def boot(self) -> Any:
@@ -161,6 +206,29 @@ class Observed:
                 if path[0] in applied:
                     _recall(shape, applied, path)
         return shape
+
+
+def unreadable(kind: str, path: tuple[str, ...]) -> bool:
+    """Whether the API never shows the field."""
+    return any(
+        len(pattern) <= len(path) and all(a in ("*", b) for a, b in zip(pattern, path, strict=False))
+        for pattern in UNREADABLE[kind]
+    )
+
+
+def _waiting(now: Shape, later: Shape) -> dict[str, Any]:
+    """The fields that the next start moves and nothing else could: dotted field -> value then."""
+    waits = [path for path in AT_START if _at(now, path) != _at(later, path)]
+    for path, most in _UP_TO:
+        if (then := _at(later, path)) != _at(now, path) and then > _at(now, most):
+            waits.append(path)
+    return {".".join(path): _at(later, path) for path in waits}
+
+
+def _at(shape: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        shape = shape.get(name) if isinstance(shape, dict) else None
+    return shape
 
 
 def _recall(shape: Any, applied: Any, path: tuple[str, ...]) -> None:
@@ -300,12 +368,12 @@ def _machine(observed: Observed) -> Shape:
     if topology := _element(_element(domain, "cpu"), "topology"):
         for part in ("cores", "sockets", "threads"):
             cpu[part] = _whole(topology.get(f"_{part}"), 1)
-    memory = domain.get("memory")
+    size, most = _sizes(spec, domain)
     state = str(spec.get("powerstate") or "Unknown")
     shape: Shape = {
         "powerState": POWER.get(state, state),
         "cpu": cpu,
-        "memory": {"size": _memory(domain.get("currentMemory") or memory), "max": _memory(memory)},
+        "memory": {"size": size, "max": most},
         "disks": {},
         "cdroms": {},
         "nics": {_mac(nic): _nic(nic) for nic in _list(devices, "_interface")},
@@ -326,6 +394,23 @@ def _machine(observed: Observed) -> Shape:
         shape["graphics"] = {"type": graphics.get("_type"), "listen": graphics.get("_listen", "0.0.0.0")}
     shape["usbRedirection"] = sum(each.get("_type") == "spicevmc" for each in _list(devices, "redirdev"))
     return shape
+
+
+def _sizes(spec: dict[str, Any], domain: dict[str, Any]) -> tuple[int, int]:
+    """The memory of a machine and its maximum, in bytes.
+
+    A guest that has given nothing back of its maximum counts as having what its definition gives it: it may not have
+    got to it yet, or may have no driver that could, and to ask it again helps neither.
+    """
+    most, size = _memory(domain.get("memory")), _held(domain)
+    told = _element(spec, NEXT_START)
+    if size == most and "currentMemory" in told and "memory" not in told:
+        size = min(size, _memory(told["currentMemory"]))
+    return size, most
+
+
+def _held(domain: dict[str, Any]) -> int:
+    return _memory(domain.get("currentMemory") or domain.get("memory"))
 
 
 def _disk_device(device: dict[str, Any], target: dict[str, Any], observed: Observed) -> Shape:

@@ -12,7 +12,7 @@ from reconciler.kinds import values_at
 from reconciler.observe import Observed
 from reconciler.plan import Expectation
 from reconciler.reason import describe
-from reconciler.resource import ResourceId
+from reconciler.resource import NEXT_START, ResourceId
 from reconciler.shape import overlaid
 
 STACK = ("stack",)  # stands where a path of the shape does: the stack that owns the resource
@@ -26,7 +26,8 @@ def value_at(observed: Observed | None, path: tuple[str, ...]) -> Any:
         return None
     if path == STACK:
         return observed.stack
-    return next((value for _, value in values_at(overlaid(observed.shape, observed.pending), path)), None)
+    shape, path = observed.at(path)
+    return next((value for _, value in values_at(overlaid(shape, observed.pending), path)), None)
 
 
 def moved(relies: Iterable[Expectation], look: Callable[[ResourceId], Observed | None]) -> list[str]:
@@ -47,8 +48,9 @@ def _told(planned: Expectation, now: Any) -> str:
         return f"{planned.id} {'exists by now' if now else 'is gone'}"
     if planned.path == STACK:
         return f"{planned.id} belongs to {_owner(now)}, not to {_owner(planned.value)}"
-    moves = Move(planned.path, planned.value, now if now is not None else "")
-    return f"{planned.id}: {describe(planned.id.kind, moves)}"
+    next_start = planned.path[0] == NEXT_START
+    moves = Move(planned.path[next_start:], planned.value, now if now is not None else "")
+    return f"{planned.id}: {describe(planned.id.kind, moves)}{' at its next start' if next_start else ''}"
 
 
 def _owner(stack: Any) -> str:

@@ -21,6 +21,7 @@ LABEL_HOST_SDK = "kubestack.label.host"
 LABEL_EVENT = "eventId"
 LABEL_EVENT_SDK = "kubestack.label.event.id"
 ANNOTATION_APPLIED = "gitops.doslab.io/last-applied"
+NEXT_START = "nextStart"  # under spec: what of a running guest's definition its next start will have otherwise
 CLAIM = "claimed"  # under spec: the operation our agent is carrying out; gone with its write-back
 ANNOTATION_PENDING = "gitops.doslab.io/pending-restart"
 

@@ -37,6 +37,7 @@ class Declared:
     id: ResourceId
     shape: Shape
     manifest: Manifest
+    left: frozenset[tuple[str, ...]] = frozenset()  # fields that are left as they are: ``shape`` has what is there
 
     @property
     def node(self) -> str:

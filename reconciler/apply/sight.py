@@ -178,7 +178,7 @@ def _used_by(observed: Observed) -> frozenset[ResourceId]:
 def _met(expectation: Expectation, observed: Observed) -> bool:
     if not expectation.path:
         return observed.exists is expectation.value
-    found = [value for _, value in values_at(observed.shape, expectation.path)]
+    found = [value for _, value in values_at(*observed.at(expectation.path))]
     if expectation.value is None:
         return not found
     return bool(found) and same(expectation.value, found[0])

@@ -9,14 +9,14 @@ from reconciler.daemon import baseline
 from reconciler.daemon.baseline import Baseline, overlap
 from reconciler.daemon.status import Mode, Since
 from reconciler.daemon.withholding import reach
-from reconciler.diff import Move, diff
+from reconciler.diff import Move, differences, undone
 from reconciler.load import Manifest
 from reconciler.observe import Observed
 from reconciler.plan import Step
 from reconciler.planner.declaration import BEGUN, DECLARED, digest
 from reconciler.planner.restart import waiting
 from reconciler.planner.waived import outermost, waivers_of
-from reconciler.shape import Shape, overlaid
+from reconciler.shape import Shape
 from reconciler.validate import Declared, Stack
 from reconciler.waiver import Stance, Waiver
 
@@ -99,7 +99,8 @@ def _moves(declared: Declared, observed: Observed | None) -> tuple[list[Move], l
     if observed is None or not observed.exists:
         return [Move((), False, True)], []
     kind = declared.id.kind
-    moves = outermost(kind, diff(kind, declared.shape, overlaid(observed.shape, observed.pending)))
+    lost = undone(kind, declared.shape, observed)
+    moves = outermost(kind, differences(kind, declared.shape, observed) + lost)
     later: list[Move] = []
     if observed.pending and observed.shape.get("powerState") != "Stopped":
         paths = {move.path for move in moves}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from reconciler.kinds import MACHINE
 from reconciler.plan import Action, Plan, Step
 from reconciler.planner.declaration import DECLARED, marked
-from reconciler.resource import ResourceId
+from reconciler.resource import NEXT_START, ResourceId
 from reconciler.validate import Declared
 
 Path = tuple[str, ...]
@@ -21,7 +21,7 @@ def reach(step: Step) -> Iterator[Path]:
         yield ()
     for each in step.expect:
         if each.id == step.subject:
-            yield each.path
+            yield each.path[1:] if each.path[:1] == (NEXT_START,) else each.path
     for dotted in step.pending:
         yield tuple(dotted.split("."))
     yield from _leaves((), {name: each for name, each in step.remember.items() if name != DECLARED})

@@ -67,6 +67,48 @@ def system_of(domain: Domain) -> str:
     return str(info.get(f"{_OSINFO}os", {}).get("_id", ""))
 
 
+# What the next start changes
+
+_TOLD = ("memory", "currentMemory", "vcpu", "cputune")
+_TOLD_DEVICES = ("disk", "_interface", "graphics", "hostdev", "redirdev")
+# What only a domain that runs has, or has otherwise without anybody having written it.
+_RUNTIME = frozenset({"alias", "_index", "backingStore", "_port", "_tlsPort", "_websocket", "listen", "_portid"})
+
+
+def next_start(live: Domain, definition: Domain) -> dict[str, Any]:
+    """The elements of a definition that the running domain has otherwise; an empty mapping if there is none.
+
+    They stand as in the domain and take their places there. Only what operations move is compared (wire format 5.1):
+    the rest of a running domain is libvirt's.
+    """
+    told = {name: definition.get(name, {}) for name in _TOLD if _bare(live.get(name)) != _bare(definition.get(name))}
+    if live.get("cpu", {}).get("topology") != definition.get("cpu", {}).get("topology"):
+        told["cpu"] = definition.get("cpu", {})
+    if live["os"].get("boot") != definition["os"].get("boot"):
+        told["os"] = definition["os"]
+    ports = {nic["mac"]["_address"]: nic for nic in devices(live, "_interface")}
+    later = {kind: devices(definition, kind) for kind in _TOLD_DEVICES if devices(definition, kind)}
+    if "_interface" in later:
+        later["_interface"] = [_plugged(nic, ports.get(nic["mac"]["_address"], nic)) for nic in later["_interface"]]
+    if any(_bare(devices(live, kind)) != _bare(later.get(kind, [])) for kind in _TOLD_DEVICES):
+        told["devices"] = {**definition["devices"], **later}
+    return told
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _bare(each) for key, each in value.items() if key not in _RUNTIME}
+    return [_bare(each) for each in value] if isinstance(value, list) else value
+
+
+def _plugged(nic: Device, live: Device) -> Device:
+    """A NIC as the definition has it, with what starting gives it: a tap, and the bridge of a network of libvirt's."""
+    given = {"target": live["target"]} if "target" not in nic and "target" in live else {}
+    if nic["_type"] == live["_type"] == "network":
+        given["source"] = live["source"]
+    return {**nic, **given}
+
+
 # Devices
 
 

@@ -13,7 +13,7 @@ from reconciler.kinds import MACHINE
 from reconciler.observe import Observation
 from reconciler.plan import Action, Expectation, Step
 from reconciler.reliance import STACK, value_at
-from reconciler.resource import ResourceId
+from reconciler.resource import NEXT_START, ResourceId
 
 Path: TypeAlias = tuple[str, ...]
 Moved: TypeAlias = dict[ResourceId, set[Path]]
@@ -41,10 +41,10 @@ def guest(observed: Observation, id: ResourceId, operation: Operation) -> Iterat
         yield Expectation(machine, ("powerState",), value_at(found, ("powerState",)))
 
 
-def fields(id: ResourceId, moves: Iterable[Move]) -> Iterator[Expectation]:
+def fields(id: ResourceId, moves: Iterable[Move], head: Path = ()) -> Iterator[Expectation]:
     """What is there instead of what is wanted."""
     for move in moves:
-        yield Expectation(id, move.path, move.observed)
+        yield Expectation(id, (*head, *move.path), move.observed)
 
 
 def bind(steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -98,6 +98,8 @@ def _leaves(path: Path, value: object) -> Iterator[Path]:
 
 def _overlap(relied: Path, moved: Path) -> bool:
     """Whether a move touches what is relied on: all of a resource that comes or goes, else one path or part of it."""
+    if relied[:1] == (NEXT_START,) or moved[:1] == (NEXT_START,):
+        relied, moved = (path[1:] if path[:1] == (NEXT_START,) else path for path in (relied, moved))
     if not relied:
         return not moved
     return all(a == b for a, b in zip(relied, moved, strict=False))

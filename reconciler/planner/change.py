@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reconciler import quantity
 from reconciler.catalogue.operation import Impact
-from reconciler.diff import NOT_COMPARED, Move, diff, unreadable
-from reconciler.kinds import KINDS
-from reconciler.observe import Observed
-from reconciler.plan import Action, Expectation
+from reconciler.diff import NOT_COMPARED, Move
+from reconciler.kinds import KINDS, MACHINE
+from reconciler.observe import Observed, unreadable
+from reconciler.plan import Action, Expectation, Note
 from reconciler.planner import remembered
 from reconciler.planner.basis import fields
 from reconciler.planner.match import covered_by, matching, placed, replaced, set_by
 from reconciler.planner.rank import POWER_DOWN
 from reconciler.planner.restart import restart, waiting
 from reconciler.planner.sheet import Sheet
+from reconciler.planner.sides import sides
 from reconciler.reason import describe
+from reconciler.resource import NEXT_START
 from reconciler.rules import CHANGE, LAST, REFUSALS, Case, On, Rule
-from reconciler.shape import Shape, overlaid
+from reconciler.shape import Shape
 from reconciler.validate import Declared
 
 _RULES = {kind: sorted((rule for rule in CHANGE if rule.kind == kind), key=lambda rule: rule.rank) for kind in KINDS}
@@ -27,9 +30,12 @@ def alter(sheet: Sheet, declared: Declared, observed: Observed | None, seen: Sha
     """The steps from ``seen`` to what is declared: seen on the cluster or, ``creating``, as creation leaves it."""
     kind = declared.id.kind
     pending = {} if creating or observed is None else observed.pending
-    # What waits for the next start counts as set: it is compared with what is desired, not issued again.
-    seen = overlaid(seen, pending)
-    moves = diff(kind, declared.shape, seen)
+    runs = sheet.runs(declared.id, seen)
+    stops = declared.shape.get("powerState") == "Stopped" and (creating or "restart" in sheet.policy.allow)
+    found = sides(declared, None if creating else observed, seen, stops)
+    seen, moves = found.seen, found.moves
+    if observed is not None and kind == MACHINE and observed.unreturned:
+        sheet.notes.append(Note(declared.id, _unreturned(observed)))
     if observed is not None and not creating and not observed.stack:
         moves = [move for move in moves if not remembered.unknown(kind, move)]
     moves = replaced(kind, moves, declared.shape, seen)
@@ -37,13 +43,13 @@ def alter(sheet: Sheet, declared: Declared, observed: Observed | None, seen: Sha
     if not moves and not later:
         return
     case = Case(declared.id, declared.shape, seen, sheet.surroundings, observed)
-    runs = sheet.runs(declared.id, seen)
-    stops = declared.shape.get("powerState") == "Stopped" and (creating or "restart" in sheet.policy.allow)
     taken: set[tuple[str, ...]] = set()
     for rule in _RULES[kind]:
         case.running = runs and (rule.rank <= POWER_DOWN or not stops)
         for at, group in matching(rule, moves, kind).items():
             case.at = at
+            case.now, case.later = found.differ(group)
+            case.seen = seen if case.now else found.next_start
             if not rule.when(case):
                 continue
             taken.update(move.path for move in group)
@@ -55,7 +61,13 @@ def alter(sheet: Sheet, declared: Declared, observed: Observed | None, seen: Sha
         if move.path not in taken:
             _refuse(sheet, declared, move)
     if later:
+        case.seen = seen
         restart(sheet, declared, case, later, runs and not stops)
+
+
+def _unreturned(observed: Observed) -> str:
+    size, more = quantity.show(observed.shape["memory"]["size"]), quantity.show(observed.unreturned)
+    return f"memory.size is {size}, and the guest still has {more} more: without a balloon driver it gives nothing back"
 
 
 def _apply(sheet: Sheet, rule: Rule, case: Case, moves: list[Move], creating: bool) -> None:
@@ -71,8 +83,9 @@ def _apply(sheet: Sheet, rule: Rule, case: Case, moves: list[Move], creating: bo
     elif rule.on == {On.REMOVED}:
         covered = [(case.at, None)]
     if not later:
+        head = () if case.now else (NEXT_START,)
         expect = [
-            Expectation(case.id, path, value)
+            Expectation(case.id, (*head, *path), value)
             for path, value in covered
             if not unreadable(kind, path) and path[-1] not in NOT_COMPARED
         ]
@@ -81,14 +94,15 @@ def _apply(sheet: Sheet, rule: Rule, case: Case, moves: list[Move], creating: bo
         case,
         Action.CHANGE,
         "; ".join(describe(kind, move, rule.covers) for move in written or moves)
-        + (f" (through {target})" if target != case.id else ""),
+        + (f" (through {target})" if target != case.id else "")
+        + ("" if case.now else ", at its next start"),
         rank=rule.rank,
         at=case.at,
         target=target,
         uses=rule.uses(case),
-        impact=Impact.NONE if creating or later else None,
+        impact=Impact.NONE if creating or later or not case.now else None,
         expect=expect,
-        relies=() if creating else fields(case.id, moves),
+        relies=() if creating else fields(case.id, moves, () if case.now else (NEXT_START,)),
         remember=remembered.of_change(kind, covered),
         last=rule.rank >= LAST,
         bout="power down" if rule.fields == ("powerState",) and rule.rank <= POWER_DOWN else "",

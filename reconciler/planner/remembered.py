@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from reconciler.diff import Move, unreadable
+from reconciler.diff import Move
 from reconciler.kinds import matches
-from reconciler.observe import UNREADABLE
+from reconciler.observe import UNREADABLE, unreadable
 from reconciler.reason import leaves
 from reconciler.shape import Shape
 

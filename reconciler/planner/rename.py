@@ -32,7 +32,7 @@ def under_old_names(desired: Desired, observed: Observation) -> Desired:
     if not moved:
         return desired
     resources = [
-        Declared(moved.get(id, id), _referring(declared, moved), declared.manifest)
+        replace(declared, id=moved.get(id, id), shape=_referring(declared, moved))
         for id, declared in desired.resources.items()
     ]
     requests = {

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.diff import Move, same, unreadable
+from reconciler.diff import Move, same
 from reconciler.kinds import MACHINE, values_at
+from reconciler.observe import unreadable
 from reconciler.plan import Action, Expectation, Note
 from reconciler.planner.rank import RESTART
 from reconciler.planner.sheet import Sheet

@@ -7,18 +7,18 @@ resource or a part of one, is made as declared.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.diff import Move, diff, same
+from reconciler.diff import Move, differences, same, undone
 from reconciler.kinds import part_of
-from reconciler.observe import Observation, Observed
+from reconciler.observe import Observation
 from reconciler.plan import Note
 from reconciler.planner.remembered import unknown
 from reconciler.reason import contrast
 from reconciler.resource import ResourceId
-from reconciler.shape import Shape, overlaid
+from reconciler.shape import Shape
 from reconciler.validate import Declared, Desired, Stack
 from reconciler.waiver import Waiver
 
@@ -45,13 +45,17 @@ def as_left(
         found = observed.get(id)
         if found is None or not found.exists:
             continue
-        shape = declared.shape
-        for move, waiver in waived(declared, waivers_of(declared, desired.stack), found, at):
+        shape, paths = declared.shape, set[tuple[str, ...]]()
+        waivers = waivers_of(declared, desired.stack)
+        # What only the next start has otherwise is left so as well; the shape is that of the guest that runs.
+        paths |= {move.path for move, _ in waived(waivers, undone(id.kind, shape, found), at)}
+        for move, waiver in waived(waivers, outermost(id.kind, differences(id.kind, shape, found)), at):
             shape = _with(shape, move.path, move.observed)
+            paths.add(move.path)
             if not unknown(id.kind, move):
                 notes.append(Note(id, told(id.kind, move, waiver)))
-        if shape is not declared.shape:
-            left[id] = Declared(id, shape, declared.manifest)
+        if paths:
+            left[id] = replace(declared, shape=shape, left=frozenset(paths))
     if not left:
         return desired, notes
     return replace(desired, resources={**desired.resources, **left}), notes
@@ -63,16 +67,12 @@ def waivers_of(declared: Declared, stack: Stack) -> tuple[Waiver, ...]:
     return declared.drift.waivers + everywhere
 
 
-def waived(
-    declared: Declared, waivers: Sequence[Waiver], observed: Observed, at: datetime | None
-) -> Iterator[tuple[Move, Waiver]]:
-    """What differs and is left as it is, each with the first waiver that says so; of a part that is left, the whole."""
+def waived(waivers: Sequence[Waiver], moves: Iterable[Move], at: datetime | None) -> Iterator[tuple[Move, Waiver]]:
+    """What of these is left as it is, each with the first waiver that says so."""
     holding = [waiver for waiver in waivers if waiver.holds(at)]
-    if holding:
-        moves = diff(declared.id.kind, declared.shape, overlaid(observed.shape, observed.pending))
-        for move in outermost(declared.id.kind, moves):
-            if (by := next((waiver for waiver in holding if lets(waiver, move)), None)) is not None:
-                yield move, by
+    for move in moves:
+        if (by := next((waiver for waiver in holding if lets(waiver, move)), None)) is not None:
+            yield move, by
 
 
 def outermost(kind: str, moves: Sequence[Move]) -> list[Move]:

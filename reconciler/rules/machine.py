@@ -15,10 +15,12 @@ from reconciler.rules.rule import (
     Making,
     Rule,
     Unmaking,
+    config,
     const,
     disk_of,
     guest_runs,
     kib,
+    live,
     text,
 )
 
@@ -54,7 +56,7 @@ def _above_live_cpus(case: Case) -> bool:
 
 def _unless(later: Callable[[Case], bool]) -> Make:
     """The live switch, but not for what can only be written for the next start."""
-    return lambda case: True if case.running and not later(case) else None
+    return lambda case: None if later(case) else live(case)
 
 
 def _cpu_maximum_differs(case: Case) -> bool:
@@ -117,7 +119,7 @@ CHANGE: tuple[Rule, ...] = (
         ("cpu.count",),
         "ChangeNumberOfCPU",
         31,
-        {"count": text("cpu", "count"), "live": _unless(_above_live_cpus), "config": const(True)},
+        {"count": text("cpu", "count"), "live": _unless(_above_live_cpus), "config": config},
         next_start=_above_live_cpus,
     ),
     Rule(
@@ -135,7 +137,7 @@ CHANGE: tuple[Rule, ...] = (
         ("memory.size",),
         "ResizeRAM",
         33,
-        {"size": kib("memory", "size"), "live": _unless(_above_live_memory), "config": const(True)},
+        {"size": kib("memory", "size"), "live": _unless(_above_live_memory), "config": config},
         next_start=_above_live_memory,
     ),
     # Last of all: what else is to be done is done where the machine was when the plan was made.

@@ -32,6 +32,8 @@ class Case:
     observed: Observed | None = None
     running: bool = False  # the guest runs when the step does
     at: tuple[str, ...] = ()  # where the part is, for rows about parts: ("nics", MAC)
+    now: bool = True  # the running guest has it otherwise
+    later: bool = True  # the definition of its next start has it otherwise
 
     @property
     def key(self) -> str:
@@ -251,7 +253,11 @@ def key(case: Case) -> Value:
 
 
 def live(case: Case) -> Value | None:
-    return True if case.running else None
+    return True if case.running and case.now else None
+
+
+def config(case: Case) -> Value | None:
+    return True if case.later else None
 
 
 def pool_type(*path: str) -> Make:
@@ -264,7 +270,7 @@ def pool_type(*path: str) -> Make:
     return make
 
 
-LIVE_AND_CONFIG: dict[str, Make] = {"live": live, "config": const(True)}
+LIVE_AND_CONFIG: dict[str, Make] = {"live": live, "config": config}
 
 
 CONFIG: dict[str, Make] = {"config": const(True)}

@@ -657,6 +657,51 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
         with running.refused("LibvirtError", "maximum"):
             running.vm("ResizeMaxRAM", size=str(4 * KIB_OF_GIB), **LIVE)
 
+    # Machines: what the next start changes
+
+    def later(self, does: Steps) -> dict[str, Any]:
+        """What the definition of the next start has otherwise than the domain that runs."""
+        told: dict[str, Any] = does.observe(MACHINE, "web-1")["nextStart"]
+        return told
+
+    def test_a_machine_that_starts_as_it_runs_says_so(self, plugged: Steps) -> None:
+        assert self.later(plugged) == {}
+        plugged.vm("StopVM")
+        assert "nextStart" not in plugged.observe(MACHINE, "web-1")
+
+    def test_what_waits_for_the_next_start_is_shown_until_it_comes(self, running: Steps) -> None:
+        running.vm("ChangeNumberOfCPU", count="8", maximum=True, cores="4", sockets="2", threads="1", **CONFIG)
+        running.vm("ResizeMaxRAM", size=str(4 * KIB_OF_GIB), **CONFIG)
+        running.vm("UpdateGraphic", type="spice")
+        running.vm("SetBootOrder", order="vda")
+        later = self.later(running)
+        assert (later["vcpu"]["text"], later["memory"]["text"]) == (8, 4 * KIB_OF_GIB)
+        assert (later["cpu"]["topology"]["_sockets"], later["cpu"]["topology"]["_cores"]) == (2, 4)
+        assert [each["_type"] for each in later["devices"]["graphics"]] == ["spice"]
+        assert [each["boot"] for each in later["devices"]["disk"]] == [{"_order": 1}]
+        running.vm("StopVM")
+        running.vm("StartVM")
+        # A guest that starts has all there is, until it has given back what it is not to have.
+        assert set(self.later(running)) <= {"currentMemory"}
+
+    @pytest.mark.parametrize(
+        ("operation", "parameters"),
+        [
+            ("PlugDisk", {"source": f"{VMD}/web-1-data/web-1-data", "target": "vdb"}),
+            ("TuneDiskQoS", {"device": "vda", "read_iops_sec": "100"}),
+            ("PlugNIC", {"source": "source=br-ext", "type": "bridge", "mac": OTHER_MAC}),
+            ("ChangeNumberOfCPU", {"count": "3"}),
+        ],
+    )
+    @pytest.mark.parametrize("flags", [LIVE, CONFIG])
+    def test_what_only_one_definition_has_is_told_apart(
+        self, running: Steps, operation: str, parameters: dict[str, Any], flags: dict[str, Any]
+    ) -> None:
+        running.vm(operation, **parameters, **flags)
+        assert set(self.later(running)) == ({"vcpu"} if operation == "ChangeNumberOfCPU" else {"devices"})
+        running.vm(operation, **parameters, **(CONFIG if flags == LIVE else LIVE))
+        assert self.later(running) == {}
+
     # Machines: disks
 
     def test_a_disk_is_plugged_for_now_and_for_good(self, plugged: Steps) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import libvirt
 
 from reconciler import quantity
+from reconciler.drivers import domain as domains
 from reconciler.drivers.base import Spec
 from reconciler.drivers.libvirt import file
-from reconciler.drivers.libvirt.host import Host, content_of, directory_of, live_of, path_of
+from reconciler.drivers.libvirt.host import Host, content_of, directory_of, path_of
 from reconciler.drivers.libvirt.wire import parsed, to_wire
 from reconciler.kinds import DISK, DISK_IMAGE, MACHINE, POOL, SNAPSHOT
 from reconciler.problem import OperationFailed
-from reconciler.resource import DEFAULT_NAMESPACE, ResourceId
+from reconciler.resource import DEFAULT_NAMESPACE, NEXT_START, ResourceId
 
 _POWER = {
     libvirt.VIR_DOMAIN_NOSTATE: "Running",
@@ -71,12 +72,20 @@ def _machine(host: Host, name: str) -> Spec | None:
     domain = host.domain(name)
     if domain is None:
         return None
-    definition = live_of(domain)
+    power, live = _POWER.get(domain.state()[0], "Unknown"), _domain(domain, 0)
+    if "_id" not in live:
+        return {"powerstate": power, "domain": live}
+    later = domains.next_start(live, _domain(domain, libvirt.VIR_DOMAIN_XML_INACTIVE))
+    return {"powerstate": power, "domain": live, NEXT_START: later}
+
+
+def _domain(domain: Any, flags: int) -> dict[str, Any]:
+    definition = parsed(domain.XMLDesc(flags))
     for disk in definition.iterfind("devices/disk"):
         if not path_of(disk):  # an empty drive, of which libvirt may show an index of nothing
             for source in disk.findall("source"):
                 disk.remove(source)
-    return {"powerstate": _POWER.get(domain.state()[0], "Unknown"), "domain": to_wire(definition)}
+    return to_wire(definition)
 
 
 def _disk(host: Host, name: str) -> Spec | None:

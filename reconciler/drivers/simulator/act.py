@@ -24,9 +24,10 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 from uuid import UUID, uuid5
 
+from reconciler.drivers import domain as domains
 from reconciler.drivers.asked import TOOL, Asked, refuse
 from reconciler.kinds import MACHINE
-from reconciler.resource import ResourceId
+from reconciler.resource import NEXT_START, ResourceId
 
 World = MutableMapping[str, Any]
 Entity = dict[str, Any]
@@ -63,7 +64,11 @@ def copied(value: Any) -> Any:
 def observed(key: str, entity: Entity) -> dict[str, Any]:
     """The spec of an entity as the wire shows it, not copied."""
     spec = {"nodeName": entity["node"], **entity["spec"]}
-    if key.startswith(f"{MACHINE}/") and "domain" not in spec:
+    if not key.startswith(f"{MACHINE}/"):
+        return spec
+    if "domain" in spec:
+        spec[NEXT_START] = domains.next_start(spec["domain"], entity["persistent"])
+    else:
         spec["domain"] = entity["persistent"]
     return spec
 

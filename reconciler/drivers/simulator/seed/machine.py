@@ -16,7 +16,7 @@ from reconciler.drivers.simulator.seed.storage import stand_in
 from reconciler.kinds import MACHINE, NETWORK
 from reconciler.observe import Observed
 from reconciler.problem import OperationFailed
-from reconciler.resource import ResourceId
+from reconciler.resource import NEXT_START, ResourceId
 
 Ports = Mapping[tuple[str, str], tuple[str, str]]  # namespace and MAC address -> switch and address
 
@@ -26,17 +26,19 @@ def machine(bed: Bed, observed: Observed, ports: Ports) -> None:
     spec, id, shape = facts(observed), observed.id, observed.shape
     domain = normal(part(spec, "domain"), id)
     spec.setdefault("powerstate", "Shutdown")
+    told = spec.pop(NEXT_START, None)
     hidden: dict[str, Any] = {"nics": {}, "autostart": bool(shape.get("autostart", False))}
     if spec["powerstate"] in ("Shutdown", "Crashed") or not ("_id" in domain or spec["powerstate"] != "Unknown"):
         del spec["domain"]
         entity = bed.put(id, observed.node, spec, hidden, persistent=domain)
     else:
         spec["domain"] = domain
-        definition = next_start(domain, observed.pending)
+        definition = next_start(normal({**domain, **told}, id) if isinstance(told, dict) else domain, observed.pending)
         entity = bed.put(id, observed.node, spec, hidden, persistent=definition)
         counter = f"domains:{entity['node']}"
         bed.world[counter] = max(int(bed.world.get(counter, 0)), int(domain.get("_id", 0)))
-        bed.assume(id, "starts next as it runs now, but for what is known to wait for that")
+        if told is None:
+            bed.assume(id, "starts next as it runs now, but for what is known to wait for that")
     for mac, nic in shape.get("nics", {}).items():
         hidden["nics"][mac] = _port(bed, id, mac, nic, ports)
     _console(hidden, spec, observed)

@@ -1,0 +1,56 @@
+"""The two sides of a machine: the guest that runs, and the definition its next start will take. Pure.
+
+Where an agent shows both, a step changes the side that differs and leaves the other; where only the guest is shown,
+they are taken to be the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from reconciler.diff import Move, diff, undone
+from reconciler.observe import Observed
+from reconciler.shape import Shape, overlaid
+from reconciler.validate import Declared
+
+Path = tuple[str, ...]
+
+
+class Sides(NamedTuple):
+    """What has to move, and on which side."""
+
+    seen: Shape  # with what waits for the next start, which counts as set: it is not issued again
+    moves: list[Move]
+    next_start: Shape  # the same as ``seen`` if the sides are not told apart
+    now: frozenset[Path] = frozenset()  # what the guest has otherwise
+    later: frozenset[Path] = frozenset()  # what its next start has otherwise
+
+    def differ(self, moves: Iterable[Move]) -> tuple[bool, bool]:
+        """Whether the guest has otherwise what these moves are about, and whether its next start has."""
+        if self.next_start is self.seen:
+            return True, True
+        paths = [move.path for move in moves]
+        return _any_below(self.now, paths), _any_below(self.later, paths)
+
+
+def sides(declared: Declared, observed: Observed | None, seen: Shape, stops: bool) -> Sides:
+    """The sides of a resource that ``seen`` is the shape of. A guest that ``stops`` has but one."""
+    kind, wanted = declared.id.kind, declared.shape
+    later = observed.later if observed is not None and observed.shape is seen else None
+    if observed is None or later is None or stops:
+        seen = overlaid(seen if later is None else later, observed.pending if observed is not None else {})
+        return Sides(seen, diff(kind, wanted, seen), seen)
+    seen = overlaid(seen, observed.pending)
+    now = diff(kind, wanted, seen)
+    lost = [move for move in undone(kind, wanted, observed) if not _waived(declared, move)]
+    then = {move.path for move in lost} | {move.path for move in diff(kind, wanted, later)}
+    return Sides(seen, now + lost, later, frozenset(move.path for move in now), frozenset(then))
+
+
+def _waived(declared: Declared, move: Move) -> bool:
+    return any(move.path[: len(path)] == path for path in declared.left)
+
+
+def _any_below(found: Iterable[Path], paths: Iterable[Path]) -> bool:
+    return any(each[: len(path)] == path for each in found for path in paths)
