@@ -26,6 +26,7 @@ if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
 __all__ = ["libvirt_host"]
 
 from reconciler.drivers.libvirt import Host, Libvirt  # (the binding is needed to import it)
+from reconciler.drivers.libvirt.host import engines
 
 # What operations of the slice can be asked for that is outside of it.
 OUTSIDE = ("l2bridge", "l3bridge", "nfs", "snapshot=external")
@@ -109,3 +110,18 @@ class TestLibvirt(DriverContract):
             with running.refused("LibvirtError", "web-1", "next start"):
                 running.vm("UnsetVncPassword", **flags)
         assert running.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("cpus", "first"),
+    [
+        ("flags\t\t: fpu vmx", "kvm"),
+        ("flags\t\t: fpu svm", "kvm"),
+        ("flags\t\t: fpu", "qemu"),
+        ("Features\t: fp", "kvm"),
+    ],
+)
+def test_a_kvm_without_a_processor_that_virtualises_is_not_used(tmp_path: Path, cpus: str, first: str) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{cpus}\n")
+    assert engines(tmp_path / "cpuinfo")[0][0] == first
+    assert engines(tmp_path / "absent")[0][0] == "kvm"

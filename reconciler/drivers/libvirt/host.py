@@ -29,6 +29,9 @@ AGAIN = 3.0  # seconds after which a guest is asked once more
 
 # Domain types and CPU modes, the best first: the guest sees the host's processor, as virt-install has it.
 _ENGINES = (("kvm", "host-model"), ("kvm", ""), ("qemu", ""))
+_EMULATION = ("qemu", "")
+_CPUS = Path("/proc/cpuinfo")
+_VIRTUALISES = {"vmx", "svm"}  # flags of x86 processors
 
 _CONTENT = "content"
 
@@ -53,7 +56,7 @@ class Host:
         self.shutdown, self.unplug, self.balloon, self.again = shutdown, unplug, balloon, again
         self._monotonic, self._sleep = monotonic, sleep
         self.claiming = threading.RLock()  # held from looking who has a file or an address until it is taken
-        self.engines = list(_ENGINES)  # what has not been refused on this host yet
+        self.engines = engines()  # what has not been refused on this host yet
         self.restarts: dict[str, int] = {}  # how often a guest was seen to restart, by UUID
         _listen()
         try:
@@ -199,6 +202,20 @@ class Host:
         for domain, live in self.users(path):
             if live:
                 refuse(STORAGE, f'Failed to get "write" lock: {name} is in use by running {MACHINE}/{domain.name()}')
+
+
+def engines(cpus: Path = _CPUS) -> list[tuple[str, str]]:
+    """What may run a domain here, the best first.
+
+    A KVM can be there though no processor virtualises, as on some machines that are virtual themselves. It interprets
+    a guest's firmware and loader instruction by instruction, some two hundred times slower than QEMU translates them.
+    """
+    try:
+        lines = cpus.read_text().splitlines()
+    except OSError:
+        return list(_ENGINES)
+    flags = next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), None)
+    return list(_ENGINES) if flags is None or flags & _VIRTUALISES else [_EMULATION]
 
 
 def content_of(pool: Any) -> str:
