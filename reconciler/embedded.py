@@ -155,6 +155,28 @@ def serving_host(cluster: LocalCluster, driver: Driver, node: str, *, workers: i
 
 
 @contextmanager
+def showing_host(cluster: LocalCluster, driver: Driver, node: str) -> Iterator[LocalCluster]:
+    """A cluster that shows one node as it is now and all else as ``cluster`` does, to which nothing is written.
+
+    It is ``cluster`` itself if an agent of its own serves the node: then that one has looked, and what it is doing is
+    to be seen. The driver is closed at the end.
+    """
+    host = node.lower()
+    try:
+        with cluster.lease(f"agent {host}", f"process {os.getpid()}", wait=0.0):
+            shown = cluster.copy()
+            Agent(shown, lambda asked: driver if asked == host else None, node=node).survey.look_around()
+    except Busy:
+        shown = cluster
+    try:
+        yield shown
+    finally:
+        if shown is not cluster:
+            shown.close()
+        driver.close()
+
+
+@contextmanager
 def _only_one(cluster: LocalCluster, stop: threading.Event) -> Iterator[bool]:
     """Wait to be the agent of the cluster file; False if ``stop`` came first."""
     while not stop.is_set():

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +15,7 @@ from reconciler.cli.options import SERVING, options
 from reconciler.cli.plan import end_with, planned, saved_plan, show_plan
 from reconciler.cli.provenance import provenance
 from reconciler.cli.rehearse import rehearsal_json, show_timeline
+from reconciler.cli.serving import agent_for
 from reconciler.cli.terminal import ask, count, show_json, show_problems
 from reconciler.connect import Where
 
@@ -219,19 +218,3 @@ def carry_out(
     held = made.held or (report is not None and report.count(Result.HELD))
     if given.get("detailed_exitcode") and held:
         sys.exit(2)
-
-
-def agent_for(cluster: Cluster, given: dict[str, Any]) -> AbstractContextManager[None]:
-    """The embedded cluster's own agent; on Kubernetes the agents are on the nodes."""
-    from reconciler.clusters.local import LocalCluster
-
-    if not isinstance(cluster, LocalCluster):
-        return nullcontext()
-    from reconciler.embedded import serving, serving_host, simulators
-    from reconciler.node import DRIVERS, Node
-
-    if (driver := given["driver"]) != "simulator":
-        host = Node(given["node"] or socket.gethostname(), uri=given["libvirt_uri"])
-        return serving_host(cluster, DRIVERS[driver](host, cluster), host.name, workers=given["parallel"])
-    drivers = simulators(cluster, latency=lambda operation: given["latency"], addresses=given.get("addresses"))
-    return serving(cluster, drivers, workers=given["parallel"])

@@ -39,7 +39,8 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return verb
 
 
-SERVING = ("latency", "driver", "node", "uri")  # what carries operations out for an embedded cluster
+LOOKING = ("driver", "node", "uri")  # what a host is looked at with
+SERVING = ("latency", *LOOKING)  # what carries operations out for an embedded cluster
 
 
 def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.given import connected, policy_of, read, where_of
-from reconciler.cli.options import options
+from reconciler.cli.options import LOOKING, options
 from reconciler.cli.rehearse import rehearsed, show_rehearsal
+from reconciler.cli.serving import looked_at
 from reconciler.cli.terminal import painter, show_json, show_problems
 from reconciler.connect import Where
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     "rehearse",
     "inject",
     "parallel",
+    *LOOKING,
 )
 def plan(
     paths: tuple[str, ...],
@@ -47,7 +49,10 @@ def plan(
     parallel: int,
     **policy: Any,
 ) -> None:
-    """Show the exact ordered operations that would make the cluster match, or a saved plan; write nothing."""
+    """Show the exact ordered operations that would make the cluster match, or a saved plan; write nothing.
+
+    With --driver libvirt this host is looked at first, and nothing is written all the same.
+    """
     saved = saved_plan(paths)
     if not (rehearse or inject):
         end_with(saved or planned(paths, cluster, output, policy), output, detailed_exitcode, out)
@@ -93,8 +98,9 @@ def planned(
         if output in ("markdown", "html"):
             click.echo(_review(Plan("", problems=invalid.problems), output), nl=False)
         raise
-    with connected(cluster, loaded, desired, reading=True) as opened:
-        made = make(desired, opened, policy_of(desired, policy, delete=delete))
+    allowed = policy_of(desired, policy, delete=delete)
+    with connected(cluster, loaded, desired, reading=True) as opened, looked_at(opened, policy) as shown:
+        made = make(desired, shown, allowed)
     return replace(made, cluster=where_of(cluster, loaded, desired).to_json())
 
 

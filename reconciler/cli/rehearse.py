@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.given import connected, policy_of, read, where_of
+from reconciler.cli.serving import looked_at
 from reconciler.cli.terminal import count, painter, show_json, show_problems
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ def rehearsed(
         raise click.UsageError(f"--inject: {error}.") from None
     loaded, desired = read(paths)
     allowed = at_present(policy_of(desired, policy))
-    with connected(cluster, loaded, desired, reading=True) as opened:
-        observed = foresee(desired, opened)
-        made = make_plan(sealed(desired, opened), observed, allowed)
+    with connected(cluster, loaded, desired, reading=True) as opened, looked_at(opened, policy) as shown:
+        observed = foresee(desired, shown)
+        made = make_plan(sealed(desired, shown), observed, allowed)
     made = replace(made, cluster=where_of(cluster, loaded, desired).to_json())
     try:
         return made, rehearse(made, desired, observed, allowed, faults=faults, options=Options(parallel=parallel))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.apply import agent_for
 from reconciler.cli.given import policy_of, where_of
 from reconciler.cli.options import SERVING, options
 from reconciler.cli.provenance import commit_of
+from reconciler.cli.serving import agent_for
 
 if TYPE_CHECKING:
     from reconciler.daemon.git import Git

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from reconciler.clusters.base import AROUND, RUN_BEGINS, RUN_ENDS, Listing, Movement, Notice
-from reconciler.clusters.database import COMPACTED, Database, meta, open_database
+from reconciler.clusters.database import COMPACTED, MEMORY, Database, meta, open_database
 from reconciler.problem import (
     AlreadyExists,
     Busy,
@@ -63,6 +63,13 @@ class LocalCluster:
         self._until_compaction = 0  # the first write that may need it looks, so short runs compact too
         self._database = Database(open_database(self.path))
         self._leases: dict[str, str] = {}  # of a cluster in memory: name -> holder
+
+    def copy(self) -> LocalCluster:
+        """The same in memory: what is written to it stays there."""
+        other = LocalCluster(MEMORY, now=self._now)
+        with self._database.glancing() as source, other._database.glancing() as target:
+            source.backup(target)
+        return other
 
     def list(self, kind: str, *, labels: Mapping[str, str] | None = None) -> Listing:
         query = "SELECT body FROM resources WHERE kind = ? AND deleted = 0 ORDER BY namespace, name"
