@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import guest
 import libvirtd
@@ -82,6 +83,13 @@ class Shop:
         again = self.reconcile("shop", "-y", "--driver", "libvirt", "--node", "node22", "--prune", "--output", "json")
         assert json.loads(again.stdout)["plan"]["steps"] == [], again.stdout
         assert again.returncode == 0, again.stdout + again.stderr
+
+    def planned(self, *words: str) -> dict[str, Any]:
+        """The plan on the host as it is, which nothing is written for."""
+        made = self.reconcile("plan", "shop", "--driver", "libvirt", "--node", "node22", "--output", "json", *words)
+        assert made.returncode == 0, made.stdout + made.stderr
+        plan: dict[str, Any] = json.loads(made.stdout)
+        return plan
 
     def run(self, *words: str) -> None:
         done = self.reconcile("run", *words, "-y", "--driver", "libvirt", "--node", "node22")
@@ -194,10 +202,46 @@ def test_what_others_do_on_the_host_is_drift(shop: Shop) -> None:
     virsh("detach-interface", "web-1", "bridge", "--mac", MAC, "--live", "--config")
     virsh("pool-autostart", "vmd-pool", "--disable")
     virsh("destroy", "web-1")
+    assert {step["operation"] for step in shop.planned()["steps"]} == {"AutoStartPool", "PlugNIC", "StartVM"}
     shop.applied()
     assert MAC in virsh("domiflist", "web-1")
     assert virsh("domstate", "web-1") == "running"
     assert "Autostart:      yes" in virsh("pool-info", "vmd-pool")
+
+
+def sides(plan: dict[str, Any]) -> dict[str, set[str]]:
+    """Operation -> what it changes: the guest that runs, its next start."""
+    return {
+        step["operation"]: {side for side in ("live", "config") if step["parameters"].get(side)}
+        for step in plan["steps"]
+    }
+
+
+def test_a_running_guest_and_its_next_start_are_told_apart(shop: Shop) -> None:
+    manual = (
+        POOLS + IMAGE + DISK + machine(more=", powerState: Running").replace("restart: Automatic", "restart: Manual")
+    )
+    shop.write(manual)
+    shop.applied()
+
+    # What somebody took from one side only is put back there only.
+    virsh("detach-interface", "web-1", "bridge", "--mac", MAC, "--config")
+    virsh("change-media", "web-1", "hda", "--eject", "--live", "--force")
+    virsh("blkdeviotune", "web-1", "vda", "--read-iops-sec", "50", "--live")
+    shop.write(manual.replace("disk: web-1-root, boot: true", "disk: web-1-root, boot: true, qos: {readIops: 0}"))
+    assert sides(shop.planned()) == {"PlugNIC": {"config"}, "ManageISO": {"live"}, "TuneDiskQoS": {"live"}}
+    shop.applied()
+    assert MAC in virsh("domiflist", "web-1", "--inactive")
+    assert sources() == {"vda": ROOT, "hda": ISO}
+
+    # What somebody wrote for the next start and is declared waits for it, though nothing of ours has noted it.
+    virsh("setmaxmem", "web-1", "512M", "--config")
+    shop.write(manual.replace("{size: 256Mi}", "{size: 256Mi, max: 512Mi}"))
+    plan = shop.planned()
+    assert plan["steps"] == []
+    assert "pending restart: memory.max 256Mi -> 512Mi" in str(plan["notes"])
+    virsh("setmaxmem", "web-1", "256M", "--config")
+    assert list(sides(shop.planned())) == ["ResizeMaxRAM"], "it waits no longer"
 
 
 def test_an_agent_killed_at_any_write_leaves_nothing_behind(shop: Shop) -> None:
