@@ -35,7 +35,7 @@ from reconciler.daemon.hint import Hint, Hints
 from reconciler.daemon.input import Input
 from reconciler.daemon.keeper import Keeper, Ways
 from reconciler.daemon.status import Pass
-from reconciler.drivers.base import Driver, Spec
+from reconciler.drivers.base import Driver, Sight, Spec
 from reconciler.embedded import simulators
 from reconciler.problem import OperationFailed, Unavailable
 from reconciler.resource import ResourceId
@@ -106,6 +106,9 @@ class Host:
 
     def inventory(self) -> Collection[ResourceId]:
         return self._under.inventory()
+
+    def look(self) -> Sight:
+        return self
 
     def close(self) -> None:
         self._under.close()

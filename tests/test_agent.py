@@ -97,6 +97,9 @@ class Counting:
         self.first(operation)
         return self.inner.run(target, operation, parameters)
 
+    def look(self) -> Any:
+        return self
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
@@ -675,6 +678,86 @@ def test_what_the_driver_cannot_look_at_keeps_nobody_from_seeing_the_rest(stage:
     stage.agent().survey.look_around()
     assert "pool" in stage.spec(pools[0])
     assert "pool" not in stage.spec(pools[1])
+
+
+class Frozen:
+    """A sight that goes on saying what was so when it was made."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.specs = {id: driver.observe(id) for id in driver.inventory()}
+
+    def inventory(self) -> Collection[ResourceId]:
+        return list(self.specs)
+
+    def observe(self, id: ResourceId) -> Any:
+        return self.specs[id]
+
+
+def test_a_look_at_what_has_not_moved_asks_for_nothing_singly(stage: Stage) -> None:
+    ids = [ResourceId(POOL, f"pool-{number}") for number in range(5)]
+    for id in ids:
+        stage.simulator.run(id, "CreatePool", {**CREATE["createPool"], "url": f"/var/{id.name}"})
+    stage.driver.look = lambda: Frozen(stage.simulator)  # type: ignore[method-assign]
+    agent = stage.agent()
+    agent.survey.look_around()
+    assert all("pool" in stage.spec(id) for id in ids)
+
+    def observe(id: ResourceId) -> Any:
+        raise AssertionError(f"{id} is asked for singly")
+
+    stage.driver.observe = observe  # type: ignore[attr-defined]
+    stage.faulty.calls.clear()
+    versions = [stage.cluster.get(id)["metadata"]["resourceVersion"] for id in ids]  # type: ignore[index]
+    agent.survey.look_around()
+    assert set(stage.faulty.calls) == {"list"}
+    assert [stage.cluster.get(id)["metadata"]["resourceVersion"] for id in ids] == versions  # type: ignore[index]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_was_stored_since_a_look_is_not_overwritten_with_what_it_saw(stage: Stage, known: bool) -> None:
+    stage.simulator.run(VMD, "CreatePool", CREATE["createPool"])
+    agent = stage.agent()
+    if known:
+        agent.survey.look_around()
+    stage.simulator.run(VMD, "StopPool", {})
+    looks = 0
+
+    def look() -> Frozen:
+        """Before the second look is used, an operation on something else has moved the pool, and stored that."""
+        nonlocal looks
+        looks += 1
+        sight = Frozen(stage.simulator)
+        if looks == 2:
+            stage.simulator.run(VMD, "StartPool", {})
+            stage.submit(None, spec=stage.simulator.observe(VMD))
+        return sight
+
+    stage.driver.look = look  # type: ignore[method-assign]
+    agent.survey.look_around()
+    assert looks == 2
+    assert stage.spec()["pool"]["state"] == "active"
+
+
+def test_what_an_operation_took_since_a_look_does_not_come_back(stage: Stage) -> None:
+    stage.submit(CREATE)
+    agent = stage.agent()
+    assert agent.serve(VMD)
+    looks = 0
+
+    def look() -> Frozen:
+        nonlocal looks
+        looks += 1
+        sight = Frozen(stage.simulator)
+        if looks == 1:
+            stage.submit({"deletePool": {"type": "localfs"}})
+            assert agent.serve(VMD)
+            assert stage.cluster.get(VMD) is None
+        return sight
+
+    stage.simulator.run(VMD, "StopPool", {})
+    stage.driver.look = look  # type: ignore[method-assign]
+    agent.survey.look_around()
+    assert stage.cluster.get(VMD) is None
 
 
 def test_a_bug_before_the_claim_is_not_run_into_again_at_once(stage: Stage) -> None:

@@ -18,7 +18,7 @@ from reconciler.apply import rewrite
 from reconciler.apply.order import Order
 from reconciler.catalogue import Impact
 from reconciler.clusters.base import Notice, Watch
-from reconciler.drivers.base import Driver
+from reconciler.drivers.base import Driver, Sight
 from reconciler.embedded import simulators
 from reconciler.kinds import NETWORK
 from reconciler.plan import Action, Plan, Step
@@ -69,6 +69,9 @@ class Unruly:
 
     def inventory(self) -> Collection[ResourceId]:
         return self.inner.inventory()
+
+    def look(self) -> Sight:
+        return self
 
     def close(self) -> None:
         self.inner.close()

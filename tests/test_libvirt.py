@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from contracts.driver_contract_migration import MigrationContract
 from contracts.driver_contract_steps import BOTH, CONFIG, GIB, KIB_OF_GIB, LIVE, VMDI, Steps
 from libvirtd import Libvirtd, clean, libvirt_host
 
-from reconciler.drivers.base import Driver
+from reconciler.drivers.base import Driver, Spec
+from reconciler.kinds import DISK, MACHINE
 from reconciler.resource import ResourceId
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
@@ -25,8 +27,14 @@ if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
 
 __all__ = ["libvirt_host"]
 
-from reconciler.drivers.libvirt import Host, Libvirt  # (the binding is needed to import it)
+import libvirt
+
+from reconciler.drivers.libvirt import Host, Libvirt, file, qcow2  # (the binding is needed to import it)
 from reconciler.drivers.libvirt.host import engines
+
+DEFINITION = """<domain type="qemu"><name>{name}</name><memory>65536</memory>
+<os><type machine="pc">hvm</type></os><devices><disk type="file" device="disk"><driver name="qemu" type="qcow2"/>
+<source file="{path}"/><target dev="vda" bus="virtio"/></disk></devices></domain>"""
 
 # What operations of the slice can be asked for that is outside of it.
 OUTSIDE = ("l2bridge", "l3bridge", "nfs", "snapshot=external")
@@ -59,12 +67,28 @@ class RealSteps(Steps):
         guest.install(path, format=format)
         return path
 
+    def everything(self) -> dict[ResourceId, Spec | None]:
+        """All there is. What is read off a disk's file is what ``qemu-img`` says of it, also while a guest runs."""
+        found = super().everything()
+        for path in (str(spec["volume"]["current"]) for id, spec in found.items() if spec and id.kind == DISK):
+            if (read := qcow2.info(path)) is not None:
+                assert read == known(file.info(path))
+        return found
+
+
+def known(info: dict[str, Any]) -> dict[str, Any]:
+    """Of what ``qemu-img`` says of a file, what is read off it."""
+    snapshots = [
+        {key: each[key] for key in ("name", "date-sec", "vm-state-size")} for each in info.get("snapshots", [])
+    ]
+    return {"virtual-size": info["virtual-size"], **({"snapshots": snapshots} if snapshots else {})}
+
 
 class TestLibvirt(DriverContract):
     @pytest.fixture(autouse=True)
     def in_slice(self, request: pytest.FixtureRequest) -> None:
-        of = next(each for each in DriverContract.__mro__ if request.node.originalname in vars(each))
-        if of in (BackupContract, MigrationContract) and request.node.originalname not in vars(type(self)):
+        of = next(each for each in type(self).__mro__ if request.node.originalname in vars(each))
+        if of in (BackupContract, MigrationContract):
             pytest.skip(f"{of.__name__}: none of its operations is in this driver's slice")
 
     @pytest.fixture
@@ -89,6 +113,44 @@ class TestLibvirt(DriverContract):
     @pytest.fixture
     def elsewhere(self) -> tuple[Steps, str]:
         pytest.skip("one host has no other to move machines to")
+
+    def test_a_look_reads_each_definition_twice_and_starts_no_process(
+        self, driver: Libvirt, does: Steps, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        does.pool()
+        machines = 12
+        for number in range(machines):
+            path = does.disk(f"web-{number}-root")
+            driver.host.connection.defineXML(DEFINITION.format(name=f"web-{number}", path=path))
+        asked: Counter[str] = Counter()
+        read = libvirt.virDomain.XMLDesc
+
+        def counted(domain: Any, *flags: int) -> str:
+            asked[domain.name()] += 1
+            return str(read(domain, *flags))
+
+        def started(*words: str) -> str:
+            raise AssertionError(f"qemu-img {words}")
+
+        monkeypatch.setattr(libvirt.virDomain, "XMLDesc", counted)
+        monkeypatch.setattr(file, "qemu_img", started)
+        sight = driver.look()
+        seen = {id: sight.observe(id) for id in sight.inventory()}
+        assert asked == {f"web-{number}": 2 for number in range(machines)}
+        for number in range(machines):
+            disk = seen[ResourceId(DISK, f"web-{number}-root")]
+            assert disk is not None
+            assert disk["volume"]["vm"] == f"web-{number}"
+            assert disk["volume"]["capacity"] == "10 GB"
+        assert len(seen) == 2 * machines + 1
+
+    def test_a_look_does_not_know_what_came_after_the_one_before(self, driver: Driver, stopped: Steps) -> None:
+        sight, machine = driver.look(), ResourceId(MACHINE, "web-1")
+        assert sight.observe(machine) == driver.observe(machine)
+        stopped.vm("StartVM")
+        seen = driver.look().observe(machine)
+        assert seen is not None
+        assert seen["powerstate"] == "Running"
 
     def test_memory_is_resized(self, running: Steps) -> None:
         """The tiny guest has no balloon driver and gives nothing back: that is told, and the next start is left too."""

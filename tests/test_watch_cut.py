@@ -13,7 +13,7 @@ from replica import lines, replica, says
 from scenario import desired_of
 
 from reconciler import LocalCluster, make_plan, observe
-from reconciler.drivers.base import Driver, Spec
+from reconciler.drivers.base import Driver, Sight, Spec
 from reconciler.embedded import serving, simulators
 from reconciler.resource import ResourceId
 
@@ -39,6 +39,9 @@ class Slow:
 
     def inventory(self) -> Collection[ResourceId]:
         return self._under.inventory()
+
+    def look(self) -> Sight:
+        return self
 
     def close(self) -> None:
         self._under.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from reconciler.agent.duty import Duty
 from reconciler.agent.nodes import Nodes
@@ -12,7 +14,7 @@ from reconciler.agent.queue import Queue
 from reconciler.agent.wire import host_of, kept, leaving, new, spec_of, status, waits, well
 from reconciler.agent.wording import log, log_bug, words
 from reconciler.clusters.base import Cluster
-from reconciler.drivers.base import Driver
+from reconciler.drivers.base import Driver, Sight
 from reconciler.kinds import KINDS
 from reconciler.problem import AlreadyExists, ClusterError, Conflict, NotFound, OperationFailed
 from reconciler.resource import CLAIM, Resource, ResourceId, id_of
@@ -47,7 +49,7 @@ class Survey:
                         self.queue.postpone(id)
                         continue
                     if host not in looked_at:
-                        self._look_at(driver, host)
+                        self._look_at(driver, host, {})
                         looked_at.add(host)
                     self.orphans.settle(id)
             finally:
@@ -66,7 +68,7 @@ class Survey:
             listings = [self.cluster.list(kind, labels=self.nodes.labels).items for kind in KINDS]
             resources = {id_of(resource): resource for items in listings for resource in items}
             self.recover(resources.values())
-            there = self._look_at(driver, node)
+            there = self._look_at(driver, node, resources)
             for id, resource in resources.items():
                 if there is not None and id not in there and self.duty.on:
                     self._miss(driver, id, resource)
@@ -76,55 +78,87 @@ class Survey:
         except Exception as error:
             log_bug(error, {"node": node})
 
-    def _look_at(self, driver: Driver, host: str) -> Collection[ResourceId] | None:
-        """Store what differs of what is on a node; returns what is there, None if that cannot be told."""
+    def _look_at(
+        self, driver: Driver, host: str, shown: Mapping[ResourceId, Resource]
+    ) -> Collection[ResourceId] | None:
+        """Store what differs of what is on a node; returns what is there, None if that cannot be told.
+
+        ``shown`` is what the cluster showed before. What differs from it is looked at again while nobody can work on
+        it: what is stored is never older than what an operation stored.
+        """
         try:
-            there = set(driver.inventory())
+            sight = driver.look()
+            there = set(sight.inventory())
         except Exception as error:
             log_bug(error, {"node": host})
             return None
-        for id in sorted(there):
-            if not self.duty.on:
-                break
-            try:
-                self._refresh(driver, id, host)
-            except OperationFailed as error:
-                log.warning("%s cannot be observed: %s", id, error, extra=words(id))
-            except ClusterError:
-                raise
-            except Exception as error:
-                log_bug(error, words(id))
+        moved = [id for id in sorted(there) if self.duty.on and self._differs(sight, id, shown.get(id))]
+        if moved:
+            self._refresh(driver, moved, host)
         return there
 
-    def _refresh(self, driver: Driver, id: ResourceId, host: str) -> None:
-        """Store what differs of a thing nobody works on, unless it is another node's or being deleted."""
+    def _differs(self, sight: Sight, id: ResourceId, shown: Resource | None) -> bool:
+        """Whether a thing is not as it is shown, unless somebody works on it or it cannot be seen."""
         if not self.queue.take(id):
-            return
+            return False
         try:
-            while True:
-                current, spec = self.cluster.get(id), driver.observe(id)
-                if spec is None or (current is not None and (host_of(current) != host or leaving(current))):
-                    return
-                try:
-                    if current is None:
-                        self.cluster.create(new(id, host, spec))
-                        log.info("found %s on node %s", id, host, extra=words(id))
-                        return
-                    shows = spec_of(current)
-                    if all(shows.get(key) == value for key, value in spec.items()):
-                        return
-                    says = shows.get("status")
-                    # A failure stays to be seen until an operation succeeds; what was well is as the thing is now.
-                    if not says or says == status(*well(id.kind, shows)):
-                        says = status(*well(id.kind, spec))
-                    observed = {**spec, "status": says, **kept(current)}
-                    self.cluster.update({**current, "spec": observed})
-                    log.info("%s had changed on node %s", id, host, extra=words(id))
-                except (Conflict, AlreadyExists, NotFound):
-                    continue
-                return
+            with _logged(id):
+                spec = sight.observe(id)
+                return spec is not None and (shown is None or not _shows(shown, spec))
+            return False
         finally:
             self.queue.give_back(id)
+
+    def _refresh(self, driver: Driver, ids: Iterable[ResourceId], host: str) -> None:
+        """Store what differs of things nobody works on."""
+        mine = [id for id in ids if self.queue.take(id)]
+        try:
+            before = {id: self.cluster.get(id) for id in mine if self.duty.on}
+            try:
+                sight = driver.look()
+            except Exception as error:
+                log_bug(error, {"node": host})
+                return
+            for id, current in before.items():
+                if not self.duty.on:
+                    break
+                with _logged(id):
+                    self._store(driver, sight, id, host, current)
+        finally:
+            for id in mine:
+                self.queue.give_back(id)
+
+    def _store(self, driver: Driver, sight: Sight, id: ResourceId, host: str, current: Resource | None) -> None:
+        """Store what differs of a thing, unless it is another node's or being deleted.
+
+        ``current`` is from before the ``sight``. What is overwritten is compared with the thing as it is now: an
+        operation on something else may have moved it since.
+        """
+        spec = sight.observe(id)
+        if spec is not None and current is not None and not _shows(current, spec):
+            current, spec = self.cluster.get(id), driver.observe(id)
+        while True:
+            if spec is None or (current is not None and (host_of(current) != host or leaving(current))):
+                return
+            try:
+                if current is None:
+                    self.cluster.create(new(id, host, spec))
+                    log.info("found %s on node %s", id, host, extra=words(id))
+                    return
+                if _shows(current, spec):
+                    return
+                shows = spec_of(current)
+                says = shows.get("status")
+                # A failure stays to be seen until an operation succeeds; what was well is as the thing is now.
+                if not says or says == status(*well(id.kind, shows)):
+                    says = status(*well(id.kind, spec))
+                observed = {**spec, "status": says, **kept(current)}
+                self.cluster.update({**current, "spec": observed})
+                log.info("%s had changed on node %s", id, host, extra=words(id))
+            except (Conflict, AlreadyExists, NotFound):
+                current, spec = self.cluster.get(id), driver.observe(id)
+                continue
+            return
 
     def _miss(self, driver: Driver, id: ResourceId, resource: Resource) -> None:
         """Show that a thing is gone from the node though no operation took it. The resource stays, as declared."""
@@ -148,3 +182,21 @@ class Survey:
             log_bug(error, words(id))
         finally:
             self.queue.give_back(id)
+
+
+def _shows(resource: Resource, spec: Mapping[str, Any]) -> bool:
+    shows = spec_of(resource)
+    return all(shows.get(key) == value for key, value in spec.items())
+
+
+@contextmanager
+def _logged(id: ResourceId) -> Iterator[None]:
+    """Have what fails with one thing keep nobody from seeing the rest."""
+    try:
+        yield
+    except OperationFailed as error:
+        log.warning("%s cannot be observed: %s", id, error, extra=words(id))
+    except ClusterError:
+        raise
+    except Exception as error:
+        log_bug(error, words(id))

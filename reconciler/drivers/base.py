@@ -14,7 +14,19 @@ from reconciler.resource import ResourceId
 Spec = dict[str, Any]
 
 
-class Driver(Protocol):
+class Sight(Protocol):
+    """A node as it can be seen."""
+
+    def observe(self, id: ResourceId) -> Spec | None:
+        """The observed spec of one resource as wire format 5 writes it, without status; None if it is gone."""
+
+    def inventory(self) -> Collection[ResourceId]:
+        """Every resource that exists on this node."""
+
+
+class Driver(Sight, Protocol):
+    """As a ``Sight`` it shows the node as it is at each call."""
+
     def supports(self, kind: str, operation: str) -> bool:
         """Whether this driver carries out the operation; refused before anything is sent if not."""
 
@@ -25,10 +37,7 @@ class Driver(Protocol):
         ``OperationFailed`` and then has changed nothing that it could undo.
         """
 
-    def observe(self, id: ResourceId) -> Spec | None:
-        """The observed spec of one resource as wire format 5 writes it, without status; None if it is gone."""
-
-    def inventory(self) -> Collection[ResourceId]:
-        """Every resource that exists on this node."""
+    def look(self) -> Sight:
+        """One reading of the whole node, for one thread: what it says was so since the call, and may be so no more."""
 
     def close(self) -> None: ...

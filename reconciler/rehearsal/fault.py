@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from reconciler.drivers.base import Driver, Spec
+from reconciler.drivers.base import Driver, Sight, Spec
 from reconciler.kinds import kind_named
 from reconciler.plan import Action, Plan, Step
 from reconciler.problem import OperationFailed, ReconcilerError
@@ -102,6 +102,9 @@ class FaultyDriver:
 
     def inventory(self) -> Collection[ResourceId]:
         return self._driver.inventory()
+
+    def look(self) -> Sight:
+        return self._driver.look()
 
     def close(self) -> None:
         self._driver.close()

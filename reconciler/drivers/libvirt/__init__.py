@@ -12,7 +12,7 @@ from typing import Any
 import libvirt
 
 from reconciler.drivers.asked import LIBVIRT, UNSUPPORTED
-from reconciler.drivers.base import Spec
+from reconciler.drivers.base import Sight, Spec
 from reconciler.drivers.libvirt import (  # noqa: F401  (they enter their rows)
     clone,
     console,
@@ -29,6 +29,7 @@ from reconciler.drivers.libvirt import (  # noqa: F401  (they enter their rows)
 )
 from reconciler.drivers.libvirt.action import ACTIONS, Action
 from reconciler.drivers.libvirt.host import Host
+from reconciler.drivers.libvirt.look import Look
 from reconciler.problem import OperationFailed
 from reconciler.resource import ResourceId
 
@@ -62,6 +63,9 @@ class Libvirt:
 
     def inventory(self) -> Collection[ResourceId]:
         return self.host.inventory()
+
+    def look(self) -> Sight:
+        return Look(self.host)
 
     def close(self) -> None:
         self.host.close()

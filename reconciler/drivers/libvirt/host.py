@@ -36,57 +36,11 @@ _VIRTUALISES = {"vmx", "svm"}  # flags of x86 processors
 _CONTENT = "content"
 
 
-class Host:
-    """``again`` and the others are seconds; ``monotonic`` and ``sleep`` are the clock they are measured by."""
+class Holdings:
+    """What is on a host, and where to find it. Whoever is one says how pools and domains are read."""
 
-    def __init__(
-        self,
-        uri: str,
-        node: str,
-        *,
-        shutdown: float = SHUTDOWN,
-        unplug: float = UNPLUG,
-        balloon: float = BALLOON,
-        again: float = AGAIN,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> None:
-        self.uri = uri
-        self.node = node
-        self.shutdown, self.unplug, self.balloon, self.again = shutdown, unplug, balloon, again
-        self._monotonic, self._sleep = monotonic, sleep
-        self.claiming = threading.RLock()  # held from looking who has a file or an address until it is taken
-        self.engines = engines()  # what has not been refused on this host yet
-        self.restarts: dict[str, int] = {}  # how often a guest was seen to restart, by UUID
-        _listen()
-        try:
-            self.connection = libvirt.open(uri)
-        except libvirt.libvirtError as error:
-            raise Unavailable(f"libvirt does not answer at {uri}: {error}") from error
-        self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._restarted, None)
-
-    def close(self) -> None:
-        self.connection.close()
-
-    def _restarted(self, connection: Any, domain: Any, opaque: Any) -> None:
-        uuid = domain.UUIDString()
-        self.restarts[uuid] = self.restarts.get(uuid, 0) + 1
-
-    def waited(self, seconds: float, until: Callable[[], bool], ask: Callable[[], object]) -> bool:
-        """Ask, and again now and then, until something is so; whether it came in time."""
-        start = asked = self._monotonic()
-        ask()
-        while not until():
-            now = self._monotonic()
-            if now - start >= seconds:
-                return False
-            if now - asked >= self.again:
-                ask()
-                asked = now
-            self._sleep(0.1)
-        return True
-
-    # What exists
+    connection: Any
+    node: str
 
     def exists(self, id: ResourceId) -> bool:
         if id.namespace != DEFAULT_NAMESPACE:
@@ -185,11 +139,20 @@ class Host:
 
     def users(self, path: str) -> list[tuple[Any, bool]]:
         """The domains that have a file, in either definition, and whether the domain runs with it."""
-        found = []
+        return self.attached().get(path, [])
+
+    def attached(self) -> dict[str, list[tuple[Any, bool]]]:
+        """The users of each file that has any."""
+        found: dict[str, list[tuple[Any, bool]]] = {}
         for domain in self.domains():
-            live, config = paths_of(live_of(domain)), paths_of(config_of(domain))
-            if path in live or path in config:
-                found.append((domain, path in live and bool(domain.isActive())))
+            try:
+                runs, live, config = bool(domain.isActive()), paths_of(live_of(domain)), paths_of(config_of(domain))
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                    continue  # gone since it was listed: it has nothing
+                raise
+            for path in live | config:
+                found.setdefault(path, []).append((domain, runs and path in live))
         return found
 
     def not_attached(self, path: str, name: str) -> None:
@@ -202,6 +165,60 @@ class Host:
         for domain, live in self.users(path):
             if live:
                 refuse(STORAGE, f'Failed to get "write" lock: {name} is in use by running {MACHINE}/{domain.name()}')
+
+
+class Host(Holdings):
+    """A host that is read anew for each question.
+
+    ``again`` and the others are seconds; ``monotonic`` and ``sleep`` are the clock they are measured by.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        node: str,
+        *,
+        shutdown: float = SHUTDOWN,
+        unplug: float = UNPLUG,
+        balloon: float = BALLOON,
+        again: float = AGAIN,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self.uri = uri
+        self.node = node
+        self.shutdown, self.unplug, self.balloon, self.again = shutdown, unplug, balloon, again
+        self._monotonic, self._sleep = monotonic, sleep
+        self.claiming = threading.RLock()  # held from looking who has a file or an address until it is taken
+        self.engines = engines()  # what has not been refused on this host yet
+        self.restarts: dict[str, int] = {}  # how often a guest was seen to restart, by UUID
+        _listen()
+        try:
+            self.connection = libvirt.open(uri)
+        except libvirt.libvirtError as error:
+            raise Unavailable(f"libvirt does not answer at {uri}: {error}") from error
+        self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._restarted, None)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def _restarted(self, connection: Any, domain: Any, opaque: Any) -> None:
+        uuid = domain.UUIDString()
+        self.restarts[uuid] = self.restarts.get(uuid, 0) + 1
+
+    def waited(self, seconds: float, until: Callable[[], bool], ask: Callable[[], object]) -> bool:
+        """Ask, and again now and then, until something is so; whether it came in time."""
+        start = asked = self._monotonic()
+        ask()
+        while not until():
+            now = self._monotonic()
+            if now - start >= seconds:
+                return False
+            if now - asked >= self.again:
+                ask()
+                asked = now
+            self._sleep(0.1)
+        return True
 
 
 def engines(cpus: Path = _CPUS) -> list[tuple[str, str]]:

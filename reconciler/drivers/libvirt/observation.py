@@ -10,8 +10,8 @@ import libvirt
 from reconciler import quantity
 from reconciler.drivers import domain as domains
 from reconciler.drivers.base import Spec
-from reconciler.drivers.libvirt import file
-from reconciler.drivers.libvirt.host import Host, content_of, directory_of, path_of
+from reconciler.drivers.libvirt import file, qcow2
+from reconciler.drivers.libvirt.host import Holdings, content_of, directory_of, path_of
 from reconciler.drivers.libvirt.wire import parsed, to_wire
 from reconciler.kinds import DISK, DISK_IMAGE, MACHINE, POOL, SNAPSHOT
 from reconciler.problem import OperationFailed
@@ -34,7 +34,7 @@ _GONE = {
 }
 
 
-def of(host: Host, id: ResourceId) -> Spec | None:
+def of(host: Holdings, id: ResourceId) -> Spec | None:
     """The observed spec of a resource, without status; None if it does not exist."""
     show = _SHOWN.get(id.kind)
     if show is None or id.namespace != DEFAULT_NAMESPACE:
@@ -48,7 +48,7 @@ def of(host: Host, id: ResourceId) -> Spec | None:
     return None if shown is None else {"nodeName": host.node, **shown}
 
 
-def _pool(host: Host, name: str) -> Spec | None:
+def _pool(host: Holdings, name: str) -> Spec | None:
     pool = host.pool(name)
     if pool is None:
         return None
@@ -68,7 +68,7 @@ def _pool(host: Host, name: str) -> Spec | None:
     }
 
 
-def _machine(host: Host, name: str) -> Spec | None:
+def _machine(host: Holdings, name: str) -> Spec | None:
     domain = host.domain(name)
     if domain is None:
         return None
@@ -88,12 +88,12 @@ def _domain(domain: Any, flags: int) -> dict[str, Any]:
     return to_wire(definition)
 
 
-def _disk(host: Host, name: str) -> Spec | None:
+def _disk(host: Holdings, name: str) -> Spec | None:
     found = host.volume(DISK, name)
     if found is None:
         return None
     _, config = found
-    known = file.info(config["current"])
+    known = qcow2.info(config["current"]) or file.info(config["current"])
     shown: dict[str, Any] = {key: value for key, value in config.get("volume", {}).items() if key != "seed"}
     shown |= {"current": config["current"], "capacity": quantity.rounded(int(known["virtual-size"]))}
     shown["vm"] = next((domain.name() for domain, _ in host.users(config["current"])), "")
@@ -110,14 +110,14 @@ def _disk(host: Host, name: str) -> Spec | None:
     return {"volume": shown}
 
 
-def _disk_image(host: Host, name: str) -> Spec | None:
+def _disk_image(host: Holdings, name: str) -> Spec | None:
     found = host.volume(DISK_IMAGE, name)
     if found is None:
         return None
     return {"volume": {"current": found[1]["current"], **found[1].get("volume", {})}}
 
 
-def _snapshot(host: Host, name: str) -> Spec | None:
+def _snapshot(host: Holdings, name: str) -> Spec | None:
     snapshot = host.snapshot(name)
     if snapshot is None:
         return None

@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from reconciler.drivers.asked import UNSUPPORTED
-from reconciler.drivers.base import Spec
+from reconciler.drivers.base import Sight, Spec
 from reconciler.drivers.simulator import (  # noqa: F401  (they enter their rows)
     acl,
     backup,
@@ -119,6 +119,9 @@ class Simulator:
         mark = f"node:{self.node}:"
         with self._lock.lock:
             return sorted(id_at(key.removeprefix(mark)) for key in self.world if key.startswith(mark))
+
+    def look(self) -> Sight:
+        return self
 
     def close(self) -> None:
         """The world is the caller's."""
