@@ -37,7 +37,7 @@ libvirt: $(READY) ## libvirt, QEMU and their Python binding for the tests on rea
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,libvirt]'
 
 test-libvirt: libvirt ## the libvirt driver on this host: it makes machines, and cleans up after itself
-	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest tests/test_libvirt.py tests/test_libvirt_story.py
+	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest $(wildcard tests/test_libvirt*.py)
 
 browser: ## Chromium for the tests, where there is none and we may install it
 	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \

@@ -269,6 +269,16 @@ def test_what_waits_for_a_restart_is_pending() -> None:
         assert not run.step().news
 
 
+def test_what_only_the_next_start_would_have_otherwise_is_drift() -> None:
+    with daemon(manifests(("powerState: Stopped", "powerState: Running"))) as run:
+        run.cpus(1)
+        before = run.shape
+        drift = only(run.step())
+        assert (drift.path, drift.since, drift.observed) == (("cpu", "count"), Since.OBSERVED, 1)
+        assert (run.ran, run.shape) == (["ChangeNumberOfCPU"], before)
+        assert not run.step().drift
+
+
 # What is done about it --------------------------------------------------------------------------------------
 
 
