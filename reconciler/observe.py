@@ -161,7 +161,7 @@ class Observed:
         noted = self.annotation(ANNOTATION_PENDING)
         fields = noted.get("fields")
         waits: dict[str, Any] = fields if isinstance(fields, dict) and noted.get("boot") == self.boot else {}
-        if self.later is None:
+        if self.later is None or (self.later is self.shape and not waits):
             return waits
         unseen = {name: value for name, value in waits.items() if unreadable(self.id.kind, tuple(name.split(".")))}
         return unseen | _waiting(self.shape, self.later)

@@ -38,7 +38,7 @@ def sides(declared: Declared, observed: Observed | None, seen: Shape, stops: boo
     """The sides of a resource that ``seen`` is the shape of. A guest that ``stops`` has but one."""
     kind, wanted = declared.id.kind, declared.shape
     later = observed.later if observed is not None and observed.shape is seen else None
-    if observed is None or later is None or stops:
+    if observed is None or later is None or later is seen or stops:
         seen = overlaid(seen if later is None else later, observed.pending if observed is not None else {})
         return Sides(seen, diff(kind, wanted, seen), seen)
     seen = overlaid(seen, observed.pending)
