@@ -98,8 +98,11 @@ def test_what_is_ignored_is_ignored_on_both_sides(cluster: LocalCluster) -> None
     by_hand(cluster, "ChangeNumberOfCPU", count="3", config=True)
     assert plan_of(cluster, desired_of(stack())).steps
     assert not plan_of(cluster, ignoring).steps
-    by_hand(cluster, "ChangeNumberOfCPU", count="3", live=True)
+    by_hand(cluster, "ChangeNumberOfCPU", count="1", live=True)
     assert not plan_of(cluster, ignoring).steps
+    off = stack(", drift: {ignore: [{field: cpu.count}]}").replace("powerState: Running", "powerState: Stopped")
+    stopping = plan_of(cluster, desired_of(off), allow=frozenset({"restart"}))
+    assert [step.operation for step in stopping.steps] == ["StopVM"]
 
 
 def test_a_guest_that_stops_is_judged_by_its_next_start(cluster: LocalCluster) -> None:

@@ -40,7 +40,7 @@ def sides(declared: Declared, observed: Observed | None, seen: Shape, stops: boo
     later = observed.later if observed is not None and observed.shape is seen else None
     if observed is None or later is None or later is seen or stops:
         seen = overlaid(seen if later is None else later, observed.pending if observed is not None else {})
-        return Sides(seen, diff(kind, wanted, seen), seen)
+        return Sides(seen, [move for move in diff(kind, wanted, seen) if not _waived(declared, move)], seen)
     seen = overlaid(seen, observed.pending)
     now = diff(kind, wanted, seen)
     lost = [move for move in undone(kind, wanted, observed) if not _waived(declared, move)]
