@@ -1,6 +1,7 @@
 """The order of the layers, and who may touch what: checked, so that it stays true."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,7 @@ ONLY = {
 }
 
 
+@cache
 def modules() -> dict[str, set[str]]:
     """Every module of the package, by dotted name without the package, and what it imports at run time."""
     found = {}

@@ -146,7 +146,7 @@ class Holdings:
         found: dict[str, list[tuple[Any, bool]]] = {}
         for domain in self.domains():
             try:
-                runs, live, config = bool(domain.isActive()), paths_of(live_of(domain)), paths_of(config_of(domain))
+                runs, live, config = bool(domain.isActive()), paths_of(live_of(domain)), paths_of(shown_of(domain))
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                     continue  # gone since it was listed: it has nothing
@@ -266,6 +266,11 @@ def volumes(pool: Any) -> list[tuple[str, dict[str, Any]]]:
 def live_of(domain: Any) -> Element:
     """The definition a domain runs with, or its definition if it does not run."""
     return parsed(domain.XMLDesc())
+
+
+def shown_of(domain: Any) -> Element:
+    """The definition of the next start, without what is secret."""
+    return parsed(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
 
 def config_of(domain: Any) -> Element:

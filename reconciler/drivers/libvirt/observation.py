@@ -11,8 +11,8 @@ from reconciler import quantity
 from reconciler.drivers import domain as domains
 from reconciler.drivers.base import Spec
 from reconciler.drivers.libvirt import file, qcow2
-from reconciler.drivers.libvirt.host import Holdings, content_of, directory_of, path_of
-from reconciler.drivers.libvirt.wire import parsed, to_wire
+from reconciler.drivers.libvirt.host import Holdings, content_of, directory_of, live_of, path_of, shown_of
+from reconciler.drivers.libvirt.wire import Element, parsed, to_wire
 from reconciler.kinds import DISK, DISK_IMAGE, MACHINE, POOL, SNAPSHOT
 from reconciler.problem import OperationFailed
 from reconciler.resource import DEFAULT_NAMESPACE, NEXT_START, ResourceId
@@ -72,15 +72,13 @@ def _machine(host: Holdings, name: str) -> Spec | None:
     domain = host.domain(name)
     if domain is None:
         return None
-    power, live = _POWER.get(domain.state()[0], "Unknown"), _domain(domain, 0)
+    power, live = _POWER.get(domain.state()[0], "Unknown"), _wire(live_of(domain))
     if "_id" not in live:
         return {"powerstate": power, "domain": live}
-    later = domains.next_start(live, _domain(domain, libvirt.VIR_DOMAIN_XML_INACTIVE))
-    return {"powerstate": power, "domain": live, NEXT_START: later}
+    return {"powerstate": power, "domain": live, NEXT_START: domains.next_start(live, _wire(shown_of(domain)))}
 
 
-def _domain(domain: Any, flags: int) -> dict[str, Any]:
-    definition = parsed(domain.XMLDesc(flags))
+def _wire(definition: Element) -> dict[str, Any]:
     for disk in definition.iterfind("devices/disk"):
         if not path_of(disk):  # an empty drive, of which libvirt may show an index of nothing
             for source in disk.findall("source"):
