@@ -28,7 +28,7 @@ __all__ = ["libvirt_host"]
 from reconciler.drivers.libvirt import Host, Libvirt  # (the binding is needed to import it)
 
 # What operations of the slice can be asked for that is outside of it.
-OUTSIDE = ("l2bridge", "l3bridge", "nfs", "snapshot=external")
+OUTSIDE = ("l2bridge", "l3bridge", "nfs")
 
 
 def words_of(parameters: dict[str, Any]) -> str:

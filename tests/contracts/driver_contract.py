@@ -1182,17 +1182,17 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
         running.observe(SNAPSHOT, "first")
 
     def test_an_external_snapshot_moves_the_disks_on_and_back(self, running: Steps) -> None:
-        base = running.path("web-1-root")
-        self.take(running, diskspec="vda,snapshot=external,file=/var/lib/libvirt/s1,driver=qcow2")
-        assert running.path("web-1-root") == "/var/lib/libvirt/s1"
-        assert running.target("vda")["source"]["_file"] == "/var/lib/libvirt/s1"
-        running.vm("ResizeVM", path="/var/lib/libvirt/s1", size=str(20 * KIB_OF_GIB))
+        base, file = running.path("web-1-root"), f"{VMD}/web-1-root/snapshots/s1"
+        self.take(running, diskspec=f"vda,snapshot=external,file={file},driver=qcow2")
+        assert running.path("web-1-root") == file
+        assert running.target("vda")["source"]["_file"] == file
+        running.vm("ResizeVM", path=file, size=str(20 * KIB_OF_GIB))
         with running.refused("LibvirtError", "web-1"):
             running.run(SNAPSHOT, "before", "RevertVirtualMachine", domain="web-1")
         running.vm("StopVM")
         running.run(SNAPSHOT, "before", "RevertVirtualMachine", domain="web-1")
         assert running.observe(DISK, "web-1-root")["volume"]["capacity"] == "10 GB"
-        assert running.path("web-1-root") not in (base, "/var/lib/libvirt/s1")
+        assert running.path("web-1-root") not in (base, file)
         assert running.target("vda")["source"]["_file"] == running.path("web-1-root")
         running.run(SNAPSHOT, "before", "DeleteSnapshot", domain="web-1")
         running.vm("StartVM")
