@@ -247,12 +247,13 @@ def _pulled(act: Action, disk: Disk, base: str, left: dict[str, dict[str, Any]])
     """Have no file need ``base`` as it is; returns the file that may go, and the one that has its content now."""
     links = _links(disk, {disk.current, *_bases(left)})
     readers = [each for each, reads in links.items() if reads == base]
-    used = set(_links(disk, {disk.current})) if disk.live else set()
+    onto = _links(disk, {disk.current})
+    used = set(onto) if disk.live else set()
     for each in readers:
         if each not in used:
             _rebase(each, base, links[base])
     live = next((each for each in readers if each in used), "")
-    heirs = {base: live or disk.current}
+    heirs = {base: next((each for each in readers if each in onto), disk.current)}
     if live == disk.current:
         _job(act, disk, lambda target: disk.domain.blockRebase(target, links[base] or None, 0, 0))
     elif live:
