@@ -1104,6 +1104,17 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
         assert shown["second"]["current"] == does.path("web-1-root")
         assert shown["second"]["full_backing_filename"] == shown["first"]["current"]
 
+    def test_the_name_of_a_snapshot_that_is_gone_is_free(self, does: Steps) -> None:
+        """Whatever became of its file: the disk may be in it."""
+        does.pool()
+        does.disk()
+        for _ in range(3):
+            self.snapshot(does, "CreateDiskExternalSnapshot")
+            with does.refused("400", "before", "already exists"):
+                self.snapshot(does, "CreateDiskExternalSnapshot")
+            self.snapshot(does, "DeleteDiskExternalSnapshot")
+        assert does.gone(DISK_SNAPSHOT, "before")
+
     def test_a_snapshot_in_the_middle_goes_below_a_running_machine(self, running: Steps) -> None:
         for name, size in (("first", 12), ("second", 16), ("third", 20)):
             self.snapshot(running, "CreateDiskExternalSnapshot", name, domain="web-1")

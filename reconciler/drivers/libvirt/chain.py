@@ -22,6 +22,7 @@ during and after that; so whoever died is followed by one who does the same agai
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def _settled(act: Action, home: Path, config: dict[str, Any]) -> dict[str, Any]:
         draft.unlink()
     left = []
     for each in config.get("waste", []):
-        path = file.inside(home, str(Path(each).relative_to(home)))
+        path = file.inside(home, os.path.relpath(each, home))
         if act.host.users(each):
             left.append(each)
         else:
@@ -116,14 +117,19 @@ def _settled(act: Action, home: Path, config: dict[str, Any]) -> dict[str, Any]:
 # On to another file
 
 
-def place(disk: Disk, name: str) -> str:
-    """Where a file of this name is; refuses one that is there already."""
+def place(disk: Disk, name: str, *, exactly: bool = False) -> str:
+    """Where a file of this name is to be; beside it, or ``exactly`` there or nowhere, if one is there already.
+
+    The file of a snapshot that is gone may be what the disk is in, and its name is free for another one.
+    """
     path = file.inside(disk.home, SNAPSHOTS, name)
     if disk.name == SNAPSHOTS:
         refuse(STORAGE, f"disk {disk.name} has no place for snapshots: its file has the name of their directory")
-    if path.exists():
+    if not os.path.lexists(path):
+        return str(path)
+    if exactly:
         refuse(STORAGE, f"{path} already exists")
-    return str(path)
+    return place(disk, f"{name}-{token_hex(4)}")
 
 
 def onward(disk: Disk, name: str, path: str, **shown: str) -> Move:

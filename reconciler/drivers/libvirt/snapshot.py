@@ -80,7 +80,7 @@ def _place(act: Action, disk: Disk, target: str, asked: str) -> str:
             f"invalid argument: {asked}, the file for {target}, is not in {disk.home / chain.SNAPSHOTS}, where "
             f"the snapshots of disk {disk.name} are",
         )
-    return chain.place(disk, path.name)
+    return chain.place(disk, path.name, exactly=bool(asked))
 
 
 def _diskspec(act: Action) -> dict[str, dict[str, str]]:

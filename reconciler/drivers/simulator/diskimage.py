@@ -69,7 +69,7 @@ def _disk(act: Act) -> Entity:
 def create_snapshot(act: Act) -> None:
     disk, name, snapshot = _disk(act), act.text("vol"), act.target.name
     base = volume.current(disk)
-    path = f"{_directory(act, disk)}/{snapshot}"
+    path = volume.free_path(act, f"{_directory(act, disk)}/{snapshot}")
     volume.branch(act, act.id(DISK, name), base, path)
     disk["spec"]["volume"]["disk"] = name
     disk["hidden"].setdefault("snapshots", {})[snapshot] = base

@@ -101,7 +101,7 @@ def _take(act: Act, machine: Entity, target: str, spec: dict[str, str]) -> dict[
         return {**kept, "mark": mark}
     volume.branches(disk, name)
     place = f"{_directory(act, disk)}/{name}/snapshots"
-    path = spec.get("file") or f"{place}/{act.target.name}"
+    path = spec.get("file") or volume.free_path(act, f"{place}/{act.target.name}")
     if path.rpartition("/")[0] != place or path.startswith(f"{place}/."):
         refuse(
             LIBVIRT,

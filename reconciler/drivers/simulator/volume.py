@@ -200,6 +200,15 @@ def go_on_in(act: Act, entity: Entity, path: str) -> None:
             domains.repoint(domain, {before: path})
 
 
+def free_path(act: Act, path: str) -> str:
+    """A path that no file has: this one, or one beside it."""
+    number, free = 0, path
+    while act.value(f"file:{free}") is not None:
+        number += 1
+        free = f"{path}-{unique('beside', path, number)[:8]}"
+    return free
+
+
 def branch(act: Act, id: ResourceId, base: str, path: str) -> None:
     """Go on in a new file on top of one there is."""
     entity: Entity = act.value(key_of(id))
