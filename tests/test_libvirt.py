@@ -37,7 +37,7 @@ DEFINITION = """<domain type="qemu"><name>{name}</name><memory>65536</memory>
 <source file="{path}"/><target dev="vda" bus="virtio"/></disk></devices></domain>"""
 
 # What operations of the slice can be asked for that is outside of it.
-OUTSIDE = ("l2bridge", "l3bridge", "nfs", "snapshot=external")
+OUTSIDE = ("l2bridge", "l3bridge", "nfs")
 
 
 def words_of(parameters: dict[str, Any]) -> str:

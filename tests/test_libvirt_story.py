@@ -113,8 +113,8 @@ def info(path: str) -> dict[str, object]:
     return found
 
 
-def sources() -> dict[str, str]:
-    return dict(line.split(maxsplit=1) for line in virsh("domblklist", "web-1").splitlines())
+def sources(*of: str) -> dict[str, str]:
+    return dict(line.split(maxsplit=1) for line in virsh("domblklist", "web-1", *of).splitlines())
 
 
 def test_a_stack_lives_on_a_real_host(shop: Shop) -> None:

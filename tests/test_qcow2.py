@@ -31,7 +31,8 @@ def asked(path: Path) -> dict[str, Any]:
     info = json.loads(image("info", "-U", "--output=json", str(path)))
     keys = ("name", "date-sec", "vm-state-size")
     snapshots = [{key: each[key] for key in keys} for each in info.get("snapshots", [])]
-    return {"virtual-size": info["virtual-size"], **({"snapshots": snapshots} if snapshots else {})}
+    told = {key: info[key] for key in ("virtual-size", "full-backing-filename") if key in info}
+    return told | ({"snapshots": snapshots} if snapshots else {})
 
 
 @pytest.fixture
@@ -67,7 +68,20 @@ def test_a_size_is_that_of_an_overlay_not_of_what_it_reads(tmp_path: Path, disk:
     path = tmp_path / "overlay"
     image("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(disk), str(path), "128M")
     disk.unlink()
-    assert qcow2.info(str(path)) == asked(path) == {"virtual-size": 128 * 1024**2}
+    assert qcow2.info(str(path)) == asked(path)
+    assert asked(path) == {"virtual-size": 128 * 1024**2, "full-backing-filename": str(disk)}
+
+
+def test_a_file_beside_it_is_named_as_qemu_img_names_it(tmp_path: Path, disk: Path) -> None:
+    path = tmp_path / "overlay"
+    image("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", disk.name, str(path))
+    assert qcow2.info(str(path)) == asked(path)
+
+
+def test_what_is_read_over_a_protocol_is_left_to_qemu_img(tmp_path: Path) -> None:
+    path = tmp_path / "overlay"
+    image("create", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b", "nbd:unix:/nowhere", str(path), "64M")
+    assert qcow2.info(str(path)) is None
 
 
 @pytest.mark.parametrize("compat", ["0.10", "1.1"])

@@ -1139,6 +1139,71 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
         with does.refused("400", "before"):
             does.run(DISK, "web-1-root", "DeleteDisk", type="localfs", pool="vmd-pool")
 
+    def test_what_a_snapshot_wrote_to_is_shown_where_it_went(self, does: Steps) -> None:
+        does.pool()
+        does.disk()
+        for name in ("first", "second", "third"):
+            self.snapshot(does, "CreateDiskExternalSnapshot", name)
+        self.snapshot(does, "DeleteDiskExternalSnapshot", "third")
+        shown = {name: does.observe(DISK_SNAPSHOT, name)["volume"] for name in ("first", "second")}
+        assert shown["second"]["current"] == does.path("web-1-root")
+        assert shown["second"]["full_backing_filename"] == shown["first"]["current"]
+
+    def test_the_name_of_a_snapshot_that_is_gone_is_free(self, does: Steps) -> None:
+        """Whatever became of its file: the disk may be in it."""
+        does.pool()
+        does.disk()
+        for _ in range(3):
+            self.snapshot(does, "CreateDiskExternalSnapshot")
+            with does.refused("400", "before", "already exists"):
+                self.snapshot(does, "CreateDiskExternalSnapshot")
+            self.snapshot(does, "DeleteDiskExternalSnapshot")
+        assert does.gone(DISK_SNAPSHOT, "before")
+
+    def test_a_snapshot_in_the_middle_goes_below_a_running_machine(self, running: Steps) -> None:
+        for name, size in (("first", 12), ("second", 16), ("third", 20)):
+            self.snapshot(running, "CreateDiskExternalSnapshot", name, domain="web-1")
+            running.vm("ResizeVM", path=running.path("web-1-root"), size=str(size * KIB_OF_GIB))
+        before = running.path("web-1-root")
+        for name in ("first", "third"):
+            self.snapshot(running, "DeleteDiskExternalSnapshot", name, domain="web-1")
+        assert running.path("web-1-root") == before
+        assert running.power() == "Running"
+        assert running.gone(DISK_SNAPSHOT, "first")
+        running.vm("StopVM")
+        self.snapshot(running, "RevertDiskExternalSnapshot", "second", domain="web-1")
+        assert running.observe(DISK, "web-1-root")["volume"]["capacity"] == "12 GB"
+        running.vm("StartVM")
+
+    def test_a_snapshot_is_for_one_machine_to_have(self, does: Steps) -> None:
+        does.pool()
+        path = does.disk()
+        for name, mac in (("web-1", MAC), ("web-2", OTHER_MAC)):
+            does.machine(name, path=does.disk(f"{name}-own"), mac=mac)
+            does.vm("PlugDisk", name, source=path, target="vdb", subdriver="qcow2", mode="readonly", **CONFIG)
+        with does.refused("400", "web-1-root", "web-1, web-2"):
+            self.snapshot(does, "CreateDiskExternalSnapshot", domain="web-1")
+
+    def test_a_snapshot_is_of_a_qcow2_file(self, does: Steps) -> None:
+        does.pool()
+        does.run(DISK, "seed", "CreateCloudInitUserDataImage", pool="vmd-pool", userData="#cloud-config\n")
+        with does.refused("400", "seed", "raw"):
+            self.snapshot(does, "CreateDiskExternalSnapshot", disk="seed")
+
+    def test_snapshots_inside_a_file_are_not_left_behind(self, does: Steps) -> None:
+        """They could not be gone back to from another file, and go with theirs."""
+        does.pool()
+        does.disk()
+        self.inside(does, "CreateDiskInternalSnapshot", "within")
+        with does.refused("400", "web-1-root", "within"):
+            self.snapshot(does, "CreateDiskExternalSnapshot")
+        self.inside(does, "DeleteDiskInternalSnapshot", "within")
+        self.snapshot(does, "CreateDiskExternalSnapshot")
+        self.inside(does, "CreateDiskInternalSnapshot", "within")
+        for operation in ("RevertDiskExternalSnapshot", "DeleteDiskExternalSnapshot"):
+            with does.refused("400", "web-1-root", "within"):
+                self.snapshot(does, operation)
+
     def inside(self, does: Steps, operation: str, name: str = "before") -> None:
         does.run(DISK, "web-1-root", operation, type="localfs", pool="vmd-pool", snapshotname=name)
 
@@ -1227,20 +1292,61 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
         running.observe(SNAPSHOT, "first")
 
     def test_an_external_snapshot_moves_the_disks_on_and_back(self, running: Steps) -> None:
-        base = running.path("web-1-root")
-        self.take(running, diskspec="vda,snapshot=external,file=/var/lib/libvirt/s1,driver=qcow2")
-        assert running.path("web-1-root") == "/var/lib/libvirt/s1"
-        assert running.target("vda")["source"]["_file"] == "/var/lib/libvirt/s1"
-        running.vm("ResizeVM", path="/var/lib/libvirt/s1", size=str(20 * KIB_OF_GIB))
+        base, file = running.path("web-1-root"), f"{VMD}/web-1-root/snapshots/s1"
+        self.take(running, diskspec=f"vda,snapshot=external,file={file},driver=qcow2")
+        assert running.path("web-1-root") == file
+        assert running.target("vda")["source"]["_file"] == file
+        running.vm("ResizeVM", path=file, size=str(20 * KIB_OF_GIB))
         with running.refused("LibvirtError", "web-1"):
             running.run(SNAPSHOT, "before", "RevertVirtualMachine", domain="web-1")
         running.vm("StopVM")
         running.run(SNAPSHOT, "before", "RevertVirtualMachine", domain="web-1")
         assert running.observe(DISK, "web-1-root")["volume"]["capacity"] == "10 GB"
-        assert running.path("web-1-root") not in (base, "/var/lib/libvirt/s1")
+        assert running.path("web-1-root") not in (base, file)
         assert running.target("vda")["source"]["_file"] == running.path("web-1-root")
         running.run(SNAPSHOT, "before", "DeleteSnapshot", domain="web-1")
         running.vm("StartVM")
+
+    @pytest.mark.parametrize(
+        "file",
+        ["/var/lib/libvirt/s1", f"{VMD}/s1", f"{VMD}/web-1-data/snapshots/s1", f"{VMD}/web-1-root/snapshots/../s1"],
+    )
+    def test_the_files_of_a_disk_are_in_its_directory(self, running: Steps, file: str) -> None:
+        """Nothing outside of pools is touched; and what belongs to a disk goes where it goes."""
+        with running.refused("LibvirtError", file, "web-1-root/snapshots"):
+            self.take(running, diskspec=f"vda,snapshot=external,file={file}")
+
+    def test_a_snapshot_of_a_machine_is_inside_the_files_or_outside(self, plugged: Steps) -> None:
+        with plugged.refused("LibvirtError", "mixing"):
+            self.take(plugged, diskspec="vda,snapshot=external --diskspec vdb,snapshot=internal")
+        self.take(plugged, "within", diskspec="vda,snapshot=internal --diskspec vdb,snapshot=internal")
+        with plugged.refused("400", "web-1-root", "within"):
+            self.take(plugged, diskspec="vda,snapshot=external")
+
+    def test_snapshots_outside_the_files_are_merged(self, plugged: Steps) -> None:
+        both = "vda,snapshot=external --diskspec vdb,snapshot=external"
+        for name in ("first", "second", "third"):
+            self.take(plugged, name, diskspec=both)
+        before = plugged.path("web-1-root"), plugged.path("web-1-data")
+        plugged.run(SNAPSHOT, "second", "MergeSnapshot", domain="web-1")
+        assert plugged.gone(SNAPSHOT, "second")
+        assert plugged.gone(SNAPSHOT, "third")
+        assert (plugged.path("web-1-root"), plugged.path("web-1-data")) == before
+        plugged.vm("StopVM")
+        plugged.vm("UnplugDisk", target="vdb", **CONFIG)
+        with plugged.refused("400", "web-1-data", "first"):
+            plugged.run(DISK, "web-1-data", "DeleteDisk", type="localfs", pool="vmd-pool")
+        plugged.run(SNAPSHOT, "first", "RevertVirtualMachine", domain="web-1", running=True)
+        assert plugged.targets() == ["vda", "vdb"]
+        assert plugged.power() == "Running"
+
+    def test_the_snapshots_of_a_machine_go_with_it(self, running: Steps) -> None:
+        self.take(running, diskspec="vda,snapshot=external")
+        running.vm("StopVM")
+        running.vm("DeleteVM", snapshots_metadata=True)
+        assert running.gone(SNAPSHOT, "before")
+        running.run(DISK, "web-1-root", "DeleteDisk", type="localfs", pool="vmd-pool")
+        assert running.gone(DISK, "web-1-root")
 
     # VM images
 

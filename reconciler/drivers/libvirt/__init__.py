@@ -18,6 +18,7 @@ from reconciler.drivers.libvirt import (  # noqa: F401  (they enter their rows)
     console,
     device,
     disk,
+    disksnapshot,
     image,
     machine,
     observation,

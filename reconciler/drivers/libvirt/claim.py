@@ -22,7 +22,13 @@ def touch_disks(act: Action, *definitions: Element) -> None:
 
 
 def free_file(act: Action, path: str, *, shared: bool, but: str = "") -> None:
-    """Refuse a file that a domain other than ``but`` has, unless all only read it or share it."""
+    """Refuse a file that a domain other than ``but`` has, unless all only read it or share it.
+
+    Nor may anybody have a file that its disk has gone on from: what others read on from must not change.
+    """
+    owner = act.host.owner(path)
+    if owner is not None and owner[2]["current"] != path:
+        refuse(LIBVIRT, f"{path} is not in use any more: it is what {owner[2]['current']} reads on from")
     for domain, _ in act.host.users(path):
         if domain.name() == but:
             continue

@@ -62,7 +62,6 @@ def _renamed(definition: Element, name: str) -> Element:
 
 def _give(act: Action, disk: Element, machine: str, said: str, made: list[tuple[Any, str]]) -> None:
     """Have a disk of a clone read from a file of its own."""
-    source = disk.find("source")
     if not said and not act.flag("auto_clone"):
         refuse(TOOL, f"no file was given for the copy of disk {target_of(disk)}")
     if said and act.flag("preserve_data"):
@@ -72,8 +71,8 @@ def _give(act: Action, disk: Element, machine: str, said: str, made: list[tuple[
         path = said
     else:
         path = _copy(act, path_of(disk), said, f"{machine}-{target_of(disk)}", made)
-    if source is not None:
-        disk.remove(source)
+    for known in (*disk.findall("source"), *disk.findall("backingStore")):
+        disk.remove(known)
     disk.set("type", "file")
     for driver in disk.iterfind("driver"):
         driver.set("type", "qcow2")

@@ -33,8 +33,6 @@ def disk_device(
             refuse(LIBVIRT, f"Cannot access storage file '{path}': No such file or directory in a pool")
         format = format or "raw"
     else:
-        if owner[2]["current"] != path:
-            refuse(LIBVIRT, f"{path} is not in use any more: it is what {owner[2]['current']} reads on from")
         shown = owner[2].get("volume", {}).get("format", "qcow2")
         format = format or ("raw" if shown == "iso" else shown)
     return domains.disk(path, target, format=format, given=given, device=device, bus=bus)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers.asked import STORAGE, refuse
-from reconciler.drivers.libvirt import file, volume
+from reconciler.drivers.libvirt import chain, file, volume
 from reconciler.drivers.libvirt.action import Action, absent, action, creation
 from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.kinds import DISK, DISK_IMAGE
@@ -75,6 +75,7 @@ def resize(act: Action) -> None:
 def delete(act: Action) -> None:
     pool, config = volume.disk(act, act.text("pool"))
     act.host.not_attached(config["current"], f"disk {act.target.name}")
+    chain.no_snapshots(act, config, act.target.name)
     volume.destroy(pool, act.target.name)
 
 
@@ -117,5 +118,6 @@ def _internal(act: Action) -> tuple[str, str, set[str]]:
 
 def _went_to(act: Action, name: str) -> None:
     """Remember which snapshot the disk goes on from: its file does not say."""
-    pool, config = volume.disk(act)
-    file.write_config(volume.home(pool, act.target.name), {**config, "snapshot": name})
+    with act.host.moving:
+        pool, config = volume.disk(act)
+        file.write_config(volume.home(pool, act.target.name), {**config, "snapshot": name})

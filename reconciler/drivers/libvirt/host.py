@@ -6,6 +6,7 @@ a disk was made of) is in the pools, in the files of wire format 7.3.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ import libvirt
 from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.libvirt import file
 from reconciler.drivers.libvirt.wire import Element, parsed
-from reconciler.kinds import DISK, DISK_IMAGE, MACHINE, POOL, SNAPSHOT
+from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.problem import Unavailable
 from reconciler.resource import DEFAULT_NAMESPACE, ResourceId
 
@@ -51,6 +52,8 @@ class Holdings:
             return self.domain(id.name) is not None
         if id.kind == SNAPSHOT:
             return self.snapshot(id.name) is not None
+        if id.kind == DISK_SNAPSHOT:
+            return self.disk_snapshot(id.name) is not None
         return id.kind in (DISK, DISK_IMAGE) and self.volume(id.kind, id.name) is not None
 
     def inventory(self) -> list[ResourceId]:
@@ -58,7 +61,9 @@ class Holdings:
         found += [ResourceId(MACHINE, domain.name()) for domain in self.domains()]
         for pool in self.pools():
             kind = DISK if content_of(pool) == "vmd" else DISK_IMAGE
-            found += [ResourceId(kind, name) for name, _ in volumes(pool)]
+            for name, config in self.volumes(pool):
+                found.append(ResourceId(kind, name))
+                found += [ResourceId(DISK_SNAPSHOT, each) for each in snapshots_in(config) if "@" not in each]
         found += [
             ResourceId(SNAPSHOT, each.getName()) for domain in self.domains() for each in domain.listAllSnapshots()
         ]
@@ -88,13 +93,48 @@ class Holdings:
 
     # Disks and images
 
+    def volumes(self, pool: Any) -> list[tuple[str, dict[str, Any]]]:
+        """The disks or images in a pool, by name."""
+        directory = directory_of(pool)
+        try:
+            names = sorted(each.name for each in directory.iterdir() if not each.name.startswith("."))
+        except OSError:
+            return []
+        configs = ((name, self._kept(directory / name)) for name in names)
+        return [(name, config) for name, config in configs if config is not None]
+
+    def _kept(self, directory: Path) -> dict[str, Any] | None:
+        """What is kept of a disk or image; a move to another file that was cut short is counted in if it came so far.
+
+        See ``chain.py`` for the order of a move. Where it came no further than the new file, that file is waste.
+        """
+        config = file.read_config(directory)
+        if config is None or "next" not in config:
+            return config
+        next: dict[str, Any] = config.pop("next")
+        new, old = next["current"], config["current"]
+        if not os.path.exists(new):
+            return config
+        if self.users(new) or not self.users(old):
+            return next
+        return {**config, "waste": [*config.get("waste", []), new]}
+
     def volume(self, kind: str, name: str) -> tuple[Any, dict[str, Any]] | None:
         """The pool of a disk or image, and what is kept of it."""
         for pool in self.pools():
             if (content_of(pool) == "vmd") == (kind == DISK):
-                config = file.read_config(directory_of(pool) / name)
+                config = self._kept(directory_of(pool) / name)
                 if config is not None:
                     return pool, config
+        return None
+
+    def disk_snapshot(self, name: str) -> tuple[str, dict[str, Any]] | None:
+        """The disk that has a snapshot of this name in a file of its own, and what is kept of the disk."""
+        for pool in self.pools():
+            if content_of(pool) == "vmd":
+                for disk, config in self.volumes(pool):
+                    if name in snapshots_in(config):
+                        return disk, config
         return None
 
     def owner(self, path: str) -> tuple[str, str, dict[str, Any]] | None:
@@ -104,7 +144,7 @@ class Holdings:
             if not path.startswith(f"{directory}/"):
                 continue
             name = path.removeprefix(f"{directory}/").partition("/")[0]
-            config = file.read_config(directory / name)
+            config = self._kept(directory / name)
             if config is not None:
                 return DISK if content_of(pool) == "vmd" else DISK_IMAGE, name, config
         return None
@@ -113,7 +153,7 @@ class Holdings:
         """Kind, name and file in use of every disk and image."""
         for pool in self.pools():
             kind = DISK if content_of(pool) == "vmd" else DISK_IMAGE
-            for name, config in volumes(pool):
+            for name, config in self.volumes(pool):
                 yield kind, name, config["current"]
 
     # Domains
@@ -190,6 +230,7 @@ class Host(Holdings):
         self.shutdown, self.unplug, self.balloon, self.again = shutdown, unplug, balloon, again
         self._monotonic, self._sleep = monotonic, sleep
         self.claiming = threading.RLock()  # held from looking who has a file or an address until it is taken
+        self.moving = threading.RLock()  # held while a disk comes to other files; taken before ``claiming``
         self.engines = engines()  # what has not been refused on this host yet
         self.restarts: dict[str, int] = {}  # how often a guest was seen to restart, by UUID
         _listen()
@@ -252,15 +293,10 @@ def directory_of(pool: Any) -> Path:
     return Path(parsed(pool.XMLDesc()).findtext("target/path", ""))
 
 
-def volumes(pool: Any) -> list[tuple[str, dict[str, Any]]]:
-    """The disks or images in a pool, by name."""
-    directory = directory_of(pool)
-    try:
-        names = sorted(each.name for each in directory.iterdir() if not each.name.startswith("."))
-    except OSError:
-        return []
-    configs = ((name, file.read_config(directory / name)) for name in names)
-    return [(name, config) for name, config in configs if config is not None]
+def snapshots_in(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The snapshots of a disk in files of their own; those of machines have names like ``web-1@before``."""
+    kept: dict[str, dict[str, Any]] = config.get("snapshots", {})
+    return kept
 
 
 def live_of(domain: Any) -> Element:

@@ -11,9 +11,9 @@ import libvirt
 
 from reconciler.drivers import creation as asked
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
+from reconciler.drivers.asked import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.drivers.domain import Domain
-from reconciler.drivers.libvirt import volume
+from reconciler.drivers.libvirt import chain, volume
 from reconciler.drivers.libvirt.action import Action, action, creation
 from reconciler.drivers.libvirt.claim import free_address, free_file, touch_disks
 from reconciler.drivers.libvirt.definition import domain_of, must_be_off, redefine
@@ -124,6 +124,8 @@ def delete(act: Action) -> None:
         for other, _ in act.host.users(disk[1]["current"]):
             if other.name() != name:
                 refuse(LIBVIRT, f"disk {disk[1]['name']} is attached to {MACHINE}/{other.name()}")
+        if kept := [each for each in chain.held(act, disk[1]) if not each.startswith(f"{name}@")]:
+            refuse(STORAGE, f"disk {disk[1]['name']} has snapshots: {', '.join(kept)}")
     touch_disks(act, definition)
     act.touched |= {act.id(SNAPSHOT, each) for each in snapshots}
     domain.undefineFlags(
@@ -132,6 +134,7 @@ def delete(act: Action) -> None:
         | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
         | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
     )
+    chain.let_go(act, name)
     for pool, config in disks:
         volume.destroy(pool, config["name"])
 

@@ -11,9 +11,17 @@ from reconciler import quantity
 from reconciler.drivers import domain as domains
 from reconciler.drivers.base import Spec
 from reconciler.drivers.libvirt import file, qcow2
-from reconciler.drivers.libvirt.host import Holdings, content_of, directory_of, live_of, path_of, shown_of
+from reconciler.drivers.libvirt.host import (
+    Holdings,
+    content_of,
+    directory_of,
+    live_of,
+    path_of,
+    shown_of,
+    snapshots_in,
+)
 from reconciler.drivers.libvirt.wire import Element, parsed, to_wire
-from reconciler.kinds import DISK, DISK_IMAGE, MACHINE, POOL, SNAPSHOT
+from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.problem import OperationFailed
 from reconciler.resource import DEFAULT_NAMESPACE, NEXT_START, ResourceId
 
@@ -95,6 +103,9 @@ def _disk(host: Holdings, name: str) -> Spec | None:
     shown: dict[str, Any] = {key: value for key, value in config.get("volume", {}).items() if key != "seed"}
     shown |= {"current": config["current"], "capacity": quantity.rounded(int(known["virtual-size"]))}
     shown["vm"] = next((domain.name() for domain, _ in host.users(config["current"])), "")
+    below = known.get("full-backing-filename", "")
+    if below.startswith(f"{config['dir']}/"):
+        shown["full_backing_filename"] = below
     if snapshots := known.get("snapshots"):
         shown["snapshots"] = [
             {
@@ -115,6 +126,26 @@ def _disk_image(host: Holdings, name: str) -> Spec | None:
     return {"volume": {"current": found[1]["current"], **found[1].get("volume", {})}}
 
 
+def _disk_snapshot(host: Holdings, name: str) -> Spec | None:
+    found = host.disk_snapshot(name)
+    if found is None:
+        return None
+    disk, config = found
+    kept = snapshots_in(config)[name]
+    return {
+        "volume": {
+            "disk": disk,
+            "pool": kept["pool"],
+            "snapshot": name,
+            "format": "qcow2",
+            "domain": kept["domain"],
+            "vm": kept["domain"],
+            "current": kept["file"],
+            "full_backing_filename": kept["base"],
+        }
+    }
+
+
 def _snapshot(host: Holdings, name: str) -> Spec | None:
     snapshot = host.snapshot(name)
     if snapshot is None:
@@ -122,4 +153,11 @@ def _snapshot(host: Holdings, name: str) -> Spec | None:
     return {"domainsnapshot": to_wire(parsed(snapshot.getXMLDesc()))}
 
 
-_SHOWN = {POOL: _pool, MACHINE: _machine, DISK: _disk, DISK_IMAGE: _disk_image, SNAPSHOT: _snapshot}
+_SHOWN = {
+    POOL: _pool,
+    MACHINE: _machine,
+    DISK: _disk,
+    DISK_IMAGE: _disk_image,
+    DISK_SNAPSHOT: _disk_snapshot,
+    SNAPSHOT: _snapshot,
+}

@@ -9,7 +9,7 @@ import libvirt
 
 from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.libvirt.action import Action, action, creation
-from reconciler.drivers.libvirt.host import config_of, directory_of, live_of, mark_content, paths_of, volumes
+from reconciler.drivers.libvirt.host import config_of, directory_of, live_of, mark_content, paths_of
 from reconciler.drivers.libvirt.wire import Element, text_of
 from reconciler.kinds import POOL
 
@@ -83,7 +83,7 @@ def delete(act: Action) -> None:
     pool = act.host.pool(act.target.name)
     _of_type(act)
     directory = directory_of(pool)
-    if kept := [name for name, _ in volumes(pool)]:
+    if kept := [name for name, _ in act.host.volumes(pool)]:
         refuse(STORAGE, f"pool {act.target.name} is not empty: {', '.join(kept)}")
     for domain in act.host.domains():
         if any(each.startswith(f"{directory}/") for each in paths_of(config_of(domain))):

@@ -7,10 +7,12 @@ through to the file, so that they are right also while a guest runs on it.
 from __future__ import annotations
 
 import os
+import re
 from struct import Struct
 from typing import Any, NamedTuple
 
 _MAGIC = b"QFI\xfb"
+_PROTOCOL = re.compile(r"[^/]*:")  # json:, nbd:, and names that QEMU would take for one
 
 
 class _Header(NamedTuple):
@@ -57,7 +59,8 @@ _TRIES = 5  # as many times a file may have moved on while it was read
 
 
 def info(path: str) -> dict[str, Any] | None:
-    """``virtual-size`` and, if there are any, ``snapshots`` of a file, with their keys that are asked for here.
+    """``virtual-size`` of a file and, if there are any, ``full-backing-filename`` and ``snapshots``, with their keys that
+    are asked for here.
 
     None if that is not a plain qcow2 file that can be read: ``qemu-img`` knows what it is, or why not.
     """
@@ -70,11 +73,14 @@ def info(path: str) -> dict[str, Any] | None:
             header = _header(descriptor)
             if header is None:
                 return None
-            snapshots = _snapshots(descriptor, header)
+            backing, snapshots = _backing(descriptor, header, path), _snapshots(descriptor, header)
+            if backing is None:
+                return None
             # A table is written to another place before the header names it: one that still does has not moved.
             if snapshots is not None and _header(descriptor) == header:
                 return {
                     "virtual-size": header.size // _SECTOR * _SECTOR,
+                    **({"full-backing-filename": backing} if backing else {}),
                     **({"snapshots": snapshots} if snapshots else {}),
                 }
         return None
@@ -93,6 +99,16 @@ def _header(descriptor: int) -> _Header | None:
     features = header.incompatible_features if header.version == 3 else 0  # version 2 ends before them
     plain = header.magic == _MAGIC and header.version in (2, 3) and not header.crypt_method
     return header if plain and not features & ~_HARMLESS else None
+
+
+def _backing(descriptor: int, header: _Header, path: str) -> str | None:
+    """The file that this one reads on from, empty if none; None if that is not a file by its name."""
+    if not header.backing_file_offset:
+        return ""
+    name = os.fsdecode(os.pread(descriptor, header.backing_file_size, header.backing_file_offset))
+    if _PROTOCOL.match(name):
+        return None
+    return os.path.join(os.path.dirname(path), name)
 
 
 def _snapshots(descriptor: int, header: _Header) -> list[dict[str, Any]] | None:

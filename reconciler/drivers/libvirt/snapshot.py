@@ -1,38 +1,86 @@
-"""Snapshots of machines, inside the files of their disks: API sections 6.1, 6.2, 6.3 and 6.5."""
+"""Snapshots of machines, inside the files of their disks or in files of their own: API sections 6.1 to 6.3 and 6.5.
+
+libvirt keeps the definition, the order and the names. What of the files it cannot do (go back to a file, delete it)
+is done here, with ``chain``.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import libvirt
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, refuse
+from reconciler.drivers.asked import LIBVIRT, STORAGE, TOOL, refuse
+from reconciler.drivers.libvirt import chain
 from reconciler.drivers.libvirt.action import Action, action, creation
-from reconciler.drivers.libvirt.claim import touch_disks
+from reconciler.drivers.libvirt.chain import Disk, Move
+from reconciler.drivers.libvirt.claim import free_address, free_file, macs_of, touch_disks
+from reconciler.drivers.libvirt.definition import redefine
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of, target_of
-from reconciler.drivers.libvirt.wire import from_wire, parsed, text_of
-from reconciler.kinds import MACHINE, SNAPSHOT
+from reconciler.drivers.libvirt.wire import Element, from_wire, parsed, text_of
+from reconciler.kinds import DISK, MACHINE, SNAPSHOT
 
 
 @creation(SNAPSHOT, "CreateSnapshot")
 def create(act: Action) -> None:
     domain = _machine(act)
-    asked = _diskspec(act)
-    definition = live_of(domain)
-    targets = {each.get("dev") for each in definition.iterfind("devices/disk/target")}
-    for target, given in asked.items():
-        if target not in targets:
-            refuse(LIBVIRT, f"invalid argument: no disk named {target!r}")
-        if given.get("snapshot", "external" if act.flag("isExternal") else "internal") == "external":
-            refuse(LIBVIRT, f"unsupported configuration: external snapshot of {target}: this libvirt could not go back")
-    disks = [
-        {"_name": target, "_snapshot": asked.get(target, {"snapshot": "no"}).get("snapshot", "internal")}
-        for target in sorted(filter(None, targets))
-    ]
-    spec = {"name": {"text": act.target.name}, "disks": {"disk": disks}}
-    domain.snapshotCreateXML(text_of(from_wire("domainsnapshot", spec)))
+    modes = _modes(act, live_of(domain))
+    if "external" in modes.values():
+        _create_external(act, domain, modes)
+    else:
+        disks = [{"_name": target, "_snapshot": mode} for target, mode in sorted(modes.items())]
+        spec = {"name": {"text": act.target.name}, "disks": {"disk": disks}}
+        domain.snapshotCreateXML(text_of(from_wire("domainsnapshot", spec)))
     _touch(act, domain)
+
+
+def _modes(act: Action, definition: Element) -> dict[str, str]:
+    """What to do with each disk, by target: internal, external or no. Disks that are not mentioned are left alone."""
+    modes = {target: "no" for each in definition.iterfind("devices/disk") if (target := target_of(each))}
+    for target, given in _diskspec(act).items():
+        if target not in modes:
+            refuse(LIBVIRT, f"invalid argument: no disk named {target!r}")
+        modes[target] = given.get("snapshot", "external" if act.flag("isExternal") else "internal")
+    if {"internal", "external"} <= set(modes.values()):
+        refuse(
+            LIBVIRT,
+            "unsupported configuration: mixing internal and external targets for a snapshot is not yet supported",
+        )
+    return modes
+
+
+def _create_external(act: Action, domain: Any, modes: dict[str, str]) -> None:
+    given, mark, moves = _diskspec(act), f"{domain.name()}@{act.target.name}", {}
+    with act.host.moving, act.host.claiming:
+        for each in live_of(domain).iterfind("devices/disk"):
+            target, owner = target_of(each), act.host.owner(path_of(each))
+            if modes.get(target) != "external" or owner is None:
+                continue  # nothing of ours
+            driver = each.find("driver")
+            if owner[0] != DISK or driver is None or driver.get("type") != "qcow2":
+                refuse(LIBVIRT, f"unsupported configuration: snapshot of {target!r} needs a qcow2 disk")
+            disk = chain.disk(act, owner[1])
+            path = _place(act, disk, target, given[target].get("file", ""))
+            moves[target] = chain.onward(disk, mark, path)
+
+        def switch() -> None:
+            chain.taken(act, domain, act.target.name, {target: move.file for target, move in moves.items()})
+            chain.follow(act, domain, {move.base: move.file for move in moves.values()})
+
+        chain.go(act, list(moves.values()), switch)
+
+
+def _place(act: Action, disk: Disk, target: str, asked: str) -> str:
+    path = Path(asked) if asked else disk.home / chain.SNAPSHOTS / act.target.name
+    if path.parent != disk.home / chain.SNAPSHOTS or path.name.startswith("."):
+        refuse(
+            LIBVIRT,
+            f"invalid argument: {asked}, the file for {target}, is not in {disk.home / chain.SNAPSHOTS}, where "
+            f"the snapshots of disk {disk.name} are",
+        )
+    return chain.place(disk, path.name, exactly=bool(asked))
 
 
 def _diskspec(act: Action) -> dict[str, dict[str, str]]:
@@ -69,47 +117,152 @@ def _touch(act: Action, domain: Any) -> None:
 def revert(act: Action) -> None:
     domain, snapshot = _snapshot(act)
     _touch(act, domain)
-    flags = libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING if act.flag("running") else 0
-    domain.revertToSnapshot(snapshot, flags | libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
+    if _external(snapshot):
+        _revert_external(act, domain, snapshot)
+    else:
+        flags = libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING if act.flag("running") else 0
+        snapshot = _with_files_of_now(act, domain, snapshot)
+        domain.revertToSnapshot(snapshot, flags | libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
     _touch(act, domain)
+
+
+def _external(snapshot: Any) -> set[str]:
+    """The targets whose files a snapshot keeps."""
+    disks = _kept(snapshot).iterfind("disks/disk")
+    return {each.get("name", "") for each in disks if each.get("snapshot") == "external"}
+
+
+def _kept(snapshot: Any) -> Element:
+    return parsed(snapshot.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE))
+
+
+def _revert_external(act: Action, domain: Any, snapshot: Any) -> None:
+    """What libvirt leaves undone: the disks go on from what was kept, in the definition that was kept."""
+    name = domain.name()
+    if domain.isActive():
+        refuse(LIBVIRT, f"Requested operation is not valid: domain {name} is active; stop it to go back")
+    with act.host.moving, act.host.claiming:
+        definition = _definition(_kept(snapshot))
+        moves = _moves(act, snapshot, name)
+        _follow(act, definition, name, moves)
+        for mac in macs_of(definition):
+            free_address(act, mac, but=name)
+        chain.go(act, list(moves.values()), lambda: redefine(act, definition))
+        # What is taken next has this one as its parent.
+        flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
+        domain.snapshotCreateXML(text_of(_kept(snapshot)), flags)
+    if act.flag("running"):
+        domain.create()
+
+
+def _definition(kept: Element) -> Element:
+    """The definition of the next start, as it was then."""
+    found = kept.find("inactiveDomain")
+    if found is None:
+        found = kept.find("domain")
+    assert found is not None  # libvirt always writes it
+    found.tag = "domain"
+    return found
+
+
+def _disks(act: Action, snapshot: Any) -> list[str]:
+    """The disks whose files a snapshot keeps."""
+    external, kept = _external(snapshot), _kept(snapshot)
+    owners = [
+        act.host.owner(path_of(each)) for each in kept.iterfind("domain/devices/disk") if target_of(each) in external
+    ]
+    return [owner[1] for owner in owners if owner is not None and owner[0] == DISK]
+
+
+def _moves(act: Action, snapshot: Any, machine: str) -> dict[str, Move]:
+    """The disks that go back, by name."""
+    moves = {}
+    for name in _disks(act, snapshot):
+        disk, mark = chain.disk(act, name), f"{machine}@{act.target.name}"
+        if disk.domain is not None and disk.domain.name() != machine:
+            refuse(STORAGE, f"disk {name} is attached to {MACHINE}/{disk.domain.name()}")
+        if mark not in disk.snapshots:
+            refuse(STORAGE, f"disk {name} keeps nothing of snapshot {act.target.name} any more; it can only be deleted")
+        moves[name] = chain.back(disk, mark)
+    return moves
+
+
+def _follow(act: Action, definition: Element, machine: str, moves: dict[str, Move]) -> None:
+    """Have a definition that was kept read from the files that its disks use now, or will after the moves."""
+    for each in definition.iterfind("devices/disk"):
+        target, path = target_of(each), path_of(each)
+        owner = act.host.owner(path)
+        if owner is None and each.get("device", "disk") == "disk" and each.get("type") == "file":
+            refuse(TOOL, f"{path}, which was {target}, does not exist any more")
+        if owner is None or owner[0] != DISK:
+            continue
+        _, name, config = owner
+        if name not in moves:
+            shared = each.find("readonly") is not None or each.find("shareable") is not None
+            free_file(act, config["current"], shared=shared, but=machine)
+        _read_from(each, moves[name].file if name in moves else config["current"])
+
+
+def _read_from(element: Element, path: str) -> bool:
+    """Have a disk or drive read from a file, or with none be empty; whether that is new."""
+    known = element.findall("backingStore")  # stale as soon as the file has become another one
+    if path_of(element) == path and not known:
+        return False
+    for each in (*element.findall("source"), *known):
+        element.remove(each)
+    if path:
+        element.append(from_wire("source", {"_file": path}))
+    return True
 
 
 @action(SNAPSHOT, "DeleteSnapshot")
 def delete(act: Action) -> None:
     domain, snapshot = _snapshot(act)
     act.touched |= {act.id(SNAPSHOT, each.getName()) for each in snapshot.listAllChildren()}
-    _with_media_of_now(domain, snapshot).delete()
+    _drop(act, domain, snapshot)
     _touch(act, domain)
 
 
 @action(SNAPSHOT, "MergeSnapshot")
 def merge(act: Action) -> None:
     domain, snapshot = _snapshot(act)
-    later = snapshot.listAllChildren(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS)
+    order = libvirt.VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS | libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL
+    later = snapshot.listAllChildren(order)
     act.touched |= {act.id(SNAPSHOT, each.getName()) for each in later}
-    for each in later:
-        _with_media_of_now(domain, each)
-    _with_media_of_now(domain, snapshot).delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN)
+    for each in (*reversed(later), snapshot):
+        _drop(act, domain, each)
     _touch(act, domain)
 
 
-def _with_media_of_now(domain: Any, snapshot: Any) -> Any:
-    """The snapshot, with the media that are in the drives now.
+def _drop(act: Action, domain: Any, snapshot: Any) -> None:
+    """Remove a snapshot; those taken after it become its parent's."""
+    external = _external(snapshot)
+    if not external:
+        _with_files_of_now(act, domain, snapshot).delete()
+        return
+    with act.host.moving:
+        for name in _disks(act, snapshot):
+            act.touched.add(act.id(DISK, name))
+            chain.forget(act, chain.disk(act, name), f"{domain.name()}@{snapshot.getName()}")
+        # Only now: what libvirt does not know any more could not be asked to go again.
+        snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
 
-    libvirt deletes none whose drives had others, though media are no part of it.
+
+def _with_files_of_now(act: Action, domain: Any, snapshot: Any) -> Any:
+    """A snapshot inside the files of disks, with the media that are in the drives now, and disks in their files of now.
+
+    libvirt deletes none whose drives had others, though media are no part of it; and would go back to a file
+    that others read on from.
     """
     media = {target_of(each): path_of(each) for each in live_of(domain).iterfind("devices/disk")}
-    kept = parsed(snapshot.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE))
+    kept = _kept(snapshot)
     moved = False
     for disk in (*kept.iterfind("domain/devices/disk"), *kept.iterfind("inactiveDomain/devices/disk")):
-        path = media.get(target_of(disk), "")
-        if disk.get("device") != "cdrom" or path_of(disk) == path:
-            continue
-        for source in (*disk.findall("source"), *disk.findall("backingStore")):
-            disk.remove(source)
-        if path:
-            disk.append(from_wire("source", {"_file": path}))
-        moved = True
+        owner = act.host.owner(path_of(disk))
+        if disk.get("device") == "cdrom":
+            moved |= _read_from(disk, media.get(target_of(disk), ""))
+        elif owner is not None and owner[0] == DISK:
+            moved |= _read_from(disk, owner[2]["current"])
     if not moved:
         return snapshot
     flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE

@@ -56,6 +56,7 @@ def _disk(act: Act) -> Entity:
     name, domain = act.text("vol"), act.text("domain")
     volume.active_pool(act, act.text("pool"), type=act.text("type"))
     disk = volume.disk(act, name, act.text("pool"))
+    volume.branches(disk, name)
     users = [name_at(user) for user in disk["hidden"]["users"]]
     if users and not domain:
         refuse(STORAGE, f'Failed to get "write" lock: disk {name} is attached to {users[0]}, which was not named')
@@ -68,7 +69,7 @@ def _disk(act: Act) -> Entity:
 def create_snapshot(act: Act) -> None:
     disk, name, snapshot = _disk(act), act.text("vol"), act.target.name
     base = volume.current(disk)
-    path = f"{_directory(act, disk)}/{snapshot}"
+    path = volume.free_path(act, f"{_directory(act, disk)}/{snapshot}")
     volume.branch(act, act.id(DISK, name), base, path)
     disk["spec"]["volume"]["disk"] = name
     disk["hidden"].setdefault("snapshots", {})[snapshot] = base
@@ -98,10 +99,23 @@ def revert_snapshot(act: Act) -> None:
     disk["spec"]["volume"]["full_backing_filename"] = base
     if old not in disk["hidden"]["snapshots"].values():
         volume.erase(act, disk, old)
-        for snapshot in disk["hidden"]["snapshots"]:
-            other = act.find(DISK_SNAPSHOT, snapshot)
-            if other is not None and other["spec"]["volume"]["current"] == old:
-                other["spec"]["volume"]["current"] = path
+        _show(act, disk, old, path)
+
+
+def _show(act: Act, disk: Entity, old: str, new: str) -> None:
+    """Have snapshots show the file that another one has become."""
+    for snapshot in disk["hidden"]["snapshots"]:
+        other = act.find(DISK_SNAPSHOT, snapshot)
+        if other is not None and other["spec"]["volume"]["current"] == old:
+            other["spec"]["volume"]["current"] = new
+
+
+def _hand_on(act: Act, disk: Entity, base: str) -> None:
+    """The file in use, or one below it, has what was in its base."""
+    files, path = disk["hidden"]["files"], volume.current(disk)
+    while files[path]["parent"] and files[path]["parent"] != base:
+        path = files[path]["parent"]
+    _show(act, disk, base, path if files[path]["parent"] == base else volume.current(disk))
 
 
 @effect(DISK_SNAPSHOT, "DeleteDiskExternalSnapshot")
@@ -113,8 +127,10 @@ def delete_snapshot(act: Act) -> None:
 
 def forget(act: Act, disk: Entity, snapshot: str) -> None:
     """Pull the file a snapshot kept into those that read on from it, unless something else needs it."""
+    volume.branches(disk, name_at(act.value(f"file:{volume.current(disk)}")))
     base = disk["hidden"]["snapshots"].pop(snapshot)
     if base not in disk["hidden"]["snapshots"].values() and base != volume.current(disk):
+        _hand_on(act, disk, base)
         volume.erase(act, disk, base)
     if "full_backing_filename" in disk["spec"]["volume"]:
         parent = volume.state(disk)["parent"]

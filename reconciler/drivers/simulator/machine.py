@@ -122,6 +122,8 @@ def _drop_snapshot(act: Act, name: str, *, storage: bool) -> None:
     id = act.id(SNAPSHOT, name)
     for kept in act.value(key_of(id))["hidden"]["disks"].values():
         disk = act.find(DISK, kept["disk"])
+        if disk is not None and kept["mode"] == "internal":
+            volume.leave(disk, kept.get("mark", ""))
         if disk is None or kept["mode"] != "external":
             continue
         disk["hidden"]["snapshots"].pop(kept["mark"], None)

@@ -1,8 +1,8 @@
 """Snapshots of machines: API sections 6.1 to 6.5.
 
 ``hidden`` of a snapshot: ``domain`` (the machine), ``definition``, ``live`` and ``powerstate`` as they
-were, and ``disks``: per target the disk, the mode, its file and, for external ones, the ``base`` that
-keeps the content and the ``mark`` under which the disk knows that it is needed.
+were, and ``disks``: per target the disk, the mode, its file, the ``mark`` under which the disk knows of it
+and, for external ones, the ``base`` that keeps the content.
 """
 
 from __future__ import annotations
@@ -41,6 +41,12 @@ def create(act: Act) -> None:
         "nics": copied(machine["hidden"]["nics"]),
         "console": console.kept(machine),
     }
+    modes = {_mode(act, spec) for spec in _diskspec(act).values()}
+    if {"internal", "external"} <= modes:
+        refuse(
+            LIBVIRT,
+            "unsupported configuration: mixing internal and external targets for a snapshot is not yet supported",
+        )
     disks = {target: _take(act, machine, target, spec) for target, spec in _diskspec(act).items()}
     external = any(each["mode"] == "external" for each in disks.values())
     taken = act.count(f"snapshots:{act.target.namespace}/{domain}", 1)
@@ -72,12 +78,16 @@ def _diskspec(act: Act) -> dict[str, dict[str, str]]:
     return specs
 
 
+def _mode(act: Act, spec: dict[str, str]) -> str:
+    return spec.get("snapshot", "external" if act.flag("isExternal") else "internal")
+
+
 def _take(act: Act, machine: Entity, target: str, spec: dict[str, str]) -> dict[str, Any]:
     device = domains.disk_at((running(machine) or machine["persistent"]), target)
     if device is None:
         refuse(LIBVIRT, f"invalid argument: no disk named {target!r}")
     key = act.value(f"file:{domains.path_of(device)}")
-    mode = spec.get("snapshot", "external" if act.flag("isExternal") else "internal")
+    mode = _mode(act, spec)
     if mode == "no" or key is None:
         return {"mode": "no", "disk": name_at(key or "")}
     if not key.startswith(f"{DISK}/") or device["driver"]["_type"] != "qcow2":
@@ -85,10 +95,19 @@ def _take(act: Act, machine: Entity, target: str, spec: dict[str, str]) -> dict[
     disk: Entity = act.value(key)
     name, base = name_at(key), volume.current(disk)
     kept = {"mode": mode, "disk": name, "file": copied(volume.state(disk))}
-    if mode == "internal":
-        return kept
-    path = spec.get("file") or f"{_directory(act, disk)}/{name}/snapshots/{act.target.name}"
     mark = f"{act.text('domain')}@{act.target.name}"
+    if mode == "internal":
+        disk["hidden"].setdefault("inside", []).append(mark)
+        return {**kept, "mark": mark}
+    volume.branches(disk, name)
+    place = f"{_directory(act, disk)}/{name}/snapshots"
+    path = spec.get("file") or volume.free_path(act, f"{place}/{act.target.name}")
+    if path.rpartition("/")[0] != place or path.startswith(f"{place}/."):
+        refuse(
+            LIBVIRT,
+            f"invalid argument: {path}, the file for {target}, is not in {place}, where "
+            f"the snapshots of disk {name} are",
+        )
     volume.branch(act, act.id(DISK, name), base, path)
     disk["hidden"].setdefault("snapshots", {})[mark] = base
     return {**kept, "base": base, "mark": mark}
@@ -148,6 +167,7 @@ def _put_back(act: Act, target: str, kept: dict[str, Any]) -> None:
     if kept["mode"] == "internal":
         volume.restore(disk, kept["file"])
         return
+    volume.branches(disk, kept["disk"])
     old = volume.current(disk)
     disk["hidden"]["reverts"] = disk["hidden"].get("reverts", 0) + 1
     name = unique("revert", kept["disk"], disk["hidden"]["reverts"]).replace("-", "")[:16]
@@ -188,9 +208,11 @@ def _drop(act: Act, machine: Entity, id: ResourceId) -> None:
     if machine["hidden"].get("snapshot") == id.name:
         machine["hidden"]["snapshot"] = parent
     for each in act.value(key_of(id))["hidden"]["disks"].values():
-        disk = act.find(DISK, each["disk"]) if each["mode"] == "external" else None
-        if disk is not None:
+        disk = act.find(DISK, each["disk"])
+        if disk is not None and each["mode"] == "external":
             forget(act, disk, each["mark"])
+        elif disk is not None and each["mode"] == "internal":
+            volume.leave(disk, each.get("mark", ""))
     act.remove(id)
 
 

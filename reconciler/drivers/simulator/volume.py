@@ -2,8 +2,8 @@
 
 ``hidden`` of such an entity: ``pool``, ``files`` (below), ``users`` (machines that have it, kept by
 ``claims.py``), for disks ``backing`` (entity key of the image it keeps reading from), ``internal`` (snapshots
-inside the file) and ``checkpoints`` (archive -> the backup from which on its changes are known), for images
-``overlays`` (how many disks read from it).
+inside the file), ``inside`` (those of machines) and ``checkpoints`` (archive -> the backup from which on its
+changes are known), for images ``overlays`` (how many disks read from it).
 
 A file has ``parent`` (the file it reads on from), exact ``bytes``, and what is in it: ``content``, a token that
 stands for all that was written, and ``accounts``, what of the guest's accounts was set from outside.
@@ -200,11 +200,38 @@ def go_on_in(act: Act, entity: Entity, path: str) -> None:
             domains.repoint(domain, {before: path})
 
 
+def free_path(act: Act, path: str) -> str:
+    """A path that no file has: this one, or one beside it."""
+    number, free = 0, path
+    while act.value(f"file:{free}") is not None:
+        number += 1
+        free = f"{path}-{unique('beside', path, number)[:8]}"
+    return free
+
+
 def branch(act: Act, id: ResourceId, base: str, path: str) -> None:
     """Go on in a new file on top of one there is."""
     entity: Entity = act.value(key_of(id))
     write(act, key_of(id), entity, path, {**entity["hidden"]["files"][base], "parent": base})
     go_on_in(act, entity, path)
+
+
+def branches(entity: Entity, name: str) -> None:
+    """Refuse a disk that cannot go on in another file, as real ones could not."""
+    users = [name_at(user) for user in entity["hidden"]["users"]]
+    if len(users) > 1:
+        refuse(STORAGE, f"disk {name} is attached to {', '.join(users)}: its snapshots are for one machine to have")
+    if (format := entity["spec"]["volume"].get("format", "qcow2")) != "qcow2":
+        refuse(STORAGE, f"disk {name} is {format}: only qcow2 has snapshots")
+    if inside := [*entity["hidden"].get("internal", {}), *entity["hidden"].get("inside", [])]:
+        refuse(STORAGE, f"disk {name} has snapshots inside its file, which would be lost: {', '.join(inside)}")
+
+
+def leave(entity: Entity, mark: str) -> None:
+    """A snapshot of a machine is not inside a disk any more."""
+    inside = entity["hidden"].get("inside", [])
+    if mark in inside:
+        inside.remove(mark)
 
 
 def not_attached(entity: Entity, name: str) -> None:
