@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import shutil
 import stat
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import guest
 import pytest
@@ -51,6 +53,16 @@ def virsh(*arguments: str) -> str:
 
 def answers() -> bool:
     return subprocess.run(["virsh", "-q", "-c", URI, "uri"], capture_output=True, check=False).returncode == 0
+
+
+def known(path: str | Path) -> dict[str, Any]:
+    """Of what ``qemu-img`` says of a file, what the driver reads off it."""
+    asked = ["qemu-img", "info", "-U", "--output=json", str(path)]
+    info = json.loads(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
+    told = {key: info[key] for key in ("virtual-size", "full-backing-filename") if key in info}
+    keys = ("name", "date-sec", "vm-state-size")
+    snapshots = [{key: each[key] for key in keys} for each in info.get("snapshots", [])]
+    return told | ({"snapshots": snapshots} if snapshots else {})
 
 
 def shapes() -> bool:

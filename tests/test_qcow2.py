@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import libvirtd
 import pytest
+from libvirtd import known
 
 if shutil.which("qemu-img") is None and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip("qemu-img is not installed: make libvirt", allow_module_level=True)
@@ -24,15 +23,6 @@ SNAPSHOTS = ("first", "zwei mit Leerzeichen", "третий", "x" * 200)
 
 def image(*words: str) -> str:
     return subprocess.run(["qemu-img", *words], check=True, capture_output=True, text=True).stdout
-
-
-def asked(path: Path) -> dict[str, Any]:
-    """What qemu-img says, of that which is read."""
-    info = json.loads(image("info", "-U", "--output=json", str(path)))
-    keys = ("name", "date-sec", "vm-state-size")
-    snapshots = [{key: each[key] for key in keys} for each in info.get("snapshots", [])]
-    told = {key: info[key] for key in ("virtual-size", "full-backing-filename") if key in info}
-    return told | ({"snapshots": snapshots} if snapshots else {})
 
 
 @pytest.fixture
@@ -61,21 +51,21 @@ def test_a_size_is_what_qemu_img_says(tmp_path: Path, options: str, size: str) -
     if "preallocation" in options and size == "3T":
         size = "1G"
     image("create", "-q", "-f", "qcow2", "-o", options, str(path), size)
-    assert qcow2.info(str(path)) == asked(path)
+    assert qcow2.info(str(path)) == known(path)
 
 
 def test_a_size_is_that_of_an_overlay_not_of_what_it_reads(tmp_path: Path, disk: Path) -> None:
     path = tmp_path / "overlay"
     image("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(disk), str(path), "128M")
     disk.unlink()
-    assert qcow2.info(str(path)) == asked(path)
-    assert asked(path) == {"virtual-size": 128 * 1024**2, "full-backing-filename": str(disk)}
+    assert qcow2.info(str(path)) == known(path)
+    assert known(path) == {"virtual-size": 128 * 1024**2, "full-backing-filename": str(disk)}
 
 
 def test_a_file_beside_it_is_named_as_qemu_img_names_it(tmp_path: Path, disk: Path) -> None:
     path = tmp_path / "overlay"
     image("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", disk.name, str(path))
-    assert qcow2.info(str(path)) == asked(path)
+    assert qcow2.info(str(path)) == known(path)
 
 
 def test_what_is_read_over_a_protocol_is_left_to_qemu_img(tmp_path: Path) -> None:
@@ -90,13 +80,13 @@ def test_snapshots_are_what_qemu_img_says_whatever_came_and_went(tmp_path: Path,
     image("create", "-q", "-f", "qcow2", "-o", f"compat={compat}", str(path), "64M")
     for name in SNAPSHOTS:
         image("snapshot", "-q", "-c", name, str(path))
-        assert qcow2.info(str(path)) == asked(path)
+        assert qcow2.info(str(path)) == known(path)
     for name in SNAPSHOTS:
         image("snapshot", "-q", "-d", name, str(path))
-        assert qcow2.info(str(path)) == asked(path)
+        assert qcow2.info(str(path)) == known(path)
     if compat == "1.1":
         image("resize", "-q", str(path), "96M")
-        assert qcow2.info(str(path)) == asked(path) == {"virtual-size": 96 * 1024**2}
+        assert qcow2.info(str(path)) == known(path) == {"virtual-size": 96 * 1024**2}
 
 
 def test_a_table_that_moves_while_it_is_read_is_read_again(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +104,7 @@ def test_a_table_that_moves_while_it_is_read_is_read_again(disk: Path, monkeypat
 
     monkeypatch.setattr(os, "pread", disturbed)
     found = qcow2.info(str(disk))
-    assert found == asked(disk)
+    assert found == known(disk)
     assert [each["name"] for each in found["snapshots"]] == [SNAPSHOTS[3], "later"]
     assert places.count(0) > 2
 

@@ -85,7 +85,7 @@ def disk(act: Action, name: str) -> Disk:
     config = _settled(act, home, config)
     users = act.host.users(config["current"])
     if len(users) > 1:
-        names = ", ".join(domain.name() for domain, _ in users)
+        names = ", ".join(sorted(domain.name() for domain, _ in users))
         refuse(STORAGE, f"disk {name} is attached to {names}: its snapshots are for one machine to have")
     if config.get("volume", {}).get("format") != "qcow2":
         refuse(STORAGE, f"disk {name} is {config.get('volume', {}).get('format')}: only qcow2 has snapshots")

@@ -59,8 +59,9 @@ _TRIES = 5  # as many times a file may have moved on while it was read
 
 
 def info(path: str) -> dict[str, Any] | None:
-    """``virtual-size`` of a file and, if there are any, ``full-backing-filename`` and ``snapshots``, with their keys that
-    are asked for here.
+    """``virtual-size`` of a file, and ``full-backing-filename`` and ``snapshots`` if there are any.
+
+    Of a snapshot there are the keys that are asked for here.
 
     None if that is not a plain qcow2 file that can be read: ``qemu-img`` knows what it is, or why not.
     """
