@@ -38,7 +38,7 @@ from reconciler.resource import (
     ResourceId,
     id_of,
 )
-from reconciler.shape import Shape
+from reconciler.shape import Shape, overlaid
 
 # Fields no observation shows (``*`` for any key); compared with what was last applied, if that is known.
 UNREADABLE: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -141,8 +141,16 @@ class Observed:
     @cached_property
     def pending(self) -> dict[str, Any]:
         """What was written for the next start: dotted field -> value, if the guest has not started since."""
+        return self._waits("fields")
+
+    @cached_property
+    def unseen(self) -> dict[str, Any]:
+        """What the guest goes on with until then, of the fields that wait and are never shown."""
+        return self._waits("unseen")
+
+    def _waits(self, part: str) -> dict[str, Any]:
         pending = self.annotation(ANNOTATION_PENDING)
-        fields = pending.get("fields")
+        fields = pending.get(part)
         return fields if isinstance(fields, dict) and pending.get("boot") == self.boot else {}
 
     @property
@@ -160,7 +168,7 @@ class Observed:
             for path in UNREADABLE[self.id.kind]:
                 if path[0] in applied:
                     _recall(shape, applied, path)
-        return shape
+        return overlaid(shape, self.unseen)
 
 
 def _recall(shape: Any, applied: Any, path: tuple[str, ...]) -> None:
