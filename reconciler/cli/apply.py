@@ -231,7 +231,7 @@ def agent_for(cluster: Cluster, given: dict[str, Any]) -> AbstractContextManager
     from reconciler.node import DRIVERS, Node
 
     if (driver := given["driver"]) != "simulator":
-        host = Node(given["node"] or socket.gethostname(), uri=given["libvirt_uri"])
+        host = Node(given["node"] or socket.gethostname(), uri=given["libvirt_uri"], shutdown=given["shutdown_timeout"])
         return serving_host(cluster, DRIVERS[driver](host, cluster), host.name, workers=given["parallel"])
     drivers = simulators(cluster, latency=lambda operation: given["latency"], addresses=given.get("addresses"))
     return serving(cluster, drivers, workers=given["parallel"])
