@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STATE = ".reconcile/simulator.db"
 DEFAULT_URI = "qemu:///system"
+DEFAULT_SHUTDOWN = 60.0
 
 
 class Node(NamedTuple):
@@ -23,6 +24,7 @@ class Node(NamedTuple):
     state: str = ""  # file in which the simulator keeps its hosts
     latency: float = 0.0  # seconds an operation of the simulator takes
     uri: str = DEFAULT_URI  # where libvirt answers
+    shutdown: float = DEFAULT_SHUTDOWN  # seconds a guest of libvirt may take to shut down
 
 
 def _simulator(node: Node, cluster: Cluster) -> Driver:
@@ -45,7 +47,7 @@ def _libvirt(node: Node, cluster: Cluster) -> Driver:
             f"the libvirt driver needs {error.name}: pip install 'reconciler[libvirt]' "
             "(with libvirt-dev, pkg-config and a C compiler on the host)"
         ) from error
-    return Libvirt(Host(node.uri, node.name))
+    return Libvirt(Host(node.uri, node.name, shutdown=node.shutdown))
 
 
 DRIVERS: dict[str, Callable[[Node, Cluster], Driver]] = {"libvirt": _libvirt, "simulator": _simulator}

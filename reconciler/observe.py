@@ -39,7 +39,7 @@ from reconciler.resource import (
     ResourceId,
     id_of,
 )
-from reconciler.shape import Shape
+from reconciler.shape import Shape, overlaid
 
 # Fields no observation shows (``*`` for any key); compared with what was last applied, if that is known.
 UNREADABLE: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -158,13 +158,26 @@ class Observed:
         An agent that reads both definitions of a running guest shows it. Of what is never shown, and of all where
         an agent does not read both, it is what was noted when it was written, if the guest has not started since.
         """
+        if self.later is None:
+            return self._noted("fields")
+        return self._unshown if self.later is self.shape else self._unshown | _waiting(self.shape, self.later)
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What the guest goes on with until then, of the fields that wait and are never shown."""
+        return self._noted("unseen")
+
+    @cached_property
+    def _unshown(self) -> dict[str, Any]:
+        """What waits of the fields that are never shown."""
+        fields = self._noted("fields")
+        return {name: value for name, value in fields.items() if unreadable(self.id.kind, tuple(name.split(".")))}
+
+    def _noted(self, part: str) -> dict[str, Any]:
+        """A part of the note of what waits, if the guest has not started since."""
         noted = self.annotation(ANNOTATION_PENDING)
-        fields = noted.get("fields")
-        waits: dict[str, Any] = fields if isinstance(fields, dict) and noted.get("boot") == self.boot else {}
-        if self.later is None or (self.later is self.shape and not waits):
-            return waits
-        unseen = {name: value for name, value in waits.items() if unreadable(self.id.kind, tuple(name.split(".")))}
-        return unseen | _waiting(self.shape, self.later)
+        fields = noted.get(part)
+        return fields if isinstance(fields, dict) and noted.get("boot") == self.boot else {}
 
     @cached_property
     def later(self) -> Shape | None:
@@ -173,10 +186,10 @@ class Observed:
         if not isinstance(told, dict):
             return None
         if not told:
-            return self.shape
+            return overlaid(self.shape, self._unshown)
         spec = {name: value for name, value in self.spec.items() if name != NEXT_START}
         spec["domain"] = {**_element(spec, "domain"), **told}
-        return Observed({**self.resource, "spec": spec}, self.disk_at).shape
+        return overlaid(Observed({**self.resource, "spec": spec}, self.disk_at).shape, self._unshown)
 
     def at(self, path: tuple[str, ...]) -> tuple[Shape, tuple[str, ...]]:
         """The shape that a path leads into, and the path in it: after NEXT_START, that of the guest's next start."""
@@ -205,7 +218,7 @@ class Observed:
             for path in UNREADABLE[self.id.kind]:
                 if path[0] in applied:
                     _recall(shape, applied, path)
-        return shape
+        return overlaid(shape, self.kept)
 
 
 def unreadable(kind: str, path: tuple[str, ...]) -> bool:

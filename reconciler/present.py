@@ -41,7 +41,7 @@ def _state(observed: Observed) -> str:
         return "Failed"
     if observed.id.kind == MACHINE:
         state = str(observed.shape.get("powerState"))
-        return f"{state}, pending restart" if observed.pending else state
+        return f"{state}, pending restart" if waiting(observed.shape, observed.pending) else state
     if observed.id.kind == POOL:
         return str(observed.shape.get("state"))
     return observed.status[0] or "Ready"
@@ -86,9 +86,9 @@ def description(
         "Observed:",
     ]
     lines += [f"  {line}" for line in _tree(_readable(observed))]
-    if observed.pending:
+    if later := waiting(observed.shape, observed.pending):
         lines.append("Pending restart:")
-        lines += [f"  {describe(observed.id.kind, move)}" for move in waiting(observed.shape, observed.pending)]
+        lines += [f"  {describe(observed.id.kind, move)}" for move in later]
     if steps is not None:
         lines.append("Would change:" if steps else "Would change: nothing")
         lines += table([(step.action.sign, step.operation, str(step.impact), step.because) for step in steps], "  ")

@@ -9,6 +9,7 @@ from reconciler import quantity
 from reconciler.diff import Move
 from reconciler.kinds import KINDS, SECRETS, matches, part_of, parts_at
 from reconciler.rules import REPLACED
+from reconciler.secret import Secret
 from reconciler.validate import Declared
 
 
@@ -63,7 +64,8 @@ def describe(kind: str, move: Move, covers: tuple[str, ...] = ()) -> str:
     is_size = _is_size(kind, move.path)
     if any(matches(secret, move.path) for secret in SECRETS.get(kind, ())):
         before = "nothing" if move.observed is None else "another value"
-        return f"{name} {before} -> {_shown(move.desired, False)}"
+        known = move.desired is None or isinstance(move.desired, Secret)  # else a digest, which tells people nothing
+        return f"{name} {before} -> {_shown(move.desired, False) if known else 'a secret'}"
     return f"{name} {_shown(move.observed, is_size)} -> {_shown(move.desired, is_size)}"
 
 

@@ -84,14 +84,15 @@ def _secrets(shape: Shape, path: tuple[str, ...], namespace: str) -> None:
 
 
 def overlaid(shape: Shape, pending: Mapping[str, Any]) -> Shape:
-    """The shape as the guest's next start will show it."""
+    """The shape as the guest's next start will show it. None takes a field away."""
     if not pending:
         return shape
     overlaid = {key: dict(value) if isinstance(value, dict) else value for key, value in shape.items()}
     for dotted, value in pending.items():
         head, _, rest = dotted.partition(".")
-        if rest:
-            overlaid.setdefault(head, {})[rest] = value
+        level, name = (overlaid.setdefault(head, {}), rest) if rest else (overlaid, head)
+        if value is None:
+            level.pop(name, None)
         else:
-            overlaid[head] = value
+            level[name] = value
     return overlaid

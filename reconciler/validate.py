@@ -652,6 +652,8 @@ class Together:
             wrong = _mismatch(resource, other.declared, self.known)
             if wrong:
                 yield manifest, _problem(manifest, ("spec", *path), *wrong)
+            for at, message, remedy in _shared(resource, path, other.declared):
+                yield manifest, _problem(manifest, ("spec", *at), message, remedy)
 
 
 def _moved_once(known: Mapping[ResourceId, Checked]) -> Iterator[tuple[Manifest, Problem]]:
@@ -690,6 +692,19 @@ def _mismatch(resource: Declared, other: Declared, known: Mapping[ResourceId, Ch
             f"Put both on one node, or {other.id.name} into a shared pool.",
         )
     return None
+
+
+def _shared(machine: Declared, path: Path, disk: Declared) -> Iterator[Finding]:
+    """Of a format with an index, each machine would write one of its own: libvirt lets several write to raw disks only.
+
+    No manifest makes one, but a disk made by other means may be named without being described.
+    """
+    if machine.id.kind != MACHINE or disk.id.kind != DISK or path[0] != "disks":
+        return
+    attached, format = machine.manifest.spec["disks"][path[1]], disk.shape.get("format", "qcow2")
+    if attached.get("mode") == "shareable" and format != "raw" and "cloudInit" not in disk.shape:
+        message = f"{disk.id} is {format}, and only a raw disk is shareable"
+        yield (*path[:-1], "mode"), message, "Take mode away, or name a raw disk that was made by other means."
 
 
 def _is_local(resource: Declared, known: Mapping[ResourceId, Checked]) -> bool:

@@ -1,8 +1,9 @@
 """The tiny guest: a boot sector that does what the tests need of an operating system, and nothing else.
 
-It waits for the power button and switches the machine off, and lets go of PCI devices that are to be
-unplugged. Ports are those of QEMU's PIIX4 (pc-i440fx): SeaBIOS puts the ACPI registers at 0x600; PCI hot-plug is
-at 0xae00 (QEMU, docs/specs/acpi_pci_hotplug). The deaf guest does neither.
+It waits for the power button and switches the machine off, gives back the memory it is asked for, and lets go of
+PCI devices that are to be unplugged. Ports are those of QEMU's PIIX4 (pc-i440fx): SeaBIOS puts the ACPI registers
+at 0x600; PCI hot-plug is at 0xae00 (QEMU, docs/specs/acpi_pci_hotplug). The balloon is a virtio device of the
+legacy kind, whose own registers begin 20 bytes into its I/O region. The deaf guest does nothing of it.
 """
 
 from __future__ import annotations
@@ -17,19 +18,38 @@ _CODE = bytes.fromhex(
     "31c0 8ed8"  # xor ax, ax; mov ds, ax
     "ba0206 b80001 ef"  # mov dx, 0x602; mov ax, 0x100; out dx, ax     the power button shall be told
     "fb"  # sti
+    "6631ff"  # xor edi, edi                                            no balloon is known
+    "66bb00000080"  # mov ebx, 0x80000000                               the first device of the first bus
+    # find:
+    "6689d8 baf80c 66ef"  # mov eax, ebx; mov dx, 0xcf8; out dx, eax
+    "b2fc 66ed"  # mov dl, 0xfc; in eax, dx                             who is it?
+    "663df41a0210"  # cmp eax, 0x10021af4                               a virtio balloon?
+    "7407"  # je found
+    "80c708"  # add bh, 8                                               the next of 32 devices
+    "75e7"  # jnz find
+    "eb11"  # jmp loop
+    # found:
+    "b310 6689d8 b2f8 66ef"  # mov bl, 0x10; mov eax, ebx; mov dl, 0xf8; out dx, eax
+    "b2fc 66ed"  # mov dl, 0xfc; in eax, dx                             its I/O region, with bit 0 set
+    "678d7813"  # lea di, [eax+19]                                      what is asked of it
     # loop:
     "f4"  # hlt                                                         18 times a second the timer wakes it
     "ba0006 ed"  # mov dx, 0x600; in ax, dx
     "f6c401"  # test ah, 1                                              pressed?
-    "7407"  # jz unplug
+    "7407"  # jz balloon
     "ba0406 b80020 ef"  # mov dx, 0x604; mov ax, 0x2000; out dx, ax    off
+    # balloon:
+    "89fa 09d2"  # mov dx, di; or dx, dx                                is there one?
+    "7407"  # jz unplug
+    "66ed"  # in eax, dx                                                the pages that it shall have
+    "83c204 66ef"  # add dx, 4; out dx, eax                             it has them
     # unplug:
     "ba10ae 6631c0 66ef"  # mov dx, 0xae10; xor eax, eax; out dx, eax  the first bus
     "ba04ae 66ed"  # mov dx, 0xae04; in eax, dx                        what is to go
     "6609c0"  # or eax, eax
-    "74dd"  # jz loop
+    "74d0"  # jz loop
     "ba08ae 66ef"  # mov dx, 0xae08; out dx, eax                       it may go
-    "ebd6"  # jmp loop
+    "ebc9"  # jmp loop
 )
 _DEAF = bytes.fromhex("f4 ebfd")  # hlt; jmp
 

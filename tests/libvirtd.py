@@ -68,8 +68,8 @@ def known(path: str | Path) -> dict[str, Any]:
 def shapes() -> bool:
     """Whether the kernel has what libvirt limits NICs with."""
     queue = ["tc", "qdisc", "add", "dev", BRIDGE, "root", "sfq"]
-    done = subprocess.run(queue, capture_output=True, check=False, env=_path())
-    subprocess.run(["tc", "qdisc", "del", "dev", BRIDGE, "root"], capture_output=True, check=False, env=_path())
+    done = subprocess.run(queue, capture_output=True, check=False, env=with_sbin())
+    subprocess.run(["tc", "qdisc", "del", "dev", BRIDGE, "root"], capture_output=True, check=False, env=with_sbin())
     return done.returncode == 0
 
 
@@ -85,7 +85,7 @@ class Libvirtd:
         if not answers():
             for daemon in ("virtlogd", "libvirtd"):
                 pid = Path(f"/run/reconcile-{daemon}.pid")
-                subprocess.run([daemon, "-d", "-p", str(pid)], check=True, env=_path())
+                subprocess.run([daemon, "-d", "-p", str(pid)], check=True, env=with_sbin())
                 self._started.append(pid)
             deadline = time.monotonic() + 30
             while not answers():
@@ -121,15 +121,16 @@ class Bridge:
         self.name = name
 
     def __enter__(self) -> Bridge:
-        subprocess.run(["ip", "link", "add", self.name, "type", "bridge"], check=True, env=_path())
-        subprocess.run(["ip", "link", "set", self.name, "up"], check=True, env=_path())
+        subprocess.run(["ip", "link", "add", self.name, "type", "bridge"], check=True, env=with_sbin())
+        subprocess.run(["ip", "link", "set", self.name, "up"], check=True, env=with_sbin())
         return self
 
     def __exit__(self, *exc: object) -> None:
-        subprocess.run(["ip", "link", "delete", self.name], check=True, env=_path())
+        subprocess.run(["ip", "link", "delete", self.name], check=True, env=with_sbin())
 
 
-def _path() -> dict[str, str]:
+def with_sbin() -> dict[str, str]:
+    """The environment in which what only root runs is found."""
     return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
 
 

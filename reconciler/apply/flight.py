@@ -16,6 +16,7 @@ class Flight:
     started: float
     annotations_before: dict[str, str | None]
     expect: tuple[Expectation, ...]
+    noted: bool = False  # something was written down along with it
     done: str = ""  # type of the Done event, once seen
     shown_at: float | None = None  # since when the resource shows what was expected and no event has come
     last_seen: str = ""

@@ -9,10 +9,12 @@ from typing import Any
 
 from reconciler.apply.flight import Flight
 from reconciler.clusters.base import Cluster
+from reconciler.kinds import values_at
 from reconciler.mend import Mend, mended, remember
-from reconciler.observe import Observed
+from reconciler.observe import Observed, unreadable
 from reconciler.plan import Action, Step
 from reconciler.problem import Conflict, NotFound
+from reconciler.reason import leaves
 from reconciler.resource import ANNOTATION_APPLIED, ANNOTATION_PENDING, Resource, ResourceId
 from reconciler.secret import Secret, Vault
 
@@ -28,18 +30,35 @@ class Marks:
         """Note on the resource what no observation will show (wire format 5.9), and what waits for a restart."""
         observed = Observed(resource, {})
         annotations = resource["metadata"].setdefault("annotations", {})
+        pending = self._pending(observed, step)
         if step.remember:
             remember(resource, self._digested(step.remember))
-        if step.pending:
-            pending = {"boot": observed.boot, "fields": {**observed.pending, **self._digested(step.pending)}}
+        if pending:
             annotations[ANNOTATION_PENDING] = json.dumps(pending, sort_keys=True, separators=(",", ":"))
         if not annotations:
             del resource["metadata"]["annotations"]
 
+    def _pending(self, observed: Observed, step: Step) -> dict[str, Any] | None:
+        """What waits for the next start from now on, without what the step does at once; None if that stays."""
+        set_now = [path for path, _ in leaves((), step.remember)]
+        set_now += [each.path for each in step.expect if each.id == step.subject]
+        done = {".".join(path) for path in set_now} - step.pending.keys()
+        if not step.pending and done.isdisjoint(observed.pending):
+            return None
+        fields = {**observed.pending, **self._digested(step.pending)}
+        unseen = {
+            dotted: next((value for _, value in values_at(observed.shape, path)), None)
+            for dotted in fields
+            if unreadable(observed.id.kind, path := tuple(dotted.split(".")))
+        }
+        parts = {"fields": fields, "unseen": unseen}
+        kept = {part: {key: each for key, each in values.items() if key not in done} for part, values in parts.items()}
+        return {"boot": observed.boot, **{part: values for part, values in kept.items() if values}}
+
     def note(self, step: Step, resource: Resource | None) -> dict[str, Any] | None:
         """What the next run needs to know if this one does not see the end (``mend``)."""
         carried = step.subject != step.target
-        if not carried and not (step.remember or step.pending):
+        if not (carried or step.remember or (resource and self._pending(Observed(resource, {}), step))):
             return None
         return {
             "id": list(step.subject),

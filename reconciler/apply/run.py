@@ -237,8 +237,9 @@ class Run:
         self.started += 1
         event_id = f"{self.id}-{self.started}"
         self.on_start(step)
-        self.journal.write(step, "start", event_id, note=self.marks.note(step, resource))
-        flight = Flight(step, event_id, self.monotonic(), annotations_of(resource), expect)
+        note = self.marks.note(step, resource)
+        self.journal.write(step, "start", event_id, note=note)
+        flight = Flight(step, event_id, self.monotonic(), annotations_of(resource), expect, note is not None)
         self.sent[step.id] = flight
         return flight
 
@@ -270,7 +271,7 @@ class Run:
 
     def _fail(self, flight: Flight, message: str) -> None:
         step = flight.step
-        if step.subject == step.target and (step.remember or step.pending):
+        if step.subject == step.target and flight.noted:
             try:
                 self.marks.forget(flight)
             except ReconcilerError as error:

@@ -570,7 +570,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         KIND, "SetVncPassword", "1.31", Verb.UPDATE,
-        "Set the password of the VNC console.",
+        "Set the password of the VNC console; a running one takes another, and cannot begin to ask for one.",
         (CURRENT, PERSISTENT, LIVE, CONFIG, FORCE, _CONSOLE_PASSWORD),
         needs=(_EXISTS, "the console is vnc"),
         leaves="the console asks for the password",
@@ -580,7 +580,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         KIND, "UnsetVncPassword", "1.32", Verb.UPDATE,
-        "Drop the password of the VNC console.",
+        "Drop the password of the VNC console; a running one that asks for it cannot stop.",
         (CURRENT, PERSISTENT, LIVE, CONFIG, FORCE),
         needs=(_EXISTS, "the console is vnc"),
         leaves="the console asks for no password",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="Where the simulator keeps its hosts; agents of several nodes may share one"
     " (default: the cluster's file, on Kubernetes .reconcile/simulator.db).",
 )
-@options("uri")
+@options("uri", "shutdown")
 @click.option("--address", metavar="IP", default="", help="Where other nodes reach this one, to migrate to it.")
 @options("latency")
 @click.option(
@@ -64,7 +64,14 @@ def agent(node: str, driver: str, cluster: Where, **given: Any) -> None:
     from reconciler.probe import AgentMetrics, probe
 
     log.begin(sys.stderr)
-    told = Node(node, given["address"], given["state"] or "", given["latency"], given["libvirt_uri"])
+    told = Node(
+        node,
+        given["address"],
+        given["state"] or "",
+        given["latency"],
+        uri=given["libvirt_uri"],
+        shutdown=given["shutdown_timeout"],
+    )
     with connected(cluster) as opened:
         metrics = AgentMetrics()
         serves = Agent(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from reconciler.connect import KUBERNETES, Where
-from reconciler.node import DEFAULT_URI, DRIVERS
+from reconciler.node import DEFAULT_SHUTDOWN, DEFAULT_URI, DRIVERS
 
 
 def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,7 +40,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 LOOKING = ("driver", "node", "uri")  # what a host is looked at with
-SERVING = ("latency", *LOOKING)  # what carries operations out for an embedded cluster
+SERVING = ("latency", *LOOKING, "shutdown")  # what carries operations out for an embedded cluster
 
 
 def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -127,6 +127,14 @@ def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             default=DEFAULT_URI,
             show_default=True,
             help="Where the libvirt driver finds libvirt.",
+        ),
+        "shutdown": click.option(
+            "--shutdown-timeout",
+            metavar="SECONDS",
+            type=click.FloatRange(min=1),
+            default=DEFAULT_SHUTDOWN,
+            show_default=True,
+            help="Seconds the libvirt driver gives a guest to shut down or restart, before the operation fails.",
         ),
         "driver": click.option(
             "--driver",

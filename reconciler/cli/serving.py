@@ -43,4 +43,6 @@ def _host(cluster: Cluster, given: dict[str, Any]) -> tuple[Driver, str]:
     from reconciler.node import DRIVERS, Node
 
     host = Node(given["node"] or socket.gethostname(), uri=given["libvirt_uri"])
+    if "shutdown_timeout" in given:
+        host = host._replace(shutdown=given["shutdown_timeout"])
     return DRIVERS[given["driver"]](host, cluster), host.name

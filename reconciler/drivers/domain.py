@@ -156,6 +156,12 @@ def disk(path: str, target: str, *, format: str, given: dict[str, str], device: 
     if device == "cdrom" or given.get("mode") == "readonly" or given.get("perms") == "ro":
         made["readonly"] = {}
     elif given.get("mode") == "shareable" or given.get("perms") == "sh":
+        if format != "raw":
+            refuse(
+                LIBVIRT,
+                f"unsupported configuration: shared access for disk {target!r} requires use of supported storage "
+                f"format: {path} is {format}, not raw",
+            )
         made["shareable"] = {}
     limit(made, given)
     return made
@@ -280,6 +286,22 @@ def fits_console(type: str, password: str) -> None:
             LIBVIRT,
             f"unsupported configuration: VNC password is {len(password)} characters long, "
             f"only {_VNC_PASSWORD} permitted",
+        )
+
+
+def goes_on_asking(name: str, asks: bool, password: str) -> None:
+    """Refuse to have a running console start or stop asking for a password: QEMU only takes another one."""
+    if asks and not password:
+        refuse(
+            LIBVIRT,
+            f"Operation not supported: the running console of {name} cannot stop asking for a password; "
+            "with config alone it does from the next start",
+        )
+    if password and not asks:
+        refuse(
+            LIBVIRT,
+            f"Operation not supported: the running console of {name} was started without a password; "
+            "with config alone it asks for one from the next start",
         )
 
 

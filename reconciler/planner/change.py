@@ -53,9 +53,10 @@ def alter(sheet: Sheet, declared: Declared, observed: Observed | None, seen: Sha
             if not rule.when(case):
                 continue
             taken.update(move.path for move in group)
+            written = {".".join(move.path): move.desired for move in set_by(rule, group)}
+            later = [move for move in later if ".".join(move.path) not in written]
             if rule.next_start(case):
-                written = set_by(rule, group)
-                later = [move for move in later if move.path not in {each.path for each in written}] + written
+                later += waiting(case.live, written)
             _apply(sheet, rule, replace(case), group, creating)
     for move in moves:
         if move.path not in taken:

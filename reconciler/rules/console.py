@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from reconciler.kinds import MACHINE
 from reconciler.rules.rule import (
-    LIVE_AND_CONFIG,
+    CONFIG,
     Case,
     Make,
     On,
     Rule,
     guest_runs,
     key,
+    live,
     text,
 )
 
@@ -19,6 +20,15 @@ def _console_anew(case: Case) -> bool:
     """Whether the console is defined anew: another type, or a password that only the definition can hold."""
     desired, seen = case.desired["graphics"], case.seen.get("graphics", {})
     return bool(desired["type"] != seen.get("type") or desired["type"] == "spice")
+
+
+def _asks(case: Case) -> bool:
+    """Whether the running console asks for a password. Only one that does takes another one while it runs."""
+    return "passwordFrom" in case.live.get("graphics", {})
+
+
+def _starts_or_stops_asking(case: Case) -> bool:
+    return case.running and ("passwordFrom" in case.desired["graphics"]) != _asks(case)
 
 
 _GUEST: dict[str, Make] = {
@@ -45,16 +55,22 @@ CHANGE: tuple[Rule, ...] = (
         ("graphics.passwordFrom",),
         "SetVncPassword",
         54,
-        {"password": lambda case: case.desired["graphics"]["passwordFrom"], **LIVE_AND_CONFIG},
+        {
+            "password": lambda case: case.desired["graphics"]["passwordFrom"],
+            "live": lambda case: None if _starts_or_stops_asking(case) else live(case),
+            **CONFIG,
+        },
         when=lambda case: not _console_anew(case) and "passwordFrom" in case.desired["graphics"],
+        next_start=_starts_or_stops_asking,
     ),
     Rule(
         MACHINE,
         ("graphics.passwordFrom",),
         "UnsetVncPassword",
         54,
-        {**LIVE_AND_CONFIG},
+        {**CONFIG},
         when=lambda case: not _console_anew(case) and "passwordFrom" not in case.desired["graphics"],
+        next_start=guest_runs,
     ),
     Rule(
         MACHINE,

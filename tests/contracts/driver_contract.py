@@ -604,8 +604,8 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
             ("PlugDisk", {"source": f"{VMD}/web-1-data/web-1-data", "target": "vdb"}),
             ("UnplugDisk", {"target": "vda"}),
             ("TuneDiskQoS", {"device": "vda", "read_iops_sec": "100"}),
-            ("PlugNIC", {"source": "source=br-ext", "type": "l2bridge", "mac": OTHER_MAC}),
-            ("UnplugNIC", {"type": "l2bridge", "mac": MAC}),
+            ("PlugNIC", {"source": "source=br-ext", "type": "bridge", "mac": OTHER_MAC}),
+            ("UnplugNIC", {"type": "bridge", "mac": MAC}),
             ("TuneNICQoS", {"_interface": MAC, "inbound": "100"}),
         ],
     )
@@ -777,6 +777,11 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
             running.vm("PlugDisk", name, source=source, target="vdb", mode="shareable", **BOTH)
             assert "vdb" in running.targets(name)
 
+    def test_a_shareable_disk_is_raw(self, running: Steps) -> None:
+        for flags in (BOTH, CONFIG):
+            with running.refused("LibvirtError", "vdb", "raw"):
+                running.vm("PlugDisk", source=running.path("web-1-data"), target="vdb", mode="shareable", **flags)
+
     def test_an_unplugged_disk_is_free(self, plugged: Steps) -> None:
         touched = plugged.vm("UnplugDisk", target="vdb", **BOTH)
         assert ResourceId(DISK, "web-1-data") in touched
@@ -894,7 +899,7 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
         running.vm(
             "PlugNIC",
             source="source=br-ext",
-            type="l2bridge",
+            type="bridge",
             mac=OTHER_MAC,
             inbound="1024",
             outbound="2048",
@@ -938,16 +943,16 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchCon
         running.machine("web-2", mac=OTHER_MAC)
         for mac in (MAC, OTHER_MAC):
             with running.refused("LibvirtError", mac):
-                running.vm("PlugNIC", source="source=br-ext", type="l2bridge", mac=mac, **BOTH)
+                running.vm("PlugNIC", source="source=br-ext", type="bridge", mac=mac, **BOTH)
 
     def test_an_unplugged_nic_is_gone_and_its_mac_free(self, running: Steps) -> None:
-        running.vm("UnplugNIC", type="l2bridge", mac=MAC, **BOTH)
+        running.vm("UnplugNIC", type="bridge", mac=MAC, **BOTH)
         assert running.macs() == []
         running.machine("web-2", mac=MAC)
 
     def test_a_nic_that_is_not_there_is_not_unplugged_or_tuned(self, running: Steps) -> None:
         with running.refused("LibvirtError", OTHER_MAC):
-            running.vm("UnplugNIC", type="l2bridge", mac=OTHER_MAC, **BOTH)
+            running.vm("UnplugNIC", type="bridge", mac=OTHER_MAC, **BOTH)
         with running.refused("LibvirtError", OTHER_MAC):
             running.vm("TuneNICQoS", _interface=OTHER_MAC, inbound="1024", **BOTH)
 

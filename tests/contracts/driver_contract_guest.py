@@ -42,13 +42,27 @@ class GuestContract:
         stopped.vm("RedirectUsb", action="off")
         stopped.vm("UpdateGraphic", type="vnc")
 
-    @pytest.mark.parametrize("flags", [{}, LIVE, CONFIG, BOTH, {"persistent": True}])
-    def test_a_vnc_password_is_set_and_dropped(self, running: Steps, flags: dict[str, Any]) -> None:
+    @pytest.mark.parametrize("flags", [{}, LIVE, BOTH, {"persistent": True}])
+    def test_a_running_console_takes_another_password_and_asks_on(self, running: Steps, flags: dict[str, Any]) -> None:
         before = running.everything()
         running.vm("SetVncPassword", password=PASSWORD, **flags)
-        running.vm("UnsetVncPassword", **flags)
-        running.vm("UnsetVncPassword", **flags)
+        with running.refused("LibvirtError", "web-1", "next start"):
+            running.vm("UnsetVncPassword", **flags)
         assert running.everything() == before
+
+    def test_a_console_asks_for_a_password_or_none_from_the_next_start(self, running: Steps) -> None:
+        for _ in range(2):
+            running.vm("UnsetVncPassword", **CONFIG)
+        running.vm("SetVncPassword", password=PASSWORD, **LIVE)
+        running.vm("StopVMForce")
+        running.vm("StartVM")
+        running.vm("UnsetVncPassword", **BOTH)
+        with running.refused("LibvirtError", "web-1", "next start"):
+            running.vm("SetVncPassword", password=PASSWORD, **BOTH)
+        running.vm("SetVncPassword", password=PASSWORD, **CONFIG)
+        running.vm("StopVMForce")
+        running.vm("StartVM")
+        running.vm("SetVncPassword", password="horse-12", **BOTH)
 
     def test_a_vnc_password_has_eight_characters_at_most(self, running: Steps) -> None:
         for operation, given in (("SetVncPassword", {}), ("UpdateGraphic", {"type": "vnc"})):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -112,11 +113,15 @@ def _readdress(act: Action, nic: Element, mac: str) -> None:
 @action(MACHINE, "ExportVM")
 def export(act: Action) -> None:
     directory = Path(act.text("path"))
-    directory.mkdir(parents=True, exist_ok=True)
+    if not directory.is_dir() or os.path.realpath(directory) != str(directory):
+        refuse(
+            TOOL, f"{directory} is no directory of {act.host.node}, or is one by a link: make it, and name it itself"
+        )
     definition = config_of(domain_of(act))
     for graphics in definition.iterfind("devices/graphics"):
         graphics.attrib.pop("passwd", None)
     with file.making(directory, act.target.name) as draft:
+        draft.chmod(0o700)  # what is in the disks is for whoever asked, not for every user of the host
         for disk in definition.iterfind("devices/disk"):
             if disk.get("device", "disk") != "disk":
                 continue

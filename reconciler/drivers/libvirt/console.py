@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import libvirt
 
+from reconciler.drivers import domain as domains
 from reconciler.drivers.asked import LIBVIRT, refuse
 from reconciler.drivers.libvirt.action import Action, action
 from reconciler.drivers.libvirt.definition import CONFIG, LIVE, domain_of, redefine, scope
@@ -34,18 +35,8 @@ def _set(act: Action, password: str) -> None:
         if graphics is None:
             refuse(LIBVIRT, f"unsupported configuration: domain {act.target.name} has no vnc console")
         asks = bool(graphics.get("passwd"))
-        if flag == LIVE and asks and not password:
-            refuse(
-                LIBVIRT,
-                f"Operation not supported: the running console of {act.target.name} cannot stop asking for a password; "
-                "with config alone it does from the next start",
-            )
-        if flag == LIVE and password and not asks:
-            refuse(
-                LIBVIRT,
-                f"Operation not supported: the running console of {act.target.name} was started without a password; "
-                "with config alone it asks for one from the next start",
-            )
+        if flag == LIVE:
+            domains.goes_on_asking(act.target.name, asks, password)
         graphics.attrib.pop("passwd", None)
         if password:
             graphics.set("passwd", password)

@@ -13,7 +13,7 @@ from reconciler.drivers.domain import Device
 from reconciler.drivers.libvirt.action import Action, action
 from reconciler.drivers.libvirt.claim import free_address, free_file, macs_of, touch_disks
 from reconciler.drivers.libvirt.definition import CONFIG, LIVE, definitions, domain_of, must_run, scope
-from reconciler.drivers.libvirt.host import config_of, live_of, path_of, target_of
+from reconciler.drivers.libvirt.host import config_of, live_of, path_of, paths_of, target_of
 from reconciler.drivers.libvirt.wire import Element, from_wire, parsed, text_of
 from reconciler.kinds import DISK, MACHINE
 from reconciler.quantity import KIB
@@ -27,15 +27,19 @@ def disk_device(
     act: Action, path: str, target: str, given: dict[str, str], *, device: str, format: str = "", bus: str = ""
 ) -> Device:
     """A disk element for a file of a pool; drives take any image there is, block devices are the host's."""
+    known = _format(act, path, any=device != "disk" or given.get("sourcetype") == "block")
+    return domains.disk(path, target, format=format or known, given=given, device=device, bus=bus)
+
+
+def _format(act: Action, path: str, *, any: bool) -> str:
+    """The format of a file that a machine may have: that of a disk or image, or with ``any`` one that is there."""
     owner = act.host.owner(path)
     if owner is None:
-        if (device == "disk" and given.get("sourcetype") != "block") or not Path(path).exists():
+        if not any or not Path(path).exists():
             refuse(LIBVIRT, f"Cannot access storage file '{path}': No such file or directory in a pool")
-        format = format or "raw"
-    else:
-        shown = owner[2].get("volume", {}).get("format", "qcow2")
-        format = format or ("raw" if shown == "iso" else shown)
-    return domains.disk(path, target, format=format, given=given, device=device, bus=bus)
+        return "raw"
+    shown = str(owner[2].get("volume", {}).get("format", "qcow2"))
+    return "raw" if shown == "iso" else shown
 
 
 @action(MACHINE, "PlugDisk")
@@ -52,14 +56,21 @@ def plug_disk(act: Action) -> None:
         bus=act.text("targetbus"),
     )
     with act.host.claiming:
-        free_file(act, path, shared="readonly" in made or "shareable" in made, but=act.target.name)
-        for _, definition in definitions(domain, flags):
-            if _disk_at(definition, target) is not None:
-                refuse(LIBVIRT, f"Operation failed: target {target} already exists")
-            if any(path_of(each) == path for each in definition.iterfind("devices/disk")):
-                refuse(LIBVIRT, f"Requested operation is not valid: {path} is already attached to the domain")
+        _free_disk(act, from_wire("disk", made), domain, flags)
         domain.attachDeviceFlags(text_of(from_wire("disk", made)), flags)
     touch_disks(act, live_of(domain), config_of(domain))
+
+
+def _free_disk(act: Action, disk: Element, domain: Any, flags: int) -> None:
+    """Refuse a disk whose file another machine has to itself, or whose file or target this one has already."""
+    path, target = path_of(disk), target_of(disk)
+    shared = any(disk.find(each) is not None for each in ("readonly", "shareable"))
+    free_file(act, path, shared=shared, but=act.target.name)
+    for _, definition in definitions(domain, flags):
+        if _disk_at(definition, target) is not None:
+            refuse(LIBVIRT, f"Operation failed: target {target} already exists")
+        if path and path in paths_of(definition):
+            refuse(LIBVIRT, f"Requested operation is not valid: {path} is already attached to the domain")
 
 
 @action(MACHINE, "UnplugDisk")
@@ -275,23 +286,55 @@ def _mac(nic: Element) -> str:
 
 @action(MACHINE, "PlugDevice")
 def plug_device(act: Action) -> None:
-    domain = domain_of(act)
-    domain.attachDeviceFlags(_described(act), scope(act, domain))
+    domain, device = domain_of(act), _described(act)
+    flags = scope(act, domain)
+    with act.host.claiming:
+        if device.tag == "disk":
+            _of_a_pool(act, device)
+            _free_disk(act, device, domain, flags)
+        if device.tag == "interface" and (mac := _mac(device)):
+            free_address(act, mac)
+        domain.attachDeviceFlags(text_of(device), flags)
+    touch_disks(act, live_of(domain), config_of(domain))
+
+
+def _of_a_pool(act: Action, disk: Element) -> None:
+    """Refuse a described disk whose file is none that a machine may have, or is not to be told from the description."""
+    type, path, drive = disk.get("type", "file"), path_of(disk), disk.get("device", "disk") != "disk"
+    if type not in ("file", "block"):
+        refuse(TOOL, f"{act.text('file')} describes a disk of type {type}; nobody could tell who has what is behind it")
+    if path or not drive:
+        _format(act, path, any=drive or type == "block")
 
 
 @action(MACHINE, "UnplugDevice")
 def unplug_device(act: Action) -> None:
-    domain = domain_of(act)
-    domain.detachDeviceFlags(_described(act), scope(act, domain))
+    domain, device = domain_of(act), _described(act)
+    found = [(flag, each, _meant(act, each, device)) for flag, each in definitions(domain, scope(act, domain))]
+    before = _number(domain, device.tag)
+    for flag, definition, meant in found:
+        name = f"the {device.tag} of {act.text('file')}"
+        _unplug(act, domain, meant, flag, name, lambda: _number(domain, device.tag) < before)
+        touch_disks(act, definition)
 
 
-def _described(act: Action) -> str:
+def _meant(act: Action, definition: Element, device: Element) -> Element:
+    """The disk or NIC that is described, as the definition has it; other devices are libvirt's to find."""
+    if device.tag == "interface" and (mac := _mac(device)):
+        return _nic(act, definition, mac)
+    return _disk(act, definition, target_of(device)) if device.tag == "disk" else device
+
+
+def _number(domain: Any, tag: str) -> int:
+    """How many devices of a kind a running domain has."""
+    return len(live_of(domain).findall(f"devices/{tag}"))
+
+
+def _described(act: Action) -> Element:
     path = Path(act.text("file"))
     try:
-        text = path.read_text()
-        parsed(text)
+        return parsed(path.read_text())
     except OSError as error:
         refuse(LIBVIRT, f"the device of {act.target.name} cannot be read from {path}: {error.strerror}")
-    except SyntaxError as error:
+    except (SyntaxError, UnicodeDecodeError) as error:
         refuse(LIBVIRT, f"{path} does not describe a device: {error}")
-    return text

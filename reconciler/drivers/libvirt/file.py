@@ -31,6 +31,11 @@ def inside(directory: Path, *parts: str) -> Path:
     return path
 
 
+def within(directory: Path, name: str, path: str) -> bool:
+    """Whether a file is in the directory of a resource of a pool, wherever words and links lead."""
+    return Path(os.path.realpath(path)).is_relative_to(Path(os.path.realpath(directory), name))
+
+
 @contextmanager
 def making(directory: Path, name: str) -> Iterator[Path]:
     """A directory to fill, which becomes ``directory/name`` at the end of the block, or is gone after an error."""

@@ -25,7 +25,7 @@ from reconciler.resource import DEFAULT_NAMESPACE, ResourceId
 
 SHUTDOWN = 60.0  # seconds a guest may take to shut down, or to restart
 UNPLUG = 30.0  # seconds a guest may take to let go of a device
-BALLOON = 10.0  # seconds a guest may take to give memory back
+BALLOON = 30.0  # seconds a guest may take to give memory back
 AGAIN = 3.0  # seconds after which a guest is asked once more
 
 # Domain types and CPU modes, the best first: the guest sees the host's processor, as virt-install has it.
@@ -138,14 +138,14 @@ class Holdings:
         return None
 
     def owner(self, path: str) -> tuple[str, str, dict[str, Any]] | None:
-        """Kind, name and what is kept of the disk or image that a file is of."""
+        """Kind, name and what is kept of the disk or image that a file is of; none for what leads out of its place."""
         for pool in self.pools():
             directory = directory_of(pool)
             if not path.startswith(f"{directory}/"):
                 continue
             name = path.removeprefix(f"{directory}/").partition("/")[0]
             config = self._kept(directory / name)
-            if config is not None:
+            if config is not None and all(file.within(directory, name, each) for each in (path, config["current"])):
                 return DISK if content_of(pool) == "vmd" else DISK_IMAGE, name, config
         return None
 

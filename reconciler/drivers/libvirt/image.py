@@ -20,7 +20,7 @@ def create_from_disk(act: Action) -> None:
     found = act.host.volume(DISK, name)
     if found is None or found[0].name() != act.text("sourcePool"):
         refuse(STORAGE, f"disk {name} does not exist in pool {act.text('sourcePool')}")
-    source = found[1]["current"]
+    source = volume.in_place(found, name)[1]["current"]
     act.host.not_running(source, f"disk {name}")
     _add(act, pool, lambda path: qemu_img("convert", "-q", "-O", "qcow2", source, path))
 
@@ -60,7 +60,7 @@ def delete(act: Action) -> None:
     found = act.host.volume(DISK_IMAGE, name)
     if found is None or found[0].name() != act.text("sourcePool"):
         refuse(STORAGE, f"disk image {name} is not in pool {act.text('sourcePool')}")
-    path = found[1]["current"]
+    path = volume.in_place(found, name)[1]["current"]
     readers = [other for kind, other, current in act.host.files() if kind == DISK and _reads(current, path)]
     if readers:
         refuse(STORAGE, f"disk image {name} is read by {', '.join(readers)}")

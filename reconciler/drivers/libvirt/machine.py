@@ -120,12 +120,12 @@ def delete(act: Action) -> None:
             f"Requested operation is not valid: cannot delete domain {name} with {len(snapshots)} snapshots",
         )
     disks = _storage(act, definition)
-    for disk in disks:
-        for other, _ in act.host.users(disk[1]["current"]):
+    for disk, (_, config) in disks.items():
+        for other, _ in act.host.users(config["current"]):
             if other.name() != name:
-                refuse(LIBVIRT, f"disk {disk[1]['name']} is attached to {MACHINE}/{other.name()}")
-        if kept := [each for each in chain.held(act, disk[1]) if not each.startswith(f"{name}@")]:
-            refuse(STORAGE, f"disk {disk[1]['name']} has snapshots: {', '.join(kept)}")
+                refuse(LIBVIRT, f"disk {disk} is attached to {MACHINE}/{other.name()}")
+        if kept := [each for each in chain.held(act, config) if not each.startswith(f"{name}@")]:
+            refuse(STORAGE, f"disk {disk} has snapshots: {', '.join(kept)}")
     touch_disks(act, definition)
     act.touched |= {act.id(SNAPSHOT, each) for each in snapshots}
     domain.undefineFlags(
@@ -135,12 +135,12 @@ def delete(act: Action) -> None:
         | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
     )
     chain.let_go(act, name)
-    for pool, config in disks:
-        volume.destroy(pool, config["name"])
+    for disk, (pool, _) in disks.items():
+        volume.destroy(pool, disk)
 
 
-def _storage(act: Action, definition: Any) -> list[tuple[Any, dict[str, Any]]]:
-    """The disks that go with the machine: named by target, by path or by both."""
+def _storage(act: Action, definition: Any) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """The disks that go with the machine, by name: asked for by target, by path or by both."""
     found: dict[str, tuple[Any, dict[str, Any]]] = {}
     for word in filter(None, act.text("storage").split(",")):
         path = next(
@@ -149,10 +149,10 @@ def _storage(act: Action, definition: Any) -> list[tuple[Any, dict[str, Any]]]:
         )
         owner = act.host.owner(path)
         disk = act.host.volume(DISK, owner[1]) if owner is not None and owner[0] == DISK else None
-        if disk is None:
+        if owner is None or disk is None:
             refuse(LIBVIRT, f"error: volume {word!r} was not found in the domain's definition")
-        found[disk[1]["name"]] = disk
-    return list(found.values())
+        found[owner[1]] = disk
+    return found
 
 
 @action(MACHINE, "AutoStartVM")

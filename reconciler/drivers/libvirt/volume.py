@@ -40,6 +40,19 @@ def disk(act: Action, pool: str = "") -> tuple[Any, dict[str, Any]]:
         refuse(STORAGE, f"disk {act.target.name} does not exist")
     if pool and found[0].name() != pool:
         refuse(STORAGE, f"disk {act.target.name} is in pool {found[0].name()}, not in {pool}")
+    return in_place(found, act.target.name)
+
+
+def in_place(found: tuple[Any, dict[str, Any]], name: str) -> tuple[Any, dict[str, Any]]:
+    """What was found of a disk or image. Refuses one whose file is said to be anywhere but in its directory."""
+    pool, config = found
+    if not file.within(directory_of(pool), name, config["current"]):
+        place = directory_of(pool) / name
+        refuse(
+            STORAGE,
+            f"{place / file.CONFIG} says that {name} is in {config['current']}, which leads out of {place}: "
+            "nothing outside a pool is touched. Correct it or take the directory away",
+        )
     return found
 
 

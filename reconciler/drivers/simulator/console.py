@@ -56,6 +56,8 @@ def _set(act: Act, password: str) -> None:
     for domain in scope(act, machine):
         if all(each["_type"] != "vnc" for each in domains.devices(domain, "graphics")):
             refuse(LIBVIRT, f"unsupported configuration: domain {act.target.name} has no vnc console")
+        if domain is live:
+            domains.goes_on_asking(act.target.name, "live" in machine["hidden"].get("console", {}), password)
         protect(machine, act.target, "live" if domain is live else "config", password)
 
 

@@ -17,6 +17,7 @@ from reconciler.kinds import MACHINE, NETWORK
 from reconciler.observe import Observed
 from reconciler.problem import OperationFailed
 from reconciler.resource import NEXT_START, ResourceId
+from reconciler.shape import overlaid
 
 Ports = Mapping[tuple[str, str], tuple[str, str]]  # namespace and MAC address -> switch and address
 
@@ -60,10 +61,12 @@ def _port(bed: Bed, id: ResourceId, mac: str, nic: Mapping[str, Any], ports: Por
 
 
 def _console(hidden: dict[str, Any], spec: dict[str, Any], observed: Observed) -> None:
-    known = observed.applied.get("graphics")
-    digest = known.get("passwordFrom") if isinstance(known, dict) else None
-    if digest:
-        hidden["console"] = {"config": str(digest)} | ({"live": str(digest)} if "domain" in spec else {})
+    shapes = {"config": overlaid(observed.shape, observed.pending)} | (
+        {"live": observed.shape} if "domain" in spec else {}
+    )
+    known = {which: shape.get("graphics", {}).get("passwordFrom") for which, shape in shapes.items()}
+    if console := {which: str(digest) for which, digest in known.items() if digest}:
+        hidden["console"] = console
 
 
 # What it holds

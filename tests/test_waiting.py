@@ -1,0 +1,115 @@
+"""What waits for the next start of a guest: seen until then, taken back before then, and forgotten after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from scenario import converge, desired_of, plan_of, served
+
+from reconciler import LocalCluster
+from reconciler.observe import observe
+from reconciler.planner.restart import waiting
+from reconciler.present import description
+from reconciler.reason import describe
+from reconciler.resource import ResourceId
+
+WEB = ResourceId("VirtualMachine", "web-1")
+PLAIN = "graphics: {type: vnc}"
+FIRST, SECOND = (f"graphics: {{type: vnc, passwordFrom: {{env: {name}}}}}" for name in ("FIRST", "SECOND"))
+SHOP = """
+apiVersion: gitops.doslab.io/v1alpha1
+kind: Stack
+metadata: {name: shop}
+spec: {defaults: {nodeName: node22}}
+---
+apiVersion: gitops.doslab.io/v1alpha1
+kind: VirtualMachinePool
+metadata: {name: disks}
+spec: {type: localfs, url: /var/lib/libvirt/disks}
+---
+apiVersion: gitops.doslab.io/v1alpha1
+kind: VirtualMachineDisk
+metadata: {name: web-1-root}
+spec: {pool: disks, capacity: 1Gi}
+---
+apiVersion: gitops.doslab.io/v1alpha1
+kind: VirtualMachine
+metadata: {name: web-1}
+spec:
+  powerState: Running
+  osVariant: debian12
+  cpu: {count: 1}
+  memory: {size: 2Gi}
+  disks: [{target: vda, disk: web-1-root, boot: true}]
+  nics: [{mac: "52:54:00:00:00:01", type: bridge, source: virbr0}]
+  graphics: {type: vnc}
+"""
+
+
+class Shop:
+    def __init__(self, cluster: LocalCluster) -> None:
+        self.cluster = cluster
+
+    def applied(self, **changes: str) -> list[str]:
+        """Apply the stack with these lines in it, which leaves nothing to do; returns the operations it took."""
+        text = SHOP
+        for old, new in (("powerState: Running", changes.get("power")), (PLAIN, changes.get("console"))):
+            text = text.replace(old, new or old)
+        text = text.replace("memory: {size: 2Gi}", changes.get("memory", "memory: {size: 2Gi}"))
+        report = converge(self.cluster, desired_of(text), allow=frozenset({"restart"}))
+        again = plan_of(self.cluster, desired_of(text), allow=frozenset({"restart"}))
+        assert again.steps == ()
+        assert [note.text for note in again.notes] == (
+            [f"pending restart: {'; '.join(left)}"] if (left := self.waits()) else []
+        )
+        return [outcome.step.operation for outcome in report.outcomes]
+
+    def waits(self) -> list[str]:
+        seen = observe(self.cluster).get(WEB)
+        assert seen is not None
+        left = [describe(WEB.kind, move) for move in waiting(seen.shape, seen.pending)]
+        assert ("pending restart" in description(seen, [], None)) is bool(left)
+        return left
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    monkeypatch.setenv("FIRST", "staple-8")
+    monkeypatch.setenv("SECOND", "horse-12")
+    with served() as cluster:
+        shop = Shop(cluster)
+        shop.applied()
+        yield shop
+
+
+def test_a_password_waits_until_the_guest_starts_anew(shop: Shop) -> None:
+    assert shop.applied(console=FIRST) == ["SetVncPassword"]
+    assert shop.waits() == ["graphics.passwordFrom nothing -> a secret"]
+    shop.applied(console=FIRST, power="powerState: Stopped")
+    shop.applied(console=FIRST)
+    assert shop.waits() == []
+    assert shop.applied(console=SECOND) == ["SetVncPassword"], "it asks for one now, and takes another one at once"
+    assert shop.waits() == []
+
+
+def test_a_password_that_goes_waits_too(shop: Shop) -> None:
+    shop.applied(console=FIRST, power="powerState: Stopped")
+    shop.applied(console=FIRST)
+    assert shop.applied() == ["UnsetVncPassword"]
+    assert shop.waits() == ["graphics.passwordFrom another value -> nothing"]
+    assert shop.applied(console=SECOND) == ["SetVncPassword"]
+    assert shop.waits() == [], "the console never stopped asking"
+
+
+def test_a_password_that_is_taken_back_before_the_start_leaves_nothing_waiting(shop: Shop) -> None:
+    shop.applied(console=FIRST)
+    assert shop.applied() == ["UnsetVncPassword"]
+    assert shop.waits() == []
+
+
+def test_what_changes_at_once_does_not_wait_any_longer(shop: Shop) -> None:
+    assert shop.applied(memory="memory: {size: 4Gi, max: 8Gi}") == ["ResizeMaxRAM", "ResizeRAM"]
+    assert shop.waits() == ["memory.max 2Gi -> 8Gi", "memory.size 2Gi -> 4Gi"]
+    assert shop.applied(memory="memory: {size: 1Gi, max: 8Gi}") == ["ResizeRAM"]
+    assert shop.waits() == ["memory.max 2Gi -> 8Gi"]
