@@ -30,6 +30,8 @@ from libvirtd import BRIDGE, PLACES, URI, Bridge, Libvirtd, clean, missing, virs
 
 MACHINES, MORE = 20, 100
 RUNS = 7
+REST = 0.3  # of a processor, for all machines
+PATIENCE = 180.0  # seconds
 NODE = "node22"
 POOL = PLACES[0]
 OTHERS = {"kcli": "99.0.202610251748", "pyinfra": "3.10.0"}
@@ -132,6 +134,23 @@ def made(folder: Path) -> None:
     ran(applying(), folder)
     if sorted(virsh("list", "--name").split()) != names():
         raise SystemExit(f"not all of the machines run:\n{virsh('list', '--all')}")
+
+
+def at_rest() -> float:
+    """Wait until the machines have started, as far as they ever rest; returns how much of a processor they use."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        before, since = used(), time.monotonic()
+        time.sleep(5)
+        share = (used() - before) / (time.monotonic() - since)
+        if share < REST or time.monotonic() > ends:
+            return share
+
+
+def used() -> float:
+    """Seconds of processor time that all machines have used."""
+    lines = virsh("domstats", "--cpu-total").splitlines()
+    return sum(int(line.split("=")[1]) for line in lines if "cpu.time=" in line) / 1e9
 
 
 def applying() -> tuple[str, ...]:
@@ -261,7 +280,8 @@ def main() -> None:
         with Bridge(BRIDGE):
             try:
                 made(folder)
-                print(host())
+                share = at_rest()
+                print(f"{host()}; the machines use {share:.2f} of a CPU", flush=True)
                 measured(rows, folder)
                 looked(2 * MACHINES + 1)
                 more(folder)
