@@ -7,12 +7,14 @@ to do, ``reconcile --plan`` of what that stored, and the same 20 definitions rea
 processes and by one. With ``--others`` come kcli and pyinfra, each in an environment of its own in a cache folder.
 Last, a look at the host by itself, at the 20 machines and at 100, of which the other 80 are off.
 
-Printed are medians, as they are and as a ratio to the 20 processes.
+Printed are medians, as they are and as a ratio to the 20 processes, and the processor time of the command itself,
+which another load of this host moves less; that of libvirt is not in it.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -201,15 +203,21 @@ def installed(tool: str) -> str:
     return str(place / "bin" / tool)
 
 
-def seconds(row: Row, folder: Path) -> float:
-    """One run of a row; one that finds something to do ends the benchmark."""
+def seconds(row: Row, folder: Path) -> tuple[float, float]:
+    """How long one run of a row took, and its processor time; one that finds something to do ends the benchmark."""
     commands = [(*row.command, name) for name in names()] if row.each else [row.command]
-    started = time.perf_counter()
+    started, before = time.perf_counter(), worked()
     said = [ran(command, folder) for command in commands]
-    took = time.perf_counter() - started
+    took = time.perf_counter() - started, worked() - before
     if wrong := next((each for each in said if each.count(row.says) != row.times), None):
         raise SystemExit(f"{row.name} does not say {row.says!r} {row.times} times:\n{wrong[:2000]}")
     return took
+
+
+def worked() -> float:
+    """Processor time of what has been run from here, and has ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def look() -> Callable[[], int]:
@@ -239,15 +247,17 @@ def more(folder: Path) -> None:
 
 
 def measured(rows: list[Row], folder: Path) -> None:
-    found: dict[str, list[float]] = {row.name: [] for row in rows}
+    found: dict[str, list[tuple[float, float]]] = {row.name: [] for row in rows}
     for _ in range(RUNS):
         for row in rows:
             found[row.name].append(seconds(row, folder))
-    floor = median(found[rows[0].name])
-    print(f"{'command':<34} {'median':>8} {'ratio':>6}  looks at")
+    medians = {name: [median(each) for each in zip(*runs, strict=True)] for name, runs in found.items()}
+    floor, effort = medians[rows[0].name]
+    print(f"{'command':<34} {'median':>9} {'ratio':>6} {'CPU':>9} {'ratio':>6}  looks at")
     for row in rows:
-        took = median(found[row.name])
-        print(f"{row.name:<34} {took:>6.2f} s {took / floor:>6.2f}  {row.looks}", flush=True)
+        took, worked = medians[row.name]
+        figures = f"{took:>7.2f} s {took / floor:>6.2f} {worked:>7.2f} s {worked / effort:>6.2f}"
+        print(f"{row.name:<34} {figures}  {row.looks}", flush=True)
 
 
 def looked(things: int) -> None:
