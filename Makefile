@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo envtest browser libvirt test test-libvirt check fix verify bench soak generate clean
+.PHONY: demo envtest browser libvirt test test-libvirt check fix verify bench bench-libvirt soak generate clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -56,6 +56,9 @@ bench: $(READY) envtest ## figures for the README
 	$(BIN)/python -m benchmarks.apply
 	$(BIN)/python -m benchmarks.kubernetes
 	$(BIN)/python -m benchmarks.watch
+
+bench-libvirt: libvirt ## figures of real machines: makes 20 on this host, measures, and cleans up; OTHERS=--others compares
+	$(BIN)/python -m benchmarks.libvirt $(OTHERS)
 
 soak: $(READY) ## a simulated hour of a daemon beside 10,000 resources; takes 20 minutes
 	$(BIN)/python -m benchmarks.soak
