@@ -17,6 +17,7 @@ from typing import Any
 import guest
 import pytest
 from contracts.driver_contract_steps import ISO, VMD, VMDI
+from nfs import Server
 
 KVM = Path("/dev/kvm")
 URI = "qemu:///system"
@@ -26,7 +27,7 @@ BRIDGES = (BRIDGE, "virbr0")
 
 
 MEDIA = (ISO, "/var/lib/libvirt/iso/other.iso")
-PLACES = (VMD, VMDI, "/var/lib/libvirt/other-pool", "/var/lib/libvirt/elsewhere")
+PLACES = (VMD, VMDI, "/var/lib/libvirt/other-pool", "/var/lib/libvirt/elsewhere", "/var/lib/libvirt/cstor")
 
 
 def missing() -> str:
@@ -157,6 +158,15 @@ def libvirt_host() -> Iterator[Libvirtd]:
         if why := in_use():
             (pytest.fail if os.environ.get(REQUIRED) else pytest.skip)(f"not ours to test on: {why}")
         yield from _furnished(daemon)
+
+
+@pytest.fixture
+def shares(tmp_path: Path, libvirt_host: Libvirtd) -> Iterator[Server]:
+    """A server whose shares this host can mount. It goes after the pools that have."""
+    (tmp_path / "server").mkdir()
+    with Server(tmp_path / "server") as server:
+        yield server
+        clean()
 
 
 def in_use() -> str:

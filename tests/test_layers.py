@@ -16,7 +16,7 @@ LAYERS = [
     {"kinds", "catalogue", "read"},
     {"load", "schema", "shape", "crds", "write"},
     {"clusters.base", "drivers.base", "drivers.asked", "request", "ledger"},
-    {"drivers.domain"},
+    {"drivers.domain", "drivers.place"},
     {"drivers.creation"},
     {"graph", "waiver"},
     {"validate", "observe"},

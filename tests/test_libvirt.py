@@ -15,7 +15,8 @@ from contracts.driver_contract import DriverContract
 from contracts.driver_contract_backup import BackupContract
 from contracts.driver_contract_migration import MigrationContract
 from contracts.driver_contract_steps import GIB, VMDI, Steps
-from libvirtd import Libvirtd, clean, libvirt_host
+from libvirtd import Libvirtd, clean, libvirt_host, shares
+from nfs import Server
 
 from reconciler.drivers.base import Driver, Spec
 from reconciler.kinds import DISK, MACHINE
@@ -24,7 +25,7 @@ from reconciler.resource import ResourceId
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)
 
-__all__ = ["libvirt_host"]
+__all__ = ["libvirt_host", "shares"]
 
 import libvirt
 
@@ -36,7 +37,7 @@ DEFINITION = """<domain type="qemu"><name>{name}</name><memory>65536</memory>
 <source file="{path}"/><target dev="vda" bus="virtio"/></disk></devices></domain>"""
 
 # What operations of the slice can be asked for that is outside of it.
-OUTSIDE = ("l2bridge", "l3bridge", "nfs")
+OUTSIDE = ("l2bridge", "l3bridge")
 
 
 def words_of(parameters: dict[str, Any]) -> str:
@@ -96,6 +97,11 @@ class TestLibvirt(DriverContract):
     @pytest.fixture
     def does(self, driver: Driver) -> Steps:
         return RealSteps(driver)
+
+    @pytest.fixture
+    def exported(self, does: Steps, shares: Server) -> Steps:
+        shares.share("/export")
+        return does
 
     @pytest.fixture
     def address(self) -> str:

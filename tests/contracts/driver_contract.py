@@ -15,6 +15,7 @@ import pytest
 from contracts.driver_contract_backup import BackupContract
 from contracts.driver_contract_guest import GuestContract
 from contracts.driver_contract_migration import MigrationContract
+from contracts.driver_contract_share import ShareContract
 from contracts.driver_contract_steps import (
     BOTH,
     CONFIG,
@@ -36,7 +37,7 @@ from reconciler.resource import ResourceId
 __all__ = ["BOTH", "CONFIG", "OTHER_MAC", "DriverContract", "Steps"]
 
 
-class DriverContract(BackupContract, GuestContract, MigrationContract, SwitchContract):
+class DriverContract(BackupContract, GuestContract, MigrationContract, ShareContract, SwitchContract):
     @pytest.fixture
     def driver(self) -> Iterator[Driver]:
         """A driver of a node on which nothing exists, closed afterwards."""

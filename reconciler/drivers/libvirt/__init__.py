@@ -52,7 +52,11 @@ class Libvirt:
             raise OperationFailed(UNSUPPORTED, f"the libvirt driver does not do {operation} of {target.kind}")
         act = Action(self.host, target, parameters)
         try:
+            there = self.host.exists(target)
             doing(act)
+            self.host.removed.difference_update(act.touched)
+            if there and not self.host.exists(target):
+                self.host.removed.add(target)
         except libvirt.libvirtError as error:
             raise OperationFailed(LIBVIRT, f"{target}: {error}") from error
         except OSError as error:

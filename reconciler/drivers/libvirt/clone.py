@@ -15,7 +15,7 @@ from reconciler.drivers.libvirt.action import Action, absent, action
 from reconciler.drivers.libvirt.claim import free_address, free_file
 from reconciler.drivers.libvirt.definition import domain_of
 from reconciler.drivers.libvirt.file import qemu_img
-from reconciler.drivers.libvirt.host import config_of, directory_of, path_of, target_of
+from reconciler.drivers.libvirt.host import config_of, directory_of, path_of, target_of, type_of
 from reconciler.drivers.libvirt.machine import new_mac
 from reconciler.drivers.libvirt.wire import Element, text_of
 from reconciler.kinds import DISK, MACHINE
@@ -93,7 +93,7 @@ def _copy(act: Action, path: str, said: str, name: str, made: list[tuple[Any, st
         pool = next((each for each in act.host.pools() if directory_of(each) in above), pool)
     absent(act, DISK, name)
     act.host.active_pool(pool.name(), "vmd")
-    shown = {"type": "localfs", "pool": pool.name(), "vol": name, "format": "qcow2"}
+    shown = {"type": type_of(pool), "pool": pool.name(), "vol": name, "format": "qcow2"}
     copied = volume.create(
         act, pool, name, shown, lambda new: qemu_img("convert", "-q", "-U", "-O", "qcow2", path, new)
     )

@@ -18,6 +18,7 @@ import libvirt
 
 from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.libvirt import file
+from reconciler.drivers.libvirt.mount import mounted
 from reconciler.drivers.libvirt.wire import Element, parsed
 from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.problem import Unavailable
@@ -36,12 +37,16 @@ _VIRTUALISES = {"vmx", "svm"}  # flags of x86 processors
 
 _CONTENT = "content"
 
+# Kind and format of a pool as libvirt has it -> its type. Pools of other kinds are none of ours.
+TYPES = {("dir", ""): "localfs", ("netfs", "nfs"): "nfs"}
+
 
 class Holdings:
     """What is on a host, and where to find it. Whoever is one says how pools and domains are read."""
 
     connection: Any
     node: str
+    removed: set[ResourceId]  # what was taken away here: that is gone, whatever pool cannot be looked into
 
     def exists(self, id: ResourceId) -> bool:
         if id.namespace != DEFAULT_NAMESPACE:
@@ -72,8 +77,8 @@ class Holdings:
     # Pools
 
     def pools(self) -> list[Any]:
-        """Those that are directories; others are none of ours."""
-        return [each for each in self.connection.listAllStoragePools() if parsed(each.XMLDesc()).get("type") == "dir"]
+        """Those of a type of ours that libvirt keeps; others come and go with it, or are in the making."""
+        return [each for each in self.connection.listAllStoragePools() if _is_ours(each)]
 
     def pool(self, name: str) -> Any:
         return next((each for each in self.pools() if each.name() == name), None)
@@ -83,10 +88,10 @@ class Holdings:
         pool = self.pool(name)
         if pool is None:
             refuse(STORAGE, f"pool {name} does not exist")
-        if not pool.isActive():
+        if not is_active(pool):
             refuse(STORAGE, f"pool {name} is not active")
-        if type and type != "localfs":
-            refuse(STORAGE, f"pool {name} is of type localfs, not {type}")
+        if type and type != type_of(pool):
+            refuse(STORAGE, f"pool {name} is of type {type_of(pool)}, not {type}")
         if contents and content_of(pool) not in contents:
             refuse(STORAGE, f"pool {name} holds {content_of(pool)}, not {' or '.join(contents)}")
         return pool
@@ -231,6 +236,7 @@ class Host(Holdings):
         self._monotonic, self._sleep = monotonic, sleep
         self.claiming = threading.RLock()  # held from looking who has a file or an address until it is taken
         self.moving = threading.RLock()  # held while a disk comes to other files; taken before ``claiming``
+        self.removed = set()
         self.engines = engines()  # what has not been refused on this host yet
         self.restarts: dict[str, int] = {}  # how often a guest was seen to restart, by UUID
         _listen()
@@ -278,15 +284,38 @@ def engines(cpus: Path = _CPUS) -> list[tuple[str, str]]:
 
 def content_of(pool: Any) -> str:
     """What a pool is for: ``vmd``, ``vmdi`` or ``iso`` (wire format 7.3)."""
+    return marked_content(directory_of(pool)) or "vmd"
+
+
+def marked_content(directory: Path) -> str:
+    """What a directory is marked to hold; empty if it is not marked, or cannot be read."""
     try:
-        return (directory_of(pool) / _CONTENT).read_text().strip() or "vmd"
+        return (directory / _CONTENT).read_text(errors="replace").strip()
     except OSError:
-        return "vmd"
+        return ""
 
 
-def mark_content(directory: Path, content: str) -> None:
+def mark_content(directory: Path, content: str) -> Path:
+    """Mark what a directory holds; returns the file that says so."""
     with file.replacing(directory / _CONTENT) as draft:
         draft.write_text(content)
+    return directory / _CONTENT
+
+
+def type_of(pool: Any) -> str:
+    """The type of a pool as the wire has it; empty for one that is none of ours."""
+    definition = parsed(pool.XMLDesc())
+    format = definition.find("source/format")
+    return TYPES.get((definition.get("type", ""), "" if format is None else format.get("type", "")), "")
+
+
+def _is_ours(pool: Any) -> bool:
+    try:
+        return bool(pool.isPersistent()) and type_of(pool) != ""
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL:
+            return False  # gone since it was listed
+        raise
 
 
 def directory_of(pool: Any) -> Path:
@@ -297,6 +326,24 @@ def snapshots_in(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The snapshots of a disk in files of their own; those of machines have names like ``web-1@before``."""
     kept: dict[str, dict[str, Any]] = config.get("snapshots", {})
     return kept
+
+
+def share_of(pool: Any) -> str:
+    """What a pool mounts on its directory; empty if it mounts nothing."""
+    source = parsed(pool.XMLDesc()).find("source")
+    host, path = (None, None) if source is None else (source.find("host"), source.find("dir"))
+    return "" if host is None or path is None else f"{host.get('name')}:{path.get('path')}"
+
+
+def is_reachable(pool: Any) -> bool:
+    """Whether the files in a pool can be seen, also while it is stopped."""
+    share = share_of(pool)
+    return mounted(directory_of(pool)) == share if share else directory_of(pool).is_dir()
+
+
+def is_active(pool: Any) -> bool:
+    """Whether a pool can be used. libvirt does not notice when a directory, or what is mounted on it, goes."""
+    return bool(pool.isActive()) and is_reachable(pool)
 
 
 def live_of(domain: Any) -> Element:

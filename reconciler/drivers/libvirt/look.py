@@ -18,7 +18,7 @@ class Look(Holdings):
     """
 
     def __init__(self, host: Host) -> None:
-        self.connection, self.node = host.connection, host.node
+        self.connection, self.node, self.removed = host.connection, host.node, host.removed
 
     def observe(self, id: ResourceId) -> Spec | None:
         return observation.of(self, id)

@@ -9,16 +9,21 @@ import libvirt
 
 from reconciler import quantity
 from reconciler.drivers import domain as domains
+from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.base import Spec
 from reconciler.drivers.libvirt import file, qcow2
 from reconciler.drivers.libvirt.host import (
     Holdings,
     content_of,
     directory_of,
+    is_active,
+    is_reachable,
     live_of,
     path_of,
+    share_of,
     shown_of,
     snapshots_in,
+    type_of,
 )
 from reconciler.drivers.libvirt.wire import Element, parsed, to_wire
 from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
@@ -60,20 +65,22 @@ def _pool(host: Holdings, name: str) -> Spec | None:
     pool = host.pool(name)
     if pool is None:
         return None
-    active = bool(pool.isActive())
-    return {
-        "pool": {
-            "pool": name,
-            "type": "localfs",
-            "url": str(directory_of(pool)),
-            "content": content_of(pool),
-            "state": "active" if active else "inactive",
-            "autostart": bool(pool.autostart()),
-            "capacity": quantity.rounded(pool.info()[1]) if active else "",
-            "sourceHost": "",
-            "sourcePath": "",
-        }
+    active, share = is_active(pool), share_of(pool)
+    server, _, path = share.partition(":")
+    shown = {
+        "pool": name,
+        "type": type_of(pool),
+        "url": share or str(directory_of(pool)),
+        "content": content_of(pool),
+        "state": "active" if active else "inactive",
+        "autostart": bool(pool.autostart()),
+        "capacity": quantity.rounded(pool.info()[1]) if active else "",
+        "sourceHost": server,
+        "sourcePath": path,
     }
+    if not is_reachable(pool):
+        del shown["content"]  # the mark cannot be seen
+    return {"pool": shown}
 
 
 def _machine(host: Holdings, name: str) -> Spec | None:
@@ -97,6 +104,7 @@ def _wire(definition: Element) -> dict[str, Any]:
 def _disk(host: Holdings, name: str) -> Spec | None:
     found = host.volume(DISK, name)
     if found is None:
+        _surely_gone(host, DISK, name)
         return None
     _, config = found
     known = qcow2.info(config["current"]) or file.info(config["current"])
@@ -122,6 +130,7 @@ def _disk(host: Holdings, name: str) -> Spec | None:
 def _disk_image(host: Holdings, name: str) -> Spec | None:
     found = host.volume(DISK_IMAGE, name)
     if found is None:
+        _surely_gone(host, DISK_IMAGE, name)
         return None
     return {"volume": {"current": found[1]["current"], **found[1].get("volume", {})}}
 
@@ -129,6 +138,7 @@ def _disk_image(host: Holdings, name: str) -> Spec | None:
 def _disk_snapshot(host: Holdings, name: str) -> Spec | None:
     found = host.disk_snapshot(name)
     if found is None:
+        _surely_gone(host, DISK_SNAPSHOT, name)
         return None
     disk, config = found
     kept = snapshots_in(config)[name]
@@ -144,6 +154,13 @@ def _disk_snapshot(host: Holdings, name: str) -> Spec | None:
             "full_backing_filename": kept["base"],
         }
     }
+
+
+def _surely_gone(host: Holdings, kind: str, name: str) -> None:
+    """Refuse to say so of what may be in a pool that cannot be looked into."""
+    hidden = [pool.name() for pool in host.pools() if not is_reachable(pool)]
+    if hidden and ResourceId(kind, name) not in host.removed:
+        refuse(STORAGE, f"{kind}/{name} cannot be looked for in pool {', '.join(hidden)}: its directory is not there")
 
 
 def _snapshot(host: Holdings, name: str) -> Spec | None:

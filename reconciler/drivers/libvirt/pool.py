@@ -1,64 +1,172 @@
-"""Storage pools that are directories: API sections 7.1 to 7.6."""
+"""Storage pools, which are directories or shares of other hosts: API sections 7.1 to 7.6."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from xml.etree.ElementTree import SubElement
-
-import libvirt
+from typing import Any
+from xml.etree.ElementTree import SubElement, register_namespace
 
 from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.libvirt.action import Action, action, creation
-from reconciler.drivers.libvirt.host import config_of, directory_of, live_of, mark_content, paths_of
+from reconciler.drivers.libvirt.host import (
+    TYPES,
+    config_of,
+    directory_of,
+    is_active,
+    live_of,
+    mark_content,
+    marked_content,
+    paths_of,
+    share_of,
+    type_of,
+)
+from reconciler.drivers.libvirt.mount import mounted
 from reconciler.drivers.libvirt.wire import Element, text_of
+from reconciler.drivers.place import MOUNTS, Place, place
 from reconciler.kinds import POOL
 
-_TYPES = ("localfs",)
+_OPTIONS = "http://libvirt.org/schemas/storagepool/fs/1.0"
+register_namespace("fs", _OPTIONS)
+
+# Directories that are the system's, with all that is in them, and those that others have theirs in.
+_SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr")
+_COMMON = ("/", "/home", "/root", "/tmp", "/var", "/var/lib")
 
 
 @creation(POOL, "CreatePool")
 def create(act: Action) -> None:
-    name, type, url = act.target.name, act.text("type"), act.text("url")
-    if type not in _TYPES:
-        refuse(STORAGE, f"pool {name} is of type {type}; this host has pools of type {', '.join(_TYPES)}")
-    if not url.startswith("/"):
-        refuse(STORAGE, f"pool {name} needs a directory of this host as its url, not {url!r}")
-    directory = Path(url)
-    for other in act.host.pools():
-        if directory_of(other).resolve() == directory.resolve():
-            refuse(STORAGE, f"{directory} is the directory of pool {other.name()} already")
-    if any(each.name() == name for each in act.host.connection.listAllStoragePools()):
-        refuse(STORAGE, f"libvirt has a pool {name} already, of another type")
-    directory.mkdir(mode=0o711, parents=True, exist_ok=True)
-    mark_content(directory, act.text("content", "vmd"))
-    definition = Element("pool", type="dir")
-    SubElement(definition, "name").text = name
-    SubElement(SubElement(definition, "target"), "path").text = str(directory)
-    pool = act.host.connection.storagePoolDefineXML(text_of(definition))
-    try:
-        pool.create()
+    """What is there before stays as it is. The pool counts once libvirt keeps its definition, when all else is done."""
+    name, type, content = act.target.name, act.text("type"), act.text("content", "vmd")
+    if type not in TYPES.values():
+        refuse(STORAGE, f"pool {name} is of type {type}; this host has pools of type {', '.join(TYPES.values())}")
+    where = place(act)
+    directory = Path(where.directory)
+    _fit(name, where)
+    _free(act, name, where)
+    if where.share:
+        _bare(directory, where.share)
+    else:
+        _says(directory, content)
+    with ExitStack() as undo:
+        _make(directory, undo)
+        pool = act.host.connection.storagePoolCreateXML(text_of(_definition(name, where, act.text("opt"))))
+        undo.callback(_forget, pool)
+        if not _says(directory, content):
+            undo.callback(mark_content(directory, content).unlink, missing_ok=True)
+        definition = _definition(name, where, act.text("opt"), uuid=pool.UUIDString())
+        pool = act.host.connection.storagePoolDefineXML(text_of(definition))
         pool.setAutostart(act.flag("autostart"))
-    except libvirt.libvirtError:
-        if pool.isActive():
-            pool.destroy()
+        undo.pop_all()
+
+
+def _fit(name: str, where: Place) -> None:
+    """Refuse a place that is none for a pool, or that could be written in another way."""
+    directory = Path(where.directory)
+    real = directory.resolve()
+    if where.directory != str(real) and not where.share:
+        refuse(STORAGE, f"the url of pool {name}, {where.directory}, leads to {real}: give that as its url")
+    if directory != real:
+        refuse(STORAGE, f"{directory}, where pool {name} would be mounted, leads to {real} through a link")
+    if where.path != where.path.rstrip("/") or ".." in where.path.split("/"):
+        refuse(STORAGE, f"the url of pool {name}, {where.share}, must have no '..' in it and no slash at its end")
+    if str(real) in _COMMON or any(real.is_relative_to(each) for each in _SYSTEM):
+        refuse(STORAGE, f"{real} is a directory of the system: give pool {name} one of its own")
+    if directory.exists() and not directory.is_dir():
+        refuse(STORAGE, f"{directory}, where pool {name} would be, is not a directory")
+
+
+def _free(act: Action, name: str, where: Place) -> None:
+    """Refuse what another pool has. What an attempt left that died is ended."""
+    for other in act.host.connection.listAllStoragePools():
+        there = directory_of(other)
+        if other.name() == name:
+            if other.isPersistent() or there != Path(where.directory):
+                refuse(STORAGE, f"libvirt has a pool {name} already, which is not one of ours")
+            other.destroy()
+        elif there.is_absolute() and there.resolve() == Path(where.directory):
+            refuse(STORAGE, f"{where.directory} is the directory of pool {other.name()} already")
+        elif where.share and share_of(other) == where.share:
+            refuse(STORAGE, f"{where.share} is what pool {other.name()} has mounted already")
+
+
+def _bare(directory: Path, share: str) -> None:
+    """Refuse to mount a share where it would hide something."""
+    if (there := mounted(directory)) == share:
+        return
+    if there:
+        refuse(STORAGE, f"{there} is mounted on {directory} already: unmount it, for {share} to be mounted there")
+    if directory.is_dir() and any(directory.iterdir()):
+        refuse(STORAGE, f"{directory} is not empty: {share}, mounted there, would hide what is in it")
+
+
+def _says(directory: Path, content: str) -> bool:
+    """Whether a directory is marked to hold what is asked for. Refuses one that is marked to hold something else."""
+    said = marked_content(directory)
+    if said and said != content:
+        refuse(STORAGE, f"{directory} holds {said}, not {content}: so says the file content in it")
+    return bool(said)
+
+
+def _make(directory: Path, undo: ExitStack) -> None:
+    """Have a directory be there. What is made for it goes again, unless somebody has put something into it."""
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o711 if each == directory else 0o755)
+        undo.callback(_clear, each)
+
+
+def _clear(directory: Path) -> None:
+    if directory.is_dir() and not any(directory.iterdir()):
+        directory.rmdir()
+
+
+def _forget(pool: Any) -> None:
+    kept = pool.isPersistent()
+    pool.destroy()
+    if kept:
         pool.undefine()
-        raise
+
+
+def _definition(name: str, where: Place, options: str, *, uuid: str = "") -> Element:
+    definition = Element("pool", type="netfs" if where.share else "dir")
+    SubElement(definition, "name").text = name
+    if uuid:
+        SubElement(definition, "uuid").text = uuid
+    if where.share:
+        source = SubElement(definition, "source")
+        SubElement(source, "host", name=where.host)
+        SubElement(source, "dir", path=where.path)
+        SubElement(source, "format", type="nfs")
+    SubElement(SubElement(definition, "target"), "path").text = where.directory
+    if options:
+        given = SubElement(definition, f"{{{_OPTIONS}}}mount_opts")
+        for each in options.split(","):
+            SubElement(given, f"{{{_OPTIONS}}}option", name=each)
+    return definition
 
 
 @action(POOL, "StartPool")
 def start(act: Action) -> None:
-    pool = act.host.pool(act.target.name)
-    _of_type(act)
-    if pool.isActive():
+    pool = _pool(act)
+    if is_active(pool):
         refuse(STORAGE, f"pool {act.target.name} is already active")
-    pool.create()
+    directory, share = directory_of(pool), share_of(pool)
+    if share:
+        _bare(directory, share)
+    if pool.isActive():  # libvirt has not noticed that its directory, or what was mounted there, is gone
+        pool.destroy()
+    with ExitStack() as undo:
+        if share:
+            _make(directory, undo)
+        pool.create()
+        undo.pop_all()
 
 
 @action(POOL, "StopPool")
 def stop(act: Action) -> None:
-    pool = act.host.pool(act.target.name)
-    _of_type(act)
-    if not pool.isActive():
+    pool = _pool(act)
+    if not is_active(pool):
         refuse(STORAGE, f"pool {act.target.name} is not active")
     directory = f"{directory_of(pool)}/"
     for domain in act.host.domains():
@@ -69,20 +177,19 @@ def stop(act: Action) -> None:
 
 @action(POOL, "AutoStartPool")
 def autostart(act: Action) -> None:
-    _of_type(act)
-    act.host.pool(act.target.name).setAutostart(not act.flag("disable"))
+    _pool(act).setAutostart(not act.flag("disable"))
 
 
 @action(POOL, "ShowPool")
 def show(act: Action) -> None:
-    _of_type(act)
+    _pool(act)
 
 
 @action(POOL, "DeletePool")
 def delete(act: Action) -> None:
-    pool = act.host.pool(act.target.name)
-    _of_type(act)
-    directory = directory_of(pool)
+    """What is on a share stays there, with its mark; a share that is not mounted is not looked into."""
+    pool = _pool(act)
+    directory, share = directory_of(pool), share_of(pool)
     if kept := [name for name, _ in act.host.volumes(pool)]:
         refuse(STORAGE, f"pool {act.target.name} is not empty: {', '.join(kept)}")
     for domain in act.host.domains():
@@ -91,12 +198,19 @@ def delete(act: Action) -> None:
     if pool.isActive():
         pool.destroy()
     pool.undefine()
+    if mounted(directory):
+        return
+    if not share and directory.is_dir() and {each.name for each in directory.iterdir()} == {"content"}:
+        (directory / "content").unlink()
     # What anybody else put there is not ours: then the directory stays.
-    if directory.is_dir() and {each.name for each in directory.iterdir()} <= {"content"}:
-        (directory / "content").unlink(missing_ok=True)
-        directory.rmdir()
+    _clear(directory)
+    if directory.parent.parent == Path(MOUNTS):
+        _clear(directory.parent)
 
 
-def _of_type(act: Action) -> None:
-    if "type" in act.parameters and act.text("type") not in _TYPES:
-        refuse(STORAGE, f"pool {act.target.name} is of type localfs, not {act.text('type')}")
+def _pool(act: Action) -> Any:
+    """The target, of the type that is named if one is."""
+    pool = act.host.pool(act.target.name)
+    if "type" in act.parameters and act.text("type") != type_of(pool):
+        refuse(STORAGE, f"pool {act.target.name} is of type {type_of(pool)}, not {act.text('type')}")
+    return pool

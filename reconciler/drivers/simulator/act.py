@@ -7,6 +7,7 @@ back; ``commit`` hands them over together, so that a refusal leaves nothing behi
     node:NODE:KIND/NS/NAME     the same, by node: the inventory
     file:PATH                  the entity key of the disk or image a file belongs to
     directory:NODE:PATH        the entity key of the pool there
+    share:NODE:HOST:PATH       the entity key of the pool that has it mounted
     mac:, ip:, fip:, device:   the entity key of the machine that has it to itself
     nics:, named:, domains:    counters: NICs on a bridge, rules that name an address list, domain ids
     address:IP                 the node that answers there

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers.asked import STORAGE, refuse
+from reconciler.drivers.place import place
 from reconciler.drivers.simulator.act import Act, Entity, key_of
 from reconciler.drivers.simulator.effect import creation, effect
 from reconciler.kinds import POOL
@@ -19,32 +20,38 @@ CAPACITY = "1.0 TB"  # every pool is as large; nothing here fills up
 
 @creation(POOL, "CreatePool")
 def create(act: Act) -> None:
-    name, type, url = act.target.name, act.text("type"), act.text("url")
-    directory = url if url.startswith("/") else f"/var/lib/libvirt/cstor/{act.text('uuid')}/{name}"
-    place = f"directory:{act.node}:{directory}"
-    if act.value(place) is not None:
-        refuse(STORAGE, f"{directory} is the directory of {act.value(place)} already")
-    host, _, path = url.rpartition(":") if type in ("nfs", "glusterfs") else ("", "", "")
+    name, where = act.target.name, place(act)
+    held = claims(act.node, act.text("type"), act.text("url"), where.directory)
+    for claim, what in held.items():
+        if act.value(claim) is not None:
+            refuse(STORAGE, f"{what} is what {act.value(claim)} has already")
     shown: dict[str, Any] = {
         "pool": name,
-        "type": type,
-        "url": url,
+        "type": act.text("type"),
+        "url": act.text("url"),
         "content": act.text("content", "vmd"),
         "state": "active",
         "autostart": act.flag("autostart"),
         "capacity": CAPACITY,
-        "sourceHost": host,
-        "sourcePath": path,
+        "sourceHost": where.host,
+        "sourcePath": where.path,
     }
     hidden = {
-        "directory": directory,
+        "directory": where.directory,
         "files": 0,
         "busy": 0,
         "uuid": act.text("uuid"),
         "options": act.text("opt"),
     }
     act.add(act.target, {"pool": shown}, hidden)
-    act.keep(place, key_of(act.target))
+    for claim in held:
+        act.keep(claim, key_of(act.target))
+
+
+def claims(node: str, type: str, url: str, directory: str) -> dict[str, str]:
+    """The keys of what only one pool of a node can have, its directory and an NFS share, and what that is."""
+    held = {f"directory:{node}:{directory}": directory}
+    return {**held, f"share:{node}:{url}": url} if type == "nfs" else held
 
 
 def _pool(act: Act, *, manageable: bool = True) -> Entity:
@@ -93,5 +100,7 @@ def delete(act: Act) -> None:
     pool = _pool(act, manageable=False)
     if pool["hidden"]["files"]:
         refuse(STORAGE, f"pool {act.target.name} is not empty: {pool['hidden']['files']} things are in it")
-    act.keep(f"directory:{act.node}:{pool['hidden']['directory']}", None)
+    shown = pool["spec"]["pool"]
+    for claim in claims(act.node, shown["type"], shown["url"], pool["hidden"]["directory"]):
+        act.keep(claim, None)
     act.remove(act.target)

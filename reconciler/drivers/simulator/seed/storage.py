@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler import quantity
+from reconciler.drivers.place import MOUNTS
 from reconciler.drivers.simulator.act import key_of, unique
 from reconciler.drivers.simulator.archive import Part
-from reconciler.drivers.simulator.pool import CAPACITY
+from reconciler.drivers.simulator.pool import CAPACITY, claims
 from reconciler.drivers.simulator.seed.bed import Bed, Unusable, facts, part
 from reconciler.drivers.simulator.seed.definition import normal
 from reconciler.drivers.simulator.volume import blank
@@ -33,11 +34,12 @@ def pool(bed: Bed, observed: Observed) -> None:
     shown["type"] = observed.shape.get("type", "localfs")
     url = str(shown.get("url", ""))
     uuid = str(applied.get("uuid") or unique("pool", key_of(observed.id)))
-    directory = url if url.startswith("/") else f"/var/lib/libvirt/cstor/{uuid}/{observed.id.name}"
+    directory = url if url.startswith("/") else f"{MOUNTS}/{uuid}/{observed.id.name}"
     hidden = {"directory": directory, "files": 0, "busy": 0, "uuid": uuid, "options": str(applied.get("options", ""))}
     node = bed.node(observed.node)
     bed.put(observed.id, node, spec, hidden)
-    bed.world.setdefault(f"directory:{node}:{directory}", key_of(observed.id))
+    for claim in claims(node, shown["type"], url, directory):
+        bed.world.setdefault(claim, key_of(observed.id))
     for entry in shown.get("backups") or ():
         archived(bed, observed.id, str(entry["domain"]), str(entry["version"]), str(entry["disk"]))
 
