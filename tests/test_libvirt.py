@@ -26,6 +26,7 @@ if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
 __all__ = ["libvirt_host"]
 
 from reconciler.drivers.libvirt import Host, Libvirt  # (the binding is needed to import it)
+from reconciler.drivers.libvirt.host import engines
 
 # What operations of the slice can be asked for that is outside of it.
 OUTSIDE = ("l2bridge", "l3bridge", "nfs", "snapshot=external")
@@ -57,6 +58,21 @@ class RealSteps(Steps):
         path = super().disk(name, pool, size, format)
         guest.install(path, format=format)
         return path
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "first"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu vmx sse\n", "kvm"),
+        ("processor\t: 0\nflags\t\t: fpu svm sse\nbugs\t\t: none\n", "kvm"),
+        ("processor\t: 0\nflags\t\t: fpu svm_lock avmx\nvmx flags\t: vnmi\n", "qemu"),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", "kvm"),  # another architecture, which says nothing
+    ],
+)
+def test_kvm_is_used_where_the_processor_virtualises(cpuinfo: str, first: str) -> None:
+    found = engines(cpuinfo)
+    assert found[0][0] == first
+    assert found[-1] == ("qemu", "")
 
 
 class TestLibvirt(DriverContract):
