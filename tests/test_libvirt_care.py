@@ -27,9 +27,9 @@ from contracts.driver_contract_steps import (
     Steps,
 )
 from libvirtd import Libvirtd, clean, libvirt_host, virsh
+from shop import DISK as ROOT_DISK
+from shop import IMAGE, POOLS, Shop, info, machine, shop
 from test_libvirt import RealSteps
-from test_libvirt_story import DISK as ROOT_DISK
-from test_libvirt_story import IMAGE, POOLS, Shop, info, machine, shop
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)

@@ -20,7 +20,7 @@ from contracts.driver_contract_share import NFS, SHARE
 from contracts.driver_contract_steps import VMD, VMDI, Steps
 from libvirtd import Libvirtd, clean, libvirt_host, shares, virsh
 from nfs import HELPER, Server
-from test_libvirt_story import Shop, manifest, shop
+from shop import Shop, manifest, shop
 
 from reconciler.drivers.place import MOUNTS
 from reconciler.kinds import DISK, DISK_IMAGE, POOL

@@ -17,9 +17,9 @@ if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)
 
 import libvirt  # (the binding is needed to import it)
+from shop import DISK as ROOT_DISK
+from shop import IMAGE, POOLS, Shop, info, machine, manifest, shop, sources
 from test_libvirt import RealSteps
-from test_libvirt_story import DISK as ROOT_DISK
-from test_libvirt_story import IMAGE, POOLS, Shop, info, machine, manifest, shop, sources
 
 from reconciler.drivers.libvirt import Host, Libvirt, chain
 from reconciler.kinds import DISK, DISK_SNAPSHOT

@@ -271,8 +271,9 @@ class Host(Holdings):
 def engines(cpus: Path = _CPUS) -> list[tuple[str, str]]:
     """What may run a domain here, the best first.
 
-    A KVM can be there though no processor virtualises, as on some machines that are virtual themselves. It interprets
-    a guest's firmware and loader instruction by instruction, some two hundred times slower than QEMU translates them.
+    There is a KVM that needs no virtualisation by the processor, for guests made for it. It steps through the firmware
+    and the loader of any other, some two hundred times slower than QEMU translates them, and does not boot the kernel
+    of a distribution.
     """
     try:
         lines = cpus.read_text().splitlines()
