@@ -95,11 +95,15 @@ def resize_memory(act: Action) -> None:
 def _inflate(act: Action, size: int) -> None:
     """Move the memory of a running guest. It is the guest that gives it back, or does not."""
     domain, seconds = domain_of(act), act.host.balloon
-    before = _kib(live_of(domain), "currentMemory")
-    done = act.host.waited(
-        seconds, lambda: _kib(live_of(domain), "currentMemory") == size, lambda: domain.setMemoryFlags(size, LIVE)
-    )
-    if not done:
+
+    def held() -> int:
+        return _kib(live_of(domain), "currentMemory")
+
+    before = last = held()
+    while not act.host.waited(seconds, lambda: held() == size, lambda: domain.setMemoryFlags(size, LIVE)):
+        if (now := held()) != last:  # it moves: a busy host takes longer
+            last = now
+            continue
         domain.setMemoryFlags(before, LIVE)
         refuse(
             LIBVIRT,
