@@ -137,6 +137,22 @@ def test_a_failure_of_a_machine_is_told_with_its_kind(cluster: KubernetesCluster
         assert ended(applied(cluster, paused)) == {"SuspendVM": "failed: Exception: Requested operation is not valid"}
 
 
+def test_a_console_password_waits_for_the_next_start(
+    cluster: KubernetesCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VNC", "horse-12")
+    asking = SHOP.replace("graphics: {type: vnc}", "graphics: {type: vnc, passwordFrom: {env: VNC}}")
+    with univirt(cluster, NODE) as agent:
+        for before, after, operation in ((SHOP, asking, "SetVncPassword"), (asking, SHOP, "UnsetVncPassword")):
+            assert applied(cluster, before).ok
+            assert applied(cluster, before.replace("Running", "Stopped"), allow=frozenset({"restart"})).ok
+            assert applied(cluster, before).ok
+            assert ended(applied(cluster, after)) == {operation: "changed: "}
+            assert is_as_declared(cluster, after)
+            (sent,) = agent.submitted[-1]["spec"]["lifecycle"].values()
+            assert {name for name, value in sent.items() if value is True} == {"config"}
+
+
 def test_what_was_done_in_words_only_is_not_believed(cluster: KubernetesCluster) -> None:
     with univirt(cluster, NODE, silent={"CreatePool"}):
         said = ended(applied(cluster, STACK, Options(timeout=2, grace=1)))
