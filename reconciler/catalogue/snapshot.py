@@ -37,7 +37,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 "What to do with each disk: TARGET,snapshot=external|internal|no,file=PATH,driver=qcow2, "
                 "joined by ' --diskspec '.",
                 rf"{_DISK}(?: --diskspec {_DISK})*",
-                "vda,snapshot=external,file=/var/lib/libvirt/s1,driver=qcow2 --diskspec vdb,snapshot=no",
+                "vda,snapshot=external,file=/srv/vmd/web-1/snapshots/s1,driver=qcow2 --diskspec vdb,snapshot=no",
             ),
             _DOMAIN,
             _EXTERNAL,
