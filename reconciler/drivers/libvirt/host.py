@@ -26,7 +26,7 @@ from reconciler.resource import DEFAULT_NAMESPACE, ResourceId
 
 SHUTDOWN = 60.0  # seconds a guest may take to shut down, or to restart
 UNPLUG = 30.0  # seconds a guest may take to let go of a device
-BALLOON = 30.0  # seconds a guest may take to give memory back
+BALLOON = 10.0  # seconds a guest may take to begin, or go on, giving memory back
 AGAIN = 3.0  # seconds after which a guest is asked once more
 
 # Domain types and CPU modes, the best first: the guest sees the host's processor, as virt-install has it.

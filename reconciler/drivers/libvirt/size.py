@@ -8,6 +8,7 @@ from reconciler.drivers.asked import LIBVIRT, refuse
 from reconciler.drivers.creation import fits
 from reconciler.drivers.libvirt.action import Action, action
 from reconciler.drivers.libvirt.definition import (
+    CONFIG,
     LIVE,
     definition_only,
     definitions,
@@ -87,13 +88,17 @@ def resize_memory(act: Action) -> None:
                 f"invalid argument: cannot set memory higher than max memory: {size} KiB > {most} KiB",
             )
     if flags & LIVE:
-        _inflate(act, size)
+        _inflate(act, size, asleep=bool(flags & CONFIG))
     if flags & ~LIVE:
         domain.setMemoryFlags(size, flags & ~LIVE)
 
 
-def _inflate(act: Action, size: int) -> None:
-    """Move the memory of a running guest. It is the guest that gives it back, or does not."""
+def _inflate(act: Action, size: int, *, asleep: bool) -> None:
+    """Move the memory of a running guest. It is the guest that gives it back, or does not.
+
+    A guest that has given back nothing yet may be one that is starting: its balloon driver finds what is asked of it
+    when it comes. With ``asleep`` that will do, as the definition says the same; who looks sees both.
+    """
     domain, seconds = domain_of(act), act.host.balloon
 
     def held() -> int:
@@ -104,6 +109,8 @@ def _inflate(act: Action, size: int) -> None:
         if (now := held()) != last:  # it moves: a busy host takes longer
             last = now
             continue
+        if asleep and now == _kib(live_of(domain), "memory"):
+            return
         domain.setMemoryFlags(before, LIVE)
         refuse(
             LIBVIRT,
