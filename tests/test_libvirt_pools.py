@@ -117,7 +117,7 @@ def test_what_is_on_a_share_stays_there(does: Steps, exported: Path) -> None:
 
 def test_a_share_that_holds_something_else_is_left_alone(does: Steps, exported: Path) -> None:
     (exported / "content").write_text("iso")
-    with does.refused("400", str(MOUNT), "holds iso, not vmd"):
+    with does.refused("400", f"{SHARE} holds iso, not vmd"):
         does.pool("nfs-pool", **NFS)
     assert nothing_is_left()
     assert contents(exported) == {"content": "iso"}

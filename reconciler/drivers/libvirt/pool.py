@@ -47,12 +47,12 @@ def create(act: Action) -> None:
     if where.share:
         _bare(directory, where.share)
     else:
-        _says(directory, content)
+        _says(where, content)
     with ExitStack() as undo:
         _make(directory, undo)
         pool = act.host.connection.storagePoolCreateXML(text_of(_definition(name, where, act.text("opt"))))
         undo.callback(_forget, pool)
-        if not _says(directory, content):
+        if not _says(where, content):
             undo.callback(mark_content(directory, content).unlink, missing_ok=True)
         definition = _definition(name, where, act.text("opt"), uuid=pool.UUIDString())
         pool = act.host.connection.storagePoolDefineXML(text_of(definition))
@@ -100,11 +100,11 @@ def _bare(directory: Path, share: str) -> None:
         refuse(STORAGE, f"{directory} is not empty: {share}, mounted there, would hide what is in it")
 
 
-def _says(directory: Path, content: str) -> bool:
-    """Whether a directory is marked to hold what is asked for. Refuses one that is marked to hold something else."""
-    said = marked_content(directory)
+def _says(where: Place, content: str) -> bool:
+    """Whether a place is marked to hold what is asked for. Refuses one that is marked to hold something else."""
+    said = marked_content(Path(where.directory))
     if said and said != content:
-        refuse(STORAGE, f"{directory} holds {said}, not {content}: so says the file content in it")
+        refuse(STORAGE, f"{where.share or where.directory} holds {said}, not {content}: so says the file content in it")
     return bool(said)
 
 
