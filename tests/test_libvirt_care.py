@@ -19,6 +19,7 @@ from contracts.driver_contract_steps import (
     BOTH,
     CONFIG,
     GIB,
+    ISO,
     KIB_OF_GIB,
     LIVE,
     MAC,
@@ -37,6 +38,7 @@ if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
 
 __all__ = ["libvirt_host", "shop"]
 
+import libvirt
 import pycdlib  # (the bindings are needed to import what follows)
 
 from reconciler.drivers.libvirt import Host, Libvirt, disk, image
@@ -459,3 +461,19 @@ def test_what_a_dead_one_left_is_cleared_by_the_next(
     assert not left.exists()
     assert info(str(pool / "new" / "new"))["virtual-size"] == GIB
     assert set(does.everything()) == {*everything, ResourceId(kind, "new")}
+
+
+def test_a_guest_that_moves_the_tray_just_then_is_asked_again(does: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    does.machine(path=VMD, disk=f"{does.disk()},target=vda --disk {ISO},device=cdrom,perms=ro,target=sda")
+    change, refusals = libvirt.virDomain.updateDeviceFlags, ["Tray of device 'scsi0-0-0' is not open"]
+
+    def moved(domain: Any, xml: str, flags: int) -> Any:
+        if refusals:
+            raise libvirt.libvirtError(refusals.pop())
+        return change(domain, xml, flags)
+
+    monkeypatch.setattr(libvirt.virDomain, "updateDeviceFlags", moved)
+    asked = {"path": "sda", "source": ISO, "force": False, "block": False, **BOTH}
+    does.vm("ManageISO", eject=True, insert=False, update=False, **asked)
+    assert not refusals
+    assert "source" not in does.target("sda")

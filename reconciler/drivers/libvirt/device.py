@@ -215,7 +215,24 @@ def _change_media(act: Action, drive_in: Any, path: str, how: str) -> None:
             drive.append(from_wire("source", {"_file": path}))
         changed.append((flag, drive))
     for flag, drive in changed:
-        domain.updateDeviceFlags(text_of(drive), flag | (_FORCE if act.flag("force") else 0))
+        _update(act, domain, text_of(drive), flag | (_FORCE if act.flag("force") else 0))
+
+
+def _update(act: Action, domain: Any, drive: str, flags: int) -> None:
+    """Change a drive. A guest that moves the tray just then, as firmware does, is waited for as for unplugging."""
+    done: list[int] = []
+    refused: list[libvirt.libvirtError] = []
+
+    def ask() -> None:
+        try:
+            done.append(domain.updateDeviceFlags(drive, flags))
+        except libvirt.libvirtError as error:
+            if "tray" not in str(error).lower():
+                raise
+            refused.append(error)
+
+    if not act.host.waited(act.host.unplug, lambda: bool(done), ask):
+        raise refused[-1]
 
 
 # NICs
