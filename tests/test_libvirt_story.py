@@ -145,6 +145,7 @@ def test_a_running_guest_and_its_next_start_are_told_apart(shop: Shop) -> None:
     assert list(sides(shop.planned())) == ["ResizeMaxRAM"], "it waits no longer"
 
 
+@pytest.mark.timeout(1200)  # a machine is made and taken away again for each write
 def test_an_agent_killed_at_any_write_leaves_nothing_behind(shop: Shop) -> None:
     shop.write(POOLS + IMAGE)
     shop.applied()
