@@ -44,8 +44,12 @@ def sides(declared: Declared, observed: Observed | None, seen: Shape, stops: boo
     seen = overlaid(seen, observed.pending)
     now = diff(kind, wanted, seen)
     lost = [move for move in undone(kind, wanted, observed) if not _waived(declared, move)]
-    then = {move.path for move in lost} | {move.path for move in diff(kind, wanted, later)}
-    return Sides(seen, now + lost, later, frozenset(move.path for move in now), frozenset(then))
+    then = diff(kind, wanted, later)  # what is lost is among it
+    return Sides(seen, now + lost, later, _paths(now), _paths(then))
+
+
+def _paths(moves: Iterable[Move]) -> frozenset[Path]:
+    return frozenset(move.path for move in moves)
 
 
 def _waived(declared: Declared, move: Move) -> bool:
