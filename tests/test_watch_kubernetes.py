@@ -28,6 +28,11 @@ def cluster(control_plane: ControlPlane) -> Iterator[KubernetesCluster]:
         yield cluster
 
 
+def told(cluster: KubernetesCluster) -> set[str]:
+    """The reasons of the Events about the pool."""
+    return {event["reason"] for event in cluster.list("Event").items if event["regarding"]["name"] == POOL.name}
+
+
 def test_of_two_replicas_one_acts_and_the_other_takes_over(
     tmp_path: Path, cluster: KubernetesCluster, control_plane: ControlPlane
 ) -> None:
@@ -41,6 +46,7 @@ def test_of_two_replicas_one_acts_and_the_other_takes_over(
             until(says(other, "standing by"))
             by_hand(cluster, POOL, "stopPool", {"type": "localfs"})
             until(says(log, "changed: StartPool"))
+            until(lambda: "DriftHealed" in told(cluster))  # it is told after the step, and dies with who would tell it
             first.kill()
             until(says(other, "acting for the stack shop"))
             (shop / "a.yaml").write_text(pool("pool-a", spec=ACTIVE, autostart=True) + disk("root", "pool-a", "20Gi"))
@@ -49,6 +55,5 @@ def test_of_two_replicas_one_acts_and_the_other_takes_over(
     events = cluster.list("Event").items
     ended = Counter(event["action"] for event in events if list(done_of(event)))
     assert ended == Counter(("createPool", "createDisk", "stopPool", "startPool", "autoStartPool", "resizeDisk"))
-    told = {event["reason"] for event in events if event["regarding"]["name"] == POOL.name}
-    assert {"DriftFound", "DriftHealed"} <= told
+    assert {"DriftFound", "DriftHealed"} <= told(cluster)
     assert observe(cluster).resources[POOL].shape["autostart"] is True
