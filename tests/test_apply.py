@@ -16,14 +16,15 @@ from reconciler import LocalCluster, Options, Policy, Report, Result, apply, mak
 from reconciler.aftermath import finish, settle
 from reconciler.apply import rewrite
 from reconciler.apply.order import Order
+from reconciler.apply.sight import under_way
 from reconciler.catalogue import Impact
 from reconciler.clusters.base import Notice, Watch
 from reconciler.drivers.base import Driver, Sight
 from reconciler.embedded import simulators
 from reconciler.kinds import NETWORK
 from reconciler.plan import Action, Plan, Step
-from reconciler.problem import Forbidden, OperationFailed, Unavailable
-from reconciler.resource import CLAIM, Resource, ResourceId
+from reconciler.problem import Conflict, Forbidden, OperationFailed, Unavailable
+from reconciler.resource import CLAIM, Resource, ResourceId, id_of
 
 QUICKSTART = Path(__file__).parent.parent / "examples" / "manifests" / "quickstart"
 WEB = ResourceId("VirtualMachine", "web-1")
@@ -229,6 +230,73 @@ def test_a_passing_outage_is_waited_out() -> None:
         stage.cluster.update = flaky  # type: ignore[method-assign]
         assert stage.apply().ok
         assert not left[0]
+
+
+def test_who_writes_to_a_resource_without_rest_does_not_keep_an_apply_from_it() -> None:
+    with staged() as stage:
+        update, rival, told = stage.cluster.update, 15, Counter[ResourceId]()
+
+        def contested(resource: Resource) -> Resource:
+            id = id_of(resource)
+            if threading.current_thread() is threading.main_thread() and told[id] < rival:
+                told[id] += 1
+                other = stage.cluster.get(id)
+                assert other is not None
+                other["metadata"].setdefault("annotations", {})["example.org/at"] = str(told[id])
+                update(other)
+            return update(resource)
+
+        stage.cluster.update = contested  # type: ignore[method-assign]
+        assert stage.apply(timeout=5).ok
+        assert told[WEB] == rival
+        assert len(stage.driver.ran) == len(set(stage.driver.ran))
+        assert stage.clock.now < 5
+
+
+def test_what_a_rival_makes_of_a_resource_meanwhile_is_looked_at_before_it_is_written_to() -> None:
+    with staged() as stage:
+        converge(stage.cluster, desired_of(QUICKSTART))
+        update, moved = stage.cluster.update, []
+
+        def rival(resource: Resource) -> Resource:
+            if threading.current_thread() is threading.main_thread() and not moved:
+                other = stage.cluster.get(id_of(resource))
+                assert other is not None
+                moved.append(other["spec"]["domain"]["currentMemory"].update(text=str(1 << 20)))
+                update(other)
+            return update(resource)
+
+        stage.cluster.update = rival  # type: ignore[method-assign]
+        ran = list(stage.driver.ran)
+        stack = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: quickstart}\n"
+        text = (QUICKSTART / "quickstart.yaml").read_text().replace("size: 2Gi, max", "size: 3Gi, max") + stack
+        (failure,) = stage.apply(text).outcomes
+        assert failure.message.startswith("moved since it was planned: VirtualMachine/web-1: memory.size 2Gi -> 1Gi")
+        assert stage.driver.ran == ran
+
+
+def test_an_operation_that_arrived_though_a_conflict_was_told_is_not_sent_twice() -> None:
+    with staged() as stage:
+        converge(stage.cluster, desired_of(QUICKSTART))
+        update, told = stage.cluster.update, []
+
+        def doubtful(resource: Resource) -> Resource:
+            stored = update(resource)
+            if threading.current_thread() is threading.main_thread() and not told:
+                told.append(id_of(resource))
+                while under_way(stage.cluster.get(id_of(resource))):
+                    threading.Event().wait(0.001)
+                raise Conflict("somebody else wrote after it")
+            return stored
+
+        stage.cluster.update = doubtful  # type: ignore[method-assign]
+        stage.driver.lying.add("ResizeRAM")  # so that the resource does not tell that it has run
+        ran = len(stage.driver.ran)
+        stack = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: quickstart}\n"
+        text = (QUICKSTART / "quickstart.yaml").read_text().replace("size: 2Gi, max", "size: 3Gi, max") + stack
+        assert results(stage.apply(text, timeout=30)) == {"ResizeRAM web-1": "failed"}
+        assert told
+        assert [operation for operation, _ in stage.driver.ran[ran:]] == ["ResizeRAM"]
 
 
 def test_an_outage_that_lasts_fails_the_step_after_some_attempts() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from reconciler import catalogue
 from reconciler.apply.flight import Delay, Flight
@@ -26,6 +27,7 @@ from reconciler.resource import Resource, ResourceId
 from reconciler.secret import Vault
 
 TURN = 1.0  # seconds until it looks whether it was asked to stop, though nothing moves
+RUSHES = 20  # attempts without a pause to write to a resource that others write to, but not in the way of the step
 
 
 class Run:
@@ -198,9 +200,10 @@ class Run:
         parameters = self.submission.parameters(step)
         if (other := under_way(resource)) and not operation.forces:
             raise Busy(f"{other} is under way on {step.target}")
-        self._hold_to(step, {step.target: resource, step.subject: subject})
+        known = {step.target: resource, step.subject: subject}
+        self._hold_to(step, known)
         flight = self._flight(step, resource, expect)
-        self.submission.submit(step, resource, parameters, flight.event_id)
+        self._submit(flight, known, parameters)
         if step.request[0]:
             self.journal.write(step, "submitted", flight.event_id)
         self._fly(flight)
@@ -217,18 +220,45 @@ class Run:
             raise StalePlan(f"the Operation {name} has run with another content. Give the new one a new name.")
         return True
 
-    def _hold_to(self, step: Step, known: Mapping[ResourceId, Resource | None]) -> None:
-        """Raise ``StalePlan`` if what the step relies on is not as it was planned upon."""
+    def _submit(self, flight: Flight, known: dict[ResourceId, Resource | None], parameters: dict[str, Any]) -> None:
+        """Put the operation on its target, as ``known`` has it.
 
-        def look(id: ResourceId) -> Observed | None:
-            resource = known[id] if id in known else self.cluster.get(id)
-            return None if resource is None else Observed(resource, self.sight.disk_at)
+        Who writes to the target without rest leaves no time to look at everything anew: while it stays as the step
+        needs it, only the target is read again, and written at once. Raises as ``Submission.submit`` does.
+        """
+        for left in reversed(range(RUSHES)):
+            try:
+                self.submission.submit(flight.step, known[flight.step.target], parameters, flight.event_id)
+                return
+            except Conflict:
+                known[flight.step.target] = self.cluster.get(flight.step.target)
+                if not left or not self._still_waits(flight, known):
+                    raise
 
+    def _still_waits(self, flight: Flight, known: dict[ResourceId, Resource | None]) -> bool:
+        """Whether the target is as the step needs it, and neither its operation nor another is on it."""
+        step, target = flight.step, known[flight.step.target]
+        if target is None or under_way(target) or event_id_of(target) == flight.event_id:
+            return False
+        met = flight.expect and self.sight.holds(flight.expect, known[step.subject])
+        return not met and not self._moved(step, known)
+
+    def _hold_to(self, step: Step, known: dict[ResourceId, Resource | None]) -> None:
+        """Raise ``StalePlan`` if what the step relies on is not as it was planned upon; adds to ``known``."""
         gone = any(each.id == step.subject and not each.path and each.value is False for each in step.expect)
         if gone and (users := self.sight.users_of(step.subject)):
             raise StalePlan(f"{step.subject} is used by {', '.join(map(str, users[:3]))} by now. Plan again.")
-        if told := moved(step.relies, look):
+        if told := self._moved(step, known):
             raise StalePlan(f"moved since it was planned: {'; '.join(told)}. Plan again.")
+
+    def _moved(self, step: Step, known: dict[ResourceId, Resource | None]) -> list[str]:
+        def look(id: ResourceId) -> Observed | None:
+            if id not in known:
+                known[id] = self.cluster.get(id)
+            resource = known[id]
+            return None if resource is None else Observed(resource, self.sight.disk_at)
+
+        return moved(step.relies, look)
 
     def _flight(self, step: Step, resource: Resource | None, expect: tuple[Expectation, ...]) -> Flight:
         """Say that a step begins; the operation has one event id however often it takes to submit it."""
