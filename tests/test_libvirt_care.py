@@ -42,7 +42,7 @@ import libvirt
 import pycdlib  # (the bindings are needed to import what follows)
 
 from reconciler.drivers.libvirt import Host, Libvirt, disk, image
-from reconciler.kinds import DISK, DISK_IMAGE, MACHINE
+from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE
 from reconciler.resource import ResourceId
 
 IN_POOL = {"type": "localfs", "pool": "vmd-pool"}
@@ -269,6 +269,18 @@ def test_a_machine_takes_along_the_disk_it_has_and_no_other(off: Steps) -> None:
     config.write_text(json.dumps({**json.loads(config.read_text()), "name": "other"}))
     off.vm("DeleteVM", storage="vda")
     assert sorted(each.name for each in Path(VMD).iterdir()) == ["content", "other"]
+
+
+def test_a_disk_whose_place_another_tool_left_out_is_shown_with_what_it_stands_on(off: Steps) -> None:
+    snapshot = {"type": "localfs", "pool": "vmd-pool", "vol": "web-1-root", "domain": "web-1"}
+    off.run(DISK_SNAPSHOT, "before", "CreateDiskExternalSnapshot", **snapshot)
+    shown = off.observe(DISK, "web-1-root")["volume"]
+    assert Path(shown["full_backing_filename"]) == Path(VMD, "web-1-root", "web-1-root")
+    config = Path(VMD, "web-1-root", "config.json")
+    kept = json.loads(config.read_text())
+    del kept["dir"]
+    config.write_text(json.dumps(kept))
+    assert off.observe(DISK, "web-1-root")["volume"] == shown
 
 
 # Seeds, exports and copies ---------------------------------------------------------------------------------

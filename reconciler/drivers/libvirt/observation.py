@@ -106,13 +106,13 @@ def _disk(host: Holdings, name: str) -> Spec | None:
     if found is None:
         _surely_gone(host, DISK, name)
         return None
-    _, config = found
+    pool, config = found
     known = qcow2.info(config["current"]) or file.info(config["current"])
     shown: dict[str, Any] = {key: value for key, value in config.get("volume", {}).items() if key != "seed"}
     shown |= {"current": config["current"], "capacity": quantity.rounded(int(known["virtual-size"]))}
     shown["vm"] = next((domain.name() for domain, _ in host.users(config["current"])), "")
     below = known.get("full-backing-filename", "")
-    if below.startswith(f"{config['dir']}/"):
+    if below.startswith(f"{directory_of(pool) / name}/"):
         shown["full_backing_filename"] = below
     if snapshots := known.get("snapshots"):
         shown["snapshots"] = [
