@@ -876,6 +876,12 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, ShareCont
         drive.vm("StopVM")
         assert drive.target("sda")["source"]["_file"] == "/var/lib/libvirt/iso/other.iso"
 
+    def test_a_reset_that_closes_an_empty_drive_keeps_no_medium_out(self, drive: Steps) -> None:
+        self.manage(drive, "eject")
+        drive.vm("ResetVM")
+        self.manage(drive, "insert")
+        assert drive.target("sda")["source"]["_file"] == ISO
+
     def test_a_medium_is_ejected_and_inserted_by_its_path(self, drive: Steps) -> None:
         drive.vm("EjectISO", path=ISO, eject=True, force=False, block=False, **BOTH)
         assert "source" not in drive.target("sda")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import libvirt
+import libvirt_qemu
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
@@ -224,6 +226,8 @@ def _update(act: Action, domain: Any, drive: str, flags: int) -> None:
     refused: list[libvirt.libvirtError] = []
 
     def ask() -> None:
+        if refused:
+            _open_tray(domain, drive)
         try:
             done.append(domain.updateDeviceFlags(drive, flags))
         except libvirt.libvirtError as error:
@@ -233,6 +237,18 @@ def _update(act: Action, domain: Any, drive: str, flags: int) -> None:
 
     if not act.host.waited(act.host.unplug, lambda: bool(done), ask):
         raise refused[-1]
+
+
+def _open_tray(domain: Any, drive: str) -> None:
+    """Open a tray that libvirt takes for open, and QEMU has closed.
+
+    A guest that resets the controller closes it; QEMU tells nobody, so that libvirt would never open it again and be
+    refused each time. What the guest has locked stays locked.
+    """
+    alias = parsed(drive).find("alias")
+    if alias is not None:
+        command = {"execute": "blockdev-open-tray", "arguments": {"id": alias.get("name"), "force": False}}
+        libvirt_qemu.qemuMonitorCommand(domain, json.dumps(command), 0)
 
 
 # NICs
