@@ -476,6 +476,22 @@ def test_what_a_dead_one_left_is_cleared_by_the_next(
     assert set(does.everything()) == {*everything, ResourceId(kind, "new")}
 
 
+def test_a_guest_that_moves_the_tray_just_then_is_asked_again(does: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    does.machine(path=VMD, disk=f"{does.disk()},target=vda --disk {ISO},device=cdrom,perms=ro,target=sda")
+    change, refusals = libvirt.virDomain.updateDeviceFlags, ["Tray of device 'scsi0-0-0' is not open"]
+
+    def moved(domain: Any, xml: str, flags: int) -> Any:
+        if refusals:
+            raise libvirt.libvirtError(refusals.pop())
+        return change(domain, xml, flags)
+
+    monkeypatch.setattr(libvirt.virDomain, "updateDeviceFlags", moved)
+    asked = {"path": "sda", "source": ISO, "force": False, "block": False, **BOTH}
+    does.vm("ManageISO", eject=True, insert=False, update=False, **asked)
+    assert not refusals
+    assert "source" not in does.target("sda")
+
+
 def test_a_tray_that_the_guest_closed_unseen_is_opened_again(does: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     """A libvirt that takes the tray for open leaves it as it is, and QEMU then changes no medium."""
     does.machine(path=VMD, disk=f"{does.disk()},target=vda --disk {ISO},device=cdrom,perms=ro,target=sda")
@@ -486,13 +502,13 @@ def test_a_tray_that_the_guest_closed_unseen_is_opened_again(does: Steps, monkey
 
     def taken_for_open(domain: Any, xml: str, flags: int) -> Any:
         (drive,) = [each for each in ask(domain, "query-block") if each["removable"]]
-        if not drive["tray_open"]:
+        if flags & libvirt.VIR_DOMAIN_AFFECT_LIVE and not drive["tray_open"]:
             refusals.append("Tray of device 'scsi0-0-0' is not open")
             raise libvirt.libvirtError(refusals[-1])
         return change(domain, xml, flags)
 
     monkeypatch.setattr(libvirt.virDomain, "updateDeviceFlags", taken_for_open)
-    asked = {"path": "sda", "source": ISO, "force": False, "block": False, "live": True, "config": False}
+    asked = {"path": "sda", "source": ISO, "force": False, "block": False, **BOTH}
     does.vm("ManageISO", eject=True, insert=False, update=False, **asked)
     assert refusals
     assert "source" not in does.target("sda")

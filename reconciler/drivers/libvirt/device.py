@@ -217,11 +217,12 @@ def _change_media(act: Action, drive_in: Any, path: str, how: str) -> None:
             drive.append(from_wire("source", {"_file": path}))
         changed.append((flag, drive))
     for flag, drive in changed:
-        _update(act, domain, text_of(drive), flag | (_FORCE if act.flag("force") else 0))
+        _update(act, domain, drive, flag | (_FORCE if act.flag("force") else 0))
 
 
-def _update(act: Action, domain: Any, drive: str, flags: int) -> None:
+def _update(act: Action, domain: Any, drive: Element, flags: int) -> None:
     """Change a drive. A guest that moves the tray just then, as firmware does, is waited for as for unplugging."""
+    text = text_of(drive)
     done: list[int] = []
     refused: list[libvirt.libvirtError] = []
 
@@ -229,7 +230,7 @@ def _update(act: Action, domain: Any, drive: str, flags: int) -> None:
         if refused:
             _open_tray(domain, drive)
         try:
-            done.append(domain.updateDeviceFlags(drive, flags))
+            done.append(domain.updateDeviceFlags(text, flags))
         except libvirt.libvirtError as error:
             if "tray" not in str(error).lower():
                 raise
@@ -239,13 +240,13 @@ def _update(act: Action, domain: Any, drive: str, flags: int) -> None:
         raise refused[-1]
 
 
-def _open_tray(domain: Any, drive: str) -> None:
+def _open_tray(domain: Any, drive: Element) -> None:
     """Open a tray that libvirt takes for open, and QEMU has closed.
 
     A guest that resets the controller closes it; QEMU tells nobody, so that libvirt would never open it again and be
     refused each time. What the guest has locked stays locked.
     """
-    alias = parsed(drive).find("alias")
+    alias = drive.find("alias")
     if alias is not None:
         command = {"execute": "blockdev-open-tray", "arguments": {"id": alias.get("name"), "force": False}}
         libvirt_qemu.qemuMonitorCommand(domain, json.dumps(command), 0)
