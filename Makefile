@@ -23,6 +23,7 @@ check: $(READY) ## style, types, layers, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest tests/test_layers.py
 	$(BIN)/python -m docs.generate --check
 

@@ -20,14 +20,14 @@ from statistics import median
 
 from benchmarks.fleet import fleet
 from benchmarks.plan import COMMAND, timed
+from reconciler.clusters.crds import definitions
 from reconciler.clusters.kubernetes import KubernetesCluster
 from reconciler.clusters.local import LocalCluster
-from reconciler.crds import definitions
-from reconciler.kinds import KINDS
-from reconciler.resource import Resource
+from reconciler.model.kinds import KINDS
+from reconciler.model.resource import Resource
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from controlplane import ControlPlane, control_plane
+from support.control_plane import ControlPlane, control_plane
 
 RUNS = 5
 LONG = 10.0  # seconds; what takes longer is measured once

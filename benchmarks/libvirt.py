@@ -27,8 +27,8 @@ from typing import NamedTuple
 from benchmarks.plan import COMMAND
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import guest
-from libvirtd import BRIDGE, PLACES, URI, Bridge, Libvirtd, clean, missing, virsh
+from support import guest
+from support.libvirtd import BRIDGE, PLACES, URI, Bridge, Libvirtd, clean, missing, virsh
 
 MACHINES, MORE = 20, 100
 RUNS = 7

@@ -30,15 +30,15 @@ import yaml
 
 from benchmarks.fleet import documents
 from reconciler import LocalCluster, Options, Policy, load, make_plan, observe, serving, validate
+from reconciler.agent.embedded import simulators
 from reconciler.clusters.base import Cluster
-from reconciler.daemon.hint import Hint, Hints
-from reconciler.daemon.input import Input
-from reconciler.daemon.keeper import Keeper, Ways
-from reconciler.daemon.status import Pass
+from reconciler.daemon.loop.controller import Keeper, Ways
+from reconciler.daemon.sources.hint import Hint, Hints
+from reconciler.daemon.sources.input import Input
+from reconciler.daemon.status.status import Pass
 from reconciler.drivers.base import Driver, Sight, Spec
-from reconciler.embedded import simulators
-from reconciler.problem import OperationFailed, Unavailable
-from reconciler.resource import ResourceId
+from reconciler.model.problem import OperationFailed, Unavailable
+from reconciler.model.resource import ResourceId
 
 THINGS = 30  # things that happen in a simulated minute
 PATIENCE = 30.0  # real seconds until something counts as missed

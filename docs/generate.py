@@ -16,11 +16,11 @@ from pathlib import Path
 
 from reconciler.catalogue import OPERATIONS, Operation
 from reconciler.catalogue import document as made
-from reconciler.crds import definitions
+from reconciler.clusters.crds import definitions
 from reconciler.drivers.simulator import EFFECTS
-from reconciler.impact import rows
-from reconciler.rules import CHANGE, CREATE, DELETE
-from reconciler.write import yaml_text
+from reconciler.manifests.writer import yaml_text
+from reconciler.planner.impact import rows
+from reconciler.planner.rules import CHANGE, CREATE, DELETE
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = Path("schemas/operations")
@@ -84,7 +84,7 @@ def coverage() -> str:
         f"| libvirt | 0 | 0 | {len(OPERATIONS)} (not yet) |",
         f"| uni-virt | {states['yes']} | {states['caveat']} | {states['no']} |",
         "",
-        "Rule names the tables of `reconciler/rules.py` that send it. Impact is on a running guest / on a stopped one. "
+        "Rule names the tables of `reconciler/planner/rules` that send it. Impact is on a running guest / on a stopped one. "
         "Reasons for each caveat and each no are on the page of [operations](operations.md).",
         "",
         "| Kind | Operation | Reached by | Rule | Impact | simulator | libvirt | uni-virt |",

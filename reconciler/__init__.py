@@ -17,40 +17,40 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from reconciler.version import __version__
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from reconciler.agent.embedded import serving
     from reconciler.apply import Options, Outcome, Report, Result, apply
     from reconciler.clusters.local import LocalCluster
-    from reconciler.embedded import serving
-    from reconciler.load import load
-    from reconciler.observe import observe
-    from reconciler.plan import Plan, Step
+    from reconciler.manifests.loader import load
+    from reconciler.manifests.validation import validate
+    from reconciler.model.problem import InvalidInput, Problem, ReconcilerError
+    from reconciler.observe.observed import observe
     from reconciler.planner import Policy, make_plan
-    from reconciler.problem import InvalidInput, Problem, ReconcilerError
+    from reconciler.planner.plan import Plan, Step
     from reconciler.reconcile import plan, reconcile_once
-    from reconciler.validate import validate
 
 _HOME = {
-    "InvalidInput": "problem",
+    "InvalidInput": "model.problem",
     "LocalCluster": "clusters.local",
     "Options": "apply",
     "Outcome": "apply",
-    "Plan": "plan",
+    "Plan": "planner.plan",
     "Policy": "planner",
-    "Problem": "problem",
-    "ReconcilerError": "problem",
+    "Problem": "model.problem",
+    "ReconcilerError": "model.problem",
     "Report": "apply",
     "Result": "apply",
-    "Step": "plan",
+    "Step": "planner.plan",
     "apply": "apply",
-    "load": "load",
+    "load": "manifests.loader",
     "make_plan": "planner",
-    "observe": "observe",
+    "observe": "observe.observed",
     "plan": "reconcile",
     "reconcile_once": "reconcile",
-    "serving": "embedded",
-    "validate": "validate",
+    "serving": "agent.embedded",
+    "validate": "manifests.validation",
 }
 
 __all__ = [

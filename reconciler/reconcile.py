@@ -9,18 +9,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypedDict, Unpack
 
-from reconciler.aftermath import finish, settle, unsaid
 from reconciler.apply import Options, Outcome, Report, apply
+from reconciler.apply.recovery import finish, settle, unsaid
+from reconciler.apply.unfinished import overlay
 from reconciler.clusters.base import Cluster, Lease
-from reconciler.ledger import Entry, read_ledger
-from reconciler.mend import overlay
-from reconciler.observe import Observation, observe
-from reconciler.plan import Plan, Step
+from reconciler.manifests.request import Request
+from reconciler.manifests.validation import Desired
+from reconciler.model.problem import NotFound
+from reconciler.model.secret import Vault
+from reconciler.observe.ledger import Entry, read_ledger
+from reconciler.observe.observed import Observation, observe
 from reconciler.planner import Policy, make_plan, plan_request
-from reconciler.problem import NotFound
-from reconciler.request import Request
-from reconciler.secret import Vault
-from reconciler.validate import Desired
+from reconciler.planner.plan import Plan, Step
 
 
 def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from controlplane import ControlPlane
-from controlplane import control_plane as started
 
-from reconciler.crds import definitions
+from reconciler.clusters.crds import definitions
+from support.control_plane import ControlPlane
+from support.control_plane import control_plane as started
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -26,12 +26,12 @@ from reconciler.agent import Agent, Hooks
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
-from reconciler.eventid import done_of
-from reconciler.kinds import DISK, KINDS, POOL
-from reconciler.log import begin
-from reconciler.probe import AgentMetrics, probe
-from reconciler.problem import Conflict, Expired, NotFound, ReconcilerError, Unavailable
-from reconciler.resource import CLAIM, Resource, ResourceId
+from reconciler.model.event_id import done_of
+from reconciler.model.kinds import DISK, KINDS, POOL
+from reconciler.model.problem import Conflict, Expired, NotFound, ReconcilerError, Unavailable
+from reconciler.model.resource import CLAIM, Resource, ResourceId
+from reconciler.output.log import begin
+from reconciler.output.metrics import AgentMetrics, probe
 
 ROOT = Path(__file__).parent.parent
 COMMAND = (sys.executable, "-c", "from reconciler.cli import main; main()")
@@ -534,7 +534,7 @@ def test_without_its_lease_it_picks_up_nothing(stage: Stage) -> None:
     free = threading.Event()
 
     def lease(name: str, holder: str, *, wait: float = 0.0) -> Losable:
-        from reconciler.problem import Busy
+        from reconciler.model.problem import Busy
 
         if leases and not free.wait(0.01):
             raise Busy("another has it")

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import converge, desired_of, plan_of
 
 from reconciler import LocalCluster, Options, Policy, Report, Result, apply, make_plan, observe, serving
-from reconciler.aftermath import finish, settle
+from reconciler.agent.embedded import simulators
 from reconciler.apply import rewrite
 from reconciler.apply.order import Order
-from reconciler.apply.sight import under_way
+from reconciler.apply.recovery import finish, settle
+from reconciler.apply.verifier import under_way
 from reconciler.catalogue import Impact
 from reconciler.clusters.base import Notice, Watch
 from reconciler.drivers.base import Driver, Sight
-from reconciler.embedded import simulators
-from reconciler.kinds import NETWORK
-from reconciler.plan import Action, Plan, Step
-from reconciler.problem import Conflict, Forbidden, OperationFailed, Unavailable
-from reconciler.resource import CLAIM, Resource, ResourceId, id_of
+from reconciler.model.kinds import NETWORK
+from reconciler.model.problem import Conflict, Forbidden, OperationFailed, Unavailable
+from reconciler.model.resource import CLAIM, Resource, ResourceId, id_of
+from reconciler.planner.plan import Action, Plan, Step
+from support.scenario import converge, desired_of, plan_of
 
 QUICKSTART = Path(__file__).parent.parent / "examples" / "manifests" / "quickstart"
 WEB = ResourceId("VirtualMachine", "web-1")

@@ -3,7 +3,7 @@
 from itertools import islice
 
 from reconciler.agent.clock import pauses
-from reconciler.backoff import Backoff
+from reconciler.model.backoff import Backoff
 
 
 def test_pauses_grow_to_their_limit_and_stay_there() -> None:

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import OPTIONS, converge, desired_of, plan_of, served
 
 from reconciler import LocalCluster, Report, apply
-from reconciler.kinds import MACHINE
-from reconciler.plan import Plan
-from reconciler.planfile import from_json, to_json
-from reconciler.problem import InvalidInput
+from reconciler.model.kinds import MACHINE
+from reconciler.model.problem import InvalidInput
+from reconciler.model.resource import LABEL_STACK, ResourceId
+from reconciler.output.plan_json import from_json, to_json
+from reconciler.planner.plan import Plan
 from reconciler.reconcile import apply_saved
-from reconciler.resource import LABEL_STACK, ResourceId
+from support.scenario import OPTIONS, converge, desired_of, plan_of, served
 
 QUICKSTART = Path(__file__).parent.parent / "examples" / "manifests" / "quickstart"
 WEB = ResourceId(MACHINE, "web-1")

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import DARK, require, run, seen
-from hostile import TEXTS, fleet, hostile
 from test_reviews import golden_plan
 
-from reconciler.drawing import MOST
-from reconciler.glyph import visible
-from reconciler.page import plan_html
-from reconciler.plan import Plan
+from reconciler.output.escaping import visible
+from reconciler.output.html import plan_html
+from reconciler.output.svg import MOST
+from reconciler.planner.plan import Plan
+from support.adversarial_plans import TEXTS, fleet, hostile
+from support.browser import DARK, require, run, seen
 
 PLANS = {
     "pruning": lambda: golden_plan("pruning_without_permission_is_held"),

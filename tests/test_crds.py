@@ -12,19 +12,19 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-import controlplane
 import pytest
 import yaml
-from apicall import TABLE, call
 from click.testing import CliRunner
-from controlplane import ControlPlane
 
 from reconciler import LocalCluster, apply, load, serving, validate
 from reconciler import plan as make_plan
 from reconciler.cli import cli
-from reconciler.crds import CATEGORY, definitions
-from reconciler.kinds import DISK, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, kind_named
-from reconciler.resource import WIRE_API_VERSION
+from reconciler.clusters.crds import CATEGORY, definitions
+from reconciler.model.kinds import DISK, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, kind_named
+from reconciler.model.resource import WIRE_API_VERSION
+from support import control_plane as controlplane
+from support.api_call import TABLE, call
+from support.control_plane import ControlPlane
 
 DATA = Path(__file__).parent / "crds"
 QUICKSTART = Path(__file__).parents[1] / "examples" / "manifests" / "quickstart"

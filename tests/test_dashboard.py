@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import PROBLEMS, STEPS, calm, fleet, passes, renamed, shop, status, step, told
-from hostile import TEXTS
-from tab import Tab, opened
 from test_serving import Daemon
 
-from reconciler.daemon.dashboard import SCRIPTS, STYLES, dashboard
-from reconciler.daemon.status import Running, Status, Sync
-from reconciler.glyph import visible
-from reconciler.kinds import MACHINE
-from reconciler.plan import Plan
-from reconciler.problem import Origin, Problem
-from reconciler.resource import ResourceId
+from reconciler.daemon.status.dashboard import SCRIPTS, STYLES, dashboard
+from reconciler.daemon.status.status import Running, Status, Sync
+from reconciler.model.kinds import MACHINE
+from reconciler.model.problem import Origin, Problem
+from reconciler.model.resource import ResourceId
+from reconciler.output.escaping import visible
+from reconciler.planner.plan import Plan
+from support.adversarial_plans import TEXTS
+from support.browser_page import Tab, opened
+from support.daemons import PROBLEMS, STEPS, calm, fleet, passes, renamed, shop, status, step, told
 
 READABLE = 4.5  # contrast, by the Web Content Accessibility Guidelines
 WIDE, NARROW = 1280, 400
@@ -371,7 +371,7 @@ def test_the_policy_lets_nothing_else_run(seen: Seen) -> None:
 def test_the_page_needs_no_other_place_and_all_of_it_is_in_it() -> None:
     body = dashboard()({}).body
     assert isinstance(body, str)
-    folder = Path(__file__).parent.parent / "reconciler" / "daemon" / "dashboard"
+    folder = Path(__file__).parent.parent / "reconciler" / "daemon" / "status" / "dashboard"
     assert {file.name for file in folder.iterdir() if file.suffix in (".js", ".css")} == {*SCRIPTS, *STYLES}
     assert body.count("</script>") == body.count("<script>") == 1
     assert body.count("</style>") == 1

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import converge, desired_of, served
 
 from reconciler import LocalCluster, make_plan, observe
-from reconciler.eventid import done_of
+from reconciler.model.event_id import done_of
+from support.scenario import converge, desired_of, served
 
 HERE = Path(__file__).parent
 PATIENCE = 60.0
@@ -53,7 +53,17 @@ ENDED = Counter(("createPool", "autoStartPool", "createDisk", "createAndStartVMF
 
 @contextmanager
 def leader(folder: Path, dies_at: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "mortal", str(dies_at), "watch", "--listen", "", "--cluster", str(folder / "c.db")]
+    command = [
+        sys.executable,
+        "-m",
+        "support.kill_at_write",
+        str(dies_at),
+        "watch",
+        "--listen",
+        "",
+        "--cluster",
+        str(folder / "c.db"),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(HERE)}
     with open(folder / f"log-{dies_at}", "w") as log:
         process = subprocess.Popen([*command, str(folder / "shop")], env=environment, stderr=log, text=True)

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-import controlplane
 import pytest
 import yaml
-from apicall import MERGE_PATCH, Answer, call
-from controlplane import ControlPlane
 
+from reconciler import __version__
 from reconciler.apply import Options
 from reconciler.cli import cli
-from reconciler.kinds import KINDS
-from reconciler.version import __version__
+from reconciler.model.kinds import KINDS
+from support import control_plane as controlplane
+from support.api_call import MERGE_PATCH, Answer, call
+from support.control_plane import ControlPlane
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from docs import generate
-from reconciler import impact
-from reconciler import schema as manifests
 from reconciler.catalogue import OPERATIONS, Operation, Parameter, check, document, find
 from reconciler.cli import cli
-from reconciler.load import load
-from reconciler.request import request_of
-from reconciler.rules import CHANGE, CREATE, DELETE
+from reconciler.manifests import schema as manifests
+from reconciler.manifests.loader import load
+from reconciler.manifests.request import request_of
+from reconciler.planner import impact
+from reconciler.planner.rules import CHANGE, CREATE, DELETE
 
 ROOT = Path(__file__).parent.parent
 BY_NAME = {operation.name: operation for operation in OPERATIONS}

@@ -15,24 +15,24 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenario import OPTIONS, converge, desired_of, plan_of, served
 from test_cli import run as command
 
 from reconciler import LocalCluster, Plan, Policy, apply, make_plan, observe, reconcile_once
 from reconciler.apply.report import DONE
-from reconciler.daemon import difference
-from reconciler.daemon.drift import Drifts, Judgement
-from reconciler.daemon.news import What
-from reconciler.daemon.status import Drift, Mode, Since
-from reconciler.mend import remember
-from reconciler.observe import Observation, Observed
-from reconciler.plan import Action, Step
+from reconciler.apply.unfinished import remember
+from reconciler.daemon.drift import difference
+from reconciler.daemon.drift.drift import Drifts, Judgement
+from reconciler.daemon.drift.drift_event import What
+from reconciler.daemon.status.status import Drift, Mode, Since
+from reconciler.manifests.drift_policy import field_path, stance_of
+from reconciler.manifests.request import request_from_words
+from reconciler.manifests.validation import Desired
+from reconciler.model.resource import ANNOTATION_APPLIED, Resource, ResourceId
+from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.declaration import DECLARED, digest
+from reconciler.planner.plan import Action, Step
 from reconciler.reconcile import run_request, sealed
-from reconciler.request import request_from_words
-from reconciler.resource import ANNOTATION_APPLIED, Resource, ResourceId
-from reconciler.validate import Desired
-from reconciler.waiver import field_path, stance_of
+from support.scenario import OPTIONS, converge, desired_of, plan_of, served
 
 WEB = ResourceId("VirtualMachine", "web-1")
 DISKS = ResourceId("VirtualMachinePool", "disks")
@@ -527,7 +527,7 @@ def test_only_what_moved_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
         compared.append(declared.id)
         return real(declared, *others)
 
-    monkeypatch.setattr("reconciler.daemon.drift.compare", counting)
+    monkeypatch.setattr("reconciler.daemon.drift.drift.compare", counting)
     with daemon(manifests(stack="{mode: Report}")) as run:
         run.memory(4)
         run.step()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scenario import converge, desired_of, plan_of, served
-
 from reconciler import LocalCluster
-from reconciler.embedded import showing_host, simulators
-from reconciler.kinds import KINDS, POOL
-from reconciler.resource import Resource, ResourceId
+from reconciler.agent.embedded import showing_host, simulators
+from reconciler.model.kinds import KINDS, POOL
+from reconciler.model.resource import Resource, ResourceId
+from support.scenario import converge, desired_of, plan_of, served
 
 STACK = """\
 apiVersion: gitops.doslab.io/v1alpha1

@@ -13,11 +13,11 @@ import pytest
 from test_cli import COMMAND, QUICKSTART, ROOT
 
 from reconciler import LocalCluster
+from reconciler.apply.estimate import seconds_left, typical
 from reconciler.catalogue.operation import Impact
-from reconciler.estimate import seconds_left, typical
-from reconciler.plan import Action, Step
-from reconciler.progress import Left
-from reconciler.resource import ResourceId
+from reconciler.model.resource import ResourceId
+from reconciler.output.progress import Left
+from reconciler.planner.plan import Action, Step
 
 TAKES = {"Short": 1.0, "Long": 10.0}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenario import converge, desired_of, plan_of, served
 
 from reconciler import observe
+from support.scenario import converge, desired_of, plan_of, served
 
 EXAMPLES = sorted(path for path in (Path(__file__).parent.parent / "examples" / "manifests").iterdir())
 ALL = frozenset({"restart", "recreate", "data"})

@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from reconciler.daemon import git as source
-from reconciler.daemon.address import address
-from reconciler.daemon.git import Git
-from reconciler.daemon.hint import ALL, Hint
-from reconciler.load import load
-from reconciler.problem import InvalidInput
+from reconciler.daemon.sources import git as source
+from reconciler.daemon.sources.address import address
+from reconciler.daemon.sources.git import Git
+from reconciler.daemon.sources.hint import ALL, Hint
+from reconciler.manifests.loader import load
+from reconciler.model.problem import InvalidInput
 
 POOL = "apiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachinePool\nmetadata: {name: %s}\n"
 NEVER = 3600.0

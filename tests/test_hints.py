@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from reconciler.daemon.hint import ALL, Hint, Hints
+from reconciler.daemon.sources.hint import ALL, Hint, Hints
 
 A, B = Hint("files", "dir/a.yaml"), Hint("files", "dir/b.yaml")
 

@@ -19,11 +19,11 @@ from reconciler.apply.journal import Journal
 from reconciler.apply.report import Outcome as Ended
 from reconciler.catalogue.operation import Impact
 from reconciler.cli.provenance import commit_of, who
-from reconciler.history import Outcome, of, past_text, run_json, run_text, runs, runs_text
-from reconciler.plan import MARK, Action, Step
-from reconciler.problem import Unavailable
-from reconciler.provenance import Provenance
-from reconciler.resource import ResourceId
+from reconciler.model.problem import Unavailable
+from reconciler.model.provenance import Provenance
+from reconciler.model.resource import ResourceId
+from reconciler.output.history import Outcome, of, past_text, run_json, run_text, runs, runs_text
+from reconciler.planner.plan import MARK, Action, Step
 
 POOL, VM = "VirtualMachinePool/vmd", "VirtualMachine/web-1"
 DISK, GOLDEN = "VirtualMachineDisk/root", "VirtualMachineDisk/golden"

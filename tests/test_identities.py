@@ -6,10 +6,11 @@ import json
 import subprocess
 from pathlib import Path
 
-from controlplane import ControlPlane
-from nodes import PATIENCE, RECONCILE, environment, nodes
 from test_deploy import AGENT, APPLIER, PLANNER, ROOT, deployed, identities
 from test_kubernetes import empty
+
+from support.control_plane import ControlPlane
+from support.nodes import PATIENCE, RECONCILE, environment, nodes
 
 __all__ = ["deployed", "identities"]
 

@@ -18,23 +18,23 @@ from typing import Any
 
 import pytest
 import yaml
-from fleets import fleets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scenario import converge, desired_of, plan_of, served
 from test_cli import QUICKSTART, run
 from test_observe import DOMAIN, junk, machine, seen, volume
 from test_observe import resource as wire_resource
 
 from reconciler import LocalCluster, load, observe, validate
-from reconciler.draft import Draft, draft
-from reconciler.kinds import KINDS, MACHINE
-from reconciler.observe import Observation
-from reconciler.plan import Action, Plan
-from reconciler.read import Source, read_yaml
-from reconciler.render import notes_text, problems_text
-from reconciler.resource import ResourceId
-from reconciler.write import write_files, yaml_text
+from reconciler.importer.draft import Draft, draft
+from reconciler.manifests.reader import Source, read_yaml
+from reconciler.manifests.writer import write_files, yaml_text
+from reconciler.model.kinds import KINDS, MACHINE
+from reconciler.model.resource import ResourceId
+from reconciler.observe.observed import Observation
+from reconciler.output.text import notes_text, problems_text
+from reconciler.planner.plan import Action, Plan
+from support.fleets import fleets
+from support.scenario import converge, desired_of, plan_of, served
 
 CASES = sorted(path for path in (Path(__file__).parent / "imports").iterdir() if path.is_dir())
 slow = settings(

@@ -9,20 +9,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from fleets import fleets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scenario import OPTIONS, converge, desired_of, served
 
 from reconciler import InvalidInput, LocalCluster, Policy, apply, load, make_plan, validate
 from reconciler.clusters.base import Movement, Notice
-from reconciler.daemon.library import GRACE, Library
-from reconciler.daemon.mirror import Mirror
-from reconciler.kinds import KINDS
-from reconciler.load import load_texts
-from reconciler.observe import Observation, observe
-from reconciler.resource import Resource, ResourceId
-from reconciler.validate import Found, Validator
+from reconciler.daemon.sources.manifest_cache import GRACE, Library
+from reconciler.daemon.sources.resource_cache import Mirror
+from reconciler.manifests.loader import load_texts
+from reconciler.manifests.validation import Found, Validator
+from reconciler.model.kinds import KINDS
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.observe.observed import Observation, observe
+from support.fleets import fleets
+from support.scenario import OPTIONS, converge, desired_of, served
 
 slow = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]

@@ -9,19 +9,19 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from contracts.cluster_contract import ClusterContract, labelled, machine, names, until, version_of, watched
-from controlplane import ControlPlane
-from proxy import Asked, Fault, Proxy, proxied, times
 
+from contracts.cluster_contract import ClusterContract, labelled, machine, names, until, version_of, watched
 from reconciler.clusters.base import Movement
 from reconciler.clusters.kubernetes import PAGE, KubernetesCluster
 from reconciler.clusters.kubernetes.api import Api, open_api
 from reconciler.clusters.kubernetes.journal import LABEL, PER_CHUNK, Journal
 from reconciler.clusters.kubernetes.lease import DURATION, RENEWAL, Leases
 from reconciler.clusters.kubernetes.stream import KubernetesWatch
-from reconciler.kinds import DISK, KINDS, MACHINE
-from reconciler.problem import Busy, ClusterError, Expired, Forbidden, NotFound, Unavailable
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, KINDS, MACHINE
+from reconciler.model.problem import Busy, ClusterError, Expired, Forbidden, NotFound, Unavailable
+from reconciler.model.resource import ResourceId
+from support.control_plane import ControlPlane
+from support.proxy import Asked, Fault, Proxy, proxied, times
 
 WEB = ResourceId(MACHINE, "web")
 MACHINES = "/apis/doslab.io/v1/virtualmachines"

@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts.cluster_contract import labelled, machine
-from controlplane import ControlPlane
-from controlplane import control_plane as started
-from nodes import PATIENCE, RECONCILE, Node, environment, nodes
-from proxy import Asked, Fault, Proxy, proxied
-from scenario import desired_of
 from test_kubernetes import empty
 
+from contracts.cluster_contract import labelled, machine
 from reconciler import Options, Plan, Report, load, plan, reconcile_once, validate
+from reconciler.clusters.crds import definitions
 from reconciler.clusters.kubernetes import PAGE, KubernetesCluster
-from reconciler.crds import definitions
-from reconciler.kinds import KINDS, MACHINE, POOL
-from reconciler.problem import Conflict
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import KINDS, MACHINE, POOL
+from reconciler.model.problem import Conflict
+from reconciler.model.resource import ResourceId
+from support.control_plane import ControlPlane
+from support.control_plane import control_plane as started
+from support.nodes import PATIENCE, RECONCILE, Node, environment, nodes
+from support.proxy import Asked, Fault, Proxy, proxied
+from support.scenario import desired_of
 
 QUICKSTART = Path(__file__).parents[1] / "examples" / "manifests" / "quickstart"
 WEB = ResourceId(MACHINE, "web-1")

@@ -7,13 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from controlplane import ControlPlane
-from nodes import ADDRESSES, nodes
 from test_kubernetes import empty
 from test_plans import CASES, desired_in, golden, policy_of, prepare
 
 from reconciler import Options, apply, plan
 from reconciler.clusters.kubernetes import KubernetesCluster
+from support.control_plane import ControlPlane
+from support.nodes import ADDRESSES, nodes
 
 OPTIONS = Options(timeout=60, grace=2)
 

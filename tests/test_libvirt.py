@@ -8,19 +8,18 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import guest
-import libvirtd
 import pytest
+
 from contracts.driver_contract import DriverContract
 from contracts.driver_contract_backup import BackupContract
 from contracts.driver_contract_migration import MigrationContract
 from contracts.driver_contract_steps import GIB, VMDI, Steps
-from libvirtd import Libvirtd, clean, libvirt_host, shares
-from nfs import Server
-
 from reconciler.drivers.base import Driver, Spec
-from reconciler.kinds import DISK, MACHINE
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, MACHINE
+from reconciler.model.resource import ResourceId
+from support import guest, libvirtd
+from support.libvirtd import Libvirtd, clean, libvirt_host, shares
+from support.nfs import Server
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import guest
-import libvirtd
 import pytest
+from test_libvirt import RealSteps
+
 from contracts.driver_contract_steps import (
     BOTH,
     CONFIG,
@@ -28,10 +28,10 @@ from contracts.driver_contract_steps import (
     VMDI,
     Steps,
 )
-from libvirtd import Libvirtd, clean, libvirt_host, virsh
-from shop import DISK as ROOT_DISK
-from shop import IMAGE, POOLS, Shop, info, machine, shop
-from test_libvirt import RealSteps
+from support import guest, libvirtd
+from support.cli_host import DISK as ROOT_DISK
+from support.cli_host import IMAGE, POOLS, Shop, info, machine, shop
+from support.libvirtd import Libvirtd, clean, libvirt_host, virsh
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)
@@ -43,8 +43,8 @@ import libvirt_qemu
 import pycdlib  # (the bindings are needed to import what follows)
 
 from reconciler.drivers.libvirt import Host, Libvirt, disk, image
-from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE
+from reconciler.model.resource import ResourceId
 
 IN_POOL = {"type": "localfs", "pool": "vmd-pool"}
 

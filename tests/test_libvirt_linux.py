@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import libvirtd
-import linuxguest
 import pytest
+
 from contracts.driver_contract_steps import MAC, OTHER_MAC, VMD, VMDI
-from libvirtd import MEDIA, libvirt_host, virsh
-from linuxguest import REPORT_SIZE, View
-from shop import DISK, IMAGE, POOLS, Shop, machine, manifest, shop
+from support import libvirtd
+from support import linux_guest as linuxguest
+from support.cli_host import DISK, IMAGE, POOLS, Shop, machine, manifest, shop
+from support.libvirtd import MEDIA, libvirt_host, virsh
+from support.linux_guest import REPORT_SIZE, View
 
 if (lacking := libvirtd.missing() or linuxguest.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)

@@ -14,18 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import libvirtd
 import pytest
+
 from contracts.driver_contract_share import NFS, SHARE
 from contracts.driver_contract_steps import VMD, VMDI, Steps
-from libvirtd import Libvirtd, clean, libvirt_host, shares, virsh
-from nfs import HELPER, Server
-from shop import Shop, manifest, shop
-
 from reconciler.drivers.place import MOUNTS
-from reconciler.kinds import DISK, DISK_IMAGE, POOL
-from reconciler.problem import OperationFailed
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
+from reconciler.model.problem import OperationFailed
+from reconciler.model.resource import ResourceId
+from support import libvirtd
+from support.cli_host import Shop, manifest, shop
+from support.libvirtd import Libvirtd, clean, libvirt_host, shares, virsh
+from support.nfs import HELPER, Server
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)

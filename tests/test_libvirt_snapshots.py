@@ -8,21 +8,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import libvirtd
 import pytest
+
 from contracts.driver_contract_steps import GIB, KIB_OF_GIB, VMD, VMDI, Steps
-from libvirtd import Libvirtd, clean, libvirt_host, virsh
+from support import libvirtd
+from support.libvirtd import Libvirtd, clean, libvirt_host, virsh
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)
 
 import libvirt  # (the binding is needed to import it)
-from shop import DISK as ROOT_DISK
-from shop import IMAGE, POOLS, Shop, info, machine, manifest, shop, sources
 from test_libvirt import RealSteps
 
 from reconciler.drivers.libvirt import Host, Libvirt, chain
-from reconciler.kinds import DISK, DISK_SNAPSHOT
+from reconciler.model.kinds import DISK, DISK_SNAPSHOT
+from support.cli_host import DISK as ROOT_DISK
+from support.cli_host import IMAGE, POOLS, Shop, info, machine, manifest, shop, sources
 
 __all__ = ["libvirt_host", "shop"]
 

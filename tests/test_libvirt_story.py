@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-import libvirtd
 import pytest
+
 from contracts.driver_contract_steps import ISO, MAC, OTHER_MAC, VMD, VMDI
-from libvirtd import MEDIA, libvirt_host, virsh
-from shop import DATA, DISK, IMAGE, POOLS, ROOT, Shop, info, machine, manifest, shop, sources
+from support import libvirtd
+from support.cli_host import DATA, DISK, IMAGE, POOLS, ROOT, Shop, info, machine, manifest, shop, sources
+from support.libvirtd import MEDIA, libvirt_host, virsh
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler import read
-from reconciler.load import Loaded, load
-from reconciler.problem import Origin
+from reconciler.manifests import reader as read
+from reconciler.manifests.loader import Loaded, load
+from reconciler.model.problem import Origin
 
 POOL = """apiVersion: gitops.doslab.io/v1alpha1
 kind: VirtualMachinePool

@@ -15,14 +15,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from contracts.cluster_contract import ClusterContract, change, machine, names, until, watched
 
+from contracts.cluster_contract import ClusterContract, change, machine, names, until, watched
 from reconciler.clusters import database
 from reconciler.clusters.base import Movement
 from reconciler.clusters.local import LocalCluster
-from reconciler.kinds import MACHINE
-from reconciler.problem import ClusterError, Expired, InvalidInput, Unavailable
-from reconciler.resource import Resource, ResourceId
+from reconciler.model.kinds import MACHINE
+from reconciler.model.problem import ClusterError, Expired, InvalidInput, Unavailable
+from reconciler.model.resource import Resource, ResourceId
 
 ROOT = Path(database.__file__).parents[2]
 
@@ -35,8 +35,8 @@ def start(program: str, *arguments: Path | str) -> Process:
         "import sys\n"
         "from contracts.cluster_contract import change, machine\n"
         "from reconciler.clusters.local import LocalCluster\n"
-        "from reconciler.kinds import MACHINE\n"
-        "from reconciler.resource import ResourceId\n"
+        "from reconciler.model.kinds import MACHINE\n"
+        "from reconciler.model.resource import ResourceId\n"
         "cluster = LocalCluster(sys.argv[1])\n"
     )
     return subprocess.Popen(
@@ -257,7 +257,7 @@ except InvalidInput:
     script = (
         "import encodings.idna, tempfile, sqlite3\n"
         "from reconciler.clusters.local import LocalCluster\n"
-        "from reconciler.problem import InvalidInput\n" + script
+        "from reconciler.model.problem import InvalidInput\n" + script
     )
     with TemporaryDirectory(dir="/tmp") as folder:
         if os.geteuid() == 0:

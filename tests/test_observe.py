@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.clusters.base import Listing
-from reconciler.diff import diff
-from reconciler.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
-from reconciler.observe import About, Observation, observation
-from reconciler.resource import ANNOTATION_APPLIED, ANNOTATION_PENDING, Resource, ResourceId
+from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
+from reconciler.model.resource import ANNOTATION_APPLIED, ANNOTATION_PENDING, Resource, ResourceId
+from reconciler.observe.observed import About, Observation, observation
+from reconciler.planner.diff import diff
 
 GIB = 1024**3
 

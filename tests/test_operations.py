@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 
 from reconciler.catalogue import OPERATIONS, Operation, check, find
 from reconciler.cli import cli
-from reconciler.present import catalogue_json, catalogue_text
-from reconciler.problem import InvalidInput
+from reconciler.model.problem import InvalidInput
+from reconciler.output.describe import catalogue_json, catalogue_text
 
 every_operation = pytest.mark.parametrize(
     "operation", OPERATIONS, ids=lambda operation: f"{operation.section}-{operation.name}"

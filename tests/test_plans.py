@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 import yaml
-from scenario import OPTIONS, converge, desired_of, served
 
 from reconciler import LocalCluster, Plan, Policy, apply, plan
 from reconciler.catalogue import OPERATIONS
-from reconciler.plan import Step, show_value
-from reconciler.planfile import from_json, to_json
-from reconciler.render import plan_text, problems_text
-from reconciler.resource import ResourceId
-from reconciler.validate import Desired
+from reconciler.manifests.validation import Desired
+from reconciler.model.resource import ResourceId
+from reconciler.output.plan_json import from_json, to_json
+from reconciler.output.text import plan_text, problems_text
+from reconciler.planner.plan import Step, show_value
+from support.scenario import OPTIONS, converge, desired_of, served
 
 NODES = {"node22": "10.0.0.22", "node23": "10.0.0.23"}
 CASES = sorted(path for path in (Path(__file__).parent / "plans").iterdir() if path.is_dir())

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleets import fleets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scenario import OPTIONS, converge, desired_of, plan_of, served
 
 from reconciler import LocalCluster, Options, Policy, apply, make_plan, observe, serving
-from reconciler.aftermath import finish, settle
 from reconciler.apply import Result
+from reconciler.apply.recovery import finish, settle
 from reconciler.apply.report import DONE
 from reconciler.catalogue import Impact
-from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, references_of
-from reconciler.observe import Observation
-from reconciler.plan import Plan, Step
-from reconciler.reliance import value_at
-from reconciler.resource import Resource, ResourceId
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, references_of
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.observe.observed import Observation
+from reconciler.planner.plan import Plan, Step
+from reconciler.planner.preconditions import value_at
+from support.fleets import fleets
+from support.scenario import OPTIONS, converge, desired_of, plan_of, served
 
 ALLOW = frozenset({"restart", "data"})
 slow = settings(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from scenario import converge, desired_of, plan_of, served
 
 from reconciler import LocalCluster, Policy, make_plan, observe
-from reconciler.plan import Plan
+from reconciler.model.resource import LABEL_PROTECT
 from reconciler.planner import Most
-from reconciler.resource import LABEL_PROTECT
+from reconciler.planner.plan import Plan
+from support.scenario import converge, desired_of, plan_of, served
 
 POOL = """
 apiVersion: gitops.doslab.io/v1alpha1

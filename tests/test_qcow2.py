@@ -7,9 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import libvirtd
 import pytest
-from libvirtd import known
+
+from support import libvirtd
+from support.libvirtd import known
 
 if shutil.which("qemu-img") is None and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip("qemu-img is not installed: make libvirt", allow_module_level=True)

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from scenario import OPTIONS, served
 from test_cli import run
 from test_plans import CASES, NODES, desired_in, policy_of, prepare
 
 from reconciler import LocalCluster, apply, load, make_plan, observe, serving, validate
 from reconciler.cli import cli
 from reconciler.drivers.simulator import Simulator
-from reconciler.kinds import KINDS
-from reconciler.plan import Action
+from reconciler.model.kinds import KINDS
+from reconciler.planner.plan import Action
 from reconciler.reconcile import look, plan, sealed
 from reconciler.rehearsal import Fault, Rehearsal, Way, rehearse
+from support.scenario import OPTIONS, served
 
 
 @pytest.fixture(autouse=True)

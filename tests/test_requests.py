@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario import OPTIONS, desired_of, served
 from test_apply import Unruly
 from test_cli import run
 
 from reconciler import InvalidInput, LocalCluster, Policy, apply, plan, serving
-from reconciler.aftermath import settle
-from reconciler.embedded import simulators
-from reconciler.problem import OperationFailed
+from reconciler.agent.embedded import simulators
+from reconciler.apply.recovery import settle
+from reconciler.manifests.validation import Desired
+from reconciler.model.problem import OperationFailed
 from reconciler.reconcile import look
-from reconciler.validate import Desired
+from support.scenario import OPTIONS, desired_of, served
 
 STACK = """
 apiVersion: gitops.doslab.io/v1alpha1

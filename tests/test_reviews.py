@@ -13,23 +13,23 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hostile import TEXTS, fleet, hostile, step
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenario import desired_of, served
 from test_plans import CASES, NODES, desired_in, policy_of, prepare
 
 from reconciler import LocalCluster, Plan, plan
 from reconciler.catalogue.operation import Impact
-from reconciler.chart import of_resources, of_steps, reduced
-from reconciler.dot import chart_dot, quoted
-from reconciler.drawing import MOST, plan_svg
-from reconciler.glyph import fitted, visible, width
-from reconciler.markdown import plan_markdown
-from reconciler.mermaid import chart_mermaid
-from reconciler.page import plan_html
-from reconciler.plan import Action
-from reconciler.review import Move, differences, moves
+from reconciler.output.chart import of_resources, of_steps, reduced
+from reconciler.output.dot import chart_dot, quoted
+from reconciler.output.escaping import fitted, visible, width
+from reconciler.output.html import plan_html
+from reconciler.output.markdown import plan_markdown
+from reconciler.output.mermaid import chart_mermaid
+from reconciler.output.review import Move, differences, moves
+from reconciler.output.svg import MOST, plan_svg
+from reconciler.planner.plan import Action
+from support.adversarial_plans import TEXTS, fleet, hostile, step
+from support.scenario import desired_of, served
 
 ROOT = Path(__file__).parent.parent
 QUICKSTART = ROOT / "examples" / "manifests" / "quickstart"
@@ -238,7 +238,7 @@ def test_a_page_reads_nothing_of_what_others_wrote_and_asks_nobody() -> None:
     assert {target[1:] for target in targets} <= set(ids)
     assert all(target.startswith("#") for target in targets)
     assert len(ids) == len(set(ids))
-    assert "url(" not in (ROOT / "reconciler" / "page.css").read_text()
+    assert "url(" not in (ROOT / "reconciler" / "output" / "page.css").read_text()
 
 
 def test_a_page_is_made_for_keyboards_and_screen_readers() -> None:

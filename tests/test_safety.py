@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
-from scenario import desired_of
 
 from reconciler import InvalidInput, LocalCluster, plan
-from reconciler.plan import Plan, show_value
+from reconciler.planner.plan import Plan, show_value
+from support.scenario import desired_of
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "manifests" / "documented"
 DOCUMENTS: list[dict[str, Any]] = [

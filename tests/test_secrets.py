@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from scenario import desired_of
 from test_cli import run
 
 from reconciler import LocalCluster, plan
-from reconciler.kinds import KINDS
-from reconciler.secret import Secret, SecretMissing, Vault
+from reconciler.model.kinds import KINDS
+from reconciler.model.secret import Secret, SecretMissing, Vault
+from support.scenario import desired_of
 
 PLANTED = ("vnc-3x7q", "planted-root-2", "planted-seed-3", "planted-ftp-4", "planted-usr-5")
 

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleets import fleets
 from hypothesis import HealthCheck, given, settings
-from scenario import OPTIONS, converge, desired_of, plan_of, served
 from test_plans import CASES, NODES, prepare
 from test_properties import world_of
 
 from reconciler import LocalCluster, Policy, apply, make_plan, observe, serving
 from reconciler.drivers.simulator import Simulator
-from reconciler.drivers.simulator.seed import Bed, seed
-from reconciler.observe import Observation
+from reconciler.observe.observed import Observation
+from reconciler.rehearsal.seed import Bed, seed
+from support.fleets import fleets
+from support.scenario import OPTIONS, converge, desired_of, plan_of, served
 
 ALLOW = frozenset({"restart", "recreate", "data"})
 slow = settings(

@@ -16,22 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import NOW, PROBLEMS, STEPS, calm, fleet, id, passes, shop, status, told, view
 from jsonschema import Draft202012Validator, FormatChecker
 from prometheus_client.parser import text_string_to_metric_families
 
 from reconciler.apply import Outcome, Result
-from reconciler.daemon.metrics import DaemonMetrics
-from reconciler.daemon.pages import pages, show, silent
-from reconciler.daemon.status import Drift, Mode, Since, Status, Sync
-from reconciler.daemon.statusjson import STEPS as MOST
-from reconciler.daemon.statusjson import shown, status_json
-from reconciler.kinds import DISK, MACHINE
-from reconciler.plan import PathOf, Plan
-from reconciler.problem import ReconcilerError
-from reconciler.schema import schema
-from reconciler.secret import Secret
-from reconciler.server import Answer, serve
+from reconciler.daemon.status.metrics import DaemonMetrics
+from reconciler.daemon.status.pages import pages, show, silent
+from reconciler.daemon.status.status import Drift, Mode, Since, Status, Sync
+from reconciler.daemon.status.status_json import STEPS as MOST
+from reconciler.daemon.status.status_json import shown, status_json
+from reconciler.manifests.schema import schema
+from reconciler.model.kinds import DISK, MACHINE
+from reconciler.model.problem import ReconcilerError
+from reconciler.model.secret import Secret
+from reconciler.output.server import Answer, serve
+from reconciler.planner.plan import PathOf, Plan
+from support.daemons import NOW, PROBLEMS, STEPS, calm, fleet, id, passes, shop, status, told, view
 
 ROOT = Path(__file__).parent.parent
 SECRET = "5up3r-s3cret"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from scenario import converge, desired_of, plan_of, served
 
 from reconciler import LocalCluster
-from reconciler.embedded import simulators
-from reconciler.kinds import MACHINE
-from reconciler.observe import AT_START, observe
-from reconciler.resource import ResourceId
-from reconciler.rules import CHANGE
-from reconciler.rules.rule import guest_runs
+from reconciler.agent.embedded import simulators
+from reconciler.model.kinds import MACHINE
+from reconciler.model.resource import ResourceId
+from reconciler.observe.observed import AT_START, observe
+from reconciler.planner.rules import CHANGE
+from reconciler.planner.rules.rule import guest_runs
+from support.scenario import converge, desired_of, plan_of, served
 
 WEB = ResourceId(MACHINE, "web-1")
 STACK = """\

@@ -10,16 +10,16 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+
 from contracts.driver_contract import DriverContract
 from contracts.driver_contract_steps import BOTH, CONFIG, MAC, OTHER_MAC, Steps
-
 from reconciler.catalogue import OPERATIONS
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import EFFECTS, Simulator
-from reconciler.kinds import DISK, MACHINE, NETWORK, POOL, SNAPSHOT
-from reconciler.problem import OperationFailed
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.problem import OperationFailed
+from reconciler.model.resource import ResourceId
 
 
 class OfTheSimulator(DriverContract):

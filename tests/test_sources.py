@@ -19,13 +19,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.daemon import files as source
-from reconciler.daemon import survey, watches
-from reconciler.daemon.files import MANY, Files
-from reconciler.daemon.glance import glance
-from reconciler.daemon.hint import ALL, Hint
-from reconciler.daemon.lookup import Look, lookups
-from reconciler.load import load
+from reconciler.daemon.sources import file_watcher as watches
+from reconciler.daemon.sources import files as source
+from reconciler.daemon.sources import folders as survey
+from reconciler.daemon.sources.files import MANY, Files
+from reconciler.daemon.sources.hint import ALL, Hint
+from reconciler.daemon.sources.stat_poll import glance
+from reconciler.daemon.sources.symlinks import Look, lookups
+from reconciler.manifests.loader import load
 
 PATIENCE = 30.0  # seconds until what must come has come
 
@@ -364,7 +365,7 @@ def test_a_root_that_is_mounted_over_is_looked_at_again(
     mounted = threading.Event()
     with Heard([root], tmp_path / "marks") as heard:
         assert heard.take() == set()
-        monkeypatch.setattr("reconciler.daemon.survey.os.stat", stat)
+        monkeypatch.setattr("reconciler.daemon.sources.folders.os.stat", stat)
         mounted.set()
         heard.until(lambda files: ALL in files)
         assert looked.is_set()
@@ -581,7 +582,7 @@ def test_when_watches_run_out_later_all_is_hinted_at_and_the_files_are_looked_at
 def test_where_the_system_says_nothing_the_files_are_looked_at(
     root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "reconciler.daemon.watches", None)
+    monkeypatch.setitem(sys.modules, "reconciler.daemon.sources.file_watcher", None)
     with Heard([root], tmp_path / "marks") as heard:
         put(root / "a.yaml", "b: 2\n")
         assert heard.take() == {str(root / "a.yaml")}

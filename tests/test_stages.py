@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler import graph, quantity
+from reconciler.model import graph, quantity
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,16 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from controlplane import ControlPlane
-from scenario import desired_of
 from test_kubernetes import empty
-from univirt import univirt
 
 from reconciler import Options, Policy, Report, apply, plan
 from reconciler.clusters.kubernetes import KubernetesCluster
-from reconciler.kinds import DISK, MACHINE, POOL
-from reconciler.observe import observe
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, MACHINE, POOL
+from reconciler.model.resource import ResourceId
+from reconciler.observe.observed import observe
+from support.control_plane import ControlPlane
+from support.scenario import desired_of
+from support.univirt import univirt
 
 OPTIONS = Options(timeout=20, grace=1)
 NODE = "Node22"  # labels are in lower case, names of nodes need not be

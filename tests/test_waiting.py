@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from scenario import converge, desired_of, plan_of, served
 
 from reconciler import LocalCluster
-from reconciler.observe import observe
+from reconciler.model.resource import ResourceId
+from reconciler.observe.observed import observe
+from reconciler.output.describe import description
+from reconciler.planner.explanation import describe
 from reconciler.planner.restart import waiting
-from reconciler.present import description
-from reconciler.reason import describe
-from reconciler.resource import ResourceId
+from support.scenario import converge, desired_of, plan_of, served
 
 WEB = ResourceId("VirtualMachine", "web-1")
 PLAIN = "graphics: {type: vnc}"

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keeping import CLUSTER, FILES, PATIENCE, POOL, Term, by_hand, disk, pool, until
-from replica import replica, says
-from scenario import served
 
 from reconciler import LocalCluster
+from reconciler.agent.embedded import serving, simulators
 from reconciler.apply import Outcome
 from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Listing
-from reconciler.daemon.status import Sync
-from reconciler.embedded import serving, simulators
-from reconciler.eventid import done_of
-from reconciler.problem import OperationFailed, Unavailable
-from reconciler.resource import ResourceId
+from reconciler.daemon.status.status import Sync
+from reconciler.model.event_id import done_of
+from reconciler.model.problem import OperationFailed, Unavailable
+from reconciler.model.resource import ResourceId
+from support.controller import CLUSTER, FILES, PATIENCE, POOL, Term, by_hand, disk, pool, until
+from support.replica import replica, says
+from support.scenario import served
 
 RECONCILE = str(Path(sys.executable).with_name("reconcile"))
 
@@ -201,7 +201,7 @@ def test_a_full_round_finds_what_the_others_had(term: Term) -> None:
 
 
 def test_the_journal_does_not_grow_for_as_long_as_it_lives(term: Term, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.daemon.keeper.KEPT_ENTRIES", 10)
+    monkeypatch.setattr("reconciler.daemon.loop.controller.KEPT_ENTRIES", 10)
     lengths = []
     for size in range(10, 20):
         term.settle(term.write("a.yaml", pool("pool-a") + disk("root", "pool-a", f"{size}Gi")))

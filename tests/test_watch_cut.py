@@ -8,14 +8,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from keeping import CLUSTER, Term, disk, pool, until
-from replica import lines, replica, says
-from scenario import desired_of
-
 from reconciler import LocalCluster, make_plan, observe
+from reconciler.agent.embedded import serving, simulators
 from reconciler.drivers.base import Driver, Sight, Spec
-from reconciler.embedded import serving, simulators
-from reconciler.resource import ResourceId
+from reconciler.model.resource import ResourceId
+from support.controller import CLUSTER, Term, disk, pool, until
+from support.replica import lines, replica, says
+from support.scenario import desired_of
 
 
 class Slow:

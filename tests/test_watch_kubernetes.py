@@ -8,15 +8,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from controlplane import ControlPlane
-from keeping import POOL, by_hand, disk, pool, until
-from nodes import ADDRESSES, nodes
-from replica import replica, says
 from test_kubernetes import empty
 
 from reconciler.clusters.kubernetes import KubernetesCluster
-from reconciler.eventid import done_of
-from reconciler.observe import observe
+from reconciler.model.event_id import done_of
+from reconciler.observe.observed import observe
+from support.control_plane import ControlPlane
+from support.controller import POOL, by_hand, disk, pool, until
+from support.nodes import ADDRESSES, nodes
+from support.replica import replica, says
 
 ACTIVE = ", state: Active"
 

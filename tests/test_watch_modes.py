@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from keeping import CLUSTER, POOL, Term, by_hand, pool
-from scenario import served
 
-from reconciler.daemon.status import Sync
-from reconciler.observe import observe
+from reconciler.daemon.status.status import Sync
+from reconciler.observe.observed import observe
+from support.controller import CLUSTER, POOL, Term, by_hand, pool
+from support.scenario import served
 
 ACTIVE = ", state: Active"
 

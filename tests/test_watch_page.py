@@ -11,9 +11,10 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from keeping import disk, pool, until
-from replica import replica, says
-from tab import Tab, opened
+
+from support.browser_page import Tab, opened
+from support.controller import disk, pool, until
+from support.replica import replica, says
 
 MACHINE = """---
 apiVersion: gitops.doslab.io/v1alpha1

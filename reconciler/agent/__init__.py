@@ -22,22 +22,22 @@ from datetime import UTC, datetime
 
 from reconciler.agent.claim import Claim, Claims
 from reconciler.agent.clock import Clock, pauses
-from reconciler.agent.duty import Duty
 from reconciler.agent.event import REPORTER, Events
 from reconciler.agent.execution import Execution
-from reconciler.agent.hooks import Hooks
+from reconciler.agent.lifecycle import Duty
+from reconciler.agent.log_safety import log
 from reconciler.agent.loop import TURN, Loop
+from reconciler.agent.node_scan import Survey
 from reconciler.agent.nodes import Nodes
+from reconciler.agent.observer import Hooks
 from reconciler.agent.orphan import Orphans
 from reconciler.agent.queue import Queue
 from reconciler.agent.record import Records
 from reconciler.agent.service import Service
-from reconciler.agent.survey import Survey
-from reconciler.agent.wording import log
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver
-from reconciler.problem import Busy, ClusterError
-from reconciler.resource import ResourceId
+from reconciler.model.problem import Busy, ClusterError
+from reconciler.model.resource import ResourceId
 
 __all__ = ["Agent", "Claim", "Hooks"]
 

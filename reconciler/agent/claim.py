@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from reconciler.agent.clock import pauses
-from reconciler.agent.duty import Duty
+from reconciler.agent.lifecycle import Duty
+from reconciler.agent.log_safety import shown, words
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.orphan import Orphans
 from reconciler.agent.queue import Queue
 from reconciler.agent.wire import host_of, spec_of, waits
-from reconciler.agent.wording import shown, words
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver
-from reconciler.problem import Conflict, NotFound, Unavailable
-from reconciler.resource import CLAIM, Resource, ResourceId
+from reconciler.model.problem import Conflict, NotFound, Unavailable
+from reconciler.model.resource import CLAIM, Resource, ResourceId
 
 
 class Claim(NamedTuple):

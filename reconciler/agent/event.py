@@ -6,11 +6,11 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.agent.duty import Duty
-from reconciler.agent.wording import FIELD, clip, log, shown, words
+from reconciler.agent.lifecycle import Duty
+from reconciler.agent.log_safety import FIELD, clip, log, shown, words
 from reconciler.clusters.base import Cluster
-from reconciler.problem import AlreadyExists, ClusterError
-from reconciler.resource import LABEL_EVENT, LABEL_EVENT_SDK, Resource, id_of
+from reconciler.model.problem import AlreadyExists, ClusterError
+from reconciler.model.resource import LABEL_EVENT, LABEL_EVENT_SDK, Resource, id_of
 
 REPORTER = "reconcile-agent"
 NOTE = 1024  # bytes events.k8s.io/v1 admits

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from reconciler import catalogue
 from reconciler.agent.claim import Claim
-from reconciler.agent.duty import Duty
 from reconciler.agent.event import Events
-from reconciler.agent.hooks import Hooks
+from reconciler.agent.lifecycle import Duty
+from reconciler.agent.log_safety import log, log_bug, shown
+from reconciler.agent.observer import Hooks
 from reconciler.agent.record import Records
-from reconciler.agent.wording import log, log_bug, shown
-from reconciler.problem import ClusterError, OperationFailed
-from reconciler.resource import ResourceId
+from reconciler.model.problem import ClusterError, OperationFailed
+from reconciler.model.resource import ResourceId
 
 
 @dataclass(frozen=True, slots=True)

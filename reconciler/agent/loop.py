@@ -5,18 +5,18 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from reconciler.agent.clock import pauses
-from reconciler.agent.duty import Duty
-from reconciler.agent.hooks import Hooks
+from reconciler.agent.lifecycle import Duty
+from reconciler.agent.log_safety import log
+from reconciler.agent.node_scan import Survey
 from reconciler.agent.nodes import Nodes
+from reconciler.agent.observer import Hooks
 from reconciler.agent.queue import Queue
 from reconciler.agent.service import Service
-from reconciler.agent.survey import Survey
 from reconciler.agent.wire import waits
-from reconciler.agent.wording import log
 from reconciler.clusters.base import Cluster, Movement, Watch, earliest
-from reconciler.kinds import KINDS
-from reconciler.problem import ClusterError, Expired
-from reconciler.resource import Resource, id_of
+from reconciler.model.kinds import KINDS
+from reconciler.model.problem import ClusterError, Expired
+from reconciler.model.resource import Resource, id_of
 
 TURN = 1.0  # seconds the loop waits for movements before it looks at anything else
 

@@ -10,15 +10,15 @@ from typing import Any
 from reconciler import catalogue
 from reconciler.agent.clock import Clock
 from reconciler.agent.event import Events
-from reconciler.agent.hooks import Hooks
+from reconciler.agent.log_safety import log, log_bug, shown, words
 from reconciler.agent.nodes import Nodes
+from reconciler.agent.observer import Hooks
 from reconciler.agent.record import Records
 from reconciler.agent.wire import host_of, spec_of
-from reconciler.agent.wording import log, log_bug, shown, words
 from reconciler.catalogue.operation import Verb
 from reconciler.clusters.base import Cluster
-from reconciler.problem import NotFound, OperationFailed
-from reconciler.resource import CLAIM, Resource, ResourceId, id_of
+from reconciler.model.problem import NotFound, OperationFailed
+from reconciler.model.resource import CLAIM, Resource, ResourceId, id_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from reconciler.resource import ResourceId
+from reconciler.model.resource import ResourceId
 
 
 class Queue:

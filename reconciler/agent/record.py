@@ -9,8 +9,8 @@ from typing import Any
 from reconciler.agent.wire import kept, new, spec_of, status, well
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver
-from reconciler.problem import AlreadyExists, Conflict, NotFound, OperationFailed
-from reconciler.resource import CLAIM, ResourceId
+from reconciler.model.problem import AlreadyExists, Conflict, NotFound, OperationFailed
+from reconciler.model.resource import CLAIM, ResourceId
 
 
 @dataclass(frozen=True, slots=True)

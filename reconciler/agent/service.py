@@ -6,15 +6,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from reconciler.agent.claim import Claims
-from reconciler.agent.duty import Duty
 from reconciler.agent.execution import Execution
+from reconciler.agent.lifecycle import Duty
+from reconciler.agent.log_safety import log, log_bug, words
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.queue import Queue
 from reconciler.agent.wire import host_of, waits
-from reconciler.agent.wording import log, log_bug, words
 from reconciler.clusters.base import Cluster
-from reconciler.problem import ClusterError
-from reconciler.resource import ResourceId
+from reconciler.model.problem import ClusterError
+from reconciler.model.resource import ResourceId
 
 
 @dataclass(frozen=True, slots=True)

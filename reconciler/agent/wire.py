@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.kinds import MACHINE
-from reconciler.resource import CLAIM, LABEL_HOST, WIRE_API_VERSION, Resource, ResourceId
+from reconciler.model.kinds import MACHINE
+from reconciler.model.resource import CLAIM, LABEL_HOST, WIRE_API_VERSION, Resource, ResourceId
 
 
 def spec_of(resource: Resource) -> dict[str, Any]:

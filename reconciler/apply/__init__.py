@@ -21,8 +21,8 @@ from reconciler.apply.report import Outcome, Report, Result
 from reconciler.apply.run import Run
 from reconciler.apply.submission import InvalidParameters
 from reconciler.clusters.base import Cluster
-from reconciler.observe import Observation, observe
-from reconciler.plan import Plan, Step
+from reconciler.observe.observed import Observation, observe
+from reconciler.planner.plan import Plan, Step
 
 __all__ = ["InvalidParameters", "Options", "Outcome", "Report", "Result", "apply", "rewrite"]
 

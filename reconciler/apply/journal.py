@@ -11,9 +11,9 @@ from typing import Any
 
 from reconciler.apply.report import GOOD, Outcome, Report, Result
 from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, RUN_STOPS, Cluster
-from reconciler.plan import Step
-from reconciler.problem import ClusterError
-from reconciler.provenance import Provenance
+from reconciler.model.problem import ClusterError
+from reconciler.model.provenance import Provenance
+from reconciler.planner.plan import Step
 
 OTHERS = 20  # steps without entries of their own that the last entry tells of: a ConfigMap holds 1 MiB
 

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.apply.flight import Flight
+from reconciler.apply.running_step import Flight
+from reconciler.apply.unfinished import Mend, mended, remember
 from reconciler.clusters.base import Cluster
-from reconciler.kinds import values_at
-from reconciler.mend import Mend, mended, remember
-from reconciler.observe import Observed, unreadable
-from reconciler.plan import Action, Step
-from reconciler.problem import Conflict, NotFound
-from reconciler.reason import leaves
-from reconciler.resource import ANNOTATION_APPLIED, ANNOTATION_PENDING, Resource, ResourceId
-from reconciler.secret import Secret, Vault
+from reconciler.model.kinds import values_at
+from reconciler.model.problem import Conflict, NotFound
+from reconciler.model.resource import ANNOTATION_APPLIED, ANNOTATION_PENDING, Resource, ResourceId
+from reconciler.model.secret import Secret, Vault
+from reconciler.observe.observed import Observed, unreadable
+from reconciler.planner.explanation import leaves
+from reconciler.planner.plan import Action, Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.provenance import UNKNOWN, Provenance
+from reconciler.model.provenance import UNKNOWN, Provenance
 
 
 @dataclass(frozen=True, slots=True)

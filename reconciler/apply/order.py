@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from reconciler.apply.report import GOOD, Result
-from reconciler.plan import Plan, Step
+from reconciler.planner.plan import Plan, Step
 
 
 class Order:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from reconciler.plan import Action, Step
+from reconciler.planner.plan import Action, Step
 
 
 class Result(StrEnum):

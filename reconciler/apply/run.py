@@ -8,23 +8,23 @@ from datetime import datetime
 from typing import Any
 
 from reconciler import catalogue
-from reconciler.apply.flight import Delay, Flight
 from reconciler.apply.journal import Journal
 from reconciler.apply.mark import Marks, annotations_of
 from reconciler.apply.options import Options
 from reconciler.apply.order import Order
 from reconciler.apply.report import DONE, Outcome, Report, Result
-from reconciler.apply.sight import Sight, under_way
+from reconciler.apply.running_step import Delay, Flight
 from reconciler.apply.submission import Submission, event_id_of
+from reconciler.apply.verifier import Sight, under_way
 from reconciler.clusters.base import Cluster, earliest
-from reconciler.kinds import DISK, KINDS
-from reconciler.ledger import State
-from reconciler.observe import Observation, Observed
-from reconciler.plan import Action, Expectation, Plan, Step
-from reconciler.problem import Busy, Conflict, Expired, ReconcilerError, StalePlan, Unavailable
-from reconciler.reliance import moved
-from reconciler.resource import Resource, ResourceId
-from reconciler.secret import Vault
+from reconciler.model.kinds import DISK, KINDS
+from reconciler.model.problem import Busy, Conflict, Expired, ReconcilerError, StalePlan, Unavailable
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.secret import Vault
+from reconciler.observe.ledger import State
+from reconciler.observe.observed import Observation, Observed
+from reconciler.planner.plan import Action, Expectation, Plan, Step
+from reconciler.planner.preconditions import moved
 
 TURN = 1.0  # seconds until it looks whether it was asked to stop, though nothing moves
 RUSHES = 20  # attempts without a pause to write to a resource that others write to, but not in the way of the step

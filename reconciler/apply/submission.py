@@ -7,13 +7,13 @@ from typing import Any
 
 from reconciler import catalogue
 from reconciler.apply.mark import Marks
-from reconciler.apply.sight import FAILURES, status_of
+from reconciler.apply.verifier import FAILURES, status_of
 from reconciler.clusters.base import Cluster
-from reconciler.observe import DiskAt, Observed
-from reconciler.plan import Action, Expectation, PathOf, Step
-from reconciler.problem import AlreadyExists, Conflict, NotFound, ReconcilerError
-from reconciler.resource import LABEL_EVENT, LABEL_EVENT_SDK, LABEL_HOST, WIRE_API_VERSION, Resource
-from reconciler.secret import Secret, Vault
+from reconciler.model.problem import AlreadyExists, Conflict, NotFound, ReconcilerError
+from reconciler.model.resource import LABEL_EVENT, LABEL_EVENT_SDK, LABEL_HOST, WIRE_API_VERSION, Resource
+from reconciler.model.secret import Secret, Vault
+from reconciler.observe.observed import DiskAt, Observed
+from reconciler.planner.plan import Action, Expectation, PathOf, Step
 
 
 class InvalidParameters(ReconcilerError):

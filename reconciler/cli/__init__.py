@@ -12,9 +12,9 @@ import sys
 
 import click
 
+from reconciler import __version__
 from reconciler.cli import agent, apply, graph, history, imports, look, plan, reference, watch
 from reconciler.cli.terminal import count, show_problems
-from reconciler.version import __version__
 
 EXAMPLES = """
 \b
@@ -97,7 +97,7 @@ for verb in VERBS:
 
 def main() -> None:
     """The console script: every expected failure becomes one message and exit code 1."""
-    from reconciler.problem import InvalidInput, ReconcilerError
+    from reconciler.model.problem import InvalidInput, ReconcilerError
 
     try:
         cli.main(prog_name="reconcile", standalone_mode=False)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.agent.registry import DRIVERS
 from reconciler.cli.given import connected
 from reconciler.cli.options import options
-from reconciler.connect import Where
-from reconciler.node import DRIVERS
+from reconciler.clusters.connection import Where
 
 if TYPE_CHECKING:
     from reconciler.agent import Agent
@@ -58,10 +58,10 @@ def agent(node: str, driver: str, cluster: Where, **given: Any) -> None:
     """
     import socket
 
-    from reconciler import log
     from reconciler.agent import Agent
-    from reconciler.node import Node, driver_of
-    from reconciler.probe import AgentMetrics, probe
+    from reconciler.agent.registry import Node, driver_of
+    from reconciler.output import log
+    from reconciler.output.metrics import AgentMetrics, probe
 
     log.begin(sys.stderr)
     told = Node(

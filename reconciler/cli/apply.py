@@ -17,14 +17,14 @@ from reconciler.cli.provenance import provenance
 from reconciler.cli.rehearse import rehearsal_json, show_timeline
 from reconciler.cli.serving import agent_for
 from reconciler.cli.terminal import ask, count, show_json, show_problems
-from reconciler.connect import Where
+from reconciler.clusters.connection import Where
 
 if TYPE_CHECKING:
     from reconciler.apply import Report
     from reconciler.clusters.base import Cluster
-    from reconciler.observe import Observation
-    from reconciler.plan import Plan
-    from reconciler.provenance import Provenance
+    from reconciler.model.provenance import Provenance
+    from reconciler.observe.observed import Observation
+    from reconciler.planner.plan import Plan
     from reconciler.rehearsal import Rehearsal
 
 MANIFESTS = (
@@ -108,9 +108,9 @@ def run(target: str, operation: str, parameters: tuple[str, ...], **given: Any) 
     """
     import uuid
 
-    from reconciler.observe import observe
+    from reconciler.manifests.request import request_from_words
+    from reconciler.observe.observed import observe
     from reconciler.reconcile import run_request
-    from reconciler.request import request_from_words
 
     name = f"run-{uuid.uuid4().hex[:12]}"
     secrets = {"password": given["password_from"], "username": given["username_from"]}
@@ -165,10 +165,10 @@ def carry_out(
 ) -> None:
     """Show, try out with ``trial`` if there is one, ask, act with progress, and end with what came of it."""
     from reconciler.apply import Options, Result
-    from reconciler.estimate import typical
-    from reconciler.planfile import to_json
-    from reconciler.progress import Progress
-    from reconciler.render import report_json, report_text
+    from reconciler.apply.estimate import typical
+    from reconciler.output.plan_json import to_json
+    from reconciler.output.progress import Progress
+    from reconciler.output.text import report_json, report_text
 
     as_json = given["output"] == "json"
     progress = Progress(quiet=as_json)

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.terminal import show_problems
-from reconciler.connect import KUBERNETES, Where, connect
+from reconciler.clusters.connection import KUBERNETES, Where, connect
 
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
-    from reconciler.load import Loaded
+    from reconciler.manifests.loader import Loaded
+    from reconciler.manifests.validation import Desired
     from reconciler.planner import Policy
-    from reconciler.validate import Desired
 
 
 def read(paths: tuple[str, ...]) -> tuple[Loaded, Desired]:
     """The valid manifests of the paths; shows their warnings. Raises ``InvalidInput``."""
     import gc
 
-    from reconciler.load import load
-    from reconciler.validate import validate
+    from reconciler.manifests.loader import load
+    from reconciler.manifests.validation import validate
 
     # Reading makes millions of small objects that all stay; collecting among them only costs time.
     gc.disable()
@@ -89,7 +89,7 @@ def choose(words: tuple[str, ...], known: list[Any]) -> list[Any]:
     """Ids that words name: ``vm``, ``vm/web-1``, ``VirtualMachine/web-1``; all without words."""
     from difflib import get_close_matches
 
-    from reconciler.kinds import RANK, kind_named
+    from reconciler.model.kinds import RANK, kind_named
 
     known = sorted(known, key=lambda id: (RANK[id.kind], id))
     if not words:
@@ -112,7 +112,7 @@ def kind_of(word: str) -> str:
     """The kind that a word names."""
     from difflib import get_close_matches
 
-    from reconciler.kinds import KINDS, kind_named
+    from reconciler.model.kinds import KINDS, kind_named
 
     kind = kind_named(word)
     if kind is None:

@@ -10,10 +10,10 @@ from reconciler.cli.given import connected, policy_of, read
 from reconciler.cli.options import options
 from reconciler.cli.plan import saved_plan
 from reconciler.cli.terminal import show_problems
-from reconciler.connect import Where
+from reconciler.clusters.connection import Where
 
 if TYPE_CHECKING:
-    from reconciler.plan import Plan
+    from reconciler.planner.plan import Plan
 
 
 @click.command()
@@ -35,9 +35,9 @@ def graph(paths: tuple[str, ...], cluster: Where, language: str, what: str, **po
     \b
     reconcile graph manifests | dot -Tsvg > plan.svg
     """
-    from reconciler.chart import of_resources, of_steps
-    from reconciler.dot import chart_dot
-    from reconciler.mermaid import chart_mermaid
+    from reconciler.output.chart import of_resources, of_steps
+    from reconciler.output.dot import chart_dot
+    from reconciler.output.mermaid import chart_mermaid
 
     if what == "resources":
         chart = of_resources(read(paths)[1])

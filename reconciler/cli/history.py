@@ -10,13 +10,13 @@ import click
 from reconciler.cli.given import connected
 from reconciler.cli.options import options
 from reconciler.cli.terminal import show_json
-from reconciler.connect import Where
+from reconciler.clusters.connection import Where
 
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
-    from reconciler.history import Run
-    from reconciler.load import Loaded
-    from reconciler.validate import Desired
+    from reconciler.manifests.loader import Loaded
+    from reconciler.manifests.validation import Desired
+    from reconciler.output.history import Run
 
 ENTRIES = 1_000  # of the journal's end, read first: on Kubernetes a hundred are a request
 
@@ -36,7 +36,7 @@ def history(run: str | None, stack: str | None, limit: int, cluster: Where, outp
     With RUN, its id or how that begins: its steps, with results and durations. A + after a commit says that
     manifests were not as it has them. --stack '' has what was run on resources of no stack.
     """
-    from reconciler.history import run_json, run_text, runs, runs_text
+    from reconciler.output.history import run_json, run_text, runs, runs_text
 
     loaded, desired = _here()
     name = desired.stack.name if stack is None else stack
@@ -58,9 +58,9 @@ def history(run: str | None, stack: str | None, limit: int, cluster: Where, outp
 
 def _here() -> tuple[Loaded, Desired]:
     """The Stack of the current directory; its manifests are not read."""
-    from reconciler.load import STACK_FILE, Loaded, load
-    from reconciler.problem import InvalidInput
-    from reconciler.validate import validate
+    from reconciler.manifests.loader import STACK_FILE, Loaded, load
+    from reconciler.manifests.validation import validate
+    from reconciler.model.problem import InvalidInput
 
     loaded = load([STACK_FILE]) if os.path.isfile(STACK_FILE) else Loaded()
     if loaded.problems:
@@ -71,7 +71,7 @@ def _here() -> tuple[Loaded, Desired]:
 
 def _newest(cluster: Cluster, stack: str, limit: int) -> list[Run]:
     """As many runs, read no further back than they need."""
-    from reconciler.history import runs
+    from reconciler.output.history import runs
 
     many = ENTRIES
     while True:
@@ -85,7 +85,7 @@ def _newest(cluster: Cluster, stack: str, limit: int) -> list[Run]:
 
 def _must_be_there(cluster: Cluster, stack: str) -> None:
     """That a stack has no runs is worth saying only of one that exists."""
-    from reconciler.observe import observe
+    from reconciler.observe.observed import observe
 
     stacks = {each.stack for each in observe(cluster).resources.values() if each.stack}
     if stack and stack not in stacks:

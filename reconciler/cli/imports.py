@@ -12,15 +12,15 @@ from reconciler.cli.given import choose, connected
 from reconciler.cli.options import options
 from reconciler.cli.provenance import provenance
 from reconciler.cli.terminal import ask, count, show_json, show_problems
-from reconciler.connect import Where
+from reconciler.clusters.connection import Where
 
 if TYPE_CHECKING:
-    from reconciler.draft import Draft
-    from reconciler.load import Loaded
-    from reconciler.observe import Observation
-    from reconciler.plan import Plan
-    from reconciler.provenance import Provenance
-    from reconciler.resource import ResourceId
+    from reconciler.importer.draft import Draft
+    from reconciler.manifests.loader import Loaded
+    from reconciler.model.provenance import Provenance
+    from reconciler.model.resource import ResourceId
+    from reconciler.observe.observed import Observation
+    from reconciler.planner.plan import Plan
 
 
 @click.command("import")
@@ -49,9 +49,9 @@ def import_(
     Nothing is owned unless --adopt is given, and what is imported stays when its manifest goes
     (deletionPolicy: Retain).
     """
-    from reconciler.draft import draft
-    from reconciler.observe import observe
-    from reconciler.write import yaml_text
+    from reconciler.importer.draft import draft
+    from reconciler.manifests.writer import yaml_text
+    from reconciler.observe.observed import observe
 
     if adopt and not (out or stack):
         raise click.UsageError("--adopt needs --out DIR or --stack NAME: what is taken over belongs to a stack.")
@@ -90,16 +90,16 @@ def import_(
 
 def _there(out: str | None) -> Loaded:
     """What the folder to write to describes already."""
-    from reconciler.load import Loaded, load
+    from reconciler.manifests.loader import Loaded, load
 
     holds = out is not None and os.path.isdir(out) and any(not name.startswith(".") for name in os.listdir(out))
     return load([out]) if out is not None and holds else Loaded()
 
 
 def _stack_for(out: str | None, stack: str | None, there: Loaded) -> str | None:
-    from reconciler.draft import stack_document
-    from reconciler.schema import accepts
-    from reconciler.validate import stack_name
+    from reconciler.importer.draft import stack_document
+    from reconciler.manifests.schema import accepts
+    from reconciler.manifests.validation import stack_name
 
     if stack is not None and not accepts("Stack")(stack_document(stack)):
         raise click.UsageError(f"{stack!r} is no name of a stack: lower-case letters, digits, '-' and '.'.")
@@ -111,8 +111,8 @@ def _stack_for(out: str | None, stack: str | None, there: Loaded) -> str | None:
 
 
 def _given(files: tuple[str, ...]) -> dict[ResourceId, dict[str, Any]]:
-    from reconciler.load import load
-    from reconciler.problem import InvalidInput
+    from reconciler.manifests.loader import load
+    from reconciler.model.problem import InvalidInput
 
     loaded = load(files)
     if loaded.problems:
@@ -121,9 +121,9 @@ def _given(files: tuple[str, ...]) -> dict[ResourceId, dict[str, Any]]:
 
 
 def _write(made: Draft, out: str, stack: str, there: Loaded, force: bool) -> None:
-    from reconciler.draft import stack_document
-    from reconciler.load import STACK_FILE
-    from reconciler.write import write_files, yaml_text
+    from reconciler.importer.draft import stack_document
+    from reconciler.manifests.loader import STACK_FILE
+    from reconciler.manifests.writer import write_files, yaml_text
 
     files = made.texts if there.stack else {STACK_FILE: yaml_text([stack_document(stack)]), **made.texts}
     paths = {os.path.join(out, name) for name in files}
@@ -143,7 +143,7 @@ def _write(made: Draft, out: str, stack: str, there: Loaded, force: bool) -> Non
 
 
 def _import_said(made: Draft, out: str | None) -> None:
-    from reconciler.render import notes_text
+    from reconciler.output.text import notes_text
 
     click.echo(notes_text(made.notes), nl=False, err=True)
     show_problems(made.problems)
@@ -157,13 +157,13 @@ def _import_said(made: Draft, out: str | None) -> None:
 def _take_over(where: Where, made: Draft, stack: str, yes: bool, origin: Provenance) -> None:
     """The marks of an apply with --adopt, and nothing else."""
     from reconciler.apply import Options
-    from reconciler.draft import stack_document
-    from reconciler.load import STACK_FILE, load_texts
-    from reconciler.plan import Action
+    from reconciler.importer.draft import stack_document
+    from reconciler.manifests.loader import STACK_FILE, load_texts
+    from reconciler.manifests.validation import validate
+    from reconciler.manifests.writer import yaml_text
     from reconciler.planner import Policy
+    from reconciler.planner.plan import Action
     from reconciler.reconcile import reconcile_once
-    from reconciler.validate import validate
-    from reconciler.write import yaml_text
 
     def approve(plan: Plan, observed: Observation) -> bool:
         if plan.problems or any(step.action is not Action.MARK for step in plan.steps):

@@ -7,7 +7,7 @@ import click
 from reconciler.cli.given import choose, connected, read
 from reconciler.cli.options import options
 from reconciler.cli.terminal import show_json, show_problems
-from reconciler.connect import Where
+from reconciler.clusters.connection import Where
 
 PAST = 20  # steps of past runs that are shown of a resource
 
@@ -29,8 +29,8 @@ def validate(paths: tuple[str, ...], output: str) -> None:
 @options("cluster", "output")
 def get(what: tuple[str, ...], cluster: Where, output: str) -> None:
     """List what is on the cluster: all kinds, one kind (vm, disk, VirtualMachinePool ...) or one resource."""
-    from reconciler.observe import observe
-    from reconciler.present import listing
+    from reconciler.observe.observed import observe
+    from reconciler.output.describe import listing
 
     with connected(cluster, reading=True) as opened:
         observed = observe(opened)
@@ -47,9 +47,9 @@ def get(what: tuple[str, ...], cluster: Where, output: str) -> None:
 @options("cluster", "output")
 def describe(what: tuple[str, ...], history: bool, cluster: Where, output: str) -> None:
     """Everything known of one resource: state, status, events; with PATHs also how it differs from them."""
-    from reconciler.history import of, past_json, runs
-    from reconciler.observe import observe
-    from reconciler.present import description, pending_json
+    from reconciler.observe.observed import observe
+    from reconciler.output.describe import description, pending_json
+    from reconciler.output.history import of, past_json, runs
 
     loaded, desired = read(what[1:]) if what[1:] else (None, None)
     with connected(cluster, loaded, desired, reading=True) as opened:

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from reconciler.connect import KUBERNETES, Where
-from reconciler.node import DEFAULT_SHUTDOWN, DEFAULT_URI, DRIVERS
+from reconciler.agent.registry import DEFAULT_SHUTDOWN, DEFAULT_URI, DRIVERS
+from reconciler.clusters.connection import KUBERNETES, Where
 
 
 def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,10 +15,10 @@ from reconciler.cli.options import LOOKING, options
 from reconciler.cli.rehearse import rehearsed, show_rehearsal
 from reconciler.cli.serving import looked_at
 from reconciler.cli.terminal import painter, show_json, show_problems
-from reconciler.connect import Where
+from reconciler.clusters.connection import Where
 
 if TYPE_CHECKING:
-    from reconciler.plan import Plan
+    from reconciler.planner.plan import Plan
 
 
 @click.command()
@@ -88,8 +88,8 @@ def planned(
     paths: tuple[str, ...], cluster: Where, output: str, policy: dict[str, Any], *, delete: bool = False
 ) -> Plan:
     """The plan of manifests. What is wrong with them is also shown to the readers of a review."""
-    from reconciler.plan import Plan
-    from reconciler.problem import InvalidInput
+    from reconciler.model.problem import InvalidInput
+    from reconciler.planner.plan import Plan
     from reconciler.reconcile import plan as make
 
     try:
@@ -106,16 +106,16 @@ def planned(
 
 def _review(made: Plan, output: str) -> str:
     """A plan as a document."""
-    from reconciler.markdown import plan_markdown
-    from reconciler.page import plan_html
+    from reconciler.output.html import plan_html
+    from reconciler.output.markdown import plan_markdown
 
     return plan_markdown(made) if output == "markdown" else plan_html(made)
 
 
 def show_plan(made: Plan, output: str) -> None:
     """A plan in the format asked for, and its problems."""
-    from reconciler.planfile import to_json
-    from reconciler.render import plan_text
+    from reconciler.output.plan_json import to_json
+    from reconciler.output.text import plan_text
 
     if output == "json":
         show_json(to_json(made))
@@ -131,7 +131,7 @@ def save(made: Plan, out: str) -> None:
     import json
     import tempfile
 
-    from reconciler.planfile import to_json
+    from reconciler.output.plan_json import to_json
 
     folder = os.path.dirname(os.path.abspath(out))
     written = ""
@@ -152,7 +152,7 @@ def saved_plan(paths: tuple[str, ...]) -> Plan | None:
     """The saved plan that the one path given is, if it is one."""
     if len(paths) != 1 or not paths[0].endswith(".json") or not os.path.isfile(paths[0]):
         return None
-    from reconciler.planfile import from_json, is_plan
+    from reconciler.output.plan_json import from_json, is_plan
 
     with open(paths[0], encoding="utf-8", errors="replace") as stream:
         text = stream.read()

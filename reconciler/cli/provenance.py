@@ -7,7 +7,7 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from reconciler.provenance import Provenance
+from reconciler.model.provenance import Provenance
 
 ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")  # who pressed the button, where a pipeline runs as somebody else
 PATIENCE = 5.0  # seconds for one call of git: a run does not wait for its own history
@@ -47,7 +47,7 @@ def commit_of(paths: Sequence[str]) -> tuple[str, bool]:
 
 def _loadable(file: str, paths: Sequence[str]) -> bool:
     """Whether it would be read as a manifest: the embedded cluster beside the manifests makes nothing dirty."""
-    from reconciler.load import SUFFIXES
+    from reconciler.manifests.loader import SUFFIXES
 
     if not file.endswith(SUFFIXES):
         return False

@@ -13,7 +13,7 @@ from reconciler.cli.terminal import show_json
 @click.argument("field", required=False, metavar="[KIND[.FIELD...]]")
 def explain(field: str | None) -> None:
     """What a kind or a field of its manifest means, takes, and which operations move it."""
-    from reconciler.present import explanation
+    from reconciler.output.describe import explanation
 
     click.echo(explanation(field), nl=False)
 
@@ -23,7 +23,7 @@ def explain(field: str | None) -> None:
 @options("output")
 def operations(name: str | None, output: str) -> None:
     """The catalogue: all operations, or one with its parameters, what it needs and leaves."""
-    from reconciler.present import catalogue_json, catalogue_text
+    from reconciler.output.describe import catalogue_json, catalogue_text
 
     if output == "json":
         show_json(catalogue_json(name))
@@ -40,9 +40,9 @@ def crds(kinds: tuple[str, ...], output: str) -> None:
     \b
     reconcile crds | kubectl apply -f -
     """
-    from reconciler.crds import definitions
-    from reconciler.kinds import KINDS
-    from reconciler.write import yaml_text
+    from reconciler.clusters.crds import definitions
+    from reconciler.manifests.writer import yaml_text
+    from reconciler.model.kinds import KINDS
 
     chosen = list(dict.fromkeys(map(kind_of, kinds))) or list(KINDS)
     if output == "json":

@@ -13,8 +13,8 @@ from reconciler.cli.serving import looked_at
 from reconciler.cli.terminal import count, painter, show_json, show_problems
 
 if TYPE_CHECKING:
-    from reconciler.connect import Where
-    from reconciler.plan import Plan
+    from reconciler.clusters.connection import Where
+    from reconciler.planner.plan import Plan
     from reconciler.rehearsal import Act, Moment, Rehearsal
 
 BAR = 24  # characters of a bar on a terminal
@@ -48,8 +48,8 @@ def rehearsed(
 
 def show_rehearsal(made: Plan, rehearsal: Rehearsal, output: str) -> None:
     """The plan, then how it would go, in the format asked for."""
-    from reconciler.planfile import to_json
-    from reconciler.render import plan_text
+    from reconciler.output.plan_json import to_json
+    from reconciler.output.text import plan_text
 
     if output == "json":
         show_json({"plan": to_json(made), "rehearsal": rehearsal_json(rehearsal)})
@@ -66,7 +66,7 @@ def show_timeline(rehearsal: Rehearsal) -> None:
 
 def rehearsal_lines(rehearsal: Rehearsal, paint: Any, *, bars: bool = False) -> list[str]:
     """Timeline, what was assumed, what is left, verdict."""
-    from reconciler.render import plan_text
+    from reconciler.output.text import plan_text
 
     lines = ["rehearsal, in nominal seconds", *timeline(rehearsal.first, paint, bars=bars)]
     lines += [f"assumed: {note.id}: {note.text}" for note in rehearsal.assumed]
@@ -89,7 +89,7 @@ def rehearsal_lines(rehearsal: Rehearsal, paint: Any, *, bars: bool = False) -> 
 
 def timeline(act: Act, paint: Any, *, bars: bool = False) -> list[str]:
     """One line a step: start, end, result, operation, resource, and what there is to say of it."""
-    from reconciler.render import table
+    from reconciler.output.text import table
 
     width = max(len(_seconds(act.seconds)), 5)
     rows = []
@@ -154,7 +154,7 @@ def rehearsal_json(rehearsal: Rehearsal) -> dict[str, Any]:
 
 
 def _act_json(act: Act) -> dict[str, Any]:
-    from reconciler.planfile import to_json
+    from reconciler.output.plan_json import to_json
 
     return {
         "seconds": act.seconds,

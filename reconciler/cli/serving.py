@@ -17,7 +17,7 @@ def agent_for(cluster: Cluster, given: dict[str, Any]) -> AbstractContextManager
 
     if not isinstance(cluster, LocalCluster):
         return nullcontext()
-    from reconciler.embedded import serving, serving_host, simulators
+    from reconciler.agent.embedded import serving, serving_host, simulators
 
     if given["driver"] != "simulator":
         driver, name = _host(cluster, given)
@@ -32,7 +32,7 @@ def looked_at(cluster: Cluster, given: dict[str, Any]) -> AbstractContextManager
 
     if not isinstance(cluster, LocalCluster) or given["driver"] == "simulator":
         return nullcontext(cluster)
-    from reconciler.embedded import showing_host
+    from reconciler.agent.embedded import showing_host
 
     driver, name = _host(cluster, given)
     return showing_host(cluster, driver, name)
@@ -40,7 +40,7 @@ def looked_at(cluster: Cluster, given: dict[str, Any]) -> AbstractContextManager
 
 def _host(cluster: Cluster, given: dict[str, Any]) -> tuple[Driver, str]:
     """The driver of this host, and what the host is called."""
-    from reconciler.node import DRIVERS, Node
+    from reconciler.agent.registry import DRIVERS, Node
 
     host = Node(given["node"] or socket.gethostname(), uri=given["libvirt_uri"])
     if "shutdown_timeout" in given:

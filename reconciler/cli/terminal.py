@@ -12,12 +12,12 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.problem import Problem
+    from reconciler.model.problem import Problem
 
 
 def show_problems(problems: Iterable[Problem]) -> None:
     """Problems or warnings, to standard error."""
-    from reconciler.render import problems_text
+    from reconciler.output.text import problems_text
 
     click.echo(problems_text(problems, painter(sys.stderr)), nl=False, err=True)
 

@@ -15,8 +15,8 @@ from reconciler.cli.provenance import commit_of
 from reconciler.cli.serving import agent_for
 
 if TYPE_CHECKING:
-    from reconciler.daemon.git import Git
-    from reconciler.daemon.input import Input, Reading
+    from reconciler.daemon.sources.git import Git
+    from reconciler.daemon.sources.input import Input, Reading
 
 
 @click.command()
@@ -74,21 +74,21 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
     import time
     from datetime import UTC, datetime
 
-    from reconciler import log
     from reconciler.apply import Options
     from reconciler.catalogue.operation import OWN_AGENT
-    from reconciler.connect import connect
-    from reconciler.daemon.files import Files
-    from reconciler.daemon.hint import Hints, Source
-    from reconciler.daemon.input import Input
-    from reconciler.daemon.keeper import ENTRIES, Keeper, Ways
-    from reconciler.daemon.loop import Daemon, Orders
-    from reconciler.daemon.metrics import DaemonMetrics
-    from reconciler.daemon.pages import show
-    from reconciler.daemon.status import Status
-    from reconciler.history import runs
-    from reconciler.load import Loaded
-    from reconciler.validate import Desired, Stack
+    from reconciler.clusters.connection import connect
+    from reconciler.daemon.loop.controller import ENTRIES, Keeper, Ways
+    from reconciler.daemon.loop.loop import Daemon, Orders
+    from reconciler.daemon.sources.files import Files
+    from reconciler.daemon.sources.hint import Hints, Source
+    from reconciler.daemon.sources.input import Input
+    from reconciler.daemon.status.metrics import DaemonMetrics
+    from reconciler.daemon.status.pages import show
+    from reconciler.daemon.status.status import Status
+    from reconciler.manifests.loader import Loaded
+    from reconciler.manifests.validation import Desired, Stack
+    from reconciler.output import log
+    from reconciler.output.history import runs
 
     if given["url"] and paths:
         raise click.UsageError("--git and PATHs exclude each other; --path names a folder of the repository.")
@@ -160,7 +160,7 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
 def _repository(given: dict[str, Any]) -> Git:
     import hashlib
 
-    from reconciler.daemon.git import Git
+    from reconciler.daemon.sources.git import Git
 
     key = hashlib.sha256(given["url"].encode()).hexdigest()[:16]
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")

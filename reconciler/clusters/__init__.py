@@ -1,0 +1,1 @@
+"""Where resources are kept: the protocol, the embedded cluster, Kubernetes."""

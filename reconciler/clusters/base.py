@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from reconciler.resource import Resource, ResourceId
+from reconciler.model.resource import Resource, ResourceId
 
 Entries: TypeAlias = list[dict[str, Any]]  # inside the protocol, `list` is its method
 

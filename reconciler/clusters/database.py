@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from reconciler.problem import ClusterError, InvalidInput, Origin, Problem, Unavailable
+from reconciler.model.problem import ClusterError, InvalidInput, Origin, Problem, Unavailable
 
 MEMORY = ":memory:"
 APPLICATION_ID = 0x52434C31  # "RCL1", in the header of every file of ours

@@ -24,14 +24,8 @@ from uuid import uuid4
 
 from reconciler.clusters.base import AROUND, RUN_BEGINS, RUN_ENDS, Listing, Movement, Notice
 from reconciler.clusters.database import COMPACTED, MEMORY, Database, meta, open_database
-from reconciler.problem import (
-    AlreadyExists,
-    Busy,
-    Conflict,
-    Expired,
-    NotFound,
-)
-from reconciler.resource import DEFAULT_NAMESPACE, Resource, ResourceId, id_of
+from reconciler.model.problem import AlreadyExists, Busy, Conflict, Expired, NotFound
+from reconciler.model.resource import DEFAULT_NAMESPACE, Resource, ResourceId, id_of
 
 DEFAULT_PATH = Path(".reconcile/cluster.db")
 POLL_INTERVAL = 0.05  # seconds until a watch looks for what other processes wrote

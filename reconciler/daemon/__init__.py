@@ -1,1 +1,1 @@
-"""The daemon: keeps a stack as its manifests say, for as long as it runs."""
+"""Keeps a stack as its sources say: sources, drift, the control loop, status."""

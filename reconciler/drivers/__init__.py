@@ -1,0 +1,1 @@
+"""Who carries operations out: the protocol, the simulator, libvirt."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
-from reconciler.resource import ResourceId
+from reconciler.model.resource import ResourceId
 
 Spec = dict[str, Any]
 

@@ -9,9 +9,9 @@ import re
 from typing import Any
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, Asked, refuse
 from reconciler.drivers.domain import Domain
-from reconciler.quantity import KIB
+from reconciler.drivers.request import LIBVIRT, Asked, refuse
+from reconciler.model.quantity import KIB
 
 
 def definition(asked: Asked, uuid: str) -> Domain:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
-from reconciler.quantity import KIB
+from reconciler.drivers.request import LIBVIRT, TOOL, refuse
+from reconciler.model.quantity import KIB
 
 Domain = dict[str, Any]
 Device = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reconciler.drivers.asked import STORAGE, Asked, refuse
+from reconciler.drivers.request import STORAGE, Asked, refuse
 
 MOUNTS = "/var/lib/libvirt/cstor"
 

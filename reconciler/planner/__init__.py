@@ -16,27 +16,27 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from reconciler.catalogue.operation import UNIVIRT, Impact
-from reconciler.kinds import RANK, references_of
-from reconciler.observe import Observation
-from reconciler.plan import Plan
+from reconciler.manifests.request import Request
+from reconciler.manifests.validation import Declared, Desired, Stack
+from reconciler.model.kinds import RANK, references_of
+from reconciler.model.resource import ResourceId
+from reconciler.observe.observed import Observation
 from reconciler.planner.basis import bind
 from reconciler.planner.change import alter
 from reconciler.planner.creation import create
 from reconciler.planner.declaration import marked
 from reconciler.planner.deletion import delete, keep_all, prune
-from reconciler.planner.errand import answer, ask, hold_back
 from reconciler.planner.hold import withhold
+from reconciler.planner.ignored import as_left
 from reconciler.planner.order import connect, in_order
 from reconciler.planner.ownership import mark, out_of_reach
+from reconciler.planner.plan import Plan
 from reconciler.planner.policy import Most, Policy
 from reconciler.planner.rename import under_old_names
+from reconciler.planner.requests import answer, ask, hold_back
 from reconciler.planner.sheet import Sheet
 from reconciler.planner.univirt import leave_out
-from reconciler.planner.waived import as_left
 from reconciler.planner.wanting import put_off
-from reconciler.request import Request
-from reconciler.resource import ResourceId
-from reconciler.validate import Declared, Desired, Stack
 
 __all__ = ["Most", "Policy", "make_plan", "plan_request"]
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from reconciler.catalogue.operation import Operation
-from reconciler.diff import Move
-from reconciler.kinds import MACHINE
-from reconciler.observe import Observation
-from reconciler.plan import Action, Expectation, Step
-from reconciler.reliance import STACK, value_at
-from reconciler.resource import NEXT_START, ResourceId
+from reconciler.model.kinds import MACHINE
+from reconciler.model.resource import NEXT_START, ResourceId
+from reconciler.observe.observed import Observation
+from reconciler.planner.diff import Move
+from reconciler.planner.plan import Action, Expectation, Step
+from reconciler.planner.preconditions import STACK, value_at
 
 Path: TypeAlias = tuple[str, ...]
 Moved: TypeAlias = dict[ResourceId, set[Path]]

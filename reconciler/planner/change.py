@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler import quantity
 from reconciler.catalogue.operation import Impact
-from reconciler.diff import NOT_COMPARED, Move
-from reconciler.kinds import KINDS, MACHINE
-from reconciler.observe import Observed, unreadable
-from reconciler.plan import Action, Expectation, Note
-from reconciler.planner import remembered
+from reconciler.manifests.validation import Declared
+from reconciler.model import quantity
+from reconciler.model.kinds import KINDS, MACHINE
+from reconciler.model.resource import NEXT_START
+from reconciler.model.shape import Shape
+from reconciler.observe.observed import Observed, unreadable
+from reconciler.planner import last_applied
 from reconciler.planner.basis import fields
+from reconciler.planner.diff import NOT_COMPARED, Move
+from reconciler.planner.explanation import describe
 from reconciler.planner.match import covered_by, matching, placed, replaced, set_by
+from reconciler.planner.plan import Action, Expectation, Note
 from reconciler.planner.rank import POWER_DOWN
 from reconciler.planner.restart import restart, waiting
+from reconciler.planner.rules import CHANGE, LAST, REFUSALS, Case, On, Rule
 from reconciler.planner.sheet import Sheet
 from reconciler.planner.sides import sides
-from reconciler.reason import describe
-from reconciler.resource import NEXT_START
-from reconciler.rules import CHANGE, LAST, REFUSALS, Case, On, Rule
-from reconciler.shape import Shape
-from reconciler.validate import Declared
 
 _RULES = {kind: sorted((rule for rule in CHANGE if rule.kind == kind), key=lambda rule: rule.rank) for kind in KINDS}
 
@@ -37,7 +37,7 @@ def alter(sheet: Sheet, declared: Declared, observed: Observed | None, seen: Sha
     if observed is not None and kind == MACHINE and observed.unreturned:
         sheet.notes.append(Note(declared.id, _unreturned(observed)))
     if observed is not None and not creating and not observed.stack:
-        moves = [move for move in moves if not remembered.unknown(kind, move)]
+        moves = [move for move in moves if not last_applied.unknown(kind, move)]
     moves = replaced(kind, moves, declared.shape, seen)
     later = waiting(observed.shape, pending) if observed is not None and pending else []
     if not moves and not later:
@@ -104,7 +104,7 @@ def _apply(sheet: Sheet, rule: Rule, case: Case, moves: list[Move], creating: bo
         impact=Impact.NONE if creating or later or not case.now else None,
         expect=expect,
         relies=() if creating else fields(case.id, moves, () if case.now else (NEXT_START,)),
-        remember=remembered.of_change(kind, covered),
+        remember=last_applied.of_change(kind, covered),
         last=rule.rank >= LAST,
         bout="power down" if rule.fields == ("powerState",) and rule.rank <= POWER_DOWN else "",
         pending={".".join(move.path): move.desired for move in written} if later else {},

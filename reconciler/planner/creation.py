@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from reconciler.catalogue.operation import Impact
-from reconciler.kinds import MACHINE, references_of
-from reconciler.observe import Observed
-from reconciler.plan import Action, Expectation
-from reconciler.planner import remembered
+from reconciler.manifests.validation import Declared
+from reconciler.model.kinds import MACHINE, references_of
+from reconciler.observe.observed import Observed
+from reconciler.planner import last_applied
 from reconciler.planner.change import alter
+from reconciler.planner.plan import Action, Expectation
 from reconciler.planner.rank import CLONING, CREATION
+from reconciler.planner.rules import CREATE, Case
 from reconciler.planner.sheet import Sheet
-from reconciler.rules import CREATE, Case
-from reconciler.validate import Declared
 
 
 def create(sheet: Sheet, declared: Declared, observed: Observed | None) -> None:
@@ -41,6 +41,6 @@ def create(sheet: Sheet, declared: Declared, observed: Observed | None) -> None:
         uses=uses,
         impact=Impact.NONE,
         expect=expect,
-        remember=remembered.of_creation(declared.id.kind, seen, declared.shape),
+        remember=last_applied.of_creation(declared.id.kind, seen, declared.shape),
     )
     alter(sheet, declared, observed, seen, creating=True)

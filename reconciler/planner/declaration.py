@@ -13,12 +13,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reconciler.diff import NOT_COMPARED
-from reconciler.plan import Action, Step
-from reconciler.resource import ResourceId
-from reconciler.secret import Secret
-from reconciler.shape import Shape
-from reconciler.validate import Declared
+from reconciler.manifests.validation import Declared
+from reconciler.model.resource import ResourceId
+from reconciler.model.secret import Secret
+from reconciler.model.shape import Shape
+from reconciler.planner.diff import NOT_COMPARED
+from reconciler.planner.plan import Action, Step
 
 DECLARED = "declared"  # the key in the annotation
 BEGUN = ""  # in its place: made by a step that was not to be the last

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from reconciler.kinds import DISK, RANK, deletion_policy, references_of
-from reconciler.plan import Action, Expectation, Note
+from reconciler.manifests.validation import Declared
+from reconciler.model.kinds import DISK, RANK, deletion_policy, references_of
+from reconciler.model.problem import Origin, Problem
+from reconciler.model.resource import LABEL_PROTECT, ResourceId
+from reconciler.model.shape import Shape
+from reconciler.planner.plan import Action, Expectation, Note
 from reconciler.planner.rank import DELETION
 from reconciler.planner.rename import suspect
+from reconciler.planner.rules import DELETE, Case
 from reconciler.planner.sheet import Sheet
-from reconciler.problem import Origin, Problem
-from reconciler.resource import LABEL_PROTECT, ResourceId
-from reconciler.rules import DELETE, Case
-from reconciler.shape import Shape
-from reconciler.validate import Declared
 
 Users: TypeAlias = dict[ResourceId, set[ResourceId]]
 

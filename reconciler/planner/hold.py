@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.plan import Step
+from reconciler.model.resource import ResourceId
+from reconciler.planner.plan import Step
 from reconciler.planner.sheet import Sheet
-from reconciler.resource import ResourceId
 
 
 def withhold(sheet: Sheet, steps: Sequence[Step]) -> list[Step]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.diff import Move, whole
-from reconciler.kinds import matches, part_of
-from reconciler.reason import leaves
-from reconciler.rules import REPLACED, Case, On, Rule
-from reconciler.shape import Shape
+from reconciler.model.kinds import matches, part_of
+from reconciler.model.shape import Shape
+from reconciler.planner.diff import Move, whole
+from reconciler.planner.explanation import leaves
+from reconciler.planner.rules import REPLACED, Case, On, Rule
 
 
 def matching(rule: Rule, moves: list[Move], kind: str) -> dict[tuple[str, ...], list[Move]]:

@@ -8,14 +8,14 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TypeAlias
 
-from reconciler import graph
-from reconciler.plan import Action, Plan, Step
+from reconciler.model import graph
+from reconciler.model.problem import Problem
+from reconciler.model.resource import ResourceId
+from reconciler.planner.plan import Action, Plan, Step
 from reconciler.planner.policy import Policy
 from reconciler.planner.rank import POWER_DOWN, RESTART
 from reconciler.planner.restart import RESTART_AT
 from reconciler.planner.sheet import Sheet, Sketch
-from reconciler.problem import Problem
-from reconciler.resource import ResourceId
 
 Edges: TypeAlias = dict[str, set[str]]  # id of a step -> ids of those before it
 

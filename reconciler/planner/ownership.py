@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from reconciler.catalogue.operation import Impact
-from reconciler.diff import diff
-from reconciler.kinds import deletion_policy
-from reconciler.observe import Observed
-from reconciler.plan import MARK, Action, Note, Step
+from reconciler.manifests.validation import Declared
+from reconciler.model.kinds import deletion_policy
+from reconciler.model.resource import LABEL_STACK
+from reconciler.observe.observed import Observed
 from reconciler.planner.basis import identity
+from reconciler.planner.diff import diff
+from reconciler.planner.last_applied import nested, unknown
+from reconciler.planner.plan import MARK, Action, Note, Step
 from reconciler.planner.rank import MARKING
-from reconciler.planner.remembered import nested, unknown
 from reconciler.planner.sheet import Sheet, Sketch
-from reconciler.resource import LABEL_STACK
-from reconciler.validate import Declared
 
 
 def out_of_reach(sheet: Sheet, declared: Declared, observed: Observed) -> bool:

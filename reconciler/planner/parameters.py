@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.catalogue.operation import Operation
-from reconciler.plan import PathOf, Value
-from reconciler.request import SAMPLE_SECRET
-from reconciler.rules import Case, Make
-from reconciler.secret import Secret
+from reconciler.manifests.request import SAMPLE_SECRET
+from reconciler.model.secret import Secret
+from reconciler.planner.plan import PathOf, Value
+from reconciler.planner.rules import Case, Make
 
 
 def made(makes: Mapping[str, Make], case: Case) -> dict[str, Value]:

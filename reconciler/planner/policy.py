@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.catalogue.operation import Impact
-from reconciler.resource import ResourceId
+from reconciler.model.resource import ResourceId
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from reconciler.diff import diff
-from reconciler.kinds import DISK_SNAPSHOT, SNAPSHOT, references_of
-from reconciler.observe import Observation
-from reconciler.plan import Action, Note
-from reconciler.planner.remembered import unknown
+from reconciler.manifests.validation import Declared, Desired
+from reconciler.model.kinds import DISK_SNAPSHOT, SNAPSHOT, references_of
+from reconciler.model.resource import ResourceId
+from reconciler.model.shape import Shape
+from reconciler.observe.observed import Observation
+from reconciler.planner.diff import diff
+from reconciler.planner.last_applied import unknown
+from reconciler.planner.plan import Action, Note
 from reconciler.planner.sheet import Sheet
-from reconciler.resource import ResourceId
-from reconciler.shape import Shape
-from reconciler.validate import Declared, Desired
 
 _MOMENTS = frozenset({SNAPSHOT, DISK_SNAPSHOT})  # two of these are never the same, however alike they look
 

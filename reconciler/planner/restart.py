@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.diff import Move, same
-from reconciler.kinds import MACHINE, values_at
-from reconciler.observe import unreadable
-from reconciler.plan import Action, Expectation, Note
+from reconciler.manifests.validation import Declared
+from reconciler.model.kinds import MACHINE, values_at
+from reconciler.model.shape import Shape
+from reconciler.observe.observed import unreadable
+from reconciler.planner.diff import Move, same
+from reconciler.planner.explanation import describe
+from reconciler.planner.plan import Action, Expectation, Note
 from reconciler.planner.rank import RESTART
+from reconciler.planner.rules import Case, Rule
 from reconciler.planner.sheet import Sheet
-from reconciler.reason import describe
-from reconciler.rules import Case, Rule
-from reconciler.shape import Shape
-from reconciler.validate import Declared
 
 RESTART_AT = ("restart",)  # the part that the steps of a restart are about
 _STEPS = (  # operation, what it leaves, whether only a guest that is paused and stays so needs it

@@ -8,19 +8,19 @@ from typing import Any
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import Impact, Operation
-from reconciler.kinds import MACHINE
-from reconciler.observe import Observation
-from reconciler.plan import Action, Expectation, Note, Step, Value
+from reconciler.manifests.validation import Declared, Desired
+from reconciler.model.kinds import MACHINE
+from reconciler.model.problem import Origin, Problem
+from reconciler.model.resource import LABEL_STACK, ResourceId, show_path
+from reconciler.model.secret import Secret
+from reconciler.model.shape import Shape
+from reconciler.observe.observed import Observation
 from reconciler.planner.basis import guest, identity
+from reconciler.planner.explanation import as_written
 from reconciler.planner.parameters import made, samples
+from reconciler.planner.plan import Action, Expectation, Note, Step, Value
 from reconciler.planner.policy import Policy
-from reconciler.problem import Origin, Problem
-from reconciler.reason import as_written
-from reconciler.resource import LABEL_STACK, ResourceId, show_path
-from reconciler.rules import Case, Making, Rule, Surroundings, Unmaking
-from reconciler.secret import Secret
-from reconciler.shape import Shape
-from reconciler.validate import Declared, Desired
+from reconciler.planner.rules import Case, Making, Rule, Surroundings, Unmaking
 
 
 @dataclass(slots=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from reconciler.diff import Move, diff, undone
-from reconciler.observe import Observed
-from reconciler.shape import Shape, overlaid
-from reconciler.validate import Declared
+from reconciler.manifests.validation import Declared
+from reconciler.model.shape import Shape, overlaid
+from reconciler.observe.observed import Observed
+from reconciler.planner.diff import Move, diff, undone
 
 Path = tuple[str, ...]
 

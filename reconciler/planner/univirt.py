@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import UNIVIRT
-from reconciler.kinds import RANK
-from reconciler.plan import Action, Note, Step
+from reconciler.model.kinds import RANK
+from reconciler.model.problem import Problem
+from reconciler.model.resource import ResourceId
+from reconciler.planner.plan import Action, Note, Step
 from reconciler.planner.sheet import Sheet, Sketch
-from reconciler.problem import Problem
-from reconciler.resource import ResourceId
 
 
 def leave_out(sheet: Sheet) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.kinds import RANK
-from reconciler.plan import Action, Note
+from reconciler.model.kinds import RANK
+from reconciler.model.resource import ResourceId
+from reconciler.planner.plan import Action, Note
 from reconciler.planner.sheet import Sheet, Sketch
-from reconciler.resource import ResourceId
 
 
 def put_off(sheet: Sheet) -> None:

@@ -11,22 +11,22 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from reconciler.aftermath import finish
 from reconciler.apply import Options, Outcome, apply
+from reconciler.apply.recovery import finish
 from reconciler.apply.report import DONE
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
-from reconciler.drivers.simulator.seed import Bed, Call, seed
-from reconciler.ledger import read_ledger
-from reconciler.observe import Observation, Observed, observe
-from reconciler.plan import Action, Note, Plan, Step
+from reconciler.manifests.validation import Desired
+from reconciler.model.resource import CLAIM, Resource, ResourceId
+from reconciler.observe.ledger import read_ledger
+from reconciler.observe.observed import Observation, Observed, observe
 from reconciler.planner import Policy, make_plan
+from reconciler.planner.plan import Action, Note, Plan, Step
 from reconciler.rehearsal.duration import seconds_of
 from reconciler.rehearsal.fault import Fault, FaultyDriver, UnknownStep, Way, faulty
-from reconciler.rehearsal.script import script, without
-from reconciler.rehearsal.stage import Stage
-from reconciler.resource import CLAIM, Resource, ResourceId
-from reconciler.validate import Desired
+from reconciler.rehearsal.sanitiser import script, without
+from reconciler.rehearsal.seed import Bed, Call, seed
+from reconciler.rehearsal.simulated_cluster import Stage
 
 __all__ = ["Fault", "Moment", "Rehearsal", "UnknownStep", "Way", "rehearse"]
 

@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from reconciler.drivers.base import Driver, Sight, Spec
-from reconciler.kinds import kind_named
-from reconciler.plan import Action, Plan, Step
-from reconciler.problem import OperationFailed, ReconcilerError
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import kind_named
+from reconciler.model.problem import OperationFailed, ReconcilerError
+from reconciler.model.resource import ResourceId
+from reconciler.planner.plan import Action, Plan, Step
 
 LISTED = 30  # steps that a message names at most
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Cluster, Lease, Movement, Notice, Watch
-from reconciler.kinds import DISK, MACHINE, POOL
-from reconciler.problem import AlreadyExists, Busy, Conflict, NotFound
-from reconciler.resource import WIRE_API_VERSION, Resource, ResourceId, id_of
+from reconciler.model.kinds import DISK, MACHINE, POOL
+from reconciler.model.problem import AlreadyExists, Busy, Conflict, NotFound
+from reconciler.model.resource import WIRE_API_VERSION, Resource, ResourceId, id_of
 
 PATIENCE = 10.0  # seconds a watch may take to tell
 SILENCE = 0.2  # seconds without a notice that count as none

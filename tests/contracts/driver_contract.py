@@ -31,8 +31,8 @@ from contracts.driver_contract_steps import (
 )
 from contracts.driver_contract_switch import SwitchContract
 from reconciler.drivers.base import Driver
-from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.resource import ResourceId
 
 __all__ = ["BOTH", "CONFIG", "OTHER_MAC", "DriverContract", "Steps"]
 

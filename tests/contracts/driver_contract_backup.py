@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from contracts.driver_contract_steps import BOTH, CONFIG, GIB, KIB_OF_GIB, MAC, OTHER_MAC, VMD, Steps
-from reconciler.kinds import DISK, MACHINE, POOL, SNAPSHOT
-from reconciler.problem import OperationFailed
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, MACHINE, POOL, SNAPSHOT
+from reconciler.model.problem import OperationFailed
+from reconciler.model.resource import ResourceId
 
 HERE = {"domain": "web-1", "pool": "backup-pool"}
 

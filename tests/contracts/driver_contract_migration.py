@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from contracts.driver_contract_steps import BOTH, VMD, Steps
-from reconciler.kinds import DISK, MACHINE, POOL, SNAPSHOT
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, MACHINE, POOL, SNAPSHOT
+from reconciler.model.resource import ResourceId
 
 FAR = "/var/lib/libvirt/far-pool"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.driver_contract_steps import VMD, Steps
-from reconciler.kinds import DISK, POOL
+from reconciler.model.kinds import DISK, POOL
 
 SHARE = "172.16.1.9:/export"
 NFS = {"type": "nfs", "url": SHARE, "opt": "nolock"}

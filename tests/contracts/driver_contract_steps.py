@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from reconciler.drivers.base import Driver, Spec
-from reconciler.kinds import DISK, MACHINE, NETWORK, POOL
-from reconciler.problem import OperationFailed
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, MACHINE, NETWORK, POOL
+from reconciler.model.problem import OperationFailed
+from reconciler.model.resource import ResourceId
 
 GIB = 1024**3
 KIB_OF_GIB = 1024**2

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from contracts.driver_contract_steps import BOTH, LIVE, MAC, OTHER_MAC, Steps
-from reconciler.kinds import NETWORK
+from reconciler.model.kinds import NETWORK
 
 RULE = "'ip4.src == $dmz-hosts && tcp.dst == 3306'"
 PORT = {"swName": "web-net", "vmmac": MAC}

@@ -19,9 +19,9 @@ from reconciler.clusters.kubernetes.api import Api, Doubtful, open_api
 from reconciler.clusters.kubernetes.journal import Journal
 from reconciler.clusters.kubernetes.lease import KubernetesLease, Leases
 from reconciler.clusters.kubernetes.stream import KubernetesWatch
-from reconciler.kinds import KINDS
-from reconciler.problem import AlreadyExists, Conflict, Expired, NotFound
-from reconciler.resource import DEFAULT_NAMESPACE, WIRE_API_VERSION, Resource, ResourceId, id_of
+from reconciler.model.kinds import KINDS
+from reconciler.model.problem import AlreadyExists, Conflict, Expired, NotFound
+from reconciler.model.resource import DEFAULT_NAMESPACE, WIRE_API_VERSION, Resource, ResourceId, id_of
 
 Entries: TypeAlias = list[dict[str, Any]]  # inside the class, `list` is the method
 

@@ -25,15 +25,7 @@ from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.incluster_config import load_incluster_config
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger, load_kube_config
 
-from reconciler.problem import (
-    AlreadyExists,
-    ClusterError,
-    Conflict,
-    Expired,
-    Forbidden,
-    NotFound,
-    Unavailable,
-)
+from reconciler.model.problem import AlreadyExists, ClusterError, Conflict, Expired, Forbidden, NotFound, Unavailable
 
 Query = Mapping[str, str | int]
 JSON = "application/json"

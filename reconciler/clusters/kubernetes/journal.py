@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from reconciler.clusters.base import AROUND
 from reconciler.clusters.kubernetes.api import METADATA_ONLY, Api, Doubtful
-from reconciler.problem import AlreadyExists, NotFound
+from reconciler.model.problem import AlreadyExists, NotFound
 
 LABEL = "gitops.doslab.io/journal"
 PER_CHUNK = 100  # entries: a write of one costs the server the whole ConfigMap

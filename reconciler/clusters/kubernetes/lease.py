@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from reconciler.clusters.kubernetes.api import Api
-from reconciler.problem import AlreadyExists, Busy, ClusterError, Conflict, NotFound, Unavailable
+from reconciler.model.problem import AlreadyExists, Busy, ClusterError, Conflict, NotFound, Unavailable
 
 DURATION = 15  # seconds without renewal after which a lease is free
 RENEWAL = 5.0  # seconds between renewals

@@ -14,7 +14,7 @@ import urllib3
 
 from reconciler.clusters.base import Movement, Notice, earliest
 from reconciler.clusters.kubernetes.api import Api, error_of
-from reconciler.problem import ClusterError, NotFound, Unavailable
+from reconciler.model.problem import ClusterError, NotFound, Unavailable
 
 RENEWAL = 50.0  # seconds after which the server ends a stream by itself, to be opened again
 SLACK = 10.0  # seconds beyond that without a word: the connection is dead, whatever the socket says

@@ -11,7 +11,6 @@ from typing import Any
 
 import libvirt
 
-from reconciler.drivers.asked import LIBVIRT, UNSUPPORTED
 from reconciler.drivers.base import Sight, Spec
 from reconciler.drivers.libvirt import (  # noqa: F401  (they enter their rows)
     clone,
@@ -31,8 +30,9 @@ from reconciler.drivers.libvirt import (  # noqa: F401  (they enter their rows)
 from reconciler.drivers.libvirt.action import ACTIONS, Action
 from reconciler.drivers.libvirt.host import Host
 from reconciler.drivers.libvirt.look import Look
-from reconciler.problem import OperationFailed
-from reconciler.resource import ResourceId
+from reconciler.drivers.request import LIBVIRT, UNSUPPORTED
+from reconciler.model.problem import OperationFailed
+from reconciler.model.resource import ResourceId
 
 __all__ = ["ACTIONS", "Host", "Libvirt"]
 

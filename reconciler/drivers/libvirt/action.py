@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from reconciler.drivers.asked import LIBVIRT, STORAGE, TOOL, Asked, refuse
-from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL
-from reconciler.resource import ResourceId
+from reconciler.drivers.request import LIBVIRT, STORAGE, TOOL, Asked, refuse
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL
+from reconciler.model.resource import ResourceId
 
 if TYPE_CHECKING:
     from reconciler.drivers.libvirt.host import Host

@@ -31,15 +31,15 @@ from typing import Any
 
 import libvirt
 
-from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.libvirt import file
 from reconciler.drivers.libvirt.action import Action
 from reconciler.drivers.libvirt.definition import redefine
 from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.drivers.libvirt.host import config_of, directory_of, live_of, path_of, snapshots_in, target_of
 from reconciler.drivers.libvirt.wire import from_wire, text_of
-from reconciler.kinds import DISK, MACHINE
-from reconciler.problem import OperationFailed
+from reconciler.drivers.request import STORAGE, refuse
+from reconciler.model.kinds import DISK, MACHINE
+from reconciler.model.problem import OperationFailed
 
 SNAPSHOTS = "snapshots"
 UNSEEN = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA

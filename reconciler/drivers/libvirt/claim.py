@@ -5,11 +5,11 @@ To be asked for while ``Host.claiming`` is held, so that nobody takes the same i
 
 from __future__ import annotations
 
-from reconciler.drivers.asked import LIBVIRT, refuse
 from reconciler.drivers.libvirt.action import Action
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of
 from reconciler.drivers.libvirt.wire import Element
-from reconciler.kinds import DISK, MACHINE
+from reconciler.drivers.request import LIBVIRT, refuse
+from reconciler.model.kinds import DISK, MACHINE
 
 
 def touch_disks(act: Action, *definitions: Element) -> None:

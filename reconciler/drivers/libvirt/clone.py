@@ -9,7 +9,6 @@ from typing import Any
 
 import libvirt
 
-from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
 from reconciler.drivers.libvirt import file, volume
 from reconciler.drivers.libvirt.action import Action, absent, action
 from reconciler.drivers.libvirt.claim import free_address, free_file
@@ -18,7 +17,8 @@ from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.drivers.libvirt.host import config_of, directory_of, path_of, target_of, type_of
 from reconciler.drivers.libvirt.machine import new_mac
 from reconciler.drivers.libvirt.wire import Element, text_of
-from reconciler.kinds import DISK, MACHINE
+from reconciler.drivers.request import LIBVIRT, TOOL, refuse
+from reconciler.model.kinds import DISK, MACHINE
 
 
 @action(MACHINE, "CloneVM")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import libvirt
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, refuse
 from reconciler.drivers.libvirt.action import Action, action
 from reconciler.drivers.libvirt.definition import CONFIG, LIVE, domain_of, redefine, scope
 from reconciler.drivers.libvirt.host import config_of
 from reconciler.drivers.libvirt.wire import from_wire, parsed, text_of
-from reconciler.kinds import MACHINE
+from reconciler.drivers.request import LIBVIRT, refuse
+from reconciler.model.kinds import MACHINE
 
 
 @action(MACHINE, "SetVncPassword")

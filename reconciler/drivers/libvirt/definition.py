@@ -10,10 +10,10 @@ from typing import Any
 
 import libvirt
 
-from reconciler.drivers.asked import LIBVIRT, refuse
 from reconciler.drivers.libvirt.action import Action
 from reconciler.drivers.libvirt.host import config_of, live_of
 from reconciler.drivers.libvirt.wire import Element, text_of
+from reconciler.drivers.request import LIBVIRT, refuse
 
 LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 

@@ -10,15 +10,15 @@ import libvirt
 import libvirt_qemu
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
 from reconciler.drivers.domain import Device
 from reconciler.drivers.libvirt.action import Action, action
 from reconciler.drivers.libvirt.claim import free_address, free_file, macs_of, touch_disks
 from reconciler.drivers.libvirt.definition import CONFIG, LIVE, definitions, domain_of, must_run, scope
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of, paths_of, target_of
 from reconciler.drivers.libvirt.wire import Element, from_wire, parsed, text_of
-from reconciler.kinds import DISK, MACHINE
-from reconciler.quantity import KIB
+from reconciler.drivers.request import LIBVIRT, TOOL, refuse
+from reconciler.model.kinds import DISK, MACHINE
+from reconciler.model.quantity import KIB
 
 _FORCE = libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.libvirt import chain, file, volume
 from reconciler.drivers.libvirt.action import Action, absent, action, creation
 from reconciler.drivers.libvirt.file import qemu_img
-from reconciler.kinds import DISK, DISK_IMAGE
+from reconciler.drivers.request import STORAGE, refuse
+from reconciler.model.kinds import DISK, DISK_IMAGE
 
 
 @creation(DISK, "CreateDisk")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.libvirt import chain
 from reconciler.drivers.libvirt.action import Action, action, creation
 from reconciler.drivers.libvirt.chain import Disk, Move
 from reconciler.drivers.libvirt.host import live_of, path_of, target_of
-from reconciler.kinds import DISK, DISK_SNAPSHOT, MACHINE
+from reconciler.drivers.request import STORAGE, refuse
+from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE
 
 
 @creation(DISK_SNAPSHOT, "CreateDiskExternalSnapshot")

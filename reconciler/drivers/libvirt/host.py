@@ -16,13 +16,13 @@ from typing import Any
 
 import libvirt
 
-from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.libvirt import file
 from reconciler.drivers.libvirt.mount import mounted
 from reconciler.drivers.libvirt.wire import Element, parsed
-from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
-from reconciler.problem import Unavailable
-from reconciler.resource import DEFAULT_NAMESPACE, ResourceId
+from reconciler.drivers.request import STORAGE, refuse
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
+from reconciler.model.problem import Unavailable
+from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
 
 SHUTDOWN = 60.0  # seconds a guest may take to shut down, or to restart
 UNPLUG = 30.0  # seconds a guest may take to let go of a device

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.libvirt import file, volume
 from reconciler.drivers.libvirt.action import Action, action, creation
 from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.drivers.libvirt.host import content_of, directory_of
-from reconciler.kinds import DISK, DISK_IMAGE
+from reconciler.drivers.request import STORAGE, refuse
+from reconciler.model.kinds import DISK, DISK_IMAGE
 
 
 @creation(DISK_IMAGE, "CreateDiskImageFromDisk")

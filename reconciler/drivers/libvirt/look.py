@@ -8,7 +8,7 @@ from typing import Any
 from reconciler.drivers.base import Spec
 from reconciler.drivers.libvirt import observation
 from reconciler.drivers.libvirt.host import Holdings, Host
-from reconciler.resource import ResourceId
+from reconciler.model.resource import ResourceId
 
 
 class Look(Holdings):

@@ -11,7 +11,6 @@ import libvirt
 
 from reconciler.drivers import creation as asked
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.drivers.domain import Domain
 from reconciler.drivers.libvirt import chain, volume
 from reconciler.drivers.libvirt.action import Action, action, creation
@@ -20,7 +19,8 @@ from reconciler.drivers.libvirt.definition import domain_of, must_be_off, redefi
 from reconciler.drivers.libvirt.device import disk_device, nic_device
 from reconciler.drivers.libvirt.host import config_of, path_of, target_of
 from reconciler.drivers.libvirt.wire import from_wire, parsed, text_of
-from reconciler.kinds import DISK, MACHINE, SNAPSHOT
+from reconciler.drivers.request import LIBVIRT, STORAGE, TOOL, refuse
+from reconciler.model.kinds import DISK, MACHINE, SNAPSHOT
 
 # A line of QEMU's that is about hardware virtualisation and more than a warning: /dev/kvm may be there and yet be
 # closed to the user that QEMU runs as, and a nested one may lack what the host's processor has.

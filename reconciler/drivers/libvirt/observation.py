@@ -7,9 +7,7 @@ from typing import Any
 
 import libvirt
 
-from reconciler import quantity
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.base import Spec
 from reconciler.drivers.libvirt import file, qcow2
 from reconciler.drivers.libvirt.host import (
@@ -26,9 +24,11 @@ from reconciler.drivers.libvirt.host import (
     type_of,
 )
 from reconciler.drivers.libvirt.wire import Element, parsed, to_wire
-from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
-from reconciler.problem import OperationFailed
-from reconciler.resource import DEFAULT_NAMESPACE, NEXT_START, ResourceId
+from reconciler.drivers.request import STORAGE, refuse
+from reconciler.model import quantity
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
+from reconciler.model.problem import OperationFailed
+from reconciler.model.resource import DEFAULT_NAMESPACE, NEXT_START, ResourceId
 
 _POWER = {
     libvirt.VIR_DOMAIN_NOSTATE: "Running",

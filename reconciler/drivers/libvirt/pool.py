@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import SubElement, register_namespace
 
-from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.libvirt.action import Action, action, creation
 from reconciler.drivers.libvirt.host import (
     TYPES,
@@ -24,7 +23,8 @@ from reconciler.drivers.libvirt.host import (
 from reconciler.drivers.libvirt.mount import mounted
 from reconciler.drivers.libvirt.wire import Element, text_of
 from reconciler.drivers.place import MOUNTS, Place, place
-from reconciler.kinds import POOL
+from reconciler.drivers.request import STORAGE, refuse
+from reconciler.model.kinds import POOL
 
 _OPTIONS = "http://libvirt.org/schemas/storagepool/fs/1.0"
 register_namespace("fs", _OPTIONS)

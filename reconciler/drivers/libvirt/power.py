@@ -6,12 +6,12 @@ from typing import Any
 
 import libvirt
 
-from reconciler.drivers.asked import LIBVIRT, refuse
 from reconciler.drivers.libvirt.action import Action, action
 from reconciler.drivers.libvirt.claim import touch_disks
 from reconciler.drivers.libvirt.definition import domain_of, must_run
 from reconciler.drivers.libvirt.host import live_of
-from reconciler.kinds import MACHINE
+from reconciler.drivers.request import LIBVIRT, refuse
+from reconciler.model.kinds import MACHINE
 
 
 @action(MACHINE, "StartVM")

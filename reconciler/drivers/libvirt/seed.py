@@ -6,10 +6,10 @@ import io
 
 import pycdlib
 
-from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.libvirt import volume
 from reconciler.drivers.libvirt.action import Action, action, creation
-from reconciler.kinds import DISK
+from reconciler.drivers.request import STORAGE, refuse
+from reconciler.model.kinds import DISK
 
 # ISO 9660 allows eight and three letters; Joliet and Rock Ridge have the name cloud-init looks for.
 _FILES = {"user-data": "/USERDATA.;1", "meta-data": "/METADATA.;1", "network-config": "/NETWORK.;1"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import libvirt
 
-from reconciler.drivers.asked import LIBVIRT, refuse
 from reconciler.drivers.creation import fits
 from reconciler.drivers.libvirt.action import Action, action
 from reconciler.drivers.libvirt.definition import (
@@ -19,7 +18,8 @@ from reconciler.drivers.libvirt.definition import (
 )
 from reconciler.drivers.libvirt.host import live_of
 from reconciler.drivers.libvirt.wire import Element, from_wire
-from reconciler.kinds import MACHINE
+from reconciler.drivers.request import LIBVIRT, refuse
+from reconciler.model.kinds import MACHINE
 
 _PARTS = ("sockets", "cores", "threads")
 

@@ -12,7 +12,6 @@ from typing import Any
 import libvirt
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.drivers.libvirt import chain
 from reconciler.drivers.libvirt.action import Action, action, creation
 from reconciler.drivers.libvirt.chain import Disk, Move
@@ -20,7 +19,8 @@ from reconciler.drivers.libvirt.claim import free_address, free_file, macs_of, t
 from reconciler.drivers.libvirt.definition import redefine
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of, target_of
 from reconciler.drivers.libvirt.wire import Element, from_wire, parsed, text_of
-from reconciler.kinds import DISK, MACHINE, SNAPSHOT
+from reconciler.drivers.request import LIBVIRT, STORAGE, TOOL, refuse
+from reconciler.model.kinds import DISK, MACHINE, SNAPSHOT
 
 
 @creation(SNAPSHOT, "CreateSnapshot")

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.libvirt import file
 from reconciler.drivers.libvirt.action import Action
 from reconciler.drivers.libvirt.host import directory_of
-from reconciler.kinds import DISK
+from reconciler.drivers.request import STORAGE, refuse
+from reconciler.model.kinds import DISK
 
 
 def create(

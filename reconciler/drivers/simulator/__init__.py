@@ -15,8 +15,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from weakref import WeakValueDictionary
 
-from reconciler.drivers.asked import UNSUPPORTED
 from reconciler.drivers.base import Sight, Spec
+from reconciler.drivers.request import UNSUPPORTED
 from reconciler.drivers.simulator import (  # noqa: F401  (they enter their rows)
     acl,
     backup,
@@ -39,8 +39,8 @@ from reconciler.drivers.simulator import (  # noqa: F401  (they enter their rows
 from reconciler.drivers.simulator.act import Act, World, copied, id_at, key_of, observed
 from reconciler.drivers.simulator.effect import EFFECTS
 from reconciler.drivers.simulator.host import settle_in
-from reconciler.problem import OperationFailed
-from reconciler.resource import ResourceId
+from reconciler.model.problem import OperationFailed
+from reconciler.model.resource import ResourceId
 
 __all__ = ["EFFECTS", "Simulator"]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from reconciler.drivers.asked import TOOL, refuse
+from reconciler.drivers.request import TOOL, refuse
 from reconciler.drivers.simulator import port
 from reconciler.drivers.simulator.act import Act
 from reconciler.drivers.simulator.effect import effect
-from reconciler.kinds import MACHINE
+from reconciler.model.kinds import MACHINE
 
 Rules = dict[str, dict[str, Any]]
 

@@ -26,9 +26,9 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import TOOL, Asked, refuse
-from reconciler.kinds import MACHINE
-from reconciler.resource import NEXT_START, ResourceId
+from reconciler.drivers.request import TOOL, Asked, refuse
+from reconciler.model.kinds import MACHINE
+from reconciler.model.resource import NEXT_START, ResourceId
 
 World = MutableMapping[str, Any]
 Entity = dict[str, Any]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.asked import STORAGE, TOOL, refuse
+from reconciler.drivers.request import STORAGE, TOOL, refuse
 from reconciler.drivers.simulator import volume
 from reconciler.drivers.simulator.act import Act, Entity, copied
 from reconciler.drivers.simulator.secret import digest

@@ -7,13 +7,13 @@ the machine that is named, which need not be there any more.
 from __future__ import annotations
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import STORAGE, TOOL, refuse
 from reconciler.drivers.domain import Device
+from reconciler.drivers.request import STORAGE, TOOL, refuse
 from reconciler.drivers.simulator import console, volume
 from reconciler.drivers.simulator.act import Act, Entity, copied, name_at
 from reconciler.drivers.simulator.archive import Archive, HostArchive, PoolArchive, abandon, host_with, log_in
 from reconciler.drivers.simulator.effect import effect
-from reconciler.kinds import DISK, MACHINE, POOL
+from reconciler.model.kinds import DISK, MACHINE, POOL
 
 
 def domain_of(act: Act) -> str:

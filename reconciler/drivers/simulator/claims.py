@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
+from reconciler.drivers.request import LIBVIRT, TOOL, refuse
 from reconciler.drivers.simulator import port
 from reconciler.drivers.simulator.act import Act, Entity, id_at, key_of, name_at
-from reconciler.kinds import DISK, MACHINE, POOL
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, MACHINE, POOL
+from reconciler.model.resource import ResourceId
 
 Claims = dict[str, dict[str, Any]]
 

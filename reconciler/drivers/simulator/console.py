@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, refuse
+from reconciler.drivers.request import LIBVIRT, refuse
 from reconciler.drivers.simulator.act import Act, Entity, key_of
 from reconciler.drivers.simulator.effect import effect
 from reconciler.drivers.simulator.scope import running, scope
 from reconciler.drivers.simulator.secret import digest
-from reconciler.kinds import MACHINE
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import MACHINE
+from reconciler.model.resource import ResourceId
 
 
 def protect(machine: Entity, id: ResourceId, which: str, password: str) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
 from reconciler.drivers.domain import Device, Domain
+from reconciler.drivers.request import LIBVIRT, TOOL, refuse
 from reconciler.drivers.simulator import port as ports
 from reconciler.drivers.simulator import volume
 from reconciler.drivers.simulator.act import Act, Entity, unique
 from reconciler.drivers.simulator.claims import owner, settle
 from reconciler.drivers.simulator.effect import effect
 from reconciler.drivers.simulator.scope import must_run, running, scope
-from reconciler.kinds import MACHINE
+from reconciler.model.kinds import MACHINE
 
 # Disks
 

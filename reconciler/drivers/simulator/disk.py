@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.asked import STORAGE, refuse
+from reconciler.drivers.request import STORAGE, refuse
 from reconciler.drivers.simulator import volume
 from reconciler.drivers.simulator.act import Act, Entity, key_of, unique
 from reconciler.drivers.simulator.claims import owner
 from reconciler.drivers.simulator.effect import absent, creation, effect
-from reconciler.kinds import DISK, DISK_IMAGE, POOL
+from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
 
 _SEED_SIZE = 366 * 1024  # of a cloud-init image
 

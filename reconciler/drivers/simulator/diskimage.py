@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reconciler.drivers.asked import STORAGE, refuse
+from reconciler.drivers.request import STORAGE, refuse
 from reconciler.drivers.simulator import volume
 from reconciler.drivers.simulator.act import Act, Entity, key_of, name_at, unique
 from reconciler.drivers.simulator.effect import creation, effect
-from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT
-from reconciler.quantity import GIB
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT
+from reconciler.model.quantity import GIB
 
 _REGISTERED_SIZE = 2 * GIB  # of an image whose content came from elsewhere
 

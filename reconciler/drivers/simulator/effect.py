@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 
-from reconciler.drivers.asked import LIBVIRT, STORAGE, TOOL, refuse
+from reconciler.drivers.request import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.drivers.simulator.act import Act, key_of
-from reconciler.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, NETWORK, POOL
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, NETWORK, POOL
 
 Effect = Callable[[Act], None]
 

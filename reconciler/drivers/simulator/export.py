@@ -7,12 +7,12 @@ reads it again: the API has no way to import one.
 from __future__ import annotations
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import TOOL, refuse
+from reconciler.drivers.request import TOOL, refuse
 from reconciler.drivers.simulator import volume
 from reconciler.drivers.simulator.act import Act, copied
 from reconciler.drivers.simulator.claims import owner
 from reconciler.drivers.simulator.effect import effect
-from reconciler.kinds import MACHINE
+from reconciler.model.kinds import MACHINE
 
 
 @effect(MACHINE, "ExportVM")

@@ -6,11 +6,11 @@ the prefix length. The wire shows none of it.
 
 from __future__ import annotations
 
-from reconciler.drivers.asked import TOOL, refuse
+from reconciler.drivers.request import TOOL, refuse
 from reconciler.drivers.simulator import port
 from reconciler.drivers.simulator.act import Act, Entity, key_of, name_at
 from reconciler.drivers.simulator.effect import effect
-from reconciler.kinds import MACHINE
+from reconciler.model.kinds import MACHINE
 
 
 @effect(MACHINE, "BindFloatingIP")

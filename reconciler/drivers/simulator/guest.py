@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
+from reconciler.drivers.request import LIBVIRT, TOOL, refuse
 from reconciler.drivers.simulator import volume
 from reconciler.drivers.simulator.act import Act, key_of
 from reconciler.drivers.simulator.claims import owner
 from reconciler.drivers.simulator.effect import effect
 from reconciler.drivers.simulator.scope import must_run, running
 from reconciler.drivers.simulator.secret import digest
-from reconciler.kinds import MACHINE
+from reconciler.model.kinds import MACHINE
 
 
 def _account(act: Act) -> dict[str, Any]:

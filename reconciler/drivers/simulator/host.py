@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from reconciler.catalogue.common import IP
-from reconciler.drivers.asked import TOOL, refuse
+from reconciler.drivers.request import TOOL, refuse
 from reconciler.drivers.simulator.act import Act, World, unique
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import STORAGE, TOOL, refuse
 from reconciler.drivers.domain import Domain
+from reconciler.drivers.request import STORAGE, TOOL, refuse
 from reconciler.drivers.simulator import port, volume
 from reconciler.drivers.simulator.act import Act, Entity, copied, key_of, name_at, unique
 from reconciler.drivers.simulator.claims import owner, settle
 from reconciler.drivers.simulator.effect import absent, creation, effect
 from reconciler.drivers.simulator.machine import copy_disk, define, renamed
 from reconciler.drivers.simulator.scope import must_be_off
-from reconciler.kinds import DISK, IMAGE, MACHINE
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, IMAGE, MACHINE
+from reconciler.model.resource import ResourceId
 
 
 @creation(IMAGE, "CreateImage")

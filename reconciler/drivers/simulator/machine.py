@@ -11,9 +11,9 @@ from typing import Any
 
 from reconciler.drivers import creation
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.drivers.creation import fits
 from reconciler.drivers.domain import Domain
+from reconciler.drivers.request import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.drivers.simulator import console, port, volume
 from reconciler.drivers.simulator.act import Act, Entity, copied, key_of, name_at, unique
 from reconciler.drivers.simulator.claims import owner, settle
@@ -23,9 +23,9 @@ from reconciler.drivers.simulator.disk import no_snapshots
 from reconciler.drivers.simulator.effect import creation as brings
 from reconciler.drivers.simulator.effect import effect
 from reconciler.drivers.simulator.scope import definition_only, must_be_off, must_run, running, scope
-from reconciler.kinds import DISK, MACHINE, SNAPSHOT
-from reconciler.quantity import KIB
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, MACHINE, SNAPSHOT
+from reconciler.model.quantity import KIB
+from reconciler.model.resource import ResourceId
 
 # Being
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.drivers.domain import Device
+from reconciler.drivers.request import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.drivers.simulator import volume
 from reconciler.drivers.simulator.act import Act, Entity, key_of, name_at
 from reconciler.drivers.simulator.claims import definitions, owner, settle
@@ -13,7 +13,7 @@ from reconciler.drivers.simulator.effect import effect
 from reconciler.drivers.simulator.host import node_at
 from reconciler.drivers.simulator.machine import started
 from reconciler.drivers.simulator.scope import must_be_off, must_run, running
-from reconciler.kinds import DISK, MACHINE
+from reconciler.model.kinds import DISK, MACHINE
 
 
 @effect(MACHINE, "MigrateVM")

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import TOOL, refuse
+from reconciler.drivers.request import TOOL, refuse
 from reconciler.drivers.simulator.act import Act, Entity, key_of, unique
 from reconciler.drivers.simulator.claims import definitions
 from reconciler.drivers.simulator.device import nic
 from reconciler.drivers.simulator.effect import creation, effect
-from reconciler.kinds import MACHINE, NETWORK
+from reconciler.model.kinds import MACHINE, NETWORK
 
 LEASE_TIME = "3600"
 DEFAULT_MTU = "1500"

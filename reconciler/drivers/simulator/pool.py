@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.asked import STORAGE, refuse
 from reconciler.drivers.place import place
+from reconciler.drivers.request import STORAGE, refuse
 from reconciler.drivers.simulator.act import Act, Entity, key_of
 from reconciler.drivers.simulator.effect import creation, effect
-from reconciler.kinds import POOL
+from reconciler.model.kinds import POOL
 
 CAPACITY = "1.0 TB"  # every pool is as large; nothing here fills up
 

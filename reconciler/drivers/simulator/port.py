@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.asked import TOOL, refuse
+from reconciler.drivers.request import TOOL, refuse
 from reconciler.drivers.simulator.act import Act, Entity, copied
-from reconciler.kinds import NETWORK
+from reconciler.model.kinds import NETWORK
 
 
 def switch(act: Act, name: str) -> Entity:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.asked import TOOL, refuse
+from reconciler.drivers.request import TOOL, refuse
 from reconciler.drivers.simulator import port
 from reconciler.drivers.simulator.acl import rule_of
 from reconciler.drivers.simulator.act import Act
 from reconciler.drivers.simulator.effect import effect
-from reconciler.kinds import MACHINE
+from reconciler.model.kinds import MACHINE
 
 
 def _limits(act: Act) -> dict[str, Any]:

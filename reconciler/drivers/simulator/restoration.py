@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import TOOL, refuse
 from reconciler.drivers.domain import Device
+from reconciler.drivers.request import TOOL, refuse
 from reconciler.drivers.simulator import port, volume
 from reconciler.drivers.simulator.act import Act, copied, key_of, name_at
 from reconciler.drivers.simulator.archive import Part, PoolArchive
@@ -16,8 +16,8 @@ from reconciler.drivers.simulator.disk import no_snapshots
 from reconciler.drivers.simulator.effect import absent, effect
 from reconciler.drivers.simulator.machine import copy_disk, define, renamed, renew_nics
 from reconciler.drivers.simulator.scope import must_be_off
-from reconciler.kinds import MACHINE, POOL
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import MACHINE, POOL
+from reconciler.model.resource import ResourceId
 
 Record = dict[str, Any]
 

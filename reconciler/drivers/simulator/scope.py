@@ -6,8 +6,8 @@ there is one, else the definition.
 
 from __future__ import annotations
 
-from reconciler.drivers.asked import LIBVIRT, refuse
 from reconciler.drivers.domain import Domain
+from reconciler.drivers.request import LIBVIRT, refuse
 from reconciler.drivers.simulator.act import Act, Entity
 
 

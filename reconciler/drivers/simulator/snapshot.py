@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import LIBVIRT, TOOL, refuse
+from reconciler.drivers.request import LIBVIRT, TOOL, refuse
 from reconciler.drivers.simulator import console, port, volume
 from reconciler.drivers.simulator.act import Act, Entity, copied, key_of, name_at, unique
 from reconciler.drivers.simulator.claims import settle
@@ -18,8 +18,8 @@ from reconciler.drivers.simulator.diskimage import forget
 from reconciler.drivers.simulator.effect import creation, effect
 from reconciler.drivers.simulator.machine import halt, run
 from reconciler.drivers.simulator.scope import running
-from reconciler.kinds import DISK, MACHINE, POOL, SNAPSHOT
-from reconciler.resource import ResourceId
+from reconciler.model.kinds import DISK, MACHINE, POOL, SNAPSHOT
+from reconciler.model.resource import ResourceId
 
 FIRST = 1_700_000_000  # when the first snapshot of every machine was taken; the next ones a second apart each
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler import quantity
 from reconciler.drivers import domain as domains
-from reconciler.drivers.asked import STORAGE, refuse
+from reconciler.drivers.request import STORAGE, refuse
 from reconciler.drivers.simulator.act import Act, Entity, copied, id_at, key_of, name_at, unique
 from reconciler.drivers.simulator.claims import definitions
-from reconciler.kinds import DISK, MACHINE, POOL
-from reconciler.resource import ResourceId
+from reconciler.model import quantity
+from reconciler.model.kinds import DISK, MACHINE, POOL
+from reconciler.model.resource import ResourceId
 
 File = dict[str, Any]
 

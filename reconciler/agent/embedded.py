@@ -1,0 +1,190 @@
+"""The agent that comes with the embedded cluster: it runs in this process, on the simulator, for every node.
+
+Only one process at a time serves a cluster file: whoever holds the lock beside it. Others submit to the same
+file and take over when the holder goes. Nodes that an agent of their own serves (``reconcile agent``) are left
+to it: an operation runs under the lease of its node.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from reconciler.agent import Agent
+from reconciler.clusters.base import Cluster, Lease
+from reconciler.clusters.local import LocalCluster
+from reconciler.drivers.base import Driver
+from reconciler.drivers.simulator import Simulator
+from reconciler.model.problem import Busy
+
+IDLE = 0.5  # seconds after which a node nothing is done on may be another agent's
+MOST_LEASES = 64  # each is an open file
+
+
+def simulators(
+    cluster: LocalCluster,
+    *,
+    latency: Callable[[str], float] = lambda operation: 0.0,
+    addresses: Mapping[str, str] | None = None,
+) -> Callable[[str], Driver]:
+    """A simulator a node, all in the world kept beside the cluster's resources.
+
+    ``latency`` gives the seconds an operation pretends to take; ``addresses`` (by node) is where nodes answer
+    each other.
+    """
+    world = cluster.world()
+    known = {node.lower(): (node, address) for node, address in (addresses or {}).items()}
+    nodes: dict[str, Driver] = {
+        key: Simulator(world, node, address=address, latency=latency) for key, (node, address) in known.items()
+    }
+    guard = threading.Lock()
+
+    def driver_for(node: str) -> Driver:
+        with guard:
+            if node not in nodes:
+                nodes[node] = Simulator(world, node, latency=latency)
+            return nodes[node]
+
+    return driver_for
+
+
+class Hosts:
+    """The leases of nodes. One is kept from an operation to the next, and let go when its node is idle."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._holder = f"process {os.getpid()}"
+        self._lock = threading.Lock()
+        self._leases: dict[str, Lease] = {}
+        self._users: Counter[str] = Counter()
+        self._used: set[str] = set()  # since idle ones were last let go
+
+    @contextmanager
+    def held(self, host: str) -> Iterator[bool]:
+        """Act on a node; False if an agent of its own does."""
+        with self._lock:
+            mine = self._has(host)
+            self._users[host] += mine
+        try:
+            yield mine
+        finally:
+            with self._lock:
+                self._users[host] -= mine
+
+    def _has(self, host: str) -> bool:
+        self._used.add(host)
+        if host not in self._leases:
+            try:
+                self._leases[host] = self._cluster.lease(f"agent {host}", self._holder).__enter__()
+            except Busy:
+                return False
+            if len(self._leases) > MOST_LEASES:
+                self._let_go(set(self._leases) - {host})
+        return True
+
+    def let_go(self) -> None:
+        """Give back the leases of nodes that nothing was done on since the last time."""
+        with self._lock:
+            self._let_go(set(self._leases) - self._used)
+            self._used.clear()
+
+    def close(self) -> None:
+        with self._lock:
+            self._let_go(set(self._leases))
+
+    def _let_go(self, hosts: set[str]) -> None:
+        for host in hosts:
+            if not self._users[host]:
+                del self._users[host]
+                self._leases.pop(host).__exit__(None, None, None)
+
+
+@contextmanager
+def serving(
+    cluster: LocalCluster, driver_for: Callable[[str], Driver | None] | None = None, *, workers: int = 8
+) -> Iterator[None]:
+    """Have operations on ``cluster`` carried out for as long as the block runs, on simulators unless told."""
+    driver_for = driver_for or simulators(cluster)
+    stop = threading.Event()
+    crashed: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            with _only_one(cluster, stop) as mine:
+                if mine:
+                    hosts = Hosts(cluster)
+                    try:
+                        with Agent(cluster, driver_for, workers=workers, held=hosts.held):
+                            while not stop.wait(IDLE):
+                                hosts.let_go()
+                    finally:
+                        hosts.close()
+        except BaseException as error:
+            crashed.append(error)
+
+    thread = threading.Thread(target=serve, name="embedded-agent", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    if crashed:
+        raise crashed[0]
+
+
+@contextmanager
+def serving_host(cluster: LocalCluster, driver: Driver, node: str, *, workers: int = 8) -> Iterator[None]:
+    """Have operations on one node carried out by a driver for as long as the block runs.
+
+    The cluster shows the node as it is when the block begins, unless an agent of its own serves it: then that one
+    has looked, and goes on carrying out what there is to do. The driver is closed at the end.
+    """
+    host = node.lower()
+    agent = Agent(cluster, lambda asked: driver if asked == host else None, node=node, workers=workers)
+    try:
+        with suppress(Busy), cluster.lease(f"agent {host}", f"process {os.getpid()}", wait=0.0):
+            agent.survey.look_around()
+        with agent:
+            yield
+    finally:
+        driver.close()
+
+
+@contextmanager
+def showing_host(cluster: LocalCluster, driver: Driver, node: str) -> Iterator[LocalCluster]:
+    """A cluster that shows one node as it is now and all else as ``cluster`` does, to which nothing is written.
+
+    It is ``cluster`` itself if an agent of its own serves the node: then that one has looked, and what it is doing is
+    to be seen. The driver is closed at the end.
+    """
+    host = node.lower()
+    try:
+        with cluster.lease(f"agent {host}", f"process {os.getpid()}", wait=0.0):
+            shown = cluster.copy()
+            Agent(shown, lambda asked: driver if asked == host else None, node=node).survey.look_around()
+    except Busy:
+        shown = cluster
+    try:
+        yield shown
+    finally:
+        if shown is not cluster:
+            shown.close()
+        driver.close()
+
+
+@contextmanager
+def _only_one(cluster: LocalCluster, stop: threading.Event) -> Iterator[bool]:
+    """Wait to be the agent of the cluster file; False if ``stop`` came first."""
+    while not stop.is_set():
+        try:
+            lease = cluster.lease("agent", f"process {os.getpid()}", wait=0.1)
+        except Busy:
+            continue
+        with lease:
+            yield True
+        return
+    yield False

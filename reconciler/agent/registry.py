@@ -1,0 +1,59 @@
+"""The drivers an agent can serve its one node with, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.model.problem import ClusterError
+
+if TYPE_CHECKING:
+    from reconciler.clusters.base import Cluster
+    from reconciler.drivers.base import Driver
+
+DEFAULT_STATE = ".reconcile/simulator.db"
+DEFAULT_URI = "qemu:///system"
+DEFAULT_SHUTDOWN = 60.0
+
+
+class Node(NamedTuple):
+    """What a driver is told of the node it serves."""
+
+    name: str
+    address: str = ""  # where other nodes reach it
+    state: str = ""  # file in which the simulator keeps its hosts
+    latency: float = 0.0  # seconds an operation of the simulator takes
+    uri: str = DEFAULT_URI  # where libvirt answers
+    shutdown: float = DEFAULT_SHUTDOWN  # seconds a guest of libvirt may take to shut down
+
+
+def _simulator(node: Node, cluster: Cluster) -> Driver:
+    """On an embedded cluster its hosts are those of the cluster's file, which other commands simulate as well."""
+    from reconciler.clusters.local import LocalCluster
+    from reconciler.drivers.simulator import Simulator
+
+    beside = isinstance(cluster, LocalCluster) and not node.state
+    hosts = cluster if isinstance(cluster, LocalCluster) and beside else LocalCluster(node.state or DEFAULT_STATE)
+    return Simulator(hosts.world(), node.name, address=node.address, latency=lambda operation: node.latency)
+
+
+def _libvirt(node: Node, cluster: Cluster) -> Driver:
+    try:
+        from reconciler.drivers.libvirt import Host, Libvirt
+    except ImportError as error:
+        if error.name not in ("libvirt", "pycdlib"):
+            raise
+        raise ClusterError(
+            f"the libvirt driver needs {error.name}: pip install 'reconciler[libvirt]' "
+            "(with libvirt-dev, pkg-config and a C compiler on the host)"
+        ) from error
+    return Libvirt(Host(node.uri, node.name, shutdown=node.shutdown))
+
+
+DRIVERS: dict[str, Callable[[Node, Cluster], Driver]] = {"libvirt": _libvirt, "simulator": _simulator}
+
+
+def driver_of(name: str, node: Node, cluster: Cluster) -> Callable[[str], Driver | None]:
+    """What an agent asks for the driver of a host: this node's, and none for any other."""
+    driver, host = DRIVERS[name](node, cluster), node.name.lower()
+    return lambda asked: driver if asked == host else None

@@ -1,0 +1,83 @@
+"""How long steps may still take, by how long steps like them took. Pure.
+
+The steps are lined up as apply would start them: as soon as what they wait for has ended, so many at once, one
+in a storage pool, destructive ones when all else is done.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from reconciler.planner.plan import Action, Step
+
+SEEN = 20  # of an operation, the newest that its typical duration is taken from
+GOOD = frozenset({"created", "changed", "deleted", "ran"})  # how long a failure took says little
+
+
+def typical(entries: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Seconds by operation: the median of the newest in a journal that ended well."""
+    seen: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=SEEN))
+    for entry in entries:
+        if entry.get("phase") == "end" and entry.get("result") in GOOD:
+            seen[entry["operation"]].append(entry["seconds"])
+    return {operation: sorted(seconds)[len(seconds) // 2] for operation, seconds in seen.items()}
+
+
+def seconds_left(
+    steps: Sequence[Step], durations: Mapping[str, float], parallel: int, since: Mapping[str, float] | None = None
+) -> float | None:
+    """Until all of ``steps`` have ended; None where no step is of an operation whose duration is known.
+
+    ``steps`` are those that have not ended, in the plan's order; ``since`` has the seconds for which some of
+    them have been under way. An operation not seen before counts like the one in the middle.
+    """
+    since = since or {}
+    if not any(step.operation in durations for step in steps):
+        return None
+    middle = sorted(durations.values())[len(durations) // 2]
+    takes = {
+        step.id: 0.0
+        if step.action is Action.MARK
+        else max(0.0, durations.get(step.operation, middle) - since.get(step.id, 0.0))
+        for step in steps
+    }
+    return sum(_span([step for step in steps if step.last is last], takes, parallel, since) for last in (False, True))
+
+
+def _span(steps: Sequence[Step], takes: Mapping[str, float], parallel: int, since: Mapping[str, float]) -> float:
+    """How long steps take that need nothing but each other."""
+    place = {step.id: number for number, step in enumerate(steps)}
+    waits = [{place[id] for id in (*step.needs, *step.after) if id in place} for step in steps]
+    frees = defaultdict(list)
+    for number, others in enumerate(waits):
+        for other in others:
+            frees[other].append(number)
+    # Those under way come first: they have their place already.
+    ready = [(step.id not in since, number) for number, step in enumerate(steps) if not waits[number]]
+    heapify(ready)
+    busy: set[str] = set()
+    queues: dict[str, deque[int]] = defaultdict(deque)  # who waits for a storage pool
+    flying: list[tuple[float, int]] = []
+    clock = 0.0
+    while ready or flying:
+        while ready and len(flying) < parallel:
+            number = heappop(ready)[1]
+            step = steps[number]
+            if step.pool in busy:
+                queues[step.pool].append(number)
+                continue
+            if step.pool:
+                busy.add(step.pool)
+            heappush(flying, (clock + takes[step.id], number))
+        clock, number = heappop(flying)
+        busy.discard(steps[number].pool)
+        if queue := queues.get(steps[number].pool):
+            heappush(ready, (True, queue.popleft()))
+        for other in frees[number]:
+            waits[other].discard(number)
+            if not waits[other]:
+                heappush(ready, (True, other))
+    return clock

@@ -1,0 +1,1 @@
+"""What somebody else changed: how it is told apart, classified and told."""

@@ -1,0 +1,186 @@
+"""``Status`` -> JSON, as ``/status`` answers: ``schemas/status.schema.json`` describes it. Pure; the same for the same.
+
+Times are RFC 3339 in UTC, durations seconds, values of fields as a manifest would write them. A secret is the name of
+its place, in angle brackets; the value is in no status.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Counts
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.catalogue.operation import Impact
+from reconciler.daemon.status.status import Drift, Health, Pass, Running, Status, Sync, View
+from reconciler.model import quantity
+from reconciler.model.kinds import KINDS, SECRETS, matches
+from reconciler.model.secret import Secret
+from reconciler.output.history import run_json
+from reconciler.output.plan_json import problem_json
+from reconciler.output.review import gravity
+from reconciler.planner.plan import Action, PathOf, Plan, Step, show_value
+
+VERSION = 1
+STEPS = 500  # of a plan; grave ones are shown whatever their number
+RUNS = 20  # of the history
+
+
+def status_json(
+    status: Status,
+    now: datetime,
+    *,
+    unhealthy: Sequence[str] = (),
+    unready: Sequence[str] = (),
+    everything: bool = False,
+) -> dict[str, Any]:
+    """The status at ``now``. Without ``everything`` only resources that are not simply as declared and healthy."""
+    views = status.views()
+    counts = Counts(view.sync for view in views)
+    shown = views if everything else [view for view in views if not _plain(view)]
+    return {
+        "version": VERSION,
+        "time": _time(now),
+        "stack": status.stack,
+        "source": status.source,
+        "commit": status.commit,
+        "started": _time(status.started),
+        "leader": status.leader,
+        "holder": status.holder,
+        "unhealthy": list(unhealthy),
+        "unready": list(unready),
+        "problems": [problem_json(problem) for problem in status.problems],
+        "counts": {str(sync): counts[sync] for sync in Sync},
+        "resources": {"total": len(views), "all": everything, "items": [view_json(view) for view in shown]},
+        "plan": None if status.plan is None else _plan(status.plan, status.waiting),
+        "running": [_running(each) for each in status.running],
+        "passes": [_pass(each) for each in status.passes],
+        "history": [run_json(run) for run in status.history(RUNS)],
+        "succeeded": _time(status.succeeded),
+        "resync": _time(status.resync),
+        "watches": {name: round(seconds, 1) for name, seconds in sorted(status.watches.items())},
+        "queued": status.queued,
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# Resources -------------------------------------------------------------------------------------------------
+
+
+def _plain(view: View) -> bool:
+    return view.sync is Sync.SYNCED and view.health is Health.HEALTHY and not view.drift and not view.message
+
+
+def view_json(view: View) -> dict[str, Any]:
+    """One resource. What is empty is there as well, so that readers need not ask."""
+    return {
+        "id": str(view.id),
+        "kind": view.id.kind,
+        "namespace": view.id.namespace,
+        "name": view.id.name,
+        "node": view.node,
+        "stack": view.stack,
+        "state": view.state,
+        "sync": str(view.sync),
+        "health": str(view.health),
+        "message": view.message,
+        "retry": _time(view.retry),
+        "uses": [str(id) for id in view.uses],
+        "drift": [_drift(view.id.kind, each) for each in view.drift],
+    }
+
+
+def _drift(kind: str, drift: Drift) -> dict[str, Any]:
+    return {
+        "path": list(drift.path),
+        "desired": shown(kind, drift.path, drift.desired),
+        "observed": shown(kind, drift.path, drift.observed),
+        "since": str(drift.since),
+        "mode": str(drift.mode),
+        "seen": _time(drift.seen),
+        "note": drift.note,
+    }
+
+
+def shown(kind: str, path: tuple[str, ...], value: Any) -> Any:
+    """A field's value for readers: sizes as quantities, and nothing of a secret but where it is."""
+    if isinstance(value, Secret | PathOf):
+        return f"<{value}>"
+    if value is not None and any(matches(secret, path) for secret in SECRETS.get(kind, ())):
+        return "<secret>"  # whatever it is: what was applied is known by a digest only
+    if isinstance(value, dict):
+        return {str(key): shown(kind, (*path, str(key)), each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return show_value(value)
+    if isinstance(value, list):
+        return [shown(kind, (*path, "*"), each) for each in value]
+    if type(value) is int and kind in KINDS and any(matches(size, path) for size in KINDS[kind].sizes):
+        return quantity.show(value)
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
+
+
+# What is to do, what is done -------------------------------------------------------------------------------
+
+
+def _plan(plan: Plan, waiting: Mapping[str, str]) -> dict[str, Any]:
+    ordered = [(number, step) for number, wave in enumerate(plan.waves, 1) for step in wave]
+    room = STEPS - sum(gravity(step) is not None for _, step in ordered)
+    steps = []
+    for number, step in ordered:
+        if gravity(step) is None:
+            room -= 1
+        if gravity(step) is not None or room >= 0:
+            steps.append({"wave": number, "waits": waiting.get(step.id), **_step(step)})
+    return {
+        "totals": {
+            "steps": len(plan.steps),
+            "shown": len(steps),
+            "waves": len(plan.waves),
+            "held": len(plan.held),
+            "waiting": sum(step.id in waiting for step in plan.steps),
+            "actions": {str(action): sum(step.action is action for step in plan.steps) for action in Action},
+            "impacts": {str(impact): sum(step.impact is impact for step in plan.steps) for impact in Impact},
+        },
+        "steps": steps,
+        "problems": [problem_json(problem) for problem in plan.problems],
+        "notes": [{"resource": str(note.id), "text": note.text} for note in plan.notes],
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    """No parameters: the plan has them, and a page that anybody may read need not."""
+    grave = gravity(step)
+    return {
+        "id": step.id,
+        "action": str(step.action),
+        "sign": step.action.sign,
+        "operation": step.operation,
+        "subject": str(step.subject),
+        "target": str(step.target),
+        "node": step.node,
+        "because": step.because,
+        "impact": str(step.impact),
+        "grave": None if grave is None else str(grave),
+        "held": step.held or None,
+        "needs": list(dict.fromkeys((*step.needs, *step.after))),
+    }
+
+
+def _running(running: Running) -> dict[str, Any]:
+    return {**_step(running.step), "began": _time(running.began), "typical": running.typical}
+
+
+def _pass(done: Pass) -> dict[str, Any]:
+    return {
+        "number": done.number,
+        "began": _time(done.began),
+        "seconds": round(done.seconds, 6),
+        "causes": list(done.causes),
+        "full": done.full,
+        "planned": done.planned,
+        "results": {str(result): count for result, count in done.results.items()},
+        "error": done.error,
+    }

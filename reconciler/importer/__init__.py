@@ -1,0 +1,1 @@
+"""The way back: observed resources become manifests whose plan is empty."""

@@ -1,0 +1,1 @@
+"""Files become desired resources: read with positions, loaded, checked against schemas and each other."""

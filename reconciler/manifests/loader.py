@@ -1,0 +1,261 @@
+"""Files, directories and standard input -> manifests, each value traceable to where it was written.
+
+The first stage. Every problem of every file is gathered; nothing is raised for what a user wrote.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import IO, Any
+
+from reconciler.manifests.reader import Malformed, Source, read_json, read_yaml
+from reconciler.model.problem import Origin, Problem
+from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, WIRE_API_VERSION, Path, ResourceId
+
+SUFFIXES = (".yaml", ".yml", ".json")
+STACK_FILE = "reconcile.yaml"
+MAX_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class Manifest:
+    """One document that describes one resource. ``spec`` and ``metadata`` are as written."""
+
+    id: ResourceId
+    metadata: dict[str, Any]
+    spec: dict[str, Any]
+    document: dict[str, Any]
+    source: Source
+    index: int
+    base: Path = ()  # where in the document the manifest stands (an item of a List)
+
+    def origin(self, *path: str | int) -> Origin:
+        return self.source.locate(self.index, (*self.base, *path))
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What was read: manifests in the order of files, the Stack document if any, and what was wrong."""
+
+    manifests: list[Manifest] = field(default_factory=list)
+    stack: Manifest | None = None
+    root: str = ""  # name of the first folder read: the stack's name unless a Stack says otherwise
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Listed:
+    """Which files paths mean, each once, in the order in which they are read."""
+
+    files: list[str] = field(default_factory=list)
+    root: str = ""
+    problems: list[Problem] = field(default_factory=list)
+
+
+def load(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    stdin: IO[bytes] | None = None,
+    max_bytes: int = MAX_BYTES,
+    under: str = "",
+) -> Loaded:
+    """Read manifests from files, directories (recursively) and ``-`` (standard input).
+
+    Never raises for content: what cannot be used, or is larger than ``max_bytes``, is in ``problems``, and
+    the rest is loaded. Files are named as they are found from ``paths``, or, if all lie ``under`` one folder
+    that means nothing to people, from there.
+    """
+    listed = list_files(paths, under=under)
+    loaded = Loaded(root=listed.root, problems=listed.problems)
+    for file in listed.files:
+        if file == "-":
+            _load_bytes(loaded, "<stdin>", (stdin or sys.stdin.buffer).read(max_bytes + 1), max_bytes)
+        else:
+            _load_file(loaded, file, max_bytes, under)
+    return loaded
+
+
+def list_files(paths: Sequence[str | os.PathLike[str]], *, under: str = "") -> Listed:
+    """The files that ``load`` reads, and what is wrong with the paths."""
+    listed = Listed()
+    seen: set[str] = set()
+    for path in paths:
+        text = os.fspath(path)
+        if text == "-":
+            listed.files.append(text)
+            continue
+        if not listed.root:
+            folder = FilePath(text) if os.path.isdir(text) else FilePath(text).parent
+            listed.root = os.path.basename(os.path.realpath(folder))
+        files = list(_files(listed, text, under))
+        if os.path.isdir(text) and not files:
+            listed.problems.append(
+                Problem(
+                    Origin(_shown(text, under)),
+                    "the directory holds no manifest",
+                    "Put *.yaml, *.yml or *.json files into it, or name another directory.",
+                )
+            )
+        for file in files:
+            real = os.path.realpath(file)
+            if real not in seen:
+                seen.add(real)
+                listed.files.append(file)
+    return listed
+
+
+def load_file(file: str, *, max_bytes: int = MAX_BYTES, under: str = "") -> Loaded:
+    """One file by itself, as ``load`` reads it."""
+    loaded = Loaded()
+    _load_file(loaded, file, max_bytes, under)
+    return loaded
+
+
+def join(parts: Iterable[Loaded]) -> Loaded:
+    """What was loaded in parts, as one; a second Stack is a problem."""
+    joined = Loaded()
+    for part in parts:
+        joined.manifests += part.manifests
+        joined.problems += part.problems
+        joined.root = joined.root or part.root
+        if part.stack is not None:
+            _accept_stack(joined, part.stack)
+    return joined
+
+
+def load_texts(texts: Mapping[str, str]) -> Loaded:
+    """The same from texts by the names of files that they may become."""
+    loaded = Loaded()
+    for name, text in texts.items():
+        _load_bytes(loaded, name, text.encode(), MAX_BYTES)
+    return loaded
+
+
+def _shown(file: str, under: str) -> str:
+    return os.path.relpath(file, under) if under else file
+
+
+def _files(listed: Listed, path: str, under: str) -> Iterator[str]:
+    if not os.path.isdir(path):
+        yield path
+        return
+
+    def unreadable(error: OSError) -> None:
+        listed.problems.append(_cannot_read(_shown(error.filename or path, under), error))
+
+    for folder, folders, names in os.walk(path, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.endswith(SUFFIXES) and not name.startswith("."):
+                yield os.path.join(folder, name)
+
+
+def _cannot_read(path: str, error: OSError) -> Problem:
+    reason = (error.strerror or str(error)).lower()
+    return Problem(Origin(path), f"cannot be read: {reason}", "Check the path and its permissions.")
+
+
+def _load_file(loaded: Loaded, path: str, max_bytes: int, under: str) -> None:
+    name = _shown(path, under)
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(max_bytes + 1)
+    except OSError as error:
+        loaded.problems.append(_cannot_read(name, error))
+        return
+    _load_bytes(loaded, name, content, max_bytes)
+
+
+def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> None:
+    if len(content) > max_bytes:
+        limit = f"larger than {max_bytes // 2**20} MiB"
+        loaded.problems.append(Problem(Origin(name), limit, "Split it into several files."))
+        return
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
+        loaded.problems.append(
+            Problem(
+                Origin(name, line, column),
+                f"not UTF-8: byte 0x{content[error.start]:02x}",
+                "Save the file as UTF-8.",
+            )
+        )
+        return
+    source = Source(name, text)
+    try:
+        documents = read_json(source) if name.endswith(".json") else read_yaml(source)
+        count = 0
+        for index, document in enumerate(documents):
+            count += 1
+            _accept(loaded, source, index, document)
+        if not count:
+            _empty(loaded, Origin(name), "no document in it")
+    except Malformed as malformed:
+        loaded.problems.append(malformed.problem)
+
+
+def _empty(loaded: Loaded, origin: Origin, message: str) -> None:
+    loaded.problems.append(Problem(origin, message, "Write a manifest there, or remove the file or the extra '---'."))
+
+
+def _accept(loaded: Loaded, source: Source, index: int, document: Any, base: Path = ()) -> None:
+    """Sort one document into the loaded set, or say why it is not a manifest."""
+
+    def refuse(message: str, remedy: str, *path: str) -> None:
+        loaded.problems.append(Problem(source.locate(index, (*base, *path)), message, remedy, path=".".join(path)))
+
+    if document is None:
+        return _empty(loaded, source.locate(index, ()), "the document is empty")
+    if not isinstance(document, dict):
+        return refuse("a manifest is a mapping", f"Begin it with 'apiVersion: {API_VERSION}'.")
+    version, kind = document.get("apiVersion"), document.get("kind")
+    if kind == "List" and isinstance(document.get("items"), list):
+        for number, item in enumerate(document["items"]):
+            _accept(loaded, source, index, item, (*base, "items", number))
+        return None
+    if version == WIRE_API_VERSION or version == "cloudplus.io/v1alpha3":
+        return refuse(
+            f"{version} is the resource on the cluster, a mirror of the hypervisor, not a manifest",
+            f"Turn it into one with 'reconcile import', or write it as {API_VERSION}.",
+            "apiVersion",
+        )
+    if version != API_VERSION:
+        found = "apiVersion is missing" if version is None else f"{version!r} is not known here"
+        return refuse(found, f"Write 'apiVersion: {API_VERSION}'.", "apiVersion")
+    if not isinstance(kind, str):
+        return refuse("kind is missing", "Write the kind, for example 'kind: VirtualMachine'.", "kind")
+    metadata, spec = document.get("metadata"), document.get("spec")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(name, str):
+        return refuse("metadata.name is missing or not text", "Give the resource a name.", "metadata", "name")
+    namespace = metadata.get("namespace", DEFAULT_NAMESPACE)
+    manifest = Manifest(
+        ResourceId(kind, name, namespace if isinstance(namespace, str) else DEFAULT_NAMESPACE),
+        metadata,
+        spec if isinstance(spec, dict) else {},
+        document,
+        source,
+        index,
+        base,
+    )
+    if kind != "Stack":
+        loaded.manifests.append(manifest)
+    else:
+        _accept_stack(loaded, manifest)
+    return None
+
+
+def _accept_stack(loaded: Loaded, stack: Manifest) -> None:
+    if loaded.stack is None:
+        loaded.stack = stack
+    else:
+        loaded.problems.append(
+            Problem(stack.origin(), f"a second Stack; the first is at {loaded.stack.origin()}", "Keep one.")
+        )

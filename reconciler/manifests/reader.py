@@ -1,0 +1,282 @@
+"""Text -> plain values, and where each of them stands in it.
+
+YAML is read with libyaml's event parser and built here: that is faster than composing nodes, sees duplicate
+keys, and applies the YAML 1.2 core rules, so that ``no`` and an unquoted MAC address are text. Positions are
+not kept while reading; ``Source.locate`` reads again when a problem needs one. Called by ``load``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from reconciler.model.problem import Origin, Problem
+from reconciler.model.resource import Path
+
+MAX_DEPTH = 64
+MAX_ALIASED = 100_000  # values that aliases may add to one document
+
+Event = Any  # PyYAML's stubs leave out the fields of its events
+
+
+class Source:
+    """The text of one file, kept to find positions in it."""
+
+    __slots__ = ("_places", "name", "text")
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self._places: list[dict[Path, Origin]] | None = None
+
+    def locate(self, document: int, path: Path) -> Origin:
+        """Where the value at ``path`` of the nth document begins; its nearest parent if it is absent."""
+        if self._places is None:
+            self._places = list(_places(self))
+        places = self._places[document] if document < len(self._places) else {}
+        while path and path not in places:
+            path = path[:-1]
+        return places.get(path, Origin(self.name))
+
+
+class Malformed(Exception):
+    """The text cannot be read from here on; carries the one problem."""
+
+    def __init__(self, origin: Origin, message: str, remedy: str = "") -> None:
+        self.problem = Problem(origin, message, remedy)
+
+
+_FALSE_TRUE_NULL: dict[str, Any] = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("null", "Null", "NULL", "~", ""), None),
+}
+_INTEGER = re.compile(r"[-+]?[0-9]{1,1000}\Z")
+_RADIX = re.compile(r"0o[0-7]{1,100}\Z|0x[0-9a-fA-F]{1,100}\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]{1,300}|[0-9]{1,300}(\.[0-9]{0,300})?)([eE][-+]?[0-9]{1,3})?\Z")
+_MAYBE_NUMBER = frozenset("0123456789+-.")
+
+
+def plain(text: str) -> Any:
+    """The value of an unquoted scalar by the YAML 1.2 core schema."""
+    if text in _FALSE_TRUE_NULL:
+        return _FALSE_TRUE_NULL[text]
+    if text[0] in _MAYBE_NUMBER:
+        if _INTEGER.match(text):
+            return int(text)
+        if _RADIX.match(text):
+            return int(text, 0)
+        if _FLOAT.match(text):
+            return float(text)
+    return text
+
+
+def read_yaml(source: Source) -> Iterator[Any]:
+    """The documents of a YAML text, one value each. Raises ``Malformed`` where it cannot be read."""
+    return _Reader(source).documents()
+
+
+class _Reader:
+    """Builds values from the events of one source."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.built = 0  # values built in this document
+        self.aliased = 0  # values that aliases added to it
+        self.open: set[str] = set()
+
+    def documents(self) -> Iterator[Any]:
+        try:
+            self.parser = parser = yaml.CBaseLoader(self.source.text)
+            parser.get_event()
+            while type(parser.get_event()) is not yaml.StreamEndEvent:
+                self.anchors.clear()
+                self.built = self.aliased = 0
+                yield self.value(parser.get_event(), 0)
+                parser.get_event()
+        except yaml.MarkedYAMLError as error:
+            raise self.syntax(error) from None
+        except yaml.reader.ReaderError as error:
+            line, column = _line_column(self.source.text, error.position)
+            character = f"U+{error.character:04X}" if isinstance(error.character, int) else "a character"
+            raise Malformed(
+                Origin(self.source.name, line, column),
+                f"{character} is not allowed in YAML",
+                "Remove the control character.",
+            ) from None
+
+    def value(self, event: Event, depth: int) -> Any:
+        self.built += 1
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            value: Any = event.value
+            if event.implicit[0] and not event.style:
+                value = plain(value)
+            elif event.tag is not None and event.tag != "!":
+                self.check_tag(event)
+            if event.anchor is not None:
+                self.anchors[event.anchor] = (value, 1)
+            return value
+        if kind is yaml.AliasEvent:
+            return self.alias(event)
+        if depth > MAX_DEPTH:
+            raise self.wrong(event, f"nested deeper than {MAX_DEPTH}", "Flatten it.")
+        if event.tag is not None:
+            self.check_tag(event)
+        if event.anchor is None:
+            return self.mapping(depth) if kind is yaml.MappingStartEvent else self.sequence(depth)
+        before = self.built
+        self.anchors.pop(event.anchor, None)
+        self.open.add(event.anchor)
+        value = self.mapping(depth) if kind is yaml.MappingStartEvent else self.sequence(depth)
+        self.open.discard(event.anchor)
+        self.anchors[event.anchor] = (value, self.built - before + 1)
+        return value
+
+    def sequence(self, depth: int) -> list[Any]:
+        get = self.parser.get_event
+        values = []
+        while type(event := get()) is not yaml.SequenceEndEvent:
+            values.append(self.value(event, depth + 1))
+        return values
+
+    def mapping(self, depth: int) -> dict[str, Any]:
+        get = self.parser.get_event
+        values: dict[str, Any] = {}
+        merged: list[dict[str, Any]] = []
+        while type(event := get()) is not yaml.MappingEndEvent:
+            if type(event) is not yaml.ScalarEvent:
+                raise self.wrong(event, "a key must be text", "Write the key as a plain word.")
+            key = event.value
+            if event.implicit[0] and key == "<<":
+                merged += self.merge(get(), depth)
+                continue
+            if key in values:
+                raise self.wrong(event, f"duplicate key {key!r}", "Keep one of the two.")
+            values[key] = self.value(get(), depth + 1)
+        for other in merged:
+            for key in other:
+                values.setdefault(key, other[key])
+        return values
+
+    def merge(self, event: Event, depth: int) -> list[dict[str, Any]]:
+        value = self.value(event, depth + 1)
+        sources = value if isinstance(value, list) else [value]
+        if not all(isinstance(each, dict) for each in sources):
+            raise self.wrong(event, "'<<' merges mappings only", "Point it at an anchored mapping.")
+        return sources
+
+    def alias(self, event: Event) -> Any:
+        if event.anchor in self.open:
+            raise self.wrong(event, f"*{event.anchor} contains itself", "Break the loop.")
+        if event.anchor not in self.anchors:
+            raise self.wrong(event, f"*{event.anchor} has no anchor", f"Define &{event.anchor} before it.")
+        value, size = self.anchors[event.anchor]
+        # The alias counts in full towards whatever anchor encloses it, so nested bombs are seen growing.
+        self.built += size
+        self.aliased += size
+        if self.aliased > MAX_ALIASED:
+            raise self.wrong(event, f"aliases expand to more than {MAX_ALIASED} values", "Write them out.")
+        return value
+
+    def check_tag(self, event: Event) -> None:
+        if event.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+            raise self.wrong(event, f"the tag {event.tag} is not supported", "Write the plain value.")
+
+    def wrong(self, event: Event, message: str, remedy: str) -> Malformed:
+        return Malformed(_origin(self.source, event.start_mark), message, remedy)
+
+    def syntax(self, error: yaml.MarkedYAMLError) -> Malformed:
+        mark = error.problem_mark or error.context_mark
+        origin = _origin(self.source, mark) if mark else Origin(self.source.name)
+        message = ", ".join(part for part in (error.context, error.problem) if part)
+        remedy = "Check indentation, quotes and colons around this place."
+        if mark and "\t" in _line(self.source.text, mark.line):
+            remedy = "The line holds a tab; YAML is indented with spaces only."
+        return Malformed(origin, f"not YAML: {message}", remedy)
+
+
+def _origin(source: Source, mark: Any) -> Origin:
+    return Origin(source.name, mark.line + 1, mark.column + 1)
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.splitlines()
+    return lines[number] if number < len(lines) else ""
+
+
+def _line_column(text: str, position: int) -> tuple[int, int]:
+    return text.count("\n", 0, position) + 1, position - (text.rfind("\n", 0, position) + 1) + 1
+
+
+def read_json(source: Source) -> Iterator[Any]:
+    """One or more JSON values, one after the other."""
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(items)
+        if len(values) < len(items):
+            keys = [key for key, _ in items]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise Malformed(_second_key(source, twice), f"duplicate key {twice!r}", "Keep one of the two.")
+        return values
+
+    decoder = json.JSONDecoder(object_pairs_hook=pairs)
+    text = source.text
+    position = 0
+    try:
+        while (position := _skip_space(text, position)) < len(text):
+            value, position = decoder.raw_decode(text, position)
+            yield value
+    except json.JSONDecodeError as error:
+        origin = Origin(source.name, error.lineno, error.colno)
+        raise Malformed(origin, f"not JSON: {error.msg.lower()}", "Correct it around this place.") from None
+    except RecursionError:
+        raise Malformed(Origin(source.name), "nested too deeply", "Flatten it.") from None
+
+
+def _skip_space(text: str, position: int) -> int:
+    while position < len(text) and text[position] in " \t\r\n":
+        position += 1
+    return position
+
+
+def _second_key(source: Source, key: str) -> Origin:
+    """Where YAML's reader, which knows positions, meets the duplicate; JSON's does not tell."""
+    try:
+        for _ in _Reader(source).documents():
+            pass
+    except Malformed as malformed:
+        return malformed.problem.origin
+    return Origin(source.name)
+
+
+def _places(source: Source) -> Iterator[dict[Path, Origin]]:
+    """For each document, where every value begins. Stops where the text stops being readable."""
+    try:
+        parser = yaml.CBaseLoader(source.text)
+        parser.get_event()
+        while type(parser.get_event()) is not yaml.StreamEndEvent:
+            places: dict[Path, Origin] = {}
+            _record(parser, parser.get_event(), (), places, source)
+            yield places
+            parser.get_event()
+    except yaml.YAMLError:
+        return
+
+
+def _record(parser: yaml.CBaseLoader, event: Event, path: Path, places: dict[Path, Origin], source: Source) -> None:
+    places[path] = _origin(source, event.start_mark)
+    if type(event) is yaml.MappingStartEvent:
+        key: Event
+        while type(key := parser.get_event()) is not yaml.MappingEndEvent:
+            _record(parser, parser.get_event(), (*path, key.value), places, source)
+    elif type(event) is yaml.SequenceStartEvent:
+        index = 0
+        while type(item := parser.get_event()) is not yaml.SequenceEndEvent:
+            _record(parser, item, (*path, index), places, source)
+            index += 1

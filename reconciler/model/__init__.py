@@ -1,0 +1,1 @@
+"""The values that everything else uses: resources, kinds, quantities, shapes, secrets, problems."""

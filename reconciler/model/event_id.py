@@ -1,0 +1,18 @@
+"""What the Event of an operation says (wire format 4.1): its id, and whether it ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reconciler.model.resource import Resource
+
+_NOTE = re.compile(r"status:(\w+), .*eventId:([^,]+)")
+
+
+def done_of(event: Resource) -> Iterator[tuple[str, str, str]]:
+    """If the Event says that an operation ended: its id, the Event's type, the note."""
+    note = event.get("note") or event.get("message") or ""
+    match = _NOTE.search(note)
+    if match and match[1].startswith("Done"):
+        yield match[2], event.get("type", "Normal"), note

@@ -1,0 +1,124 @@
+"""Secrets: what they are called, and the one place that looks at them.
+
+A manifest names where a secret is (``passwordFrom``); plans, files, logs and journals carry that name. The
+value is read when its step is sent, and nothing but a keyed digest of it stays behind: enough to see that it
+was changed, not enough to try guesses without the cluster's key.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from reconciler.model.problem import Forbidden, ReconcilerError
+
+SOURCES = ("env", "file", "secretKeyRef")
+
+
+class SecretMissing(ReconcilerError):
+    """A secret is not where the manifest says; names the place, never a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Where a value is. ``digest`` is that of the present value, empty where it could not be read."""
+
+    source: str  # one of SOURCES
+    name: str
+    key: str = ""
+    namespace: str = ""
+    digest: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        key = f", key {self.key}" if self.key else ""
+        return f"secret from {'Secret' if self.source == 'secretKeyRef' else self.source} {self.name}{key}"
+
+    def to_json(self) -> dict[str, str]:
+        given = {"source": self.source, "name": self.name, "key": self.key, "namespace": self.namespace}
+        return {name: value for name, value in given.items() if value}
+
+
+def secret_from(value: Mapping[str, Any], namespace: str) -> Secret:
+    """The secret that a valid ``...From`` of a manifest names."""
+    ((source, name),) = value.items()
+    if source == "secretKeyRef":
+        return Secret(source, name["name"], name["key"], namespace)
+    return Secret(source, name)
+
+
+class SecretStore(Protocol):
+    """What a cluster knows of secrets."""
+
+    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """The data of a Kubernetes Secret (base64); None if there is none."""
+
+    def digest_key(self) -> bytes:
+        """A random key of this cluster, made when first asked for, kept where secrets may be."""
+
+
+class Vault:
+    """Reads secrets. ``environment`` stands for the process's in tests."""
+
+    def __init__(self, store: SecretStore, environment: Mapping[str, str] | None = None) -> None:
+        self._store = store
+        self._environment = os.environ if environment is None else environment
+
+    def read(self, secret: Secret) -> str:
+        """The value, without the newline an editor leaves at its end. Raises ``SecretMissing``."""
+        match secret.source:
+            case "env":
+                value = self._environment.get(secret.name)
+                missing = f"the environment variable {secret.name} is not set"
+            case "file":
+                value, missing = _file(secret.name)
+            case _:
+                value, missing = self._from_cluster(secret)
+        if value is None:
+            raise SecretMissing(missing)
+        value = value.removesuffix("\n").removesuffix("\r")
+        if not value:
+            raise SecretMissing(f"{secret} is empty")
+        return value
+
+    def digest(self, secret: Secret) -> str:
+        """The keyed digest of the value. Raises ``SecretMissing``."""
+        return hmac.new(self._store.digest_key(), self.read(secret).encode(), hashlib.sha256).hexdigest()
+
+    def seal(self, value: Any) -> Any:
+        """The value with the digest of every secret in it, as far as they can be read."""
+        if isinstance(value, Secret):
+            try:
+                return replace(value, digest=self.digest(value))
+            except (SecretMissing, Forbidden):  # who may only plan need not be let near secrets
+                return value
+        if isinstance(value, dict):
+            return {key: self.seal(each) for key, each in value.items()}
+        return value
+
+    def _from_cluster(self, secret: Secret) -> tuple[str | None, str]:
+        data = self._store.secret(secret.namespace, secret.name)
+        if data is None:
+            return None, f"there is no Secret {secret.namespace}/{secret.name} on the cluster"
+        encoded = data.get(secret.key)
+        if encoded is None:
+            return None, f"the Secret {secret.namespace}/{secret.name} has no key {secret.key}"
+        try:
+            return base64.b64decode(encoded, validate=True).decode(), ""
+        except (binascii.Error, UnicodeDecodeError):
+            return None, f"key {secret.key} of the Secret {secret.namespace}/{secret.name} is not base64 of UTF-8"
+
+
+def _file(path: str) -> tuple[str | None, str]:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read(65_536), ""
+    except OSError as error:
+        return None, f"the file {path} cannot be read: {(error.strerror or str(error)).lower()}"
+    except UnicodeDecodeError:
+        return None, f"the file {path} is not UTF-8"

@@ -1,0 +1,98 @@
+"""The declared shape: what manifests and observations are both brought to, so that they compare.
+
+Sizes are bytes; lists whose elements have an identity are mappings from it (disks by target, NICs by mac),
+so that order never matters; a missing field was not declared. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.model.kinds import KINDS, SECRETS, Parts
+from reconciler.model.quantity import parse
+from reconciler.model.secret import secret_from
+
+Shape = dict[str, Any]
+
+
+def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any], namespace: str = "default") -> Shape:
+    """The shape of a valid manifest's spec. ``defaults`` are the Stack's (nodeName)."""
+    row = KINDS[kind]
+    shape: Shape = {**defaults, **spec}
+    for parts in row.parts:
+        if parts.path[0] in shape:
+            _parts(shape, parts, parts.path)
+    for drive in shape.get("cdroms", {}).values():
+        drive.setdefault("path", "")  # a drive without a path is an empty drive, not an undeclared one
+    for path in row.sizes:
+        _sizes(shape, path)
+    for path in SECRETS.get(kind, ()):
+        _secrets(shape, path, namespace)
+    return shape
+
+
+def _parts(shape: Shape, parts: Parts, path: tuple[str, ...]) -> None:
+    """Replace the list at ``path`` by a mapping from identities, copying the mappings on the way."""
+    head, rest = path[0], path[1:]
+    if head == "*":
+        for key, part in shape.items():
+            if rest[0] in part:
+                child = shape[key] = dict(part)
+                _parts(child, parts, rest)
+    elif head in shape and rest:
+        child = shape[head] = dict(shape[head])
+        _parts(child, parts, rest)
+    elif head in shape:
+        shape[head] = {parts.identity(item): _part(parts, item) for item in shape[head]}
+
+
+def _part(parts: Parts, item: Any) -> Shape:
+    if not parts.keys:
+        return {}
+    if len(parts.keys) > 1:
+        return {**dict(parts.defaults), **item}
+    return {field: item[field] for field in item if field != parts.keys[0]}
+
+
+def _sizes(shape: Shape, path: tuple[str, ...]) -> None:
+    """Replace the quantities at ``path`` by bytes, copying the mappings on the way (the manifest keeps its own)."""
+    head, rest = path[0], path[1:]
+    if head == "*":
+        for key, part in shape.items():
+            if rest[0] in part:
+                child = shape[key] = dict(part)
+                _sizes(child, rest)
+    elif head in shape:
+        if not rest:
+            shape[head] = parse(shape[head])
+        else:
+            child = shape[head] = dict(shape[head])
+            _sizes(child, rest)
+
+
+def _secrets(shape: Shape, path: tuple[str, ...], namespace: str) -> None:
+    """Replace what names a secret by that, copying the mappings on the way."""
+    head, rest = path[0], path[1:]
+    if head not in shape:
+        return
+    if rest:
+        child = shape[head] = dict(shape[head])
+        _secrets(child, rest, namespace)
+    else:
+        shape[head] = secret_from(shape[head], namespace)
+
+
+def overlaid(shape: Shape, pending: Mapping[str, Any]) -> Shape:
+    """The shape as the guest's next start will show it. None takes a field away."""
+    if not pending:
+        return shape
+    overlaid = {key: dict(value) if isinstance(value, dict) else value for key, value in shape.items()}
+    for dotted, value in pending.items():
+        head, _, rest = dotted.partition(".")
+        level, name = (overlaid.setdefault(head, {}), rest) if rest else (overlaid, head)
+        if value is None:
+            level.pop(name, None)
+        else:
+            level[name] = value
+    return overlaid

@@ -1,0 +1,186 @@
+"""Plans, outcomes and resources -> text or JSON. Pure; colour is a function that the caller hands in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from reconciler.apply import Outcome, Report, Result
+from reconciler.catalogue.operation import Impact
+from reconciler.model import quantity
+from reconciler.model.kinds import MACHINE
+from reconciler.model.problem import Problem
+from reconciler.model.resource import ResourceId
+from reconciler.planner.plan import Action, Note, Plan
+
+Paint = Callable[[str, str], str]  # text, colour name -> text
+
+_COLOURS = {
+    Action.CREATE: "green",
+    Action.CHANGE: "yellow",
+    Action.DELETE: "red",
+    Action.RUN: "cyan",
+    Action.MARK: "blue",
+}
+_GRAVE = frozenset({Impact.RESTART, Impact.RECREATE, Impact.DATA})
+
+
+def plain(text: str, colour: str) -> str:
+    return text
+
+
+def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
+    """Rows with aligned columns; the last column is as long as it likes."""
+    if not rows:
+        return []
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    return [
+        (indent + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])).rstrip()
+        for row in rows
+    ]
+
+
+def plan_text(plan: Plan, paint: Paint = plain) -> str:
+    """One line a step, in waves; then what else should be known; then totals."""
+    lines = [paint(line, "red") for line in headline(plan)]
+    rows = [
+        (
+            step.action.sign,
+            step.operation,
+            str(step.subject),
+            step.node,
+            str(step.impact) + (" (held)" if step.held else ""),
+            step.because,
+        )
+        for wave in plan.waves
+        for step in wave
+    ]
+    aligned = iter(table(rows, "  "))
+    for number, wave in enumerate(plan.waves, 1):
+        lines.append(f"wave {number}")
+        for step in wave:
+            colour = "red" if step.impact in _GRAVE else _COLOURS[step.action]
+            lines.append(paint(next(aligned), colour))
+    if lines:
+        lines.append("")
+    for note in plan.notes:
+        lines.append(f"note: {note.id}: {note.text}")
+    if plan.notes:
+        lines.append("")
+    lines.append(summary(plan))
+    return "\n".join(lines) + "\n"
+
+
+def headline(plan: Plan) -> list[str]:
+    """What a plan will do that people must not overlook, before anything else; nothing if it does no such thing."""
+    steps = plan.runnable
+    restarted = {step.target for step in steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}
+    removed = {step.subject for step in steps if step.impact is Impact.RECREATE}
+    lost: dict[str, dict[ResourceId, int]] = {}
+    for step in steps:
+        if step.impact is Impact.DATA:
+            of_kind = lost.setdefault(step.subject.kind, {})
+            of_kind[step.subject] = of_kind.get(step.subject, 0) + step.loses
+    said = []
+    if going := restarted - removed:
+        said.append(f"stops or restarts {_counted(len(going), MACHINE)}")
+    for kind in sorted({id.kind for id in removed}):
+        said.append(f"removes {_counted(sum(id.kind == kind for id in removed), kind)}")
+    if lost:
+        said.append("destroys data of " + ", ".join(_sized(kind, of_kind) for kind, of_kind in sorted(lost.items())))
+    return [f"This {', '.join(said)}.", ""] if said else []
+
+
+def _sized(kind: str, lost: dict[ResourceId, int]) -> str:
+    size = sum(lost.values())
+    return _counted(len(lost), kind) + (f" ({size / quantity.GIB:.3g}Gi)" if size else "")
+
+
+def _counted(number: int, kind: str) -> str:
+    word = "VM" if kind == MACHINE else kind
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def summary(plan: Plan, most: int | None = None) -> str:
+    """The totals: steps by kind of action, what they do to guests and data, what is held.
+
+    Names all whose data is destroyed, or as many as ``most`` and how many more.
+    """
+    if not plan.steps and plan.problems:
+        count = len(plan.problems)
+        return f"Nothing can be changed: {count} {_plural(count, 'problem stands', 'problems stand')} in the way."
+    if not plan.steps:
+        return f"No changes. {plan.unchanged} {_plural(plan.unchanged, 'resource is', 'resources are')} as declared."
+    actions = Counter(step.action for step in plan.steps)
+    parts = [f"{actions[action]} to {action}" for action in Action if actions[action]]
+    text = f"{len(plan.steps)} {_plural(len(plan.steps), 'step', 'steps')}: {', '.join(parts)}; "
+    text += f"{plan.unchanged} unchanged."
+    restarted = {step.target for step in plan.steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}
+    if restarted:
+        text += f" Stops or restarts {len(restarted)} {_plural(len(restarted), 'VM', 'VMs')}."
+    destroyed = list(dict.fromkeys(str(step.subject) for step in plan.steps if step.impact is Impact.DATA))
+    if destroyed:
+        unnamed = len(destroyed) - len(destroyed[:most])
+        text += f" Destroys data of {', '.join(destroyed[:most])}{f' and {unnamed} more' if unnamed else ''}."
+    if plan.held:
+        count, flags = len(plan.held), ",".join(sorted({step.held for step in plan.held}))
+        text += f"\n{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {flags}."
+    return text
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
+
+
+def problems_text(problems: Iterable[Problem], paint: Paint = plain) -> str:
+    lines = []
+    for problem in problems:
+        colour = "red" if problem.severity == "error" else "yellow"
+        head, _, rest = str(problem).partition("\n")
+        lines.append(paint(head, colour) + (f"\n{rest}" if rest else ""))
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def notes_text(notes: Iterable[Note]) -> str:
+    """One line for each thing that is to be said, however many resources it is said of."""
+    about: dict[str, list[str]] = {}
+    for note in notes:
+        about.setdefault(note.text, []).append(str(note.id))
+    lines = [
+        f"note: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: {text}\n"
+        for text, names in about.items()
+    ]
+    return "".join(lines)
+
+
+def outcome_text(outcome: Outcome) -> str:
+    step = outcome.step
+    text = f"{outcome.result:<11} {step.operation} {step.subject}"
+    if outcome.seconds:
+        text += f" ({outcome.seconds:.1f} s)"
+    return f"{text}: {outcome.message}" if outcome.message else text
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    return {
+        "ok": report.ok,
+        "outcomes": [
+            {
+                "step": outcome.step.id,
+                "operation": outcome.step.operation,
+                "subject": str(outcome.step.subject),
+                "result": str(outcome.result),
+                "message": outcome.message,
+                "seconds": round(outcome.seconds, 3),
+            }
+            for outcome in report.outcomes
+        ],
+    }
+
+
+def report_text(report: Report) -> str:
+    """Totals by result, worst last."""
+    counts = Counter(outcome.result for outcome in report.outcomes)
+    parts = [f"{counts[result]} {result}" for result in Result if counts[result]]
+    return ("Applied: " if report.ok else "Not everything was applied: ") + ", ".join(parts) + "."

@@ -1,0 +1,48 @@
+"""What moving a field does to a guest: each field of a manifest, for a running guest and a stopped one. Pure.
+
+Nothing is decided here: it follows from the rules and from the impact of the operations they send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from reconciler import catalogue
+from reconciler.catalogue.operation import Impact, Operation
+from reconciler.planner.rules import CHANGE, DELETE, On, Rule
+
+_NEVER = next(each.default for each in fields(Rule) if each.name == "next_start")
+_WORDS = {On.ADDED: "comes", On.CHANGED: "changes", On.REMOVED: "goes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One field, what happens to it, by which operation, and what that does."""
+
+    kind: str
+    field: str  # dotted, ``*`` for a part's identity; empty for the resource itself
+    what: str  # comes, changes, goes
+    operation: str
+    running: Impact
+    stopped: Impact
+    waits: bool = False  # may be written for the next start of the guest, and then does nothing until then
+
+
+def rows() -> Iterator[Row]:
+    """The whole table, by kind and field, in the order of the rules."""
+    for rule in CHANGE:
+        operation = _operation(rule.kind, rule.operation)
+        for field in rule.fields:
+            what = " or ".join(_WORDS[each] for each in On if each in rule.on)
+            waits = rule.next_start is not _NEVER
+            yield Row(rule.kind, field, what, rule.operation, operation.running, operation.stopped, waits)
+    for row in DELETE:
+        operation = _operation(row.kind, row.operation)
+        yield Row(row.kind, "", "goes", row.operation, operation.running, operation.stopped)
+
+
+def _operation(kind: str, name: str) -> Operation:
+    """The operation of a rule; another kind may carry it."""
+    named = [each for each in catalogue.OPERATIONS if each.name == name]
+    return next((each for each in named if each.kind == kind), named[0])

@@ -1,0 +1,50 @@
+"""What is remembered with a resource because the API never shows it: the fields of the last-applied annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from reconciler.model.kinds import matches
+from reconciler.model.shape import Shape
+from reconciler.observe.observed import UNREADABLE, unreadable
+from reconciler.planner.diff import Move
+from reconciler.planner.explanation import leaves
+
+
+def unknown(kind: str, move: Move) -> bool:
+    """Whether the observed value is missing only because nobody can see it."""
+    return move.observed is None and unreadable(kind, move.path)
+
+
+def of_creation(kind: str, seen: Shape, desired: Shape) -> dict[str, Any]:
+    """What a creation sets and nobody will ever show again, and what deletion will want to know."""
+    kept = [(path, value) for path, value in leaves((), seen) if unreadable(kind, path)]
+    for name in ("capacity", "deletionPolicy"):
+        if name in desired:
+            kept.append(((name,), desired[name]))
+    return nested(kept)
+
+
+def of_change(kind: str, covered: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
+    """The same of a change that sets these fields; of a part that goes, all that was remembered of it goes too."""
+    return nested(
+        (path, value)
+        for path, value in covered
+        if unreadable(kind, path) or path == ("capacity",) or (value is None and _holds_unreadable(kind, path))
+    )
+
+
+def _holds_unreadable(kind: str, path: tuple[str, ...]) -> bool:
+    return any(len(path) < len(pattern) and matches(pattern[: len(path)], path) for pattern in UNREADABLE[kind])
+
+
+def nested(leaves: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
+    """Paths and values as mappings in mappings."""
+    top: dict[str, Any] = {}
+    for path, value in leaves:
+        level = top
+        for part in path[:-1]:
+            level = level.setdefault(part, {})
+        level[path[-1]] = value
+    return top

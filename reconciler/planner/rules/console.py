@@ -1,0 +1,80 @@
+"""The console of a machine, and an account inside its guest."""
+
+from __future__ import annotations
+
+from reconciler.model.kinds import MACHINE
+from reconciler.planner.rules.rule import CONFIG, Case, Make, On, Rule, guest_runs, key, live, text
+
+
+def _console_anew(case: Case) -> bool:
+    """Whether the console is defined anew: another type, or a password that only the definition can hold."""
+    desired, seen = case.desired["graphics"], case.seen.get("graphics", {})
+    return bool(desired["type"] != seen.get("type") or desired["type"] == "spice")
+
+
+def _asks(case: Case) -> bool:
+    """Whether the running console asks for a password. Only one that does takes another one while it runs."""
+    return "passwordFrom" in case.live.get("graphics", {})
+
+
+def _starts_or_stops_asking(case: Case) -> bool:
+    return case.running and ("passwordFrom" in case.desired["graphics"]) != _asks(case)
+
+
+_GUEST: dict[str, Make] = {
+    "os_type": lambda case: str(case.desired["guest"].get("osType", "linux")),
+    "user": lambda case: str(case.desired["guest"]["user"]),
+}
+
+CHANGE: tuple[Rule, ...] = (
+    Rule(
+        MACHINE,
+        ("graphics.type", "graphics.passwordFrom"),
+        "UpdateGraphic",
+        54,
+        {
+            "type": text("graphics", "type"),
+            "password": lambda case: case.desired["graphics"].get("passwordFrom"),
+            "no_password": lambda case: None if "passwordFrom" in case.desired["graphics"] else True,
+        },
+        when=_console_anew,
+        next_start=guest_runs,
+    ),
+    Rule(
+        MACHINE,
+        ("graphics.passwordFrom",),
+        "SetVncPassword",
+        54,
+        {
+            "password": lambda case: case.desired["graphics"]["passwordFrom"],
+            "live": lambda case: None if _starts_or_stops_asking(case) else live(case),
+            **CONFIG,
+        },
+        when=lambda case: not _console_anew(case) and "passwordFrom" in case.desired["graphics"],
+        next_start=_starts_or_stops_asking,
+    ),
+    Rule(
+        MACHINE,
+        ("graphics.passwordFrom",),
+        "UnsetVncPassword",
+        54,
+        {**CONFIG},
+        when=lambda case: not _console_anew(case) and "passwordFrom" not in case.desired["graphics"],
+        next_start=guest_runs,
+    ),
+    Rule(
+        MACHINE,
+        ("guest.passwordFrom",),
+        "SetGuestPassword",
+        92,
+        {**_GUEST, "password": lambda case: case.desired["guest"]["passwordFrom"]},
+    ),
+    Rule(
+        MACHINE,
+        ("guest.sshKeys.*",),
+        "InjectSshKey",
+        92,
+        {**_GUEST, "ssh_key": key},
+        on=frozenset({On.ADDED}),
+    ),
+)

@@ -1,0 +1,142 @@
+"""What is plugged into a machine: disks, media, devices of the node, USB channels."""
+
+from __future__ import annotations
+
+from reconciler.model.kinds import MACHINE
+from reconciler.model.resource import ResourceId
+from reconciler.observe.observed import DISK_LIMITS
+from reconciler.planner.plan import Value
+from reconciler.planner.rules.rule import (
+    LIVE_AND_CONFIG,
+    Case,
+    Make,
+    On,
+    Rule,
+    const,
+    disk_of,
+    guest_runs,
+    key,
+    live,
+    part,
+    text,
+)
+
+
+def _part_disk(case: Case) -> list[ResourceId]:
+    return [disk_of(case, case.part["disk"])]
+
+
+def _limit(wire: str, name: str) -> Make:
+    def make(case: Case) -> Value | None:
+        value = case.part.get("qos", {}).get(name)
+        return None if value is None else str(value)
+
+    return make
+
+
+def _host_device(action: str) -> dict[str, Make]:
+    return {
+        "action": const(action),
+        "dev_type": part("type"),
+        "bus_num": part("bus"),
+        "sub_bus_num": part("subBus"),
+        "dev_num": part("device"),
+        "live": live,
+    }
+
+
+DISK_PARTS = ("disk", "bus", "cache", "mode")
+
+CHANGE: tuple[Rule, ...] = (
+    Rule(
+        MACHINE,
+        ("devices.*",),
+        "UnplugDevice",
+        22,
+        {"file": key, **LIVE_AND_CONFIG},
+        on=frozenset({On.REMOVED}),
+    ),
+    Rule(MACHINE, ("passthrough.*",), "PassthroughDevice", 23, _host_device("remove"), on=frozenset({On.REMOVED})),
+    # What goes makes room for what comes.
+    Rule(
+        MACHINE,
+        ("disks.*",),
+        "UnplugDisk",
+        20,
+        {"target": key, **LIVE_AND_CONFIG},
+        on=frozenset({On.REMOVED}),
+        frees=lambda case: [f"disk {case.old['disk']}"] if "disk" in case.old else [],
+        leaves=(("disks.*", None),),
+    ),
+    Rule(
+        MACHINE,
+        ("disks.*",),
+        "PlugDisk",
+        40,
+        {
+            "source": lambda case: (case.surroundings.path_of(disk_of(case, case.part["disk"])),),
+            "target": key,
+            "subdriver": const("qcow2"),
+            "cache": part("cache"),
+            "targetbus": part("bus"),
+            "mode": part("mode"),
+            **LIVE_AND_CONFIG,
+        },
+        on=frozenset({On.ADDED}),
+        uses=_part_disk,
+        takes=lambda case: [f"disk {case.part['disk']}"],
+        covers=DISK_PARTS,
+    ),
+    # Limits are set by a step of their own even on a new disk: the existing back end ignores those of PlugDisk.
+    Rule(
+        MACHINE,
+        ("disks.*", "disks.*.qos", *(f"disks.*.qos.{name}" for name in DISK_LIMITS)),
+        "TuneDiskQoS",
+        42,
+        {
+            "device": key,
+            **{wire: _limit(wire, name) for name, wire in DISK_LIMITS.items()},
+            **LIVE_AND_CONFIG,
+        },
+        on=frozenset({On.ADDED, On.CHANGED}),
+        when=lambda case: bool(case.part.get("qos")),
+        covers=("qos",),
+    ),
+    Rule(
+        MACHINE,
+        ("cdroms.*.path",),
+        "ManageISO",
+        44,
+        {
+            "path": key,
+            "source": lambda case: case.part["path"] or case.old.get("path", ""),
+            "eject": lambda case: not case.part["path"],
+            "insert": lambda case: bool(case.part["path"]) and not case.old.get("path"),
+            "update": lambda case: bool(case.part["path"]) and bool(case.old.get("path")),
+            "force": const(False),
+            "block": const(False),
+            **LIVE_AND_CONFIG,
+        },
+    ),
+    Rule(MACHINE, ("devices.*",), "PlugDevice", 47, {"file": key, **LIVE_AND_CONFIG}, on=frozenset({On.ADDED})),
+    Rule(MACHINE, ("passthrough.*",), "PassthroughDevice", 48, _host_device("add"), on=frozenset({On.ADDED})),
+    # Redirection needs a spice console: it goes before the console does, and comes after it.
+    Rule(
+        MACHINE,
+        ("usbRedirection",),
+        "RedirectUsb",
+        49,
+        {"action": const("off")},
+        when=lambda case: not case.desired["usbRedirection"],
+        next_start=guest_runs,
+    ),
+    Rule(
+        MACHINE,
+        ("usbRedirection",),
+        "RedirectUsb",
+        55,
+        {"action": const("on"), "number": text("usbRedirection")},
+        when=lambda case: bool(case.desired["usbRedirection"]),
+        next_start=guest_runs,
+    ),
+)

@@ -1,0 +1,161 @@
+"""Disks: made, grown, moved, with snapshots inside."""
+
+from __future__ import annotations
+
+from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
+from reconciler.model.shape import Shape
+from reconciler.planner.rules.rule import (
+    LAST,
+    Case,
+    Making,
+    On,
+    Rule,
+    Unmaking,
+    disk_of,
+    key,
+    kib,
+    own_pool,
+    pool_type,
+    text,
+)
+
+
+def _grows(case: Case) -> bool:
+    return bool(case.desired["capacity"] > case.seen.get("capacity", 0))
+
+
+def _made_without_size(case: Case) -> Shape:
+    """A copy comes with the size of what it was made from; the resize that may follow says the declared one."""
+    return {key: value for key, value in _made_bare(case).items() if key != "capacity"}
+
+
+def _made_bare(case: Case) -> Shape:
+    """A disk comes without snapshots."""
+    return {**case.desired, "snapshots": {}}
+
+
+def _is_seed(case: Case) -> bool:
+    return case.either("cloudInit") is not None
+
+
+CREATE: tuple[Making, ...] = (
+    Making(
+        DISK,
+        "CreateDiskFromDiskImage",
+        {
+            "type": pool_type("pool"),
+            "targetPool": text("pool"),
+            "source": lambda case: (
+                case.surroundings.path_of(case.sibling(DISK_IMAGE, case.desired["from"]["image"])),
+            ),
+            "full_copy": lambda case: True if case.desired.get("fullCopy") else None,
+        },
+        when=lambda case: "image" in case.desired.get("from", {}),
+        leaves=_made_without_size,
+        pool=own_pool,
+    ),
+    Making(
+        DISK,
+        "CloneDisk",
+        {
+            "type": pool_type("pool"),
+            "pool": text("pool"),
+            "newname": lambda case: case.id.name,
+            "format": lambda case: str(case.desired.get("format", "qcow2")),
+        },
+        when=lambda case: "disk" in case.desired.get("from", {}),
+        leaves=_made_without_size,
+        carrier=lambda case: disk_of(case, case.desired["from"]["disk"]),
+        pool=own_pool,
+    ),
+    Making(
+        DISK,
+        "CreateCloudInitUserDataImage",
+        {
+            "pool": text("pool"),
+            "userData": lambda case: case.desired["cloudInit"].get(
+                "userDataFrom", case.desired["cloudInit"].get("userData")
+            ),
+        },
+        when=lambda case: "cloudInit" in case.desired,
+        pool=own_pool,
+    ),
+    Making(
+        DISK,
+        "CreateDisk",
+        {
+            "type": pool_type("pool"),
+            "format": lambda case: str(case.desired.get("format", "qcow2")),
+            "pool": text("pool"),
+            "capacity": text("capacity"),
+        },
+        leaves=_made_bare,
+        pool=own_pool,
+    ),
+)
+
+CHANGE: tuple[Rule, ...] = (
+    # A disk in use grows through its machine, before that machine is stopped; any other by itself.
+    Rule(
+        DISK,
+        ("capacity",),
+        "ResizeVM",
+        5,
+        {
+            "path": lambda case: (case.surroundings.path_of(case.id),),
+            "size": kib("capacity"),
+        },
+        when=lambda case: _grows(case) and case.running,
+        carrier=lambda case: case.surroundings.observation.attached[case.id][0],
+        pool=own_pool,
+    ),
+    Rule(
+        DISK,
+        ("capacity",),
+        "ResizeDisk",
+        5,
+        {"type": pool_type("pool"), "pool": text("pool"), "capacity": text("capacity")},
+        when=lambda case: _grows(case) and not case.running,
+        pool=own_pool,
+    ),
+    Rule(
+        DISK,
+        ("pool",),
+        "MigrateDisk",
+        4,
+        {"pool": text("pool")},
+        when=lambda case: not case.running,
+        uses=lambda case: [case.sibling(POOL, case.desired["pool"])],
+        pool=own_pool,
+    ),
+    Rule(
+        DISK,
+        ("snapshots.*",),
+        "CreateDiskInternalSnapshot",
+        6,
+        {"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
+        on=frozenset({On.ADDED}),
+        pool=own_pool,
+    ),
+    Rule(
+        DISK,
+        ("snapshots.*",),
+        "DeleteDiskInternalSnapshot",
+        LAST,
+        {"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
+        on=frozenset({On.REMOVED}),
+        pool=own_pool,
+        leaves=(("snapshots.*", None),),
+    ),
+)
+
+DELETE: tuple[Unmaking, ...] = (
+    Unmaking(DISK, "DeleteCloudInitUserDataImage", {"pool": text("pool")}, when=_is_seed, pool=own_pool),
+    Unmaking(
+        DISK,
+        "DeleteDisk",
+        {"type": pool_type("pool"), "pool": text("pool")},
+        when=lambda case: not _is_seed(case),
+        pool=own_pool,
+    ),
+)

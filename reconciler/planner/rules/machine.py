@@ -1,0 +1,203 @@
+"""Machines: power, processors, memory, boot order, and the node they are on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reconciler.model import quantity
+from reconciler.model.kinds import MACHINE, NETWORK
+from reconciler.model.resource import ResourceId
+from reconciler.planner.rules.creation import (
+    CREATE_MACHINE,
+    after_creation,
+    creation_takes,
+    most_cpus,
+    most_memory,
+    topology,
+)
+from reconciler.planner.rules.rule import (
+    CONFIG,
+    Case,
+    Make,
+    Making,
+    Rule,
+    Unmaking,
+    config,
+    const,
+    disk_of,
+    guest_runs,
+    kib,
+    live,
+    text,
+)
+
+
+def _stops(case: Case) -> bool:
+    return case.desired.get("powerState") == "Stopped" and case.seen.get("powerState") in (
+        "Running",
+        "Paused",
+    )
+
+
+def _forced(case: Case) -> bool:
+    return case.desired.get("stopMode") == "Force"
+
+
+def _starts(case: Case) -> bool:
+    wanted = case.desired.get("powerState")
+    return wanted in ("Running", "Paused") and case.seen.get("powerState") == "Stopped"
+
+
+def _all_parts(case: Case) -> list[ResourceId]:
+    disks = [disk_of(case, disk["disk"]) for disk in case.desired["disks"].values()]
+    return disks + [case.sibling(NETWORK, nic["network"]) for nic in case.desired["nics"].values() if "network" in nic]
+
+
+def _above_live_memory(case: Case) -> bool:
+    return case.running and bool(case.desired["memory"]["size"] > case.live["memory"]["max"])
+
+
+def _above_live_cpus(case: Case) -> bool:
+    return case.running and bool(case.desired["cpu"]["count"] > case.live["cpu"]["max"])
+
+
+def _unless(later: Callable[[Case], bool]) -> Make:
+    """The live switch, but not for what can only be written for the next start."""
+    return lambda case: None if later(case) else live(case)
+
+
+def _cpu_maximum_differs(case: Case) -> bool:
+    seen, cpu = case.seen["cpu"], case.desired["cpu"]
+    named = [name for name in ("max", "cores", "sockets", "threads") if name in cpu]
+    return any(cpu[name] != seen.get(name) for name in named) or bool(cpu["count"] > seen["max"])
+
+
+def _memory_maximum_differs(case: Case) -> bool:
+    return most_memory(case) != int(case.seen["memory"]["max"])
+
+
+def _node_address(case: Case) -> str:
+    return case.surroundings.nodes[case.desired["nodeName"]]
+
+
+CREATE: tuple[Making, ...] = (
+    Making(
+        MACHINE,
+        "CreateAndStartVMFromImage",
+        CREATE_MACHINE,
+        when=lambda case: "from" in case.desired,
+        leaves=after_creation,
+        takes=creation_takes,
+    ),
+    Making(MACHINE, "CreateAndStartVMFromISO", CREATE_MACHINE, leaves=after_creation, takes=creation_takes),
+)
+
+CHANGE: tuple[Rule, ...] = (
+    # Power first where it goes down, last where it goes up: changes to a stopped guest are the safe ones.
+    Rule(
+        MACHINE,
+        ("powerState",),
+        "ResumeVM",
+        10,
+        when=lambda case: case.seen.get("powerState") == "Paused" and not (_stops(case) and _forced(case)),
+        leaves=(("powerState", "Running"),),
+    ),
+    Rule(MACHINE, ("powerState",), "StopVM", 11, when=lambda case: _stops(case) and not _forced(case)),
+    Rule(MACHINE, ("powerState",), "StopVMForce", 11, when=lambda case: _stops(case) and _forced(case)),
+    Rule(
+        MACHINE,
+        ("cpu.max", "cpu.cores", "cpu.sockets", "cpu.threads", "cpu.count"),
+        "ChangeNumberOfCPU",
+        30,
+        {
+            "count": lambda case: str(most_cpus(case.desired)),
+            "maximum": const(True),
+            "cores": lambda case: str(topology(case.desired)["cores"]),
+            "sockets": lambda case: str(topology(case.desired)["sockets"]),
+            "threads": lambda case: str(topology(case.desired)["threads"]),
+            **CONFIG,
+        },
+        when=_cpu_maximum_differs,
+        next_start=guest_runs,
+        covers=("cpu.max", "cpu.cores", "cpu.sockets", "cpu.threads"),
+    ),
+    Rule(
+        MACHINE,
+        ("cpu.count",),
+        "ChangeNumberOfCPU",
+        31,
+        {"count": text("cpu", "count"), "live": _unless(_above_live_cpus), "config": config},
+        next_start=_above_live_cpus,
+    ),
+    Rule(
+        MACHINE,
+        ("memory.max", "memory.size"),
+        "ResizeMaxRAM",
+        32,
+        {"size": lambda case: str(most_memory(case) // quantity.KIB), **CONFIG},
+        when=_memory_maximum_differs,
+        next_start=guest_runs,
+        covers=("memory.max",),
+    ),
+    Rule(
+        MACHINE,
+        ("memory.size",),
+        "ResizeRAM",
+        33,
+        {"size": kib("memory", "size"), "live": _unless(_above_live_memory), "config": config},
+        next_start=_above_live_memory,
+    ),
+    # Last of all: what else is to be done is done where the machine was when the plan was made.
+    Rule(
+        MACHINE,
+        ("nodeName",),
+        "MigrateVM",
+        94,
+        {"ip": _node_address, "offline": lambda case: None if case.ends_up_running else True},
+        when=lambda case: case.desired["nodeName"] in case.surroundings.nodes,
+        uses=_all_parts,
+    ),
+    Rule(
+        MACHINE,
+        ("bootOrder",),
+        "SetBootOrder",
+        45,
+        {"order": lambda case: ",".join(case.desired["bootOrder"])},
+        next_start=guest_runs,
+    ),
+    Rule(
+        MACHINE,
+        ("autostart",),
+        "AutoStartVM",
+        46,
+        {"disable": lambda case: None if case.desired["autostart"] else True},
+    ),
+    Rule(
+        MACHINE,
+        ("powerState",),
+        "StartVM",
+        90,
+        when=_starts,
+        uses=_all_parts,
+        leaves=(("powerState", "Running"),),
+    ),
+    Rule(MACHINE, ("powerState",), "SuspendVM", 91, when=lambda case: case.desired["powerState"] == "Paused"),
+)
+
+DELETE: tuple[Unmaking, ...] = (
+    Unmaking(
+        MACHINE,
+        "ResumeVM",
+        when=lambda case: case.seen.get("powerState") == "Paused",
+        gone=False,
+        leaves=(("powerState", "Running"),),
+    ),
+    Unmaking(
+        MACHINE,
+        "StopVM",
+        when=lambda case: case.seen.get("powerState") in ("Running", "Paused"),
+        gone=False,
+        leaves=(("powerState", "Stopped"),),
+    ),
+    Unmaking(MACHINE, "DeleteVM"),
+)

@@ -1,0 +1,69 @@
+"""Storage pools."""
+
+from __future__ import annotations
+
+import hashlib
+
+from reconciler.model.kinds import POOL
+from reconciler.planner.rules.rule import Case, Making, Rule, Unmaking, text
+
+
+def _uuid(case: Case) -> str:
+    """The pool id the API asks for: as given, else the same for the same name."""
+    given = case.desired.get("uuid")
+    return str(given) if given else hashlib.md5(str(case.id).encode(), usedforsecurity=False).hexdigest()
+
+
+CREATE: tuple[Making, ...] = (
+    Making(
+        POOL,
+        "CreatePool",
+        {
+            "type": text("type"),
+            "content": lambda case: str(case.desired.get("content", "vmd")),
+            "url": text("url"),
+            "uuid": _uuid,
+            "opt": text("options"),
+            "autostart": lambda case: True if case.desired.get("autostart") else None,
+        },
+        leaves=lambda case: {**case.desired, "state": "Active"},
+    ),
+)
+
+CHANGE: tuple[Rule, ...] = (
+    Rule(
+        POOL,
+        ("autostart",),
+        "AutoStartPool",
+        10,
+        {"type": text("type"), "disable": lambda case: not case.desired["autostart"]},
+    ),
+    Rule(
+        POOL,
+        ("state",),
+        "StartPool",
+        20,
+        {"type": text("type")},
+        when=lambda case: case.desired["state"] == "Active",
+    ),
+    Rule(
+        POOL,
+        ("state",),
+        "StopPool",
+        20,
+        {"type": text("type")},
+        when=lambda case: case.desired["state"] == "Inactive",
+    ),
+)
+
+DELETE: tuple[Unmaking, ...] = (
+    Unmaking(
+        POOL,
+        "StopPool",
+        {"type": text("type")},
+        when=lambda case: case.seen.get("state") == "Active",
+        gone=False,
+        leaves=(("state", "Inactive"),),
+    ),
+    Unmaking(POOL, "DeletePool", {"type": text("type")}),
+)

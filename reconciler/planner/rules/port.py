@@ -1,0 +1,232 @@
+"""NICs of machines, and what switches and bridges do for them."""
+
+from __future__ import annotations
+
+from reconciler.model import quantity
+from reconciler.model.kinds import MACHINE, NETWORK
+from reconciler.model.resource import ResourceId
+from reconciler.model.shape import Shape
+from reconciler.planner.rules.rule import LIVE_AND_CONFIG, Case, Make, On, Rule, key, part
+
+
+def rate(nic: Shape, way: str) -> str | None:
+    rate = nic.get("qos", {}).get(way)
+    return None if rate is None else str(rate // quantity.KIB)
+
+
+def _nic_rate(way: str) -> Make:
+    return lambda case: rate(case.part, way)
+
+
+def _nic_source(case: Case) -> str:
+    nic = case.part
+    address = f",ip={nic['ip']}" if "ip" in nic else ""
+    switch = f",switch={nic['network']}" if "network" in nic else ""
+    return f"source={nic['source']}{address}{switch}"
+
+
+def addresses(mac: str, nic: Shape) -> list[str]:
+    return [f"mac {mac}", *([f"ip {nic['ip']} of {nic.get('network')}"] if "ip" in nic else [])]
+
+
+def _part_network(case: Case) -> list[ResourceId]:
+    if "network" in case.part:
+        return [case.sibling(NETWORK, case.part["network"])]
+    return case.surroundings.bridges_of(case.part, case.id.namespace)
+
+
+SWITCHED = ("acls", "qosRules", "floatingIP", "vlan")  # what a NIC has from its switch or bridge, not itself
+
+
+def _rule_of(*names: str, gone: bool = False) -> dict[str, Make]:
+    """The parameters that say which rule of the switch is meant, and those named."""
+    table: dict[str, Make] = {
+        "swName": lambda case: str((case.old_holder if gone else case.holder)["network"]),
+        "vmmac": lambda case: case.at[1],
+        "type": part("direction"),
+        "rule": lambda case: f"'{case.part.get('match', case.old.get('match'))}'",
+        "operator": part("action"),
+        "rate": part("rateKbps"),
+        "burst": part("burstKbps"),
+        "priority": part("priority"),
+    }
+    return {name: table[name] for name in ("swName", "type", "rule", "priority", *names)}
+
+
+def _rule_network(case: Case) -> list[ResourceId]:
+    return [case.sibling(NETWORK, case.holder["network"])]
+
+
+def _bridge(case: Case) -> ResourceId:
+    """The network that is the bridge a NIC is on: port VLANs are its operations."""
+    return _bridge_under(case, case.part)
+
+
+def _old_bridge(case: Case) -> ResourceId:
+    return _bridge_under(case, case.old)
+
+
+def _bridge_under(case: Case, nic: Shape) -> ResourceId:
+    found = case.surroundings.bridges_of(nic, case.id.namespace)
+    return found[0] if found else case.sibling(NETWORK, str(nic["source"]))
+
+
+def _floating_networks(case: Case) -> list[ResourceId]:
+    return [
+        case.sibling(NETWORK, case.holder["network"]),
+        case.sibling(NETWORK, case.part["floatingIP"]["externalNetwork"]),
+    ]
+
+
+NIC_PARTS = ("type", "source", "network", "ip", "model")
+
+
+_FLOATING = ("nics.*.floatingIP", "nics.*.floatingIP.address", "nics.*.floatingIP.externalNetwork")
+
+CHANGE: tuple[Rule, ...] = (
+    # What the switch holds for a NIC goes before the NIC, and by the values it was set with.
+    Rule(
+        MACHINE,
+        ("nics.*.acls.*",),
+        "DeprecatedACL",
+        12,
+        _rule_of("vmmac", gone=True),
+        on=frozenset({On.REMOVED}),
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*.qosRules.*",),
+        "UnsetQoS",
+        13,
+        _rule_of("vmmac", gone=True),
+        on=frozenset({On.REMOVED}),
+        frees=lambda case: [f"limit {case.key} of {case.old_holder['network']}"],
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*", *_FLOATING),
+        "UnbindFloatingIP",
+        14,
+        {
+            "swName": lambda case: str(case.old["network"]),
+            "vmmac": key,
+            "fip": lambda case: str(case.old["floatingIP"]["address"].split("/")[0]),
+            "vmip": lambda case: str(case.old["ip"]),
+        },
+        on=frozenset({On.REMOVED, On.CHANGED}),
+        when=lambda case: {"address", "externalNetwork"} <= (case.old.get("floatingIP") or {}).keys(),
+        leaves=(("nics.*.floatingIP", None),),
+        frees=lambda case: [f"ip {case.old['floatingIP']['address'].split('/')[0]} outside"],
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*", "nics.*.vlan"),
+        "UnbindPortVlan",
+        15,
+        {"mac": key, "domain": lambda case: case.id.name, "vlan": lambda case: str(case.old["vlan"])},
+        on=frozenset({On.REMOVED, On.CHANGED}),
+        when=lambda case: case.old.get("vlan") is not None,
+        carrier=_old_bridge,
+        leaves=(("nics.*.vlan", None),),
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*",),
+        "UnplugNIC",
+        21,
+        {
+            "type": lambda case: case.old.get("type", case.part.get("type", "l2bridge")),
+            "mac": key,
+            **LIVE_AND_CONFIG,
+        },
+        on=frozenset({On.REMOVED}),
+        frees=lambda case: addresses(case.key, case.old),
+        leaves=(("nics.*", None),),
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*",),
+        "PlugNIC",
+        41,
+        {
+            "type": part("type"),
+            "source": _nic_source,
+            "mac": key,
+            "inbound": _nic_rate("inbound"),
+            "outbound": _nic_rate("outbound"),
+            **LIVE_AND_CONFIG,
+        },
+        on=frozenset({On.ADDED}),
+        uses=_part_network,
+        takes=lambda case: addresses(case.key, case.part),
+        covers=(*NIC_PARTS, "qos"),
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*.qos.inbound", "nics.*.qos.outbound"),
+        "TuneNICQoS",
+        43,
+        {
+            "_interface": key,
+            "inbound": _nic_rate("inbound"),
+            "outbound": _nic_rate("outbound"),
+            **LIVE_AND_CONFIG,
+        },
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*.acls.*",),
+        "AddACL",
+        50,
+        _rule_of("vmmac", "operator"),
+        on=frozenset({On.ADDED}),
+        uses=_rule_network,
+    ),
+    Rule(MACHINE, ("nics.*.acls.*.action",), "ModifyACL", 50, _rule_of("vmmac", "operator"), uses=_rule_network),
+    Rule(
+        MACHINE,
+        ("nics.*.qosRules.*",),
+        "SetQoS",
+        51,
+        _rule_of("rate", "burst"),
+        on=frozenset({On.ADDED}),
+        uses=_rule_network,
+        takes=lambda case: [f"limit {case.key} of {case.holder['network']}"],
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*.qosRules.*.rateKbps", "nics.*.qosRules.*.burstKbps"),
+        "ModifyQoS",
+        51,
+        _rule_of("rate", "burst"),
+        uses=_rule_network,
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*", *_FLOATING),
+        "BindFloatingIP",
+        52,
+        {
+            "swName": lambda case: str(case.part["network"]),
+            "outSwName": lambda case: str(case.part["floatingIP"]["externalNetwork"]),
+            "fip": lambda case: str(case.part["floatingIP"]["address"]),
+        },
+        on=frozenset({On.ADDED, On.CHANGED}),
+        when=lambda case: "floatingIP" in case.part,
+        uses=_floating_networks,
+        takes=lambda case: [f"ip {case.part['floatingIP']['address'].split('/')[0]} outside"],
+        covers=("floatingIP",),
+    ),
+    Rule(
+        MACHINE,
+        ("nics.*", "nics.*.vlan"),
+        "BindPortVlan",
+        53,
+        {"mac": key, "domain": lambda case: case.id.name, "vlan": part("vlan")},
+        on=frozenset({On.ADDED, On.CHANGED}),
+        when=lambda case: "vlan" in case.part,
+        carrier=_bridge,
+        uses=lambda case: [_bridge(case)],
+        covers=("vlan",),
+    ),
+)

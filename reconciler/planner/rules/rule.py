@@ -1,0 +1,288 @@
+"""What a row is: which fields of which kind are moved by which operation, and what its parameters are made of.
+
+A row's parameters are small functions of a ``Case``. Units and traps are those of the API reference (quirks,
+wire format 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from reconciler.manifests.validation import Declared
+from reconciler.model import quantity
+from reconciler.model.kinds import DISK, NETWORK, POOL, values_at
+from reconciler.model.resource import ResourceId
+from reconciler.model.shape import Shape
+from reconciler.observe.observed import Observation, Observed
+from reconciler.planner.plan import PathOf, Value
+
+
+@dataclass(slots=True)
+class Case:
+    """What a row's functions may look at: one resource, desired and seen, and its surroundings."""
+
+    id: ResourceId
+    desired: Shape
+    seen: Shape
+    surroundings: Surroundings
+    observed: Observed | None = None
+    running: bool = False  # the guest runs when the step does
+    at: tuple[str, ...] = ()  # where the part is, for rows about parts: ("nics", MAC)
+    now: bool = True  # the running guest has it otherwise
+    later: bool = True  # the definition of its next start has it otherwise
+
+    @property
+    def key(self) -> str:
+        """The part's identity."""
+        return self.at[-1] if self.at else ""
+
+    @property
+    def ends_up_running(self) -> bool:
+        return self.desired.get("powerState", self.seen.get("powerState")) != "Stopped"
+
+    @property
+    def holder(self) -> Shape:
+        """The part that a part lies in, as desired: the NIC of a rule."""
+        return _at(self.desired, self.at[:2])
+
+    @property
+    def old_holder(self) -> Shape:
+        """The same as seen."""
+        return _at(self.seen, self.at[:2])
+
+    @property
+    def live(self) -> Shape:
+        """As the running guest has it; ``seen`` also counts what waits for its next start."""
+        return self.observed.shape if self.observed is not None and self.observed.exists else self.seen
+
+    @property
+    def part(self) -> Shape:
+        """The desired part."""
+        return _at(self.desired, self.at)
+
+    @property
+    def old(self) -> Shape:
+        """The part as seen."""
+        return _at(self.seen, self.at)
+
+    def either(self, *path: str) -> Any:
+        """A value as desired, or else as seen."""
+        for shape in (self.desired, self.seen):
+            for _, value in values_at(shape, path):
+                return value
+        return None
+
+    def sibling(self, kind: str, name: str) -> ResourceId:
+        return ResourceId(kind, name, self.id.namespace)
+
+
+def _at(shape: Shape, path: tuple[str, ...]) -> Shape:
+    """The mapping at a path; an empty one where there is none."""
+    for name in path:
+        found = shape.get(name)
+        if not isinstance(found, dict):
+            return {}
+        shape = found
+    return shape if path else {}
+
+
+@dataclass
+class Surroundings:
+    """Everything desired and everything observed."""
+
+    declared: Mapping[ResourceId, Declared]
+    observation: Observation
+    nodes: Mapping[str, str] = field(default_factory=dict)  # name -> address
+
+    def shape(self, id: ResourceId) -> Shape:
+        """A resource as it will be: declared fields over observed ones."""
+        observed, declared = self.observation.get(id), self.declared.get(id)
+        return {**(observed.shape if observed else {}), **(declared.shape if declared else {})}
+
+    def exists(self, id: ResourceId) -> bool:
+        observed = self.observation.get(id)
+        return observed is not None and observed.exists
+
+    def path_of(self, id: ResourceId) -> str | PathOf:
+        """The file of a disk or image if it is there, else a reference to what will be."""
+        observed = self.observation.get(id)
+        if observed is not None and observed.exists and observed.shape.get("path"):
+            return str(observed.shape["path"])
+        return PathOf(id)
+
+    def bridges_of(self, nic: Shape, namespace: str) -> list[ResourceId]:
+        """The network that is the bridge a NIC is on, where it is one that we know."""
+        found = self.bridges.get((namespace, str(nic.get("source"))))
+        return [found] if found is not None else []
+
+    @cached_property
+    def bridges(self) -> dict[tuple[str, str], ResourceId]:
+        """Networks that are bridges, by namespace and name on the node."""
+        named = {}
+        for id in sorted({*self.declared, *self.observation.resources}):
+            if id.kind == NETWORK and (name := self.shape(id).get("bridge", {}).get("name")):
+                named[id.namespace, str(name)] = id
+        return named
+
+    def runs(self, machine: ResourceId) -> bool:
+        observed = self.observation.get(machine)
+        return observed is not None and observed.shape.get("powerState") in ("Running", "Paused")
+
+
+Make = Callable[[Case], "Value | None"]
+
+
+LAST = 120  # ranks from here on: steps that destroy data, when everything else has ended well
+
+
+class On(StrEnum):
+    """What happened to a field: a part came, a part went, or a value differs."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+def always(case: Case) -> bool:
+    return True
+
+
+def nobody(case: Case) -> list[ResourceId]:
+    return []
+
+
+def nothing(case: Case) -> list[str]:
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row: these fields of this kind are moved by this operation."""
+
+    kind: str
+    fields: tuple[str, ...]  # dotted, ``*`` for a part's identity
+    operation: str
+    rank: int
+    parameters: Mapping[str, Make] = field(default_factory=dict)
+    on: frozenset[On] = frozenset({On.CHANGED})
+    when: Callable[[Case], bool] = always
+    uses: Callable[[Case], list[ResourceId]] = nobody  # what must be there first
+    takes: Callable[[Case], list[str]] = nothing  # what nobody else may hold: comes after whoever frees it
+    frees: Callable[[Case], list[str]] = nothing
+    next_start: Callable[[Case], bool] = lambda case: False  # takes effect when the guest starts anew
+    carrier: Callable[[Case], ResourceId] | None = None  # carries the operation, if not the resource itself
+    pool: Callable[[Case], str] = lambda case: ""
+    leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
+    covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part set anew, or at all
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How a resource comes to be, and which part of what is desired it leaves done."""
+
+    kind: str
+    operation: str
+    parameters: Mapping[str, Make]
+    when: Callable[[Case], bool] = always
+    leaves: Callable[[Case], Shape] = lambda case: dict(case.desired)
+    carrier: Callable[[Case], ResourceId] | None = None
+    pool: Callable[[Case], str] = lambda case: ""
+    takes: Callable[[Case], list[str]] = nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Unmaking:
+    """One step of how a resource goes, in the order of the table. ``gone``: the resource is gone after it."""
+
+    kind: str
+    operation: str
+    parameters: Mapping[str, Make] = field(default_factory=dict)
+    when: Callable[[Case], bool] = always
+    gone: bool = True
+    leaves: tuple[tuple[str, Any], ...] = ()
+    pool: Callable[[Case], str] = lambda case: ""
+
+
+def const(value: str | bool) -> Make:
+    return lambda case: value
+
+
+def text(*path: str) -> Make:
+    """A field as decimal or plain text."""
+
+    def make(case: Case) -> Value | None:
+        value = case.either(*path)
+        return None if value is None else str(value)
+
+    return make
+
+
+def moved(*path: str) -> Make:
+    """A field as text, if it differs."""
+
+    def make(case: Case) -> Value | None:
+        desired = next((value for _, value in values_at(case.desired, path)), None)
+        seen = next((value for _, value in values_at(case.seen, path)), None)
+        return None if desired is None or desired == seen else str(desired)
+
+    return make
+
+
+def kib(*path: str) -> Make:
+    def make(case: Case) -> Value | None:
+        value = case.either(*path)
+        return None if value is None else str(value // quantity.KIB)
+
+    return make
+
+
+def part(name: str) -> Make:
+    def make(case: Case) -> Value | None:
+        value = case.part.get(name, case.old.get(name))
+        return None if value is None else str(value)
+
+    return make
+
+
+def key(case: Case) -> Value:
+    return case.key
+
+
+def live(case: Case) -> Value | None:
+    return True if case.running and case.now else None
+
+
+def config(case: Case) -> Value | None:
+    return True if case.later else None
+
+
+def pool_type(*path: str) -> Make:
+    """The type of the pool a field names; the disk operations want it beside the name."""
+
+    def make(case: Case) -> Value:
+        name = case.either(*path)
+        return str(case.surroundings.shape(case.sibling(POOL, str(name))).get("type", "localfs"))
+
+    return make
+
+
+LIVE_AND_CONFIG: dict[str, Make] = {"live": live, "config": config}
+
+
+CONFIG: dict[str, Make] = {"config": const(True)}
+
+
+def own_pool(case: Case) -> str:
+    return str(case.either("pool") or "")
+
+
+def disk_of(case: Case, name: str) -> ResourceId:
+    return case.sibling(DISK, name)
+
+
+def guest_runs(case: Case) -> bool:
+    return case.running

@@ -1,0 +1,75 @@
+"""Snapshots of disks and of machines."""
+
+from __future__ import annotations
+
+from reconciler.model.kinds import DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
+from reconciler.planner.plan import Value
+from reconciler.planner.rules.rule import Case, Make, Making, Unmaking, disk_of, text
+
+
+def _snapshot_machine(case: Case) -> Value | None:
+    """The machine a disk is attached to, now or by the manifests."""
+    disk = disk_of(case, str(case.either("disk")))
+    attached = case.surroundings.observation.attached.get(disk)
+    if attached is not None:
+        return attached[0].name
+    for id, declared in case.surroundings.declared.items():
+        if id.kind == MACHINE and any(each["disk"] == disk.name for each in declared.shape["disks"].values()):
+            return id.name
+    return None
+
+
+def _snapshot_pool(case: Case) -> str:
+    disk = case.surroundings.shape(disk_of(case, str(case.either("disk"))))
+    return str(disk.get("pool") or case.seen.get("pool") or "")
+
+
+def _snapshot_pool_type(case: Case) -> str:
+    pool = case.surroundings.shape(case.sibling(POOL, _snapshot_pool(case)))
+    return str(pool.get("type", "localfs"))
+
+
+def _diskspec(case: Case) -> str:
+    specs = []
+    for target, disk in case.desired["disks"].items():
+        file = f",file={disk['file']}" if "file" in disk else ""
+        specs.append(f"{target},snapshot={disk.get('mode', 'internal')}{file}")
+    return " --diskspec ".join(specs)
+
+
+_POOL_OF_DISK: dict[str, Make] = {
+    "type": lambda case: _snapshot_pool_type(case),
+    "pool": lambda case: _snapshot_pool(case),
+    "vol": text("disk"),
+    "domain": _snapshot_machine,
+}
+
+CREATE: tuple[Making, ...] = (
+    Making(
+        DISK_SNAPSHOT,
+        "CreateDiskExternalSnapshot",
+        {**_POOL_OF_DISK, "format": lambda case: str(case.desired.get("format", "qcow2"))},
+        pool=_snapshot_pool,
+    ),
+    Making(
+        SNAPSHOT,
+        "CreateSnapshot",
+        {
+            "diskspec": _diskspec,
+            "domain": text("virtualMachine"),
+            "isExternal": lambda case: True if case.desired.get("external") else None,
+        },
+    ),
+)
+
+DELETE: tuple[Unmaking, ...] = (
+    Unmaking(DISK_SNAPSHOT, "DeleteDiskExternalSnapshot", _POOL_OF_DISK, pool=_snapshot_pool),
+    Unmaking(
+        SNAPSHOT,
+        "DeleteSnapshot",
+        {
+            "domain": text("virtualMachine"),
+            "isExternal": lambda case: True if case.either("external") else None,
+        },
+    ),
+)

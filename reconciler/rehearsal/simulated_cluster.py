@@ -1,0 +1,172 @@
+"""The stage of a rehearsal: a cluster in memory on which time passes only while somebody waits.
+
+Whoever waits on its watch lets the next operation end: the real agent carries it out, on the spot and in the same
+thread, so the same steps make the same timeline. Operations that run side by side end in the order of their ends,
+those that end together in the order in which they were submitted.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+from reconciler.agent import Agent
+from reconciler.clusters.base import Lease, Listing, Notice
+from reconciler.clusters.local import LocalCluster, LocalWatch
+from reconciler.drivers.base import Driver
+from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.planner.plan import Step
+from reconciler.rehearsal.fault import AgentDied
+
+Entries: TypeAlias = list[dict[str, Any]]  # inside the class, `list` is the method
+
+_BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
+_LEAST = 0.001  # seconds that pass for who waits for no time at all
+
+
+class Stage:
+    """A ``Cluster`` on top of one in memory. ``seconds`` says how long an operation takes.
+
+    What is put on a resource through it is carried out; what stood there before stays as it is.
+    """
+
+    def __init__(self, resources: Collection[Resource], seconds: Callable[[str], float]) -> None:
+        self.clock = 0.0
+        self.under = LocalCluster(":memory:", now=self.now)
+        self.seconds = seconds
+        self.playing: dict[ResourceId, Step] = {}  # by the resource that carries it, the step begun last
+        self._agent: Agent | None = None
+        self._driver_for: Callable[[str], Driver | None] = lambda node: None
+        self._ends: list[tuple[float, int, ResourceId]] = []
+        self._submitted = 0
+        with self.under.world().atomic():
+            for resource in resources:
+                self.under.create(resource)
+
+    # Time
+
+    def monotonic(self) -> float:
+        return self.clock
+
+    def now(self) -> datetime:
+        return _BEGIN + timedelta(seconds=self.clock)
+
+    @contextmanager
+    def served(self, driver_for: Callable[[str], Driver | None]) -> Iterator[None]:
+        """Have operations carried out for as long as the block runs. An agent that dies is followed by another one."""
+        self._driver_for = driver_for
+        self._agent = self._hired()
+        try:
+            yield
+        finally:
+            self._agent = None
+
+    def _hired(self) -> Agent:
+        return Agent(self.under, self._driver_for, now=self.now, monotonic=self.monotonic, sleep=self.pass_time)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass until the next operations end, but no longer than this."""
+        until = self.clock + max(seconds, _LEAST)
+        if not self._ends or self._ends[0][0] > until:
+            self.clock = until
+            return
+        self.clock = max(self.clock, self._ends[0][0])
+        while self._ends and self._ends[0][0] <= self.clock:
+            self._carry_out(heapq.heappop(self._ends)[2])
+
+    def settle(self) -> None:
+        """Let time pass until nothing is under way any more that was submitted here."""
+        while self._ends:
+            self.pass_time(self._ends[0][0] - self.clock)
+
+    def _carry_out(self, id: ResourceId) -> None:
+        assert self._agent is not None
+        try:
+            self._agent.serve(id)
+        except AgentDied:
+            self._agent = self._hired()
+            resource = self.under.get(id)
+            self._agent.survey.recover([resource] if resource is not None else [])
+
+    def _seen(self, resource: Resource) -> None:
+        """Have an operation that was just put on a resource end in its time."""
+        spec = resource.get("spec")
+        step = self.playing.get(id_of(resource))
+        if isinstance(spec, dict) and spec.get("lifecycle") and step is not None:
+            self._submitted += 1
+            end = round(self.clock + self.seconds(step.operation), 3)
+            heapq.heappush(self._ends, (end, self._submitted, id_of(resource)))
+
+    # The cluster
+
+    def list(self, kind: str, *, labels: Mapping[str, str] | None = None) -> Listing:
+        return self.under.list(kind, labels=labels)
+
+    def get(self, id: ResourceId) -> Resource | None:
+        return self.under.get(id)
+
+    def create(self, resource: Resource) -> Resource:
+        created = self.under.create(resource)
+        self._seen(created)
+        return created
+
+    def update(self, resource: Resource) -> Resource:
+        before = self.under.get(id_of(resource))
+        updated = self.under.update(resource)
+        if ((before or {}).get("spec") or {}).get("lifecycle") != (updated.get("spec") or {}).get("lifecycle"):
+            self._seen(updated)
+        return updated
+
+    def delete(self, id: ResourceId, *, version: str | None = None) -> None:
+        self.under.delete(id, version=version)
+
+    def watch(self, *, since: str, kinds: Collection[str], labels: Mapping[str, str] | None = None) -> StageWatch:
+        return StageWatch(self, self.under.watch(since=since, kinds=kinds, labels=labels))
+
+    def record(self, stack: str, entry: Mapping[str, Any]) -> None:
+        self.under.record(stack, entry)
+
+    def records(self, stack: str, *, newest: int | None = None) -> Entries:
+        return self.under.records(stack, newest=newest)
+
+    def unfinished(self, stack: str) -> Entries:
+        return self.under.unfinished(stack)
+
+    def shorten(self, stack: str, *, newest: int) -> None:
+        self.under.shorten(stack, newest=newest)
+
+    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> Lease:
+        return self.under.lease(name, holder, wait=wait)
+
+    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        return None  # no secret is let on a stage
+
+    def digest_key(self) -> bytes:
+        return self.under.digest_key()
+
+    def close(self) -> None:
+        self.under.close()
+
+
+class StageWatch:
+    """A ``Watch`` for which waiting means that time passes."""
+
+    def __init__(self, stage: Stage, watch: LocalWatch) -> None:
+        self._stage, self._watch = stage, watch
+
+    def next(self, timeout: float) -> Sequence[Notice]:
+        notices = self._watch.next(0.0)
+        if not notices:
+            self._stage.pass_time(timeout)
+            notices = self._watch.next(0.0)
+        return notices
+
+    @property
+    def version(self) -> str:
+        return self._watch.version
+
+    def close(self) -> None:
+        self._watch.close()

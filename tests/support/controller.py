@@ -1,0 +1,134 @@
+"""A daemon's keeper on manifests in a folder, with time simulated: what tests of rounds begin with."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from reconciler import LocalCluster, Policy
+from reconciler.apply import Outcome
+from reconciler.clusters.base import Cluster
+from reconciler.daemon.loop.controller import Keeper, Ways
+from reconciler.daemon.sources.hint import Hint
+from reconciler.daemon.sources.input import Input
+from reconciler.daemon.status.status import Pass, Sync
+from reconciler.model.event_id import done_of
+from reconciler.model.resource import ResourceId
+from reconciler.observe.observed import observe
+from support.scenario import OPTIONS
+
+PATIENCE = 30.0
+POOL = ResourceId("VirtualMachinePool", "pool-a")
+FILES = Hint("files")
+CLUSTER = Hint("cluster")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 24, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+
+class Term:
+    """A keeper of the manifests in a folder, on a cluster of its own, round by round."""
+
+    def __init__(
+        self,
+        folder: Path,
+        cluster: LocalCluster,
+        *,
+        prune: bool = False,
+        clock: Clock | None = None,
+        interrupts: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.folder, self.cluster, self.clock = folder, cluster, clock or Clock()
+        self.differed = 0
+        self.killed_at: Callable[[Outcome], None] = lambda outcome: None
+        ways = Ways(
+            policy=lambda stack: Policy(allow=frozenset({"restart", "data"}) | stack.allow, prune=prune or stack.prune),
+            monotonic=self.clock.monotonic,
+            now=self.clock.now,
+            interrupts=interrupts,
+            options=OPTIONS,
+            on_outcome=lambda outcome: self.killed_at(outcome),
+            on_differed=self._differ,
+        )
+        self.keeper = Keeper(cluster, folder.name, Input([str(folder)], self.clock.monotonic), ways)
+
+    def _differ(self) -> None:
+        self.differed += 1
+
+    def write(self, name: str, text: str) -> Hint:
+        (self.folder / name).write_text(text)
+        return Hint("files", str(self.folder / name))
+
+    def round(self, *hints: Hint) -> Pass:
+        """Look at the cluster as it is now, without a thread that follows it."""
+        self.keeper.mirror._lost = True
+        return self.keeper.round(hints)
+
+    def settle(self, *hints: Hint) -> list[Pass]:
+        """Rounds until nothing is left to do at once."""
+        rounds = [self.round(*hints)]
+        while self.keeper.due_in() == 0.0 or self._waits():
+            assert len(rounds) < 1000, "it does not come to rest"
+            rounds.append(self.round())
+        return rounds
+
+    def _waits(self) -> bool:
+        """Whether something was under way, at whose end a watch would hint."""
+        plan = self.keeper.status.plan
+        return plan is not None and any("under way" in note.text for note in plan.notes)
+
+    def names(self) -> set[str]:
+        return {id.name for id, each in observe(self.cluster).resources.items() if each.exists}
+
+    def sync(self, name: str) -> Sync:
+        return next(view.sync for view in self.keeper.status.views() if view.id.name == name)
+
+    def operations(self) -> Counter[tuple[str, str]]:
+        """How often each operation of each resource has ended."""
+        ended = [event for event in self.cluster.list("Event").items if list(done_of(event))]
+        return Counter((event["regarding"]["name"], event["action"]) for event in ended)
+
+
+def pool(name: str, *, autostart: bool = False, spec: str = "") -> str:
+    return f"""apiVersion: gitops.doslab.io/v1alpha1
+kind: VirtualMachinePool
+metadata: {{name: {name}}}
+spec: {{nodeName: node22, type: localfs, url: /var/lib/libvirt/{name}, autostart: {str(autostart).lower()}{spec}}}
+"""
+
+
+def disk(name: str, pool: str, size: str = "10Gi") -> str:
+    return f"""---
+apiVersion: gitops.doslab.io/v1alpha1
+kind: VirtualMachineDisk
+metadata: {{name: {name}}}
+spec: {{nodeName: node22, pool: {pool}, capacity: {size}}}
+"""
+
+
+def by_hand(cluster: Cluster, id: ResourceId, key: str, parameters: dict[str, str]) -> None:
+    """Have an operation run that no plan asks for, and wait for its end."""
+    resource = cluster.get(id)
+    assert resource is not None
+    resource["metadata"]["labels"]["eventId"] = f"by-hand-{resource['metadata']['resourceVersion']}"
+    resource["spec"]["lifecycle"] = {key: parameters}
+    cluster.update(resource)
+    until(lambda: not observe(cluster).resources[id].under_way)
+
+
+def until(true: Callable[[], object], patience: float = PATIENCE) -> None:
+    end = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.02)
