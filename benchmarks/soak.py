@@ -32,11 +32,11 @@ from benchmarks.fleet import documents
 from reconciler import LocalCluster, Options, Policy, load, make_plan, observe, serving, validate
 from reconciler.agent.embedded import simulators
 from reconciler.clusters.base import Cluster
-from reconciler.daemon.loop.controller import Keeper, Ways
+from reconciler.daemon.loop.controller import ControllerOptions, StackController
 from reconciler.daemon.sources.hint import Hint, Hints
 from reconciler.daemon.sources.input import Input
 from reconciler.daemon.status.status import Pass
-from reconciler.drivers.base import Driver, Sight, Spec
+from reconciler.drivers.base import Driver, HostSnapshot, Spec
 from reconciler.model.problem import OperationFailed, Unavailable
 from reconciler.model.resource import ResourceId
 
@@ -107,7 +107,7 @@ class Host:
     def inventory(self) -> Collection[ResourceId]:
         return self._under.inventory()
 
-    def look(self) -> Sight:
+    def look(self) -> HostSnapshot:
         return self
 
     def close(self) -> None:
@@ -176,7 +176,7 @@ class Soak:
         self._extra = 0
         self._broken: list[Manifest] = []
         self._restless: set[str] = set()  # what something has happened to in this minute
-        self._keeper: Keeper | None = None
+        self._keeper: StackController | None = None
 
     # A life ------------------------------------------------------------------------------------------------
 
@@ -268,8 +268,8 @@ class Soak:
         plan = self._keeper.status.plan if self._keeper is not None else None
         return plan is None or bool(plan.steps)
 
-    def _born(self) -> Keeper:
-        ways = Ways(
+    def _born(self) -> StackController:
+        ways = ControllerOptions(
             policy=lambda stack: POLICY,
             monotonic=self.clock.monotonic,
             now=self.clock.now,
@@ -278,7 +278,9 @@ class Soak:
             on_differed=self._differ,
         )
         troubled: Any = Troubled(self.cluster, self.faults)
-        self._keeper = Keeper(troubled, self.folder.name, Input([str(self.folder)], self.clock.monotonic), ways)
+        self._keeper = StackController(
+            troubled, self.folder.name, Input([str(self.folder)], self.clock.monotonic), ways
+        )
         self._keeper.mirror.start(self.hints.give)
         return self._keeper
 

@@ -84,8 +84,8 @@ def coverage() -> str:
         f"| libvirt | 0 | 0 | {len(OPERATIONS)} (not yet) |",
         f"| uni-virt | {states['yes']} | {states['caveat']} | {states['no']} |",
         "",
-        "Rule names the tables of `reconciler/planner/rules` that send it. Impact is on a running guest / on a stopped one. "
-        "Reasons for each caveat and each no are on the page of [operations](operations.md).",
+        "Rule names the tables of `reconciler/planner/rules` that send it. Impact is on a running guest / on a stopped "
+        "one. Reasons for each caveat and each no are on the page of [operations](operations.md).",
         "",
         "| Kind | Operation | Reached by | Rule | Impact | simulator | libvirt | uni-virt |",
         "|---|---|---|---|---|---|---|---|",

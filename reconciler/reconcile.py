@@ -17,7 +17,7 @@ from reconciler.manifests.request import Request
 from reconciler.manifests.validation import Desired
 from reconciler.model.problem import NotFound
 from reconciler.model.secret import Vault
-from reconciler.observe.ledger import Entry, read_ledger
+from reconciler.observe.ledger import LedgerEntry, read_ledger
 from reconciler.observe.observed import Observation, observe
 from reconciler.planner import Policy, make_plan, plan_request
 from reconciler.planner.plan import Plan, Step
@@ -61,13 +61,13 @@ def look(cluster: Cluster, desired: Desired) -> Observation:
     return observed
 
 
-def ledger_of(cluster: Cluster, stack: str, observed: Observation) -> dict[str, Entry]:
+def ledger_of(cluster: Cluster, stack: str, observed: Observation) -> dict[str, LedgerEntry]:
     """What became of the Operations of a stack, by name."""
     resources = [each.resource for each in observed.resources.values()]
     return read_ledger(cluster.records(stack), cluster.list("Event").items, resources)
 
 
-class Conduct(TypedDict, total=False):
+class RunOptions(TypedDict, total=False):
     """How a run goes about it, and whom it tells; every part may be left out.
 
     ``approve`` sees the plan and what it was made of, and says whether to go ahead.
@@ -81,7 +81,7 @@ class Conduct(TypedDict, total=False):
 
 
 def reconcile_once(
-    cluster: Cluster, desired: Desired, policy: Policy | None = None, **conduct: Unpack[Conduct]
+    cluster: Cluster, desired: Desired, policy: Policy | None = None, **conduct: Unpack[RunOptions]
 ) -> tuple[Plan, Report | None]:
     """Load and validate have happened; observe, plan, ask, apply.
 
@@ -96,7 +96,7 @@ def reconcile_once(
         return made, _carry_out(made, cluster, observed, conduct, lambda: lease.lost)
 
 
-def apply_saved(cluster: Cluster, saved: Plan, **conduct: Unpack[Conduct]) -> tuple[Plan, Report | None]:
+def apply_saved(cluster: Cluster, saved: Plan, **conduct: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
     """Exactly the steps of a saved plan; one that relies on what has moved since fails with ``StalePlan``."""
     with _alone(cluster, saved.stack, conduct) as lease:
         settle(cluster, saved.stack)
@@ -107,7 +107,7 @@ def apply_saved(cluster: Cluster, saved: Plan, **conduct: Unpack[Conduct]) -> tu
         return saved, _carry_out(saved, cluster, observed, conduct, lambda: lease.lost)
 
 
-def run_request(cluster: Cluster, request: Request, **conduct: Unpack[Conduct]) -> tuple[Plan, Report | None]:
+def run_request(cluster: Cluster, request: Request, **conduct: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
     """One operation that a person asks for, whoever owns its target; recorded like an ``Operation``.
 
     Naming it is the permission for what it does to the guest. Returns as ``reconcile_once`` does.
@@ -125,7 +125,7 @@ def run_request(cluster: Cluster, request: Request, **conduct: Unpack[Conduct]) 
 
 
 def _carry_out(
-    made: Plan, cluster: Cluster, observed: Observation, conduct: Conduct, lost: Callable[[], bool]
+    made: Plan, cluster: Cluster, observed: Observation, conduct: RunOptions, lost: Callable[[], bool]
 ) -> Report | None:
     """Ask, and apply if the answer is yes."""
     approve = conduct.get("approve")
@@ -148,7 +148,7 @@ def user() -> str:
     return os.environ.get("USER") or f"user {os.getuid()}"
 
 
-def _alone(cluster: Cluster, stack: str, conduct: Conduct) -> Lease:
+def _alone(cluster: Cluster, stack: str, conduct: RunOptions) -> Lease:
     """The right to act for a stack. Raises ``Busy`` when another run has it for longer than is waited."""
     holder = f"{user()} on {socket.gethostname()}, process {os.getpid()}"
     return cluster.lease(f"stack {stack}", holder, wait=conduct.get("options", Options()).lease)

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from reconciler import serving
-from reconciler.agent import Agent, Hooks
+from reconciler.agent import Agent, Observer
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
@@ -572,7 +572,7 @@ def test_a_relist_reports_nothing_that_is_under_way_here(stage: Stage) -> None:
     inside, go = threading.Event(), threading.Event()
     stage.driver.first = lambda operation: (inside.set(), go.wait(PATIENCE))
 
-    class Heard(Hooks):
+    class Heard(Observer):
         again = 0
 
         def restarted(self) -> None:

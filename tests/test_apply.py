@@ -19,7 +19,7 @@ from reconciler.apply.recovery import finish, settle
 from reconciler.apply.verifier import under_way
 from reconciler.catalogue import Impact
 from reconciler.clusters.base import Notice, Watch
-from reconciler.drivers.base import Driver, Sight
+from reconciler.drivers.base import Driver, HostSnapshot
 from reconciler.model.kinds import NETWORK
 from reconciler.model.problem import Conflict, Forbidden, OperationFailed, Unavailable
 from reconciler.model.resource import CLAIM, Resource, ResourceId, id_of
@@ -74,7 +74,7 @@ class Unruly:
     def inventory(self) -> Collection[ResourceId]:
         return self.inner.inventory()
 
-    def look(self) -> Sight:
+    def look(self) -> HostSnapshot:
         return self
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from reconciler.apply.report import DONE
 from reconciler.apply.unfinished import remember
 from reconciler.daemon.drift import difference
 from reconciler.daemon.drift.drift import Drifts, Judgement
-from reconciler.daemon.drift.drift_event import What
+from reconciler.daemon.drift.drift_event import DriftReason
 from reconciler.daemon.status.status import Drift, Mode, Since
 from reconciler.manifests.drift_policy import field_path, stance_of
 from reconciler.manifests.request import request_from_words
@@ -141,7 +141,7 @@ def only(judged: Judgement, id: ResourceId = WEB) -> Drift:
     return drift
 
 
-def whats(judged: Judgement) -> list[What]:
+def whats(judged: Judgement) -> list[DriftReason]:
     return [news.what for news in judged.news]
 
 
@@ -224,7 +224,7 @@ def test_what_vanished_and_what_was_never_there() -> None:
         assert observe(cluster).get(WEB) is None or not observe(cluster).resources[WEB].exists
         plan, judged = run.judge()
         assert (only(judged).path, only(judged).since) == ((), Since.OBSERVED)
-        assert whats(judged) == [What.FOUND]
+        assert whats(judged) == [DriftReason.FOUND]
         assert {*judged.withheld} == {step.id for step in plan.steps}
         run.text = manifests(("size: 2Gi", "size: 3Gi"), stack="{mode: Report}")
         run.step()
@@ -265,7 +265,7 @@ def test_what_waits_for_a_restart_is_pending() -> None:
         drift = only(judged)
         assert (drift.path, drift.since) == (("memory", "max"), Since.PENDING)
         assert (drift.desired, drift.observed) == (16 * GIB, 8 * GIB)
-        assert whats(judged) == [What.FOUND]
+        assert whats(judged) == [DriftReason.FOUND]
         assert not run.step().news
 
 
@@ -286,11 +286,11 @@ def test_drift_is_healed_and_told_once() -> None:
     with daemon() as run:
         run.memory(4)
         judged = run.step()
-        assert whats(judged) == [What.FOUND]
+        assert whats(judged) == [DriftReason.FOUND]
         assert judged.news[0].text == ("memory.size is 4Gi, 2Gi is declared (observed changed); it is to be taken back")
         assert run.ran == ["ResizeRAM"]
         judged = run.step()
-        assert (whats(judged), dict(judged.drift)) == ([What.HEALED], {})
+        assert (whats(judged), dict(judged.drift)) == ([DriftReason.HEALED], {})
         assert not run.step().news
 
 
@@ -298,7 +298,7 @@ def test_drift_that_is_only_reported_is_told_until_it_changes() -> None:
     with daemon(manifests(stack="{mode: Report}")) as run:
         run.memory(4)
         judged = run.step()
-        assert whats(judged) == [What.FOUND]
+        assert whats(judged) == [DriftReason.FOUND]
         assert not run.ran
         assert [*judged.withheld.values()] == ["drift is only reported here: memory.size is 4Gi, 2Gi is declared"]
         first = only(judged).seen
@@ -307,11 +307,11 @@ def test_drift_that_is_only_reported_is_told_until_it_changes() -> None:
         assert only(judged).seen == first == BEGIN + MINUTE
         run.memory(5)
         judged = run.step()
-        assert whats(judged) == [What.FOUND]
+        assert whats(judged) == [DriftReason.FOUND]
         assert only(judged).seen > first
         run.memory(2)
         judged = run.step()
-        assert whats(judged) == [What.GONE]
+        assert whats(judged) == [DriftReason.GONE]
         assert not judged.drift
 
 
@@ -408,14 +408,14 @@ def test_accepted_drift_is_silent_until_it_changes_or_the_end_comes() -> None:
         assert judged.again == {WEB: BEGIN + HOUR}
         run.memory(5)
         judged = run.step()
-        assert whats(judged) == [What.CHANGED]
+        assert whats(judged) == [DriftReason.CHANGED]
         assert run.ran == ["ResizeRAM"]
         run.step()
         run.memory(4)
         assert not run.step().news
         run.now = judged.again.get(WEB, BEGIN + HOUR)
         judged = run.step()
-        assert whats(judged) == [What.EXPIRED]
+        assert whats(judged) == [DriftReason.EXPIRED]
         assert "has ended with 2026-11-24T13:00:00Z" in judged.news[0].text
         assert run.ran == ["ResizeRAM"]
 
@@ -425,7 +425,7 @@ def test_what_is_ignored_whatever_it_is_tells_that_it_moved() -> None:
         run.memory(4)
         assert not run.step().news
         run.memory(5)
-        assert whats(run.step()) == [What.CHANGED]
+        assert whats(run.step()) == [DriftReason.CHANGED]
         assert not run.step().news
         assert not run.ran
 
@@ -448,7 +448,7 @@ def fought(run: Daemon, rounds: int = 3) -> Judgement:
 def test_a_contest_stops_and_is_told_once() -> None:
     with daemon() as run:
         judged = fought(run)
-        assert whats(judged) == [What.CONTESTED]
+        assert whats(judged) == [DriftReason.CONTESTED]
         assert only(judged).note == "contested: healed 3 times in 3 m, and moved again"
         assert [*judged.withheld.values()] == [
             "memory.size is 4Gi, 2Gi is declared; contested: healed 3 times in 3 m, and moved again"
@@ -492,7 +492,7 @@ def test_a_contest_ends_after_a_quiet_while() -> None:
         run.memory(2)
         run.step()
         run.now += HOUR
-        assert whats(run.step()) == [What.OVER]
+        assert whats(run.step()) == [DriftReason.OVER]
         run.memory(4)
         run.step()
         assert run.ran == ["ResizeRAM"]

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from reconciler import InvalidInput, LocalCluster, Policy, apply, load, make_plan, validate
 from reconciler.clusters.base import Movement, Notice
-from reconciler.daemon.sources.manifest_cache import GRACE, Library
-from reconciler.daemon.sources.resource_cache import Mirror
+from reconciler.daemon.sources.manifest_cache import GRACE, ManifestCache
+from reconciler.daemon.sources.resource_cache import ResourceCache
 from reconciler.manifests.loader import load_texts
-from reconciler.manifests.validation import Found, Validator
+from reconciler.manifests.validation import ValidationResult, Validator
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.observe.observed import Observation, observe
@@ -40,7 +40,7 @@ class Clock:
 # What manifests mean -----------------------------------------------------------------------------------------
 
 
-def told(found: Found) -> tuple[object, ...]:
+def told(found: ValidationResult) -> tuple[object, ...]:
     """Everything that is said, without the identity of manifests."""
     return (
         {id: (each.shape, each.manifest.source.name) for id, each in found.desired.resources.items()},
@@ -117,11 +117,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def library(clock: Clock) -> Library:
-    return Library(clock)
+def library(clock: Clock) -> ManifestCache:
+    return ManifestCache(clock)
 
 
-def names(library: Library, *paths: Path, **given: Any) -> list[str]:
+def names(library: ManifestCache, *paths: Path, **given: Any) -> list[str]:
     return [each.id.name for each in library.look([str(path) for path in paths], **given).loaded.manifests]
 
 
@@ -130,7 +130,7 @@ def names(library: Library, *paths: Path, **given: Any) -> list[str]:
 def test_a_library_has_what_loading_anew_gives(data: st.DataObject) -> None:
     clock = Clock()
     with TemporaryDirectory() as folder:
-        root, library = Path(folder), Library(clock)
+        root, library = Path(folder), ManifestCache(clock)
         (root / "keep.yaml").write_text(pool("keep"))
         for turn in range(data.draw(st.integers(1, 6))):
             moved = []
@@ -154,7 +154,7 @@ def test_a_library_has_what_loading_anew_gives(data: st.DataObject) -> None:
             assert look.loaded.root == fresh.root
 
 
-def test_a_file_that_cannot_be_used_stays_as_it_was_last_good(library: Library, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_used_stays_as_it_was_last_good(library: ManifestCache, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(pool("pool-a"))
     (tmp_path / "b.yaml").write_text(pool("pool-b"))
     assert names(library, tmp_path) == ["pool-a", "pool-b"]
@@ -168,7 +168,7 @@ def test_a_file_that_cannot_be_used_stays_as_it_was_last_good(library: Library, 
     assert library.look([str(tmp_path)]).whole
 
 
-def test_of_a_file_that_never_was_good_the_good_part_counts(library: Library, tmp_path: Path) -> None:
+def test_of_a_file_that_never_was_good_the_good_part_counts(library: ManifestCache, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(pool("pool-a") + "---\nkind: Nothing\n")
     look = library.look([str(tmp_path)])
     assert [each.id.name for each in look.loaded.manifests] == ["pool-a"]
@@ -176,7 +176,9 @@ def test_of_a_file_that_never_was_good_the_good_part_counts(library: Library, tm
     assert not look.whole
 
 
-def test_a_file_that_is_gone_for_a_moment_is_not_taken_away(library: Library, clock: Clock, tmp_path: Path) -> None:
+def test_a_file_that_is_gone_for_a_moment_is_not_taken_away(
+    library: ManifestCache, clock: Clock, tmp_path: Path
+) -> None:
     file = tmp_path / "a.yaml"
     (tmp_path / "b.yaml").write_text(pool("pool-b"))
     file.write_text(pool("pool-a"))
@@ -196,7 +198,9 @@ def test_a_file_that_is_gone_for_a_moment_is_not_taken_away(library: Library, cl
     assert library.missing is None
 
 
-def test_a_directory_that_is_gone_or_empty_takes_nothing_away(library: Library, clock: Clock, tmp_path: Path) -> None:
+def test_a_directory_that_is_gone_or_empty_takes_nothing_away(
+    library: ManifestCache, clock: Clock, tmp_path: Path
+) -> None:
     root = tmp_path / "mount"
     root.mkdir()
     (root / "a.yaml").write_text(pool("pool-a"))
@@ -211,7 +215,9 @@ def test_a_directory_that_is_gone_or_empty_takes_nothing_away(library: Library, 
             assert not look.whole
 
 
-def test_a_file_named_by_itself_stays_as_it_was_when_it_is_gone(library: Library, clock: Clock, tmp_path: Path) -> None:
+def test_a_file_named_by_itself_stays_as_it_was_when_it_is_gone(
+    library: ManifestCache, clock: Clock, tmp_path: Path
+) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(pool("pool-a"))
     assert names(library, file) == ["pool-a"]
@@ -225,7 +231,7 @@ def test_a_file_named_by_itself_stays_as_it_was_when_it_is_gone(library: Library
     assert names(library, file) == ["pool-b"]
 
 
-def test_a_close_look_sees_what_the_file_system_did_not_tell(library: Library, tmp_path: Path) -> None:
+def test_a_close_look_sees_what_the_file_system_did_not_tell(library: ManifestCache, tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(pool("pool-a"))
     assert names(library, tmp_path) == ["pool-a"]
@@ -237,7 +243,7 @@ def test_a_close_look_sees_what_the_file_system_did_not_tell(library: Library, t
     assert names(library, tmp_path, closely=True) == ["pool-b"]
 
 
-def test_another_checkout_keeps_what_was_last_good(library: Library, tmp_path: Path) -> None:
+def test_another_checkout_keeps_what_was_last_good(library: ManifestCache, tmp_path: Path) -> None:
     for folder, text in (("one", pool("pool-a")), ("two", "a: [\n")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.yaml").write_text(text)
@@ -268,7 +274,7 @@ def test_a_mirror_shows_what_listing_anew_gives(
     before: list[dict[str, Any]], after: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     with served() as cluster:
-        mirror = Mirror(cluster, Clock())
+        mirror = ResourceCache(cluster, Clock())
         mirror.list_anew()
         allow = frozenset({"restart", "recreate", "data"})
         for documents in (before, after):

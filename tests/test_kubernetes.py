@@ -14,7 +14,7 @@ from contracts.cluster_contract import ClusterContract, labelled, machine, names
 from reconciler.clusters.base import Movement
 from reconciler.clusters.kubernetes import PAGE, KubernetesCluster
 from reconciler.clusters.kubernetes.api import Api, open_api
-from reconciler.clusters.kubernetes.journal import LABEL, PER_CHUNK, Journal
+from reconciler.clusters.kubernetes.journal import LABEL, PER_CHUNK, KubernetesJournal
 from reconciler.clusters.kubernetes.lease import DURATION, RENEWAL, Leases
 from reconciler.clusters.kubernetes.stream import KubernetesWatch
 from reconciler.model.kinds import DISK, KINDS, MACHINE
@@ -307,7 +307,7 @@ class TestJournal:
 
     def test_a_clock_that_stands_still_or_goes_back_keeps_the_order(self, behind: KubernetesCluster) -> None:
         times = iter([5, 5, 5, 3, 3])
-        journal = Journal(behind.api, "default", lambda: next(times))
+        journal = KubernetesJournal(behind.api, "default", lambda: next(times))
         for step in range(5):
             journal.append("shop", {"step": step})
         assert [entry["step"] for entry in journal.entries("shop")] == [0, 1, 2, 3, 4]

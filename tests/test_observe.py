@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reconciler.clusters.base import Listing
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
 from reconciler.model.resource import ANNOTATION_APPLIED, ANNOTATION_PENDING, Resource, ResourceId
-from reconciler.observe.observed import About, Observation, observation
+from reconciler.observe.observed import ApproximateBytes, Observation, observation
 from reconciler.planner.diff import diff
 
 GIB = 1024**3
@@ -127,7 +127,7 @@ def test_power_states(shown: str, meant: str) -> None:
 
 def test_a_capacity_is_as_exact_as_its_text_and_what_was_applied() -> None:
     assert shape_of(volume())["capacity"] == 10 * GIB
-    assert isinstance(shape_of(volume())["capacity"], About)
+    assert isinstance(shape_of(volume())["capacity"], ApproximateBytes)
     exact = volume()
     exact["metadata"]["annotations"] = {ANNOTATION_APPLIED: json.dumps({"capacity": 10 * GIB + 512})}
     assert shape_of(exact)["capacity"] == 10 * GIB + 512

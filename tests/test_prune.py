@@ -8,7 +8,7 @@ import pytest
 
 from reconciler import LocalCluster, Policy, make_plan, observe
 from reconciler.model.resource import LABEL_PROTECT
-from reconciler.planner import Most
+from reconciler.planner import DeletionLimit
 from reconciler.planner.plan import Plan
 from support.scenario import converge, desired_of, plan_of, served
 
@@ -43,7 +43,7 @@ def cluster() -> Iterator[LocalCluster]:
 
 
 def pruned(cluster: LocalCluster, text: str, most: str = "") -> Plan:
-    limit = Most.parse(most) if most else None
+    limit = DeletionLimit.parse(most) if most else None
     return plan_of(cluster, desired_of(text), prune=True, allow=ALL, max_deletions=limit)
 
 
@@ -105,4 +105,4 @@ def test_what_depends_on_a_thing_keeps_it_and_is_named(cluster: LocalCluster) ->
 @pytest.mark.parametrize("text", ["", "%", "-1", "101%", "1.5", "five", "٣"])
 def test_what_is_no_limit(text: str) -> None:
     with pytest.raises(ValueError, match="neither a number nor a share"):
-        Most.parse(text)
+        DeletionLimit.parse(text)

@@ -17,7 +17,7 @@ from reconciler.drivers.simulator import Simulator
 from reconciler.model.kinds import KINDS
 from reconciler.planner.plan import Action
 from reconciler.reconcile import look, plan, sealed
-from reconciler.rehearsal import Fault, Rehearsal, Way, rehearse
+from reconciler.rehearsal import Fault, FaultMode, Rehearsal, rehearse
 from support.scenario import OPTIONS, served
 
 
@@ -122,9 +122,9 @@ def test_an_operation_whose_agent_dies_is_found_done(empty: LocalCluster) -> Non
     assert not rehearsal.first.left.steps
 
 
-@pytest.mark.parametrize("way", list(Way))
+@pytest.mark.parametrize("way", list(FaultMode))
 @pytest.mark.parametrize("case", [each for each in CASES if not (each / "wire.yaml").exists()], ids=lambda c: c.name)
-def test_after_any_one_fault_a_second_run_converges(case: Path, way: Way) -> None:
+def test_after_any_one_fault_a_second_run_converges(case: Path, way: FaultMode) -> None:
     """Every step of every golden plan, each in every way; what nothing shows is said to be unnoticed.
 
     Of what nothing shows nobody can tell after the death of an agent either: that is left to people.
@@ -139,7 +139,7 @@ def test_after_any_one_fault_a_second_run_converges(case: Path, way: Way) -> Non
             rehearsal = rehearse(made, desired, observed, policy, faults=[Fault(step.id, way)])
             again = rehearsal.again
             assert again is not None
-            blind = way is Way.LOST and not step.expect
+            blind = way is FaultMode.LOST and not step.expect
             assert again.converges or step in rehearsal.unnoticed or blind, (step.id, again.unwelcome, again.problems)
 
 

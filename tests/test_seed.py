@@ -13,7 +13,7 @@ from test_properties import world_of
 from reconciler import LocalCluster, Policy, apply, make_plan, observe, serving
 from reconciler.drivers.simulator import Simulator
 from reconciler.observe.observed import Observation
-from reconciler.rehearsal.seed import Bed, seed
+from reconciler.rehearsal.seed import SeedResult, seed
 from support.fleets import fleets
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served
 
@@ -27,7 +27,7 @@ def shown(spec: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in spec.items() if key != "status"}
 
 
-def assert_looks_the_same(observed: Observation, bed: Bed) -> None:
+def assert_looks_the_same(observed: Observation, bed: SeedResult) -> None:
     assert bed.left_out == {}
     simulator = Simulator(bed.world, "node1")
     for id, each in observed.resources.items():

@@ -499,8 +499,8 @@ def test_where_the_system_lost_count_everything_is_looked_at(
 ) -> None:
     """The reader of events is kept from reading: the whole process stands still while another one writes."""
     lost = threading.Event()
-    real = survey.Survey.on_queue_overflow
-    monkeypatch.setattr(survey.Survey, "on_queue_overflow", lambda self: (lost.set(), real(self)))
+    real = survey.FolderSet.on_queue_overflow
+    monkeypatch.setattr(survey.FolderSet, "on_queue_overflow", lambda self: (lost.set(), real(self)))
     kept = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     flood = [sys.executable, "-c", FLOOD, str(kept + 1000), str(root)]
     with subprocess.Popen(flood, stdin=subprocess.PIPE) as writer:

@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler import LocalCluster, make_plan, observe
 from reconciler.agent.embedded import serving, simulators
-from reconciler.drivers.base import Driver, Sight, Spec
+from reconciler.drivers.base import Driver, HostSnapshot, Spec
 from reconciler.model.resource import ResourceId
 from support.controller import CLUSTER, Term, disk, pool, until
 from support.replica import lines, replica, says
@@ -39,7 +39,7 @@ class Slow:
     def inventory(self) -> Collection[ResourceId]:
         return self._under.inventory()
 
-    def look(self) -> Sight:
+    def look(self) -> HostSnapshot:
         return self
 
     def close(self) -> None:

@@ -24,12 +24,12 @@ from reconciler.agent.claim import Claim, Claims
 from reconciler.agent.clock import Clock, pauses
 from reconciler.agent.event import REPORTER, Events
 from reconciler.agent.execution import Execution
-from reconciler.agent.lifecycle import Duty
+from reconciler.agent.lifecycle import Lifecycle
 from reconciler.agent.log_safety import log
 from reconciler.agent.loop import TURN, Loop
-from reconciler.agent.node_scan import Survey
+from reconciler.agent.node_scan import NodeScan
 from reconciler.agent.nodes import Nodes
-from reconciler.agent.observer import Hooks
+from reconciler.agent.observer import Observer
 from reconciler.agent.orphan import Orphans
 from reconciler.agent.queue import Queue
 from reconciler.agent.record import Records
@@ -39,7 +39,7 @@ from reconciler.drivers.base import Driver
 from reconciler.model.problem import Busy, ClusterError
 from reconciler.model.resource import ResourceId
 
-__all__ = ["Agent", "Claim", "Hooks"]
+__all__ = ["Agent", "Claim", "Observer"]
 
 HUNG = 60.0  # seconds the loop may take for one round: it lists all resources of the node at times
 
@@ -64,24 +64,24 @@ class Agent:
         resync: float = 60.0,
         drain: float = 30.0,
         held: Callable[[str], AbstractContextManager[bool]] = lambda host: nullcontext(True),
-        hooks: Hooks | None = None,
+        hooks: Observer | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        hooks = hooks or Hooks()
+        hooks = hooks or Observer()
         nodes = Nodes(driver_for, held, node.lower())
         self.cluster = cluster
         self.node = nodes.only
         self.holder = holder
         self.clock = Clock(now, monotonic, sleep)
-        self.duty = duty = Duty(self.clock, drain)
+        self.duty = duty = Lifecycle(self.clock, drain)
         self.queue = queue = Queue()
         records, events = Records(cluster), Events(cluster, duty)
         orphans = Orphans(self.clock, cluster, nodes, records, events, hooks)
         claims = Claims(cluster, nodes, duty, queue, orphans)
         self.service = Service(cluster, nodes, duty, queue, claims, Execution(duty, records, events, hooks))
-        self.survey = Survey(cluster, nodes, duty, queue, orphans)
+        self.survey = NodeScan(cluster, nodes, duty, queue, orphans)
         self.loop = Loop(cluster, nodes, duty, queue, self.service, self.survey, hooks, workers=workers, resync=resync)
         self._crashed: BaseException | None = None
         self._thread: threading.Thread | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from reconciler.agent.clock import pauses
-from reconciler.agent.lifecycle import Duty
+from reconciler.agent.lifecycle import Lifecycle
 from reconciler.agent.log_safety import shown, words
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.orphan import Orphans
@@ -73,7 +73,7 @@ class Claims:
 
     cluster: Cluster
     nodes: Nodes
-    duty: Duty
+    duty: Lifecycle
     queue: Queue
     orphans: Orphans
 

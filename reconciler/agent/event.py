@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.agent.lifecycle import Duty
+from reconciler.agent.lifecycle import Lifecycle
 from reconciler.agent.log_safety import FIELD, clip, log, shown, words
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import AlreadyExists, ClusterError
@@ -21,7 +21,7 @@ class Events:
     """Tells by Events. One that cannot be made must not stop what it tells of: the log says so."""
 
     cluster: Cluster
-    duty: Duty
+    duty: Lifecycle
 
     def report(
         self, resource: Resource, key: str, status: str, type: str, started: datetime, *, insist: bool = False

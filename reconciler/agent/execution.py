@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from reconciler import catalogue
 from reconciler.agent.claim import Claim
 from reconciler.agent.event import Events
-from reconciler.agent.lifecycle import Duty
+from reconciler.agent.lifecycle import Lifecycle
 from reconciler.agent.log_safety import log, log_bug, shown
-from reconciler.agent.observer import Hooks
+from reconciler.agent.observer import Observer
 from reconciler.agent.record import Records
 from reconciler.model.problem import ClusterError, OperationFailed
 from reconciler.model.resource import ResourceId
@@ -21,10 +21,10 @@ from reconciler.model.resource import ResourceId
 class Execution:
     """Runs operations through their driver. Whatever one does or is, it ends with an outcome."""
 
-    duty: Duty
+    duty: Lifecycle
     records: Records
     events: Events
-    hooks: Hooks
+    hooks: Observer
 
     def carry_out(self, claim: Claim) -> None:
         """Run a claimed operation to its end, and tell what came of it until the cluster has taken it.

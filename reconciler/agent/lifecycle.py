@@ -13,7 +13,7 @@ from reconciler.model.problem import Unavailable
 Answer = TypeVar("Answer")
 
 
-class Duty:
+class Lifecycle:
     """From the start of an agent until it is stopped, and ``drain`` seconds of trying after that.
 
     ``lease`` is the right to be the only agent of a node, while there is one.

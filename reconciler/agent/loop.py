@@ -5,11 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from reconciler.agent.clock import pauses
-from reconciler.agent.lifecycle import Duty
+from reconciler.agent.lifecycle import Lifecycle
 from reconciler.agent.log_safety import log
-from reconciler.agent.node_scan import Survey
+from reconciler.agent.node_scan import NodeScan
 from reconciler.agent.nodes import Nodes
-from reconciler.agent.observer import Hooks
+from reconciler.agent.observer import Observer
 from reconciler.agent.queue import Queue
 from reconciler.agent.service import Service
 from reconciler.agent.wire import waits
@@ -31,11 +31,11 @@ class Loop:
         self,
         cluster: Cluster,
         nodes: Nodes,
-        duty: Duty,
+        duty: Lifecycle,
         queue: Queue,
         service: Service,
-        survey: Survey,
-        hooks: Hooks,
+        survey: NodeScan,
+        hooks: Observer,
         *,
         workers: int,
         resync: float,

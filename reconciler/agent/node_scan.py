@@ -7,26 +7,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.agent.lifecycle import Duty
+from reconciler.agent.lifecycle import Lifecycle
 from reconciler.agent.log_safety import log, log_bug, words
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.orphan import Orphans
 from reconciler.agent.queue import Queue
 from reconciler.agent.wire import host_of, kept, leaving, new, spec_of, status, waits, well
 from reconciler.clusters.base import Cluster
-from reconciler.drivers.base import Driver, Sight
+from reconciler.drivers.base import Driver, HostSnapshot
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import AlreadyExists, ClusterError, Conflict, NotFound, OperationFailed
 from reconciler.model.resource import CLAIM, Resource, ResourceId, id_of
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class NodeScan:
     """Makes the cluster show what is there. It touches nothing that somebody works on, and runs nothing."""
 
     cluster: Cluster
     nodes: Nodes
-    duty: Duty
+    duty: Lifecycle
     queue: Queue
     orphans: Orphans
 
@@ -97,7 +97,7 @@ class Survey:
             self._refresh(driver, moved, host)
         return there
 
-    def _differs(self, sight: Sight, id: ResourceId, shown: Resource | None) -> bool:
+    def _differs(self, sight: HostSnapshot, id: ResourceId, shown: Resource | None) -> bool:
         """Whether a thing is not as it is shown, unless somebody works on it or it cannot be seen."""
         if not self.queue.take(id):
             return False
@@ -128,7 +128,7 @@ class Survey:
             for id in mine:
                 self.queue.give_back(id)
 
-    def _store(self, driver: Driver, sight: Sight, id: ResourceId, host: str, current: Resource | None) -> None:
+    def _store(self, driver: Driver, sight: HostSnapshot, id: ResourceId, host: str, current: Resource | None) -> None:
         """Store what differs of a thing, unless it is another node's or being deleted.
 
         ``current`` is from before the ``sight``. What is overwritten is compared with the thing as it is now: an

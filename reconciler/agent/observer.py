@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Hooks:
+class Observer:
     """Called as things happen; deaf unless told. Parameters never come: they may be secret.
 
     ``operation`` is the lifecycle key, or ``unknown`` for one that is not in the catalogue.

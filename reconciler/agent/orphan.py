@@ -12,7 +12,7 @@ from reconciler.agent.clock import Clock
 from reconciler.agent.event import Events
 from reconciler.agent.log_safety import log, log_bug, shown, words
 from reconciler.agent.nodes import Nodes
-from reconciler.agent.observer import Hooks
+from reconciler.agent.observer import Observer
 from reconciler.agent.record import Records
 from reconciler.agent.wire import host_of, spec_of
 from reconciler.catalogue.operation import Verb
@@ -30,7 +30,7 @@ class Orphans:
     nodes: Nodes
     records: Records
     events: Events
-    hooks: Hooks
+    hooks: Observer
 
     def settle(self, id: ResourceId) -> None:
         """Report the claim on a resource that is ours alone, if one still stands: whoever made it died."""

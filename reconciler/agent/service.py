@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reconciler.agent.claim import Claims
 from reconciler.agent.execution import Execution
-from reconciler.agent.lifecycle import Duty
+from reconciler.agent.lifecycle import Lifecycle
 from reconciler.agent.log_safety import log, log_bug, words
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.queue import Queue
@@ -23,7 +23,7 @@ class Service:
 
     cluster: Cluster
     nodes: Nodes
-    duty: Duty
+    duty: Lifecycle
     queue: Queue
     claims: Claims
     execution: Execution

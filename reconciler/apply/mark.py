@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.apply.running_step import Flight
-from reconciler.apply.unfinished import Mend, mended, remember
+from reconciler.apply.running_step import RunningStep
+from reconciler.apply.unfinished import UnfinishedMark, mended, remember
 from reconciler.clusters.base import Cluster
 from reconciler.model.kinds import values_at
 from reconciler.model.problem import Conflict, NotFound
@@ -79,9 +79,9 @@ class Marks:
 
         rewrite(self.cluster, step.subject, marked)
 
-    def forget(self, flight: Flight) -> None:
+    def forget(self, flight: RunningStep) -> None:
         """Take back what was noted as applied when the step was submitted. Raises ``Conflict``."""
-        mend = Mend(flight.step.target, {}, {}, flight.annotations_before)
+        mend = UnfinishedMark(flight.step.target, {}, {}, flight.annotations_before)
         rewrite(self.cluster, mend.id, lambda resource: mended(resource, mend))
 
     def _digested(self, value: Any) -> Any:

@@ -8,7 +8,7 @@ from contextlib import closing
 from functools import partial
 
 from reconciler.apply import rewrite
-from reconciler.apply.unfinished import Mend, mended, mends
+from reconciler.apply.unfinished import UnfinishedMark, mended, mends
 from reconciler.clusters.base import Cluster, earliest
 from reconciler.model.event_id import done_of
 from reconciler.model.kinds import KINDS
@@ -81,7 +81,7 @@ def finish(cluster: Cluster, stack: str) -> None:
         rewrite(cluster, mend.id, partial(mended, mend=mend))
 
 
-def unsaid(cluster: Cluster, stack: str) -> list[Mend]:
+def unsaid(cluster: Cluster, stack: str) -> list[UnfinishedMark]:
     """What ``finish`` would say."""
     entries = cluster.unfinished(stack)
     return mends(entries, cluster.list("Event").items) if any("note" in entry for entry in entries) else []

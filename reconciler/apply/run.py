@@ -13,9 +13,9 @@ from reconciler.apply.mark import Marks, annotations_of
 from reconciler.apply.options import Options
 from reconciler.apply.order import Order
 from reconciler.apply.report import DONE, Outcome, Report, Result
-from reconciler.apply.running_step import Delay, Flight
+from reconciler.apply.running_step import Delay, RunningStep
 from reconciler.apply.submission import Submission, event_id_of
-from reconciler.apply.verifier import Sight, under_way
+from reconciler.apply.verifier import Verifier, under_way
 from reconciler.clusters.base import Cluster, earliest
 from reconciler.model.kinds import DISK, KINDS
 from reconciler.model.problem import Busy, Conflict, Expired, ReconcilerError, StalePlan, Unavailable
@@ -55,16 +55,16 @@ class Run:
         vault = Vault(cluster)
         self.journal = Journal(cluster, plan.stack, self.id, now)
         self.marks = Marks(cluster, vault)
-        self.sight = Sight(cluster, self.id, observed.disk_at, monotonic, options.grace)
+        self.sight = Verifier(cluster, self.id, observed.disk_at, monotonic, options.grace)
         if any(step.action is Action.DELETE for step in plan.steps):
             self.sight.follow_uses(observed.resources.values())
         self.submission = Submission(cluster, vault, self.marks, self.sight.disk_at, plan.agent)
         self.order = Order(plan, lambda step, why: self._end(step, Result.SKIPPED, why))
         self.report = Report()
-        self.flights: dict[str, Flight] = {}
+        self.flights: dict[str, RunningStep] = {}
         self.busy: set[ResourceId | str] = set()
         self.delayed: dict[str, Delay] = {}  # of steps that could not be started yet
-        self.sent: dict[str, Flight] = {}  # steps whose operation was put on its resource, or may have been
+        self.sent: dict[str, RunningStep] = {}  # steps whose operation was put on its resource, or may have been
         self.started = 0
         self.draining = False
 
@@ -220,7 +220,9 @@ class Run:
             raise StalePlan(f"the Operation {name} has run with another content. Give the new one a new name.")
         return True
 
-    def _submit(self, flight: Flight, known: dict[ResourceId, Resource | None], parameters: dict[str, Any]) -> None:
+    def _submit(
+        self, flight: RunningStep, known: dict[ResourceId, Resource | None], parameters: dict[str, Any]
+    ) -> None:
         """Put the operation on its target, as ``known`` has it.
 
         Who writes to the target without rest leaves no time to look at everything anew: while it stays as the step
@@ -235,7 +237,7 @@ class Run:
                 if not left or not self._still_waits(flight, known):
                     raise
 
-    def _still_waits(self, flight: Flight, known: dict[ResourceId, Resource | None]) -> bool:
+    def _still_waits(self, flight: RunningStep, known: dict[ResourceId, Resource | None]) -> bool:
         """Whether the target is as the step needs it, and neither its operation nor another is on it."""
         step, target = flight.step, known[flight.step.target]
         if target is None or under_way(target) or event_id_of(target) == flight.event_id:
@@ -260,7 +262,7 @@ class Run:
 
         return moved(step.relies, look)
 
-    def _flight(self, step: Step, resource: Resource | None, expect: tuple[Expectation, ...]) -> Flight:
+    def _flight(self, step: Step, resource: Resource | None, expect: tuple[Expectation, ...]) -> RunningStep:
         """Say that a step begins; the operation has one event id however often it takes to submit it."""
         if (sent := self.sent.get(step.id)) is not None:
             return sent
@@ -269,18 +271,18 @@ class Run:
         self.on_start(step)
         note = self.marks.note(step, resource)
         self.journal.write(step, "start", event_id, note=note)
-        flight = Flight(step, event_id, self.monotonic(), annotations_of(resource), expect, note is not None)
+        flight = RunningStep(step, event_id, self.monotonic(), annotations_of(resource), expect, note is not None)
         self.sent[step.id] = flight
         return flight
 
-    def _fly(self, flight: Flight) -> None:
+    def _fly(self, flight: RunningStep) -> None:
         self.sight.follow(flight)
         self.flights[flight.step.id] = flight
         self.busy |= self._claims(flight.step)
 
     # Ending ------------------------------------------------------------------------------------------------
 
-    def _verify(self, flight: Flight) -> None:
+    def _verify(self, flight: RunningStep) -> None:
         verdict = self.sight.verdict(flight)
         if verdict is None:
             return
@@ -289,7 +291,7 @@ class Run:
         else:
             self._fail(flight, verdict.failure)
 
-    def _succeed(self, flight: Flight, subject: Resource | None) -> None:
+    def _succeed(self, flight: RunningStep, subject: Resource | None) -> None:
         step = flight.step
         if step.subject != step.target and subject is not None:
             try:
@@ -299,7 +301,7 @@ class Run:
                 return
         self._end(step, DONE[step.action], "", flight)
 
-    def _fail(self, flight: Flight, message: str) -> None:
+    def _fail(self, flight: RunningStep, message: str) -> None:
         step = flight.step
         if step.subject == step.target and flight.noted:
             try:
@@ -308,7 +310,7 @@ class Run:
                 message += f"; and what was noted as applied could not be taken back: {error}"
         self._end(step, Result.FAILED, message, flight)
 
-    def _end(self, step: Step, result: Result, message: str = "", flight: Flight | None = None) -> None:
+    def _end(self, step: Step, result: Result, message: str = "", flight: RunningStep | None = None) -> None:
         seconds = 0.0
         if flight is not None:
             seconds = self.monotonic() - flight.started

@@ -8,7 +8,7 @@ from reconciler.planner.plan import Expectation, Step
 
 
 @dataclass(slots=True)
-class Flight:
+class RunningStep:
     """A step under way."""
 
     step: Step

@@ -19,7 +19,7 @@ from reconciler.observe.observed import Observation, Observed
 
 
 @dataclass(frozen=True, slots=True)
-class Mend:
+class UnfinishedMark:
     """What is to be written on a resource: marks of ours, or the annotations it had before."""
 
     id: ResourceId
@@ -29,7 +29,7 @@ class Mend:
     creates: bool = False  # by its own creation: a resource that is there was made as it says, whoever saw it
 
 
-def mends(entries: Iterable[Mapping[str, Any]], events: Iterable[Resource]) -> list[Mend]:
+def mends(entries: Iterable[Mapping[str, Any]], events: Iterable[Resource]) -> list[UnfinishedMark]:
     """What the journal of the last run begins and does not end, as far as Events tell how it ended."""
     begun: dict[str, Mapping[str, Any]] = {}
     for entry in entries:
@@ -46,7 +46,7 @@ def mends(entries: Iterable[Mapping[str, Any]], events: Iterable[Resource]) -> l
             if note is None or note["carried"] != (type == "Normal"):
                 continue
             found.append(
-                Mend(
+                UnfinishedMark(
                     ResourceId(*note["id"]),
                     note["labels"],
                     note["remember"],
@@ -57,7 +57,7 @@ def mends(entries: Iterable[Mapping[str, Any]], events: Iterable[Resource]) -> l
     return found
 
 
-def mended(resource: Resource, mend: Mend) -> Resource:
+def mended(resource: Resource, mend: UnfinishedMark) -> Resource:
     """The resource with what was left unsaid."""
     new = deepcopy(resource)
     if mend.creates and Observed(resource, {}).exists:
@@ -75,7 +75,7 @@ def mended(resource: Resource, mend: Mend) -> Resource:
     return new
 
 
-def overlay(observed: Observation, found: Iterable[Mend]) -> None:
+def overlay(observed: Observation, found: Iterable[UnfinishedMark]) -> None:
     """Look at the resources as they will be when they are mended."""
     for mend in found:
         each = observed.resources.get(mend.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from reconciler.apply.running_step import Flight
+from reconciler.apply.running_step import RunningStep
 from reconciler.clusters.base import Cluster, Movement, Notice
 from reconciler.model.event_id import done_of
 from reconciler.model.kinds import DISK, references_of, values_at
@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
     failure: str | None = None
 
 
-class Sight:
+class Verifier:
     """What a run knows of the resources of its steps, without asking for what the watch has shown.
 
     ``run`` begins the event ids of its steps. A step that shows what was expected but of whose end no Event
@@ -55,7 +55,7 @@ class Sight:
         """Who refers to a resource by now, as far as the watch has shown it."""
         return sorted(user for user, used in (self._uses or {}).items() if id in used and user != id)
 
-    def follow(self, flight: Flight) -> None:
+    def follow(self, flight: RunningStep) -> None:
         """A step is under way from here on: what was seen of its resources before says nothing of it."""
         self._latest.pop(flight.step.target, None)
         self._latest.pop(flight.step.subject, None)
@@ -65,11 +65,11 @@ class Sight:
         """The watch has a gap: what it showed may be old by now."""
         self._latest.clear()
 
-    def take(self, notices: Iterable[Notice], flights: Collection[Flight]) -> list[Flight]:
+    def take(self, notices: Iterable[Notice], flights: Collection[RunningStep]) -> list[RunningStep]:
         """Take in what the watch shows; returns the steps under way that it is about."""
         moved: set[ResourceId] = set()
         by_event = {flight.event_id: flight for flight in flights}
-        touched: dict[str, Flight] = {}
+        touched: dict[str, RunningStep] = {}
         for notice in notices:
             if notice.resource["kind"] == "Event":
                 for event_id, type, _ in done_of(notice.resource):
@@ -92,7 +92,7 @@ class Sight:
                 touched[flight.step.id] = flight
         return list(touched.values())
 
-    def verdict(self, flight: Flight) -> Verdict | None:
+    def verdict(self, flight: RunningStep) -> Verdict | None:
         """Has it come to what was expected, or failed? None if it goes on, or that cannot be told now."""
         step = flight.step
         try:
@@ -146,7 +146,7 @@ class Sight:
     def _last(self, id: ResourceId) -> Resource | None:
         return self._latest[id] if id in self._latest else self.cluster.get(id)
 
-    def _overdue(self, flight: Flight) -> bool:
+    def _overdue(self, flight: RunningStep) -> bool:
         clock = self.monotonic()
         if flight.shown_at is None:
             flight.shown_at = clock

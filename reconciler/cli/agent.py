@@ -12,7 +12,7 @@ import click
 from reconciler.agent.registry import DRIVERS
 from reconciler.cli.given import connected
 from reconciler.cli.options import options
-from reconciler.clusters.connection import Where
+from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
     from reconciler.agent import Agent
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Answer /healthz, /readyz and /metrics there; in a pod 0.0.0.0:9465, '' for not at all.",
 )
-def agent(node: str, driver: str, cluster: Where, **given: Any) -> None:
+def agent(node: str, driver: str, cluster: ClusterReference, **given: Any) -> None:
     """Serve one node: claim the operations of its resources, run them, write back what is observed.
 
     Only one agent serves a node at a time; a second one waits, not ready, until the first is gone. What an agent

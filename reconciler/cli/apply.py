@@ -17,7 +17,7 @@ from reconciler.cli.provenance import provenance
 from reconciler.cli.rehearse import rehearsal_json, show_timeline
 from reconciler.cli.serving import agent_for
 from reconciler.cli.terminal import ask, count, show_json, show_problems
-from reconciler.clusters.connection import Where
+from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
     from reconciler.apply import Report
@@ -132,7 +132,7 @@ def _run(paths: tuple[str, ...], given: dict[str, Any], *, delete: bool) -> None
     if not delete and (saved := saved_plan(paths)):
         if said := [name.replace("_", "-") for name in MANIFESTS if given[name]]:
             raise click.UsageError(f"--{said[0]} is for manifests: {paths[0]} is a saved plan, and runs as it is.")
-        where = given["cluster"] if given["cluster"].given else Where.from_json(saved.cluster)
+        where = given["cluster"] if given["cluster"].given else ClusterReference.from_json(saved.cluster)
         with connected(where) as opened:
             given["addresses"] = saved.nodes
             origin = provenance("apply", plan=os.path.basename(paths[0]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.terminal import show_problems
-from reconciler.clusters.connection import KUBERNETES, Where, connect
+from reconciler.clusters.connection import KUBERNETES, ClusterReference, connect
 
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
@@ -39,7 +39,7 @@ def read(paths: tuple[str, ...]) -> tuple[Loaded, Desired]:
 
 @contextmanager
 def connected(
-    given: Where, loaded: Loaded | None = None, desired: Desired | None = None, *, reading: bool = False
+    given: ClusterReference, loaded: Loaded | None = None, desired: Desired | None = None, *, reading: bool = False
 ) -> Iterator[Cluster]:
     """The cluster that is meant, open until the block ends. ``reading`` makes none where there is none."""
     opened = connect(where_of(given, loaded, desired), reading=reading)
@@ -49,19 +49,23 @@ def connected(
         opened.close()
 
 
-def where_of(given: Where, loaded: Loaded | None, desired: Desired | None) -> Where:
+def where_of(given: ClusterReference, loaded: Loaded | None, desired: Desired | None) -> ClusterReference:
     """The cluster that is meant: the one given, else the Stack's, else the default."""
     if given.given or desired is None or loaded is None or loaded.stack is None:
         return given
     stack = desired.stack
     if stack.context is not None:
-        return Where(KUBERNETES, stack.context)
-    return Where(os.path.join(os.path.dirname(loaded.stack.source.name), stack.cluster)) if stack.cluster else given
+        return ClusterReference(KUBERNETES, stack.context)
+    return (
+        ClusterReference(os.path.join(os.path.dirname(loaded.stack.source.name), stack.cluster))
+        if stack.cluster
+        else given
+    )
 
 
 def policy_of(desired: Desired, given: dict[str, Any], *, delete: bool = False) -> Policy:
     """What a run may do: by the options given, and the Stack."""
-    from reconciler.planner import Most, Policy
+    from reconciler.planner import DeletionLimit, Policy
 
     impacts = {impact.strip() for text in given["allow"] for impact in text.split(",") if impact.strip()}
     unknown = impacts - {"restart", "recreate", "data"}
@@ -72,7 +76,7 @@ def policy_of(desired: Desired, given: dict[str, Any], *, delete: bool = False) 
     target = given["target"]
     most = given.get("max_deletions") or desired.stack.max_deletions
     try:
-        max_deletions = Most.parse(most) if most else None
+        max_deletions = DeletionLimit.parse(most) if most else None
     except ValueError as error:
         raise click.UsageError(f"--max-deletions: {error}.") from None
     return Policy(

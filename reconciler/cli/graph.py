@@ -10,7 +10,7 @@ from reconciler.cli.given import connected, policy_of, read
 from reconciler.cli.options import options
 from reconciler.cli.plan import saved_plan
 from reconciler.cli.terminal import show_problems
-from reconciler.clusters.connection import Where
+from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
     from reconciler.planner.plan import Plan
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Steps of the plan; or what is described and refers to what, offline.",
 )
-def graph(paths: tuple[str, ...], cluster: Where, language: str, what: str, **policy: Any) -> None:
+def graph(paths: tuple[str, ...], cluster: ClusterReference, language: str, what: str, **policy: Any) -> None:
     """Draw the order of a plan (or of a saved one), or how resources refer to each other.
 
     \b
@@ -50,7 +50,7 @@ def graph(paths: tuple[str, ...], cluster: Where, language: str, what: str, **po
         raise SystemExit(1)
 
 
-def _plan(paths: tuple[str, ...], cluster: Where, policy: dict[str, Any]) -> Plan:
+def _plan(paths: tuple[str, ...], cluster: ClusterReference, policy: dict[str, Any]) -> Plan:
     from reconciler.reconcile import plan as make
 
     if saved := saved_plan(paths):

@@ -10,7 +10,7 @@ import click
 from reconciler.cli.given import connected
 from reconciler.cli.options import options
 from reconciler.cli.terminal import show_json
-from reconciler.clusters.connection import Where
+from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
@@ -30,7 +30,7 @@ ENTRIES = 1_000  # of the journal's end, read first: on Kubernetes a hundred are
 )
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Runs at most.")
 @options("cluster", "output")
-def history(run: str | None, stack: str | None, limit: int, cluster: Where, output: str) -> None:
+def history(run: str | None, stack: str | None, limit: int, cluster: ClusterReference, output: str) -> None:
     """The runs of a stack, newest first: who, when, from which commit, what came of it.
 
     With RUN, its id or how that begins: its steps, with results and durations. A + after a commit says that

@@ -12,7 +12,7 @@ from reconciler.cli.given import choose, connected
 from reconciler.cli.options import options
 from reconciler.cli.provenance import provenance
 from reconciler.cli.terminal import ask, count, show_json, show_problems
-from reconciler.clusters.connection import Where
+from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
     from reconciler.importer.draft import Draft
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @options("cluster", "output", "yes")
 def import_(
     what: tuple[str, ...],
-    cluster: Where,
+    cluster: ClusterReference,
     output: str,
     yes: bool,
     out: str | None,
@@ -154,7 +154,7 @@ def _import_said(made: Draft, out: str | None) -> None:
     click.echo(text + (f" Left out {count(left, 'resource')}, for the reasons above." if left else ""), err=True)
 
 
-def _take_over(where: Where, made: Draft, stack: str, yes: bool, origin: Provenance) -> None:
+def _take_over(where: ClusterReference, made: Draft, stack: str, yes: bool, origin: Provenance) -> None:
     """The marks of an apply with --adopt, and nothing else."""
     from reconciler.apply import Options
     from reconciler.importer.draft import stack_document

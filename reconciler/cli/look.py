@@ -7,7 +7,7 @@ import click
 from reconciler.cli.given import choose, connected, read
 from reconciler.cli.options import options
 from reconciler.cli.terminal import show_json, show_problems
-from reconciler.clusters.connection import Where
+from reconciler.clusters.connection import ClusterReference
 
 PAST = 20  # steps of past runs that are shown of a resource
 
@@ -27,7 +27,7 @@ def validate(paths: tuple[str, ...], output: str) -> None:
 @click.command()
 @click.argument("what", nargs=-1, metavar="[KIND[/NAME]]...")
 @options("cluster", "output")
-def get(what: tuple[str, ...], cluster: Where, output: str) -> None:
+def get(what: tuple[str, ...], cluster: ClusterReference, output: str) -> None:
     """List what is on the cluster: all kinds, one kind (vm, disk, VirtualMachinePool ...) or one resource."""
     from reconciler.observe.observed import observe
     from reconciler.output.describe import listing
@@ -45,7 +45,7 @@ def get(what: tuple[str, ...], cluster: Where, output: str) -> None:
 @click.argument("what", nargs=-1, required=True, metavar="KIND/NAME [PATH]...")
 @click.option("--history", is_flag=True, help="Also what past runs of its stack did to it, newest first.")
 @options("cluster", "output")
-def describe(what: tuple[str, ...], history: bool, cluster: Where, output: str) -> None:
+def describe(what: tuple[str, ...], history: bool, cluster: ClusterReference, output: str) -> None:
     """Everything known of one resource: state, status, events; with PATHs also how it differs from them."""
     from reconciler.observe.observed import observe
     from reconciler.output.describe import description, pending_json

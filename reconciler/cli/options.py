@@ -9,17 +9,17 @@ from typing import Any
 import click
 
 from reconciler.agent.registry import DEFAULT_SHUTDOWN, DEFAULT_URI, DRIVERS
-from reconciler.clusters.connection import KUBERNETES, Where
+from reconciler.clusters.connection import KUBERNETES, ClusterReference
 
 
 def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which cluster is meant; the verb gets them as one ``Where``."""
+    """The options that say which cluster is meant; the verb gets them as one ``ClusterReference``."""
 
     @wraps(function)
     def verb(*args: Any, cluster: str | None, context: str | None, kubeconfig: str | None, **given: Any) -> Any:
         if cluster not in (None, "", KUBERNETES) and (context or kubeconfig):
             raise click.UsageError(f"--context and --kubeconfig mean a Kubernetes API, --cluster {cluster} a file.")
-        return function(*args, cluster=Where(cluster or "", context or "", kubeconfig or ""), **given)
+        return function(*args, cluster=ClusterReference(cluster or "", context or "", kubeconfig or ""), **given)
 
     for option in (
         click.option(

@@ -15,7 +15,7 @@ from reconciler.cli.options import LOOKING, options
 from reconciler.cli.rehearse import rehearsed, show_rehearsal
 from reconciler.cli.serving import looked_at
 from reconciler.cli.terminal import painter, show_json, show_problems
-from reconciler.clusters.connection import Where
+from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
     from reconciler.planner.plan import Plan
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 )
 def plan(
     paths: tuple[str, ...],
-    cluster: Where,
+    cluster: ClusterReference,
     output: str,
     out: str | None,
     detailed_exitcode: bool,
@@ -85,7 +85,7 @@ def end_as(made: Plan, detailed_exitcode: bool, out: str | None = None) -> None:
 
 
 def planned(
-    paths: tuple[str, ...], cluster: Where, output: str, policy: dict[str, Any], *, delete: bool = False
+    paths: tuple[str, ...], cluster: ClusterReference, output: str, policy: dict[str, Any], *, delete: bool = False
 ) -> Plan:
     """The plan of manifests. What is wrong with them is also shown to the readers of a review."""
     from reconciler.model.problem import InvalidInput

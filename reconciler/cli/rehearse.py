@@ -13,7 +13,7 @@ from reconciler.cli.serving import looked_at
 from reconciler.cli.terminal import count, painter, show_json, show_problems
 
 if TYPE_CHECKING:
-    from reconciler.clusters.connection import Where
+    from reconciler.clusters.connection import ClusterReference
     from reconciler.planner.plan import Plan
     from reconciler.rehearsal import Act, Moment, Rehearsal
 
@@ -22,7 +22,7 @@ _BAD = ("failed", "skipped", "interrupted", "not rehearsed")
 
 
 def rehearsed(
-    paths: tuple[str, ...], cluster: Where, policy: dict[str, Any], inject: tuple[str, ...], parallel: int
+    paths: tuple[str, ...], cluster: ClusterReference, policy: dict[str, Any], inject: tuple[str, ...], parallel: int
 ) -> tuple[Plan, Rehearsal]:
     """The plan of manifests, and how it would go. The cluster is only read."""
     from reconciler.apply import Options

@@ -77,8 +77,8 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
     from reconciler.apply import Options
     from reconciler.catalogue.operation import OWN_AGENT
     from reconciler.clusters.connection import connect
-    from reconciler.daemon.loop.controller import ENTRIES, Keeper, Ways
-    from reconciler.daemon.loop.loop import Daemon, Orders
+    from reconciler.daemon.loop.controller import ENTRIES, ControllerOptions, StackController
+    from reconciler.daemon.loop.loop import Daemon, Signals
     from reconciler.daemon.sources.files import Files
     from reconciler.daemon.sources.hint import Hints, Source
     from reconciler.daemon.sources.input import Input
@@ -95,7 +95,7 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
     if "-" in paths:
         raise click.UsageError("Standard input cannot be watched: name files or folders.")
     log.begin(sys.stderr)
-    orders, hints = Orders(), Hints(time.monotonic)
+    orders, hints = Signals(), Hints(time.monotonic)
     _listen_to_signals(orders)
     repository = _repository(given) if given["url"] else None
     where_from = repository.shown if repository is not None else " ".join(paths or (".",))
@@ -110,7 +110,7 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
     stack = first.desired.stack
     opened = connect(where_of(given["cluster"], loaded, first.desired))
     metrics = DaemonMetrics(lambda: daemon.status())
-    ways = Ways(
+    ways = ControllerOptions(
         policy=lambda stack: policy_of(Desired(stack, {}), {**given, "target": ()}),
         monotonic=time.monotonic,
         now=lambda: datetime.now(UTC),
@@ -130,7 +130,7 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
     daemon = Daemon(
         opened,
         stack.name,
-        lambda ways: Keeper(opened, stack.name, input(), ways, where_from),
+        lambda ways: StackController(opened, stack.name, input(), ways, where_from),
         ways,
         hints,
         orders,

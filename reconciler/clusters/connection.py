@@ -12,7 +12,7 @@ KUBERNETES = "kubernetes"  # the word that stands for the API of the current con
 DEFAULT_PATH = os.path.join(".reconcile", "cluster.db")
 
 
-class Where(NamedTuple):
+class ClusterReference(NamedTuple):
     """A cluster as people name it. With ``context`` or ``kubeconfig`` it is on Kubernetes; so with ``kubernetes``."""
 
     name: str = ""  # a file of the embedded cluster, or "kubernetes"
@@ -34,7 +34,7 @@ class Where(NamedTuple):
         return {"path": self.name} if self.name else {}
 
     @classmethod
-    def from_json(cls, said: dict[str, Any]) -> Where:
+    def from_json(cls, said: dict[str, Any]) -> ClusterReference:
         """What ``to_json`` gives, read back."""
         if "kubernetes" in said:
             return cls(KUBERNETES, said["kubernetes"].get("context", ""))
@@ -45,7 +45,7 @@ class Where(NamedTuple):
         return self.name or DEFAULT_PATH
 
 
-def connect(where: Where, *, reading: bool = False) -> Cluster:
+def connect(where: ClusterReference, *, reading: bool = False) -> Cluster:
     """Open a cluster. A file that does not exist is made or, for ``reading``, taken as an empty cluster.
 
     Raises ``ClusterError`` with what to do when it cannot be opened.

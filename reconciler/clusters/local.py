@@ -215,9 +215,9 @@ class LocalCluster:
             (body,) = connection.execute("SELECT body FROM shelf WHERE key = ?", (_KEY,)).fetchone()
         return bytes.fromhex(json.loads(body))
 
-    def world(self) -> Shelf:
+    def world(self) -> KeyValueStore:
         """What the simulator's hosts are like, kept beside the resources."""
-        return Shelf(self._database)
+        return KeyValueStore(self._database)
 
     def __enter__(self) -> LocalCluster:
         return self
@@ -333,7 +333,7 @@ class LocalWatch:
         return Notice(Movement.ADDED if created > self._since else Movement.MODIFIED, resource)
 
 
-class Shelf(MutableMapping[str, Any]):
+class KeyValueStore(MutableMapping[str, Any]):
     """JSON values by key, in the cluster's file. What is read is a copy: assign it to keep a change."""
 
     def __init__(self, database: Database) -> None:

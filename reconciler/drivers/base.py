@@ -14,7 +14,7 @@ from reconciler.model.resource import ResourceId
 Spec = dict[str, Any]
 
 
-class Sight(Protocol):
+class HostSnapshot(Protocol):
     """A node as it can be seen."""
 
     def observe(self, id: ResourceId) -> Spec | None:
@@ -24,8 +24,8 @@ class Sight(Protocol):
         """Every resource that exists on this node."""
 
 
-class Driver(Sight, Protocol):
-    """As a ``Sight`` it shows the node as it is at each call."""
+class Driver(HostSnapshot, Protocol):
+    """As a ``HostSnapshot`` it shows the node as it is at each call."""
 
     def supports(self, kind: str, operation: str) -> bool:
         """Whether this driver carries out the operation; refused before anything is sent if not."""
@@ -37,7 +37,7 @@ class Driver(Sight, Protocol):
         ``OperationFailed`` and then has changed nothing that it could undo.
         """
 
-    def look(self) -> Sight:
+    def look(self) -> HostSnapshot:
         """One reading of the whole node, for one thread: what it says was so since the call, and may be so no more."""
 
     def close(self) -> None: ...

@@ -49,7 +49,7 @@ from reconciler.model.resource import (
     show_path,
 )
 from reconciler.model.shape import Shape, overlaid
-from reconciler.observe.observed import UNREADABLE, About, Observation, Observed
+from reconciler.observe.observed import UNREADABLE, ApproximateBytes, Observation, Observed
 from reconciler.planner import Policy, make_plan
 from reconciler.planner.declaration import DECLARED
 from reconciler.planner.plan import Action, Note
@@ -155,7 +155,7 @@ def _describe(each: Observed, hints: _Hints, given: Mapping[str, Any], made: Dra
             made.notes.append(Note(id, f"{path[0]} is left out: its {path[-1]} is a secret, which cannot be read"))
     if id.kind in RECOVER:
         RECOVER[id.kind](shape, each, hints)
-    if isinstance(shape.get("capacity"), About):
+    if isinstance(shape.get("capacity"), ApproximateBytes):
         text = str(each.spec["volume"]["capacity"])
         made.notes.append(Note(id, f"capacity is known only as {text!r}"))
         shape["capacity"] = _about(shape["capacity"])

@@ -1,6 +1,6 @@
 """Waivers: fields that a manifest says are left as they are on the cluster, with what is accepted and until when.
 
-``spec.drift`` of the Stack and ``metadata.drift`` of a resource become a ``Stance`` here, and what is wrong with
+``spec.drift`` of the Stack and ``metadata.drift`` of a resource become a ``DriftPolicy`` here, and what is wrong with
 them is found without a cluster and without a clock. Reads the schemas and nothing else.
 """
 
@@ -28,7 +28,7 @@ _TYPES: dict[str, tuple[type, str]] = {
 }
 
 
-class Waiver(NamedTuple):
+class IgnoreRule(NamedTuple):
     """One field, and all below it, that is not compared while this holds."""
 
     field: str  # as written
@@ -47,14 +47,14 @@ class Waiver(NamedTuple):
         return matches(self.path, path[: len(self.path)])
 
 
-class Stance(NamedTuple):
+class DriftPolicy(NamedTuple):
     """What a Stack or a resource says about drift. An empty mode says nothing."""
 
     mode: str = ""
-    waivers: tuple[Waiver, ...] = ()
+    waivers: tuple[IgnoreRule, ...] = ()
 
 
-NONE = Stance()
+NONE = DriftPolicy()
 
 
 class Misnamed(ValueError):
@@ -65,15 +65,15 @@ class Misnamed(ValueError):
         self.remedy = remedy
 
 
-def stance_of(drift: Mapping[str, Any], kind: str = "") -> Stance:
+def stance_of(drift: Mapping[str, Any], kind: str = "") -> DriftPolicy:
     """What a valid ``drift`` says; ``kind`` is the resource's, in a Stack each entry has its own."""
     waivers = []
     for entry in drift.get("ignore", ()):
         of = kind or entry["kind"]
         path = field_path(of, entry["field"])
         accepts = (_in_shape(of, path, entry["observed"]),) if "observed" in entry else ()
-        waivers.append(Waiver(entry["field"], path, of, accepts, entry.get("until", ""), entry.get("reason", "")))
-    return Stance(drift.get("mode", ""), tuple(waivers))
+        waivers.append(IgnoreRule(entry["field"], path, of, accepts, entry.get("until", ""), entry.get("reason", "")))
+    return DriftPolicy(drift.get("mode", ""), tuple(waivers))
 
 
 def faults(drift: Mapping[str, Any], kind: str = "") -> Iterator[tuple[Path, str, str]]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.manifests import drift_policy, schema
-from reconciler.manifests.drift_policy import Stance
+from reconciler.manifests.drift_policy import DriftPolicy
 from reconciler.manifests.loader import Loaded, Manifest
 from reconciler.manifests.request import KIND as OPERATION
 from reconciler.manifests.request import Request, request_of
@@ -57,7 +57,7 @@ class Declared:
         return ResourceId(self.manifest.id.kind, old, self.manifest.id.namespace) if old else None
 
     @property
-    def drift(self) -> Stance:
+    def drift(self) -> DriftPolicy:
         """What its manifest says about drift; the Stack's words hold besides."""
         drift = self.manifest.metadata.get("drift")
         return drift_policy.stance_of(drift, self.id.kind) if drift else drift_policy.NONE
@@ -81,7 +81,7 @@ class Stack:
     defaults: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address
     agent: str = OWN_AGENT  # who serves the nodes
-    drift: Stance = drift_policy.NONE
+    drift: DriftPolicy = drift_policy.NONE
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class Checked(NamedTuple):
     problems: tuple[Problem, ...] = ()
 
 
-class Found(NamedTuple):
+class ValidationResult(NamedTuple):
     """What is desired as far as it is right, and what is wrong: with manifests, and with what is none."""
 
     desired: Desired
@@ -130,9 +130,9 @@ class Validator:
         self._checked: dict[Manifest, Checked] = {}
         self._defaults: dict[str, Any] = {}
         self._resources: dict[ResourceId, Declared] = {}  # of the last time, as long as nothing was wrong
-        self._together: Together | None = None
+        self._together: CrossChecks | None = None
 
-    def examine(self, loaded: Loaded) -> Found:
+    def examine(self, loaded: Loaded) -> ValidationResult:
         """Everything that was loaded. A manifest with errors is left out of what is desired."""
         others = list(loaded.problems)
         wrong: Wrong = defaultdict(list)
@@ -142,7 +142,7 @@ class Validator:
         checked = self._checked = {each: before.get(each) or _check(each, stack) for each in loaded.manifests}
         resources = self._as_before(before, checked)
         if resources is None:
-            self._together = together = Together()
+            self._together = together = CrossChecks()
             for manifest, each in checked.items():
                 if each.problems:
                     wrong[manifest] += each.problems
@@ -166,7 +166,7 @@ class Validator:
             if name not in spoilt and all(other in kept for other in request.after):
                 kept[name] = request
         warnings = sorted(it for problems in wrong.values() for it in problems if it.severity is not Severity.ERROR)
-        return Found(Desired(stack, resources, kept, warnings), wrong, others)
+        return ValidationResult(Desired(stack, resources, kept, warnings), wrong, others)
 
     def _as_before(
         self, before: Mapping[Manifest, Checked], checked: Mapping[Manifest, Checked]
@@ -570,7 +570,7 @@ CHECKS: dict[str, tuple[Callable[[Declared], Iterator[Finding]], ...]] = {
 # Checks across resources ----------------------------------------------------------------------------------
 
 
-class Together:
+class CrossChecks:
     """Resources that go with each other, and what would keep others from joining them."""
 
     def __init__(self) -> None:

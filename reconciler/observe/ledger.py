@@ -21,7 +21,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"  # it was submitted, and nobody saw how it ended
 
 
-class Entry(NamedTuple):
+class LedgerEntry(NamedTuple):
     """The last that is known of an Operation: the content that was run, how it ended, and why not."""
 
     content: str
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 def read_ledger(
     records: Iterable[Mapping[str, Any]], events: Iterable[Resource], resources: Iterable[Resource]
-) -> dict[str, Entry]:
+) -> dict[str, LedgerEntry]:
     """By name, all Operations that were begun. What was never submitted does not count as begun."""
     last: dict[str, dict[str, Any]] = {}
     for record in records:
@@ -52,14 +52,14 @@ def read_ledger(
     return ledger
 
 
-def _entry(run: Mapping[str, Any], done: Mapping[str, tuple[str, str]], carried: set[Any]) -> Entry | None:
+def _entry(run: Mapping[str, Any], done: Mapping[str, tuple[str, str]], carried: set[Any]) -> LedgerEntry | None:
     end = run.get("end")
     if end is not None and end["result"] != "interrupted" and end.get("seen", True):
         state = State.DONE if end["result"] in ("ran", "unchanged") else State.FAILED
-        return Entry(run["content"], state, end.get("message", ""))
+        return LedgerEntry(run["content"], state, end.get("message", ""))
     if run["event"] in done:
         type, message = done[run["event"]]
-        return Entry(run["content"], State.DONE if type == "Normal" else State.FAILED, message)
+        return LedgerEntry(run["content"], State.DONE if type == "Normal" else State.FAILED, message)
     if end is not None or "submitted" in run or run["event"] in carried:
-        return Entry(run["content"], State.UNKNOWN)
+        return LedgerEntry(run["content"], State.UNKNOWN)
     return None

@@ -29,7 +29,7 @@ from reconciler.model.resource import (
     id_of,
 )
 from reconciler.model.shape import Shape, overlaid
-from reconciler.observe.ledger import Entry
+from reconciler.observe.ledger import LedgerEntry
 
 # Fields no observation shows (``*`` for any key); compared with what was last applied, if that is known.
 UNREADABLE: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -73,7 +73,7 @@ AT_START = (
 _UP_TO = ((("cpu", "count"), ("cpu", "max")), (("memory", "size"), ("memory", "max")))
 
 
-class About(int):
+class ApproximateBytes(int):
     """A capacity of which only rounded text is known (wire format 5.2)."""
 
 
@@ -256,7 +256,7 @@ class Observation:
     disk_at: DiskAt = field(default_factory=dict)
     attached: dict[ResourceId, tuple[ResourceId, str]] = field(default_factory=dict)  # disk -> machine, target
     versions: dict[str, str] = field(default_factory=dict)  # kind -> where a watch may go on
-    ledger: dict[str, Entry] = field(default_factory=dict)  # Operation -> what became of it
+    ledger: dict[str, LedgerEntry] = field(default_factory=dict)  # Operation -> what became of it
 
     def get(self, id: ResourceId) -> Observed | None:
         return self.resources.get(id)
@@ -463,7 +463,7 @@ def _disk(observed: Observed) -> Shape:
     if isinstance(exact, int) and text is not None and quantity.rounded(exact) == _spaced(text):
         shape["capacity"] = exact
     elif text is not None and (about := quantity.unrounded(text)) is not None:
-        shape["capacity"] = About(about)
+        shape["capacity"] = ApproximateBytes(about)
     return shape
 
 

@@ -30,7 +30,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(slots=True)
-class Deed:
+class StepRecord:
     """A step of a run: what was done, how it ended and why, and how long it took."""
 
     operation: str
@@ -56,7 +56,7 @@ class Run:
     commit: str = ""
     dirty: bool = False
     last: str = ""  # phase of its last entry, if it has one
-    steps: dict[str, Deed] = field(default_factory=dict)
+    steps: dict[str, StepRecord] = field(default_factory=dict)
     counted: Mapping[str, int] = field(default_factory=dict)  # by result, all steps of the plan
 
     @property
@@ -73,11 +73,11 @@ class Run:
         return Outcome.FAILED if BAD & self.totals.keys() else Outcome.DONE
 
 
-class Past(NamedTuple):
+class History(NamedTuple):
     """A step together with the run it is of."""
 
     run: Run
-    deed: Deed
+    deed: StepRecord
 
 
 def runs(entries: Iterable[Mapping[str, Any]]) -> list[Run]:
@@ -111,9 +111,9 @@ def _end(run: Run, entry: Mapping[str, Any]) -> None:
     deed.result, deed.message, deed.seconds = entry["result"], entry.get("message", ""), entry.get("seconds")
 
 
-def _deed(run: Run, entry: Mapping[str, Any]) -> Deed:
+def _deed(run: Run, entry: Mapping[str, Any]) -> StepRecord:
     target = entry["target"]
-    return run.steps.setdefault(entry["step"], Deed(entry["operation"], target, entry.get("subject", target)))
+    return run.steps.setdefault(entry["step"], StepRecord(entry["operation"], target, entry.get("subject", target)))
 
 
 def _utc(at: str) -> str:
@@ -121,10 +121,13 @@ def _utc(at: str) -> str:
     return f"{at[:19]}Z" if at.endswith("+00:00") else at
 
 
-def of(id: str, found: Sequence[Run]) -> list[Past]:
+def of(id: str, found: Sequence[Run]) -> list[History]:
     """The steps that had a resource as subject or target, newest first."""
     return [
-        Past(run, deed) for run in found for deed in reversed(run.steps.values()) if id in (deed.subject, deed.target)
+        History(run, deed)
+        for run in found
+        for deed in reversed(run.steps.values())
+        if id in (deed.subject, deed.target)
     ]
 
 
@@ -163,7 +166,7 @@ def run_text(run: Run) -> str:
     return "\n".join(lines) + "\n"
 
 
-def past_text(past: Sequence[Past]) -> list[str]:
+def past_text(past: Sequence[History]) -> list[str]:
     """Lines on what was done to a resource."""
     rows = [
         (
@@ -196,11 +199,11 @@ def _result(run: Run) -> str:
     return f"{run.outcome}{': ' if counts else ''}{counts}"
 
 
-def _object(deed: Deed) -> str:
+def _object(deed: StepRecord) -> str:
     return deed.subject if deed.subject == deed.target else f"{deed.subject} (on {deed.target})"
 
 
-def _said(deed: Deed) -> str:
+def _said(deed: StepRecord) -> str:
     message = " ".join(deed.message.split())
     return f"{deed.result}{': ' if message else ''}{message}"
 
@@ -215,10 +218,10 @@ def run_json(run: Run, *, steps: bool = False) -> dict[str, Any]:
     return {**told, "steps": [_deed_json(deed) for deed in run.steps.values()]} if steps else told
 
 
-def past_json(past: Sequence[Past]) -> list[dict[str, Any]]:
+def past_json(past: Sequence[History]) -> list[dict[str, Any]]:
     """What was done to a resource."""
     return [{"run": run.id, "began": run.began, "who": run.who, **_deed_json(deed)} for run, deed in past]
 
 
-def _deed_json(deed: Deed) -> dict[str, Any]:
-    return {name: getattr(deed, name) for name in Deed.__slots__}
+def _deed_json(deed: StepRecord) -> dict[str, Any]:
+    return {name: getattr(deed, name) for name in StepRecord.__slots__}

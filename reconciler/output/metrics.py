@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from reconciler.agent import Hooks
+from reconciler.agent import Observer
 from reconciler.output.server import Answer, Page, serve, verdict
 
 DURATIONS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800)  # seconds: a plug is quick, a copy is not
 
 
-class AgentMetrics(Hooks):
+class AgentMetrics(Observer):
     """What an agent does, counted. Keys that are no operation count as ``unknown``: clients write anything."""
 
     def __init__(self) -> None:

@@ -53,7 +53,7 @@ def impact(step: Step) -> str:
     return f"{step.impact}, held: --allow {step.held}" if step.held else str(step.impact)
 
 
-class Sort(NamedTuple):
+class StepKind(NamedTuple):
     """Steps that are alike but for whom they are about."""
 
     action: Action
@@ -61,9 +61,9 @@ class Sort(NamedTuple):
     kind: str
 
 
-def counted(steps: Iterable[Step]) -> list[tuple[Sort, int]]:
+def counted(steps: Iterable[Step]) -> list[tuple[StepKind, int]]:
     """How many steps there are of each sort, most first."""
-    counts = Counter(Sort(step.action, step.operation, step.subject.kind) for step in steps)
+    counts = Counter(StepKind(step.action, step.operation, step.subject.kind) for step in steps)
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 

@@ -4,8 +4,8 @@ For each resource the difference is matched against the tables of ``rules``; a r
 made first and then treated like any other, as its creation will leave it. Order comes from references, from
 the one operation slot of a resource, and from the rule that destructive steps run last.
 
-What is found is sketched on a ``Sheet``: by ``ownership``, ``creation``, ``change`` (and ``restart``), ``deletion``
-and ``errand``, in turn and without regard to each other's steps. Then ``univirt``, ``order`` and ``hold`` see all
+What is found is sketched on a ``PlanBuilder``: by ``ownership``, ``creation``, ``change`` (and ``restart``),
+``deletion`` and ``errand``, in turn and without regard to each other's steps. Then ``univirt``, ``order`` and ``hold`` see all
 of them at once and make the sheet a plan. Before all that, ``rename`` and ``waived`` settle what is desired by
 what is there; after it, ``declaration`` notes what it was.
 """
@@ -31,14 +31,14 @@ from reconciler.planner.ignored import as_left
 from reconciler.planner.order import connect, in_order
 from reconciler.planner.ownership import mark, out_of_reach
 from reconciler.planner.plan import Plan
-from reconciler.planner.policy import Most, Policy
+from reconciler.planner.policy import DeletionLimit, Policy
 from reconciler.planner.rename import under_old_names
 from reconciler.planner.requests import answer, ask, hold_back
-from reconciler.planner.sheet import Sheet
+from reconciler.planner.sheet import PlanBuilder
 from reconciler.planner.univirt import leave_out
 from reconciler.planner.wanting import put_off
 
-__all__ = ["Most", "Policy", "make_plan", "plan_request"]
+__all__ = ["DeletionLimit", "Policy", "make_plan", "plan_request"]
 
 
 def make_plan(
@@ -53,7 +53,7 @@ def make_plan(
     desired = under_old_names(desired, observed)
     policy = _widened(policy or Policy(), desired)
     left, notes = (desired, []) if policy.delete else as_left(desired, observed, policy.at, settled)
-    sheet = Sheet(left, observed, policy, notes=[note for note in notes if policy.concerns(note.id)])
+    sheet = PlanBuilder(left, observed, policy, notes=[note for note in notes if policy.concerns(note.id)])
     if sheet.policy.delete:
         delete(sheet)
     else:
@@ -74,7 +74,7 @@ def make_plan(
 def plan_request(request: Request, observed: Observation, stack: str) -> Plan:
     """The plan of one operation that a person asks for: naming it allows what it does."""
     policy = Policy(allow=frozenset(Impact), targets=frozenset({request.target}))
-    sheet = Sheet(Desired(Stack(stack or "default"), {}, {request.name: request}), observed, policy)
+    sheet = PlanBuilder(Desired(Stack(stack or "default"), {}, {request.name: request}), observed, policy)
     ask(sheet, request, f"asked for as {request.name}")
     return _finished(sheet)
 
@@ -95,7 +95,7 @@ def _widened(policy: Policy, desired: Desired) -> Policy:
     return replace(policy, targets=frozenset(targets))
 
 
-def _reconcile(sheet: Sheet, declared: Declared) -> None:
+def _reconcile(sheet: PlanBuilder, declared: Declared) -> None:
     """One resource: what is said on it, how it comes to be, what is changed; or why it is left alone."""
     observed = sheet.observed.get(declared.id)
     if sheet.observed.versions.get(declared.id.kind) == "":
@@ -116,7 +116,7 @@ def _reconcile(sheet: Sheet, declared: Declared) -> None:
             sheet.settled.add(declared.id)
 
 
-def _finished(sheet: Sheet) -> Plan:
+def _finished(sheet: PlanBuilder) -> Plan:
     """The sheet as a plan: edges drawn, what is not allowed held, everything in order."""
     if sheet.desired.stack.agent == UNIVIRT:
         leave_out(sheet)

@@ -11,7 +11,7 @@ from reconciler.catalogue.operation import Operation
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import NEXT_START, ResourceId
 from reconciler.observe.observed import Observation
-from reconciler.planner.diff import Move
+from reconciler.planner.diff import Change
 from reconciler.planner.plan import Action, Expectation, Step
 from reconciler.planner.preconditions import STACK, value_at
 
@@ -41,7 +41,7 @@ def guest(observed: Observation, id: ResourceId, operation: Operation) -> Iterat
         yield Expectation(machine, ("powerState",), value_at(found, ("powerState",)))
 
 
-def fields(id: ResourceId, moves: Iterable[Move], head: Path = ()) -> Iterator[Expectation]:
+def fields(id: ResourceId, moves: Iterable[Change], head: Path = ()) -> Iterator[Expectation]:
     """What is there instead of what is wanted."""
     for move in moves:
         yield Expectation(id, (*head, *move.path), move.observed)

@@ -13,20 +13,22 @@ from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observed, unreadable
 from reconciler.planner import last_applied
 from reconciler.planner.basis import fields
-from reconciler.planner.diff import NOT_COMPARED, Move
+from reconciler.planner.diff import NOT_COMPARED, Change
 from reconciler.planner.explanation import describe
 from reconciler.planner.match import covered_by, matching, placed, replaced, set_by
 from reconciler.planner.plan import Action, Expectation, Note
 from reconciler.planner.rank import POWER_DOWN
 from reconciler.planner.restart import restart, waiting
-from reconciler.planner.rules import CHANGE, LAST, REFUSALS, Case, On, Rule
-from reconciler.planner.sheet import Sheet
+from reconciler.planner.rules import CHANGE, LAST, REFUSALS, ChangeKind, Rule, RuleContext
+from reconciler.planner.sheet import PlanBuilder
 from reconciler.planner.sides import sides
 
 _RULES = {kind: sorted((rule for rule in CHANGE if rule.kind == kind), key=lambda rule: rule.rank) for kind in KINDS}
 
 
-def alter(sheet: Sheet, declared: Declared, observed: Observed | None, seen: Shape, *, creating: bool = False) -> None:
+def alter(
+    sheet: PlanBuilder, declared: Declared, observed: Observed | None, seen: Shape, *, creating: bool = False
+) -> None:
     """The steps from ``seen`` to what is declared: seen on the cluster or, ``creating``, as creation leaves it."""
     kind = declared.id.kind
     pending = {} if creating or observed is None else observed.pending
@@ -42,7 +44,7 @@ def alter(sheet: Sheet, declared: Declared, observed: Observed | None, seen: Sha
     later = waiting(observed.shape, pending) if observed is not None and pending else []
     if not moves and not later:
         return
-    case = Case(declared.id, declared.shape, seen, sheet.surroundings, observed)
+    case = RuleContext(declared.id, declared.shape, seen, sheet.surroundings, observed)
     taken: set[tuple[str, ...]] = set()
     for rule in _RULES[kind]:
         case.running = runs and (rule.rank <= POWER_DOWN or not stops)
@@ -71,7 +73,7 @@ def _unreturned(observed: Observed) -> str:
     return f"memory.size is {size}, and the guest still has {more} more: without a balloon driver it gives nothing back"
 
 
-def _apply(sheet: Sheet, rule: Rule, case: Case, moves: list[Move], creating: bool) -> None:
+def _apply(sheet: PlanBuilder, rule: Rule, case: RuleContext, moves: list[Change], creating: bool) -> None:
     """The step of a rule for the moves it takes."""
     kind = case.id.kind
     later = rule.next_start(case)
@@ -81,7 +83,7 @@ def _apply(sheet: Sheet, rule: Rule, case: Case, moves: list[Move], creating: bo
     expect = []
     if rule.leaves:
         covered = [(placed(dotted, case.at), value) for dotted, value in rule.leaves]
-    elif rule.on == {On.REMOVED}:
+    elif rule.on == {ChangeKind.REMOVED}:
         covered = [(case.at, None)]
     if not later:
         head = () if case.now else (NEXT_START,)
@@ -111,7 +113,7 @@ def _apply(sheet: Sheet, rule: Rule, case: Case, moves: list[Move], creating: bo
     )
 
 
-def _refuse(sheet: Sheet, declared: Declared, move: Move) -> None:
+def _refuse(sheet: PlanBuilder, declared: Declared, move: Change) -> None:
     kind = declared.id.kind
     remedy = REFUSALS.get(
         (kind, move.path[0]),

@@ -10,16 +10,16 @@ from reconciler.planner import last_applied
 from reconciler.planner.change import alter
 from reconciler.planner.plan import Action, Expectation
 from reconciler.planner.rank import CLONING, CREATION
-from reconciler.planner.rules import CREATE, Case
-from reconciler.planner.sheet import Sheet
+from reconciler.planner.rules import CREATE, RuleContext
+from reconciler.planner.sheet import PlanBuilder
 
 
-def create(sheet: Sheet, declared: Declared, observed: Observed | None) -> None:
+def create(sheet: PlanBuilder, declared: Declared, observed: Observed | None) -> None:
     """The step that makes the resource, and those for what its creation leaves undone.
 
     ``observed`` is what an attempt that failed has left, if there was one.
     """
-    case = Case(declared.id, declared.shape, {}, sheet.surroundings, observed)
+    case = RuleContext(declared.id, declared.shape, {}, sheet.surroundings, observed)
     row = next(row for row in CREATE if row.kind == declared.id.kind and row.when(case))
     seen = row.leaves(case)
     uses = [id for _, id in references_of(declared.id.kind, seen, declared.id.namespace)]

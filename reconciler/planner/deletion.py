@@ -15,18 +15,18 @@ from reconciler.model.shape import Shape
 from reconciler.planner.plan import Action, Expectation, Note
 from reconciler.planner.rank import DELETION
 from reconciler.planner.rename import suspect
-from reconciler.planner.rules import DELETE, Case
-from reconciler.planner.sheet import Sheet
+from reconciler.planner.rules import DELETE, RuleContext
+from reconciler.planner.sheet import PlanBuilder
 
 Users: TypeAlias = dict[ResourceId, set[ResourceId]]
 
 
-def delete(sheet: Sheet) -> None:
+def delete(sheet: PlanBuilder) -> None:
     """What is described, as far as the run is about it, is to go."""
     _unmake(sheet, {id: each for id, each in sheet.desired.resources.items() if sheet.policy.concerns(id)})
 
 
-def prune(sheet: Sheet) -> None:
+def prune(sheet: PlanBuilder) -> None:
     """What this stack owns and no longer describes: deleted if asked for, otherwise noted."""
     stack, seen = sheet.desired.stack, sheet.observed.resources
     strangers = sorted(id for id in seen.keys() - sheet.desired.resources.keys() if id.kind in RANK)
@@ -48,11 +48,11 @@ def prune(sheet: Sheet) -> None:
         _stop(sheet, f"{many} would be deleted, and at most {limit.of(len(owned))} may: {_named(going)}")
 
 
-def _going(sheet: Sheet) -> set[ResourceId]:
+def _going(sheet: PlanBuilder) -> set[ResourceId]:
     return {sketch.step.subject for sketch in sheet.sketches if sketch.step.action is Action.DELETE}
 
 
-def keep_all(sheet: Sheet) -> None:
+def keep_all(sheet: PlanBuilder) -> None:
     """Take the deletions of a prune back: what is described elsewhere is not known while part of it is not right."""
     going = _going(sheet)
     sheet.sketches = [sketch for sketch in sheet.sketches if sketch.step.action is not Action.DELETE]
@@ -60,7 +60,7 @@ def keep_all(sheet: Sheet) -> None:
         sheet.notes.append(Note(id, "kept: nothing is pruned while there are problems"))
 
 
-def _stop(sheet: Sheet, message: str) -> None:
+def _stop(sheet: PlanBuilder, message: str) -> None:
     """A prune that goes too far is taken for a mistake: nothing runs at all."""
     remedy = "If that is meant: --max-deletions, or policy.maxDeletions of the Stack, a number or a share (100%)."
     sheet.problems.append(Problem(Origin(f"stack {sheet.desired.stack.name}"), message, remedy))
@@ -72,7 +72,7 @@ def _named(ids: Iterable[ResourceId]) -> str:
     return f"{first}{f' and {len(more)} more' if more else ''}"
 
 
-def _unmake(sheet: Sheet, going: Mapping[ResourceId, Declared | None]) -> None:
+def _unmake(sheet: PlanBuilder, going: Mapping[ResourceId, Declared | None]) -> None:
     """The steps of those that may go and that nothing which stays still uses."""
     users, former = _users(sheet)
     leaving = _leaving(sheet, going, users)
@@ -81,7 +81,7 @@ def _unmake(sheet: Sheet, going: Mapping[ResourceId, Declared | None]) -> None:
 
 
 def _leaving(
-    sheet: Sheet, going: Mapping[ResourceId, Declared | None], users: Mapping[ResourceId, set[ResourceId]]
+    sheet: PlanBuilder, going: Mapping[ResourceId, Declared | None], users: Mapping[ResourceId, set[ResourceId]]
 ) -> set[ResourceId]:
     """Those of the going that go; says what keeps the others."""
     leaving = {id for id, declared in going.items() if _may_go(sheet, id, declared)}
@@ -95,7 +95,7 @@ def _leaving(
     return leaving
 
 
-def _may_go(sheet: Sheet, id: ResourceId, declared: Declared | None) -> bool:
+def _may_go(sheet: PlanBuilder, id: ResourceId, declared: Declared | None) -> bool:
     """Whether a resource is there, ours and not to be retained."""
     observed = sheet.observed.get(id)
     if observed is None:
@@ -119,7 +119,7 @@ def _may_go(sheet: Sheet, id: ResourceId, declared: Declared | None) -> bool:
     return True
 
 
-def _users(sheet: Sheet) -> tuple[Users, Users]:
+def _users(sheet: PlanBuilder) -> tuple[Users, Users]:
     """Who uses what, now or once the other steps have run; and who uses it now and will not."""
     users: Users = defaultdict(set)
     former: Users = defaultdict(set)
@@ -135,16 +135,16 @@ def _users(sheet: Sheet) -> tuple[Users, Users]:
     return users, former
 
 
-def _used(sheet: Sheet, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
+def _used(sheet: PlanBuilder, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
     yield from (other for _, other in references_of(id.kind, shape, id.namespace))
     for nic in shape.get("nics", {}).values():
         yield from sheet.surroundings.bridges_of(nic, id.namespace)
 
 
-def _steps(sheet: Sheet, id: ResourceId, declared: Declared | None, users: Iterable[ResourceId]) -> None:
+def _steps(sheet: PlanBuilder, id: ResourceId, declared: Declared | None, users: Iterable[ResourceId]) -> None:
     """The rows of one resource, in their order, after those that use it."""
     observed = sheet.observed.resources[id]
-    case = Case(id, declared.shape if declared else {}, observed.shape, sheet.surroundings, observed)
+    case = RuleContext(id, declared.shape if declared else {}, observed.shape, sheet.surroundings, observed)
     case.running = sheet.runs(id, observed.shape)
     uses = tuple(sorted(users))
     for order, row in enumerate(DELETE):

@@ -9,7 +9,7 @@ from reconciler.manifests.validation import Declared
 from reconciler.model import quantity
 from reconciler.model.kinds import KINDS, SECRETS, matches, part_of, parts_at
 from reconciler.model.secret import Secret
-from reconciler.planner.diff import Move
+from reconciler.planner.diff import Change
 from reconciler.planner.rules import REPLACED
 
 
@@ -39,7 +39,7 @@ def as_written(declared: Declared, path: tuple[str, ...]) -> tuple[str | int, ..
     return written
 
 
-def describe(kind: str, move: Move, covers: tuple[str, ...] = ()) -> str:
+def describe(kind: str, move: Change, covers: tuple[str, ...] = ()) -> str:
     """``memory.size 2Gi -> 4Gi``; of a part that comes, what is set of it: ``disks[vdb] new: disk web-1-data``."""
     name, at = _named(kind, move.path), part_of(kind, move.path)
     if move.path == at and move.desired is None:
@@ -69,7 +69,7 @@ def describe(kind: str, move: Move, covers: tuple[str, ...] = ()) -> str:
     return f"{name} {_shown(move.observed, is_size)} -> {_shown(move.desired, is_size)}"
 
 
-def contrast(kind: str, move: Move) -> str:
+def contrast(kind: str, move: Change) -> str:
     """``memory.size is 4Gi, 2Gi is declared``; of a part, whether it is there. Of a secret, no value."""
     name, at = _named(kind, move.path), part_of(kind, move.path)
     if not move.path:

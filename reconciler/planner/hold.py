@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from reconciler.model.resource import ResourceId
 from reconciler.planner.plan import Step
-from reconciler.planner.sheet import Sheet
+from reconciler.planner.sheet import PlanBuilder
 
 
-def withhold(sheet: Sheet, steps: Sequence[Step]) -> list[Step]:
+def withhold(sheet: PlanBuilder, steps: Sequence[Step]) -> list[Step]:
     """Mark what is not allowed to run, what cannot run without it, and what would run for nothing without it."""
     held: dict[str, str] = {step.id: str(step.impact) for step in steps if not sheet.policy.allows(step.impact)}
     bouts = _bouts(sheet)
@@ -28,7 +28,7 @@ def withhold(sheet: Sheet, steps: Sequence[Step]) -> list[Step]:
     return [replace(step, held=held[step.id]) if step.id in held else step for step in steps]
 
 
-def _bouts(sheet: Sheet) -> dict[str, list[str]]:
+def _bouts(sheet: PlanBuilder) -> dict[str, list[str]]:
     """The steps that belong together, by each of them."""
     members: dict[tuple[ResourceId, str], list[str]] = defaultdict(list)
     for sketch in sheet.sketches:

@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.manifests.drift_policy import Waiver
+from reconciler.manifests.drift_policy import IgnoreRule
 from reconciler.manifests.validation import Declared, Desired, Stack
 from reconciler.model.kinds import part_of
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation
-from reconciler.planner.diff import Move, differences, same, undone
+from reconciler.planner.diff import Change, differences, same, undone
 from reconciler.planner.explanation import contrast
 from reconciler.planner.last_applied import unknown
 from reconciler.planner.plan import Note
@@ -61,13 +61,15 @@ def as_left(
     return replace(desired, resources={**desired.resources, **left}), notes
 
 
-def waivers_of(declared: Declared, stack: Stack) -> tuple[Waiver, ...]:
+def waivers_of(declared: Declared, stack: Stack) -> tuple[IgnoreRule, ...]:
     """What is waived of a resource: by its own manifest first, then by the Stack."""
     everywhere = tuple(waiver for waiver in stack.drift.waivers if waiver.kind == declared.id.kind)
     return declared.drift.waivers + everywhere
 
 
-def waived(waivers: Sequence[Waiver], moves: Iterable[Move], at: datetime | None) -> Iterator[tuple[Move, Waiver]]:
+def waived(
+    waivers: Sequence[IgnoreRule], moves: Iterable[Change], at: datetime | None
+) -> Iterator[tuple[Change, IgnoreRule]]:
     """What of these is left as it is, each with the first waiver that says so."""
     holding = [waiver for waiver in waivers if waiver.holds(at)]
     for move in moves:
@@ -75,7 +77,7 @@ def waived(waivers: Sequence[Waiver], moves: Iterable[Move], at: datetime | None
             yield move, by
 
 
-def outermost(kind: str, moves: Sequence[Move]) -> list[Move]:
+def outermost(kind: str, moves: Sequence[Change]) -> list[Change]:
     """The moves without those inside a part that comes or goes as a whole."""
     wholes: set[tuple[str, ...]] = set()
     found = []
@@ -88,14 +90,14 @@ def outermost(kind: str, moves: Sequence[Move]) -> list[Move]:
     return found
 
 
-def lets(waiver: Waiver, move: Move) -> bool:
+def lets(waiver: IgnoreRule, move: Change) -> bool:
     """Whether a waiver, if it holds, leaves the move undone."""
     if not waiver.covers(move.path) or (move.path == _ALWAYS_THERE and move.observed is None):
         return False
     return not waiver.accepts or any(same(value, move.observed) for value in waiver.accepts)
 
 
-def told(kind: str, move: Move, waiver: Waiver, *, brief: bool = False) -> str:
+def told(kind: str, move: Change, waiver: IgnoreRule, *, brief: bool = False) -> str:
     """``ignored until 2026-12-31: memory.size is 4Gi, 2Gi is declared: the reason``; ``brief`` without what it is."""
     until = f" until {waiver.until}" if waiver.until else ""
     parts = [f"ignored{until}", "" if brief else contrast(kind, move), waiver.reason]

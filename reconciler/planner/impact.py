@@ -10,10 +10,10 @@ from dataclasses import dataclass, fields
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import Impact, Operation
-from reconciler.planner.rules import CHANGE, DELETE, On, Rule
+from reconciler.planner.rules import CHANGE, DELETE, ChangeKind, Rule
 
 _NEVER = next(each.default for each in fields(Rule) if each.name == "next_start")
-_WORDS = {On.ADDED: "comes", On.CHANGED: "changes", On.REMOVED: "goes"}
+_WORDS = {ChangeKind.ADDED: "comes", ChangeKind.CHANGED: "changes", ChangeKind.REMOVED: "goes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def rows() -> Iterator[Row]:
     for rule in CHANGE:
         operation = _operation(rule.kind, rule.operation)
         for field in rule.fields:
-            what = " or ".join(_WORDS[each] for each in On if each in rule.on)
+            what = " or ".join(_WORDS[each] for each in ChangeKind if each in rule.on)
             waits = rule.next_start is not _NEVER
             yield Row(rule.kind, field, what, rule.operation, operation.running, operation.stopped, waits)
     for row in DELETE:

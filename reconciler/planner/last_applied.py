@@ -8,11 +8,11 @@ from typing import Any
 from reconciler.model.kinds import matches
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import UNREADABLE, unreadable
-from reconciler.planner.diff import Move
+from reconciler.planner.diff import Change
 from reconciler.planner.explanation import leaves
 
 
-def unknown(kind: str, move: Move) -> bool:
+def unknown(kind: str, move: Change) -> bool:
     """Whether the observed value is missing only because nobody can see it."""
     return move.observed is None and unreadable(kind, move.path)
 

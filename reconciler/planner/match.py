@@ -6,14 +6,14 @@ from typing import Any
 
 from reconciler.model.kinds import matches, part_of
 from reconciler.model.shape import Shape
-from reconciler.planner.diff import Move, whole
+from reconciler.planner.diff import Change, whole
 from reconciler.planner.explanation import leaves
-from reconciler.planner.rules import REPLACED, Case, On, Rule
+from reconciler.planner.rules import REPLACED, ChangeKind, Rule, RuleContext
 
 
-def matching(rule: Rule, moves: list[Move], kind: str) -> dict[tuple[str, ...], list[Move]]:
+def matching(rule: Rule, moves: list[Change], kind: str) -> dict[tuple[str, ...], list[Change]]:
     """The moves a rule takes, by the part they are about (one group with no name for plain fields)."""
-    groups: dict[tuple[str, ...], list[Move]] = {}
+    groups: dict[tuple[str, ...], list[Change]] = {}
     patterns = [tuple(dotted.split(".")) for dotted in rule.fields]
     for move in moves:
         if not any(matches(pattern, move.path) for pattern in patterns):
@@ -24,14 +24,14 @@ def matching(rule: Rule, moves: list[Move], kind: str) -> dict[tuple[str, ...], 
     return groups
 
 
-def _what(move: Move, at: tuple[str, ...]) -> frozenset[On]:
+def _what(move: Change, at: tuple[str, ...]) -> frozenset[ChangeKind]:
     if not at or move.path != at:
-        return frozenset({On.CHANGED})
-    came = {On.ADDED} if move.desired is not None else set()
-    return frozenset(came | {On.REMOVED} if move.observed is not None else came)
+        return frozenset({ChangeKind.CHANGED})
+    came = {ChangeKind.ADDED} if move.desired is not None else set()
+    return frozenset(came | {ChangeKind.REMOVED} if move.observed is not None else came)
 
 
-def replaced(kind: str, moves: list[Move], desired: Shape, seen: Shape) -> list[Move]:
+def replaced(kind: str, moves: list[Change], desired: Shape, seen: Shape) -> list[Change]:
     """The moves, with one whole move instead of many where a part cannot be changed in place."""
     anew = {
         move.path[:2] for move in moves if len(move.path) > 2 and move.path[2] in REPLACED.get((kind, move.path[0]), ())
@@ -42,14 +42,14 @@ def replaced(kind: str, moves: list[Move], desired: Shape, seen: Shape) -> list[
     return wholes + [move for move in moves if move.path[:2] not in anew]
 
 
-def set_by(rule: Rule, moves: list[Move]) -> list[Move]:
+def set_by(rule: Rule, moves: list[Change]) -> list[Change]:
     """Of the moves that ask for a rule about plain fields, those whose value it sets."""
     return [move for move in moves if not rule.covers or ".".join(move.path) in rule.covers]
 
 
-def covered_by(rule: Rule, case: Case, moves: list[Move]) -> list[tuple[tuple[str, ...], Any]]:
+def covered_by(rule: Rule, case: RuleContext, moves: list[Change]) -> list[tuple[tuple[str, ...], Any]]:
     """The leaf fields a step sets: a part that comes anew is set with all the rule's fields of it."""
-    if not case.at or On.ADDED not in rule.on:
+    if not case.at or ChangeKind.ADDED not in rule.on:
         written = moves if case.at else set_by(rule, moves)
         return [leaf for move in written for leaf in leaves(move.path, move.desired)]
     if not case.part:

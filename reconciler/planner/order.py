@@ -15,12 +15,12 @@ from reconciler.planner.plan import Action, Plan, Step
 from reconciler.planner.policy import Policy
 from reconciler.planner.rank import POWER_DOWN, RESTART
 from reconciler.planner.restart import RESTART_AT
-from reconciler.planner.sheet import Sheet, Sketch
+from reconciler.planner.sheet import PlanBuilder, StepDraft
 
 Edges: TypeAlias = dict[str, set[str]]  # id of a step -> ids of those before it
 
 
-def connect(sheet: Sheet) -> list[Step]:
+def connect(sheet: PlanBuilder) -> list[Step]:
     """Turn sketches into steps that know what they need and what they come after."""
     needs: Edges = defaultdict(set)
     after: Edges = defaultdict(set)
@@ -46,7 +46,7 @@ def connect(sheet: Sheet) -> list[Step]:
     ]
 
 
-def in_order(sheet: Sheet, steps: Iterable[Step]) -> tuple[Step, ...]:
+def in_order(sheet: PlanBuilder, steps: Iterable[Step]) -> tuple[Step, ...]:
     """The steps as they can run; none, and a problem, where some wait for each other."""
     try:
         return tuple(step for wave in Plan(sheet.desired.stack.name, tuple(steps)).waves for step in wave)
@@ -57,8 +57,8 @@ def in_order(sheet: Sheet, steps: Iterable[Step]) -> tuple[Step, ...]:
         return ()
 
 
-def _ranked(sketches: Iterable[tuple[ResourceId, Sketch]]) -> dict[ResourceId, list[Sketch]]:
-    chains: dict[ResourceId, list[Sketch]] = defaultdict(list)
+def _ranked(sketches: Iterable[tuple[ResourceId, StepDraft]]) -> dict[ResourceId, list[StepDraft]]:
+    chains: dict[ResourceId, list[StepDraft]] = defaultdict(list)
     for id, sketch in sketches:
         chains[id].append(sketch)
     for chain in chains.values():
@@ -66,7 +66,7 @@ def _ranked(sketches: Iterable[tuple[ResourceId, Sketch]]) -> dict[ResourceId, l
     return chains
 
 
-def _decides(earlier: Sketch, sketch: Sketch, policy: Policy) -> bool:
+def _decides(earlier: StepDraft, sketch: StepDraft, policy: Policy) -> bool:
     """Whether a step of a resource makes no sense unless an earlier one of the same resource succeeded."""
     return (
         earlier.step.action is Action.CREATE
@@ -79,16 +79,16 @@ def _decides(earlier: Sketch, sketch: Sketch, policy: Policy) -> bool:
     )
 
 
-def _by_name(sheet: Sheet, needs: Edges) -> None:
+def _by_name(sheet: PlanBuilder, needs: Edges) -> None:
     """Steps that were named as those to come first."""
     ids = {sketch.step.id for sketch in sheet.sketches}
     for sketch in sheet.sketches:
         needs[sketch.step.id].update(id for id in sketch.follows if id in ids)
 
 
-def _by_holding(sheet: Sheet, needs: Edges) -> None:
+def _by_holding(sheet: PlanBuilder, needs: Edges) -> None:
     """What only one may hold is freed before it is taken."""
-    freed: dict[tuple[str, str], list[Sketch]] = defaultdict(list)
+    freed: dict[tuple[str, str], list[StepDraft]] = defaultdict(list)
     for sketch in sheet.sketches:
         for what in sketch.frees:
             freed[sketch.step.subject.namespace, what].append(sketch)
@@ -98,7 +98,7 @@ def _by_holding(sheet: Sheet, needs: Edges) -> None:
             needs[sketch.step.id].update(other.step.id for other in holders if other is not sketch)
 
 
-def _by_use(sheet: Sheet, by_subject: dict[ResourceId, list[Sketch]], needs: Edges) -> None:
+def _by_use(sheet: PlanBuilder, by_subject: dict[ResourceId, list[StepDraft]], needs: Edges) -> None:
     """What is used is there first, and goes after its users; what is nowhere is a problem."""
     for sketch in sheet.sketches:
         step = sketch.step

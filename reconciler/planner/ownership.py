@@ -12,10 +12,10 @@ from reconciler.planner.diff import diff
 from reconciler.planner.last_applied import nested, unknown
 from reconciler.planner.plan import MARK, Action, Note, Step
 from reconciler.planner.rank import MARKING
-from reconciler.planner.sheet import Sheet, Sketch
+from reconciler.planner.sheet import PlanBuilder, StepDraft
 
 
-def out_of_reach(sheet: Sheet, declared: Declared, observed: Observed) -> bool:
+def out_of_reach(sheet: PlanBuilder, declared: Declared, observed: Observed) -> bool:
     """Whether the resource must be left alone; says why."""
     if observed.under_way:
         sheet.notes.append(Note(declared.id, f"{observed.under_way} is under way; plan again when it has ended"))
@@ -32,7 +32,7 @@ def out_of_reach(sheet: Sheet, declared: Declared, observed: Observed) -> bool:
     return False
 
 
-def mark(sheet: Sheet, declared: Declared, observed: Observed) -> None:
+def mark(sheet: PlanBuilder, declared: Declared, observed: Observed) -> None:
     """Say on the resource whose it is, and what only its manifest knows."""
     stack = sheet.desired.stack.name
     reasons, remember = [], {}
@@ -66,4 +66,4 @@ def mark(sheet: Sheet, declared: Declared, observed: Observed) -> None:
         remember=remember,
         labels={**declared.labels, LABEL_STACK: stack},
     )
-    sheet.sketches.append(Sketch(step, MARKING))
+    sheet.sketches.append(StepDraft(step, MARKING))

@@ -8,10 +8,10 @@ from reconciler.catalogue.operation import Operation
 from reconciler.manifests.request import SAMPLE_SECRET
 from reconciler.model.secret import Secret
 from reconciler.planner.plan import PathOf, Value
-from reconciler.planner.rules import Case, Make
+from reconciler.planner.rules import Make, RuleContext
 
 
-def made(makes: Mapping[str, Make], case: Case) -> dict[str, Value]:
+def made(makes: Mapping[str, Make], case: RuleContext) -> dict[str, Value]:
     """Name -> value, without those that a case has no value for."""
     values = {name: make(case) for name, make in makes.items()}
     return {name: _settled(value) for name, value in values.items() if value is not None}

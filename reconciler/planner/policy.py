@@ -15,14 +15,14 @@ _ALWAYS = frozenset({Impact.NONE, Impact.LIVE})
 
 
 @dataclass(frozen=True, slots=True)
-class Most:
+class DeletionLimit:
     """How many at most: a number, or a share of all in percent."""
 
     number: int
     percent: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> Most:
+    def parse(cls, text: str) -> DeletionLimit:
         """``5`` or ``20%``. Raises ``ValueError``."""
         digits = text.removesuffix("%")
         if not (digits.isascii() and digits.isdigit()) or (digits != text and int(digits) > 100):
@@ -40,7 +40,7 @@ class Policy:
 
     allow: frozenset[str] = frozenset()
     prune: bool = False
-    max_deletions: Most | None = None  # a prune that would delete more stops the run
+    max_deletions: DeletionLimit | None = None  # a prune that would delete more stops the run
     adopt: bool = False
     delete: bool = False
     targets: frozenset[ResourceId] = frozenset()  # if any, only these and what they need

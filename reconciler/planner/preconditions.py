@@ -11,7 +11,7 @@ from reconciler.model.kinds import values_at
 from reconciler.model.resource import NEXT_START, ResourceId
 from reconciler.model.shape import overlaid
 from reconciler.observe.observed import Observed
-from reconciler.planner.diff import Move, same
+from reconciler.planner.diff import Change, same
 from reconciler.planner.explanation import describe
 from reconciler.planner.plan import Expectation
 
@@ -49,7 +49,7 @@ def _told(planned: Expectation, now: Any) -> str:
     if planned.path == STACK:
         return f"{planned.id} belongs to {_owner(now)}, not to {_owner(planned.value)}"
     next_start = planned.path[0] == NEXT_START
-    moves = Move(planned.path[next_start:], planned.value, now if now is not None else "")
+    moves = Change(planned.path[next_start:], planned.value, now if now is not None else "")
     return f"{planned.id}: {describe(planned.id.kind, moves)}{' at its next start' if next_start else ''}"
 
 

@@ -13,7 +13,7 @@ from reconciler.observe.observed import Observation
 from reconciler.planner.diff import diff
 from reconciler.planner.last_applied import unknown
 from reconciler.planner.plan import Action, Note
-from reconciler.planner.sheet import Sheet
+from reconciler.planner.sheet import PlanBuilder
 
 _MOMENTS = frozenset({SNAPSHOT, DISK_SNAPSHOT})  # two of these are never the same, however alike they look
 
@@ -65,7 +65,7 @@ def _put(value: Any, path: tuple[str | int, ...], name: str) -> Any:
     return {**value, head: _put(value[head], rest, name)}
 
 
-def suspect(sheet: Sheet) -> None:
+def suspect(sheet: PlanBuilder) -> None:
     """Say of what is to be made with the content of something no longer described that it may be a rename."""
     made = [
         sheet.desired.resources[sketch.step.subject]

@@ -9,12 +9,12 @@ from reconciler.model.resource import ResourceId
 from reconciler.observe.ledger import State
 from reconciler.planner.plan import Action, Step, Value
 from reconciler.planner.rank import REQUEST
-from reconciler.planner.sheet import Sheet, Sketch
+from reconciler.planner.sheet import PlanBuilder, StepDraft
 
 _POOL_PARAMETERS = ("pool", "targetPool")
 
 
-def answer(sheet: Sheet, request: Request) -> None:
+def answer(sheet: PlanBuilder, request: Request) -> None:
     """The step of an ``Operation`` that has not run yet, or what is to be said instead."""
     known = sheet.observed.ledger.get(request.name)
     because = f"Operation {request.name}"
@@ -45,7 +45,7 @@ def answer(sheet: Sheet, request: Request) -> None:
     ask(sheet, request, because)
 
 
-def ask(sheet: Sheet, request: Request, because: str) -> None:
+def ask(sheet: PlanBuilder, request: Request, because: str) -> None:
     """The step of a request, whatever is known of it."""
     id, operation = request.target, request.operation
     observed, declared = sheet.observed.get(id), sheet.desired.resources.get(id)
@@ -68,10 +68,10 @@ def ask(sheet: Sheet, request: Request, because: str) -> None:
     )
     sheet.note_unreadable(id, parameters)
     uses = tuple(ResourceId(POOL, name, id.namespace) for name in pools)
-    sheet.sketches.append(Sketch(step, REQUEST, uses=uses, follows=tuple(_step_id(name) for name in request.after)))
+    sheet.sketches.append(StepDraft(step, REQUEST, uses=uses, follows=tuple(_step_id(name) for name in request.after)))
 
 
-def hold_back(sheet: Sheet) -> None:
+def hold_back(sheet: PlanBuilder) -> None:
     """An Operation that comes after another does not run unless that one did, or does in this plan."""
     done = {_step_id(name) for name, known in sheet.observed.ledger.items() if known.state is State.DONE}
     while True:
@@ -90,6 +90,6 @@ def _step_id(name: str) -> str:
     return f"{KIND}/{name}"
 
 
-def _refuse(sheet: Sheet, request: Request, message: str, remedy: str) -> None:
+def _refuse(sheet: PlanBuilder, request: Request, message: str, remedy: str) -> None:
     place = request.manifest.origin("metadata", "name") if request.manifest else Origin(request.name)
     sheet.problems.append(Problem(place, message, remedy))

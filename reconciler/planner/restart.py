@@ -10,12 +10,12 @@ from reconciler.manifests.validation import Declared
 from reconciler.model.kinds import MACHINE, values_at
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import unreadable
-from reconciler.planner.diff import Move, same
+from reconciler.planner.diff import Change, same
 from reconciler.planner.explanation import describe
 from reconciler.planner.plan import Action, Expectation, Note
 from reconciler.planner.rank import RESTART
-from reconciler.planner.rules import Case, Rule
-from reconciler.planner.sheet import Sheet
+from reconciler.planner.rules import Rule, RuleContext
+from reconciler.planner.sheet import PlanBuilder
 
 RESTART_AT = ("restart",)  # the part that the steps of a restart are about
 _STEPS = (  # operation, what it leaves, whether only a guest that is paused and stays so needs it
@@ -26,18 +26,18 @@ _STEPS = (  # operation, what it leaves, whether only a guest that is paused and
 )
 
 
-def waiting(shape: Shape, pending: Mapping[str, Any]) -> list[Move]:
+def waiting(shape: Shape, pending: Mapping[str, Any]) -> list[Change]:
     """The fields whose written value the running guest does not have yet."""
     moves = []
     for dotted, value in sorted(pending.items()):
         path = tuple(dotted.split("."))
         now = next((each for _, each in values_at(shape, path)), None)
         if not same(value, now):
-            moves.append(Move(path, now, value))
+            moves.append(Change(path, now, value))
     return moves
 
 
-def restart(sheet: Sheet, declared: Declared, case: Case, later: list[Move], runs: bool) -> None:
+def restart(sheet: PlanBuilder, declared: Declared, case: RuleContext, later: list[Change], runs: bool) -> None:
     """What to do about changes that wait for the next start."""
     if not runs:
         return

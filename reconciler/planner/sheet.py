@@ -20,11 +20,11 @@ from reconciler.planner.explanation import as_written
 from reconciler.planner.parameters import made, samples
 from reconciler.planner.plan import Action, Expectation, Note, Step, Value
 from reconciler.planner.policy import Policy
-from reconciler.planner.rules import Case, Making, Rule, Surroundings, Unmaking
+from reconciler.planner.rules import CreateRule, DeleteRule, Rule, RuleContext, Surroundings
 
 
 @dataclass(slots=True)
-class Sketch:
+class StepDraft:
     """A step before its edges are known."""
 
     step: Step
@@ -38,13 +38,13 @@ class Sketch:
 
 
 @dataclass(slots=True)
-class Sheet:
+class PlanBuilder:
     """Desired, observed and policy go in; sketches, problems, notes and the count of unchanged come out."""
 
     desired: Desired
     observed: Observation
     policy: Policy
-    sketches: list[Sketch] = field(default_factory=list)
+    sketches: list[StepDraft] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     unchanged: int = 0
@@ -57,8 +57,8 @@ class Sheet:
 
     def add(
         self,
-        row: Rule | Making | Unmaking,
-        case: Case,
+        row: Rule | CreateRule | DeleteRule,
+        case: RuleContext,
         action: Action,
         because: str,
         *,
@@ -110,9 +110,9 @@ class Sheet:
             pool=row.pool(case),
             labels=labels,
         )
-        takes = () if isinstance(row, Unmaking) else row.takes(case)
+        takes = () if isinstance(row, DeleteRule) else row.takes(case)
         frees = row.frees(case) if isinstance(row, Rule) else ()
-        self.sketches.append(Sketch(step, rank, at, tuple(uses), tuple(takes), tuple(frees), bout=bout))
+        self.sketches.append(StepDraft(step, rank, at, tuple(uses), tuple(takes), tuple(frees), bout=bout))
 
     def basis(self, subject: ResourceId, target: ResourceId, operation: Operation) -> tuple[Expectation, ...]:
         """What any step of an operation relies on: that its resources are those that were seen, and their guest."""
@@ -141,7 +141,7 @@ class Sheet:
             return Origin(str(id))
         return declared.manifest.origin("spec", *as_written(declared, path))
 
-    def node(self, target: ResourceId, case: Case) -> str:
+    def node(self, target: ResourceId, case: RuleContext) -> str:
         """The node that serves a resource, or will once it is there."""
         observed = self.observed.get(target)
         if observed is not None and observed.exists:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from reconciler.manifests.validation import Declared
 from reconciler.model.shape import Shape, overlaid
 from reconciler.observe.observed import Observed
-from reconciler.planner.diff import Move, diff, undone
+from reconciler.planner.diff import Change, diff, undone
 
 Path = tuple[str, ...]
 
@@ -21,12 +21,12 @@ class Sides(NamedTuple):
     """What has to move, and on which side."""
 
     seen: Shape  # with what waits for the next start, which counts as set: it is not issued again
-    moves: list[Move]
+    moves: list[Change]
     next_start: Shape  # the same as ``seen`` if the sides are not told apart
     now: frozenset[Path] = frozenset()  # what the guest has otherwise
     later: frozenset[Path] = frozenset()  # what its next start has otherwise
 
-    def differ(self, moves: Iterable[Move]) -> tuple[bool, bool]:
+    def differ(self, moves: Iterable[Change]) -> tuple[bool, bool]:
         """Whether the guest has otherwise what these moves are about, and whether its next start has."""
         if self.next_start is self.seen:
             return True, True
@@ -48,11 +48,11 @@ def sides(declared: Declared, observed: Observed | None, seen: Shape, stops: boo
     return Sides(seen, now + lost, later, _paths(now), _paths(then))
 
 
-def _paths(moves: Iterable[Move]) -> frozenset[Path]:
+def _paths(moves: Iterable[Change]) -> frozenset[Path]:
     return frozenset(move.path for move in moves)
 
 
-def _waived(declared: Declared, move: Move) -> bool:
+def _waived(declared: Declared, move: Change) -> bool:
     return any(move.path[: len(path)] == path for path in declared.left)
 
 

@@ -8,13 +8,13 @@ from reconciler.model.kinds import RANK
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.planner.plan import Action, Note, Step
-from reconciler.planner.sheet import Sheet, Sketch
+from reconciler.planner.sheet import PlanBuilder, StepDraft
 
 
-def leave_out(sheet: Sheet) -> None:
+def leave_out(sheet: PlanBuilder) -> None:
     """What uni-virt does not have must not be sent to it: some of it stops a node from serving a whole kind."""
     missing: set[ResourceId] = set()
-    kept: list[Sketch] = []
+    kept: list[StepDraft] = []
     for sketch in sorted(sheet.sketches, key=lambda sketch: (RANK[sketch.step.subject.kind], sketch.rank)):
         step = sketch.step
         if why := _lacking(step):

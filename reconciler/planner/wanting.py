@@ -5,17 +5,17 @@ from __future__ import annotations
 from reconciler.model.kinds import RANK
 from reconciler.model.resource import ResourceId
 from reconciler.planner.plan import Action, Note
-from reconciler.planner.sheet import Sheet, Sketch
+from reconciler.planner.sheet import PlanBuilder, StepDraft
 
 
-def put_off(sheet: Sheet) -> None:
+def put_off(sheet: PlanBuilder) -> None:
     """Leave out the steps that would find what they use missing or under way, and what would follow them.
 
     What is removed is not looked for: whoever uses it goes first, and the driver refuses otherwise.
     """
     coming = {sketch.step.subject for sketch in sheet.sketches if sketch.step.action is Action.CREATE}
     missing: set[ResourceId] = set()
-    kept: list[Sketch] = []
+    kept: list[StepDraft] = []
     for sketch in sorted(sheet.sketches, key=lambda sketch: (RANK[sketch.step.subject.kind], sketch.rank)):
         step = sketch.step
         if step.subject in missing:
@@ -32,7 +32,7 @@ def put_off(sheet: Sheet) -> None:
         sheet.sketches = kept
 
 
-def _wanting(sheet: Sheet, id: ResourceId, coming: set[ResourceId]) -> str:
+def _wanting(sheet: PlanBuilder, id: ResourceId, coming: set[ResourceId]) -> str:
     """Why a resource cannot be used; empty if it can, and for what is nowhere, which is a problem of its own."""
     observed = sheet.observed.get(id)
     if observed is not None and observed.under_way:

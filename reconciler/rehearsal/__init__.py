@@ -23,12 +23,12 @@ from reconciler.observe.observed import Observation, Observed, observe
 from reconciler.planner import Policy, make_plan
 from reconciler.planner.plan import Action, Note, Plan, Step
 from reconciler.rehearsal.duration import seconds_of
-from reconciler.rehearsal.fault import Fault, FaultyDriver, UnknownStep, Way, faulty
+from reconciler.rehearsal.fault import Fault, FaultMode, FaultyDriver, UnknownStep, faulty
 from reconciler.rehearsal.sanitiser import script, without
-from reconciler.rehearsal.seed import Bed, Call, seed
-from reconciler.rehearsal.simulated_cluster import Stage
+from reconciler.rehearsal.seed import Call, SeedResult, seed
+from reconciler.rehearsal.simulated_cluster import SimulatedCluster
 
-__all__ = ["Fault", "Moment", "Rehearsal", "UnknownStep", "Way", "rehearse"]
+__all__ = ["Fault", "FaultMode", "Moment", "Rehearsal", "UnknownStep", "rehearse"]
 
 NOT_REHEARSED = "not rehearsed"
 
@@ -95,14 +95,14 @@ def rehearse(
     Raises ``UnknownStep`` for a fault that names no step of it.
     """
     ways = faulty(plan, faults)
-    theatre = _Theatre(plan, desired, observed, policy, options or Options())
+    theatre = Simulation(plan, desired, observed, policy, options or Options())
     try:
         first = theatre.play(plan, ways)
         again = theatre.play(first.left, {}) if ways else None
         deceived = tuple(
             moment.step
             for moment in first.moments
-            if ways.get(moment.step.id) is Way.SILENT and moment.result in map(str, DONE.values())
+            if ways.get(moment.step.id) is FaultMode.SILENT and moment.result in map(str, DONE.values())
         )
         concerned = {id for moment in first.moments for id in (moment.step.subject, moment.step.target)}
         return Rehearsal(first, again, theatre.notes(concerned), deceived)
@@ -121,7 +121,7 @@ def _rested(resource: Resource) -> Resource:
     return {**resource, "spec": spec}
 
 
-class _Theatre:
+class Simulation:
     """The stage and all that is on it, for the runs of one rehearsal."""
 
     def __init__(
@@ -136,16 +136,16 @@ class _Theatre:
             if each.under_way and any(each.id in (step.subject, step.target) for step in plan.runnable)
         ]
         resources = [_rested(each.resource) if each.id in self.under_way else each.resource for each in _well(observed)]
-        self.stage = Stage(resources, seconds_of)
+        self.stage = SimulatedCluster(resources, seconds_of)
         calls = [
             Call(step.target, step.operation, {n: v for n, v in step.parameters.items() if isinstance(v, str | bool)})
             for step in script(plan).runnable
             if step.action is not Action.MARK
         ]
-        self.bed: Bed = seed(list(observed.resources.values()), desired.stack.nodes, calls)
+        self.bed: SeedResult = seed(list(observed.resources.values()), desired.stack.nodes, calls)
         self._drivers: dict[str, Simulator] = {}
 
-    def play(self, plan: Plan, ways: dict[str, Way]) -> Act:
+    def play(self, plan: Plan, ways: dict[str, FaultMode]) -> Act:
         """Run a plan on the stage as it is now, and plan again."""
         stage, moments = self.stage, []
         played, missing = without(plan, self.bed.left_out)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from reconciler.drivers.base import Driver, Sight, Spec
+from reconciler.drivers.base import Driver, HostSnapshot, Spec
 from reconciler.model.kinds import kind_named
 from reconciler.model.problem import OperationFailed, ReconcilerError
 from reconciler.model.resource import ResourceId
@@ -15,7 +15,7 @@ from reconciler.planner.plan import Action, Plan, Step
 LISTED = 30  # steps that a message names at most
 
 
-class Way(StrEnum):
+class FaultMode(StrEnum):
     """How a step fails."""
 
     FAIL = "fail"  # it is refused, with nothing changed
@@ -35,16 +35,16 @@ class Fault(NamedTuple):
     """Every step that ``pattern`` names fails in its ``way``."""
 
     pattern: str
-    way: Way = Way.FAIL
+    way: FaultMode = FaultMode.FAIL
 
     @classmethod
     def of(cls, text: str) -> Fault:
         """``STEP`` or ``STEP=WAY``. Raises ``ValueError`` for a way that is none."""
         head, equals, way = text.rpartition("=")
-        if equals and way in set(map(str, Way)):
-            return cls(head, Way(way))
+        if equals and way in set(map(str, FaultMode)):
+            return cls(head, FaultMode(way))
         if equals and way.isalpha():
-            raise ValueError(f"{way!r} is not a way to fail: {', '.join(Way)}")
+            raise ValueError(f"{way!r} is not a way to fail: {', '.join(FaultMode)}")
         return cls(text)
 
     def __str__(self) -> str:
@@ -62,10 +62,10 @@ class Fault(NamedTuple):
         return f"{kind}/{name}" in (str(step.subject), str(step.target))
 
 
-def faulty(plan: Plan, faults: Iterable[Fault]) -> dict[str, Way]:
+def faulty(plan: Plan, faults: Iterable[Fault]) -> dict[str, FaultMode]:
     """Step -> how it fails. Raises ``UnknownStep`` with the steps of the plan that can."""
     able = [step for step in plan.runnable if step.action is not Action.MARK]
-    found: dict[str, Way] = {}
+    found: dict[str, FaultMode] = {}
     for fault in faults:
         named = [step.id for step in able if fault.names(step)]
         if not named:
@@ -79,7 +79,9 @@ def faulty(plan: Plan, faults: Iterable[Fault]) -> dict[str, Way]:
 class FaultyDriver:
     """A driver on which some steps fail. ``playing`` says by resource which step is under way there."""
 
-    def __init__(self, driver: Driver, ways: Mapping[str, Way], playing: Callable[[ResourceId], Step | None]) -> None:
+    def __init__(
+        self, driver: Driver, ways: Mapping[str, FaultMode], playing: Callable[[ResourceId], Step | None]
+    ) -> None:
         self._driver, self._ways, self._playing = driver, ways, playing
 
     def supports(self, kind: str, operation: str) -> bool:
@@ -88,12 +90,12 @@ class FaultyDriver:
     def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
         step = self._playing(target)
         way = self._ways.get(step.id) if step is not None else None
-        if way is Way.FAIL:
+        if way is FaultMode.FAIL:
             raise OperationFailed("Exception", "injected fault: refused, with nothing changed")
-        if way is Way.SILENT:
+        if way is FaultMode.SILENT:
             return [target]
         touched = self._driver.run(target, operation, parameters)
-        if way is Way.LOST:
+        if way is FaultMode.LOST:
             raise AgentDied
         return touched
 
@@ -103,7 +105,7 @@ class FaultyDriver:
     def inventory(self) -> Collection[ResourceId]:
         return self._driver.inventory()
 
-    def look(self) -> Sight:
+    def look(self) -> HostSnapshot:
         return self._driver.look()
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ _BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 _LEAST = 0.001  # seconds that pass for who waits for no time at all
 
 
-class Stage:
+class SimulatedCluster:
     """A ``Cluster`` on top of one in memory. ``seconds`` says how long an operation takes.
 
     What is put on a resource through it is carried out; what stood there before stays as it is.
@@ -154,7 +154,7 @@ class Stage:
 class StageWatch:
     """A ``Watch`` for which waiting means that time passes."""
 
-    def __init__(self, stage: Stage, watch: LocalWatch) -> None:
+    def __init__(self, stage: SimulatedCluster, watch: LocalWatch) -> None:
         self._stage, self._watch = stage, watch
 
     def next(self, timeout: float) -> Sequence[Notice]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from reconciler import LocalCluster, Policy
 from reconciler.apply import Outcome
 from reconciler.clusters.base import Cluster
-from reconciler.daemon.loop.controller import Keeper, Ways
+from reconciler.daemon.loop.controller import ControllerOptions, StackController
 from reconciler.daemon.sources.hint import Hint
 from reconciler.daemon.sources.input import Input
 from reconciler.daemon.status.status import Pass, Sync
@@ -52,7 +52,7 @@ class Term:
         self.folder, self.cluster, self.clock = folder, cluster, clock or Clock()
         self.differed = 0
         self.killed_at: Callable[[Outcome], None] = lambda outcome: None
-        ways = Ways(
+        ways = ControllerOptions(
             policy=lambda stack: Policy(allow=frozenset({"restart", "data"}) | stack.allow, prune=prune or stack.prune),
             monotonic=self.clock.monotonic,
             now=self.clock.now,
@@ -61,7 +61,7 @@ class Term:
             on_outcome=lambda outcome: self.killed_at(outcome),
             on_differed=self._differ,
         )
-        self.keeper = Keeper(cluster, folder.name, Input([str(folder)], self.clock.monotonic), ways)
+        self.keeper = StackController(cluster, folder.name, Input([str(folder)], self.clock.monotonic), ways)
 
     def _differ(self) -> None:
         self.differed += 1

@@ -12,7 +12,7 @@ from reconciler.model.kinds import DISK, DISK_IMAGE, MACHINE, NETWORK, POOL, SNA
 from reconciler.model.problem import Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
-from reconciler.output.history import Deed, Run
+from reconciler.output.history import Run, StepRecord
 from reconciler.planner.plan import Action, Note, Plan, Step
 
 NOW = datetime(2026, 11, 23, 14, 3, 12, tzinfo=UTC)
@@ -125,7 +125,7 @@ def history(newest: int, now: datetime = NOW) -> list[Run]:
     def at(seconds: float) -> str:
         return ago(seconds, now).isoformat(timespec="seconds").replace("+00:00", "Z")
 
-    deed = Deed("ResizeRAM", "VirtualMachine/web-2", "VirtualMachine/web-2", at(70), "failed", "no balloon", 1.2)
+    deed = StepRecord("ResizeRAM", "VirtualMachine/web-2", "VirtualMachine/web-2", at(70), "failed", "no balloon", 1.2)
     return [
         Run("r-3", at(70), at(62), 8.1, "reconcile on ops-1", "watch", "p3", "4f1c2ab", False, "end", {"s4": deed}),
         Run("r-2", at(3700), at(3650), 50.0, "ann on laptop", "apply", "p2", "91be003", True, "end",

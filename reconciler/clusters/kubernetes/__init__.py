@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Listing
 from reconciler.clusters.kubernetes.api import Api, Doubtful, open_api
-from reconciler.clusters.kubernetes.journal import Journal
+from reconciler.clusters.kubernetes.journal import KubernetesJournal
 from reconciler.clusters.kubernetes.lease import KubernetesLease, Leases
 from reconciler.clusters.kubernetes.stream import KubernetesWatch
 from reconciler.model.kinds import KINDS
@@ -41,7 +41,7 @@ class KubernetesCluster:
     def __init__(self, api: Api, *, namespace: str = DEFAULT_NAMESPACE) -> None:
         self.api = api
         self.namespace = namespace
-        self._journal = Journal(api, namespace)
+        self._journal = KubernetesJournal(api, namespace)
         self._leases = Leases(api, namespace)
         self._digest_key = b""
 

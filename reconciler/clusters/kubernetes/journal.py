@@ -31,7 +31,7 @@ class _Tail(NamedTuple):
     entries: int
 
 
-class Journal:
+class KubernetesJournal:
     """The journals of all stacks, in one namespace."""
 
     def __init__(self, api: Api, namespace: str, now: Callable[[], int] = time.time_ns) -> None:

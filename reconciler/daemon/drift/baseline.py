@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from reconciler.daemon.status.status import Since
 from reconciler.model.shape import Shape
 from reconciler.planner.declaration import canonical
-from reconciler.planner.diff import Move, diff
+from reconciler.planner.diff import Change, diff
 from reconciler.planner.last_applied import nested
 
 Path = tuple[str, ...]
@@ -44,7 +44,7 @@ class Baseline(NamedTuple):
                 value = _put(value, at[len(path) :], other)
         return value
 
-    def since(self, kind: str, move: Move) -> Since:
+    def since(self, kind: str, move: Change) -> Since:
         """Which side of a difference has moved."""
         was = self.was(move.path)
         if isinstance(was, Never):
@@ -56,7 +56,7 @@ class Baseline(NamedTuple):
             return Since.OBSERVED
         return Since.DECLARED if _alike(kind, move.path, was, move.observed) else Since.BOTH
 
-    def now(self, shape: Shape, moves: Iterable[Move]) -> Baseline:
+    def now(self, shape: Shape, moves: Iterable[Change]) -> Baseline:
         """The same after another look, at which these differ and all others are as declared."""
         return Baseline(shape, {move.path: self.was(move.path) for move in moves})
 
@@ -70,7 +70,7 @@ class Baseline(NamedTuple):
         return self._replace(but={at: value for at, value in self.but.items() if not overlap(at, path)})
 
 
-def first(shape: Shape, moves: Iterable[Move], declared: bool | None) -> Baseline:
+def first(shape: Shape, moves: Iterable[Change], declared: bool | None) -> Baseline:
     """The baseline of a resource that was not looked at before, from what is noted on it.
 
     ``declared`` says whether the declared side has moved since the last apply; None if nothing tells.

@@ -9,13 +9,13 @@ from reconciler.daemon.drift import baseline
 from reconciler.daemon.drift.baseline import Baseline, overlap
 from reconciler.daemon.drift.withholding import reach
 from reconciler.daemon.status.status import Mode, Since
-from reconciler.manifests.drift_policy import Stance, Waiver
+from reconciler.manifests.drift_policy import DriftPolicy, IgnoreRule
 from reconciler.manifests.loader import Manifest
 from reconciler.manifests.validation import Declared, Stack
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observed
 from reconciler.planner.declaration import BEGUN, DECLARED, digest
-from reconciler.planner.diff import Move, differences, undone
+from reconciler.planner.diff import Change, differences, undone
 from reconciler.planner.ignored import outermost, waivers_of
 from reconciler.planner.plan import Step
 from reconciler.planner.restart import waiting
@@ -30,11 +30,11 @@ class Difference:
     shape: Shape
     manifest: Manifest
     observed: Observed | None
-    stance: Stance  # of the Stack
+    stance: DriftPolicy  # of the Stack
     mode: Mode
-    waivers: tuple[Waiver, ...]
-    moves: list[Move]  # the empty path where the resource is not there
-    pending: list[Move]  # what the running guest does not have yet
+    waivers: tuple[IgnoreRule, ...]
+    moves: list[Change]  # the empty path where the resource is not there
+    pending: list[Change]  # what the running guest does not have yet
     open: dict[Path, set[str]] = field(default_factory=dict)  # field -> steps that must end well for it
 
     def still(self, declared: Declared, stack: Stack, observed: Observed | None) -> bool:
@@ -55,7 +55,7 @@ class Difference:
                     if overlap(path, about):
                         ids.add(step.id)
 
-    def sides(self, known: Baseline) -> list[tuple[Move, Since]]:
+    def sides(self, known: Baseline) -> list[tuple[Change, Since]]:
         """Every difference with the side that moved."""
         kind = self.manifest.id.kind
         found = []
@@ -95,13 +95,13 @@ def compare(declared: Declared, stack: Stack, observed: Observed | None) -> Diff
     return Difference(declared.shape, declared.manifest, observed, stack.drift, mode, waivers, moves, pending)
 
 
-def _moves(declared: Declared, observed: Observed | None) -> tuple[list[Move], list[Move]]:
+def _moves(declared: Declared, observed: Observed | None) -> tuple[list[Change], list[Change]]:
     if observed is None or not observed.exists:
-        return [Move((), False, True)], []
+        return [Change((), False, True)], []
     kind = declared.id.kind
     lost = undone(kind, declared.shape, observed)
     moves = outermost(kind, differences(kind, declared.shape, observed) + lost)
-    later: list[Move] = []
+    later: list[Change] = []
     if observed.pending and observed.shape.get("powerState") != "Stopped":
         paths = {move.path for move in moves}
         later = [move for move in waiting(observed.shape, observed.pending) if move.path not in paths]

@@ -24,8 +24,8 @@ from typing import Any
 
 from reconciler.daemon.drift.baseline import Baseline, made, overlap
 from reconciler.daemon.drift.difference import Difference, compare
-from reconciler.daemon.drift.drift_event import News, Seen, Told, What, tell
-from reconciler.daemon.drift.flapping import Contests
+from reconciler.daemon.drift.drift_event import DriftEvent, DriftReason, Seen, Told, tell
+from reconciler.daemon.drift.flapping import FlapDetector
 from reconciler.daemon.drift.withholding import reach, withhold, without
 from reconciler.daemon.status.status import Drift, Mode, Since
 from reconciler.manifests.drift_policy import ending
@@ -33,7 +33,7 @@ from reconciler.manifests.validation import Declared, Desired, Stack
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.observe.observed import Observation, Observed
-from reconciler.planner.diff import Move
+from reconciler.planner.diff import Change
 from reconciler.planner.ignored import lets, told
 from reconciler.planner.plan import Action, Plan, Step
 from reconciler.planner.rename import under_old_names
@@ -49,7 +49,7 @@ class Judgement:
 
     drift: Mapping[ResourceId, tuple[Drift, ...]]  # of all resources that have any, looked at now or before
     withheld: Mapping[str, str]  # step -> why it is not run though it is allowed
-    news: tuple[News, ...]
+    news: tuple[DriftEvent, ...]
     plan: Plan  # the one that was given, without what is withheld
     again: Mapping[ResourceId, datetime]  # when to plan a resource anew though nothing moves: something ends then
 
@@ -60,7 +60,7 @@ class Drifts:
     """
 
     def __init__(self, rounds: int = 3, window: timedelta = timedelta(hours=1)) -> None:
-        self._contests = Contests(rounds, window)
+        self._contests = FlapDetector(rounds, window)
         self._baselines: dict[ResourceId, Baseline] = {}
         self._differences: dict[ResourceId, Difference] = {}  # of those that differ, as are the next three
         self._told: dict[ResourceId, dict[Path, Told]] = {}
@@ -87,7 +87,7 @@ class Drifts:
             steps[step.subject].append(step)
         ids = dict.fromkeys((*(desired.resources if touched is None else touched), *steps))
         ids |= dict.fromkeys((*(note.id for note in plan.notes), *self._differences, *self._contests.calming()))
-        news: list[News] = []
+        news: list[DriftEvent] = []
         for id in ids:
             declared = desired.resources.get(id)
             if declared is None:
@@ -132,7 +132,7 @@ class Drifts:
 
     def _look(
         self, declared: Declared, stack: Stack, observed: Observed | None, steps: Iterable[Step], at: datetime
-    ) -> list[News]:
+    ) -> list[DriftEvent]:
         """Look at one resource; returns what is news of it."""
         id = declared.id
         if observed is not None and observed.under_way:
@@ -149,7 +149,7 @@ class Drifts:
         seen = [self._seen(id, found, move, since, at) for move, since in found.sides(known)]
         over = self._contests.rest(id, found.open, at)
         memory, news = tell(id, self._told.pop(id, {}), seen)
-        news += [News(id, What.OVER, f"{'.'.join(path)} is no longer contested", path) for path in over]
+        news += [DriftEvent(id, DriftReason.OVER, f"{'.'.join(path)} is no longer contested", path) for path in over]
         for kept in (self._differences, self._drift, self._again):
             kept.pop(id, None)
         if seen:
@@ -159,17 +159,17 @@ class Drifts:
             self._again[id] = again
         return news
 
-    def _seen(self, id: ResourceId, found: Difference, move: Move, since: Since, at: datetime) -> Seen:
+    def _seen(self, id: ResourceId, found: Difference, move: Change, since: Since, at: datetime) -> Seen:
         """One difference as a drift: left, contested, or to be told."""
-        note, was, what, mode = "", "", What.FOUND, found.mode
+        note, was, what, mode = "", "", DriftReason.FOUND, found.mode
         for waiver in found.waivers if move.path else ():
             if waiver.holds(at) and lets(waiver, move):
                 note, mode = told(id.kind, move, waiver, brief=True), Mode.IGNORE
                 break
             if lets(waiver, move):
-                was, what = f"that it is ignored has ended with {waiver.until}", What.EXPIRED
+                was, what = f"that it is ignored has ended with {waiver.until}", DriftReason.EXPIRED
             elif waiver.holds(at) and waiver.covers(move.path):
-                was, what = "it is ignored with another value only", What.CHANGED
+                was, what = "it is ignored with another value only", DriftReason.CHANGED
         if since in _ASKED_FOR:
             self._contests.release(id, move.path)
         elif mode is Mode.HEAL and since in _BY_ITSELF:

@@ -10,13 +10,13 @@ from typing import NamedTuple
 from reconciler.daemon.status.status import Drift, Mode, Since
 from reconciler.model.resource import ResourceId
 from reconciler.planner.declaration import canonical
-from reconciler.planner.diff import Move
+from reconciler.planner.diff import Change
 from reconciler.planner.explanation import contrast
 
 Path = tuple[str, ...]
 
 
-class What(StrEnum):
+class DriftReason(StrEnum):
     """What the news is. The value is the reason of its Event."""
 
     FOUND = "DriftFound"
@@ -28,7 +28,7 @@ class What(StrEnum):
     EXPIRED = "IgnoreEnded"
 
 
-_WARNINGS = frozenset({What.FOUND, What.CONTESTED, What.CHANGED, What.EXPIRED})
+_WARNINGS = frozenset({DriftReason.FOUND, DriftReason.CONTESTED, DriftReason.CHANGED, DriftReason.EXPIRED})
 _DONE = {  # what becomes of the drift, in the words of its news
     (Since.OBSERVED, Mode.HEAL): "it is to be taken back",
     (Since.OBSERVED, Mode.REPORT): "it is left so, as drift is only reported here",
@@ -41,11 +41,11 @@ _DONE = {  # what becomes of the drift, in the words of its news
 }
 
 
-class News(NamedTuple):
+class DriftEvent(NamedTuple):
     """One thing to tell of a resource."""
 
     id: ResourceId
-    what: What
+    what: DriftReason
     text: str
     path: Path = ()
 
@@ -70,16 +70,16 @@ class Told(NamedTuple):
 class Seen(NamedTuple):
     """A drift as it is found now. ``was`` is what the waivers say that do not leave it: changed, or expired."""
 
-    move: Move
+    move: Change
     drift: Drift
     was: str = ""
-    what: What = What.FOUND
+    what: DriftReason = DriftReason.FOUND
 
 
-def tell(id: ResourceId, told: Mapping[Path, Told], found: Sequence[Seen]) -> tuple[dict[Path, Told], list[News]]:
+def tell(id: ResourceId, told: Mapping[Path, Told], found: Sequence[Seen]) -> tuple[dict[Path, Told], list[DriftEvent]]:
     """What is known of a resource's drift from now on, and what of it is news."""
     now: dict[Path, Told] = {}
-    news: list[News] = []
+    news: list[DriftEvent] = []
     for each in found:
         path, drift = each.move.path, each.drift
         values = canonical(each.move.desired), canonical(each.move.observed)
@@ -90,15 +90,15 @@ def tell(id: ResourceId, told: Mapping[Path, Told], found: Sequence[Seen]) -> tu
         worth = drift.mode is not Mode.IGNORE and drift.since is not Since.DECLARED
         telling = worth and not (known and before is not None and before.news)
         if contested and not (before is not None and before.contested):
-            news.append(News(id, What.CONTESTED, f"{text}; {drift.note}; it is left so", path))
+            news.append(DriftEvent(id, DriftReason.CONTESTED, f"{text}; {drift.note}; it is left so", path))
         elif contested:
             pass
         elif telling:
-            news.append(News(id, each.what, _sentence(each, text), path))
+            news.append(DriftEvent(id, each.what, _sentence(each, text), path))
         elif (
             drift.mode is Mode.IGNORE and drift.note and before is not None and before.mode is Mode.IGNORE and not known
         ):
-            news.append(News(id, What.CHANGED, f"{text}; before, {before.text}; {drift.note}", path))
+            news.append(DriftEvent(id, DriftReason.CHANGED, f"{text}; before, {before.text}; {drift.note}", path))
         seen = before.seen if before is not None and before.values == values else drift.seen
         healed = before is not None and before.healed and drift.since is Since.PENDING
         now[path] = Told(text, values, seen, drift.mode, worth, contested, healed)
@@ -113,11 +113,11 @@ def _sentence(each: Seen, text: str) -> str:
     return f"{both}{text}{moved}{f'; {each.was}' if each.was else ''}{f'; {then}' if then else ''}"
 
 
-def _gone(id: ResourceId, told: Mapping[Path, Told], now: Mapping[Path, Told]) -> Iterator[News]:
+def _gone(id: ResourceId, told: Mapping[Path, Told], now: Mapping[Path, Told]) -> Iterator[DriftEvent]:
     for path, before in told.items():
         if path in now or not before.news:
             continue
         if before.healed:
-            yield News(id, What.HEALED, f"as declared again; before, {before.text}", path)
+            yield DriftEvent(id, DriftReason.HEALED, f"as declared again; before, {before.text}", path)
         else:
-            yield News(id, What.GONE, f"no difference any more; before, {before.text}", path)
+            yield DriftEvent(id, DriftReason.GONE, f"no difference any more; before, {before.text}", path)

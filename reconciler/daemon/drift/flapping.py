@@ -28,7 +28,7 @@ class _Field:
     calm: datetime | None = None  # since when a contested one is as declared
 
 
-class Contests:
+class FlapDetector:
     """The fields that were healed of late. ``rounds`` healings within ``window`` are allowed."""
 
     def __init__(self, rounds: int = 3, window: timedelta = timedelta(hours=1)) -> None:

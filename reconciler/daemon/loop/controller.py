@@ -21,13 +21,13 @@ from reconciler.apply.unfinished import mended, mends
 from reconciler.clusters.base import Cluster, Entries
 from reconciler.daemon.drift.drift import Drifts, Judgement
 from reconciler.daemon.drift.withholding import withhold, without
-from reconciler.daemon.loop.event_recorder import Telling
-from reconciler.daemon.loop.retry import Setbacks
-from reconciler.daemon.loop.sync_status import Outlook
+from reconciler.daemon.loop.event_recorder import EventRecorder
+from reconciler.daemon.loop.retry import RetryBackoff
+from reconciler.daemon.loop.sync_status import SyncStatus
 from reconciler.daemon.sources.hint import ALL, Hint
 from reconciler.daemon.sources.input import Input, Reading
-from reconciler.daemon.sources.recording_cluster import Overheard
-from reconciler.daemon.sources.resource_cache import Mirror
+from reconciler.daemon.sources.recording_cluster import RecordingCluster
+from reconciler.daemon.sources.resource_cache import ResourceCache
 from reconciler.daemon.status.status import Pass, Running, Status
 from reconciler.manifests.validation import Stack
 from reconciler.model.backoff import Backoff
@@ -36,7 +36,7 @@ from reconciler.model.problem import ClusterError, InvalidInput, Problem, Reconc
 from reconciler.model.provenance import Provenance
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Vault
-from reconciler.observe.ledger import Entry
+from reconciler.observe.ledger import LedgerEntry
 from reconciler.planner import Policy, make_plan
 from reconciler.planner.plan import Plan, Step
 from reconciler.reconcile import ledger_of
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Ways:
+class ControllerOptions:
     """How a keeper goes about it, and what it asks: clocks, chance, whether to stop."""
 
     policy: Callable[[Stack], Policy]
@@ -70,16 +70,16 @@ class Ways:
     commit: Callable[[], tuple[str, bool]] = lambda: ("", False)
 
 
-class Keeper:
+class StackController:
     """One leader's work; used by one thread. ``status`` may be read by any."""
 
-    def __init__(self, cluster: Cluster, stack: str, input: Input, ways: Ways, source: str = "") -> None:
+    def __init__(self, cluster: Cluster, stack: str, input: Input, ways: ControllerOptions, source: str = "") -> None:
         self.status = Status(stack, source, ways.now(), leader=True, holder=ways.holder)
-        self.mirror = Mirror(cluster, ways.monotonic)
+        self.mirror = ResourceCache(cluster, ways.monotonic)
         self._cluster, self._stack, self._input, self._ways = cluster, stack, input, ways
-        self._through = Overheard(cluster, self.mirror.hear)
-        self._telling = Telling(cluster, stack, ways.now)
-        self._drifts, self._setbacks = Drifts(), Setbacks(ways.random)
+        self._through = RecordingCluster(cluster, self.mirror.hear)
+        self._telling = EventRecorder(cluster, stack, ways.now)
+        self._drifts, self._setbacks = Drifts(), RetryBackoff(ways.random)
         self._pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random=ways.random)
         self._reading: Reading | None = None
         self._plan: Plan | None = None
@@ -87,7 +87,7 @@ class Keeper:
         self._again: dict[ResourceId, datetime] = {}
         self._left: Entries | None = None  # of the journal: begun, and nobody saw the end
         self._known: set[tuple[str, str]] = set()  # entries of the last run that was cut short
-        self._ledger: dict[str, Entry] | None = None
+        self._ledger: dict[str, LedgerEntry] | None = None
         self._typical: dict[str, float] = {}
         self._full_at = ways.monotonic()
         self._retry_at: float | None = None
@@ -221,7 +221,7 @@ class Keeper:
         waiting = withhold(judged.plan.steps, lambda step: self._setbacks.why(step, at))
         behind = {step.subject for step in judged.plan.steps if step.id in waiting}
         self._again = dict(judged.again)
-        outlook = Outlook(
+        outlook = SyncStatus(
             dict(desired.resources),
             dict(self.mirror.seen.resources),
             self._plan,

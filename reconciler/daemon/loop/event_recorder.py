@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class EventRecorder:
     """Makes Events. One that cannot be made stops nothing: the log has what it says."""
 
     cluster: Cluster

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
 from reconciler.clusters.base import Cluster
-from reconciler.daemon.loop.controller import Keeper, Ways
+from reconciler.daemon.loop.controller import ControllerOptions, StackController
 from reconciler.daemon.sources.hint import Hint, Hints, Source
 from reconciler.daemon.status.status import Status
 from reconciler.model.problem import Busy, ClusterError
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Orders:
+class Signals:
     """What people have told a daemon; a signal handler may write it."""
 
     ends: int = 0  # how often it was told to end: the second time it does not wait
@@ -43,10 +43,10 @@ class Daemon:
         self,
         cluster: Cluster,
         stack: str,
-        keeper: Callable[[Ways], Keeper],
-        ways: Ways,
+        keeper: Callable[[ControllerOptions], StackController],
+        ways: ControllerOptions,
         hints: Hints,
-        orders: Orders,
+        orders: Signals,
         *,
         source: str,
         sources: Sequence[Source] = (),
@@ -58,7 +58,7 @@ class Daemon:
         self._ways = replace(ways, interrupts=self._interrupts)
         self._sources, self._serving, self._on_reread, self._leaves = sources, serving, on_reread, leaves
         self._idle = Status(stack, source, ways.now())
-        self._keeper: Keeper | None = None
+        self._keeper: StackController | None = None
         self._turned = ways.monotonic()
         self._cut: float | None = None  # since when a run is being cut short
         self._ending = False  # whether it was said that it was told to end

@@ -20,7 +20,7 @@ FIRST, MOST = 5.0, 600.0  # seconds before something that failed is tried again
 
 
 @dataclass(slots=True)
-class Setback:
+class RetryState:
     """The last failure of a resource, and when it is tried again."""
 
     message: str
@@ -29,11 +29,11 @@ class Setback:
 
 
 @dataclass(slots=True)
-class Setbacks:
+class RetryBackoff:
     """``random`` gives numbers from 0 up to 1, by which those who failed together do not come back together."""
 
     random: Callable[[], float] = lambda: 0.0
-    known: dict[ResourceId, Setback] = field(default_factory=dict)
+    known: dict[ResourceId, RetryState] = field(default_factory=dict)
     _done: dict[str, ResourceId] = field(default_factory=dict)  # steps that ended well the last time
 
     def planned(self, plan: Plan, at: datetime) -> None:
@@ -79,4 +79,4 @@ class Setbacks:
     def _failed(self, id: ResourceId, message: str, at: datetime) -> None:
         setback = self.known.get(id)
         pauses = setback.pauses if setback is not None else Backoff(FIRST, MOST, random=self.random)
-        self.known[id] = Setback(message, at + timedelta(seconds=next(pauses)), pauses)
+        self.known[id] = RetryState(message, at + timedelta(seconds=next(pauses)), pauses)

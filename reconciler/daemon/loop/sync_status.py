@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.daemon.loop.retry import Setback
+from reconciler.daemon.loop.retry import RetryState
 from reconciler.daemon.status.status import Drift, Health, Mode, Since, Sync, View
 from reconciler.manifests.validation import Declared
 from reconciler.model import quantity
@@ -19,7 +19,7 @@ _RESTING = {MACHINE: ("powerState", ("Stopped", "Paused")), POOL: ("state", ("In
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class SyncStatus:
     """What is known after a pass. Nobody changes it any more: ``views`` may be made from it in any thread."""
 
     declared: Mapping[ResourceId, Declared]
@@ -27,7 +27,7 @@ class Outlook:
     plan: Plan
     waiting: Mapping[str, str]
     drift: Mapping[ResourceId, tuple[Drift, ...]]
-    setbacks: Mapping[ResourceId, Setback]
+    setbacks: Mapping[ResourceId, RetryState]
 
     def views(self) -> tuple[View, ...]:
         """Every resource, those of manifests and all others, in the order of kinds."""

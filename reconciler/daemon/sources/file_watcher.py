@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from watchdog.observers.inotify_c import CallbackId, InotifyFD, WatchDescriptor
 
-from reconciler.daemon.sources.folders import HEARD, Survey
+from reconciler.daemon.sources.folders import HEARD, FolderSet
 from reconciler.daemon.sources.hint import ALL
 
 LOOK = 10.0  # seconds between looks for what makes no event, such as a file system mounted over a folder
@@ -72,13 +72,13 @@ class Watches:
         self._survey = self._made()
         self._inotify.remove_callbacks([(each, CallbackId(number)) for each in old.descriptors])
 
-    def _made(self) -> Survey:
+    def _made(self) -> FolderSet:
         self._number += 1
 
-        def listen(folder: str, survey: Survey) -> WatchDescriptor:
+        def listen(folder: str, survey: FolderSet) -> WatchDescriptor:
             return self._inotify.add_callback(os.fsencode(folder), HEARD, survey, CallbackId(self._number))
 
-        return Survey(self._paths, listen, self._tell)
+        return FolderSet(self._paths, listen, self._tell)
 
     def _tell(self, files: Iterable[str], again: bool) -> None:
         with self._moved:

@@ -23,7 +23,7 @@ LIMITS = {
 }
 
 
-class Ear(Protocol):
+class FileWatcher(Protocol):
     """A way to know what moved, from when it is made."""
 
     def next(self) -> set[str]: ...
@@ -43,7 +43,7 @@ class Files:
         self._polling = polling
         self._turn = threading.Lock()  # of the ear, and of whether there is to be one
         self._stopping = False
-        self._ear: Ear | None = None
+        self._ear: FileWatcher | None = None
         self._thread: threading.Thread | None = None
 
     def start(self, hint: Callable[[Hint], None]) -> None:
@@ -59,7 +59,7 @@ class Files:
         if self._thread:
             self._thread.join()
 
-    def _watching(self) -> Ear:
+    def _watching(self) -> FileWatcher:
         """The system as an ear; where it is none, a look now and then, with a warning."""
         try:
             from reconciler.daemon.sources.file_watcher import Watches
@@ -70,11 +70,11 @@ class Files:
         except OSError as error:
             return self._fallback(_why(error))
 
-    def _fallback(self, why: str) -> Ear:
+    def _fallback(self, why: str) -> FileWatcher:
         log.warning("%s; looking at the manifests every %g s instead", why, FALLBACK)
         return Polling(self._paths, FALLBACK)
 
-    def _run(self, ear: Ear, hint: Callable[[Hint], None]) -> None:
+    def _run(self, ear: FileWatcher, hint: Callable[[Hint], None]) -> None:
         while not self._stopping:
             try:
                 files = ear.next()
@@ -87,7 +87,7 @@ class Files:
                     hint(Hint(SOURCE, file))
         ear.close()
 
-    def _instead(self, error: OSError) -> Ear:
+    def _instead(self, error: OSError) -> FileWatcher:
         ear = self._fallback(_why(error))
         with self._turn:
             self._ear = ear

@@ -27,7 +27,7 @@ ENDED = Event.IN_DELETE_SELF | Event.IN_MOVE_SELF | Event.IN_UNMOUNT
 HEARD = Mask(APPEARED | GONE | ENDED | Event.IN_CLOSE_WRITE | Event.IN_ATTRIB | Event.IN_ONLYDIR)
 
 Tell = Callable[[Iterable[str], bool], None]  # which files moved, and whether a new survey is needed
-Listen = Callable[[str, "Survey"], WatchDescriptor]  # to a folder, for a survey
+Listen = Callable[[str, "FolderSet"], WatchDescriptor]  # to a folder, for a survey
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Folder:
     turns: set[str] = field(default_factory=set)
 
 
-class Survey(WatchCallback):
+class FolderSet(WatchCallback):
     """What there is to listen to under ``paths`` now. Raises ``OSError`` where the system does not let us."""
 
     def __init__(self, paths: Sequence[str], listen: Listen, tell: Tell) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from reconciler.daemon.sources.checkout import SHORT, Checkout
-from reconciler.daemon.sources.manifest_cache import Library, Look
+from reconciler.daemon.sources.manifest_cache import Look, ManifestCache
 from reconciler.manifests.loader import Loaded, Manifest
-from reconciler.manifests.validation import Declared, Desired, Found, Stack, Validator
+from reconciler.manifests.validation import Declared, Desired, Stack, ValidationResult, Validator
 from reconciler.model.problem import InvalidInput, Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
 from reconciler.planner.declaration import canonical
@@ -59,7 +59,7 @@ class Input:
         self, paths: Sequence[str], monotonic: Callable[[], float], repository: Repository | None = None
     ) -> None:
         self._paths, self._repository = paths, repository
-        self._library = Library(monotonic)
+        self._library = ManifestCache(monotonic)
         self._validator = Validator()
         self._good: _Good | None = None
 
@@ -153,7 +153,7 @@ class Input:
         return Reading(desired, problems, complete, commit, frozenset(changed), restacked, stack, differed)
 
 
-def _bad(found: Found) -> set[Manifest]:
+def _bad(found: ValidationResult) -> set[Manifest]:
     return {
         manifest
         for manifest, problems in found.wrong.items()
@@ -161,7 +161,7 @@ def _bad(found: Found) -> set[Manifest]:
     }
 
 
-def _same(known: Found, anew: Found) -> bool:
+def _same(known: ValidationResult, anew: ValidationResult) -> bool:
     """Whether two looks at the same manifests come to the same."""
     one, other = known.desired, anew.desired
     return (

@@ -22,7 +22,7 @@ Signature = tuple[int, ...]
 
 
 @dataclass(slots=True)
-class Volume:
+class CachedFile:
     """One file: what it says now or said when it was last good, and what is wrong with it since."""
 
     signature: Signature | None
@@ -40,13 +40,13 @@ class Look(NamedTuple):
     whole: bool
 
 
-class Library:
+class ManifestCache:
     """The manifests of ``paths``, as ``load`` reads them."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._paths: tuple[str, ...] = ()
-        self._volumes: dict[str, Volume] = {}
+        self._volumes: dict[str, CachedFile] = {}
         self._root = ""
         self._listing: Sequence[Problem] = ()
         self._under = ""
@@ -80,7 +80,7 @@ class Library:
         self._forget()
         return self._summary()
 
-    def _moved_to(self, paths: Sequence[str]) -> dict[str, Volume]:
+    def _moved_to(self, paths: Sequence[str]) -> dict[str, CachedFile]:
         moved = {}
         for file, volume in self._volumes.items():
             for old, new in zip(self._paths, paths, strict=False):
@@ -120,7 +120,7 @@ class Library:
         part = load_file(file, under=self._under)
         digest = digest if digest == _digest(file) else b""  # it has moved meanwhile: read it again
         if volume is None:
-            self._volumes[file] = Volume(signature, digest, part, tuple(part.problems))
+            self._volumes[file] = CachedFile(signature, digest, part, tuple(part.problems))
             part.problems = []
             return
         volume.signature, volume.digest, volume.missed = signature, digest, None

@@ -16,7 +16,7 @@ Hear = Callable[[Sequence[Notice]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Overheard:
+class RecordingCluster:
     """``under``, and ``hear`` gets what moves in it as far as anybody here notices."""
 
     under: Cluster

@@ -23,7 +23,7 @@ TURN = 1.0  # seconds the thread waits for notices before it looks whether it ma
 log = logging.getLogger("reconciler.daemon")
 
 
-class Mirror:
+class ResourceCache:
     """An ``Observation`` that follows the cluster. ``seen`` belongs to the thread that calls ``catch_up``."""
 
     def __init__(self, cluster: Cluster, monotonic: Callable[[], float]) -> None:

@@ -19,13 +19,13 @@ class Look(NamedTuple):
     times: tuple[int, int] = (0, 0)
 
 
-class Glance(NamedTuple):
+class StatPoll(NamedTuple):
     """Files and folders by the names that ``load`` gives them; of folders, why they cannot be read, if so."""
 
     files: dict[str, Look]
     folders: dict[str, str]
 
-    def moved(self, earlier: Glance) -> set[str]:
+    def moved(self, earlier: StatPoll) -> set[str]:
         """The files that are not as they were; ``ALL`` where folders came or went.
 
         And those that are the same file under another name: ``load`` reads it once, under the first.
@@ -40,9 +40,9 @@ class Glance(NamedTuple):
         return {name for name, look in either if look.place in places}
 
 
-def glance(paths: Sequence[str]) -> Glance:
+def glance(paths: Sequence[str]) -> StatPoll:
     """Look at everything that ``load`` would read, once."""
-    seen = Glance({}, {})
+    seen = StatPoll({}, {})
     for path in paths:
         if os.path.isdir(path):
             for file in _walk(path, seen.folders):

@@ -11,7 +11,7 @@ from typing import Any
 
 import libvirt
 
-from reconciler.drivers.base import Sight, Spec
+from reconciler.drivers.base import HostSnapshot, Spec
 from reconciler.drivers.libvirt import (  # noqa: F401  (they enter their rows)
     clone,
     console,
@@ -69,7 +69,7 @@ class Libvirt:
     def inventory(self) -> Collection[ResourceId]:
         return self.host.inventory()
 
-    def look(self) -> Sight:
+    def look(self) -> HostSnapshot:
         return Look(self.host)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from weakref import WeakValueDictionary
 
-from reconciler.drivers.base import Sight, Spec
+from reconciler.drivers.base import HostSnapshot, Spec
 from reconciler.drivers.request import UNSUPPORTED
 from reconciler.drivers.simulator import (  # noqa: F401  (they enter their rows)
     acl,
@@ -120,7 +120,7 @@ class Simulator:
         with self._lock.lock:
             return sorted(id_at(key.removeprefix(mark)) for key in self.world if key.startswith(mark))
 
-    def look(self) -> Sight:
+    def look(self) -> HostSnapshot:
         return self
 
     def close(self) -> None:

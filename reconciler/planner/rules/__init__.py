@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.planner.rules import console, device, disk, image, machine, network, pool, port, snapshot
-from reconciler.planner.rules.rule import LAST, Case, Make, Making, On, Rule, Surroundings, Unmaking
+from reconciler.planner.rules.rule import (
+    LAST,
+    ChangeKind,
+    CreateRule,
+    DeleteRule,
+    Make,
+    Rule,
+    RuleContext,
+    Surroundings,
+)
 
 __all__ = [
     "CHANGE",
@@ -17,16 +26,16 @@ __all__ = [
     "LAST",
     "REFUSALS",
     "REPLACED",
-    "Case",
+    "ChangeKind",
+    "CreateRule",
+    "DeleteRule",
     "Make",
-    "Making",
-    "On",
     "Rule",
+    "RuleContext",
     "Surroundings",
-    "Unmaking",
 ]
 
-CREATE: tuple[Making, ...] = (
+CREATE: tuple[CreateRule, ...] = (
     *pool.CREATE,
     *network.CREATE,
     *disk.CREATE,
@@ -45,7 +54,7 @@ CHANGE: tuple[Rule, ...] = (
     *console.CHANGE,
 )
 
-DELETE: tuple[Unmaking, ...] = (
+DELETE: tuple[DeleteRule, ...] = (
     *pool.DELETE,
     *network.DELETE,
     *disk.DELETE,

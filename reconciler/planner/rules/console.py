@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from reconciler.model.kinds import MACHINE
-from reconciler.planner.rules.rule import CONFIG, Case, Make, On, Rule, guest_runs, key, live, text
+from reconciler.planner.rules.rule import CONFIG, ChangeKind, Make, Rule, RuleContext, guest_runs, key, live, text
 
 
-def _console_anew(case: Case) -> bool:
+def _console_anew(case: RuleContext) -> bool:
     """Whether the console is defined anew: another type, or a password that only the definition can hold."""
     desired, seen = case.desired["graphics"], case.seen.get("graphics", {})
     return bool(desired["type"] != seen.get("type") or desired["type"] == "spice")
 
 
-def _asks(case: Case) -> bool:
+def _asks(case: RuleContext) -> bool:
     """Whether the running console asks for a password. Only one that does takes another one while it runs."""
     return "passwordFrom" in case.live.get("graphics", {})
 
 
-def _starts_or_stops_asking(case: Case) -> bool:
+def _starts_or_stops_asking(case: RuleContext) -> bool:
     return case.running and ("passwordFrom" in case.desired["graphics"]) != _asks(case)
 
 
@@ -75,6 +75,6 @@ CHANGE: tuple[Rule, ...] = (
         "InjectSshKey",
         92,
         {**_GUEST, "ssh_key": key},
-        on=frozenset({On.ADDED}),
+        on=frozenset({ChangeKind.ADDED}),
     ),
 )

@@ -8,7 +8,7 @@ from reconciler.model.shape import Shape
 from reconciler.observe.observed import DISK_LIMITS
 from reconciler.planner.plan import PathOf, Text
 from reconciler.planner.rules.port import SWITCHED, addresses, rate
-from reconciler.planner.rules.rule import Case, Make, const, disk_of, text
+from reconciler.planner.rules.rule import Make, RuleContext, const, disk_of, text
 
 
 def first_disk(disks: Shape) -> str:
@@ -16,7 +16,7 @@ def first_disk(disks: Shape) -> str:
     return next((target for target, disk in disks.items() if disk.get("boot")), next(iter(disks)))
 
 
-def _console(case: Case) -> Text:
+def _console(case: RuleContext) -> Text:
     graphics = case.desired.get("graphics", {})
     parts: list[str | PathOf | Secret] = [f"{graphics.get('type', 'vnc')},listen=0.0.0.0"]
     if "passwordFrom" in graphics:
@@ -24,7 +24,7 @@ def _console(case: Case) -> Text:
     return _join(parts)
 
 
-def _creation_disks(case: Case) -> Text:
+def _creation_disks(case: RuleContext) -> Text:
     target = first_disk(case.desired["disks"])
     disk = case.desired["disks"][target]
     options = f",target={target}"
@@ -48,7 +48,7 @@ def _join(parts: list[str | PathOf | Secret]) -> Text:
     return tuple(joined)
 
 
-def _creation_network(case: Case) -> str:
+def _creation_network(case: RuleContext) -> str:
     mac, nic = next(iter(case.desired["nics"].items()))
     fields = {
         "type": nic["type"],
@@ -69,7 +69,7 @@ def most_cpus(shape: Shape) -> int:
     return int(cpu.get("max", cpu["count"]))
 
 
-def _vcpus(case: Case) -> str:
+def _vcpus(case: RuleContext) -> str:
     cpu, most = case.desired["cpu"], most_cpus(case.desired)
     pinning = f",cpuset={cpu['pinning']}" if "pinning" in cpu else ""
     shares = topology(case.desired)
@@ -84,12 +84,12 @@ def topology(shape: Shape) -> dict[str, int]:
     return {"cores": most_cpus(shape), "sockets": 1, "threads": 1}
 
 
-def most_memory(case: Case) -> int:
+def most_memory(case: RuleContext) -> int:
     memory = case.desired["memory"]
     return int(memory.get("max", max(memory["size"], case.seen.get("memory", {}).get("max", 0))))
 
 
-def after_creation(case: Case) -> Shape:
+def after_creation(case: RuleContext) -> Shape:
     """A machine as its creation leaves it; the other rows do what is then still missing."""
     desired = case.desired
     target = first_disk(desired["disks"])
@@ -123,7 +123,7 @@ CREATE_MACHINE: dict[str, Make] = {
 }
 
 
-def creation_takes(case: Case) -> list[str]:
+def creation_takes(case: RuleContext) -> list[str]:
     """What a machine is created with."""
     mac, nic = next(iter(case.desired["nics"].items()))
     return [f"disk {case.desired['disks'][first_disk(case.desired['disks'])]['disk']}", *addresses(mac, nic)]

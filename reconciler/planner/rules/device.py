@@ -8,10 +8,10 @@ from reconciler.observe.observed import DISK_LIMITS
 from reconciler.planner.plan import Value
 from reconciler.planner.rules.rule import (
     LIVE_AND_CONFIG,
-    Case,
+    ChangeKind,
     Make,
-    On,
     Rule,
+    RuleContext,
     const,
     disk_of,
     guest_runs,
@@ -22,12 +22,12 @@ from reconciler.planner.rules.rule import (
 )
 
 
-def _part_disk(case: Case) -> list[ResourceId]:
+def _part_disk(case: RuleContext) -> list[ResourceId]:
     return [disk_of(case, case.part["disk"])]
 
 
 def _limit(wire: str, name: str) -> Make:
-    def make(case: Case) -> Value | None:
+    def make(case: RuleContext) -> Value | None:
         value = case.part.get("qos", {}).get(name)
         return None if value is None else str(value)
 
@@ -54,9 +54,11 @@ CHANGE: tuple[Rule, ...] = (
         "UnplugDevice",
         22,
         {"file": key, **LIVE_AND_CONFIG},
-        on=frozenset({On.REMOVED}),
+        on=frozenset({ChangeKind.REMOVED}),
     ),
-    Rule(MACHINE, ("passthrough.*",), "PassthroughDevice", 23, _host_device("remove"), on=frozenset({On.REMOVED})),
+    Rule(
+        MACHINE, ("passthrough.*",), "PassthroughDevice", 23, _host_device("remove"), on=frozenset({ChangeKind.REMOVED})
+    ),
     # What goes makes room for what comes.
     Rule(
         MACHINE,
@@ -64,7 +66,7 @@ CHANGE: tuple[Rule, ...] = (
         "UnplugDisk",
         20,
         {"target": key, **LIVE_AND_CONFIG},
-        on=frozenset({On.REMOVED}),
+        on=frozenset({ChangeKind.REMOVED}),
         frees=lambda case: [f"disk {case.old['disk']}"] if "disk" in case.old else [],
         leaves=(("disks.*", None),),
     ),
@@ -82,7 +84,7 @@ CHANGE: tuple[Rule, ...] = (
             "mode": part("mode"),
             **LIVE_AND_CONFIG,
         },
-        on=frozenset({On.ADDED}),
+        on=frozenset({ChangeKind.ADDED}),
         uses=_part_disk,
         takes=lambda case: [f"disk {case.part['disk']}"],
         covers=DISK_PARTS,
@@ -98,7 +100,7 @@ CHANGE: tuple[Rule, ...] = (
             **{wire: _limit(wire, name) for name, wire in DISK_LIMITS.items()},
             **LIVE_AND_CONFIG,
         },
-        on=frozenset({On.ADDED, On.CHANGED}),
+        on=frozenset({ChangeKind.ADDED, ChangeKind.CHANGED}),
         when=lambda case: bool(case.part.get("qos")),
         covers=("qos",),
     ),
@@ -118,8 +120,8 @@ CHANGE: tuple[Rule, ...] = (
             **LIVE_AND_CONFIG,
         },
     ),
-    Rule(MACHINE, ("devices.*",), "PlugDevice", 47, {"file": key, **LIVE_AND_CONFIG}, on=frozenset({On.ADDED})),
-    Rule(MACHINE, ("passthrough.*",), "PassthroughDevice", 48, _host_device("add"), on=frozenset({On.ADDED})),
+    Rule(MACHINE, ("devices.*",), "PlugDevice", 47, {"file": key, **LIVE_AND_CONFIG}, on=frozenset({ChangeKind.ADDED})),
+    Rule(MACHINE, ("passthrough.*",), "PassthroughDevice", 48, _host_device("add"), on=frozenset({ChangeKind.ADDED})),
     # Redirection needs a spice console: it goes before the console does, and comes after it.
     Rule(
         MACHINE,

@@ -6,11 +6,11 @@ from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
 from reconciler.model.shape import Shape
 from reconciler.planner.rules.rule import (
     LAST,
-    Case,
-    Making,
-    On,
+    ChangeKind,
+    CreateRule,
+    DeleteRule,
     Rule,
-    Unmaking,
+    RuleContext,
     disk_of,
     key,
     kib,
@@ -20,26 +20,26 @@ from reconciler.planner.rules.rule import (
 )
 
 
-def _grows(case: Case) -> bool:
+def _grows(case: RuleContext) -> bool:
     return bool(case.desired["capacity"] > case.seen.get("capacity", 0))
 
 
-def _made_without_size(case: Case) -> Shape:
+def _made_without_size(case: RuleContext) -> Shape:
     """A copy comes with the size of what it was made from; the resize that may follow says the declared one."""
     return {key: value for key, value in _made_bare(case).items() if key != "capacity"}
 
 
-def _made_bare(case: Case) -> Shape:
+def _made_bare(case: RuleContext) -> Shape:
     """A disk comes without snapshots."""
     return {**case.desired, "snapshots": {}}
 
 
-def _is_seed(case: Case) -> bool:
+def _is_seed(case: RuleContext) -> bool:
     return case.either("cloudInit") is not None
 
 
-CREATE: tuple[Making, ...] = (
-    Making(
+CREATE: tuple[CreateRule, ...] = (
+    CreateRule(
         DISK,
         "CreateDiskFromDiskImage",
         {
@@ -54,7 +54,7 @@ CREATE: tuple[Making, ...] = (
         leaves=_made_without_size,
         pool=own_pool,
     ),
-    Making(
+    CreateRule(
         DISK,
         "CloneDisk",
         {
@@ -68,7 +68,7 @@ CREATE: tuple[Making, ...] = (
         carrier=lambda case: disk_of(case, case.desired["from"]["disk"]),
         pool=own_pool,
     ),
-    Making(
+    CreateRule(
         DISK,
         "CreateCloudInitUserDataImage",
         {
@@ -80,7 +80,7 @@ CREATE: tuple[Making, ...] = (
         when=lambda case: "cloudInit" in case.desired,
         pool=own_pool,
     ),
-    Making(
+    CreateRule(
         DISK,
         "CreateDisk",
         {
@@ -134,7 +134,7 @@ CHANGE: tuple[Rule, ...] = (
         "CreateDiskInternalSnapshot",
         6,
         {"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
-        on=frozenset({On.ADDED}),
+        on=frozenset({ChangeKind.ADDED}),
         pool=own_pool,
     ),
     Rule(
@@ -143,15 +143,15 @@ CHANGE: tuple[Rule, ...] = (
         "DeleteDiskInternalSnapshot",
         LAST,
         {"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
-        on=frozenset({On.REMOVED}),
+        on=frozenset({ChangeKind.REMOVED}),
         pool=own_pool,
         leaves=(("snapshots.*", None),),
     ),
 )
 
-DELETE: tuple[Unmaking, ...] = (
-    Unmaking(DISK, "DeleteCloudInitUserDataImage", {"pool": text("pool")}, when=_is_seed, pool=own_pool),
-    Unmaking(
+DELETE: tuple[DeleteRule, ...] = (
+    DeleteRule(DISK, "DeleteCloudInitUserDataImage", {"pool": text("pool")}, when=_is_seed, pool=own_pool),
+    DeleteRule(
         DISK,
         "DeleteDisk",
         {"type": pool_type("pool"), "pool": text("pool")},

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reconciler.model.kinds import DISK_IMAGE, IMAGE
-from reconciler.planner.rules.rule import Making, Unmaking, disk_of, own_pool, text
+from reconciler.planner.rules.rule import CreateRule, DeleteRule, disk_of, own_pool, text
 
-CREATE: tuple[Making, ...] = (
-    Making(
+CREATE: tuple[CreateRule, ...] = (
+    CreateRule(
         DISK_IMAGE,
         "CreateDiskImageFromDisk",
         {
@@ -19,8 +19,8 @@ CREATE: tuple[Making, ...] = (
         when=lambda case: "from" in case.desired,
         pool=own_pool,
     ),
-    Making(DISK_IMAGE, "CreateDiskImage", {"targetPool": text("pool")}, pool=own_pool),
-    Making(
+    CreateRule(DISK_IMAGE, "CreateDiskImage", {"targetPool": text("pool")}, pool=own_pool),
+    CreateRule(
         IMAGE,
         "CreateImage",
         {
@@ -31,7 +31,7 @@ CREATE: tuple[Making, ...] = (
     ),
 )
 
-DELETE: tuple[Unmaking, ...] = (
-    Unmaking(DISK_IMAGE, "DeleteDiskImage", {"sourcePool": text("pool")}, pool=own_pool),
-    Unmaking(IMAGE, "DeleteImage"),
+DELETE: tuple[DeleteRule, ...] = (
+    DeleteRule(DISK_IMAGE, "DeleteDiskImage", {"sourcePool": text("pool")}, pool=own_pool),
+    DeleteRule(IMAGE, "DeleteImage"),
 )

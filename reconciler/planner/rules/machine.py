@@ -17,11 +17,11 @@ from reconciler.planner.rules.creation import (
 )
 from reconciler.planner.rules.rule import (
     CONFIG,
-    Case,
+    CreateRule,
+    DeleteRule,
     Make,
-    Making,
     Rule,
-    Unmaking,
+    RuleContext,
     config,
     const,
     disk_of,
@@ -32,56 +32,56 @@ from reconciler.planner.rules.rule import (
 )
 
 
-def _stops(case: Case) -> bool:
+def _stops(case: RuleContext) -> bool:
     return case.desired.get("powerState") == "Stopped" and case.seen.get("powerState") in (
         "Running",
         "Paused",
     )
 
 
-def _forced(case: Case) -> bool:
+def _forced(case: RuleContext) -> bool:
     return case.desired.get("stopMode") == "Force"
 
 
-def _starts(case: Case) -> bool:
+def _starts(case: RuleContext) -> bool:
     wanted = case.desired.get("powerState")
     return wanted in ("Running", "Paused") and case.seen.get("powerState") == "Stopped"
 
 
-def _all_parts(case: Case) -> list[ResourceId]:
+def _all_parts(case: RuleContext) -> list[ResourceId]:
     disks = [disk_of(case, disk["disk"]) for disk in case.desired["disks"].values()]
     return disks + [case.sibling(NETWORK, nic["network"]) for nic in case.desired["nics"].values() if "network" in nic]
 
 
-def _above_live_memory(case: Case) -> bool:
+def _above_live_memory(case: RuleContext) -> bool:
     return case.running and bool(case.desired["memory"]["size"] > case.live["memory"]["max"])
 
 
-def _above_live_cpus(case: Case) -> bool:
+def _above_live_cpus(case: RuleContext) -> bool:
     return case.running and bool(case.desired["cpu"]["count"] > case.live["cpu"]["max"])
 
 
-def _unless(later: Callable[[Case], bool]) -> Make:
+def _unless(later: Callable[[RuleContext], bool]) -> Make:
     """The live switch, but not for what can only be written for the next start."""
     return lambda case: None if later(case) else live(case)
 
 
-def _cpu_maximum_differs(case: Case) -> bool:
+def _cpu_maximum_differs(case: RuleContext) -> bool:
     seen, cpu = case.seen["cpu"], case.desired["cpu"]
     named = [name for name in ("max", "cores", "sockets", "threads") if name in cpu]
     return any(cpu[name] != seen.get(name) for name in named) or bool(cpu["count"] > seen["max"])
 
 
-def _memory_maximum_differs(case: Case) -> bool:
+def _memory_maximum_differs(case: RuleContext) -> bool:
     return most_memory(case) != int(case.seen["memory"]["max"])
 
 
-def _node_address(case: Case) -> str:
+def _node_address(case: RuleContext) -> str:
     return case.surroundings.nodes[case.desired["nodeName"]]
 
 
-CREATE: tuple[Making, ...] = (
-    Making(
+CREATE: tuple[CreateRule, ...] = (
+    CreateRule(
         MACHINE,
         "CreateAndStartVMFromImage",
         CREATE_MACHINE,
@@ -89,7 +89,7 @@ CREATE: tuple[Making, ...] = (
         leaves=after_creation,
         takes=creation_takes,
     ),
-    Making(MACHINE, "CreateAndStartVMFromISO", CREATE_MACHINE, leaves=after_creation, takes=creation_takes),
+    CreateRule(MACHINE, "CreateAndStartVMFromISO", CREATE_MACHINE, leaves=after_creation, takes=creation_takes),
 )
 
 CHANGE: tuple[Rule, ...] = (
@@ -184,20 +184,20 @@ CHANGE: tuple[Rule, ...] = (
     Rule(MACHINE, ("powerState",), "SuspendVM", 91, when=lambda case: case.desired["powerState"] == "Paused"),
 )
 
-DELETE: tuple[Unmaking, ...] = (
-    Unmaking(
+DELETE: tuple[DeleteRule, ...] = (
+    DeleteRule(
         MACHINE,
         "ResumeVM",
         when=lambda case: case.seen.get("powerState") == "Paused",
         gone=False,
         leaves=(("powerState", "Running"),),
     ),
-    Unmaking(
+    DeleteRule(
         MACHINE,
         "StopVM",
         when=lambda case: case.seen.get("powerState") in ("Running", "Paused"),
         gone=False,
         leaves=(("powerState", "Stopped"),),
     ),
-    Unmaking(MACHINE, "DeleteVM"),
+    DeleteRule(MACHINE, "DeleteVM"),
 )

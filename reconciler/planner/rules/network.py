@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reconciler.model.kinds import NETWORK
-from reconciler.planner.rules.rule import Case, Making, Rule, Unmaking, moved, text
+from reconciler.planner.rules.rule import CreateRule, DeleteRule, Rule, RuleContext, moved, text
 
 
-def _ipv6(case: Case) -> str | None:
+def _ipv6(case: RuleContext) -> str | None:
     return "true" if (case.either("switch", "ipv6")) else None
 
 
-def _dns(case: Case) -> str | None:
+def _dns(case: RuleContext) -> str | None:
     """One server stands alone; several go into the quoted braces that the API expects (quirk Q96)."""
     servers = case.desired["switch"].get("dnsServers")
     if not servers:
@@ -20,15 +20,15 @@ def _dns(case: Case) -> str | None:
     return str(servers[0]) if len(servers) == 1 else '"{' + ",".join(servers) + '}"'
 
 
-def _excluded(case: Case) -> str | None:
+def _excluded(case: RuleContext) -> str | None:
     ranges = case.desired["switch"].get("excludeIPs")
     return " ".join(ranges) if ranges else None
 
 
-def _is_network(name: str) -> Callable[[Case], bool]:
+def _is_network(name: str) -> Callable[[RuleContext], bool]:
     """Which of the three a network is: as applied, or else by what the observed type can tell."""
 
-    def check(case: Case) -> bool:
+    def check(case: RuleContext) -> bool:
         known = [each for each in ("switch", "bridge", "addresses") if each in {**case.seen, **case.desired}]
         if known:
             return name in known
@@ -38,8 +38,8 @@ def _is_network(name: str) -> Callable[[Case], bool]:
     return check
 
 
-CREATE: tuple[Making, ...] = (
-    Making(
+CREATE: tuple[CreateRule, ...] = (
+    CreateRule(
         NETWORK,
         "CreateSwitch",
         {
@@ -55,13 +55,13 @@ CREATE: tuple[Making, ...] = (
         },
         when=lambda case: "switch" in case.desired,
     ),
-    Making(
+    CreateRule(
         NETWORK,
         "CreateBridge",
         {"nic": text("bridge", "nic"), "name": text("bridge", "name"), "vlan": text("bridge", "vlan")},
         when=lambda case: "bridge" in case.desired,
     ),
-    Making(
+    CreateRule(
         NETWORK,
         "CreateAddress",
         {"address": lambda case: ",".join(case.desired["addresses"])},
@@ -111,18 +111,18 @@ CHANGE: tuple[Rule, ...] = (
     ),
 )
 
-DELETE: tuple[Unmaking, ...] = (
-    Unmaking(
+DELETE: tuple[DeleteRule, ...] = (
+    DeleteRule(
         NETWORK,
         "DeleteSwitch",
         {"bridge": text("switch", "bridge"), "ipv6": lambda case: "True" if _ipv6(case) else None},
         when=_is_network("switch"),
     ),
-    Unmaking(
+    DeleteRule(
         NETWORK,
         "DeleteBridge",
         {"nic": text("bridge", "nic"), "name": text("bridge", "name")},
         when=_is_network("bridge"),
     ),
-    Unmaking(NETWORK, "DeleteAddress", when=_is_network("addresses")),
+    DeleteRule(NETWORK, "DeleteAddress", when=_is_network("addresses")),
 )

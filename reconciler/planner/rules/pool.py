@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 
 from reconciler.model.kinds import POOL
-from reconciler.planner.rules.rule import Case, Making, Rule, Unmaking, text
+from reconciler.planner.rules.rule import CreateRule, DeleteRule, Rule, RuleContext, text
 
 
-def _uuid(case: Case) -> str:
+def _uuid(case: RuleContext) -> str:
     """The pool id the API asks for: as given, else the same for the same name."""
     given = case.desired.get("uuid")
     return str(given) if given else hashlib.md5(str(case.id).encode(), usedforsecurity=False).hexdigest()
 
 
-CREATE: tuple[Making, ...] = (
-    Making(
+CREATE: tuple[CreateRule, ...] = (
+    CreateRule(
         POOL,
         "CreatePool",
         {
@@ -56,8 +56,8 @@ CHANGE: tuple[Rule, ...] = (
     ),
 )
 
-DELETE: tuple[Unmaking, ...] = (
-    Unmaking(
+DELETE: tuple[DeleteRule, ...] = (
+    DeleteRule(
         POOL,
         "StopPool",
         {"type": text("type")},
@@ -65,5 +65,5 @@ DELETE: tuple[Unmaking, ...] = (
         gone=False,
         leaves=(("state", "Inactive"),),
     ),
-    Unmaking(POOL, "DeletePool", {"type": text("type")}),
+    DeleteRule(POOL, "DeletePool", {"type": text("type")}),
 )

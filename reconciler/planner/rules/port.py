@@ -6,7 +6,7 @@ from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
-from reconciler.planner.rules.rule import LIVE_AND_CONFIG, Case, Make, On, Rule, key, part
+from reconciler.planner.rules.rule import LIVE_AND_CONFIG, ChangeKind, Make, Rule, RuleContext, key, part
 
 
 def rate(nic: Shape, way: str) -> str | None:
@@ -18,7 +18,7 @@ def _nic_rate(way: str) -> Make:
     return lambda case: rate(case.part, way)
 
 
-def _nic_source(case: Case) -> str:
+def _nic_source(case: RuleContext) -> str:
     nic = case.part
     address = f",ip={nic['ip']}" if "ip" in nic else ""
     switch = f",switch={nic['network']}" if "network" in nic else ""
@@ -29,7 +29,7 @@ def addresses(mac: str, nic: Shape) -> list[str]:
     return [f"mac {mac}", *([f"ip {nic['ip']} of {nic.get('network')}"] if "ip" in nic else [])]
 
 
-def _part_network(case: Case) -> list[ResourceId]:
+def _part_network(case: RuleContext) -> list[ResourceId]:
     if "network" in case.part:
         return [case.sibling(NETWORK, case.part["network"])]
     return case.surroundings.bridges_of(case.part, case.id.namespace)
@@ -53,25 +53,25 @@ def _rule_of(*names: str, gone: bool = False) -> dict[str, Make]:
     return {name: table[name] for name in ("swName", "type", "rule", "priority", *names)}
 
 
-def _rule_network(case: Case) -> list[ResourceId]:
+def _rule_network(case: RuleContext) -> list[ResourceId]:
     return [case.sibling(NETWORK, case.holder["network"])]
 
 
-def _bridge(case: Case) -> ResourceId:
+def _bridge(case: RuleContext) -> ResourceId:
     """The network that is the bridge a NIC is on: port VLANs are its operations."""
     return _bridge_under(case, case.part)
 
 
-def _old_bridge(case: Case) -> ResourceId:
+def _old_bridge(case: RuleContext) -> ResourceId:
     return _bridge_under(case, case.old)
 
 
-def _bridge_under(case: Case, nic: Shape) -> ResourceId:
+def _bridge_under(case: RuleContext, nic: Shape) -> ResourceId:
     found = case.surroundings.bridges_of(nic, case.id.namespace)
     return found[0] if found else case.sibling(NETWORK, str(nic["source"]))
 
 
-def _floating_networks(case: Case) -> list[ResourceId]:
+def _floating_networks(case: RuleContext) -> list[ResourceId]:
     return [
         case.sibling(NETWORK, case.holder["network"]),
         case.sibling(NETWORK, case.part["floatingIP"]["externalNetwork"]),
@@ -91,7 +91,7 @@ CHANGE: tuple[Rule, ...] = (
         "DeprecatedACL",
         12,
         _rule_of("vmmac", gone=True),
-        on=frozenset({On.REMOVED}),
+        on=frozenset({ChangeKind.REMOVED}),
     ),
     Rule(
         MACHINE,
@@ -99,7 +99,7 @@ CHANGE: tuple[Rule, ...] = (
         "UnsetQoS",
         13,
         _rule_of("vmmac", gone=True),
-        on=frozenset({On.REMOVED}),
+        on=frozenset({ChangeKind.REMOVED}),
         frees=lambda case: [f"limit {case.key} of {case.old_holder['network']}"],
     ),
     Rule(
@@ -113,7 +113,7 @@ CHANGE: tuple[Rule, ...] = (
             "fip": lambda case: str(case.old["floatingIP"]["address"].split("/")[0]),
             "vmip": lambda case: str(case.old["ip"]),
         },
-        on=frozenset({On.REMOVED, On.CHANGED}),
+        on=frozenset({ChangeKind.REMOVED, ChangeKind.CHANGED}),
         when=lambda case: {"address", "externalNetwork"} <= (case.old.get("floatingIP") or {}).keys(),
         leaves=(("nics.*.floatingIP", None),),
         frees=lambda case: [f"ip {case.old['floatingIP']['address'].split('/')[0]} outside"],
@@ -124,7 +124,7 @@ CHANGE: tuple[Rule, ...] = (
         "UnbindPortVlan",
         15,
         {"mac": key, "domain": lambda case: case.id.name, "vlan": lambda case: str(case.old["vlan"])},
-        on=frozenset({On.REMOVED, On.CHANGED}),
+        on=frozenset({ChangeKind.REMOVED, ChangeKind.CHANGED}),
         when=lambda case: case.old.get("vlan") is not None,
         carrier=_old_bridge,
         leaves=(("nics.*.vlan", None),),
@@ -139,7 +139,7 @@ CHANGE: tuple[Rule, ...] = (
             "mac": key,
             **LIVE_AND_CONFIG,
         },
-        on=frozenset({On.REMOVED}),
+        on=frozenset({ChangeKind.REMOVED}),
         frees=lambda case: addresses(case.key, case.old),
         leaves=(("nics.*", None),),
     ),
@@ -156,7 +156,7 @@ CHANGE: tuple[Rule, ...] = (
             "outbound": _nic_rate("outbound"),
             **LIVE_AND_CONFIG,
         },
-        on=frozenset({On.ADDED}),
+        on=frozenset({ChangeKind.ADDED}),
         uses=_part_network,
         takes=lambda case: addresses(case.key, case.part),
         covers=(*NIC_PARTS, "qos"),
@@ -179,7 +179,7 @@ CHANGE: tuple[Rule, ...] = (
         "AddACL",
         50,
         _rule_of("vmmac", "operator"),
-        on=frozenset({On.ADDED}),
+        on=frozenset({ChangeKind.ADDED}),
         uses=_rule_network,
     ),
     Rule(MACHINE, ("nics.*.acls.*.action",), "ModifyACL", 50, _rule_of("vmmac", "operator"), uses=_rule_network),
@@ -189,7 +189,7 @@ CHANGE: tuple[Rule, ...] = (
         "SetQoS",
         51,
         _rule_of("rate", "burst"),
-        on=frozenset({On.ADDED}),
+        on=frozenset({ChangeKind.ADDED}),
         uses=_rule_network,
         takes=lambda case: [f"limit {case.key} of {case.holder['network']}"],
     ),
@@ -211,7 +211,7 @@ CHANGE: tuple[Rule, ...] = (
             "outSwName": lambda case: str(case.part["floatingIP"]["externalNetwork"]),
             "fip": lambda case: str(case.part["floatingIP"]["address"]),
         },
-        on=frozenset({On.ADDED, On.CHANGED}),
+        on=frozenset({ChangeKind.ADDED, ChangeKind.CHANGED}),
         when=lambda case: "floatingIP" in case.part,
         uses=_floating_networks,
         takes=lambda case: [f"ip {case.part['floatingIP']['address'].split('/')[0]} outside"],
@@ -223,7 +223,7 @@ CHANGE: tuple[Rule, ...] = (
         "BindPortVlan",
         53,
         {"mac": key, "domain": lambda case: case.id.name, "vlan": part("vlan")},
-        on=frozenset({On.ADDED, On.CHANGED}),
+        on=frozenset({ChangeKind.ADDED, ChangeKind.CHANGED}),
         when=lambda case: "vlan" in case.part,
         carrier=_bridge,
         uses=lambda case: [_bridge(case)],

@@ -1,6 +1,6 @@
 """What a row is: which fields of which kind are moved by which operation, and what its parameters are made of.
 
-A row's parameters are small functions of a ``Case``. Units and traps are those of the API reference (quirks,
+A row's parameters are small functions of a ``RuleContext``. Units and traps are those of the API reference (quirks,
 wire format 6).
 """
 
@@ -22,7 +22,7 @@ from reconciler.planner.plan import PathOf, Value
 
 
 @dataclass(slots=True)
-class Case:
+class RuleContext:
     """What a row's functions may look at: one resource, desired and seen, and its surroundings."""
 
     id: ResourceId
@@ -133,13 +133,13 @@ class Surroundings:
         return observed is not None and observed.shape.get("powerState") in ("Running", "Paused")
 
 
-Make = Callable[[Case], "Value | None"]
+Make = Callable[[RuleContext], "Value | None"]
 
 
 LAST = 120  # ranks from here on: steps that destroy data, when everything else has ended well
 
 
-class On(StrEnum):
+class ChangeKind(StrEnum):
     """What happened to a field: a part came, a part went, or a value differs."""
 
     ADDED = "added"
@@ -147,15 +147,15 @@ class On(StrEnum):
     CHANGED = "changed"
 
 
-def always(case: Case) -> bool:
+def always(case: RuleContext) -> bool:
     return True
 
 
-def nobody(case: Case) -> list[ResourceId]:
+def nobody(case: RuleContext) -> list[ResourceId]:
     return []
 
 
-def nothing(case: Case) -> list[str]:
+def nothing(case: RuleContext) -> list[str]:
     return []
 
 
@@ -168,43 +168,43 @@ class Rule:
     operation: str
     rank: int
     parameters: Mapping[str, Make] = field(default_factory=dict)
-    on: frozenset[On] = frozenset({On.CHANGED})
-    when: Callable[[Case], bool] = always
-    uses: Callable[[Case], list[ResourceId]] = nobody  # what must be there first
-    takes: Callable[[Case], list[str]] = nothing  # what nobody else may hold: comes after whoever frees it
-    frees: Callable[[Case], list[str]] = nothing
-    next_start: Callable[[Case], bool] = lambda case: False  # takes effect when the guest starts anew
-    carrier: Callable[[Case], ResourceId] | None = None  # carries the operation, if not the resource itself
-    pool: Callable[[Case], str] = lambda case: ""
+    on: frozenset[ChangeKind] = frozenset({ChangeKind.CHANGED})
+    when: Callable[[RuleContext], bool] = always
+    uses: Callable[[RuleContext], list[ResourceId]] = nobody  # what must be there first
+    takes: Callable[[RuleContext], list[str]] = nothing  # what nobody else may hold: comes after whoever frees it
+    frees: Callable[[RuleContext], list[str]] = nothing
+    next_start: Callable[[RuleContext], bool] = lambda case: False  # takes effect when the guest starts anew
+    carrier: Callable[[RuleContext], ResourceId] | None = None  # carries the operation, if not the resource itself
+    pool: Callable[[RuleContext], str] = lambda case: ""
     leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
     covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part set anew, or at all
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
+class CreateRule:
     """How a resource comes to be, and which part of what is desired it leaves done."""
 
     kind: str
     operation: str
     parameters: Mapping[str, Make]
-    when: Callable[[Case], bool] = always
-    leaves: Callable[[Case], Shape] = lambda case: dict(case.desired)
-    carrier: Callable[[Case], ResourceId] | None = None
-    pool: Callable[[Case], str] = lambda case: ""
-    takes: Callable[[Case], list[str]] = nothing
+    when: Callable[[RuleContext], bool] = always
+    leaves: Callable[[RuleContext], Shape] = lambda case: dict(case.desired)
+    carrier: Callable[[RuleContext], ResourceId] | None = None
+    pool: Callable[[RuleContext], str] = lambda case: ""
+    takes: Callable[[RuleContext], list[str]] = nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Unmaking:
+class DeleteRule:
     """One step of how a resource goes, in the order of the table. ``gone``: the resource is gone after it."""
 
     kind: str
     operation: str
     parameters: Mapping[str, Make] = field(default_factory=dict)
-    when: Callable[[Case], bool] = always
+    when: Callable[[RuleContext], bool] = always
     gone: bool = True
     leaves: tuple[tuple[str, Any], ...] = ()
-    pool: Callable[[Case], str] = lambda case: ""
+    pool: Callable[[RuleContext], str] = lambda case: ""
 
 
 def const(value: str | bool) -> Make:
@@ -214,7 +214,7 @@ def const(value: str | bool) -> Make:
 def text(*path: str) -> Make:
     """A field as decimal or plain text."""
 
-    def make(case: Case) -> Value | None:
+    def make(case: RuleContext) -> Value | None:
         value = case.either(*path)
         return None if value is None else str(value)
 
@@ -224,7 +224,7 @@ def text(*path: str) -> Make:
 def moved(*path: str) -> Make:
     """A field as text, if it differs."""
 
-    def make(case: Case) -> Value | None:
+    def make(case: RuleContext) -> Value | None:
         desired = next((value for _, value in values_at(case.desired, path)), None)
         seen = next((value for _, value in values_at(case.seen, path)), None)
         return None if desired is None or desired == seen else str(desired)
@@ -233,7 +233,7 @@ def moved(*path: str) -> Make:
 
 
 def kib(*path: str) -> Make:
-    def make(case: Case) -> Value | None:
+    def make(case: RuleContext) -> Value | None:
         value = case.either(*path)
         return None if value is None else str(value // quantity.KIB)
 
@@ -241,29 +241,29 @@ def kib(*path: str) -> Make:
 
 
 def part(name: str) -> Make:
-    def make(case: Case) -> Value | None:
+    def make(case: RuleContext) -> Value | None:
         value = case.part.get(name, case.old.get(name))
         return None if value is None else str(value)
 
     return make
 
 
-def key(case: Case) -> Value:
+def key(case: RuleContext) -> Value:
     return case.key
 
 
-def live(case: Case) -> Value | None:
+def live(case: RuleContext) -> Value | None:
     return True if case.running and case.now else None
 
 
-def config(case: Case) -> Value | None:
+def config(case: RuleContext) -> Value | None:
     return True if case.later else None
 
 
 def pool_type(*path: str) -> Make:
     """The type of the pool a field names; the disk operations want it beside the name."""
 
-    def make(case: Case) -> Value:
+    def make(case: RuleContext) -> Value:
         name = case.either(*path)
         return str(case.surroundings.shape(case.sibling(POOL, str(name))).get("type", "localfs"))
 
@@ -276,13 +276,13 @@ LIVE_AND_CONFIG: dict[str, Make] = {"live": live, "config": config}
 CONFIG: dict[str, Make] = {"config": const(True)}
 
 
-def own_pool(case: Case) -> str:
+def own_pool(case: RuleContext) -> str:
     return str(case.either("pool") or "")
 
 
-def disk_of(case: Case, name: str) -> ResourceId:
+def disk_of(case: RuleContext, name: str) -> ResourceId:
     return case.sibling(DISK, name)
 
 
-def guest_runs(case: Case) -> bool:
+def guest_runs(case: RuleContext) -> bool:
     return case.running

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from reconciler.model.kinds import DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.planner.plan import Value
-from reconciler.planner.rules.rule import Case, Make, Making, Unmaking, disk_of, text
+from reconciler.planner.rules.rule import CreateRule, DeleteRule, Make, RuleContext, disk_of, text
 
 
-def _snapshot_machine(case: Case) -> Value | None:
+def _snapshot_machine(case: RuleContext) -> Value | None:
     """The machine a disk is attached to, now or by the manifests."""
     disk = disk_of(case, str(case.either("disk")))
     attached = case.surroundings.observation.attached.get(disk)
@@ -19,17 +19,17 @@ def _snapshot_machine(case: Case) -> Value | None:
     return None
 
 
-def _snapshot_pool(case: Case) -> str:
+def _snapshot_pool(case: RuleContext) -> str:
     disk = case.surroundings.shape(disk_of(case, str(case.either("disk"))))
     return str(disk.get("pool") or case.seen.get("pool") or "")
 
 
-def _snapshot_pool_type(case: Case) -> str:
+def _snapshot_pool_type(case: RuleContext) -> str:
     pool = case.surroundings.shape(case.sibling(POOL, _snapshot_pool(case)))
     return str(pool.get("type", "localfs"))
 
 
-def _diskspec(case: Case) -> str:
+def _diskspec(case: RuleContext) -> str:
     specs = []
     for target, disk in case.desired["disks"].items():
         file = f",file={disk['file']}" if "file" in disk else ""
@@ -44,14 +44,14 @@ _POOL_OF_DISK: dict[str, Make] = {
     "domain": _snapshot_machine,
 }
 
-CREATE: tuple[Making, ...] = (
-    Making(
+CREATE: tuple[CreateRule, ...] = (
+    CreateRule(
         DISK_SNAPSHOT,
         "CreateDiskExternalSnapshot",
         {**_POOL_OF_DISK, "format": lambda case: str(case.desired.get("format", "qcow2"))},
         pool=_snapshot_pool,
     ),
-    Making(
+    CreateRule(
         SNAPSHOT,
         "CreateSnapshot",
         {
@@ -62,9 +62,9 @@ CREATE: tuple[Making, ...] = (
     ),
 )
 
-DELETE: tuple[Unmaking, ...] = (
-    Unmaking(DISK_SNAPSHOT, "DeleteDiskExternalSnapshot", _POOL_OF_DISK, pool=_snapshot_pool),
-    Unmaking(
+DELETE: tuple[DeleteRule, ...] = (
+    DeleteRule(DISK_SNAPSHOT, "DeleteDiskExternalSnapshot", _POOL_OF_DISK, pool=_snapshot_pool),
+    DeleteRule(
         SNAPSHOT,
         "DeleteSnapshot",
         {

@@ -19,14 +19,14 @@ from reconciler.observe.observed import Observed
 from reconciler.rehearsal.seed.backup import Call, expected, fill_shown
 from reconciler.rehearsal.seed.machine import hold_all, in_display_order, machine
 from reconciler.rehearsal.seed.network import network, ports_shown
-from reconciler.rehearsal.seed.result import Bed, Unusable
+from reconciler.rehearsal.seed.result import SeedResult, Unusable
 from reconciler.rehearsal.seed.snapshot import snapshot
 from reconciler.rehearsal.seed.storage import disk, disk_image, disk_snapshot, image, pool, stand_in
 
-__all__ = ["Bed", "Call", "seed"]
+__all__ = ["Call", "SeedResult", "seed"]
 
 # What stands on what: a kind comes after those it needs.
-_ORDER: tuple[tuple[str, Callable[[Bed, Observed], None]], ...] = (
+_ORDER: tuple[tuple[str, Callable[[SeedResult, Observed], None]], ...] = (
     (POOL, pool),
     (NETWORK, network),
     (DISK_IMAGE, disk_image),
@@ -46,14 +46,16 @@ _FILES = {
 }
 
 
-def seed(observed: Collection[Observed], addresses: Mapping[str, str] | None = None, calls: Iterable[Call] = ()) -> Bed:
+def seed(
+    observed: Collection[Observed], addresses: Mapping[str, str] | None = None, calls: Iterable[Call] = ()
+) -> SeedResult:
     """The world of these resources. ``addresses`` (by node) is where nodes answer each other.
 
     ``calls`` are the operations to come: what they rely on and nothing can show (files of the node, backups, nodes
     behind addresses) is taken to be there.
     """
     calls = list(calls)
-    bed = Bed({name.lower(): name for name in addresses or ()})
+    bed = SeedResult({name.lower(): name for name in addresses or ()})
     by_kind: dict[str, list[Observed]] = {}
     for each in sorted(observed, key=lambda each: each.id):
         by_kind.setdefault(each.id.kind, []).append(each)
@@ -76,7 +78,7 @@ def seed(observed: Collection[Observed], addresses: Mapping[str, str] | None = N
     return bed
 
 
-def _sow(bed: Bed, observed: Observed, sow: Callable[[Bed, Observed], None]) -> None:
+def _sow(bed: SeedResult, observed: Observed, sow: Callable[[SeedResult, Observed], None]) -> None:
     """Put one resource into the world, or leave it out with the reason; what does not exist is no resource."""
     try:
         if not observed.exists:
@@ -90,7 +92,7 @@ def _sow(bed: Bed, observed: Observed, sow: Callable[[Bed, Observed], None]) -> 
         bed.take_out(observed.id, f"it is not as the wire writes it ({type(error).__name__})")
 
 
-def _shown(bed: Bed, disk: Observed) -> tuple[str, dict[str, Any]]:
+def _shown(bed: SeedResult, disk: Observed) -> tuple[str, dict[str, Any]]:
     """The machine that a disk says it is with, and all that it shows."""
     shown = bed.world[key_of(disk.id)]["spec"]["volume"]
     return str(shown["vm"]), dict(shown)
@@ -104,7 +106,7 @@ def _taken(snapshot: Observed) -> tuple[int, ResourceId]:
         return 0, snapshot.id
 
 
-def _pools_besides(bed: Bed, disks: Iterable[Observed], calls: Iterable[Call]) -> None:
+def _pools_besides(bed: SeedResult, disks: Iterable[Observed], calls: Iterable[Call]) -> None:
     """Pools that hold disks though no resource shows them are there, unless they are about to be made."""
     made = {each.target for each in calls if each.operation == "CreatePool"}
     for each in disks:
@@ -121,7 +123,7 @@ def _pools_besides(bed: Bed, disks: Iterable[Observed], calls: Iterable[Call]) -
         bed.assume(each.id, f"its pool {id.name} is there and active, though no resource shows it")
 
 
-def _expect(bed: Bed, calls: Iterable[Call]) -> None:
+def _expect(bed: SeedResult, calls: Iterable[Call]) -> None:
     calls = list(calls)
     for call in calls:
         for name in _FILES.get(call.operation, ()):
@@ -139,7 +141,7 @@ def _expect(bed: Bed, calls: Iterable[Call]) -> None:
     expected(bed, calls)
 
 
-def _as_large(bed: Bed, call: Call) -> None:
+def _as_large(bed: SeedResult, call: Call) -> None:
     """A template is as large as the disk it is put on: nothing shows how large it is."""
     disk, template = bed.owner(call.text("source")), bed.owner(call.text("target"))
     if disk is None or template is None or disk is template or call.text("source") not in disk["hidden"]["files"]:

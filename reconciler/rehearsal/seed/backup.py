@@ -13,7 +13,7 @@ from reconciler.drivers.simulator.volume import blank, copy_of, state
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.quantity import GIB
 from reconciler.model.resource import ResourceId
-from reconciler.rehearsal.seed.result import Bed
+from reconciler.rehearsal.seed.result import SeedResult
 from reconciler.rehearsal.seed.storage import archived
 
 _MAKES_HERE = {"BackupVM", "BackupDisk", "PullRemoteBackup"}
@@ -44,7 +44,7 @@ class Call(NamedTuple):
         return value if isinstance(value, str) else ""
 
 
-def expected(bed: Bed, calls: Iterable[Call]) -> None:
+def expected(bed: SeedResult, calls: Iterable[Call]) -> None:
     """Have the backups exist that these calls rely on and none of them makes."""
     calls = list(calls)
     made_here = {(_place(each), version) for each in calls if each.operation in _MAKES_HERE for version in _of(each)}
@@ -86,7 +86,7 @@ def _host(call: Call) -> str:
     return f"{call.text('remote')}:{call.text('port')}" if "remote" in call.parameters else _ANY_HOST
 
 
-def _domain(bed: Bed, call: Call) -> str:
+def _domain(bed: SeedResult, call: Call) -> str:
     """The machine that a backup is filed under."""
     if call.target.kind == DISK and not call.text("domain"):
         disk = bed.find(DISK, call.target.name, call.target.namespace)
@@ -94,13 +94,13 @@ def _domain(bed: Bed, call: Call) -> str:
     return call.target.name if call.target.kind == MACHINE else call.text("domain")
 
 
-def _server(bed: Bed, call: Call) -> None:
+def _server(bed: SeedResult, call: Call) -> None:
     host, user = _host(call), call.text("username")
     kept = {"user": user, "password": digest(call.text("password"), host, user), "archives": {}}
     bed.world.setdefault(f"server:{host}", kept)
 
 
-def _have_there(bed: Bed, call: Call, domain: str, version: str) -> None:
+def _have_there(bed: SeedResult, call: Call, domain: str, version: str) -> None:
     host, place = _host(call), f"{call.target.namespace}/{domain}"
     _server(bed, call)
     key = f"remotes:{host}/{place}"
@@ -115,12 +115,12 @@ def _have_there(bed: Bed, call: Call, domain: str, version: str) -> None:
     fill(bed, archive, call.target.namespace, domain)
 
 
-def _have(bed: Bed, pool: ResourceId, domain: str, version: str, disk: str) -> None:
+def _have(bed: SeedResult, pool: ResourceId, domain: str, version: str, disk: str) -> None:
     archived(bed, pool, domain, version, disk)
     fill(bed, bed.world[f"backups:{pool.namespace}/{pool.name}/{domain}"], pool.namespace, domain, pool.name)
 
 
-def fill(bed: Bed, archive: dict[str, Any], namespace: str, domain: str, pool: str = "") -> None:
+def fill(bed: SeedResult, archive: dict[str, Any], namespace: str, domain: str, pool: str = "") -> None:
     """Put into the backups of an archive what their machine and disks are now, where nothing is in them yet."""
     machine = bed.find(MACHINE, domain, namespace)
     record = _record(bed, machine, domain)
@@ -137,7 +137,7 @@ def fill(bed: Bed, archive: dict[str, Any], namespace: str, domain: str, pool: s
                 each |= _part(bed, namespace, name, pool)
 
 
-def _record(bed: Bed, machine: Entity | None, domain: str) -> dict[str, Any]:
+def _record(bed: SeedResult, machine: Entity | None, domain: str) -> dict[str, Any]:
     if machine is None:
         definition, name = domains.new(domain, unique(MACHINE, domain)), f"{domain}-vda"
         definition["devices"]["disk"] = [domains.disk(f"/{name}", "vda", format="qcow2", given={})]
@@ -156,7 +156,7 @@ def _record(bed: Bed, machine: Entity | None, domain: str) -> dict[str, Any]:
     return {"definition": definition, **hidden, "system": target, "disks": disks, "all": True}
 
 
-def _part(bed: Bed, namespace: str, name: str, pool: str) -> dict[str, Any]:
+def _part(bed: SeedResult, namespace: str, name: str, pool: str) -> dict[str, Any]:
     disk = bed.find(DISK, name, namespace)
     if disk is None:
         return {"file": blank(10 * GIB, namespace, name), "format": "qcow2", "pool": pool, "base": ""}
@@ -164,7 +164,7 @@ def _part(bed: Bed, namespace: str, name: str, pool: str) -> dict[str, Any]:
     return {"file": file, "format": format, "pool": disk["hidden"]["pool"], "base": ""}
 
 
-def fill_shown(bed: Bed) -> None:
+def fill_shown(bed: SeedResult) -> None:
     """The same for every archive that pools show."""
     for key in [key for key in bed.world if key.startswith("backups:")]:
         namespace, pool, domain = key.removeprefix("backups:").split("/")

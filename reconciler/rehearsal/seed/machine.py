@@ -16,13 +16,13 @@ from reconciler.model.shape import overlaid
 from reconciler.observe.observed import Observed
 from reconciler.rehearsal.seed.definition import next_start, normal
 from reconciler.rehearsal.seed.network import bridge_named, is_switch
-from reconciler.rehearsal.seed.result import Bed, facts, part
+from reconciler.rehearsal.seed.result import SeedResult, facts, part
 from reconciler.rehearsal.seed.storage import stand_in
 
 Ports = Mapping[tuple[str, str], tuple[str, str]]  # namespace and MAC address -> switch and address
 
 
-def machine(bed: Bed, observed: Observed, ports: Ports) -> None:
+def machine(bed: SeedResult, observed: Observed, ports: Ports) -> None:
     """A machine that holds nothing yet. ``ports`` are those that switches show."""
     spec, id, shape = facts(observed), observed.id, observed.shape
     domain = normal(part(spec, "domain"), id)
@@ -47,7 +47,7 @@ def machine(bed: Bed, observed: Observed, ports: Ports) -> None:
         hidden["device_files"] = {"live": list(files) if "domain" in spec else [], "config": list(files)}
 
 
-def _port(bed: Bed, id: ResourceId, mac: str, nic: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
+def _port(bed: SeedResult, id: ResourceId, mac: str, nic: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
     """What a NIC is plugged into, as it was applied or as its switch shows it."""
     shown = ports.get((id.namespace, mac))
     name = nic.get("network") or (shown[0] if shown else "")
@@ -72,7 +72,7 @@ def _console(hidden: dict[str, Any], spec: dict[str, Any], observed: Observed) -
 # What it holds
 
 
-def hold(bed: Bed, observed: Observed) -> None:
+def hold(bed: SeedResult, observed: Observed) -> None:
     """Have a machine hold what its definitions claim, and switches do for it what they were told.
 
     Raises ``OperationFailed`` where another one holds it: nothing is changed then.
@@ -100,7 +100,7 @@ def _rule(rule: Mapping[str, Any]) -> str:
     return f"{rule.get('direction')} {rule.get('priority') or DEFAULT_PRIORITY} {match}"
 
 
-def _rules(bed: Bed, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, Any]) -> None:
+def _rules(bed: SeedResult, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, Any]) -> None:
     """The access rules of a port, and the limits of its switch."""
     rules = {}
     for each in _values(nic, "acls"):
@@ -122,7 +122,7 @@ def _values(nic: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return [each for each in found.values() if isinstance(each, dict)] if isinstance(found, dict) else []
 
 
-def _floating(bed: Bed, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, Any]) -> None:
+def _floating(bed: SeedResult, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, Any]) -> None:
     floating = nic.get("floatingIP")
     if not isinstance(floating, dict) or "address" not in floating:
         return
@@ -136,7 +136,7 @@ def _floating(bed: Bed, id: ResourceId, entity: Entity, mac: str, nic: Mapping[s
     bed.world[f"{NETWORK}/{id.namespace}/{outside}"]["hidden"]["ports"] += 1
 
 
-def _vlan(bed: Bed, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, Any]) -> None:
+def _vlan(bed: SeedResult, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, Any]) -> None:
     """The VLAN that a bridge has a NIC in."""
     device = next((each for domain in definitions(entity) if (each := domains.nic_at(domain, mac))), None)
     if device is None or ("vlan" not in device and nic.get("vlan") is None):
@@ -146,7 +146,7 @@ def _vlan(bed: Bed, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, 
         bridge["hidden"]["bound"][mac] = id.name
 
 
-def hold_all(bed: Bed, machines: list[Observed]) -> None:
+def hold_all(bed: SeedResult, machines: list[Observed]) -> None:
     """The same for all of them; one that cannot hold what it shows is left out."""
     for each in machines:
         try:
@@ -155,7 +155,7 @@ def hold_all(bed: Bed, machines: list[Observed]) -> None:
             bed.take_out(each.id, str(error))
 
 
-def in_display_order(bed: Bed, disks: Mapping[ResourceId, tuple[str, dict[str, Any]]]) -> None:
+def in_display_order(bed: SeedResult, disks: Mapping[ResourceId, tuple[str, dict[str, Any]]]) -> None:
     """Have disks show what they showed: the machine they named comes first among those that have them."""
     for id, (named, shown) in disks.items():
         entity = bed.world[key_of(id)]

@@ -7,13 +7,13 @@ from typing import Any
 from reconciler.drivers.simulator.act import key_of, unique
 from reconciler.model.kinds import NETWORK
 from reconciler.observe.observed import Observed
-from reconciler.rehearsal.seed.result import Bed, Unusable, facts
+from reconciler.rehearsal.seed.result import SeedResult, Unusable, facts
 
 _TYPES = {"switch": "l3network", "bridge": "l2network", "addresses": "l3address"}
 _TEXT = {"dnsServers": "dnsServer"}
 
 
-def network(bed: Bed, observed: Observed) -> None:
+def network(bed: SeedResult, observed: Observed) -> None:
     """A network of the sort it was applied as: the existing back end shows every one as a switch (wire format 5.7)."""
     spec, applied = facts(observed), observed.applied
     told = next((name for name in _TYPES if isinstance(applied.get(name), dict | list)), "")
@@ -38,7 +38,7 @@ def _section(data: dict[str, Any], section: str, /, **defaults: Any) -> dict[str
     return found
 
 
-def _switch(bed: Bed, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
+def _switch(bed: SeedResult, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
     applied = observed.applied.get("switch")
     known = applied if isinstance(applied, dict) else {}
     name, key = observed.id.name, key_of(observed.id)
@@ -57,7 +57,7 @@ def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _bridge(bed: Bed, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
+def _bridge(bed: SeedResult, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
     applied = observed.applied.get("bridge")
     known = applied if isinstance(applied, dict) else {}
     name = str(known.get("name") or observed.id.name)
@@ -78,18 +78,18 @@ def _bridge(bed: Bed, observed: Observed, data: dict[str, Any]) -> dict[str, Any
     return {"settings": {"nic": card}, "bound": {}}
 
 
-def _list(bed: Bed, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
+def _list(bed: SeedResult, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
     _section(data, "addressInfo", _uuid="", addresses="[]", external_ids="{}", name=observed.id.name)
     return {"settings": {}}
 
 
-def bridge_named(bed: Bed, node: str, name: str) -> dict[str, Any] | None:
+def bridge_named(bed: SeedResult, node: str, name: str) -> dict[str, Any] | None:
     """The bridge of a node that is called so, if a resource stands for it."""
     found: dict[str, Any] | None = bed.world.get(str(bed.world.get(f"bridge:{bed.node(node)}/{name}", "")))
     return found
 
 
-def ports_shown(bed: Bed) -> dict[tuple[str, str], tuple[str, str]]:
+def ports_shown(bed: SeedResult) -> dict[tuple[str, str], tuple[str, str]]:
     """By namespace and MAC address the switch and address of the ports that switches show."""
     found = {}
     for key, entity in bed.world.items():
@@ -102,6 +102,6 @@ def ports_shown(bed: Bed) -> dict[tuple[str, str], tuple[str, str]]:
     return found
 
 
-def is_switch(bed: Bed, name: str, namespace: str) -> bool:
+def is_switch(bed: SeedResult, name: str, namespace: str) -> bool:
     entity = bed.find(NETWORK, name, namespace)
     return entity is not None and entity["spec"]["type"] == "l3network"

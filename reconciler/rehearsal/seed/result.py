@@ -17,7 +17,7 @@ class Unusable(Exception):
 
 
 @dataclass(slots=True)
-class Bed:
+class SeedResult:
     """``nodes``: what nodes are called, by their name in lower case, which is what the wire routes by."""
 
     nodes: dict[str, str]

@@ -12,12 +12,12 @@ from reconciler.drivers.simulator.snapshot import FIRST
 from reconciler.drivers.simulator.volume import current, state
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.observe.observed import Observed
-from reconciler.rehearsal.seed.result import Bed, Unusable, facts, part
+from reconciler.rehearsal.seed.result import SeedResult, Unusable, facts, part
 
 _POWER = {"running": "Running", "paused": "Paused"}
 
 
-def snapshot(bed: Bed, observed: Observed) -> None:
+def snapshot(bed: SeedResult, observed: Observed) -> None:
     """A snapshot of a machine that is there, later than those seeded before it."""
     spec, id = facts(observed), observed.id
     shown = part(spec, "domainsnapshot")
@@ -51,7 +51,7 @@ def snapshot(bed: Bed, observed: Observed) -> None:
 
 
 def _kept(
-    bed: Bed, namespace: str, snapshot: str, domain: str, machine: Entity, parent: str, element: dict[str, Any]
+    bed: SeedResult, namespace: str, snapshot: str, domain: str, machine: Entity, parent: str, element: dict[str, Any]
 ) -> dict[str, Any]:
     """What it keeps of a disk; of an external one, the file that the disk went on from."""
     device = domains.disk_at(running(machine) or machine["persistent"], str(element["_name"]))

@@ -14,7 +14,7 @@ from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
 from reconciler.rehearsal.seed.definition import normal
-from reconciler.rehearsal.seed.result import Bed, Unusable, facts, part
+from reconciler.rehearsal.seed.result import SeedResult, Unusable, facts, part
 
 _UNKNOWN_SIZE = 2 * quantity.GIB  # of a file of which only its place is known
 
@@ -22,7 +22,7 @@ _UNKNOWN_SIZE = 2 * quantity.GIB  # of a file of which only its place is known
 # Pools
 
 
-def pool(bed: Bed, observed: Observed) -> None:
+def pool(bed: SeedResult, observed: Observed) -> None:
     """A pool; its files are counted as they are found."""
     spec, applied = facts(observed), observed.applied
     shown = part(spec, "pool")
@@ -44,7 +44,7 @@ def pool(bed: Bed, observed: Observed) -> None:
         archived(bed, observed.id, str(entry["domain"]), str(entry["version"]), str(entry["disk"]))
 
 
-def archived(bed: Bed, pool: ResourceId, domain: str, version: str, disk: str) -> None:
+def archived(bed: SeedResult, pool: ResourceId, domain: str, version: str, disk: str) -> None:
     """Enter that a pool has a backup; ``content`` puts into it what it was made of."""
     archive = bed.world.setdefault(f"backups:{pool.namespace}/{pool.name}/{domain}", {"machines": {}, "disks": {}})
     parts: dict[str, dict[str, Part]] = archive["disks"]
@@ -59,7 +59,7 @@ def archived(bed: Bed, pool: ResourceId, domain: str, version: str, disk: str) -
 # Files
 
 
-def disk(bed: Bed, observed: Observed) -> None:
+def disk(bed: SeedResult, observed: Observed) -> None:
     """A disk with the file in use; snapshots add the files they kept."""
     spec, id = facts(observed), observed.id
     shown = part(spec, "volume")
@@ -87,7 +87,7 @@ def disk(bed: Bed, observed: Observed) -> None:
         image["hidden"]["overlays"] += 1
 
 
-def disk_image(bed: Bed, observed: Observed) -> None:
+def disk_image(bed: SeedResult, observed: Observed) -> None:
     spec, id = facts(observed), observed.id
     shown = part(spec, "volume")
     path, name = str(shown.get("current") or ""), str(shown.get("pool") or "")
@@ -97,7 +97,7 @@ def disk_image(bed: Bed, observed: Observed) -> None:
     bed.fill(name, id.namespace)
 
 
-def image(bed: Bed, observed: Observed) -> None:
+def image(bed: SeedResult, observed: Observed) -> None:
     """A VM image: its file is the first disk of its definition."""
     spec, id = facts(observed), observed.id
     spec["domain"] = normal(part(spec, "domain"), id)
@@ -113,7 +113,7 @@ def _image(pool: str, path: str, id: ResourceId) -> dict[str, Any]:
     return {"pool": pool, "files": {path: blank(_UNKNOWN_SIZE, key_of(id))}, "users": {}, "overlays": 0}
 
 
-def _pool_around(bed: Bed, node: str, path: str, namespace: str) -> str:
+def _pool_around(bed: SeedResult, node: str, path: str, namespace: str) -> str:
     """The name of the pool in whose directory a file is; nothing if none is known there."""
     while path:
         path = path.rpartition("/")[0]
@@ -123,7 +123,7 @@ def _pool_around(bed: Bed, node: str, path: str, namespace: str) -> str:
     return ""
 
 
-def disk_snapshot(bed: Bed, observed: Observed) -> None:
+def disk_snapshot(bed: SeedResult, observed: Observed) -> None:
     """A snapshot of a disk in a file of its own: the disk goes on in a new file and keeps the old one."""
     spec, id = facts(observed), observed.id
     shown = part(spec, "volume")
@@ -152,7 +152,7 @@ def disk_snapshot(bed: Bed, observed: Observed) -> None:
 STAND_IN = "(assumed)"  # no resource can be called so
 
 
-def stand_in(bed: Bed, path: str, namespace: str, node: str) -> None:
+def stand_in(bed: SeedResult, path: str, namespace: str, node: str) -> None:
     """Have a file exist that no resource shows, within the reach of every node."""
     if bed.world.get(f"file:{path}") is not None:
         return
