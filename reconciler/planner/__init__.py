@@ -5,9 +5,9 @@ made first and then treated like any other, as its creation will leave it. Order
 the one operation slot of a resource, and from the rule that destructive steps run last.
 
 What is found is sketched on a ``PlanBuilder``: by ``ownership``, ``creation``, ``change`` (and ``restart``),
-``deletion`` and ``errand``, in turn and without regard to each other's steps. Then ``univirt``, ``order`` and ``hold`` see all
-of them at once and make the sheet a plan. Before all that, ``rename`` and ``waived`` settle what is desired by
-what is there; after it, ``declaration`` notes what it was.
+``deletion`` and ``errand``, in turn and without regard to each other's steps. Then ``univirt``, ``order`` and
+``hold`` see all of them at once and make the sheet a plan. Before all that, ``rename`` and ``waived`` settle what is
+desired by what is there; after it, ``declaration`` notes what it was.
 """
 
 from __future__ import annotations
