@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WORKERS ?= 2
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo envtest browser libvirt test test-libvirt check fix verify bench bench-libvirt soak generate clean
+.PHONY: demo envtest browser libvirt test test-slow test-kubernetes test-browser test-libvirt campaign check fix verify bench bench-libvirt soak generate clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,8 +28,23 @@ check: $(READY) ## style, types, layers, generated files
 	$(BIN)/pytest tests/unit/test_layers.py
 	$(BIN)/python -m docs.generate --check
 
-test: $(READY) ## everything; what needs a Kubernetes API, a browser or libvirt is skipped unless 'make envtest browser libvirt'
-	$(BIN)/pytest
+test: $(READY) ## what needs no Kubernetes API, browser, libvirt or patience; under 3 minutes on 2 cores
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not (kubernetes or libvirt or browser or slow)"
+
+test-slow: $(READY) ## kills and soaks, several minutes of them
+	$(BIN)/pytest -n $(WORKERS) -m slow
+
+test-kubernetes: $(READY) envtest ## on a real etcd and kube-apiserver, one pair for each worker
+	RECONCILE_REQUIRE_KUBERNETES=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m kubernetes
+
+test-browser: $(READY) browser ## what people see, in Chromium
+	RECONCILE_REQUIRE_BROWSER=1 $(BIN)/pytest -m browser
+
+test-libvirt: libvirt ## the libvirt driver on this host: it makes machines, and cleans up after itself
+	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -m libvirt
+
+campaign: $(READY) envtest libvirt ## everything above without a choice of cases: each golden plan on Kubernetes, each kill on libvirt
+	RECONCILE_CAMPAIGN=1 RECONCILE_REQUIRE_KUBERNETES=1 RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -m "kubernetes or libvirt or slow"
 
 envtest: ## etcd, kube-apiserver and kubectl for the tests, built once into a cache folder
 	tools/controlplane/build
@@ -36,9 +52,6 @@ envtest: ## etcd, kube-apiserver and kubectl for the tests, built once into a ca
 libvirt: $(READY) ## libvirt, QEMU and their Python binding for the tests on real machines, where we may install them
 	tools/libvirt/install
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,libvirt]'
-
-test-libvirt: libvirt ## the libvirt driver on this host: it makes machines, and cleans up after itself
-	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest tests/libvirt
 
 browser: ## Chromium for the tests, where there is none and we may install it
 	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \

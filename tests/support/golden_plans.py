@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,28 @@ NODES = {"node22": "10.0.0.22", "node23": "10.0.0.23"}
 
 
 CASES = sorted(file.parent for file in (TESTS / "plans").glob("*/plan.txt"))
+
+
+_STEP = re.compile(r"  [-+~=!] +(\S+) +\S+ +\S+ +(?:none|live|interrupt|restart|recreate|data) ")
+
+
+def operations_of(case: Path) -> set[str]:
+    """The operations in the plan of a case; ``problems`` stands for a plan that has any."""
+    lines = (case / "plan.txt").read_text().splitlines()
+    return {found[1] for line in lines if (found := _STEP.match(line))} | {line for line in lines if line == "problems"}
+
+
+def covering(cases: list[Path]) -> list[Path]:
+    """A small choice of the cases in which every operation occurs that occurs in any.
+
+    For where a case is slow, and what is tried is the way there (another API, another process), not the plan:
+    always the case next that brings most of what is missing.
+    """
+    missing, chosen = set[str]().union(*map(operations_of, cases)), []
+    while missing:
+        chosen.append(max(cases, key=lambda case: (len(operations_of(case) & missing), case.name)))
+        missing -= operations_of(chosen[-1])
+    return sorted(chosen)
 
 
 def policy_of(case: Path) -> Policy:
