@@ -2,14 +2,17 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.ready
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo envtest browser libvirt test test-libvirt check fix verify bench bench-libvirt soak generate clean
+.PHONY: demo envtest browser libvirt test test-kubernetes test-browser test-libvirt check fix docs lock bench bench-libvirt soak \
+	generate clean
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PIP) --require-hashes -r requirements/dev.txt
+	$(PIP) --no-build-isolation --no-deps -e .
 	touch $@
 
 demo: $(READY) ## plan, apply with progress, then a second plan that is empty
@@ -24,7 +27,7 @@ check: $(READY) ## style, types, layers, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_layers.py
-	$(BIN)/python -m docs.generate --check
+	$(BIN)/python -m tools.generate --check
 
 test: $(READY) ## everything; what needs a Kubernetes API, a browser or libvirt is skipped unless 'make envtest browser libvirt'
 	$(BIN)/pytest
@@ -34,7 +37,13 @@ envtest: ## etcd, kube-apiserver and kubectl for the tests, built once into a ca
 
 libvirt: $(READY) ## libvirt, QEMU and their Python binding for the tests on real machines, where we may install them
 	tools/libvirt/install
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,libvirt]'
+	$(PIP) --require-hashes -r requirements/libvirt.txt
+
+test-kubernetes: $(READY) envtest ## what needs a Kubernetes API, on one that the tests start
+	RECONCILE_REQUIRE_KUBERNETES=1 $(BIN)/pytest $(shell grep -lw control_plane tests/test_*.py)
+
+test-browser: $(READY) browser ## what needs a browser
+	RECONCILE_REQUIRE_BROWSER=1 $(BIN)/pytest $(wildcard tests/test_browser.py tests/test_watch_page.py)
 
 test-libvirt: libvirt ## the libvirt driver on this host: it makes machines, and cleans up after itself
 	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest $(wildcard tests/test_libvirt*.py)
@@ -48,8 +57,17 @@ fix: $(READY) ## what can be put right by machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(READY) ## the documentation site, into build/docs; a link that leads nowhere is an error
+	$(PIP) --require-hashes -r requirements/docs.txt
+	$(BIN)/mkdocs build --strict --quiet
+
+lock: ## requirements/*.txt, written again with the newest versions that pyproject.toml allows
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check uv
+	PATH="$(CURDIR)/build/lock/bin:$$PATH" tools/lock
+
 generate: $(READY) ## schemas, pages and definitions that follow from the code's tables
-	$(BIN)/python -m docs.generate
+	$(BIN)/python -m tools.generate
 
 bench: $(READY) envtest ## figures for the README
 	$(BIN)/python -m benchmarks.plan
