@@ -59,7 +59,7 @@ fix: $(READY) ## what can be put right by machine
 
 docs: $(READY) ## the documentation site, into build/docs; a link that leads nowhere is an error
 	$(PIP) --require-hashes -r requirements/docs.txt
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lock: ## requirements/*.txt, written again with the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv build/lock

@@ -83,7 +83,8 @@ def test_the_commands_of_a_page_are_understood(name: str) -> None:
         words = shlex.split(re.split(r"\s#|\s[|>&]", line)[0])[1:]
         if not any(re.fullmatch(r"\[.*|[A-Z/.]+\]?|.*\.\.\.", word) for word in words):  # a form, not a command
             verb, rest = verb_of(words)
-            cli.commands[verb].make_context(verb, rest)  # type: ignore[attr-defined]
+            if len(words) > 1:
+                cli.commands[verb].make_context(verb, rest)  # type: ignore[attr-defined]
 
 
 def verb_of(words: list[str]) -> tuple[str, list[str]]:
