@@ -32,8 +32,9 @@ def test_the_tutorial_is_among_the_pages_that_are_run() -> None:
 
 
 def test_outcomes_are_compared_whatever_their_order_and_duration() -> None:
-    one = "```console\n$ reconcile -y m\ncreated  CreatePool VirtualMachinePool/a (0.1 s)\ncreated  CreateDisk VirtualMachineDisk/b (3 s)\n```\n"
-    other = "```console\n$ reconcile -y m\ncreated  CreateDisk VirtualMachineDisk/b (0.0 s)\ncreated  CreatePool VirtualMachinePool/a (0.0 s)\n```\n"
+    pool, disk = "created  CreatePool VirtualMachinePool/a", "created  CreateDisk VirtualMachineDisk/b"
+    page = "```console\n$ reconcile -y m\n{}\n{}\n```\n"
+    one, other = page.format(f"{pool} (0.1 s)", f"{disk} (3 s)"), page.format(f"{disk} (0.0 s)", f"{pool} (0.0 s)")
     assert console.comparable(one) == console.comparable(other)
     assert console.comparable(one) != console.comparable(other.replace("/b", "/c"))
 

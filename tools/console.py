@@ -1,9 +1,10 @@
 """python -m tools.console PAGE...: run the commands that pages show, and write what they print below them.
 
-A block of a page that begins with ```` ```console ```` has commands (lines that begin with ``$``) and what they print; a comment
-that begins with ``<!-- console`` has commands that readers do not see. All of them run in turn, in one new directory that has
-``examples``. A test compares the pages with what this makes of them. Other commands that a page shows, such as those that install
-something or need a host, belong in ```` ```sh ````: nothing runs unless every command of the page may.
+A block that begins with ```` ```console ```` has commands (lines that begin with ``$``) and what they print; a comment
+that begins with ``<!-- console`` has commands that readers do not see. All of them run in turn, in one new directory
+that has ``examples``. A test compares the pages with what this makes of them. Other commands that a page shows, such
+as those that install something or need a host, belong in ```` ```sh ````: nothing runs unless every command of the
+page may.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = re.compile(r"^(?P<head>```console\n|<!-- console\n)(?P<commands>.*?)(?=^(?:```|-->)$)", re.MULTILINE | re.DOTALL)
+COMMANDS = re.compile(
+    r"^(?P<head>```console\n|<!-- console\n)(?P<commands>.*?)(?=^(?:```|-->)$)", re.MULTILINE | re.DOTALL
+)
 SHELL = frozenset({"cat", "cp", "mkdir", "rm", "sed"})
 REFUSED = frozenset({"agent", "watch", "--watch", "--driver", "--cluster", "--context", "--kubeconfig"})
 OUTCOME = re.compile(r"(created|changed|deleted|ran|marked|failed|skipped|held) +\w+ \w+/")
@@ -30,7 +33,7 @@ OUTCOME = re.compile(r"(created|changed|deleted|ran|marked|failed|skipped|held) 
 def played(page: str) -> str:
     """The page with the output of its commands as it is now.
 
-    Raises ``ValueError`` before anything runs, if a command may not; ``CalledProcessError`` for a shell command that fails.
+    Raises ``ValueError`` if a command may not run, before any has; ``CalledProcessError`` if one of the shell fails.
     """
     for found in COMMANDS.finditer(page):
         for command in _commands(found["commands"]):
@@ -70,10 +73,8 @@ def _check(command: str) -> None:
     """Refuse what could reach anything but the directory in which the commands run."""
     first, *rest = shlex.split(command)
     outside = [word for word in rest if word.startswith(("/", "~")) or ".." in word.split("/")]
-    if first == "reconcile":
-        allowed = not REFUSED & set(rest)
-    else:
-        allowed = first in SHELL and not set(command) & set(";&|<>`(")
+    ours, shell = not REFUSED & set(rest), first in SHELL and not set(command) & set(";&|<>`(")
+    allowed = ours if first == "reconcile" else shell
     if outside or not allowed:
         raise ValueError(f"not a command that a page may have run: {command}")
 

@@ -1,8 +1,8 @@
 """python -m tools.generate [--check]: the files that are made from tables of the code.
 
-Written are ``schemas/operations``, the pages ``operations``, ``coverage``, ``impact``, ``fields`` and ``command-line`` of
-``docs/reference``, and ``deploy/crds.yaml``; the same tables give the same bytes. With ``--check`` nothing is written: files
-that differ are named, and the exit code is 1.
+Written are ``schemas/operations``, the pages ``operations``, ``coverage``, ``impact``, ``fields`` and ``command-line``
+of ``docs/reference``, and ``deploy/crds.yaml``; the same tables give the same bytes. With ``--check`` nothing is
+written: files that differ are named, and the exit code is 1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Hooks of MkDocs (``mkdocs.yml``): the JSON Schemas, which lie outside ``docs``, are part of the site.
 
-A page links to a schema as it lies in the repository (``../../schemas/X``), so that the link works there too; in the site the
-schemas are a folder beside the pages.
+A page links to a schema as it lies in the repository (``../../schemas/X``), so that the link works there too; in the
+site the schemas are a folder beside the pages.
 """
 
 from __future__ import annotations
