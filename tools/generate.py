@@ -99,17 +99,18 @@ def coverage() -> str:
 
 
 def impacts() -> str:
-    """The page that says of every field what moving it does to a guest."""
+    """The page that says for every field what changing it does to a guest."""
     lines = [
         made.GENERATED,
         "# Impact",
         "",
-        "What moving a field of a manifest does to the guest, running or stopped. `none`: nothing; `live`: it goes on "
-        "and notices; `restart`: it is stopped or restarted; `recreate`: the resource is removed; `data`: data is "
-        "lost. Steps of the last three are held until `--allow`, or the policy of the Stack, names them.",
+        "What changing a field of a manifest does to the guest, running or stopped. `none`: the guest does not notice; "
+        "`live`: it keeps running and notices; `restart`: it is stopped or restarted; `recreate`: the resource is removed; "
+        "`data`: data is lost. Steps with one of the last three are held until `--allow`, or the policy of the Stack, "
+        "permits them.",
         "",
-        "A field that may *wait* is written for the next start of a running guest where that is the only way: the "
-        "guest goes on, and `plan`, `get` and `describe` show it as pending restart.",
+        "A field that may *wait* is written for the next start of a running guest where it cannot be changed live: the "
+        "guest keeps running, and `plan`, `get` and `describe` show the field as pending restart.",
         "",
         "| Kind | Field | What happens to it | Operation | Running | Stopped | May wait |",
         "|---|---|---|---|---|---|---|",
