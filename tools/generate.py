@@ -106,8 +106,8 @@ def impacts() -> str:
         "",
         "What changing a field of a manifest does to the guest, running or stopped. `none`: the guest does not notice; "
         "`live`: it keeps running and notices; `restart`: it is stopped or restarted; `recreate`: the resource is "
-        "removed; `data`: data is lost. Steps with one of the last three are held until `--allow`, or the policy of the "
-        "Stack, permits them.",
+        "removed; `data`: data is lost. Steps with one of the last three are held until `--allow`, or the policy of "
+        "the Stack, permits them.",
         "",
         "A field that may *wait* is written for the next start of a running guest where it cannot be changed live: the "
         "guest keeps running, and `plan`, `get` and `describe` show the field as pending restart.",

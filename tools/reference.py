@@ -33,7 +33,7 @@ def command_line() -> str:
         "# Command line",
         "",
         "What `reconcile VERB --help` prints. Without a verb, `reconcile [PATH...]` is `reconcile apply`; "
-        "`reconcile --plan` is `reconcile plan`, and `reconcile --watch` is `reconcile watch`.",
+        "`reconcile --plan` is `reconcile plan`, and `reconcile --watch` is `reconcile watch`. Every verb has `-h, --help`.",
         "",
         "| Verb | What it does |",
         "|---|---|",
@@ -50,12 +50,11 @@ def _verb(name: str, verb: click.Command) -> Iterator[str]:
     usage = " ".join(verb.collect_usage_pieces(context))
     yield from (f"## {name}", "", "```text", f"reconcile {name} {usage}", "```", "")
     yield from _prose(verb.help or "")
-    yield from ("| Option | Meaning |", "|---|---|")
-    for parameter in verb.get_params(context):
-        record = parameter.get_help_record(context)
-        if record is not None and parameter.name != "help":
-            yield f"| `{_cell(record[0])}` | {_cell(record[1])} |"
-    yield ""
+    records = [record for parameter in verb.params if (record := parameter.get_help_record(context)) is not None]
+    if records:
+        yield from ("| Option | Meaning |", "|---|---|")
+        yield from (f"| `{_cell(option)}` | {_cell(meaning)} |" for option, meaning in records)
+        yield ""
 
 
 def _prose(text: str) -> Iterator[str]:
