@@ -33,7 +33,8 @@ def command_line() -> str:
         "# Command line",
         "",
         "What `reconcile VERB --help` prints. Without a verb, `reconcile [PATH...]` is `reconcile apply`; "
-        "`reconcile --plan` is `reconcile plan`, and `reconcile --watch` is `reconcile watch`. Every verb has `-h, --help`.",
+        "`reconcile --plan` is `reconcile plan`, and `reconcile --watch` is `reconcile watch`. "
+        "Every verb has `-h, --help`.",
         "",
         "| Verb | What it does |",
         "|---|---|",
@@ -50,7 +51,8 @@ def _verb(name: str, verb: click.Command) -> Iterator[str]:
     usage = " ".join(verb.collect_usage_pieces(context))
     yield from (f"## {name}", "", "```text", f"reconcile {name} {usage}", "```", "")
     yield from _prose(verb.help or "")
-    records = [record for parameter in verb.params if (record := parameter.get_help_record(context)) is not None]
+    options = [each for each in verb.params if isinstance(each, click.Option)]
+    records = [record for option in options if (record := option.get_help_record(context)) is not None]
     if records:
         yield from ("| Option | Meaning |", "|---|---|")
         yield from (f"| `{_cell(option)}` | {_cell(meaning)} |" for option, meaning in records)
