@@ -2,15 +2,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.ready
 WORKERS ?= 2
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo envtest browser libvirt test test-slow test-kubernetes test-browser test-libvirt campaign check fix verify bench bench-libvirt soak generate clean
+.PHONY: demo envtest browser libvirt test test-slow test-kubernetes test-browser test-libvirt campaign check fix docs lock bench \
+	bench-libvirt soak generate clean
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PIP) --require-hashes -r requirements/dev.txt
+	$(PIP) --no-build-isolation --no-deps -e .
 	touch $@
 
 demo: $(READY) ## plan, apply with progress, then a second plan that is empty
@@ -26,7 +29,7 @@ check: $(READY) ## style, types, layers, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest tests/unit/test_layers.py
-	$(BIN)/python -m docs.generate --check
+	$(BIN)/python -m tools.generate --check
 
 test: $(READY) ## what needs no Kubernetes API, browser, libvirt or patience; under 3 minutes on 2 cores
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not (kubernetes or libvirt or browser or slow)"
@@ -51,7 +54,7 @@ envtest: ## etcd, kube-apiserver and kubectl for the tests, built once into a ca
 
 libvirt: $(READY) ## libvirt, QEMU and their Python binding for the tests on real machines, where we may install them
 	tools/libvirt/install
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,libvirt]'
+	$(PIP) --require-hashes -r requirements/libvirt.txt
 
 browser: ## Chromium for the tests, where there is none and we may install it
 	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \
@@ -62,8 +65,17 @@ fix: $(READY) ## what can be put right by machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(READY) ## the documentation site, into build/docs; a link that leads nowhere is an error
+	$(PIP) --require-hashes -r requirements/docs.txt
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+lock: ## requirements/*.txt, written again with the newest versions that pyproject.toml allows
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check uv
+	PATH="$(CURDIR)/build/lock/bin:$$PATH" tools/lock
+
 generate: $(READY) ## schemas, pages and definitions that follow from the code's tables
-	$(BIN)/python -m docs.generate
+	$(BIN)/python -m tools.generate
 
 bench: $(READY) envtest ## figures for the README
 	$(BIN)/python -m benchmarks.plan

@@ -401,7 +401,7 @@ def test_a_volume_of_a_config_map_is_read_once(tmp_path: Path) -> None:
 
 
 def test_what_the_page_names_is_there(control_plane: ControlPlane) -> None:
-    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
     paths = set(re.findall(r"deploy/[\w/.]*\w", page))
     assert len(paths) >= 5
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []

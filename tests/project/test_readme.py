@@ -50,17 +50,6 @@ def test_the_plans_shown_are_those_of_the_quickstart(
         assert line.removesuffix("...") in output, line
 
 
-def test_the_import_shown_is_that_of_the_quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reconciler.cli import cli
-
-    (shown,) = [block for block in blocks("") if "$ reconcile import" in block]
-    monkeypatch.chdir(tmp_path)
-    assert CliRunner().invoke(cli, ["apply", "--yes", str(QUICKSTART)]).exit_code == 0
-    command, _, said = shown.partition("\n")
-    result = CliRunner().invoke(cli, shlex.split(command)[2:])
-    assert (result.exit_code, result.stdout + result.stderr) == (0, said)
-
-
 def test_every_command_shown_is_understood() -> None:
     from reconciler.cli import cli
 

@@ -1,6 +1,6 @@
 """What a daemon counts, for Prometheus. The loop tells what happens; what is so is read when somebody asks.
 
-``reconcile_daemon_...`` is about the process, ``reconcile_...`` about the stack. ``docs/watch.md`` has them all.
+``reconcile_daemon_...`` is about the process, ``reconcile_...`` about the stack (docs/reference/metrics.md).
 """
 
 from __future__ import annotations

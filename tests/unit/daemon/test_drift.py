@@ -664,7 +664,7 @@ def test_whoever_moves_what_the_side_is_known_and_healing_has_an_end(mode: str, 
 
 
 def test_the_examples_of_the_page_are_valid() -> None:
-    page = (ROOT / "docs" / "drift.md").read_text()
+    page = (ROOT / "docs" / "explanation" / "drift.md").read_text()
     examples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert len(examples) == 3
     desired = [desired_of(example) for example in examples]

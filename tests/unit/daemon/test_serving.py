@@ -403,12 +403,12 @@ def test_every_metric_is_documented_and_every_documented_one_is_there() -> None:
     text = body if isinstance(body, str) else body.decode()
     types = dict(re.findall(r"^# TYPE (reconcile_\S+) (\w+)$", text, re.MULTILINE))
     real = {(name, type) for name, type in types.items() if not name.endswith("_created")}
-    page = (ROOT / "docs" / "watch.md").read_text()
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     assert set(re.findall(r"^\| `(reconcile_\w+)[^`]*` \| (\w+) \|", page, re.MULTILINE)) == real
 
 
 def test_the_page_describes_every_field_of_a_status() -> None:
-    page = (ROOT / "docs" / "watch.md").read_text()
+    page = (ROOT / "docs" / "reference" / "status.md").read_text()
     named = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     assert set(schema("status")["properties"]) <= named
 

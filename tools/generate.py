@@ -1,8 +1,8 @@
-"""python -m docs.generate [--check]: what is made from tables of the code, into its files.
+"""python -m tools.generate [--check]: the files that are made from tables of the code.
 
-Written are ``schemas/operations``, ``docs/operations.md``, ``docs/coverage.md``, ``docs/impact.md`` and
-``deploy/crds.yaml``; the same tables give the same bytes. With ``--check`` nothing is written: files that differ
-are named, and the exit code is 1.
+Written are ``schemas/operations``, the pages ``operations``, ``coverage``, ``impact``, ``fields`` and ``command-line``
+of ``docs/reference``, and ``deploy/crds.yaml``; the same tables give the same bytes. With ``--check`` nothing is
+written: files that differ are named, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from reconciler.drivers.simulator import EFFECTS
 from reconciler.manifests.writer import yaml_text
 from reconciler.planner.impact import rows
 from reconciler.planner.rules import CHANGE, CREATE, DELETE
+from tools import reference
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = Path("schemas/operations")
+PAGES = Path("docs/reference")
 CRDS_HEAD = "# What 'reconcile crds' prints, written by 'make generate'; do not edit.\n"
 
 # Operations that another one stands in for, though fields would lead to them.
@@ -57,9 +59,11 @@ def files() -> dict[Path, str]:
         + "\n"
         for operation in OPERATIONS
     }
-    found[Path("docs/operations.md")] = made.reference(OPERATIONS)
-    found[Path("docs/coverage.md")] = coverage()
-    found[Path("docs/impact.md")] = impacts()
+    found[PAGES / "operations.md"] = made.reference(OPERATIONS).replace("](../schemas/", "](../../schemas/")
+    found[PAGES / "coverage.md"] = coverage()
+    found[PAGES / "impact.md"] = impacts()
+    found[PAGES / "fields.md"] = reference.fields()
+    found[PAGES / "command-line.md"] = reference.command_line()
     found[Path("deploy/crds.yaml")] = CRDS_HEAD + yaml_text(definitions())
     return found
 
@@ -95,17 +99,18 @@ def coverage() -> str:
 
 
 def impacts() -> str:
-    """The page that says of every field what moving it does to a guest."""
+    """The page that says for every field what changing it does to a guest."""
     lines = [
         made.GENERATED,
         "# Impact",
         "",
-        "What moving a field of a manifest does to the guest, running or stopped. `none`: nothing; `live`: it goes on "
-        "and notices; `restart`: it is stopped or restarted; `recreate`: the resource is removed; `data`: data is "
-        "lost. Steps of the last three are held until `--allow`, or the policy of the Stack, names them.",
+        "What changing a field of a manifest does to the guest, running or stopped. `none`: the guest does not notice; "
+        "`live`: it keeps running and notices; `restart`: it is stopped or restarted; `recreate`: the resource is "
+        "removed; `data`: data is lost. Steps with one of the last three are held until `--allow`, or the policy of "
+        "the Stack, permits them.",
         "",
-        "A field that may *wait* is written for the next start of a running guest where that is the only way: the "
-        "guest goes on, and `plan`, `get` and `describe` show it as pending restart.",
+        "A field that may *wait* is written for the next start of a running guest where it cannot be changed live: the "
+        "guest keeps running, and `plan`, `get` and `describe` show the field as pending restart.",
         "",
         "| Kind | Field | What happens to it | Operation | Running | Stopped | May wait |",
         "|---|---|---|---|---|---|---|",
@@ -187,7 +192,7 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
             print(f"Not up to date with the code; run 'make generate':{shown}{more}", file=sys.stderr)
         return 1 if stale else 0
     if arguments:
-        print("usage: python -m docs.generate [--check]", file=sys.stderr)
+        print("usage: python -m tools.generate [--check]", file=sys.stderr)
         return 2
     for name in write(root):
         print(name)
