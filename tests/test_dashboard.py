@@ -14,7 +14,7 @@ import pytest
 from test_serving import Daemon
 
 from reconciler.daemon.status.dashboard import SCRIPTS, STYLES, dashboard
-from reconciler.daemon.status.status import Running, Status, Sync
+from reconciler.daemon.status.values import Running, Status, Sync
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
