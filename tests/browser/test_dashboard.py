@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reconciler.daemon.status.dashboard import SCRIPTS, STYLES, dashboard
-from reconciler.daemon.status.status import Running, Status, Sync
+from reconciler.daemon.status.values import Running, Status, Sync
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
@@ -93,7 +93,7 @@ def test_the_topology_has_every_resource_and_a_line_for_every_reference(seen: Se
     assert keys == {str(view.id) for view in views} | {"VirtualMachineDisk/cache-1-root"}
     assert edges(seen.tab) == {(str(view.id), str(used)) for view in views for used in view.uses}
     assert seen.all(".column h3") == ["POOLS", "IMAGES", "DISKS", "MACHINES", "NETWORKS"]
-    assert "not there" in seen.text(seen.node("VirtualMachineDisk/cache-1-root"))
+    assert "not found" in seen.text(seen.node("VirtualMachineDisk/cache-1-root"))
     title = seen.tab.run(f"document.querySelector('{seen.node('VirtualMachine/web-2')}').title")
     assert title == "VirtualMachine/web-2 on node22: Running, Failed, Degraded"
 
@@ -116,20 +116,20 @@ def test_columns_stand_left_to_right_and_no_node_covers_another(seen: Seen) -> N
 
 def test_the_header_says_who_this_is_and_how_it_stands(seen: Seen) -> None:
     text = seen.text("#header")
-    for words in ("shop", "Leader", "Healthy", "4f1c2ab90d", "13 of 19 resources are as declared", "1 failed",
-                  "6 steps left, 2 running, 2 held, 1 waiting"):  # fmt: skip
+    for words in ("shop", "Leader", "Healthy", "4f1c2ab90d", "13 of 19 resources are synced", "1 failed",
+                  "6 steps planned, 2 running, 2 held, 1 waiting"):  # fmt: skip
         assert words in text
     assert seen.tab.run("document.title") == "● shop · reconcile"
 
 
 def test_a_standby_and_an_unhealthy_daemon_say_so(seen: Seen) -> None:
     seen.daemon.status = replace(calm(datetime.now(UTC)), leader=False, holder="ops-2")
-    seen.daemon.unhealthy = ["the loop has not gone round for 90 seconds"]
-    seen.daemon.unready = ["another replica acts"]
+    seen.daemon.unhealthy = ["the control loop has been stuck for 90 s"]
+    seen.daemon.unready = ["the first reconcile has not finished"]
     seen.until_says("Unhealthy", "#header")
-    assert "Standby; ops-2 acts" in seen.text("#header")
+    assert "Standby; leader is ops-2" in seen.text("#header")
     assert "Not ready" in seen.text("#header")
-    assert "the loop has not gone round for 90 seconds" in seen.text("#alerts [role=alert]")
+    assert "the control loop has been stuck for 90 s" in seen.text("#alerts [role=alert]")
 
 
 def test_problems_of_the_input_are_loud_and_have_their_place(seen: Seen) -> None:
@@ -146,11 +146,11 @@ def test_the_plan_shows_what_is_grave_first_then_waves(seen: Seen) -> None:
     order = [text.index(words) for words in ("Destroys data (1)", "DeleteDisk", "Stops or restarts (1)", "StopVM",
                                              "WAVE 1", "StartVM", "WAVE 2", "ResizeVM", "is kept")]  # fmt: skip
     assert order == sorted(order)
-    assert "Held: --allow data lets it run" in text
-    assert "Waits: tried again in 48 seconds" in text
+    assert "Held: needs --allow data" in text
+    assert "Waiting: failed, retried at 14:04:00: ResizeRAM: no balloon" in text
     seen.daemon.status = calm(datetime.now(UTC))
-    seen.until_says("Nothing to do", "#plan")
-    assert "All 18 resources are as declared." in seen.text("#header")
+    seen.until_says("No changes", "#plan")
+    assert "All 18 resources are synced." in seen.text("#header")
 
 
 def test_a_long_plan_is_folded_but_for_what_is_grave(seen: Seen) -> None:
@@ -178,11 +178,11 @@ def test_steps_under_way_have_a_bar_that_goes_on_by_itself(seen: Seen) -> None:
     assert int(seen.tab.run(f"{bar}.getAttribute('aria-valuenow')")) == 99, "not done before it is seen to be"
 
 
-def test_passes_and_runs_are_told(seen: Seen) -> None:
-    assert "410 full" in seen.text("#passes")
-    assert "2 changed, 1 failed" in seen.text("#passes")
-    assert "the cluster does not answer" in seen.text("#passes")
-    assert len(seen.all("#passes .beats i")) == len(passes())
+def test_reconciliations_and_runs_are_shown(seen: Seen) -> None:
+    assert "410 full sync" in seen.text("#reconciliations")
+    assert "2 changed, 1 failed" in seen.text("#reconciliations")
+    assert "the cluster does not answer" in seen.text("#reconciliations")
+    assert len(seen.all("#reconciliations .beats i")) == len(passes())
     assert "reconcile on ops-1" in seen.text("#history")
     assert "failed 1 failed" in seen.text("#history")
 
@@ -214,15 +214,16 @@ def test_the_search_takes_words_of_any_sort(seen: Seen) -> None:
         seen.search(words)
         seen.until_says(f"{len(names)} resource", "#found")
         assert set(seen.all(".node:not(.beside) .name")) == names
-    assert "No resource is like that." in seen.text("#picture")
+    assert "No resource matches." in seen.text("#picture")
 
 
 def test_a_resource_shows_all_that_is_known_of_it(seen: Seen) -> None:
     seen.tab.click(seen.node("VirtualMachine/web-2"))
     text = seen.text("#detail")
-    for words in ("web-2", "Failed", "Degraded", "no balloon", "Tried again in 4", "3 fields not as declared",
-                  "memory.size desired 4Gi observed 2Gi declared changed · is put right",
-                  "cpu.count desired 4 observed 2 both changed · is only reported", "contested: healed 3 times",
+    for words in ("web-2", "Failed", "Degraded", "no balloon", "Retrying in 4", "3 fields differ from the manifest",
+                  "memory.size desired 4Gi observed 2Gi manifest changed · to be applied",
+                  "cpu.count desired 4 observed 2 manifest and cluster changed · not reverted",
+                  "contested: reverted 3 times",
                   "graphics.passwordFrom desired <secret from env VNC_PASSWORD> observed <secret>",
                   "ResizeRAM", "Uses 2 web-2-root"):  # fmt: skip
         assert words in text, text
@@ -261,7 +262,7 @@ def test_the_keyboard_goes_along_columns_and_references(seen: Seen) -> None:
     assert seen.tab.run("document.querySelectorAll('.edges path.hot').length") == 4
 
 
-def test_the_list_has_those_first_that_need_a_look(seen: Seen) -> None:
+def test_the_list_begins_with_the_most_urgent(seen: Seen) -> None:
     seen.tab.click('#views [data-key="list"]')
     rows = seen.all(".list tbody tr")
     assert len(rows) == len(shop())
@@ -280,7 +281,7 @@ def test_a_change_is_shown_by_itself_and_the_focus_stays(seen: Seen) -> None:
     seen.daemon.status = told(views, datetime.now(UTC))
     seen.until_says("Paused", "#picture")
     assert seen.tab.run("document.activeElement.dataset.key") == "VirtualMachine/web-1"
-    assert "1 drifted" in seen.text("#header")
+    assert "1 out of sync" in seen.text("#header")
 
 
 def test_a_daemon_that_is_gone_is_told_and_that_it_is_back(browser: Tab) -> None:
@@ -290,7 +291,7 @@ def test_a_daemon_that_is_gone_is_told_and_that_it_is_back(browser: Tab) -> None
     with daemon.at() as where:
         page.open(where)
     page.until_says("The daemon has not answered since", "#alerts")
-    assert "there is no connection" in page.text("#alerts")
+    assert "No connection" in page.text("#alerts")
     assert browser.run("document.querySelector('#alerts [role=alert]') !== null")
     assert browser.run("document.body.classList.contains('stale')")
     assert "No answer" in page.text("#header")
@@ -325,9 +326,9 @@ def hostile() -> Status:
         views = renamed(views, each.id.name, text)
     problems = tuple(Problem(Origin(text, 1, 1), text, text, text) for text in TEXTS)
     steps = tuple(step(number, text, ResourceId(MACHINE, text), text, node=text) for number, text in enumerate(TEXTS))
-    return replace(status(now), views=lambda: views, problems=problems, plan=Plan("s", steps), waiting={"s1": TEXTS[0]},
-                  running=tuple(Running(each, now) for each in steps), commit=TEXTS[0], holder=TEXTS[1],
-                  watches=dict.fromkeys(TEXTS, 1.0))  # fmt: skip
+    return replace(status(now), resources=lambda: views, problems=problems, plan=Plan("s", steps),
+                  waiting={"s1": TEXTS[0]}, running=tuple(Running(each, now) for each in steps),
+                  commit=TEXTS[0], holder=TEXTS[1], watches=dict.fromkeys(TEXTS, 1.0))  # fmt: skip
 
 
 @pytest.mark.parametrize("view", ["topology", "list"])
@@ -384,7 +385,7 @@ def test_the_page_needs_no_other_place_and_all_of_it_is_in_it() -> None:
 
 def test_ten_thousand_resources_are_usable(seen: Seen) -> None:
     seen.daemon.status = told(fleet(10_000), datetime.now(UTC))
-    seen.until_says("of 10,000 resources are as declared", "#header")
+    seen.until_says("of 10,000 resources are synced", "#header")
     assert seen.tab.run("document.querySelectorAll('*').length") < 3000
     assert len(seen.all(".node")) <= 5 * 40
     assert "in pool-0" in seen.text(seen.node("group 2 pool VirtualMachinePool/pool-0"))
@@ -407,10 +408,10 @@ def test_ten_thousand_resources_are_usable(seen: Seen) -> None:
 
 def test_a_group_that_is_chosen_shows_what_is_in_it(seen: Seen) -> None:
     seen.daemon.status = told(fleet(600), datetime.now(UTC))
-    seen.until_says("Long columns are folded", "#found")
+    seen.until_says("Large columns are grouped", "#found")
     seen.tab.click(seen.node("group 3 node node0"))
-    seen.until_says("298 resources: machines on node0. Too many to draw, so here is a list.", "#found")
-    assert seen.all(".list tbody tr")[0].startswith("vm-00005 Machine Running Drifted")
+    seen.until_says("298 resources: machines on node0. Too many to draw; this is a list.", "#found")
+    assert seen.all(".list tbody tr")[0].startswith("vm-00005 Machine Running Out of sync")
     seen.search("vm-0001")
     seen.until_says("10 resources", "#found")
     assert len(seen.all(".node")) == 23, "ten machines with their disks, and three networks"
@@ -472,7 +473,7 @@ def test_a_narrow_screen_begins_with_the_list(seen: Seen) -> None:
         assert seen.all(".list tbody tr")[0].startswith("web-2")
         places = [
             seen.tab.run(f"document.querySelector('#{name}').getBoundingClientRect().top")
-            for name in ("header", "alerts", "running", "resources", "plan", "passes", "history")
+            for name in ("header", "alerts", "running", "resources", "plan", "reconciliations", "history")
         ]
         assert places == sorted(places)
         seen.tab.click('[data-key="VirtualMachine/web-3"]')
@@ -483,8 +484,9 @@ def test_a_narrow_screen_begins_with_the_list(seen: Seen) -> None:
 def test_the_first_seconds_of_a_daemon_are_shown(seen: Seen) -> None:
     seen.daemon.status = Status("shop", "manifests", datetime.now(UTC))
     for words, place in {
-        "No resource is declared yet.": "#header", "Nothing was planned yet.": "#plan",
-        "No pass has ended yet.": "#passes", "Nothing was applied yet.": "#history", "Standby": "#header",
+        "No resource is declared yet.": "#header", "No plan yet.": "#plan",
+        "No reconciliation has finished yet.": "#reconciliations", "Nothing has been applied yet.": "#history",
+        "Standby": "#header",
     }.items():  # fmt: skip
         seen.until_says(words, place)
     assert PROBLEMS[0].message not in seen.text()

@@ -74,7 +74,7 @@ def test_a_daemon_shows_what_it_keeps_and_what_moves(tmp_path: Path, browser: Ta
         assert status["resources"]["total"] == 3
         (shop / "a.yaml").write_text(manifests("Paused"))
         browser.until("document.body.innerText.includes('Paused')")
-        browser.until("document.body.innerText.includes('All 3 resources are as declared')")
+        browser.until("document.body.innerText.includes('All 3 resources are synced')")
         assert browser.troubles == []
         browser.picture(tmp_path / "page.png")
         metrics = get(where, "/metrics")

@@ -48,7 +48,7 @@ def test_of_two_replicas_one_acts_and_the_other_takes_over(
             until(says(log, "changed: StartPool"))
             until(lambda: "DriftHealed" in told(cluster))  # it is told after the step, and dies with who would tell it
             first.kill()
-            until(says(other, "acting for the stack shop"))
+            until(says(other, "became the leader of stack shop"))
             (shop / "a.yaml").write_text(pool("pool-a", spec=ACTIVE, autostart=True) + disk("root", "pool-a", "20Gi"))
             until(says(other, "changed: AutoStartPool"))
             until(says(other, "changed: ResizeDisk"))

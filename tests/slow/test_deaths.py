@@ -102,7 +102,7 @@ def test_a_leader_that_is_killed_at_any_write_leaves_nothing_undone_or_done_twic
             if not lived:
                 assert first.returncode == -signal.SIGKILL, (folder / f"log-{at}").read_text()
             with leader(folder, 0) as second:
-                until(lambda log=folder / "log-0": "acting for" in log.read_text(), folder / "log-0")
+                until(lambda log=folder / "log-0": "became the leader" in log.read_text(), folder / "log-0")
                 until(rests, folder / "log-0")
                 second.send_signal(signal.SIGTERM)
                 assert second.wait(PATIENCE) == 0

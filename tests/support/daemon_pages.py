@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from reconciler.daemon.status.metrics import DaemonMetrics
 from reconciler.daemon.status.pages import show
-from reconciler.daemon.status.status import Status
+from reconciler.daemon.status.values import Status
 
 
 class Daemon:
@@ -17,7 +17,7 @@ class Daemon:
         self.status = shown
         self.unhealthy: list[str] = []
         self.unready: list[str] = []
-        self.counted = DaemonMetrics(lambda: self.status)
+        self.daemon_metrics = DaemonMetrics(lambda: self.status)
 
     @contextmanager
     def at(self, listen: str = "127.0.0.1:0") -> Iterator[str]:
@@ -26,7 +26,7 @@ class Daemon:
             lambda: self.status,
             healthy=lambda: self.unhealthy,
             ready=lambda: self.unready,
-            counted=self.counted,
+            daemon_metrics=self.daemon_metrics,
             silence=60,
         ) as where:
             yield where

@@ -20,9 +20,9 @@ from reconciler import LocalCluster, Plan, Policy, apply, make_plan, observe, re
 from reconciler.apply.report import DONE
 from reconciler.apply.unfinished import remember
 from reconciler.daemon.drift import difference
-from reconciler.daemon.drift.drift import Drifts, Judgement
+from reconciler.daemon.drift.detector import DriftDetector, DriftReport
 from reconciler.daemon.drift.drift_event import DriftReason
-from reconciler.daemon.status.status import Drift, Mode, Since
+from reconciler.daemon.status.values import ChangedSide, Drift, Mode
 from reconciler.manifests.drift_policy import field_path, stance_of
 from reconciler.manifests.request import request_from_words
 from reconciler.manifests.validation import Desired
@@ -84,15 +84,15 @@ class Daemon:
 
     def __init__(self, cluster: LocalCluster, text: str, *, allow: frozenset[str] = frozenset()) -> None:
         self.cluster, self.text, self.allow = cluster, text, allow
-        self.now, self.drifts = BEGIN, Drifts()
+        self.now, self.drifts = BEGIN, DriftDetector()
         self.ran: list[str] = []
 
-    def judge(self, touched: Any = None) -> tuple[Plan, Judgement]:
+    def judge(self, touched: Any = None) -> tuple[Plan, DriftReport]:
         desired, observed = sealed(desired_of(self.text), self.cluster), observe(self.cluster)
         plan = make_plan(desired, observed, Policy(allow=self.allow, at=self.now))
-        return plan, self.drifts.judge(desired, observed, plan, self.now, touched)
+        return plan, self.drifts.evaluate(desired, observed, plan, self.now, touched)
 
-    def step(self) -> Judgement:
+    def step(self) -> DriftReport:
         """One pass: judge, run what is left of the plan, and say what ended done."""
         plan, judged = self.judge()
         assert not plan.problems
@@ -101,12 +101,12 @@ class Daemon:
         self.ran = [outcome.step.operation for outcome in report.outcomes if outcome.result in DONE.values()]
         for outcome in report.outcomes:
             if outcome.result in DONE.values():
-                self.drifts.healed(outcome.step, self.now)
+                self.drifts.record_success(outcome.step, self.now)
         self.now += MINUTE
         return judged
 
     def restart(self) -> None:
-        self.drifts = Drifts()
+        self.drifts = DriftDetector()
 
     def by_hand(self, operation: str, id: ResourceId = WEB, **parameters: str) -> None:
         words = tuple(f"{name}={value}" for name, value in parameters.items())
@@ -137,13 +137,13 @@ def daemon(text: str = MANIFESTS, **how: Any) -> Iterator[Daemon]:
         yield made
 
 
-def only(judged: Judgement, id: ResourceId = WEB) -> Drift:
+def only(judged: DriftReport, id: ResourceId = WEB) -> Drift:
     (drift,) = judged.drift[id]
     return drift
 
 
-def whats(judged: Judgement) -> list[DriftReason]:
-    return [news.what for news in judged.news]
+def whats(judged: DriftReport) -> list[DriftReason]:
+    return [event.reason for event in judged.events]
 
 
 GIB = 1024**3
@@ -157,22 +157,22 @@ LARGER = manifests(("size: 2Gi", "size: 3Gi"))
 @pytest.mark.parametrize(
     ("text", "by_hand", "since"),
     [
-        (MANIFESTS, 4, Since.OBSERVED),
-        (LARGER, 0, Since.DECLARED),
-        (LARGER, 4, Since.BOTH),
+        (MANIFESTS, 4, ChangedSide.OBSERVED),
+        (LARGER, 0, ChangedSide.DECLARED),
+        (LARGER, 4, ChangedSide.BOTH),
     ],
     ids=["by hand", "in the manifest", "on both sides"],
 )
-def test_the_side_that_moved_is_told(text: str, by_hand: int, since: Since, restarted: bool) -> None:
+def test_the_side_that_moved_is_told(text: str, by_hand: int, since: ChangedSide, restarted: bool) -> None:
     with daemon() as run:
         if by_hand:
             run.memory(by_hand)
         run.text = text
         if restarted:  # all that is left is whether the declared side is as it was applied
             run.restart()
-            since = Since.DECLARED if since is Since.BOTH else since
+            since = ChangedSide.DECLARED if since is ChangedSide.BOTH else since
         drift = only(run.judge()[1])
-        assert (drift.path, drift.since, drift.mode) == (("memory", "size"), since, Mode.HEAL)
+        assert (drift.path, drift.side, drift.mode) == (("memory", "size"), since, Mode.HEAL)
         assert drift.observed == (by_hand or 2) * GIB
         run.step()
         assert not run.step().drift
@@ -190,9 +190,9 @@ def test_without_a_mark_nobody_knows() -> None:
         run.cluster.update(resource)
         run.memory(4)
         run.restart()
-        assert only(run.judge()[1]).since is Since.UNKNOWN
+        assert only(run.judge()[1]).side is ChangedSide.UNKNOWN
         run.text = manifests(drift="{mode: Report}")
-        assert len(run.judge()[1].withheld) == 1, "a mode that promises no surprises gives none"
+        assert len(run.judge()[1].skipped) == 1, "a mode that promises no surprises gives none"
 
 
 def test_fields_are_told_apart() -> None:
@@ -201,32 +201,32 @@ def test_fields_are_told_apart() -> None:
         run.text = manifests(("count: 2, max: 8", "count: 3, max: 8"), drift="{mode: Report}")
         run.step()
         assert run.ran == ["ChangeNumberOfCPU"]
-        assert only(run.step()).since is Since.OBSERVED
+        assert only(run.step()).side is ChangedSide.OBSERVED
         run.cpus(5)
         _, judged = run.judge()
-        assert {drift.path: drift.since for drift in judged.drift[WEB]} == {
-            ("memory", "size"): Since.OBSERVED,
-            ("cpu", "count"): Since.OBSERVED,
+        assert {drift.path: drift.side for drift in judged.drift[WEB]} == {
+            ("memory", "size"): ChangedSide.OBSERVED,
+            ("cpu", "count"): ChangedSide.OBSERVED,
         }
         run.restart()
-        assert {drift.since for drift in run.judge()[1].drift[WEB]} == {Since.OBSERVED}, "the mark has moved along"
+        assert {drift.side for drift in run.judge()[1].drift[WEB]} == {ChangedSide.OBSERVED}, "the mark has moved along"
 
 
 def test_what_vanished_and_what_was_never_there() -> None:
     with served() as cluster:
         run = Daemon(cluster, manifests(stack="{mode: Report}"))
         _, judged = run.judge()
-        assert {drift.since for drifts in judged.drift.values() for drift in drifts} == {Since.DECLARED}
-        assert not judged.withheld
-        assert not judged.news, "what is yet to be made is no drift"
+        assert {drift.side for drifts in judged.drift.values() for drift in drifts} == {ChangedSide.DECLARED}
+        assert not judged.skipped
+        assert not judged.events, "what is yet to be made is no drift"
         run.step()
         assert not run.step().drift
         run.by_hand("DeleteVM", WEB)
         assert observe(cluster).get(WEB) is None or not observe(cluster).resources[WEB].exists
         plan, judged = run.judge()
-        assert (only(judged).path, only(judged).since) == ((), Since.OBSERVED)
+        assert (only(judged).path, only(judged).side) == ((), ChangedSide.OBSERVED)
         assert whats(judged) == [DriftReason.FOUND]
-        assert {*judged.withheld} == {step.id for step in plan.steps}
+        assert {*judged.skipped} == {step.id for step in plan.steps}
         run.text = manifests(("size: 2Gi", "size: 3Gi"), stack="{mode: Report}")
         run.step()
         assert not run.step().drift, "it was asked for again"
@@ -247,12 +247,12 @@ def test_a_creation_that_was_cut_short_goes_on(mode: str, restarted: bool) -> No
         cut = replace(judged.plan, steps=tuple(step for step in judged.plan.steps if step not in more))
         assert apply(cut, cluster, options=OPTIONS).ok
         for step in cut.steps:
-            run.drifts.healed(step, run.now)
+            run.drifts.record_success(step, run.now)
         if restarted:
             run.restart()
         _, judged = run.judge()
-        assert {drift.since for drift in judged.drift[WEB]} == {Since.DECLARED}
-        assert not judged.withheld
+        assert {drift.side for drift in judged.drift[WEB]} == {ChangedSide.DECLARED}
+        assert not judged.skipped
         run.step()
         assert not run.step().drift
 
@@ -264,10 +264,10 @@ def test_what_waits_for_a_restart_is_pending() -> None:
         run.step()
         judged = run.step()
         drift = only(judged)
-        assert (drift.path, drift.since) == (("memory", "max"), Since.PENDING)
+        assert (drift.path, drift.side) == (("memory", "max"), ChangedSide.PENDING)
         assert (drift.desired, drift.observed) == (16 * GIB, 8 * GIB)
         assert whats(judged) == [DriftReason.FOUND]
-        assert not run.step().news
+        assert not run.step().events
 
 
 def test_what_only_the_next_start_would_have_otherwise_is_drift() -> None:
@@ -275,7 +275,7 @@ def test_what_only_the_next_start_would_have_otherwise_is_drift() -> None:
         run.cpus(1)
         before = run.shape
         drift = only(run.step())
-        assert (drift.path, drift.since, drift.observed) == (("cpu", "count"), Since.OBSERVED, 1)
+        assert (drift.path, drift.side, drift.observed) == (("cpu", "count"), ChangedSide.OBSERVED, 1)
         assert (run.ran, run.shape) == (["ChangeNumberOfCPU"], before)
         assert not run.step().drift
 
@@ -288,11 +288,11 @@ def test_drift_is_healed_and_told_once() -> None:
         run.memory(4)
         judged = run.step()
         assert whats(judged) == [DriftReason.FOUND]
-        assert judged.news[0].text == ("memory.size is 4Gi, 2Gi is declared (observed changed); it is to be taken back")
+        assert judged.events[0].text == ("memory.size is 4Gi, 2Gi is declared (observed changed); will be reverted")
         assert run.ran == ["ResizeRAM"]
         judged = run.step()
         assert (whats(judged), dict(judged.drift)) == ([DriftReason.HEALED], {})
-        assert not run.step().news
+        assert not run.step().events
 
 
 def test_drift_that_is_only_reported_is_told_until_it_changes() -> None:
@@ -301,10 +301,10 @@ def test_drift_that_is_only_reported_is_told_until_it_changes() -> None:
         judged = run.step()
         assert whats(judged) == [DriftReason.FOUND]
         assert not run.ran
-        assert [*judged.withheld.values()] == ["drift is only reported here: memory.size is 4Gi, 2Gi is declared"]
+        assert [*judged.skipped.values()] == ["the drift mode is Report: memory.size is 4Gi, 2Gi is declared"]
         first = only(judged).seen
         judged = run.step()
-        assert not judged.news
+        assert not judged.events
         assert only(judged).seen == first == BEGIN + MINUTE
         run.memory(5)
         judged = run.step()
@@ -329,9 +329,9 @@ def test_both_sides_are_applied_loudly_where_drift_is_reported() -> None:
         run.text = manifests(("size: 2Gi", "size: 3Gi"), stack="{mode: Report}")
         judged = run.step()
         assert run.ran == ["ResizeRAM"]
-        (news,) = judged.news
-        assert news.text.startswith("both sides moved: memory.size is 4Gi, 3Gi is declared")
-        assert news.warning
+        (event,) = judged.events
+        assert event.text.startswith("both sides changed: memory.size is 4Gi, 3Gi is declared")
+        assert event.warning
 
 
 def test_nothing_of_an_ignored_resource_is_touched_once_it_exists() -> None:
@@ -345,9 +345,9 @@ def test_nothing_of_an_ignored_resource_is_touched_once_it_exists() -> None:
         run.text = manifests(("count: 2, max: 8", "count: 3, max: 8"), drift=ignored)
         judged = run.step()
         assert not run.ran
-        assert not judged.news
+        assert not judged.events
         assert {drift.mode for drift in judged.drift[WEB]} == {Mode.IGNORE}
-        assert set(judged.withheld.values()) == {"its manifest says that drift is ignored"}
+        assert set(judged.skipped.values()) == {"the drift mode of its manifest is Ignore"}
 
 
 def test_a_restart_is_not_halved() -> None:
@@ -362,7 +362,7 @@ def test_a_restart_is_not_halved() -> None:
         run.cluster.update(resource)
         plan, judged = run.judge()
         assert [step.operation for step in plan.steps] == ["ResizeMaxRAM", "StopVM", "StartVM"]
-        assert len(judged.withheld) == 3
+        assert len(judged.skipped) == 3
         assert not judged.plan.steps
 
 
@@ -373,7 +373,7 @@ def test_what_is_withheld_leaves_an_order() -> None:
         run.text = both.replace("{name: web-1}", "{name: web-1, drift: {mode: Report}}")
         plan, judged = run.judge()
         before, withheld, *after = [step for step in plan.steps if step.subject == WEB]
-        assert [*judged.withheld] == [withheld.id]
+        assert [*judged.skipped] == [withheld.id]
         assert withheld.id in after[0].after
         left = {step.id: step for step in judged.plan.steps}
         assert before.id in left[after[0].id].after, "one operation at a time on a resource"
@@ -386,12 +386,12 @@ def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CONSOLE", "second")
         _, judged = run.judge()
         drift = only(judged)
-        assert (drift.since, drift.desired, drift.observed) == (
-            Since.DECLARED,
+        assert (drift.side, drift.desired, drift.observed) == (
+            ChangedSide.DECLARED,
             "secret from env CONSOLE",
             "another value",
         )
-        assert not judged.withheld
+        assert not judged.skipped
 
 
 # What is ignored --------------------------------------------------------------------------------------------
@@ -403,38 +403,38 @@ def test_accepted_drift_is_silent_until_it_changes_or_the_end_comes() -> None:
         run.memory(4)
         judged = run.step()
         assert not run.ran
-        assert not judged.news
+        assert not judged.events
         drift = only(judged)
         assert (drift.mode, drift.note) == (Mode.IGNORE, "ignored until 2026-11-24T13:00:00Z: a test")
-        assert judged.again == {WEB: BEGIN + HOUR}
+        assert judged.replan_at == {WEB: BEGIN + HOUR}
         run.memory(5)
         judged = run.step()
         assert whats(judged) == [DriftReason.CHANGED]
         assert run.ran == ["ResizeRAM"]
         run.step()
         run.memory(4)
-        assert not run.step().news
-        run.now = judged.again.get(WEB, BEGIN + HOUR)
+        assert not run.step().events
+        run.now = judged.replan_at.get(WEB, BEGIN + HOUR)
         judged = run.step()
         assert whats(judged) == [DriftReason.EXPIRED]
-        assert "has ended with 2026-11-24T13:00:00Z" in judged.news[0].text
+        assert "the rule that ignored it expired at 2026-11-24T13:00:00Z" in judged.events[0].text
         assert run.ran == ["ResizeRAM"]
 
 
 def test_what_is_ignored_whatever_it_is_tells_that_it_moved() -> None:
     with daemon(manifests(stack="{ignore: [{kind: VirtualMachine, field: memory}]}")) as run:
         run.memory(4)
-        assert not run.step().news
+        assert not run.step().events
         run.memory(5)
         assert whats(run.step()) == [DriftReason.CHANGED]
-        assert not run.step().news
+        assert not run.step().events
         assert not run.ran
 
 
 # Two writers ------------------------------------------------------------------------------------------------
 
 
-def fought(run: Daemon, rounds: int = 3) -> Judgement:
+def fought(run: Daemon, rounds: int = 3) -> DriftReport:
     """Somebody sets the memory every time that it is healed."""
     for _ in range(rounds):
         run.memory(4)
@@ -450,14 +450,14 @@ def test_a_contest_stops_and_is_told_once() -> None:
     with daemon() as run:
         judged = fought(run)
         assert whats(judged) == [DriftReason.CONTESTED]
-        assert only(judged).note == "contested: healed 3 times in 3 m, and moved again"
-        assert [*judged.withheld.values()] == [
-            "memory.size is 4Gi, 2Gi is declared; contested: healed 3 times in 3 m, and moved again"
+        assert only(judged).note == "contested: reverted 3 times in 3 min, then changed again"
+        assert [*judged.skipped.values()] == [
+            "memory.size is 4Gi, 2Gi is declared; contested: reverted 3 times in 3 min, then changed again"
         ]
         run.memory(6)
         judged = run.step()
         assert not run.ran
-        assert not judged.news
+        assert not judged.events
         run.cpus(3)
         run.step()
         assert run.ran == ["ChangeNumberOfCPU"], "other fields are healed"
@@ -475,7 +475,7 @@ def test_a_contest_ends_when_another_value_is_declared() -> None:
 def test_a_contest_ends_when_somebody_says_so() -> None:
     with daemon() as run:
         fought(run)
-        run.drifts.forgive()
+        run.drifts.reset_contests()
         run.step()
         assert run.ran == ["ResizeRAM"]
 
@@ -485,7 +485,7 @@ def test_a_contest_ends_after_a_quiet_while() -> None:
         fought(run)
         run.memory(2)
         judged = run.step()
-        assert judged.again == {WEB: run.now - MINUTE + HOUR}
+        assert judged.replan_at == {WEB: run.now - MINUTE + HOUR}
         run.now += HOUR - 2 * MINUTE
         run.memory(4)
         run.step()
@@ -528,19 +528,19 @@ def test_only_what_moved_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
         compared.append(declared.id)
         return real(declared, *others)
 
-    monkeypatch.setattr("reconciler.daemon.drift.drift.compare", counting)
+    monkeypatch.setattr("reconciler.daemon.drift.detector.compare", counting)
     with daemon(manifests(stack="{mode: Report}")) as run:
         run.memory(4)
         run.step()
         desired, observed = desired_of(run.text), observe(run.cluster)
         plan = make_plan(desired, observed)
-        run.drifts.judge(desired, observed, plan, run.now, [WEB])
+        run.drifts.evaluate(desired, observed, plan, run.now, [WEB])
         compared.clear()
-        again = run.drifts.judge(desired, observed, plan, run.now, [])
+        again = run.drifts.evaluate(desired, observed, plan, run.now, [])
         assert compared == []
         assert again.drift.keys() == {WEB}
-        assert len(again.withheld) == 1
-        run.drifts.judge(desired, observed, plan, run.now, [DISKS])
+        assert len(again.skipped) == 1
+        run.drifts.evaluate(desired, observed, plan, run.now, [DISKS])
         assert compared == [DISKS]
 
 
@@ -622,7 +622,7 @@ MOVES = st.lists(
 @given(moves=MOVES)
 def test_whoever_moves_what_the_side_is_known_and_healing_has_an_end(mode: str, moves: list[Any]) -> None:
     """``before`` is what each field was when both sides were last seen the same: the simple model."""
-    model, drifts, now = Model(mode), Drifts(), BEGIN
+    model, drifts, now = Model(mode), DriftDetector(), BEGIN
     before = dict(model.declared)
     heals: dict[tuple[Any, int], list[datetime]] = {}
     for what, first, second in [("pass", True, 0), *moves, ("pass", True, 0), ("pass", True, 0)]:
@@ -635,23 +635,27 @@ def test_whoever_moves_what_the_side_is_known_and_healing_has_an_end(mode: str, 
         now += second * MINUTE
         desired, observed = model.desired, model.observed
         plan = make_plan(desired, model.seen, Policy(at=now))
-        judged = drifts.judge(desired, model.seen, plan, now, [WEB] if first else None)
+        judged = drifts.evaluate(desired, model.seen, plan, now, [WEB] if first else None)
         found = {drift.path: drift for drift in judged.drift.get(WEB, ())}
         assert found.keys() == {field for field in FIELDS if model.declared[field] != observed[field]}
         for field, drift in found.items():
             moved = model.declared[field] != before[field], observed[field] != before[field]
-            expected = {(True, False): Since.DECLARED, (False, True): Since.OBSERVED, (True, True): Since.BOTH}[moved]
-            assert drift.since is expected, (field, moved)
-        assert {step.id for step in plan.steps} == {step.id for step in judged.plan.steps} | {*judged.withheld}
+            expected = {
+                (True, False): ChangedSide.DECLARED,
+                (False, True): ChangedSide.OBSERVED,
+                (True, True): ChangedSide.BOTH,
+            }[moved]
+            assert drift.side is expected, (field, moved)
+        assert {step.id for step in plan.steps} == {step.id for step in judged.plan.steps} | {*judged.skipped}
         for step in judged.plan.steps:
             field = OPERATIONS[step.operation]
-            if found[field].since is Since.OBSERVED:
+            if found[field].side is ChangedSide.OBSERVED:
                 assert mode == "Heal", "what moved by itself is not touched"
                 heals.setdefault((field, model.declared[field]), []).append(now)
             else:
                 heals = {key: times for key, times in heals.items() if key[0] != field}
             model.run(step)
-            drifts.healed(step, now)
+            drifts.record_success(step, now)
             before[field] = model.declared[field]
         for times in heals.values():
             assert sum(now - each < HOUR for each in times) <= 3, "two writers do not go on for ever"

@@ -21,8 +21,8 @@ import trustme
 
 from reconciler.daemon.sources import git as source
 from reconciler.daemon.sources.address import address
-from reconciler.daemon.sources.git import Git
-from reconciler.daemon.sources.hint import ALL, Hint
+from reconciler.daemon.sources.git import GitSource
+from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
 from reconciler.manifests.loader import load
 from reconciler.model.problem import InvalidInput
 
@@ -86,16 +86,18 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "web")
 
 
-Make = Callable[..., Git]
+Make = Callable[..., GitSource]
 
 
 @pytest.fixture
 def make(tmp_path: Path, repository: Repository) -> Iterator[Make]:
     """Makes sources of the repository; they are stopped in the end."""
-    made: list[Git] = []
+    made: list[GitSource] = []
 
-    def of(url: str | Path = "", ref: str = "main", path: str = "", folder: str = "state", **given: object) -> Git:
-        made.append(Git(str(url or repository.folder), ref, path, tmp_path / folder, random=lambda: 0.0, **given))  # type: ignore[arg-type]
+    def of(
+        url: str | Path = "", ref: str = "main", path: str = "", folder: str = "state", **given: object
+    ) -> GitSource:
+        made.append(GitSource(str(url or repository.folder), ref, path, tmp_path / folder, random=lambda: 0.0, **given))  # type: ignore[arg-type]
         return made[-1]
 
     yield of
@@ -103,7 +105,7 @@ def make(tmp_path: Path, repository: Repository) -> Iterator[Make]:
         each.stop()
 
 
-def names(git_: Git) -> list[str]:
+def names(git_: GitSource) -> list[str]:
     """Of the manifests in the current checkout."""
     checkout = git_.current()
     assert checkout
@@ -112,9 +114,9 @@ def names(git_: Git) -> list[str]:
     return sorted(manifest.id.name for manifest in loaded.manifests)
 
 
-def refused(git_: Git) -> str:
+def refused(git_: GitSource) -> str:
     """Why a round came to nothing."""
-    assert git_.sync() is False
+    assert git_.poll() is False
     assert git_.problem
     return git_.problem
 
@@ -128,15 +130,15 @@ def test_nothing_is_there_before_the_first_round(make: Make) -> None:
 
 def test_a_branch_is_checked_out_and_followed(make: Make, repository: Repository) -> None:
     watched = make()
-    assert watched.sync() is True
+    assert watched.poll() is True
     first = watched.current()
     assert first
     assert first.commit == repository.head
     assert names(watched) == ["a", "top"]
-    assert watched.sync() is False
+    assert watched.poll() is False
     assert watched.current() == first
     repository.commit("second", {"dir/b.yaml": POOL % "b"})
-    assert watched.sync() is True
+    assert watched.poll() is True
     assert names(watched) == ["a", "b", "top"]
     assert watched.problem == ""
     assert Path(first.paths[0], "dir", "a.yaml").exists()
@@ -147,13 +149,13 @@ def test_a_branch_that_was_pushed_by_force_is_followed(make: Make, repository: R
     watched = make()
     first = repository.head
     repository.commit("second", {"dir/b.yaml": POOL % "b"})
-    assert watched.sync()
+    assert watched.poll()
     git(repository.folder, "reset", "--quiet", "--hard", first)
     repository.commit("other", {"dir/c.yaml": POOL % "c"})
-    assert watched.sync()
+    assert watched.poll()
     assert names(watched) == ["a", "c", "top"]
     git(repository.folder, "reset", "--quiet", "--hard", first)
-    assert watched.sync()
+    assert watched.poll()
     assert names(watched) == ["a", "top"]
 
 
@@ -161,10 +163,10 @@ def test_a_tag_is_checked_out_and_followed(make: Make, repository: Repository) -
     git(repository.folder, "tag", "--annotate", "--message", "one", "v1")
     watched, first = make(ref="v1"), repository.head
     repository.commit("second", {"dir/b.yaml": POOL % "b"})
-    assert watched.sync()
+    assert watched.poll()
     assert watched.current().commit == first  # type: ignore[union-attr]
     git(repository.folder, "tag", "--force", "v1")
-    assert watched.sync()
+    assert watched.poll()
     assert names(watched) == ["a", "b", "top"]
 
 
@@ -173,7 +175,7 @@ def test_a_branch_counts_before_a_tag_of_its_name(make: Make, repository: Reposi
     repository.commit("second", {"dir/b.yaml": POOL % "b"})
     for ref, found in (("main", ["a", "b", "top"]), ("refs/tags/main", ["a", "top"]), ("HEAD", ["a", "b", "top"])):
         watched = make(ref=ref, folder=ref.replace("/", "-"))
-        assert watched.sync()
+        assert watched.poll()
         assert names(watched) == found
 
 
@@ -186,10 +188,10 @@ def test_a_commit_is_checked_out_and_asked_for_once(make: Make, repository: Repo
     first = repository.head
     repository.commit("second", {"dir/b.yaml": POOL % "b"})
     watched = make(ref=first)
-    assert watched.sync()
+    assert watched.poll()
     assert names(watched) == ["a", "top"]
     shutil.rmtree(repository.folder)
-    assert watched.sync() is False
+    assert watched.poll() is False
     assert watched.problem == ""
 
 
@@ -198,13 +200,13 @@ def test_only_the_last_commit_is_fetched_where_the_server_can_tell(
 ) -> None:
     for number in range(5):
         repository.commit(f"{number}", {"dir/a.yaml": POOL % f"a{number}"})
-    assert make(f"file://{repository.folder}").sync()
+    assert make(f"file://{repository.folder}").poll()
     assert git(tmp_path / "state" / "repository.git", "rev-list", "--all", "--count") == "1"
 
 
 def test_a_path_is_what_manifests_are_taken_from(make: Make) -> None:
     watched = make(path="./dir/")
-    assert watched.sync()
+    assert watched.poll()
     checkout = watched.current()
     assert checkout
     assert names(watched) == ["a"]
@@ -215,7 +217,7 @@ def test_files_are_named_as_in_the_repository_and_the_stack_after_it(make: Make,
     repository.commit("broken", {"dir/b.yaml": "x: 1\n"})
     for path, root in (("", "web"), ("dir", "dir")):
         watched = make(path=path, folder=f"state{path}")
-        assert watched.sync()
+        assert watched.poll()
         checkout = watched.current()
         assert checkout
         loaded = load(checkout.paths, under=checkout.folder)
@@ -227,7 +229,7 @@ def test_files_come_out_as_they_were_committed(make: Make, repository: Repositor
     repository.commit("archived", {".gitattributes": "dir export-ignore\n*.yaml export-subst\n"})
     repository.commit("subst", {"dir/c.yaml": POOL % "c" + "# $Format:%H$\n"})
     watched = make()
-    assert watched.sync()
+    assert watched.poll()
     assert names(watched) == ["a", "c", "top"]
     assert "$Format:%H$" in Path(watched.current().folder, "dir", "c.yaml").read_text()  # type: ignore[union-attr]
 
@@ -238,7 +240,7 @@ def test_a_reader_never_sees_half_a_checkout(make: Make, repository: Repository)
 
     watched, wrong, done = make(path="dir"), [], threading.Event()
     write(0)
-    assert watched.sync()
+    assert watched.poll()
 
     def read() -> None:
         while not done.is_set():
@@ -250,9 +252,9 @@ def test_a_reader_never_sees_half_a_checkout(make: Make, repository: Repository)
 
     reader = threading.Thread(target=read)
     reader.start()
-    for number in range(1, 2 * source.KEPT):
+    for number in range(1, 2 * source.KEPT_CHECKOUTS):
         write(number)
-        assert watched.sync()
+        assert watched.poll()
     done.set()
     reader.join()
     assert wrong == []
@@ -260,11 +262,11 @@ def test_a_reader_never_sees_half_a_checkout(make: Make, repository: Repository)
 
 def test_old_checkouts_go(make: Make, repository: Repository, tmp_path: Path) -> None:
     watched = make()
-    for number in range(2 * source.KEPT):
+    for number in range(2 * source.KEPT_CHECKOUTS):
         repository.commit(f"{number}", {})
-        assert watched.sync()
+        assert watched.poll()
     kept = os.listdir(tmp_path / "state" / "checkouts")
-    assert len(kept) == source.KEPT
+    assert len(kept) == source.KEPT_CHECKOUTS
     assert repository.head in kept
 
 
@@ -276,14 +278,14 @@ def test_a_branch_that_is_not_there(make: Make, repository: Repository) -> None:
     assert "there is no branch or tag none" in refused(watched)
     assert "Check --ref" in watched.problem
     git(repository.folder, "branch", "none")
-    assert watched.sync() is True
+    assert watched.poll() is True
     assert watched.problem == ""
 
 
 def test_a_branch_that_goes_leaves_the_last_commit(make: Make, repository: Repository) -> None:
     git(repository.folder, "branch", "side")
     watched = make(ref="side")
-    assert watched.sync()
+    assert watched.poll()
     git(repository.folder, "branch", "--delete", "--force", "side")
     assert "there is no branch or tag side" in refused(watched)
     assert names(watched) == ["a", "top"]
@@ -294,12 +296,12 @@ def test_a_part_of_a_commit_id_is_no_commit(make: Make, repository: Repository) 
 
 
 def test_a_commit_that_is_not_there(make: Make) -> None:
-    assert "is no commit of the repository" in refused(make(ref="1" * 40))
+    assert "the repository has no commit" in refused(make(ref="1" * 40))
 
 
 def test_a_tag_of_something_else_than_a_commit(make: Make, repository: Repository) -> None:
     git(repository.folder, "tag", "tree", "HEAD^{tree}")
-    assert "is no commit" in refused(make(ref="tree"))
+    assert "has no commit" in refused(make(ref="tree"))
 
 
 def test_a_repository_without_a_commit(make: Make, tmp_path: Path) -> None:
@@ -309,31 +311,31 @@ def test_a_repository_without_a_commit(make: Make, tmp_path: Path) -> None:
 
 def test_a_repository_that_is_gone_and_comes_back(make: Make, repository: Repository, tmp_path: Path) -> None:
     watched = make(interval=60.0)
-    assert watched.sync()
-    assert watched.pause == 60.0
+    assert watched.poll()
+    assert watched.next_poll == 60.0
     repository.folder.rename(tmp_path / "away")
     pauses = []
     for _ in range(8):
-        assert "there is no repository" in refused(watched)
-        pauses.append(watched.pause)
+        assert "the repository does not exist" in refused(watched)
+        pauses.append(watched.next_poll)
     assert pauses == [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0]
     assert names(watched) == ["a", "top"]
     (tmp_path / "away").rename(repository.folder)
     repository.commit("second", {"dir/b.yaml": POOL % "b"})
-    assert watched.sync()
-    assert (watched.problem, watched.pause) == ("", 60.0)
+    assert watched.poll()
+    assert (watched.problem, watched.next_poll) == ("", 60.0)
 
 
 def test_a_path_that_is_not_in_the_commit(make: Make, repository: Repository) -> None:
     watched = make(path="other")
-    assert f"there is no other in commit {repository.head[:12]}. Check --path" in refused(watched)
+    assert f"commit {repository.head[:12]} has no other. Check --path" in refused(watched)
     repository.commit("second", {"other/c.yaml": POOL % "c"})
-    assert watched.sync()
+    assert watched.poll()
     assert names(watched) == ["c"]
     shutil.rmtree(repository.folder / "other")
     repository.record("third")
     for _ in range(2):
-        assert "there is no other" in refused(watched)
+        assert "has no other" in refused(watched)
         assert names(watched) == ["c"]
 
 
@@ -343,13 +345,13 @@ def test_a_path_that_is_not_in_the_commit(make: Make, repository: Repository) ->
 )
 def test_a_link_that_leads_out_is_not_followed(make: Make, repository: Repository, target: str) -> None:
     watched = make(path="dir")
-    assert watched.sync()
+    assert watched.poll()
     repository.link("dir/l.yaml", target.format(tree=repository.folder))
     assert "dir/l.yaml is a link that leads out of the repository" in refused(watched)
     assert names(watched) == ["a"]
     (repository.folder / "dir" / "l.yaml").unlink()
     repository.commit("mended", {"dir/b.yaml": POOL % "b"})
-    assert watched.sync()
+    assert watched.poll()
     assert names(watched) == ["a", "b"]
 
 
@@ -361,8 +363,8 @@ def test_a_link_that_leads_out_by_another_link(make: Make, repository: Repositor
 
 def test_a_path_that_leads_out_by_a_link(make: Make, repository: Repository) -> None:
     repository.link("out", "/etc")
-    assert "out leads out of the repository by a link" in refused(make(path="out"))
-    assert "out/ssl leads out of the repository by a link" in refused(make(path="out/ssl", folder="second"))
+    assert "out leads out of the repository through a link" in refused(make(path="out"))
+    assert "out/ssl leads out of the repository through a link" in refused(make(path="out/ssl", folder="second"))
 
 
 def test_a_link_inside_is_followed(make: Make, repository: Repository) -> None:
@@ -372,14 +374,14 @@ def test_a_link_inside_is_followed(make: Make, repository: Repository) -> None:
     repository.link("linked", "dir")
     for path in ("dir", "linked"):
         watched = make(path=path, folder=path)
-        assert watched.sync()
+        assert watched.poll()
         assert names(watched) == ["a", "s"]
 
 
 def test_a_link_that_leads_out_is_nobodys_business_beside_the_path(make: Make, repository: Repository) -> None:
     repository.link("node_modules", "/usr/lib/node_modules")
     watched = make(path="dir")
-    assert watched.sync()
+    assert watched.poll()
     assert names(watched) == ["a"]
 
 
@@ -390,9 +392,9 @@ def test_what_is_not_fetched_is_said(make: Make, repository: Repository, caplog:
     git(repository.folder, "update-index", "--add", "--cacheinfo", f"160000,{head},dir/module")
     git(repository.folder, "commit", "--quiet", "--message", "module")
     watched = make()
-    assert watched.sync()
+    assert watched.poll()
     said = [message.partition(": not fetched: ")[2] for message in caplog.messages]
-    assert said == ["dir/module: a submodule", "dir/big.json: kept by git LFS"]
+    assert said == ["dir/module: a submodule", "dir/big.json: stored in git LFS"]
 
 
 def test_a_filter_of_lfs_is_not_run(make: Make, repository: Repository, settings: Path, tmp_path: Path) -> None:
@@ -402,7 +404,7 @@ def test_a_filter_of_lfs_is_not_run(make: Make, repository: Repository, settings
         stream.write(f'[filter "lfs"]\nsmudge = touch {tmp_path}/ran\nprocess = touch {tmp_path}/ran\n')
         stream.write("required = true\n")
     watched = make()
-    assert watched.sync()
+    assert watched.poll()
     assert Path(watched.current().folder, "dir", "big.json").read_text() == pointer  # type: ignore[union-attr]
     assert not (tmp_path / "ran").exists()
 
@@ -421,7 +423,7 @@ def test_no_hook_is_run(
         stream.write(f"[init]\ntemplateDir = {tmp_path}/template\n[core]\nfsmonitor = {hooks}/fsmonitor\n")
         stream.write(f"hooksPath = {hooks}\n")
     monkeypatch.setenv("GIT_TEMPLATE_DIR", str(tmp_path / "template"))
-    assert make().sync()
+    assert make().poll()
     assert list(tmp_path.glob("ran-*")) == []
 
 
@@ -435,7 +437,7 @@ def test_another_repositorys_environment_does_not_count(
     monkeypatch.setenv("GIT_INDEX_FILE", str(other.folder / ".git" / "index"))
     monkeypatch.setenv("GIT_TRACE_CURL", str(tmp_path / "trace"))
     watched = make()
-    assert watched.sync()
+    assert watched.poll()
     monkeypatch.undo()
     assert git(other.folder, "status", "--porcelain") == ""
     assert not (tmp_path / "trace").exists()
@@ -444,7 +446,7 @@ def test_another_repositorys_environment_does_not_count(
 def test_without_git(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watched = make()
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    assert "there is no git on this machine. Install it." in refused(watched)
+    assert "git is not installed on this machine. Install it." in refused(watched)
 
 
 def test_a_folder_that_cannot_be_written(make: Make, tmp_path: Path) -> None:
@@ -461,27 +463,27 @@ def test_a_restart_goes_on_from_the_last_good_commit_though_nobody_answers(
     make: Make, repository: Repository, tmp_path: Path
 ) -> None:
     first = make()
-    assert first.sync()
+    assert first.poll()
     commit = repository.head
     first.stop()
     repository.folder.rename(tmp_path / "away")
     again = make()
-    assert again.sync() is True
+    assert again.poll() is True
     assert again.current().commit == commit  # type: ignore[union-attr]
     assert names(again) == ["a", "top"]
-    assert "there is no repository" in again.problem
+    assert "the repository does not exist" in again.problem
     again.stop()
     (tmp_path / "away").rename(repository.folder)
     repository.link("dir/l.yaml", "/etc/hostname")
     third = make()
-    assert third.sync() is True
+    assert third.poll() is True
     assert names(third) == ["a", "top"]
     assert "dir/l.yaml is a link" in third.problem
 
 
 def test_another_ref_does_not_begin_with_the_last_one(make: Make, repository: Repository) -> None:
     first = make()
-    assert first.sync()
+    assert first.poll()
     first.stop()
     again = make(ref="none")
     assert "there is no branch or tag none" in refused(again)
@@ -493,28 +495,28 @@ def test_what_a_killed_daemon_left_is_made_anew(make: Make, repository: Reposito
     half.mkdir(parents=True)
     (tmp_path / "state" / "checkouts" / ".new-x").mkdir()
     watched = make()
-    assert watched.sync()
+    assert watched.poll()
     assert names(watched) == ["a", "top"]
     assert os.listdir(tmp_path / "state" / "checkouts") == [repository.head]
 
 
 def test_two_daemons_do_not_share_a_folder(make: Make) -> None:
     first, second = make(), make()
-    assert first.sync()
-    assert "is another daemon's" in refused(second)
+    assert first.poll()
+    assert "is in use by another daemon" in refused(second)
     assert names(first) == ["a", "top"]
     first.stop()
-    assert second.sync()
+    assert second.poll()
 
 
 # The thread ---------------------------------------------------------------------------------------------------
 
 
 def test_a_hint_comes_when_the_commit_moved(make: Make, repository: Repository) -> None:
-    hints: list[Hint] = []
+    hints: list[Trigger] = []
     moved = threading.Semaphore(0)
 
-    def hint(hint: Hint) -> None:
+    def hint(hint: Trigger) -> None:
         hints.append(hint)
         moved.release()
 
@@ -523,13 +525,13 @@ def test_a_hint_comes_when_the_commit_moved(make: Make, repository: Repository) 
     assert moved.acquire(timeout=60)
     for number in range(2):
         repository.commit(f"{number}", {"dir/b.yaml": POOL % f"b{number}"})
-        watched.hurry()
+        watched.poll_now()
         assert moved.acquire(timeout=60)
         assert names(watched) == ["a", f"b{number}", "top"]
-    watched.hurry()
+    watched.poll_now()
     watched.stop()
     watched.stop()
-    assert hints == [Hint("git", ALL)] * 3
+    assert hints == [Trigger("git", ALL_FILES)] * 3
 
 
 @pytest.fixture
@@ -554,7 +556,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(
 ) -> None:
     watched = make(silent)
     watched._prepare()
-    monkeypatch.setattr(source, "PATIENCE", 0.3)
+    monkeypatch.setattr(source, "TIMEOUT", 0.3)
     assert "it did not answer in time" in refused(watched)
 
 
@@ -661,15 +663,15 @@ def test_over_https(make: Make, repository: Repository, serve: Serve, kind: type
     url = f"https://{serve(kind)}/web/.git"
     first = repository.head
     watched = make(url)
-    assert watched.sync(), watched.problem
+    assert watched.poll(), watched.problem
     repository.commit("second", {"dir/b.yaml": POOL % "b"})
-    assert watched.sync(), watched.problem
+    assert watched.poll(), watched.problem
     assert names(watched) == ["a", "b", "top"]
     earlier = make(url, ref=first, folder="earlier")
-    assert earlier.sync(), earlier.problem
+    assert earlier.poll(), earlier.problem
     assert names(earlier) == ["a", "top"]
     assert "there is no branch or tag none" in refused(make(url, ref="none", folder="none"))
-    assert "there is no repository" in refused(make(f"{url}x", folder="x"))
+    assert "the repository does not exist" in refused(make(f"{url}x", folder="x"))
 
 
 @pytest.mark.parametrize("kind", [Dumb, Smart])
@@ -687,11 +689,11 @@ def test_credentials_of_a_url_are_used_and_never_shown(
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     right, wrong = "somebody:p%25ss%2Fw%27rd%20$X", "somebody:mistaken"
     watched = make(f"https://{right}@{host}/web/.git")
-    assert watched.sync(), watched.problem
+    assert watched.poll(), watched.problem
     assert names(watched) == ["a", "top"]
     other = make(f"https://{wrong}@{host}/web/.git", folder="other")
     problem = refused(other)
-    assert "it does not let us in. Check the credentials" in problem
+    assert "access is denied. Check the credentials" in problem
     assert watched.shown == f"https://{host}/web/.git main"
     kept = "".join(path.read_text(errors="replace") for path in tmp_path.glob("*/repository.git/*") if path.is_file())
     said = problem + other.shown + watched.shown + caplog.text + words.read_text() + kept
@@ -701,10 +703,10 @@ def test_credentials_of_a_url_are_used_and_never_shown(
 
 def test_a_token_may_stand_for_the_user(make: Make, serve: Serve) -> None:
     host = serve(Smart, password="")
-    assert make(f"https://token@{host}/web/.git").sync()
+    assert make(f"https://token@{host}/web/.git").poll()
     host = serve(Smart, password="secret")
     problem = refused(make(f"https://t0ken@{host}/web/.git", folder="other"))
-    assert "does not let us in" in problem
+    assert "access is denied" in problem
     assert "t0ken" not in problem
 
 
@@ -714,7 +716,7 @@ def test_a_credential_helper_is_asked(make: Make, serve: Serve, settings: Path) 
     with settings.open("a") as stream:
         stream.write('[credential]\nhelper = "!echo username=somebody; echo password=secret; :"\n')
     watched = make(f"https://{host}/web/.git")
-    assert watched.sync(), watched.problem
+    assert watched.poll(), watched.problem
 
 
 def test_a_certificate_that_is_not_known(
@@ -752,7 +754,7 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_over_ssh(make: Make, repository: Repository, remote: Path) -> None:
     for number, url in enumerate((f"git@host:{repository.folder}", f"ssh://git:pw@host:22{repository.folder}")):
         watched = make(url, folder=f"{number}")
-        assert watched.sync(), watched.problem
+        assert watched.poll(), watched.problem
         assert names(watched) == ["a", "top"]
         assert "pw" not in watched.shown
     called = remote.read_text().splitlines()
@@ -768,7 +770,7 @@ def test_the_ssh_command_of_the_settings_is_used(
         stream.write(f"[core]\nsshCommand = {os.environ['GIT_SSH_COMMAND']}\n")
     monkeypatch.delenv("GIT_SSH_COMMAND")
     watched = make(f"git@host:{repository.folder}")
-    assert watched.sync(), watched.problem
+    assert watched.poll(), watched.problem
     assert "-oBatchMode=yes" in remote.read_text().splitlines()
 
 
@@ -815,11 +817,11 @@ def test_a_ref_that_cannot_be_one(make: Make, ref: str) -> None:
     if ref == "+a":
         assert "no branch or tag" in refused(make(ref=ref))
         return
-    with pytest.raises(InvalidInput, match=r"--ref: error: .* is no name of"):
+    with pytest.raises(InvalidInput, match=r"--ref: error: .* is not the name of"):
         make(ref=ref)
 
 
 @pytest.mark.parametrize("path", ["/etc", "..", "a/../../b", "-x", "a\0b"])
 def test_a_path_that_is_not_inside(make: Make, path: str) -> None:
-    with pytest.raises(InvalidInput, match=r"--path: error: .* is no path inside a repository"):
+    with pytest.raises(InvalidInput, match=r"--path: error: .* is not a path inside the repository"):
         make(path=path)

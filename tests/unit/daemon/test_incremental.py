@@ -1,4 +1,4 @@
-"""What is kept between passes is what looking anew would give: manifests, what they mean, what is there, the plan."""
+"""What is cached between reconciles is what reading again would give: manifests, desired, observed, the plan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from reconciler import InvalidInput, LocalCluster, Policy, apply, load, make_plan, validate
 from reconciler.clusters.base import Movement, Notice
-from reconciler.daemon.sources.manifest_cache import GRACE, ManifestCache
+from reconciler.daemon.sources.manifest_cache import DELETION_GRACE, ManifestCache
 from reconciler.daemon.sources.resource_cache import ResourceCache
 from reconciler.manifests.loader import load_texts
 from reconciler.manifests.validation import ValidationResult, Validator
@@ -98,7 +98,7 @@ def test_validating_again_says_what_validating_anew_says(data: st.DataObject) ->
         assert told(validator.examine(together)) == told(Validator().examine(together))
 
 
-# Files -------------------------------------------------------------------------------------------------------
+# FileSource -------------------------------------------------------------------------------------------------------
 
 POOL = """apiVersion: gitops.doslab.io/v1alpha1
 kind: VirtualMachinePool
@@ -117,12 +117,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def library(clock: Clock) -> ManifestCache:
+def cache(clock: Clock) -> ManifestCache:
     return ManifestCache(clock)
 
 
-def names(library: ManifestCache, *paths: Path, **given: Any) -> list[str]:
-    return [each.id.name for each in library.look([str(path) for path in paths], **given).loaded.manifests]
+def names(cache: ManifestCache, *paths: Path, **given: Any) -> list[str]:
+    return [each.id.name for each in cache.scan([str(path) for path in paths], **given).loaded.manifests]
 
 
 @slow
@@ -130,7 +130,7 @@ def names(library: ManifestCache, *paths: Path, **given: Any) -> list[str]:
 def test_a_library_has_what_loading_anew_gives(data: st.DataObject) -> None:
     clock = Clock()
     with TemporaryDirectory() as folder:
-        root, library = Path(folder), ManifestCache(clock)
+        root, cache = Path(folder), ManifestCache(clock)
         (root / "keep.yaml").write_text(pool("keep"))
         for turn in range(data.draw(st.integers(1, 6))):
             moved = []
@@ -143,114 +143,112 @@ def test_a_library_has_what_loading_anew_gives(data: st.DataObject) -> None:
                     file.write_text(pool(f"pool-{turn}-{name.replace('/', '-')}"))
                 moved.append(str(file))
             hinted = data.draw(st.booleans())
-            library.look([folder], moved if hinted else None)
-            clock.now += GRACE
-            look = library.look([folder])
+            cache.scan([folder], moved if hinted else None)
+            clock.now += DELETION_GRACE
+            scan = cache.scan([folder])
             fresh = load([folder])
-            assert look.whole
-            assert [(m.id, m.source.name) for m in look.loaded.manifests] == [
+            assert scan.complete
+            assert [(m.id, m.source.name) for m in scan.loaded.manifests] == [
                 (m.id, m.source.name) for m in fresh.manifests
             ]
-            assert look.loaded.root == fresh.root
+            assert scan.loaded.root == fresh.root
 
 
-def test_a_file_that_cannot_be_used_stays_as_it_was_last_good(library: ManifestCache, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_used_stays_as_it_was_last_good(cache: ManifestCache, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(pool("pool-a"))
     (tmp_path / "b.yaml").write_text(pool("pool-b"))
-    assert names(library, tmp_path) == ["pool-a", "pool-b"]
+    assert names(cache, tmp_path) == ["pool-a", "pool-b"]
     (tmp_path / "a.yaml").write_text(pool("pool-c") + "---\na: [\n")
-    look = library.look([str(tmp_path)], [str(tmp_path / "a.yaml")])
-    assert [each.id.name for each in look.loaded.manifests] == ["pool-a", "pool-b"]
-    assert not look.whole
-    assert [problem.origin.file for problem in look.problems] == [str(tmp_path / "a.yaml")]
+    scan = cache.scan([str(tmp_path)], [str(tmp_path / "a.yaml")])
+    assert [each.id.name for each in scan.loaded.manifests] == ["pool-a", "pool-b"]
+    assert not scan.complete
+    assert [problem.origin.file for problem in scan.problems] == [str(tmp_path / "a.yaml")]
     (tmp_path / "a.yaml").write_text(pool("pool-c"))
-    assert names(library, tmp_path) == ["pool-c", "pool-b"]
-    assert library.look([str(tmp_path)]).whole
+    assert names(cache, tmp_path) == ["pool-c", "pool-b"]
+    assert cache.scan([str(tmp_path)]).complete
 
 
-def test_of_a_file_that_never_was_good_the_good_part_counts(library: ManifestCache, tmp_path: Path) -> None:
+def test_of_a_file_that_never_was_good_the_good_part_counts(cache: ManifestCache, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(pool("pool-a") + "---\nkind: Nothing\n")
-    look = library.look([str(tmp_path)])
-    assert [each.id.name for each in look.loaded.manifests] == ["pool-a"]
-    assert len(look.problems) == 1
-    assert not look.whole
+    scan = cache.scan([str(tmp_path)])
+    assert [each.id.name for each in scan.loaded.manifests] == ["pool-a"]
+    assert len(scan.problems) == 1
+    assert not scan.complete
 
 
-def test_a_file_that_is_gone_for_a_moment_is_not_taken_away(
-    library: ManifestCache, clock: Clock, tmp_path: Path
-) -> None:
+def test_a_file_that_is_gone_for_a_moment_is_not_taken_away(cache: ManifestCache, clock: Clock, tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     (tmp_path / "b.yaml").write_text(pool("pool-b"))
     file.write_text(pool("pool-a"))
-    assert names(library, tmp_path) == ["pool-a", "pool-b"]
+    assert names(cache, tmp_path) == ["pool-a", "pool-b"]
     file.unlink()
-    look = library.look([str(tmp_path)])
-    assert [each.id.name for each in look.loaded.manifests] == ["pool-b", "pool-a"]
-    assert not look.whole, "nothing may be pruned on the strength of it"
-    assert library.missing == GRACE
+    scan = cache.scan([str(tmp_path)])
+    assert [each.id.name for each in scan.loaded.manifests] == ["pool-b", "pool-a"]
+    assert not scan.complete, "nothing may be pruned on the strength of it"
+    assert cache.next_expiry == DELETION_GRACE
     file.write_text(pool("pool-a2"))
-    assert sorted(names(library, tmp_path)) == ["pool-a2", "pool-b"]
+    assert sorted(names(cache, tmp_path)) == ["pool-a2", "pool-b"]
     file.unlink()
-    library.look([str(tmp_path)])
-    clock.now += GRACE
-    assert names(library, tmp_path) == ["pool-b"]
-    assert library.look([str(tmp_path)]).whole
-    assert library.missing is None
+    cache.scan([str(tmp_path)])
+    clock.now += DELETION_GRACE
+    assert names(cache, tmp_path) == ["pool-b"]
+    assert cache.scan([str(tmp_path)]).complete
+    assert cache.next_expiry is None
 
 
 def test_a_directory_that_is_gone_or_empty_takes_nothing_away(
-    library: ManifestCache, clock: Clock, tmp_path: Path
+    cache: ManifestCache, clock: Clock, tmp_path: Path
 ) -> None:
     root = tmp_path / "mount"
     root.mkdir()
     (root / "a.yaml").write_text(pool("pool-a"))
-    assert names(library, root) == ["pool-a"]
+    assert names(cache, root) == ["pool-a"]
     for away in (lambda: (root / "a.yaml").unlink(), root.rmdir):
         away()
         for _ in range(2):
-            clock.now += 10 * GRACE
-            look = library.look([str(root)])
-            assert [each.id.name for each in look.loaded.manifests] == ["pool-a"]
-            assert len(look.problems) == 1
-            assert not look.whole
+            clock.now += 10 * DELETION_GRACE
+            scan = cache.scan([str(root)])
+            assert [each.id.name for each in scan.loaded.manifests] == ["pool-a"]
+            assert len(scan.problems) == 1
+            assert not scan.complete
 
 
 def test_a_file_named_by_itself_stays_as_it_was_when_it_is_gone(
-    library: ManifestCache, clock: Clock, tmp_path: Path
+    cache: ManifestCache, clock: Clock, tmp_path: Path
 ) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(pool("pool-a"))
-    assert names(library, file) == ["pool-a"]
+    assert names(cache, file) == ["pool-a"]
     file.unlink()
     for _ in range(2):
-        clock.now += 10 * GRACE
-        look = library.look([str(file)])
-        assert [each.id.name for each in look.loaded.manifests] == ["pool-a"]
-        assert [problem.message for problem in look.problems] == ["cannot be read: no such file or directory"]
+        clock.now += 10 * DELETION_GRACE
+        scan = cache.scan([str(file)])
+        assert [each.id.name for each in scan.loaded.manifests] == ["pool-a"]
+        assert [problem.message for problem in scan.problems] == ["cannot be read: no such file or directory"]
     file.write_text(pool("pool-b"))
-    assert names(library, file) == ["pool-b"]
+    assert names(cache, file) == ["pool-b"]
 
 
-def test_a_close_look_sees_what_the_file_system_did_not_tell(library: ManifestCache, tmp_path: Path) -> None:
+def test_a_close_look_sees_what_the_file_system_did_not_tell(cache: ManifestCache, tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(pool("pool-a"))
-    assert names(library, tmp_path) == ["pool-a"]
-    look = library._volumes[str(file)]
+    assert names(cache, tmp_path) == ["pool-a"]
+    scan = cache._files[str(file)]
     file.write_text(pool("pool-b"))
     stat = file.stat()
-    look.signature = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, stat.st_dev)
-    assert names(library, tmp_path) == ["pool-a"]
-    assert names(library, tmp_path, closely=True) == ["pool-b"]
+    scan.signature = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, stat.st_dev)
+    assert names(cache, tmp_path) == ["pool-a"]
+    assert names(cache, tmp_path, by_content=True) == ["pool-b"]
 
 
-def test_another_checkout_keeps_what_was_last_good(library: ManifestCache, tmp_path: Path) -> None:
+def test_another_checkout_keeps_what_was_last_good(cache: ManifestCache, tmp_path: Path) -> None:
     for folder, text in (("one", pool("pool-a")), ("two", "a: [\n")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.yaml").write_text(text)
-    assert names(library, tmp_path / "one") == ["pool-a"]
-    look = library.look([str(tmp_path / "two")])
-    assert [each.id.name for each in look.loaded.manifests] == ["pool-a"]
-    assert [problem.origin.file for problem in look.problems] == [str(tmp_path / "two" / "a.yaml")]
+    assert names(cache, tmp_path / "one") == ["pool-a"]
+    scan = cache.scan([str(tmp_path / "two")])
+    assert [each.id.name for each in scan.loaded.manifests] == ["pool-a"]
+    assert [problem.origin.file for problem in scan.problems] == [str(tmp_path / "two" / "a.yaml")]
 
 
 # What is on the cluster --------------------------------------------------------------------------------------
@@ -274,8 +272,8 @@ def test_a_mirror_shows_what_listing_anew_gives(
     before: list[dict[str, Any]], after: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     with served() as cluster:
-        mirror = ResourceCache(cluster, Clock())
-        mirror.list_anew()
+        resource_cache = ResourceCache(cluster, Clock())
+        resource_cache.relist()
         allow = frozenset({"restart", "recreate", "data"})
         for documents in (before, after):
             old = resources_of(cluster)
@@ -286,11 +284,11 @@ def test_a_mirror_shows_what_listing_anew_gives(
             notices = [Notice(Movement.MODIFIED, new[id]) for id in new if new[id] != old.get(id)]
             notices += [Notice(Movement.DELETED, buried(old[id], cluster)) for id in old.keys() - new.keys()]
             notices += [Notice(Movement.MODIFIED, old[id]) for id in data.draw(stale(old.keys() & new.keys()))]
-            settled = make_plan(desired, mirror.seen, Policy(allow=allow)).settled
-            moved = mirror.take(data.draw(st.permutations(notices)))
+            settled = make_plan(desired, resource_cache.observation, Policy(allow=allow)).settled
+            moved = resource_cache.apply_notices(data.draw(st.permutations(notices)))
             fresh = observe(cluster)
-            assert shown(mirror.seen) == shown(fresh)
-            plan = make_plan(desired, mirror.seen, Policy(allow=allow), settled=settled - moved)
+            assert shown(resource_cache.observation) == shown(fresh)
+            plan = make_plan(desired, resource_cache.observation, Policy(allow=allow), settled=settled - moved)
             anew = make_plan(desired, fresh, Policy(allow=allow))
             assert (plan, plan.settled) == (anew, anew.settled)
 

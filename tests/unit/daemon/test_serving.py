@@ -18,10 +18,10 @@ from jsonschema import Draft202012Validator, FormatChecker
 from prometheus_client.parser import text_string_to_metric_families
 
 from reconciler.apply import Outcome, Result
-from reconciler.daemon.status.pages import pages, silent
-from reconciler.daemon.status.status import Drift, Mode, Since, Status, Sync
-from reconciler.daemon.status.status_json import STEPS as MOST
+from reconciler.daemon.status.pages import pages, stuck_watches
+from reconciler.daemon.status.status_json import MAX_STEPS as MOST
 from reconciler.daemon.status.status_json import shown, status_json
+from reconciler.daemon.status.values import ChangedSide, Drift, Mode, Status, Sync
 from reconciler.manifests.schema import schema
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.problem import ReconcilerError
@@ -175,7 +175,7 @@ def test_health_and_readiness_say_why_not(daemon: Daemon, where: str) -> None:
     assert [(ask(where, path).code, ask(where, path).text) for path in ("/healthz", "/readyz")] == [(200, "ok\n")] * 2
     before = daemon.status
     try:
-        daemon.unhealthy = ["the loop has not gone round for 90 seconds"]
+        daemon.unhealthy = ["the control loop has been stuck for 90 s"]
         daemon.unready = ["the cluster was not read yet", "another replica acts"]
         daemon.status = replace(before, watches={"cluster": 60.1, "files": 59.9})
         health, ready, said = ask(where, "/healthz"), ask(where, "/readyz"), json.loads(ask(where, "/status").body)
@@ -183,8 +183,8 @@ def test_health_and_readiness_say_why_not(daemon: Daemon, where: str) -> None:
         daemon.unhealthy, daemon.unready, daemon.status = [], [], before
     assert (health.code, ready.code) == (503, 503)
     assert health.text.splitlines() == [
-        "the loop has not gone round for 90 seconds",
-        "the watch of cluster has said nothing for 60 seconds",
+        "the control loop has been stuck for 90 s",
+        "the watch on the cluster has been stuck for 60 s",
     ]
     assert ready.text.splitlines() == ["the cluster was not read yet", "another replica acts"]
     assert said["unhealthy"] == health.text.splitlines()
@@ -192,8 +192,8 @@ def test_health_and_readiness_say_why_not(daemon: Daemon, where: str) -> None:
 
 
 def test_a_watch_may_be_silent_for_so_long() -> None:
-    assert silent({"b": 300.0, "a": 1.0}, 300.0) == []
-    assert [line.split()[3] for line in silent({"b": 301.0, "a": 999.0}, 300.0)] == ["a", "b"]
+    assert stuck_watches({"b": 300.0, "a": 1.0}, 300.0) == []
+    assert [line.split()[4] for line in stuck_watches({"b": 301.0, "a": 999.0}, 300.0)] == ["a", "b"]
 
 
 # Status ----------------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def test_without_all_only_what_needs_a_look_is_shown(where: str) -> None:
     assert names == {"backup", "db-1-data", "old-data", "web-1", "web-2", "web-3", "cache-1", "scratch"}
     assert few["resources"]["total"] == all["resources"]["total"] == len(all["resources"]["items"]) == len(shop())
     assert few["counts"] == all["counts"] == {
-        "Synced": 13, "Drifted": 2, "PendingRestart": 1, "Held": 1, "Failed": 1, "Blocked": 1, "Unmanaged": 1,
+        "Synced": 13, "OutOfSync": 2, "PendingRestart": 1, "Held": 1, "Failed": 1, "Blocked": 1, "Unmanaged": 1,
     }  # fmt: skip
     assert ask(where, "/status?resources=some").code == 400
 
@@ -259,7 +259,7 @@ def test_the_plan_has_waves_and_says_what_is_held_and_what_waits() -> None:
         ("s1", 1), ("s2", 1), ("s4", 1), ("s5", 1), ("s3", 2), ("s6", 3),
     ]  # fmt: skip
     by_id = {step["id"]: step for step in plan["steps"]}
-    assert by_id["s4"]["waits"] == "tried again in 48 seconds"
+    assert by_id["s4"]["waits"] == "failed, retried at 14:04:00: ResizeRAM: no balloon"
     assert (by_id["s6"]["held"], by_id["s6"]["grave"], by_id["s6"]["sign"]) == ("data", "Destroys data", "-")
     assert (plan["totals"]["held"], plan["totals"]["waiting"], plan["totals"]["waves"]) == (2, 1, 3)
     assert all("parameters" not in step for step in plan["steps"])
@@ -289,8 +289,8 @@ def test_fields_are_shown_as_manifests_write_them() -> None:
 def test_a_secret_is_in_no_answer(daemon: Daemon, where: str) -> None:
     whole = {"listen": "::", "passwordFrom": Secret("env", "VNC", digest=SECRET)}
     drifts = (
-        Drift(("graphics",), whole, {"passwordFrom": SECRET}, Since.UNKNOWN, Mode.HEAL, NOW),
-        Drift(("guest", "passwordFrom"), Secret("secretKeyRef", "web-1", "root", "default"), SECRET, Since.BOTH,
+        Drift(("graphics",), whole, {"passwordFrom": SECRET}, ChangedSide.UNKNOWN, Mode.HEAL, NOW),
+        Drift(("guest", "passwordFrom"), Secret("secretKeyRef", "web-1", "root", "default"), SECRET, ChangedSide.BOTH,
               Mode.HEAL, NOW),
     )  # fmt: skip
     step = replace(STEPS[0], parameters={"password": SECRET}, remember={"graphics.passwordFrom": SECRET})
@@ -323,7 +323,7 @@ def test_what_is_so_is_read_when_somebody_asks(where: str) -> None:
     assert {name: found[name] for name in found if name.startswith(fleet)} == {
         **{f"reconcile_resources{{sync={sync}}}": 0.0 for sync in Sync},
         "reconcile_resources{sync=Synced}": 13.0,
-        "reconcile_resources{sync=Drifted}": 2.0,
+        "reconcile_resources{sync=OutOfSync}": 2.0,
         "reconcile_resources{sync=PendingRestart}": 1.0,
         "reconcile_resources{sync=Held}": 1.0,
         "reconcile_resources{sync=Failed}": 1.0,
@@ -343,7 +343,7 @@ def test_what_is_so_is_read_when_somebody_asks(where: str) -> None:
         "reconcile_drift_fields{mode=Heal,since=unknown}": 1.0,
         "reconcile_drift_fields{mode=Report,since=both changed}": 1.0,
     }
-    assert sum(name.startswith("reconcile_drift_fields") for name in found) == len(Since) * len(Mode)
+    assert sum(name.startswith("reconcile_drift_fields") for name in found) == len(ChangedSide) * len(Mode)
     assert found["reconcile_input_problems{severity=error}"] == 1
     assert found["reconcile_input_problems{severity=warning}"] == 1
     assert found["reconcile_daemon_leader"] == 1
@@ -365,14 +365,14 @@ def test_a_standby_that_never_succeeded_says_so() -> None:
 
 def test_what_happens_is_counted() -> None:
     daemon = Daemon(status())
-    counted = daemon.counted
+    daemon_metrics = daemon.daemon_metrics
     ok, slow, failed, error = (passes()[number] for number in (0, 2, 3, 7))
     for done in (ok, ok, slow, failed, error):
-        counted.passed(done)
-    counted.ended(Outcome(STEPS[0], Result.CHANGED, seconds=2.0))
-    counted.ended(Outcome(STEPS[0], Result.FAILED, "no", 0.5))
-    counted.ended(Outcome(STEPS[5], Result.HELD))
-    counted.differed()
+        daemon_metrics.reconciled(done)
+    daemon_metrics.step_ended(Outcome(STEPS[0], Result.CHANGED, seconds=2.0))
+    daemon_metrics.step_ended(Outcome(STEPS[0], Result.FAILED, "no", 0.5))
+    daemon_metrics.step_ended(Outcome(STEPS[5], Result.HELD))
+    daemon_metrics.cache_mismatch()
     with daemon.at() as where:
         found = values(ask(where, "/metrics").text)
     assert {name: found[name] for name in found if name.startswith("reconcile_daemon_passes_total")} == {
@@ -397,8 +397,10 @@ def test_what_happens_is_counted() -> None:
 
 def test_every_metric_is_documented_and_every_documented_one_is_there() -> None:
     daemon = Daemon(status())
-    daemon.counted.ended(Outcome(STEPS[0], Result.CHANGED, seconds=2.0))
-    table = pages(lambda: daemon.status, healthy=list, ready=list, counted=daemon.counted, now=lambda: NOW)
+    daemon.daemon_metrics.step_ended(Outcome(STEPS[0], Result.CHANGED, seconds=2.0))
+    table = pages(
+        lambda: daemon.status, healthy=list, ready=list, daemon_metrics=daemon.daemon_metrics, now=lambda: NOW
+    )
     body = table["/metrics"]({}).body
     text = body if isinstance(body, str) else body.decode()
     types = dict(re.findall(r"^# TYPE (reconcile_\S+) (\w+)$", text, re.MULTILINE))

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from reconciler.daemon.sources import file_watcher as watches
 from reconciler.daemon.sources import files as source
 from reconciler.daemon.sources import folders as survey
-from reconciler.daemon.sources.files import MANY, Files
-from reconciler.daemon.sources.hint import ALL, Hint
-from reconciler.daemon.sources.stat_poll import glance
-from reconciler.daemon.sources.symlinks import Look, lookups
+from reconciler.daemon.sources.files import FileSource
+from reconciler.daemon.sources.stat_poll import stat_files
+from reconciler.daemon.sources.symlinks import Lookup, lookups
+from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
 from reconciler.manifests.loader import load
 
 PATIENCE = 30.0  # seconds until what must come has come
@@ -50,8 +50,8 @@ class Heard:
         marks.mkdir()
         self._marks, self._count = marks, 0
         self._moved = threading.Condition()
-        self._hints: list[Hint] = []
-        self._files = Files([*paths, marks], polling=polling)
+        self._hints: list[Trigger] = []
+        self._files = FileSource([*paths, marks], polling=polling)
 
     def __enter__(self) -> Heard:
         self._files.start(self._hear)
@@ -60,7 +60,7 @@ class Heard:
     def __exit__(self, *_: object) -> None:
         self._files.stop()
 
-    def _hear(self, hint: Hint) -> None:
+    def _hear(self, hint: Trigger) -> None:
         with self._moved:
             self._hints.append(hint)
             self._moved.notify_all()
@@ -81,7 +81,7 @@ class Heard:
         return {hint.file for hint in taken if not hint.file.startswith(str(self._marks))}
 
     def _mark(self) -> None:
-        """Move a file, until it is heard by its name: what was heard as ``ALL`` may have more behind it."""
+        """Move a file, until it is heard by its name: what was heard as ``ALL_FILES`` may have more behind it."""
         while True:
             self._count += 1
             mark = str(self._marks / f"{self._count}.yaml")
@@ -89,7 +89,7 @@ class Heard:
             put(Path(mark))
 
             def heard(before: int = before, mark: str = mark) -> set[str]:
-                return {hint.file for hint in self._hints[before:]} & {ALL, mark}
+                return {hint.file for hint in self._hints[before:]} & {ALL_FILES, mark}
 
             with self._moved:
                 assert self._moved.wait_for(heard, PATIENCE), "nothing is heard any more"
@@ -199,10 +199,10 @@ def test_a_file_that_gets_another_name_is_hinted_at_under_both(heard: Heard, roo
 
 def test_a_file_with_two_names_is_hinted_at_under_both(heard: Heard, root: Path) -> None:
     os.link(root / "a.yaml", root / "c.yaml")
-    assert {ALL, str(root / "c.yaml")} & heard.take()
+    assert {ALL_FILES, str(root / "c.yaml")} & heard.take()
     put(root / "a.yaml", "b: 2\n")
     hinted = heard.take()
-    assert ALL in hinted or hinted == {str(root / "a.yaml"), str(root / "c.yaml")}
+    assert ALL_FILES in hinted or hinted == {str(root / "a.yaml"), str(root / "c.yaml")}
 
 
 def test_a_file_that_appears_whole_is_hinted_at(heard: Heard, root: Path) -> None:
@@ -256,7 +256,7 @@ def test_standard_input_is_not_a_file(tmp_path: Path) -> None:
 
 def test_a_folder_with_files_in_it_is_a_hint_at_all_and_then_at_each_file(heard: Heard, root: Path) -> None:
     put(root / "x" / "y" / "z" / "c.yaml")
-    assert ALL in heard.take()
+    assert ALL_FILES in heard.take()
     put(root / "x" / "y" / "z" / "c.yaml", "b: 2\n")
     assert heard.take() == {str(root / "x" / "y" / "z" / "c.yaml")}
 
@@ -264,28 +264,28 @@ def test_a_folder_with_files_in_it_is_a_hint_at_all_and_then_at_each_file(heard:
 def test_a_folder_that_comes_from_elsewhere(heard: Heard, root: Path, tmp_path: Path) -> None:
     put(tmp_path / "made" / "in" / "c.yaml")
     os.rename(tmp_path / "made", root / "x")
-    assert ALL in heard.take()
+    assert ALL_FILES in heard.take()
     put(root / "x" / "in" / "c.yaml", "b: 2\n")
     assert heard.take() == {str(root / "x" / "in" / "c.yaml")}
 
 
 def test_a_folder_that_gets_another_name(heard: Heard, root: Path) -> None:
     os.rename(root / "sub", root / "other")
-    assert ALL in heard.take()
+    assert ALL_FILES in heard.take()
     put(root / "other" / "b.json", "[]")
     assert heard.take() == {str(root / "other" / "b.json")}
 
 
 def test_a_folder_that_left_is_not_heard_any_more(heard: Heard, root: Path, tmp_path: Path) -> None:
     os.rename(root / "sub", tmp_path / "away")
-    assert ALL in heard.take()
+    assert ALL_FILES in heard.take()
     put(tmp_path / "away" / "b.json", "[]")
     assert heard.take() == set()
 
 
 def test_a_folder_that_goes(heard: Heard, root: Path) -> None:
     shutil.rmtree(root / "sub")
-    assert ALL in heard.take()
+    assert ALL_FILES in heard.take()
 
 
 def test_a_hidden_folder_makes_no_hints(heard: Heard, root: Path) -> None:
@@ -300,7 +300,7 @@ def test_a_root_that_is_made_anew(heard: Heard, root: Path) -> None:
         shutil.rmtree(root)
         put(root / "sub" / "c.yaml", f"n: {number}\n")
         hinted = heard.take()
-        assert ALL in hinted or str(root / "sub" / "c.yaml") in hinted
+        assert ALL_FILES in hinted or str(root / "sub" / "c.yaml") in hinted
         put(root / "sub" / "c.yaml", f"m: {number}\n")
         assert heard.take() == {str(root / "sub" / "c.yaml")}
 
@@ -309,7 +309,7 @@ def test_a_root_that_is_swapped_for_another(heard: Heard, root: Path, tmp_path: 
     put(tmp_path / "fresh" / "c.yaml")
     os.rename(root, tmp_path / "stale")
     os.rename(tmp_path / "fresh", root)
-    assert ALL in heard.take()
+    assert ALL_FILES in heard.take()
     put(tmp_path / "stale" / "a.yaml", "b: 2\n")
     assert heard.take() == set()
     put(root / "c.yaml", "b: 2\n")
@@ -321,7 +321,7 @@ def test_a_path_that_is_not_there_yet(tmp_path: Path, polling: float | None) -> 
     path = tmp_path / "not" / "there" / "yet"
     with Heard([path], tmp_path / "marks", polling) as heard:
         put(path / "a.yaml")
-        assert ALL in heard.take()
+        assert ALL_FILES in heard.take()
         put(path / "a.yaml", "b: 2\n")
         assert heard.take() == {str(path / "a.yaml")}
 
@@ -332,7 +332,7 @@ def test_a_folder_above_that_moves(tmp_path: Path) -> None:
     with Heard([tmp_path / "above" / "root"], tmp_path / "marks") as heard:
         os.rename(tmp_path / "above", tmp_path / "gone")
         os.rename(tmp_path / "other", tmp_path / "above")
-        assert ALL in heard.take()
+        assert ALL_FILES in heard.take()
         put(tmp_path / "above" / "root" / "a.yaml")
         assert heard.take() == {str(tmp_path / "above" / "root" / "a.yaml")}
 
@@ -351,7 +351,7 @@ def test_a_root_that_is_mounted_over_is_looked_at_again(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Mounting makes no event. It needs rights that a test has not; the place of a folder is what it changes."""
-    monkeypatch.setattr(watches, "LOOK", 0.01)
+    monkeypatch.setattr(watches, "CHECK_INTERVAL", 0.01)
     looked = threading.Event()
     real = os.stat
 
@@ -367,7 +367,7 @@ def test_a_root_that_is_mounted_over_is_looked_at_again(
         assert heard.take() == set()
         monkeypatch.setattr("reconciler.daemon.sources.folders.os.stat", stat)
         mounted.set()
-        heard.until(lambda files: ALL in files)
+        heard.until(lambda files: ALL_FILES in files)
         assert looked.is_set()
 
 
@@ -395,7 +395,7 @@ def test_a_config_map_that_is_swapped(tmp_path: Path, volume: Path, polling: flo
             swap(volume / "..data", f"..2026_{number}")
             shutil.rmtree(volume / f"..2026_{number - 1}")
             hinted = heard.take()
-            assert ALL in hinted or hinted == {str(volume / "a.yaml"), str(volume / "b.yaml")}
+            assert ALL_FILES in hinted or hinted == {str(volume / "a.yaml"), str(volume / "b.yaml")}
 
 
 def test_a_file_behind_links_is_hinted_at_by_its_own_name(tmp_path: Path, volume: Path) -> None:
@@ -448,9 +448,9 @@ def test_a_link_that_leads_nowhere_or_in_a_circle(tmp_path: Path, root: Path) ->
     with Heard([root], tmp_path / "marks") as heard:
         assert heard.take() == set()
         put(root / "none" / "at" / "all")
-        assert ALL in heard.take()
+        assert ALL_FILES in heard.take()
         swap(root / "d.yaml", "a.yaml")
-        assert ALL in heard.take()
+        assert ALL_FILES in heard.take()
 
 
 def test_the_looks_for_a_path_go_through_its_links(tmp_path: Path) -> None:
@@ -459,11 +459,11 @@ def test_the_looks_for_a_path_go_through_its_links(tmp_path: Path) -> None:
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / "link").symlink_to(tmp_path / "x" / "file")
     looks = list(lookups("up", str(tmp_path / "x")))
-    assert looks[0] == Look(str(tmp_path / "x"), "up", True)
-    assert looks[1:3] == [Look(str(tmp_path), "y", False), Look(str(tmp_path / "y"), "link", True)]
+    assert looks[0] == Lookup(str(tmp_path / "x"), "up", True)
+    assert looks[1:3] == [Lookup(str(tmp_path), "y", False), Lookup(str(tmp_path / "y"), "link", True)]
     assert looks[3].folder == "/"
-    assert looks[-1] == Look(str(tmp_path / "x"), "file", True)
-    assert list(lookups("none/at/all", str(tmp_path))) == [Look(str(tmp_path), "none", False)]
+    assert looks[-1] == Lookup(str(tmp_path / "x"), "file", True)
+    assert list(lookups("none/at/all", str(tmp_path))) == [Lookup(str(tmp_path), "none", False)]
     assert list(lookups("/")) == []
 
 
@@ -473,18 +473,18 @@ def test_the_looks_for_a_path_go_through_its_links(tmp_path: Path) -> None:
 def test_ten_thousand_files_at_once_are_heard(heard: Heard, root: Path) -> None:
     for number in range(10_000):
         put(root / f"{number % 100}" / f"{number}.yaml")
-    assert ALL in heard.take()
+    assert ALL_FILES in heard.take()
     put(root / "7" / "7.yaml", "b: 2\n")
     assert heard.take() == {str(root / "7" / "7.yaml")}
 
 
 def test_very_many_files_are_all_of_them(root: Path, tmp_path: Path) -> None:
     prepared = tmp_path / "prepared"
-    for number in range(MANY + 1):
+    for number in range(source.MAX_SINGLE_FILES + 1):
         put(prepared / f"{number}.yaml")
     with Heard([root], tmp_path / "marks", polling=0.3) as heard:
         prepared.rename(root / "many")  # all at once, however slow the machine is: a poll between would see a part
-        assert ALL in heard.take()
+        assert ALL_FILES in heard.take()
 
 
 FLOOD = """
@@ -511,7 +511,7 @@ def test_where_the_system_lost_count_everything_is_looked_at(
         writer.stdin.flush()
         PyDLL(None).waitpid(writer.pid, None, 0)  # with the interpreter's lock held
     assert lost.wait(PATIENCE)
-    assert ALL in told.take()
+    assert ALL_FILES in told.take()
     put(root / "late" / "c.yaml")
     assert str(root / "late" / "c.yaml") in told.take()
 
@@ -528,7 +528,7 @@ def no_more_descriptors() -> Iterator[None]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "FALLBACK", 0.02)
+    monkeypatch.setattr(source, "FALLBACK_INTERVAL", 0.02)
 
 
 @pytest.mark.usefixtures("quick")
@@ -572,7 +572,7 @@ def test_when_watches_run_out_later_all_is_hinted_at_and_the_files_are_looked_at
     assert told.take() == set()
     no_more_watches(monkeypatch)
     put(root / "x" / "c.yaml")
-    told.until(lambda files: ALL in files)
+    told.until(lambda files: ALL_FILES in files)
     told.take()
     assert "fs.inotify.max_user_watches" in "".join(caplog.messages)
     put(root / "x" / "c.yaml", "b: 2\n")
@@ -588,16 +588,16 @@ def test_where_the_system_says_nothing_the_files_are_looked_at(
     with Heard([root], tmp_path / "marks") as heard:
         put(root / "a.yaml", "b: 2\n")
         assert heard.take() == {str(root / "a.yaml")}
-    assert "does not say" in caplog.text
+    assert "inotify is not available" in caplog.text
 
 
 def test_a_reader_of_events_that_died_is_replaced(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "LOOK", 0.01)
+    monkeypatch.setattr(watches, "CHECK_INTERVAL", 0.01)
     with Heard([root], tmp_path / "marks") as heard:
         (reader,) = [each for each in threading.enumerate() if isinstance(each, watches.InotifyFD)]
         reader.stopped_event.set()
         put(root / "last.yaml")
-        heard.until(lambda files: ALL in files)
+        heard.until(lambda files: ALL_FILES in files)
         heard.take()
         put(root / "a.yaml", "b: 2\n")
         assert heard.take() == {str(root / "a.yaml")}
@@ -606,7 +606,7 @@ def test_a_reader_of_events_that_died_is_replaced(root: Path, tmp_path: Path, mo
 @pytest.mark.parametrize("polling", [None, 3600.0], ids=["told", "polling"])
 def test_it_stops_at_once_and_leaves_nothing_behind(root: Path, polling: float | None) -> None:
     before, open_ = set(threading.enumerate()), len(os.listdir("/proc/self/fd"))
-    files = Files([root], polling=polling)
+    files = FileSource([root], polling=polling)
     files.start(lambda hint: None)
     files.stop()
     files.stop()
@@ -615,7 +615,7 @@ def test_it_stops_at_once_and_leaves_nothing_behind(root: Path, polling: float |
 
 
 def test_it_can_be_stopped_before_it_was_started(root: Path) -> None:
-    Files([root]).stop()
+    FileSource([root]).stop()
 
 
 def test_a_survey_many_times_renewed_keeps_no_watch_of_the_old_ones(told: Heard, root: Path) -> None:
@@ -720,10 +720,10 @@ def test_whatever_load_sees_move_was_hinted_at(
                     act(base, verb, place, other, MANIFEST % count)
                 hinted, after = heard.take(), contents(given_)
                 moved = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-                assert ALL in hinted or moved <= hinted, operations
+                assert ALL_FILES in hinted or moved <= hinted, operations
                 before = after
 
 
 def test_a_glance_sees_what_load_sees(root: Path) -> None:
-    assert set(glance([str(root)]).files) == {str(root / "a.yaml"), str(root / "sub" / "b.json")}
-    assert set(glance([str(root / "none.yaml")]).files) == {str(root / "none.yaml")}
+    assert set(stat_files([str(root)]).files) == {str(root / "a.yaml"), str(root / "sub" / "b.json")}
+    assert set(stat_files([str(root / "none.yaml")]).files) == {str(root / "none.yaml")}

@@ -19,11 +19,11 @@ from reconciler import LocalCluster
 from reconciler.agent.embedded import serving, simulators
 from reconciler.apply import Outcome
 from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Listing
-from reconciler.daemon.status.status import Sync
+from reconciler.daemon.status.values import Sync
 from reconciler.model.event_id import done_of
 from reconciler.model.problem import OperationFailed, Unavailable
 from reconciler.model.resource import ResourceId
-from support.controller import CLUSTER, FILES, PATIENCE, POOL, Term, by_hand, disk, pool, until
+from support.controller import CLUSTER, FILES, PATIENCE, POOL, ControllerFixture, by_hand, disk, pool, until
 from support.replica import replica, says
 from support.scenario import served
 
@@ -35,101 +35,101 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def term(tmp_path: Path) -> Iterator[Term]:
+def fixture(tmp_path: Path) -> Iterator[ControllerFixture]:
     folder = tmp_path / "shop"
     folder.mkdir()
     with served() as cluster:
-        yield Term(folder, cluster)
+        yield ControllerFixture(folder, cluster)
 
 
 # Rounds ------------------------------------------------------------------------------------------------------
 
 
-def test_it_makes_what_is_declared_and_then_rests(term: Term) -> None:
-    term.write("a.yaml", pool("pool-a") + disk("root", "pool-a"))
-    first, second = term.settle()
+def test_it_makes_what_is_declared_and_then_rests(fixture: ControllerFixture) -> None:
+    fixture.write("a.yaml", pool("pool-a") + disk("root", "pool-a"))
+    first, second = fixture.settle()
     assert (first.full, first.error, first.results) == (True, "", {"created": 2})
     assert (second.planned, second.results) == (0, {})
-    assert term.names() == {"pool-a", "root"}
-    assert 0 < term.keeper.due_in() <= 600
-    assert {view.sync for view in term.keeper.status.views()} == {Sync.SYNCED}
+    assert fixture.names() == {"pool-a", "root"}
+    assert 0 < fixture.controller.due_in() <= 600
+    assert {view.sync for view in fixture.controller.status.resources()} == {Sync.SYNCED}
 
 
-def test_a_saved_file_moves_what_it_is_about_and_nothing_else(term: Term) -> None:
-    term.write("a.yaml", pool("pool-a"))
-    term.write("b.yaml", pool("pool-b"))
-    term.settle()
-    rounds = term.settle(term.write("b.yaml", pool("pool-b", autostart=True)))
+def test_a_saved_file_moves_what_it_is_about_and_nothing_else(fixture: ControllerFixture) -> None:
+    fixture.write("a.yaml", pool("pool-a"))
+    fixture.write("b.yaml", pool("pool-b"))
+    fixture.settle()
+    rounds = fixture.settle(fixture.write("b.yaml", pool("pool-b", autostart=True)))
     assert rounds[0].results == {"changed": 1}
     assert not rounds[0].full
-    assert term.operations()["pool-b", "autoStartPool"] == 1
+    assert fixture.operations()["pool-b", "autoStartPool"] == 1
 
 
-def test_drift_is_taken_back_and_told_on_the_resource(term: Term) -> None:
-    term.write("a.yaml", pool("pool-a", spec=", state: Active"))
-    term.settle()
-    by_hand(term.cluster, POOL, "stopPool", {"type": "localfs"})
-    rounds = term.settle(CLUSTER)
+def test_drift_is_taken_back_and_told_on_the_resource(fixture: ControllerFixture) -> None:
+    fixture.write("a.yaml", pool("pool-a", spec=", state: Active"))
+    fixture.settle()
+    by_hand(fixture.cluster, POOL, "stopPool", {"type": "localfs"})
+    rounds = fixture.settle(CLUSTER)
     assert rounds[0].results == {"changed": 1}
-    reasons = {event["reason"] for event in term.cluster.list("Event").items}
+    reasons = {event["reason"] for event in fixture.cluster.list("Event").items}
     assert {"DriftFound", "DriftHealed"} <= reasons
 
 
-def test_what_is_wrong_stays_as_it_was_and_the_rest_goes_on(term: Term) -> None:
-    term.write("a.yaml", pool("pool-a"))
-    term.write("b.yaml", pool("pool-b"))
-    term.settle()
-    term.write("c.yaml", pool("pool-c"))
-    hint = term.write("a.yaml", pool("pool-a", spec=", colour: red"))
-    rounds = term.settle(hint, FILES)
+def test_what_is_wrong_stays_as_it_was_and_the_rest_goes_on(fixture: ControllerFixture) -> None:
+    fixture.write("a.yaml", pool("pool-a"))
+    fixture.write("b.yaml", pool("pool-b"))
+    fixture.settle()
+    fixture.write("c.yaml", pool("pool-c"))
+    hint = fixture.write("a.yaml", pool("pool-a", spec=", colour: red"))
+    rounds = fixture.settle(hint, FILES)
     assert rounds[0].results == {"created": 1}
     assert not any(each.error for each in rounds)
-    (problem,) = term.keeper.status.problems
+    (problem,) = fixture.controller.status.problems
     assert "colour" in str(problem)
-    term.settle(term.write("a.yaml", pool("pool-a", autostart=True)))
-    assert term.keeper.status.problems == ()
-    assert term.operations()["pool-a", "autoStartPool"] == 1
+    fixture.settle(fixture.write("a.yaml", pool("pool-a", autostart=True)))
+    assert fixture.controller.status.problems == ()
+    assert fixture.operations()["pool-a", "autoStartPool"] == 1
 
 
 def test_nothing_is_pruned_while_a_part_cannot_be_read(tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     folder.mkdir()
     with served() as cluster:
-        term = Term(folder, cluster, prune=True)
-        term.write("a.yaml", pool("pool-a"))
-        term.write("b.yaml", pool("pool-b"))
-        term.write("c.yaml", pool("pool-c"))
-        term.settle()
-        term.write("b.yaml", "a: [\n")
+        fixture = ControllerFixture(folder, cluster, prune=True)
+        fixture.write("a.yaml", pool("pool-a"))
+        fixture.write("b.yaml", pool("pool-b"))
+        fixture.write("c.yaml", pool("pool-c"))
+        fixture.settle()
+        fixture.write("b.yaml", "a: [\n")
         (folder / "a.yaml").unlink()
-        term.settle(FILES)
-        term.clock.seconds += 100
-        term.settle(FILES)
-        assert term.names() == {"pool-a", "pool-b", "pool-c"}
-        term.write("b.yaml", pool("pool-b"))
-        term.settle(FILES)
-        term.clock.seconds += 100
-        term.settle(FILES)
-        assert term.names() == {"pool-b", "pool-c"}
+        fixture.settle(FILES)
+        fixture.clock.seconds += 100
+        fixture.settle(FILES)
+        assert fixture.names() == {"pool-a", "pool-b", "pool-c"}
+        fixture.write("b.yaml", pool("pool-b"))
+        fixture.settle(FILES)
+        fixture.clock.seconds += 100
+        fixture.settle(FILES)
+        assert fixture.names() == {"pool-b", "pool-c"}
 
 
-def test_without_a_stack_that_can_be_read_nothing_is_done(term: Term) -> None:
-    term.write("a.yaml", pool("pool-a"))
-    term.write("reconcile.yaml", "apiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: [\n")
-    done = term.round()
+def test_without_a_stack_that_can_be_read_nothing_is_done(fixture: ControllerFixture) -> None:
+    fixture.write("a.yaml", pool("pool-a"))
+    fixture.write("reconcile.yaml", "apiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: [\n")
+    done = fixture.reconcile()
     assert "cannot be used" in done.error
-    assert term.names() == set()
-    assert term.keeper.due_in() > 0
+    assert fixture.names() == set()
+    assert fixture.controller.due_in() > 0
 
 
-def test_another_name_of_the_stack_is_not_taken_over(term: Term) -> None:
+def test_another_name_of_the_stack_is_not_taken_over(fixture: ControllerFixture) -> None:
     stack = "apiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {{name: {}}}\nspec: {{}}\n"
-    term.write("reconcile.yaml", stack.format("shop"))
-    term.write("a.yaml", pool("pool-a"))
-    term.settle()
-    rounds = term.settle(term.write("reconcile.yaml", stack.format("other")))
+    fixture.write("reconcile.yaml", stack.format("shop"))
+    fixture.write("a.yaml", pool("pool-a"))
+    fixture.settle()
+    rounds = fixture.settle(fixture.write("reconcile.yaml", stack.format("other")))
     assert [each.planned for each in rounds] == [0]
-    assert "begun as shop" in str(term.keeper.status.problems[0])
+    assert "was started for shop" in str(fixture.controller.status.problems[0])
 
 
 class Failing:
@@ -153,64 +153,68 @@ def test_what_fails_is_tried_later_and_later_and_holds_nothing_back(tmp_path: Pa
     cluster = LocalCluster(":memory:")
     driver: Any = Failing(simulators(cluster)("node22"), "huge")
     with serving(cluster, lambda node: driver):
-        term = Term(folder, cluster)
-        term.write("a.yaml", pool("pool-a") + disk("huge", "pool-a"))
-        term.write("b.yaml", pool("pool-b"))
-        term.settle()
-        assert term.names() == {"pool-a", "pool-b"}
-        assert term.sync("huge") is Sync.FAILED
+        fixture = ControllerFixture(folder, cluster)
+        fixture.write("a.yaml", pool("pool-a") + disk("huge", "pool-a"))
+        fixture.write("b.yaml", pool("pool-b"))
+        fixture.settle()
+        assert fixture.names() == {"pool-a", "pool-b"}
+        assert fixture.sync("huge") is Sync.FAILED
         waits = []
         for _ in range(4):
-            assert term.round(CLUSTER).results == {}, "not before its time"
-            waits.append(term.keeper.due_in())
-            term.clock.seconds += waits[-1] + 0.001
-            assert term.round().results == {"failed": 1}
+            assert fixture.reconcile(CLUSTER).results == {}, "not before its time"
+            waits.append(fixture.controller.due_in())
+            fixture.clock.seconds += waits[-1] + 0.001
+            assert fixture.reconcile().results == {"failed": 1}
         assert waits == sorted(waits)
         assert waits[-1] > 4 * waits[0]
         driver._broken = ""
-        term.settle(term.write("a.yaml", pool("pool-a") + disk("huge", "pool-a", "9Gi")))
-        assert term.sync("huge") is Sync.SYNCED, "what is declared anew is tried at once"
+        fixture.settle(fixture.write("a.yaml", pool("pool-a") + disk("huge", "pool-a", "9Gi")))
+        assert fixture.sync("huge") is Sync.SYNCED, "what is declared anew is tried at once"
     cluster.close()
 
 
-def test_a_cluster_that_does_not_answer_is_looked_at_again(term: Term, monkeypatch: pytest.MonkeyPatch) -> None:
-    term.write("a.yaml", pool("pool-a", spec=", state: Active"))
-    term.settle()
+def test_a_cluster_that_does_not_answer_is_looked_at_again(
+    fixture: ControllerFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixture.write("a.yaml", pool("pool-a", spec=", state: Active"))
+    fixture.settle()
 
     def fail(*args: object, **given: object) -> Listing:
         raise Unavailable("gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr(term.cluster, "list", fail)
-        assert term.round(CLUSTER).error == "gone"
-    assert 0 < term.keeper.due_in() <= 1
-    by_hand(term.cluster, POOL, "stopPool", {"type": "localfs"})
-    term.clock.seconds += 1
-    assert term.keeper.round().results == {"changed": 1}, "what moved meanwhile is not missed"
+        patched.setattr(fixture.cluster, "list", fail)
+        assert fixture.reconcile(CLUSTER).error == "gone"
+    assert 0 < fixture.controller.due_in() <= 1
+    by_hand(fixture.cluster, POOL, "stopPool", {"type": "localfs"})
+    fixture.clock.seconds += 1
+    assert fixture.controller.reconcile().results == {"changed": 1}, "what moved meanwhile is not missed"
 
 
-def test_a_full_round_finds_what_the_others_had(term: Term) -> None:
-    term.write("a.yaml", pool("pool-a") + disk("root", "pool-a"))
-    term.settle()
+def test_a_full_round_finds_what_the_others_had(fixture: ControllerFixture) -> None:
+    fixture.write("a.yaml", pool("pool-a") + disk("root", "pool-a"))
+    fixture.settle()
     for size in ("20Gi", "30Gi"):
-        term.settle(term.write("a.yaml", pool("pool-a") + disk("root", "pool-a", size)))
-        term.clock.seconds += 601
-        (done,) = term.settle()
+        fixture.settle(fixture.write("a.yaml", pool("pool-a") + disk("root", "pool-a", size)))
+        fixture.clock.seconds += 601
+        (done,) = fixture.settle()
         assert (done.full, done.causes) == (True, ("resync",))
-    assert term.differed == 0
+    assert fixture.cache_mismatches == 0
 
 
-def test_the_journal_does_not_grow_for_as_long_as_it_lives(term: Term, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_journal_does_not_grow_for_as_long_as_it_lives(
+    fixture: ControllerFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("reconciler.daemon.loop.controller.KEPT_ENTRIES", 10)
     lengths = []
     for size in range(10, 20):
-        term.settle(term.write("a.yaml", pool("pool-a") + disk("root", "pool-a", f"{size}Gi")))
-        term.clock.seconds += 601
-        term.settle()
-        lengths.append(len(term.cluster.records("shop")))
+        fixture.settle(fixture.write("a.yaml", pool("pool-a") + disk("root", "pool-a", f"{size}Gi")))
+        fixture.clock.seconds += 601
+        fixture.settle()
+        lengths.append(len(fixture.cluster.records("shop")))
     assert max(lengths) < 15
     assert lengths[-5:] == lengths[-1:] * 5
-    assert term.cluster.records("shop")[-1]["phase"] == RUN_ENDS
+    assert fixture.cluster.records("shop")[-1]["phase"] == RUN_ENDS
 
 
 @pytest.mark.parametrize("boundary", range(8))
@@ -225,19 +229,19 @@ def test_who_dies_between_any_two_steps_leaves_nothing_undone_or_done_twice(tmp_
             raise Killed
 
     with served() as cluster:
-        term = Term(folder, cluster)
-        term.write(
+        fixture = ControllerFixture(folder, cluster)
+        fixture.write(
             "a.yaml", "---\n".join(pool(f"pool-{n}", autostart=True) + disk(f"disk-{n}", f"pool-{n}") for n in (1, 2))
         )
-        term.killed_at = die
+        fixture.killed_at = die
         if boundary:
             with suppress(Killed):
-                term.settle()
-        next_term = Term(folder, cluster)
-        next_term.settle()
-        assert next_term.names() == {"pool-1", "pool-2", "disk-1", "disk-2"}
-        assert set(next_term.operations().values()) == {1}
-        assert next_term.round().planned == 0
+                fixture.settle()
+        next_fixture = ControllerFixture(folder, cluster)
+        next_fixture.settle()
+        assert next_fixture.names() == {"pool-1", "pool-2", "disk-1", "disk-2"}
+        assert set(next_fixture.operations().values()) == {1}
+        assert next_fixture.reconcile().planned == 0
 
 
 # Processes ---------------------------------------------------------------------------------------------------
@@ -256,7 +260,7 @@ def test_the_next_one_takes_over_from_one_that_was_killed(shop: Path) -> None:
         with replica(shop / "shop", "--cluster", str(shop / "c.db")) as (second, other):
             until(says(other, "standing by"))
             first.send_signal(signal.SIGKILL)
-            until(says(other, "acting for the stack shop"))
+            until(says(other, "became the leader of stack shop"))
             (shop / "shop" / "a.yaml").write_text(pool("pool-a", autostart=True))
             until(says(other, "changed: AutoStartPool"))
             second.send_signal(signal.SIGTERM)

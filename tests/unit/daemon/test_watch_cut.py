@@ -12,7 +12,7 @@ from reconciler import LocalCluster, make_plan, observe
 from reconciler.agent.embedded import serving, simulators
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
 from reconciler.model.resource import ResourceId
-from support.controller import CLUSTER, Term, disk, pool, until
+from support.controller import CLUSTER, ControllerFixture, disk, pool, until
 from support.replica import lines, replica, says
 from support.scenario import desired_of
 
@@ -52,19 +52,19 @@ def test_what_is_left_under_way_is_waited_for_and_not_done_twice(tmp_path: Path)
     with LocalCluster(":memory:") as cluster:
         slow = Slow(simulators(cluster)("node22"), "pool-a")
         with serving(cluster, lambda node: slow):
-            term = Term(folder, cluster, interrupts=lambda: 2 if slow.begun.is_set() else 0)
-            term.write("a.yaml", pool("pool-a") + disk("root", "pool-a"))
-            assert term.round().results == {"interrupted": 2}
+            fixture = ControllerFixture(folder, cluster, interrupts=lambda: 2 if slow.begun.is_set() else 0)
+            fixture.write("a.yaml", pool("pool-a") + disk("root", "pool-a"))
+            assert fixture.reconcile().results == {"interrupted": 2}
             slow.begun.clear()
-            hint = term.write("b.yaml", pool("pool-b"))
-            assert term.round(hint).results == {"created": 1}, "the rest goes on"
-            assert term.names() == {"pool-b"}
+            hint = fixture.write("b.yaml", pool("pool-b"))
+            assert fixture.reconcile(hint).results == {"created": 1}, "the rest goes on"
+            assert fixture.names() == {"pool-b"}
             slow.let.set()
             until(lambda: not observe(cluster).resources[ResourceId("VirtualMachinePool", "pool-a")].under_way)
-            term.settle(CLUSTER)
-            assert term.names() == {"pool-a", "pool-b", "root"}
-            assert set(term.operations().values()) == {1}
-            assert term.round().planned == 0
+            fixture.settle(CLUSTER)
+            assert fixture.names() == {"pool-a", "pool-b", "root"}
+            assert set(fixture.operations().values()) == {1}
+            assert fixture.reconcile().planned == 0
 
 
 def test_a_saved_file_is_not_kept_waiting_by_a_long_run(tmp_path: Path) -> None:
@@ -93,11 +93,11 @@ def test_who_is_told_twice_to_end_does_not_wait_and_the_next_one_goes_on(tmp_pat
             with replica(shop, *cluster) as (first, log):
                 assert slow.begun.wait(60)
                 first.send_signal(signal.SIGTERM)
-                until(says(log, "told to end"))
+                until(says(log, "stopping: waiting"))
                 assert first.poll() is None, "what is under way is waited for"
                 first.send_signal(signal.SIGTERM)
                 assert first.wait(30) == 0
             slow.let.set()
             with replica(shop, *cluster) as (_, log):
-                until(says(log, "acting for"))
+                until(says(log, "became the leader"))
                 until(lambda: not make_plan(desired_of(shop), observe(seen)).steps)
