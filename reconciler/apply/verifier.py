@@ -11,6 +11,7 @@ from reconciler.model.event_id import done_of
 from reconciler.model.kinds import DISK, references_of, values_at
 from reconciler.model.problem import Unavailable
 from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.wire import EVENT_NORMAL
 from reconciler.observe.observed import DiskAt, Observed
 from reconciler.planner.diff import same
 from reconciler.planner.plan import Expectation
@@ -112,9 +113,9 @@ class Verifier:
         shown = self.holds(flight.expect, subject)
         if flight.expect and shown:
             return Verdict(subject) if flight.done or self._overdue(flight) else None
-        if flight.done == "Normal" and not flight.expect:
+        if flight.done == EVENT_NORMAL and not flight.expect:
             return Verdict(subject, flight.last_seen if failed else None)
-        if flight.done and flight.done != "Normal":
+        if flight.done and flight.done != EVENT_NORMAL:
             if not failed:  # the Event came by another stream, before the resource that it comes after
                 status = status_of(self._fetched(step.target))
                 flight.last_seen = ": ".join(part for part in status if part) or flight.last_seen

@@ -39,16 +39,9 @@ from reconciler.model.kinds import (
     values_at,
 )
 from reconciler.model.problem import InvalidInput, Origin, Problem, Severity
-from reconciler.model.resource import (
-    API_VERSION,
-    DEFAULT_NAMESPACE,
-    LABEL_EVENT,
-    LABEL_HOST,
-    Path,
-    ResourceId,
-    show_path,
-)
+from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, Path, ResourceId, show_path
 from reconciler.model.shape import Shape, overlaid
+from reconciler.model.wire import LABEL_EVENT, LABEL_HOST
 from reconciler.observe.observed import UNREADABLE, ApproximateBytes, Observation, Observed
 from reconciler.planner import Policy, make_plan
 from reconciler.planner.declaration import DECLARED

@@ -16,19 +16,18 @@ from typing import Any
 from reconciler.clusters.base import Cluster
 from reconciler.model import quantity
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
-from reconciler.model.resource import (
+from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.shape import Shape, overlaid
+from reconciler.model.wire import (
     ANNOTATION_APPLIED,
     ANNOTATION_PENDING,
     CLAIM,
     LABEL_HOST,
     LABEL_HOST_SDK,
     LABEL_STACK,
+    LIFECYCLE,
     NEXT_START,
-    Resource,
-    ResourceId,
-    id_of,
 )
-from reconciler.model.shape import Shape, overlaid
 from reconciler.observe.ledger import LedgerEntry
 
 # Fields no observation shows (``*`` for any key); compared with what was last applied, if that is known.
@@ -103,7 +102,7 @@ class Observed:
     @property
     def under_way(self) -> str:
         """The operation that waits to be picked up or is being carried out, if any."""
-        return ", ".join(sorted(_element(self.spec, "lifecycle"))) or str(self.spec.get(CLAIM, ""))
+        return ", ".join(sorted(_element(self.spec, LIFECYCLE))) or str(self.spec.get(CLAIM, ""))
 
     @property
     def node(self) -> str:

@@ -14,6 +14,7 @@ from reconciler.manifests import schema
 from reconciler.model import quantity
 from reconciler.model.kinds import DISK, KINDS, MACHINE, POOL, kind_named
 from reconciler.model.problem import InvalidInput, Origin, Problem
+from reconciler.model.wire import STATUS_READY
 from reconciler.observe.observed import Observed
 from reconciler.output.history import History, past_text
 from reconciler.output.text import table
@@ -46,7 +47,7 @@ def _state(observed: Observed) -> str:
         return f"{state}, pending restart" if waiting(observed.shape, observed.pending) else state
     if observed.id.kind == POOL:
         return str(observed.shape.get("state"))
-    return observed.status[0] or "Ready"
+    return observed.status[0] or STATUS_READY
 
 
 def _details(observed: Observed) -> str:

@@ -8,8 +8,8 @@ from reconciler.catalogue.operation import Impact
 from reconciler.manifests.validation import Declared
 from reconciler.model import quantity
 from reconciler.model.kinds import KINDS, MACHINE
-from reconciler.model.resource import NEXT_START
 from reconciler.model.shape import Shape
+from reconciler.model.wire import NEXT_START
 from reconciler.observe.observed import Observed, unreadable
 from reconciler.planner import last_applied
 from reconciler.planner.basis import fields

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from reconciler.model.kinds import values_at
-from reconciler.model.resource import NEXT_START, ResourceId
+from reconciler.model.resource import ResourceId
 from reconciler.model.shape import overlaid
+from reconciler.model.wire import NEXT_START
 from reconciler.observe.observed import Observed
 from reconciler.planner.diff import Change, same
 from reconciler.planner.explanation import describe
