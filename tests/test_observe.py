@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from reconciler.clusters.base import Listing
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
+from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING
-from reconciler.observe.observed import ApproximateBytes, Observation, observation
+from reconciler.observe.observed import Observation, observation
 from reconciler.planner.diff import diff
 
 GIB = 1024**3

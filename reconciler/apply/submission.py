@@ -13,7 +13,8 @@ from reconciler.model.problem import AlreadyExists, Conflict, NotFound, Reconcil
 from reconciler.model.resource import Resource
 from reconciler.model.secret import Secret, Vault
 from reconciler.model.wire import LABEL_EVENT, LABEL_EVENT_SDK, LABEL_HOST, LIFECYCLE, WIRE_API_VERSION
-from reconciler.observe.observed import DiskAt, Observed
+from reconciler.observe.observed import Observed
+from reconciler.observe.reading import DiskAt
 from reconciler.planner.plan import Action, Expectation, PathOf, Step
 
 

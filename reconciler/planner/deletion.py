@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from reconciler.manifests.validation import Declared
-from reconciler.model.kinds import DISK, RANK, deletion_policy, references_of
+from reconciler.model.fields import deletion_policy, references_of
+from reconciler.model.kinds import DISK, RANK
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape

@@ -15,7 +15,7 @@ from reconciler.manifests.validation import Declared, Stack
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observed
 from reconciler.planner.declaration import BEGUN, DECLARED, digest
-from reconciler.planner.diff import Change, differences, undone
+from reconciler.planner.diff import Change, live_diff, persistent_diff
 from reconciler.planner.ignored import outermost, waivers_of
 from reconciler.planner.plan import Step
 from reconciler.planner.restart import waiting
@@ -99,8 +99,8 @@ def _moves(declared: Declared, observed: Observed | None) -> tuple[list[Change],
     if observed is None or not observed.exists:
         return [Change((), False, True)], []
     kind = declared.id.kind
-    lost = undone(kind, declared.shape, observed)
-    moves = outermost(kind, differences(kind, declared.shape, observed) + lost)
+    lost = persistent_diff(kind, declared.shape, observed)
+    moves = outermost(kind, live_diff(kind, declared.shape, observed) + lost)
     later: list[Change] = []
     if observed.pending and observed.shape.get("powerState") != "Stopped":
         paths = {move.path for move in moves}

@@ -1,0 +1,169 @@
+"""An observed resource -> the manifest that describes it.
+
+A field is written if a manifest may declare it, if the cluster shows it (or it was noted when it was applied), and
+if leaving it out would not mean the same. Which fields there are, and in which order, the schemas say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from reconciler.importer.conformance import conform
+from reconciler.importer.recovered import NetworkPorts, recover
+from reconciler.importer.result import Document, ImportResult
+from reconciler.manifests import schema
+from reconciler.model import quantity
+from reconciler.model.fields import deletion_policy, field_at, parts_at, secret_fields
+from reconciler.model.fields.field import Field
+from reconciler.model.path import values_at
+from reconciler.model.quantity import ApproximateBytes
+from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE
+from reconciler.model.shape import Shape, overlaid
+from reconciler.model.wire import LABEL_EVENT, LABEL_HOST
+from reconciler.observe.observed import Observed
+from reconciler.planner.plan import Note
+
+# Labels that route, report or own; what else there is, somebody wants there.
+_PRIVATE_LABEL = re.compile(rf"({LABEL_HOST}|{LABEL_EVENT})\Z|kubestack\.label\.|gitops\.doslab\.io/")
+
+
+def describe(
+    each: Observed, network_ports: NetworkPorts, given: Mapping[str, Any], result: ImportResult
+) -> Document | None:
+    """Add the manifest of a resource to the result, and return it.
+
+    What a manifest cannot say is left out with a note; where it may not be left out, there is a problem in the result
+    instead, and None is returned. ``given`` is a part of a spec that is laid over what is observed.
+    """
+    id = each.id
+    shape = deepcopy(overlaid(each.shape, each.pending))  # as the next start will show it, like the planner
+    for path in secret_fields(id.kind):
+        if any(True for _ in values_at(shape, path)):
+            # Declaring the rest of it without the secret would take the secret back.
+            del shape[path[0]]
+            result.notes.append(Note(id, f"{path[0]} is left out: its {path[-1]} is a secret, which cannot be read"))
+    recover(shape, each, network_ports)
+    if isinstance(shape.get("capacity"), ApproximateBytes):
+        text = str(each.spec["volume"]["capacity"])
+        result.notes.append(Note(id, f"capacity is known only as {text!r}"))
+        shape["capacity"] = _about(shape["capacity"])
+    # What nobody owns yet is kept until a manifest says otherwise; what is owned stays as it was declared.
+    shape["deletionPolicy"] = deletion_policy(id.kind, each.applied) if each.stack else "Retain"
+    fields = _spec_schema(id.kind)
+    spec = _written(id.kind, fields, (), shape, shape) or {}
+    if given:
+        spec = _ordered(id.kind, fields, _filled(id.kind, (), spec, given))
+    metadata: dict[str, Any] = {"name": id.name}
+    if id.namespace != DEFAULT_NAMESPACE:
+        metadata["namespace"] = id.namespace
+    labels = {key: each.labels[key] for key in sorted(each.labels) if not _PRIVATE_LABEL.match(key)}
+    if labels:
+        metadata["labels"] = labels
+    document = {"apiVersion": API_VERSION, "kind": id.kind, "metadata": metadata, "spec": spec}
+    problems = conform(id, document, shape, result.notes)
+    result.problems += problems
+    if problems:
+        return None
+    result.documents[id] = document
+    return document
+
+
+def _spec_schema(kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = schema.schema(kind)["properties"]["spec"]
+    return found
+
+
+def _size(size: int) -> str | int:
+    text = quantity.show(size)
+    return size if text.isdigit() else text
+
+
+_AS_WRITTEN: dict[str, Callable[[int], str | int]] = {"quantity": _size, "rate": _size}
+
+
+def _written(kind: str, fragment: dict[str, Any], path: tuple[str, ...], value: Any, parent: Any) -> Any:
+    """The value as a manifest says it, in the order of the schema; None where nothing need be said."""
+    name, fragment = _resolved(kind, fragment)
+    if value is None or (path and _goes_without_saying(field_at(kind, path), value, parent)):
+        return None
+    if isinstance(value, dict) and "properties" in fragment:
+        fields = {
+            key: _written(kind, each, (*path, key), value[key], value)
+            for key, each in fragment["properties"].items()
+            if key in value
+        }
+        return {key: each for key, each in fields.items() if each is not None} or None
+    if isinstance(value, dict | list) and isinstance(items := fragment.get("items"), dict):
+        listed = _listed(kind, path, value) if isinstance(value, dict) else value
+        written = [_written(kind, items, (*path, "*"), each, each) for each in listed]
+        return [each for each in written if each is not None] or None
+    return _AS_WRITTEN[name](value) if name in _AS_WRITTEN and isinstance(value, int) else value
+
+
+def _goes_without_saying(row: Field | None, value: Any, parent: Any) -> bool:
+    """Whether leaving the field out means this value."""
+    if row is None:
+        return False
+    if row.default is not None and value == row.default:
+        return True
+    return row.implied is not None and isinstance(parent, dict) and row.implied(value, parent)
+
+
+def _resolved(kind: str, fragment: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A part of a schema, and its name if it is a shared one."""
+    name = str(fragment.get("$ref", "")).rpartition("/")[2]
+    return name, schema.schema(kind)["$defs"][name] if name else fragment
+
+
+def _listed(kind: str, path: tuple[str, ...], value: Shape) -> list[Any]:
+    """Parts by identity as a list of them, sorted by it."""
+    parts = parts_at(kind, path)
+    if parts is None or not parts.keys:
+        return sorted(value)
+    single = parts.keys[0] if len(parts.keys) == 1 else None
+    items = [(key, value[key] if isinstance(value[key], dict) else {}) for key in sorted(value)]
+    return [{single: key, **item} if single else item for key, item in items]
+
+
+def _filled(kind: str, path: tuple[str, ...], written: Any, given: Any) -> Any:
+    """What is written, with what was given laid over it; elements of lists meet by identity."""
+    if isinstance(written, dict) and isinstance(given, Mapping):
+        return {
+            **written,
+            **{key: _filled(kind, (*path, str(key)), written.get(key), each) for key, each in given.items()},
+        }
+    parts = parts_at(kind, path) if path else None
+    if isinstance(written, list) and isinstance(given, list) and parts is not None and parts.keys:
+        try:
+            by_identity = {parts.identity(each): each for each in written}
+            for each in given:
+                key = parts.identity(each)
+                by_identity[key] = _filled(kind, (*path, key), by_identity.get(key), each)
+        except (KeyError, TypeError):
+            return given  # not what a list of these holds; the schema says what is wrong
+        return [by_identity[key] for key in sorted(by_identity)]
+    return written if given is None else given
+
+
+def _ordered(kind: str, fragment: dict[str, Any], value: Any) -> Any:
+    """The value with its keys in the order of the schema; what the schema does not know comes last."""
+    _, fragment = _resolved(kind, fragment)
+    if isinstance(value, list) and isinstance(items := fragment.get("items"), dict):
+        return [_ordered(kind, items, each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    known = fragment.get("properties", {})
+    keys = [key for key in known if key in value] + [key for key in value if key not in known]
+    return {key: _ordered(kind, known.get(key, {}), value[key]) for key in keys}
+
+
+def _about(size: int) -> int:
+    """A round size of which the back end would show the same text."""
+    for unit in (quantity.GIB, quantity.MIB, quantity.KIB):
+        near = round(size / unit) * unit
+        if quantity.rounded(near) == quantity.rounded(size):
+            return near
+    return int(size)
