@@ -39,36 +39,51 @@ def describe(
     instead, and None is returned. ``given`` is a part of a spec that is laid over what is observed.
     """
     id = each.id
-    shape = deepcopy(overlaid(each.shape, each.pending))  # as the next start will show it, like the planner
-    for path in secret_fields(id.kind):
-        if any(True for _ in values_at(shape, path)):
-            # Declaring the rest of it without the secret would take the secret back.
-            del shape[path[0]]
-            result.notes.append(Note(id, f"{path[0]} is left out: its {path[-1]} is a secret, which cannot be read"))
-    recover(shape, each, network_ports)
-    if isinstance(shape.get("capacity"), ApproximateBytes):
-        text = str(each.spec["volume"]["capacity"])
-        result.notes.append(Note(id, f"capacity is known only as {text!r}"))
-        shape["capacity"] = _about(shape["capacity"])
-    # What nobody owns yet is kept until a manifest says otherwise; what is owned stays as it was declared.
-    shape["deletionPolicy"] = deletion_policy(id.kind, each.applied) if each.stack else "Retain"
-    fields = _spec_schema(id.kind)
-    spec = _written(id.kind, fields, (), shape, shape) or {}
+    shape = _described_shape(each, network_ports, result.notes)
+    spec = written(id.kind, shape)
     if given:
-        spec = _ordered(id.kind, fields, _filled(id.kind, (), spec, given))
-    metadata: dict[str, Any] = {"name": id.name}
-    if id.namespace != DEFAULT_NAMESPACE:
-        metadata["namespace"] = id.namespace
-    labels = {key: each.labels[key] for key in sorted(each.labels) if not _PRIVATE_LABEL.match(key)}
-    if labels:
-        metadata["labels"] = labels
-    document = {"apiVersion": API_VERSION, "kind": id.kind, "metadata": metadata, "spec": spec}
+        spec = _ordered(id.kind, _spec_schema(id.kind), _laid_over(id.kind, (), spec, given))
+    document = {"apiVersion": API_VERSION, "kind": id.kind, "metadata": _metadata(each), "spec": spec}
     problems = conform(id, document, shape, result.notes)
     result.problems += problems
     if problems:
         return None
     result.documents[id] = document
     return document
+
+
+def _described_shape(each: Observed, network_ports: NetworkPorts, notes: list[Note]) -> Shape:
+    """The shape to describe: as the next start will show it, like the planner; without secrets, which stay as set."""
+    id = each.id
+    shape = deepcopy(overlaid(each.shape, each.pending))
+    for path in secret_fields(id.kind):
+        if any(True for _ in values_at(shape, path)):
+            # Declaring the rest of it without the secret would take the secret back.
+            del shape[path[0]]
+            notes.append(Note(id, f"{path[0]} is left out: its {path[-1]} is a secret, which cannot be read"))
+    recover(shape, each, network_ports)
+    if isinstance(shape.get("capacity"), ApproximateBytes):
+        text = str(each.spec["volume"]["capacity"])
+        notes.append(Note(id, f"capacity is known only as {text!r}"))
+        shape["capacity"] = _about(shape["capacity"])
+    # What nobody owns yet is kept until a manifest says otherwise; what is owned stays as it was declared.
+    shape["deletionPolicy"] = deletion_policy(id.kind, each.applied) if each.stack else "Retain"
+    return shape
+
+
+def _metadata(each: Observed) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": each.id.name}
+    if each.id.namespace != DEFAULT_NAMESPACE:
+        metadata["namespace"] = each.id.namespace
+    labels = {key: each.labels[key] for key in sorted(each.labels) if not _PRIVATE_LABEL.match(key)}
+    if labels:
+        metadata["labels"] = labels
+    return metadata
+
+
+def written(kind: str, shape: Shape) -> dict[str, Any]:
+    """The spec that a manifest has to say for a resource to have this shape, in the order of the schema."""
+    return _written(kind, _spec_schema(kind), (), shape, shape) or {}
 
 
 def _spec_schema(kind: str) -> dict[str, Any]:
@@ -128,12 +143,12 @@ def _listed(kind: str, path: tuple[str, ...], value: Shape) -> list[Any]:
     return [{single: key, **item} if single else item for key, item in items]
 
 
-def _filled(kind: str, path: tuple[str, ...], written: Any, given: Any) -> Any:
+def _laid_over(kind: str, path: tuple[str, ...], written: Any, given: Any) -> Any:
     """What is written, with what was given laid over it; elements of lists meet by identity."""
     if isinstance(written, dict) and isinstance(given, Mapping):
         return {
             **written,
-            **{key: _filled(kind, (*path, str(key)), written.get(key), each) for key, each in given.items()},
+            **{key: _laid_over(kind, (*path, str(key)), written.get(key), each) for key, each in given.items()},
         }
     parts = parts_at(kind, path) if path else None
     if isinstance(written, list) and isinstance(given, list) and parts is not None and parts.keys:
@@ -141,7 +156,7 @@ def _filled(kind: str, path: tuple[str, ...], written: Any, given: Any) -> Any:
             by_identity = {parts.identity(each): each for each in written}
             for each in given:
                 key = parts.identity(each)
-                by_identity[key] = _filled(kind, (*path, key), by_identity.get(key), each)
+                by_identity[key] = _laid_over(kind, (*path, key), by_identity.get(key), each)
         except (KeyError, TypeError):
             return given  # not what a list of these holds; the schema says what is wrong
         return [by_identity[key] for key in sorted(by_identity)]
