@@ -1,24 +1,23 @@
 """An observed resource -> the manifest that describes it.
 
 A field is written if a manifest may declare it, if the cluster shows it (or it was noted when it was applied), and
-if leaving it out would not mean the same. Which fields there are, and in which order, the schemas say.
+if leaving it out would not mean the same. Which fields there are, and in which order, the table of fields says.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 from reconciler.importer.conformance import conform
 from reconciler.importer.recovered import NetworkPorts, recover
 from reconciler.importer.result import Document, ImportResult
-from reconciler.manifests import schema
 from reconciler.model import quantity
-from reconciler.model.fields import deletion_policy, field_at, parts_at, secret_fields
-from reconciler.model.fields.field import Field
-from reconciler.model.path import values_at
+from reconciler.model.fields import Node, deletion_policy, parts_at, secret_fields, tree
+from reconciler.model.fields.field import Field, Type
+from reconciler.model.path import ShapePath, values_at
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE
 from reconciler.model.shape import Shape, overlaid
@@ -42,7 +41,7 @@ def describe(
     shape = _described_shape(each, network_ports, result.notes)
     spec = written(id.kind, shape)
     if given:
-        spec = _ordered(id.kind, _spec_schema(id.kind), _laid_over(id.kind, (), spec, given))
+        spec = _ordered(tree(id.kind), _laid_over(id.kind, (), spec, given))
     document = {"apiVersion": API_VERSION, "kind": id.kind, "metadata": _metadata(each), "spec": spec}
     problems = conform(id, document, shape, result.notes)
     result.problems += problems
@@ -82,58 +81,42 @@ def _metadata(each: Observed) -> dict[str, Any]:
 
 
 def written(kind: str, shape: Shape) -> dict[str, Any]:
-    """The spec that a manifest has to say for a resource to have this shape, in the order of the schema."""
-    return _written(kind, _spec_schema(kind), (), shape, shape) or {}
+    """The spec that a manifest has to say for a resource to have this shape, in the order of the fields."""
+    return _written(kind, tree(kind), (), shape, shape) or {}
 
 
-def _spec_schema(kind: str) -> dict[str, Any]:
-    found: dict[str, Any] = schema.schema(kind)["properties"]["spec"]
-    return found
+def _written(kind: str, node: Node, path: ShapePath, value: Any, parent: Any) -> Any:
+    """The value of a field as a manifest says it; None where nothing need be said."""
+    row = node.field
+    if value is None or (row is not None and _is_implied(row, value, parent)):
+        return None
+    if isinstance(value, dict | list) and row is not None and row.type is Type.LIST:
+        listed = _listed(kind, path, value) if isinstance(value, dict) else value
+        items = [_written(kind, node.get("*"), (*path, "*"), each, each) for each in listed]
+        return [each for each in items if each is not None] or None
+    if isinstance(value, dict) and node.names:
+        fields = {
+            name: _written(kind, node.get(name), (*path, name), value[name], value)
+            for name in node.names
+            if name in value
+        }
+        return {name: each for name, each in fields.items() if each is not None} or None
+    return _quantity(value) if row is not None and row.is_quantity and isinstance(value, int) else value
 
 
-def _size(size: int) -> str | int:
+def _quantity(size: int) -> str | int:
     text = quantity.show(size)
     return size if text.isdigit() else text
 
 
-_AS_WRITTEN: dict[str, Callable[[int], str | int]] = {"quantity": _size, "rate": _size}
-
-
-def _written(kind: str, fragment: dict[str, Any], path: tuple[str, ...], value: Any, parent: Any) -> Any:
-    """The value as a manifest says it, in the order of the schema; None where nothing need be said."""
-    name, fragment = _resolved(kind, fragment)
-    if value is None or (path and _goes_without_saying(field_at(kind, path), value, parent)):
-        return None
-    if isinstance(value, dict) and "properties" in fragment:
-        fields = {
-            key: _written(kind, each, (*path, key), value[key], value)
-            for key, each in fragment["properties"].items()
-            if key in value
-        }
-        return {key: each for key, each in fields.items() if each is not None} or None
-    if isinstance(value, dict | list) and isinstance(items := fragment.get("items"), dict):
-        listed = _listed(kind, path, value) if isinstance(value, dict) else value
-        written = [_written(kind, items, (*path, "*"), each, each) for each in listed]
-        return [each for each in written if each is not None] or None
-    return _AS_WRITTEN[name](value) if name in _AS_WRITTEN and isinstance(value, int) else value
-
-
-def _goes_without_saying(row: Field | None, value: Any, parent: Any) -> bool:
-    """Whether leaving the field out means this value."""
-    if row is None:
-        return False
+def _is_implied(row: Field, value: Any, parent: Any) -> bool:
+    """Whether leaving the field out means this value. ``parent`` is the mapping that the field is in."""
     if row.default is not None and value == row.default:
         return True
     return row.implied is not None and isinstance(parent, dict) and row.implied(value, parent)
 
 
-def _resolved(kind: str, fragment: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A part of a schema, and its name if it is a shared one."""
-    name = str(fragment.get("$ref", "")).rpartition("/")[2]
-    return name, schema.schema(kind)["$defs"][name] if name else fragment
-
-
-def _listed(kind: str, path: tuple[str, ...], value: Shape) -> list[Any]:
+def _listed(kind: str, path: ShapePath, value: Shape) -> list[Any]:
     """Parts by identity as a list of them, sorted by it."""
     parts = parts_at(kind, path)
     if parts is None or not parts.keys:
@@ -143,7 +126,7 @@ def _listed(kind: str, path: tuple[str, ...], value: Shape) -> list[Any]:
     return [{single: key, **item} if single else item for key, item in items]
 
 
-def _laid_over(kind: str, path: tuple[str, ...], written: Any, given: Any) -> Any:
+def _laid_over(kind: str, path: ShapePath, written: Any, given: Any) -> Any:
     """What is written, with what was given laid over it; elements of lists meet by identity."""
     if isinstance(written, dict) and isinstance(given, Mapping):
         return {
@@ -163,16 +146,14 @@ def _laid_over(kind: str, path: tuple[str, ...], written: Any, given: Any) -> An
     return written if given is None else given
 
 
-def _ordered(kind: str, fragment: dict[str, Any], value: Any) -> Any:
-    """The value with its keys in the order of the schema; what the schema does not know comes last."""
-    _, fragment = _resolved(kind, fragment)
-    if isinstance(value, list) and isinstance(items := fragment.get("items"), dict):
-        return [_ordered(kind, items, each) for each in value]
+def _ordered(node: Node, value: Any) -> Any:
+    """The value with its keys in the order of the fields; what is no field comes last."""
+    if isinstance(value, list):
+        return [_ordered(node.get("*"), each) for each in value]
     if not isinstance(value, dict):
         return value
-    known = fragment.get("properties", {})
-    keys = [key for key in known if key in value] + [key for key in value if key not in known]
-    return {key: _ordered(kind, known.get(key, {}), value[key]) for key in keys}
+    keys = [name for name in node.names if name in value] + [name for name in value if name not in node.names]
+    return {name: _ordered(node.get(name), value[name]) for name in keys}
 
 
 def _about(size: int) -> int:

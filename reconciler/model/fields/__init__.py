@@ -6,7 +6,7 @@ for hundreds of thousands of fields. The rows answer to the schemas in ``schemas
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,11 @@ class Node:
         self.taken_back: frozenset[str] = frozenset()  # names below that are undone when they are no longer declared
         self._below: dict[str, Node] = {}
         self._beyond: Node | None = None
+
+    @property
+    def names(self) -> KeysView[str]:
+        """The names right below that have rows, in their order; ``*`` where it is a list."""
+        return self._below.keys()
 
     def get(self, name: str) -> Node:
         """The node of a name below; of an element of a list, whatever its identity."""
