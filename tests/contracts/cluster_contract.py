@@ -18,7 +18,8 @@ import pytest
 from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Cluster, Lease, Movement, Notice, Watch
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.problem import AlreadyExists, Busy, Conflict, NotFound
-from reconciler.model.resource import WIRE_API_VERSION, Resource, ResourceId, id_of
+from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.wire import WIRE_API_VERSION
 
 PATIENCE = 10.0  # seconds a watch may take to tell
 SILENCE = 0.2  # seconds without a notice that count as none
