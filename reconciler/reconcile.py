@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import TypedDict, Unpack
 
 from reconciler.apply import Options, Outcome, Report, apply
-from reconciler.apply.recovery import finish, settle, unsaid
-from reconciler.apply.unfinished import overlay
+from reconciler.apply.recovery import read_unfinished_marks, wait_until_idle, write_unfinished_marks
+from reconciler.apply.unfinished_mark import overlay_marks
 from reconciler.clusters.base import Cluster, Lease
 from reconciler.manifests.request import Request
 from reconciler.manifests.validation import Desired
@@ -25,24 +25,24 @@ from reconciler.planner.plan import Plan, Step
 
 def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:
     """What would make the cluster as desired. Reads each kind once; writes nothing."""
-    observed = foresee(desired, cluster)
-    return make_plan(sealed(desired, cluster), observed, at_present(policy))
+    observed = observe_after_recovery(desired, cluster)
+    return make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy))
 
 
-def at_present(policy: Policy | None) -> Policy:
+def policy_now(policy: Policy | None) -> Policy:
     """The policy of a run at this moment, unless it names another: what is ignored until then ends with it."""
     policy = policy or Policy()
     return policy if policy.at is not None else replace(policy, at=datetime.now(UTC))
 
 
-def foresee(desired: Desired, cluster: Cluster) -> Observation:
+def observe_after_recovery(desired: Desired, cluster: Cluster) -> Observation:
     """What is there, as it will be once the next run has said what a killed one did not. Writes nothing."""
-    observed = look(cluster, desired)
-    overlay(observed, unsaid(cluster, desired.stack.name))
+    observed = observe_stack(cluster, desired)
+    overlay_marks(observed, read_unfinished_marks(cluster, desired.stack.name))
     return observed
 
 
-def sealed(desired: Desired, cluster: Cluster) -> Desired:
+def with_secret_digests(desired: Desired, cluster: Cluster) -> Desired:
     """The same with digests of its secrets, so that a rotation is seen. Writes nothing but the digests' key."""
     vault = Vault(cluster)
     for declared in desired.resources.values():
@@ -53,15 +53,15 @@ def sealed(desired: Desired, cluster: Cluster) -> Desired:
     return desired
 
 
-def look(cluster: Cluster, desired: Desired) -> Observation:
+def observe_stack(cluster: Cluster, desired: Desired) -> Observation:
     """What is there, and what became of the stack's Operations if there are any."""
     observed = observe(cluster)
     if desired.requests:
-        observed.ledger = ledger_of(cluster, desired.stack.name, observed)
+        observed.ledger = read_operation_ledger(cluster, desired.stack.name, observed)
     return observed
 
 
-def ledger_of(cluster: Cluster, stack: str, observed: Observation) -> dict[str, LedgerEntry]:
+def read_operation_ledger(cluster: Cluster, stack: str, observed: Observation) -> dict[str, LedgerEntry]:
     """What became of the Operations of a stack, by name."""
     resources = [each.resource for each in observed.resources.values()]
     return read_ledger(cluster.records(stack), cluster.list("Event").items, resources)
@@ -89,21 +89,21 @@ def reconcile_once(
     report, None where ``approve`` said no. Raises ``ClusterError`` where the cluster cannot be read.
     """
     with _alone(cluster, desired.stack.name, conduct) as lease:
-        settle(cluster, desired.stack.name)
-        finish(cluster, desired.stack.name)
-        observed = look(cluster, desired)
-        made = make_plan(sealed(desired, cluster), observed, at_present(policy))
+        wait_until_idle(cluster, desired.stack.name)
+        write_unfinished_marks(cluster, desired.stack.name)
+        observed = observe_stack(cluster, desired)
+        made = make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy))
         return made, _carry_out(made, cluster, observed, conduct, lambda: lease.lost)
 
 
 def apply_saved(cluster: Cluster, saved: Plan, **conduct: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
     """Exactly the steps of a saved plan; one that relies on what has moved since fails with ``StalePlan``."""
     with _alone(cluster, saved.stack, conduct) as lease:
-        settle(cluster, saved.stack)
-        finish(cluster, saved.stack)
+        wait_until_idle(cluster, saved.stack)
+        write_unfinished_marks(cluster, saved.stack)
         observed = observe(cluster)
         if any(step.request[0] for step in saved.steps):
-            observed.ledger = ledger_of(cluster, saved.stack, observed)
+            observed.ledger = read_operation_ledger(cluster, saved.stack, observed)
         return saved, _carry_out(saved, cluster, observed, conduct, lambda: lease.lost)
 
 
@@ -113,7 +113,7 @@ def run_request(cluster: Cluster, request: Request, **conduct: Unpack[RunOptions
     Naming it is the permission for what it does to the guest. Returns as ``reconcile_once`` does.
     """
     if not request.operation.forces:
-        settle(cluster)
+        wait_until_idle(cluster)
     observed = observe(cluster)
     target = observed.get(request.target)
     if target is None or not target.exists:

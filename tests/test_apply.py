@@ -13,12 +13,12 @@ import pytest
 
 from reconciler import LocalCluster, Options, Policy, Report, Result, apply, make_plan, observe, serving
 from reconciler.agent.embedded import simulators
-from reconciler.apply import rewrite
+from reconciler.apply import retry_on_conflict
 from reconciler.apply.order import Order
-from reconciler.apply.recovery import finish, settle
+from reconciler.apply.recovery import wait_until_idle, write_unfinished_marks
 from reconciler.apply.verifier import under_way
 from reconciler.catalogue import Impact
-from reconciler.clusters.base import Notice, Watch
+from reconciler.clusters.base import Watch, WatchEvent
 from reconciler.drivers.base import Driver, HostSnapshot
 from reconciler.model.kinds import NETWORK
 from reconciler.model.problem import Conflict, Forbidden, OperationFailed, Unavailable
@@ -126,7 +126,7 @@ class Hurried:
         watch, clock = self._inner.watch(**given), self._clock
 
         class Hurrying:
-            def next(self, timeout: float) -> Sequence[Notice]:
+            def next(self, timeout: float) -> Sequence[WatchEvent]:
                 notices = watch.next(0.1)
                 if not notices:
                     clock.now += timeout
@@ -397,7 +397,7 @@ def kill_after(stage: Stage, write: str, kind: str, text: str) -> None:
     with pytest.raises(Killed):
         stage.apply(text)
     del stage.instead[write]
-    settle(stage.cluster, "quickstart")
+    wait_until_idle(stage.cluster, "quickstart")
 
 
 def test_what_failed_while_nobody_looked_is_not_taken_for_applied() -> None:
@@ -409,7 +409,7 @@ def test_what_failed_while_nobody_looked_is_not_taken_for_applied() -> None:
         kill_after(stage, "update", NETWORK, text)
         stage.driver.failing.clear()
         assert [step.operation for step in plan_of(stage.cluster, desired_of(text)).steps] == ["ModifySwitch"]
-        finish(stage.cluster, "quickstart")
+        write_unfinished_marks(stage.cluster, "quickstart")
         assert results(stage.apply(text)) == {"ModifySwitch web-net": "changed"}
         assert not plan_of(stage.cluster, desired_of(text)).steps
 
@@ -427,10 +427,10 @@ def test_what_was_created_while_nobody_looked_is_taken_for_created() -> None:
         stage.driver.losing.add("CreateSwitch")
         with serving(cluster, lambda node: stage.driver):
             kill_after(stage, "create", NETWORK, text)
-        rewrite(cluster, ResourceId(NETWORK, "web-net"), still_claimed)
+        retry_on_conflict(cluster, ResourceId(NETWORK, "web-net"), still_claimed)
         with serving(cluster, lambda node: stage.driver):  # finds the claim
-            settle(cluster, "quickstart")
-            finish(cluster, "quickstart")
+            wait_until_idle(cluster, "quickstart")
+            write_unfinished_marks(cluster, "quickstart")
             assert stage.apply(text).ok
         assert stage.driver.ran.count(("CreateSwitch", "web-net")) == 1
         again = plan_of(cluster, desired_of(text))
@@ -451,7 +451,7 @@ def test_asked_twice_it_leaves_what_is_under_way_to_the_next_run() -> None:
         begun = threading.Event()
         report = stage.apply(parallel=1, interrupts=lambda: 2 if begun.is_set() or begun.set() else 0)  # type: ignore[func-returns-value]
         assert {outcome.result for outcome in report.outcomes} == {Result.INTERRUPTED}
-        settle(stage.cluster, "quickstart")
+        wait_until_idle(stage.cluster, "quickstart")
         assert stage.apply().ok
         assert max(Counter(stage.driver.ran).values()) == 1
 

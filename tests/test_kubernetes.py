@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from contracts.cluster_contract import ClusterContract, labelled, machine, names, until, version_of, watched
-from reconciler.clusters.base import Movement
+from reconciler.clusters.base import EventType
 from reconciler.clusters.kubernetes import PAGE, KubernetesCluster
 from reconciler.clusters.kubernetes.api import Api, open_api
 from reconciler.clusters.kubernetes.journal import LABEL, PER_CHUNK, KubernetesJournal
@@ -192,7 +192,7 @@ class TestWatches:
         with closing(behind.watch(since=behind.list(MACHINE).version, kinds=[MACHINE])) as watch:
             for name in ("first", "second", "third"):
                 behind.create(machine(name))
-                assert names([notice.resource for notice in watched(watch, until(Movement.ADDED, name))]) == [name]
+                assert names([notice.resource for notice in watched(watch, until(EventType.ADDED, name))]) == [name]
                 proxy.cut_streams()
 
     def test_a_watch_that_fell_silent_is_opened_again(self, proxy: Proxy, behind: KubernetesCluster) -> None:
@@ -200,10 +200,10 @@ class TestWatches:
         paths = {MACHINE: MACHINES}
         with closing(KubernetesWatch(behind.api, paths, {MACHINE: since}, None, renewal=1, slack=0.5)) as watch:
             behind.create(machine("heard"))
-            watched(watch, until(Movement.ADDED, "heard"))
+            watched(watch, until(EventType.ADDED, "heard"))
             proxy.deafen_streams()
             behind.create(machine("missed"))
-            assert names([notice.resource for notice in watched(watch, until(Movement.ADDED, "missed"))]) == ["missed"]
+            assert names([notice.resource for notice in watched(watch, until(EventType.ADDED, "missed"))]) == ["missed"]
 
     def test_a_watch_goes_on_after_the_server_ended_it(self, behind: KubernetesCluster, proxy: Proxy) -> None:
         since = behind.list(MACHINE).version
@@ -211,7 +211,7 @@ class TestWatches:
             while len(opened(proxy)) < 3:
                 assert not watch.next(0.1)
             behind.create(machine("web"))
-            watched(watch, until(Movement.ADDED, "web"))
+            watched(watch, until(EventType.ADDED, "web"))
 
     def test_bookmarks_move_the_version_from_which_it_goes_on(self, proxy: Proxy, behind: KubernetesCluster) -> None:
         """What others wrote meanwhile need not be looked at again, and is not forgotten by the server so soon."""
@@ -219,7 +219,7 @@ class TestWatches:
         mine = {"host": "node22"}
         with closing(KubernetesWatch(behind.api, {MACHINE: MACHINES}, {MACHINE: since}, mine, renewal=3)) as watch:
             behind.create(labelled(machine("mine"), host="node22"))
-            watched(watch, until(Movement.ADDED, "mine"))
+            watched(watch, until(EventType.ADDED, "mine"))
             theirs = behind.create(labelled(machine("theirs"), host="node23"))
             while len(opened(proxy)) < 2:
                 assert not watch.next(0.1)

@@ -13,7 +13,7 @@ PURE = {
     "model", "catalogue", "manifests", "planner", "importer",
     "clusters.crds", "observe.ledger",
     "agent.wire",
-    "apply.estimate", "apply.options", "apply.order", "apply.report", "apply.running_step", "apply.unfinished",
+    "apply.estimate", "apply.options", "apply.order", "apply.report", "apply.running_step", "apply.unfinished_mark",
     "output",
     "rehearsal.sanitiser", "rehearsal.duration", "rehearsal.fault",
     "daemon.drift.baseline", "daemon.drift.difference", "daemon.drift.withholding",

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from reconciler.apply.mark import rewrite
+from reconciler.apply.metadata import retry_on_conflict
 from reconciler.apply.options import Options
 from reconciler.apply.report import Outcome, Report, Result
 from reconciler.apply.run import Run
@@ -24,7 +24,7 @@ from reconciler.clusters.base import Cluster
 from reconciler.observe.observed import Observation, observe
 from reconciler.planner.plan import Plan, Step
 
-__all__ = ["InvalidParameters", "Options", "Outcome", "Report", "Result", "apply", "rewrite"]
+__all__ = ["InvalidParameters", "Options", "Outcome", "Report", "Result", "apply", "retry_on_conflict"]
 
 
 def apply(

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 
-from reconciler.apply import rewrite
-from reconciler.apply.unfinished import UnfinishedMark, mended, mends
+from reconciler.apply import retry_on_conflict
+from reconciler.apply.unfinished_mark import UnfinishedMark, unfinished_marks, with_mark
 from reconciler.clusters.base import Cluster, earliest
 from reconciler.model.event_id import done_of
 from reconciler.model.kinds import KINDS
@@ -19,7 +19,7 @@ from reconciler.observe.observed import Observed
 TURN = 1.0  # seconds until it looks again, though nothing moves
 
 
-def settle(
+def wait_until_idle(
     cluster: Cluster,
     stack: str = "",
     *,
@@ -75,13 +75,13 @@ def _listen(cluster: Cluster, unheard: set[str], grace: float, monotonic: Callab
             watch.next(min(left, TURN))
 
 
-def finish(cluster: Cluster, stack: str) -> None:
+def write_unfinished_marks(cluster: Cluster, stack: str) -> None:
     """Say on the resources what a run that was killed did not come to say."""
-    for mend in unsaid(cluster, stack):
-        rewrite(cluster, mend.id, partial(mended, mend=mend))
+    for mark in read_unfinished_marks(cluster, stack):
+        retry_on_conflict(cluster, mark.id, partial(with_mark, mark=mark))
 
 
-def unsaid(cluster: Cluster, stack: str) -> list[UnfinishedMark]:
+def read_unfinished_marks(cluster: Cluster, stack: str) -> list[UnfinishedMark]:
     """What ``finish`` would say."""
     entries = cluster.unfinished(stack)
-    return mends(entries, cluster.list("Event").items) if any("note" in entry for entry in entries) else []
+    return unfinished_marks(entries, cluster.list("Event").items) if any("note" in entry for entry in entries) else []

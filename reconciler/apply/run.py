@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler import catalogue
 from reconciler.apply.journal import Journal
-from reconciler.apply.mark import Marks, annotations_of
+from reconciler.apply.metadata import MetadataWriter, annotations_of
 from reconciler.apply.options import Options
 from reconciler.apply.order import Order
 from reconciler.apply.report import DONE, Outcome, Report, Result
@@ -54,11 +54,11 @@ class Run:
         self.since = earliest(observed.versions.values())
         vault = Vault(cluster)
         self.journal = Journal(cluster, plan.stack, self.id, now)
-        self.marks = Marks(cluster, vault)
+        self.metadata = MetadataWriter(cluster, vault)
         self.sight = Verifier(cluster, self.id, observed.disk_at, monotonic, options.grace)
         if any(step.action is Action.DELETE for step in plan.steps):
             self.sight.follow_uses(observed.resources.values())
-        self.submission = Submission(cluster, vault, self.marks, self.sight.disk_at, plan.agent)
+        self.submission = Submission(cluster, vault, self.metadata, self.sight.disk_at, plan.agent)
         self.order = Order(plan, lambda step, why: self._end(step, Result.SKIPPED, why))
         self.report = Report()
         self.flights: dict[str, RunningStep] = {}
@@ -180,7 +180,7 @@ class Run:
         if step.action is Action.MARK:
             self._hold_to(step, {})
             self.on_start(step)
-            self.marks.claim(step)
+            self.metadata.take_ownership(step)
             self._end(step, Result.MARKED)
             return
         if self._has_run(step):
@@ -269,7 +269,7 @@ class Run:
         self.started += 1
         event_id = f"{self.id}-{self.started}"
         self.on_start(step)
-        note = self.marks.note(step, resource)
+        note = self.metadata.recovery_note(step, resource)
         self.journal.write(step, "start", event_id, note=note)
         flight = RunningStep(step, event_id, self.monotonic(), annotations_of(resource), expect, note is not None)
         self.sent[step.id] = flight
@@ -295,7 +295,7 @@ class Run:
         step = flight.step
         if step.subject != step.target and subject is not None:
             try:
-                self.marks.claim(step)
+                self.metadata.take_ownership(step)
             except ReconcilerError as error:
                 self._end(step, Result.FAILED, f"done, but {step.subject} could not be marked as ours: {error}", flight)
                 return
@@ -305,7 +305,7 @@ class Run:
         step = flight.step
         if step.subject == step.target and flight.noted:
             try:
-                self.marks.forget(flight)
+                self.metadata.restore_annotations(flight)
             except ReconcilerError as error:
                 message += f"; and what was noted as applied could not be taken back: {error}"
         self._end(step, Result.FAILED, message, flight)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler import catalogue
-from reconciler.apply.mark import Marks
+from reconciler.apply.metadata import MetadataWriter
 from reconciler.apply.verifier import FAILURES, status_of
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import AlreadyExists, Conflict, NotFound, ReconcilerError
@@ -29,7 +29,7 @@ class Submission:
 
     cluster: Cluster
     vault: Vault
-    marks: Marks
+    metadata: MetadataWriter
     disk_at: DiskAt
     agent: str
 
@@ -66,7 +66,7 @@ class Submission:
         labels.update({LABEL_HOST: step.node.lower(), LABEL_EVENT: event_id, LABEL_EVENT_SDK: event_id})
         if step.subject == step.target:
             labels.update(step.labels)
-            self.marks.remember(resource, step)
+            self.metadata.annotate(resource, step)
         if status_of(resource)[0] in FAILURES:
             del spec["status"]  # nobody clears it (wire format 4.2); the next failure may read the same
         spec["nodeName"] = step.node

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from reconciler.apply.running_step import RunningStep
-from reconciler.clusters.base import Cluster, Movement, Notice
+from reconciler.clusters.base import Cluster, EventType, WatchEvent
 from reconciler.model.event_id import done_of
 from reconciler.model.kinds import DISK, references_of, values_at
 from reconciler.model.problem import Unavailable
@@ -65,7 +65,7 @@ class Verifier:
         """The watch has a gap: what it showed may be old by now."""
         self._latest.clear()
 
-    def take(self, notices: Iterable[Notice], flights: Collection[RunningStep]) -> list[RunningStep]:
+    def take(self, notices: Iterable[WatchEvent], flights: Collection[RunningStep]) -> list[RunningStep]:
         """Take in what the watch shows; returns the steps under way that it is about."""
         moved: set[ResourceId] = set()
         by_event = {flight.event_id: flight for flight in flights}
@@ -83,7 +83,7 @@ class Verifier:
                 self._index(notice)
                 id = id_of(notice.resource)
                 moved.add(id)
-                self._latest[id] = None if notice.movement is Movement.DELETED else notice.resource
+                self._latest[id] = None if notice.type is EventType.DELETED else notice.resource
                 self._note_uses(id, self._latest[id])
         watched = {id for flight in flights for id in (flight.step.target, flight.step.subject)}
         self._latest = {id: self._latest[id] for id in watched & self._latest.keys()}
@@ -103,7 +103,7 @@ class Verifier:
         self._note_uses(step.target, resource)
         self._note_uses(step.subject, subject)
         if subject is not None:
-            self._index(Notice(Movement.MODIFIED, subject))
+            self._index(WatchEvent(EventType.MODIFIED, subject))
         if under_way(resource):
             return None
         status = status_of(resource)
@@ -152,8 +152,8 @@ class Verifier:
             flight.shown_at = clock
         return clock - flight.shown_at >= self.grace
 
-    def _index(self, notice: Notice) -> None:
-        if notice.resource["kind"] == DISK and notice.movement is not Movement.DELETED:
+    def _index(self, notice: WatchEvent) -> None:
+        if notice.resource["kind"] == DISK and notice.type is not EventType.DELETED:
             path = ((notice.resource.get("spec") or {}).get("volume") or {}).get("current")
             if path:
                 metadata = notice.resource["metadata"]

@@ -68,9 +68,9 @@ def describe(what: tuple[str, ...], history: bool, cluster: ClusterReference, ou
     steps = None
     if desired is not None:
         from reconciler.planner import make_plan
-        from reconciler.reconcile import at_present
+        from reconciler.reconcile import policy_now
 
-        made = make_plan(desired, observed, at_present(None))
+        made = make_plan(desired, observed, policy_now(None))
         show_problems(made.problems)
         steps = [step for step in made.steps if step.subject == id]
     if output == "json":

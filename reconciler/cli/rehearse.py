@@ -27,7 +27,7 @@ def rehearsed(
     """The plan of manifests, and how it would go. The cluster is only read."""
     from reconciler.apply import Options
     from reconciler.planner import make_plan
-    from reconciler.reconcile import at_present, foresee, sealed
+    from reconciler.reconcile import observe_after_recovery, policy_now, with_secret_digests
     from reconciler.rehearsal import Fault, UnknownStep, rehearse
 
     try:
@@ -35,10 +35,10 @@ def rehearsed(
     except ValueError as error:
         raise click.UsageError(f"--inject: {error}.") from None
     loaded, desired = read(paths)
-    allowed = at_present(policy_of(desired, policy))
+    allowed = policy_now(policy_of(desired, policy))
     with connected(cluster, loaded, desired, reading=True) as opened, looked_at(opened, policy) as shown:
-        observed = foresee(desired, shown)
-        made = make_plan(sealed(desired, shown), observed, allowed)
+        observed = observe_after_recovery(desired, shown)
+        made = make_plan(with_secret_digests(desired, shown), observed, allowed)
     made = replace(made, cluster=where_of(cluster, loaded, desired).to_json())
     try:
         return made, rehearse(made, desired, observed, allowed, faults=faults, options=Options(parallel=parallel))

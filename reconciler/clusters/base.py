@@ -31,21 +31,21 @@ def earliest(versions: Iterable[str]) -> str:
     return min((version for version in versions if version), key=lambda text: (len(text), text), default="0")
 
 
-class Movement(StrEnum):
+class EventType(StrEnum):
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
     DELETED = "DELETED"
 
 
-class Notice(NamedTuple):
+class WatchEvent(NamedTuple):
     """One movement a watch saw. A hint: several writes may arrive as one, the newest."""
 
-    movement: Movement
+    type: EventType
     resource: Resource
 
 
 class Watch(Protocol):
-    def next(self, timeout: float) -> Sequence[Notice]:
+    def next(self, timeout: float) -> Sequence[WatchEvent]:
         """Wait up to ``timeout`` seconds; what moved since the last call, oldest first, or nothing.
 
         Raises ``Expired`` when the cluster no longer keeps what lies between: list again.

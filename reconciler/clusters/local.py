@@ -22,7 +22,7 @@ from time import monotonic, sleep
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from reconciler.clusters.base import AROUND, RUN_BEGINS, RUN_ENDS, Listing, Movement, Notice
+from reconciler.clusters.base import AROUND, RUN_BEGINS, RUN_ENDS, EventType, Listing, WatchEvent
 from reconciler.clusters.database import COMPACTED, MEMORY, Database, meta, open_database
 from reconciler.model.problem import AlreadyExists, Busy, Conflict, Expired, NotFound
 from reconciler.model.resource import DEFAULT_NAMESPACE, Resource, ResourceId, id_of
@@ -279,7 +279,7 @@ class LocalWatch:
         self._seen = -1
         self._closed = False
 
-    def next(self, timeout: float) -> Sequence[Notice]:
+    def next(self, timeout: float) -> Sequence[WatchEvent]:
         end = monotonic() + timeout
         while not self._closed:
             self._database.poll()
@@ -299,7 +299,7 @@ class LocalWatch:
         self._closed = True
         self._database.beat()
 
-    def _take(self) -> Sequence[Notice]:
+    def _take(self) -> Sequence[WatchEvent]:
         # Read before the query: a write that comes between is looked for once more, not missed.
         beats = self._database.beats
         if beats == self._seen:
@@ -320,7 +320,7 @@ class LocalWatch:
         self._since, self._seen = version, beats
         return notices
 
-    def _notice(self, created: int, relabelled: int, deleted: int, body: str) -> Notice | None:
+    def _notice(self, created: int, relabelled: int, deleted: int, body: str) -> WatchEvent | None:
         relabelled_since = relabelled > self._since
         if not self._selector.may_match(body) and not relabelled_since:
             return None
@@ -329,8 +329,8 @@ class LocalWatch:
         if not matches and not relabelled_since:
             return None
         if deleted or not matches:
-            return Notice(Movement.DELETED, resource)
-        return Notice(Movement.ADDED if created > self._since else Movement.MODIFIED, resource)
+            return WatchEvent(EventType.DELETED, resource)
+        return WatchEvent(EventType.ADDED if created > self._since else EventType.MODIFIED, resource)
 
 
 class KeyValueStore(MutableMapping[str, Any]):

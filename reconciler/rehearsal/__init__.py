@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from reconciler.apply import Options, Outcome, apply
-from reconciler.apply.recovery import finish
+from reconciler.apply.recovery import write_unfinished_marks
 from reconciler.apply.report import DONE
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
@@ -165,7 +165,7 @@ class Simulation:
             moments.append(Moment(step, start, ended, str(outcome.result), outcome.message, fault))
 
         with stage.served(lambda node: FaultyDriver(self._driver(node), ways, stage.playing.get)):
-            finish(stage, plan.stack)
+            write_unfinished_marks(stage, plan.stack)
             apply(
                 script(played),
                 stage,

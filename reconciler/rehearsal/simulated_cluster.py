@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from reconciler.agent import Agent
-from reconciler.clusters.base import Lease, Listing, Notice
+from reconciler.clusters.base import Lease, Listing, WatchEvent
 from reconciler.clusters.local import LocalCluster, LocalWatch
 from reconciler.drivers.base import Driver
 from reconciler.model.resource import Resource, ResourceId, id_of
@@ -157,7 +157,7 @@ class StageWatch:
     def __init__(self, stage: SimulatedCluster, watch: LocalWatch) -> None:
         self._stage, self._watch = stage, watch
 
-    def next(self, timeout: float) -> Sequence[Notice]:
+    def next(self, timeout: float) -> Sequence[WatchEvent]:
         notices = self._watch.next(0.0)
         if not notices:
             self._stage.pass_time(timeout)

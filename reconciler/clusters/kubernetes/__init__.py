@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Listing
-from reconciler.clusters.kubernetes.api import Api, Doubtful, open_api
+from reconciler.clusters.kubernetes.api import Api, Unconfirmed, open_api
 from reconciler.clusters.kubernetes.journal import KubernetesJournal
 from reconciler.clusters.kubernetes.lease import KubernetesLease, Leases
 from reconciler.clusters.kubernetes.stream import KubernetesWatch
@@ -116,7 +116,7 @@ class KubernetesCluster:
         while True:
             try:
                 self.api.write("DELETE", _path(id), options)
-            except Doubtful:
+            except Unconfirmed:
                 self.api.get("/version")  # wait until it answers again
                 doubtful = True
                 continue
@@ -133,7 +133,7 @@ class KubernetesCluster:
         while True:
             try:
                 return _read(id.kind, self.api.write(method, path, resource))
-            except Doubtful:
+            except Unconfirmed:
                 self.api.get("/version")  # wait until it answers again
                 doubtful = True
             except (AlreadyExists, Conflict):
@@ -197,7 +197,7 @@ class KubernetesCluster:
             "metadata": {"name": DIGEST_KEY},
             "data": {"key": base64.b64encode(token_bytes(32)).decode()},
         }
-        with suppress(AlreadyExists, Doubtful):  # there is one by now, perhaps this one: it is read next
+        with suppress(AlreadyExists, Unconfirmed):  # there is one by now, perhaps this one: it is read next
             self.api.write("POST", _secret(self.namespace), body)
 
     def _serves(self, kind: str) -> bool:

@@ -38,7 +38,7 @@ FIRST_CONTACT = 3.0  # seconds of patience with an API that never answered: an a
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts, doubled each time
 
 
-class Doubtful(Unavailable):
+class Unconfirmed(Unavailable):
     """A write was sent and not answered: it may have been stored."""
 
 
@@ -64,7 +64,7 @@ class Api:
         self._pool: urllib3.PoolManager = client.rest_client.pool_manager
         self._patience = patience
         self._monotonic, self._sleep = monotonic, sleep
-        self._pace = _Pace(rate, burst, monotonic)
+        self._pace = _RateLimiter(rate, burst, monotonic)
         self._answered = False
         self.requests = 0  # sent so far, attempts included
 
@@ -73,7 +73,7 @@ class Api:
         return self._request("GET", path, query, accept=accept, again=True)
 
     def write(self, method: str, path: str, body: Any, *, patience: float | None = None) -> Any:
-        """Send a write once. Raises ``Doubtful`` where it may have been stored all the same."""
+        """Send a write once. Raises ``Unconfirmed`` where it may have been stored all the same."""
         return self._request(method, path, None, body=body, patience=patience)
 
     def patch(self, path: str, body: Any) -> Any:
@@ -129,9 +129,9 @@ class Api:
                     return _parsed(data)
                 failure = _error(status, data, path)
                 if status >= 500 and not again:
-                    failure = Doubtful(str(failure))
+                    failure = Unconfirmed(str(failure))
                 wait = _seconds(response.headers.get("Retry-After"))
-            if not isinstance(failure, Unavailable) or isinstance(failure, Doubtful):
+            if not isinstance(failure, Unavailable) or isinstance(failure, Unconfirmed):
                 raise failure
             wait = max(wait, pause * random.uniform(0.5, 1.0))  # so that many clients do not come back together
             if self._monotonic() + wait > begun + (patience if self._answered else min(patience, FIRST_CONTACT)):
@@ -175,7 +175,7 @@ class Api:
             self._sleep(wait)
 
 
-class _Pace:
+class _RateLimiter:
     """A bucket of ``burst`` tokens that fills at ``rate`` a second; who finds it empty is told how long to wait."""
 
     def __init__(self, rate: float, burst: int, monotonic: Callable[[], float]) -> None:
@@ -237,7 +237,7 @@ def _lost(error: urllib3.exceptions.HTTPError, host: str, again: bool) -> Cluste
     if isinstance(error, urllib3.exceptions.SSLError):
         return ClusterError(f"{host} cannot be trusted: {_reason(error)}")
     message = f"{host} does not answer: {_reason(error)}"
-    return Unavailable(message) if never_sent or again else Doubtful(message)
+    return Unavailable(message) if never_sent or again else Unconfirmed(message)
 
 
 def _reason(error: BaseException) -> str:

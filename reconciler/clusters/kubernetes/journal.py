@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from reconciler.clusters.base import AROUND
-from reconciler.clusters.kubernetes.api import METADATA_ONLY, Api, Doubtful
+from reconciler.clusters.kubernetes.api import METADATA_ONLY, Api, Unconfirmed
 from reconciler.model.problem import AlreadyExists, NotFound
 
 LABEL = "gitops.doslab.io/journal"
@@ -24,7 +24,7 @@ PAGE = 500
 Entry = dict[str, Any]
 
 
-class _Tail(NamedTuple):
+class _AppendPosition(NamedTuple):
     """Where the next entry goes: the number of a ConfigMap, and how many entries it has."""
 
     number: int
@@ -37,7 +37,7 @@ class KubernetesJournal:
     def __init__(self, api: Api, namespace: str, now: Callable[[], int] = time.time_ns) -> None:
         self._api, self._now = api, now
         self._path = f"/api/v1/namespaces/{namespace}/configmaps"
-        self._tails: dict[str, _Tail] = {}
+        self._tails: dict[str, _AppendPosition] = {}
         self._short: set[tuple[str, int]] = set()  # what has been shortened before
         self._last = 0
         self._lock = threading.Lock()
@@ -110,19 +110,19 @@ class KubernetesJournal:
         data: dict[str, str] = self._api.get(f"{self._path}/{_name(stack, number)}").get("data") or {}
         return data
 
-    def _find_tail(self, stack: str) -> _Tail:
+    def _find_tail(self, stack: str) -> _AppendPosition:
         chunks = self._chunks(stack)
-        return _Tail(chunks[-1], len(self._read(stack, chunks[-1]))) if chunks else _Tail(0, 0)
+        return _AppendPosition(chunks[-1], len(self._read(stack, chunks[-1]))) if chunks else _AppendPosition(0, 0)
 
-    def _begin(self, stack: str, number: int) -> _Tail:
+    def _begin(self, stack: str, number: int) -> _AppendPosition:
         body = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": _name(stack, number), "labels": {LABEL: stack}},
         }
-        with suppress(AlreadyExists, Doubtful):  # another process was faster, or nobody knows: patching it will tell
+        with suppress(AlreadyExists, Unconfirmed):  # another process was faster, or nobody knows: patching it will tell
             self._api.write("POST", self._path, body)
-        return _Tail(number, 0)
+        return _AppendPosition(number, 0)
 
 
 def _name(stack: str, number: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import urllib3
 
-from reconciler.clusters.base import Movement, Notice, earliest
+from reconciler.clusters.base import EventType, WatchEvent, earliest
 from reconciler.clusters.kubernetes.api import Api, error_of
 from reconciler.model.problem import ClusterError, NotFound, Unavailable
 
@@ -23,12 +23,12 @@ LASTED = 1.0  # seconds after which a stream counts as one that worked
 NOT_SERVED = 30.0  # seconds before looking again whether a kind is served by now
 
 
-class _Told(NamedTuple):
+class _StreamEvent(NamedTuple):
     """What a stream told, and up to which version it has told everything by that."""
 
     kind: str
     version: str
-    notice: Notice | None  # None: nothing but the version
+    notice: WatchEvent | None  # None: nothing but the version
 
 
 class KubernetesWatch:
@@ -49,7 +49,7 @@ class KubernetesWatch:
     ) -> None:
         self._api, self._labels = api, ",".join(f"{key}={value}" for key, value in (labels or {}).items())
         self._renewal, self._silence = renewal, renewal + slack
-        self._told: queue.SimpleQueue[_Told | ClusterError | None] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[_StreamEvent | ClusterError | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._open: dict[str, urllib3.BaseHTTPResponse] = {}
@@ -58,8 +58,8 @@ class KubernetesWatch:
         for kind, path in paths.items():
             threading.Thread(target=self._follow, args=(kind, path), name=f"watch-{kind}", daemon=True).start()
 
-    def next(self, timeout: float) -> Sequence[Notice]:
-        notices: list[Notice] = []
+    def next(self, timeout: float) -> Sequence[WatchEvent]:
+        notices: list[WatchEvent] = []
         end = time.monotonic() + timeout
         while not self._closed.is_set():
             try:
@@ -138,8 +138,8 @@ class KubernetesWatch:
         if movement != "BOOKMARK":
             resource["metadata"].pop("managedFields", None)
             resource["kind"] = kind
-            notice = Notice(Movement(movement), resource)
-        self._told.put(_Told(kind, version, notice))
+            notice = WatchEvent(EventType(movement), resource)
+        self._told.put(_StreamEvent(kind, version, notice))
         self._at[kind] = version
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache, partial
 
-from reconciler.apply import Options, Outcome, Report, Result, apply, rewrite
+from reconciler.apply import Options, Outcome, Report, Result, apply, retry_on_conflict
 from reconciler.apply.estimate import typical
 from reconciler.apply.report import DONE
-from reconciler.apply.unfinished import mended, mends
+from reconciler.apply.unfinished_mark import unfinished_marks, with_mark
 from reconciler.clusters.base import Cluster, Entries
 from reconciler.daemon.drift.drift import Drifts, Judgement
 from reconciler.daemon.drift.withholding import withhold, without
@@ -39,7 +39,7 @@ from reconciler.model.secret import Vault
 from reconciler.observe.ledger import LedgerEntry
 from reconciler.planner import Policy, make_plan
 from reconciler.planner.plan import Plan, Step
-from reconciler.reconcile import ledger_of
+from reconciler.reconcile import read_operation_ledger
 
 RESYNC = 600.0  # seconds from one full round to the next
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a round that came to nothing is tried again
@@ -192,7 +192,7 @@ class StackController:
         assert reading is not None
         if reading.desired.requests:
             if self._ledger is None or anew:
-                self._ledger = ledger_of(self._cluster, self._stack, seen)
+                self._ledger = read_operation_ledger(self._cluster, self._stack, seen)
             seen.ledger = self._ledger
         policy = self._ways.policy(reading.desired.stack)
         policy = replace(policy, prune=policy.prune and reading.complete, at=self._ways.now())
@@ -276,9 +276,9 @@ class StackController:
         if not self._left:
             return fresh
         events = self._cluster.list("Event").items
-        for mend in mends(self._left, events):
-            rewrite(self._through, mend.id, partial(mended, mend=mend))
-            self._moved.add(mend.id)
+        for mark in unfinished_marks(self._left, events):
+            retry_on_conflict(self._through, mark.id, partial(with_mark, mark=mark))
+            self._moved.add(mark.id)
         heard = {event_id for event in events for event_id, _, _ in done_of(event)}
         heard |= {entry["event"] for entry in self._left if entry["phase"] == "end" and entry.get("seen", True)}
         oldest = (self._ways.now() - KEPT).isoformat()

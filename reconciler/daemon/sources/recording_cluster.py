@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.clusters.base import Cluster, Entries, Lease, Listing, Movement, Notice, Watch
+from reconciler.clusters.base import Cluster, Entries, EventType, Lease, Listing, Watch, WatchEvent
 from reconciler.model.resource import Resource, ResourceId
 
-Hear = Callable[[Sequence[Notice]], None]
+Hear = Callable[[Sequence[WatchEvent]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class RecordingCluster:
 
     def create(self, resource: Resource) -> Resource:
         made = self.under.create(resource)
-        self.hear([Notice(Movement.ADDED, made)])
+        self.hear([WatchEvent(EventType.ADDED, made)])
         return made
 
     def update(self, resource: Resource) -> Resource:
         made = self.under.update(resource)
-        self.hear([Notice(Movement.MODIFIED, made)])
+        self.hear([WatchEvent(EventType.MODIFIED, made)])
         return made
 
     def delete(self, id: ResourceId, *, version: str | None = None) -> None:
@@ -74,7 +74,7 @@ class _Watch:
     under: Watch
     hear: Hear
 
-    def next(self, timeout: float) -> Sequence[Notice]:
+    def next(self, timeout: float) -> Sequence[WatchEvent]:
         notices = self.under.next(timeout)
         if notices:
             self.hear(notices)

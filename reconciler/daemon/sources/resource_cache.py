@@ -11,7 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
-from reconciler.clusters.base import Cluster, Listing, Movement, Notice, Watch, earliest
+from reconciler.clusters.base import Cluster, EventType, Listing, Watch, WatchEvent, earliest
 from reconciler.daemon.sources.hint import Hint
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import ClusterError, Expired
@@ -33,7 +33,7 @@ class ResourceCache:
         self._listed: dict[str, int] = {}  # kind -> version of its list: what is older is in it
         self._gone: dict[ResourceId, int] = {}  # what went since then, and when
         self._lock = threading.Lock()
-        self._notices: dict[ResourceId, Notice] = {}
+        self._notices: dict[ResourceId, WatchEvent] = {}
         self._version = ""  # up to where the notices go
         self._lost = True  # whether the watch has a gap, so that everything has to be listed anew
         self._watch: Watch | None = None
@@ -78,7 +78,7 @@ class ResourceCache:
             self.seen.versions = {kind: known and version for kind, known in self.seen.versions.items()}
         return self.take(notices)
 
-    def take(self, notices: Iterable[Notice]) -> set[ResourceId]:
+    def take(self, notices: Iterable[WatchEvent]) -> set[ResourceId]:
         """Take notices over, older ones than what is known aside; returns what may look different by them."""
         moved: set[ResourceId] = set()
         for movement, resource in notices:
@@ -89,7 +89,7 @@ class ResourceCache:
             if known is not None and version <= _version(known.resource):
                 continue
             moved |= {id, *self._drop(id)}
-            if movement is Movement.DELETED:
+            if movement is EventType.DELETED:
                 self._gone[id] = version
             else:
                 moved |= self._put(resource)
@@ -181,7 +181,7 @@ class ResourceCache:
         finally:
             watch.close()
 
-    def hear(self, notices: Iterable[Notice], version: str = "") -> None:
+    def hear(self, notices: Iterable[WatchEvent], version: str = "") -> None:
         """Put by what moved, the newest of each; with ``version``, everything up to it has been told. Any thread."""
         with self._lock:
             self._version = version or self._version

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.apply.running_step import RunningStep
-from reconciler.apply.unfinished import UnfinishedMark, mended, remember
+from reconciler.apply.unfinished_mark import UnfinishedMark, record_last_applied, with_mark
 from reconciler.clusters.base import Cluster
 from reconciler.model.kinds import values_at
 from reconciler.model.problem import Conflict, NotFound
@@ -20,19 +20,19 @@ from reconciler.planner.plan import Action, Step
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class MetadataWriter:
     """Writes labels and annotations of ours; of secrets, digests only."""
 
     cluster: Cluster
     vault: Vault
 
-    def remember(self, resource: Resource, step: Step) -> None:
+    def annotate(self, resource: Resource, step: Step) -> None:
         """Note on the resource what no observation will show (wire format 5.9), and what waits for a restart."""
         observed = Observed(resource, {})
         annotations = resource["metadata"].setdefault("annotations", {})
         pending = self._pending(observed, step)
         if step.remember:
-            remember(resource, self._digested(step.remember))
+            record_last_applied(resource, self._digested(step.remember))
         if pending:
             annotations[ANNOTATION_PENDING] = json.dumps(pending, sort_keys=True, separators=(",", ":"))
         if not annotations:
@@ -55,8 +55,8 @@ class Marks:
         kept = {part: {key: each for key, each in values.items() if key not in done} for part, values in parts.items()}
         return {"boot": observed.boot, **{part: values for part, values in kept.items() if values}}
 
-    def note(self, step: Step, resource: Resource | None) -> dict[str, Any] | None:
-        """What the next run needs to know if this one does not see the end (``mend``)."""
+    def recovery_note(self, step: Step, resource: Resource | None) -> dict[str, Any] | None:
+        """What the next run needs to know if this one does not see the end (``mark``)."""
         carried = step.subject != step.target
         if not (carried or step.remember or (resource and self._pending(Observed(resource, {}), step))):
             return None
@@ -69,20 +69,20 @@ class Marks:
             "creates": step.action is Action.CREATE and not carried,
         }
 
-    def claim(self, step: Step) -> None:
+    def take_ownership(self, step: Step) -> None:
         """Mark a resource that another one's operation made or moved as ours. Raises ``Conflict``."""
 
         def marked(subject: Resource) -> Resource:
             subject["metadata"].setdefault("labels", {}).update(step.labels)
-            self.remember(subject, step)
+            self.annotate(subject, step)
             return subject
 
-        rewrite(self.cluster, step.subject, marked)
+        retry_on_conflict(self.cluster, step.subject, marked)
 
-    def forget(self, flight: RunningStep) -> None:
+    def restore_annotations(self, flight: RunningStep) -> None:
         """Take back what was noted as applied when the step was submitted. Raises ``Conflict``."""
-        mend = UnfinishedMark(flight.step.target, {}, {}, flight.annotations_before)
-        rewrite(self.cluster, mend.id, lambda resource: mended(resource, mend))
+        mark = UnfinishedMark(flight.step.target, {}, {}, flight.annotations_before)
+        retry_on_conflict(self.cluster, mark.id, lambda resource: with_mark(resource, mark))
 
     def _digested(self, value: Any) -> Any:
         """Nothing but digests of secrets is written down."""
@@ -97,7 +97,9 @@ def annotations_of(resource: Resource | None) -> dict[str, str | None]:
     return {name: annotations.get(name) for name in (ANNOTATION_APPLIED, ANNOTATION_PENDING)}
 
 
-def rewrite(cluster: Cluster, id: ResourceId, change: Callable[[Resource], Resource], attempts: int = 50) -> None:
+def retry_on_conflict(
+    cluster: Cluster, id: ResourceId, change: Callable[[Resource], Resource], attempts: int = 50
+) -> None:
     """Read a resource, change it and write it, again if somebody else wrote meanwhile; nothing if it is gone.
 
     Raises ``Conflict`` if others were faster every time.

@@ -29,7 +29,7 @@ class UnfinishedMark:
     creates: bool = False  # by its own creation: a resource that is there was made as it says, whoever saw it
 
 
-def mends(entries: Iterable[Mapping[str, Any]], events: Iterable[Resource]) -> list[UnfinishedMark]:
+def unfinished_marks(entries: Iterable[Mapping[str, Any]], events: Iterable[Resource]) -> list[UnfinishedMark]:
     """What the journal of the last run begins and does not end, as far as Events tell how it ended."""
     begun: dict[str, Mapping[str, Any]] = {}
     for entry in entries:
@@ -57,33 +57,33 @@ def mends(entries: Iterable[Mapping[str, Any]], events: Iterable[Resource]) -> l
     return found
 
 
-def mended(resource: Resource, mend: UnfinishedMark) -> Resource:
+def with_mark(resource: Resource, mark: UnfinishedMark) -> Resource:
     """The resource with what was left unsaid."""
     new = deepcopy(resource)
-    if mend.creates and Observed(resource, {}).exists:
+    if mark.creates and Observed(resource, {}).exists:
         return new
     annotations = new["metadata"].setdefault("annotations", {})
-    for name, text in mend.before.items():
+    for name, text in mark.before.items():
         if text is None:
             annotations.pop(name, None)
         else:
             annotations[name] = text
-    if mend.labels:
-        new["metadata"].setdefault("labels", {}).update(mend.labels)
-    if mend.remember:
-        remember(new, mend.remember)
+    if mark.labels:
+        new["metadata"].setdefault("labels", {}).update(mark.labels)
+    if mark.remember:
+        record_last_applied(new, mark.remember)
     return new
 
 
-def overlay(observed: Observation, found: Iterable[UnfinishedMark]) -> None:
+def overlay_marks(observed: Observation, found: Iterable[UnfinishedMark]) -> None:
     """Look at the resources as they will be when they are mended."""
-    for mend in found:
-        each = observed.resources.get(mend.id)
+    for mark in found:
+        each = observed.resources.get(mark.id)
         if each is not None:
-            observed.resources[mend.id] = Observed(mended(each.resource, mend), observed.disk_at)
+            observed.resources[mark.id] = Observed(with_mark(each.resource, mark), observed.disk_at)
 
 
-def remember(resource: Resource, fields: Mapping[str, Any]) -> None:
+def record_last_applied(resource: Resource, fields: Mapping[str, Any]) -> None:
     """Note on a resource what no observation will show (wire format 5.9)."""
     merged = merge(Observed(resource, {}).applied, fields)
     text = json.dumps(merged, sort_keys=True, separators=(",", ":"))
