@@ -15,7 +15,7 @@ from reconciler import LocalCluster, Options, Policy, Report, Result, apply, mak
 from reconciler.agent.embedded import simulators
 from reconciler.apply import retry_on_conflict
 from reconciler.apply.order import Order
-from reconciler.apply.recovery import wait_until_idle, write_unfinished_marks
+from reconciler.apply.recovery import recover, wait_until_idle
 from reconciler.apply.verifier import under_way
 from reconciler.catalogue import Impact
 from reconciler.clusters.base import Watch, WatchEvent
@@ -409,7 +409,7 @@ def test_what_failed_while_nobody_looked_is_not_taken_for_applied() -> None:
         kill_after(stage, "update", NETWORK, text)
         stage.driver.failing.clear()
         assert [step.operation for step in plan_of(stage.cluster, desired_of(text)).steps] == ["ModifySwitch"]
-        write_unfinished_marks(stage.cluster, "quickstart")
+        recover(stage.cluster, "quickstart")
         assert results(stage.apply(text)) == {"ModifySwitch web-net": "changed"}
         assert not plan_of(stage.cluster, desired_of(text)).steps
 
@@ -430,7 +430,7 @@ def test_what_was_created_while_nobody_looked_is_taken_for_created() -> None:
         retry_on_conflict(cluster, ResourceId(NETWORK, "web-net"), still_claimed)
         with serving(cluster, lambda node: stage.driver):  # finds the claim
             wait_until_idle(cluster, "quickstart")
-            write_unfinished_marks(cluster, "quickstart")
+            recover(cluster, "quickstart")
             assert stage.apply(text).ok
         assert stage.driver.ran.count(("CreateSwitch", "web-net")) == 1
         again = plan_of(cluster, desired_of(text))

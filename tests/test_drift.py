@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from test_cli import run as command
 
 from reconciler import LocalCluster, Plan, Policy, apply, make_plan, observe, reconcile_once
+from reconciler.apply.annotations import record_last_applied
 from reconciler.apply.report import DONE
-from reconciler.apply.unfinished_mark import record_last_applied
 from reconciler.daemon.drift import difference
 from reconciler.daemon.drift.drift import Drifts, Judgement
 from reconciler.daemon.drift.drift_event import DriftReason

@@ -24,13 +24,13 @@ ACTS = {  # what in them meets the outside: secrets' sources and the digests' ke
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {
-    "sqlite3": {"clusters.database", "clusters.local"},
+    "sqlite3": {"clusters.local.database", "clusters.local.resources"},
     "yaml": {"manifests.reader", "manifests.writer"},
     "jsonschema": {"manifests.schema"},
     "fastjsonschema": {"manifests.schema"},
     "click": {"cli"},
     "rich": {"output.progress"},
-    "kubernetes": {"clusters.kubernetes.api"},
+    "kubernetes": {"clusters.kubernetes.api", "clusters.kubernetes.kubeconfig"},
     "prometheus_client": {"output.metrics", "daemon.status.metrics"},
     "libvirt": {"drivers.libvirt"},
     "pycdlib": {"drivers.libvirt.seed"},

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 
 from contracts.cluster_contract import ClusterContract, change, machine, names, until, watched
-from reconciler.clusters import database
+from reconciler.clusters.local import database
 from reconciler.clusters.base import EventType
 from reconciler.clusters.local import LocalCluster
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import ClusterError, Expired, InvalidInput, Unavailable
 from reconciler.model.resource import Resource, ResourceId
 
-ROOT = Path(database.__file__).parents[2]
+ROOT = Path(database.__file__).parents[3]
 
 Process = subprocess.Popen[str]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from reconciler import LocalCluster, Options, Policy, apply, make_plan, observe, serving
 from reconciler.apply import Result
-from reconciler.apply.recovery import wait_until_idle, write_unfinished_marks
+from reconciler.apply.recovery import recover, wait_until_idle
 from reconciler.apply.report import DONE
 from reconciler.catalogue import Impact
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, references_of
@@ -146,7 +146,7 @@ def test_killed_at_any_write_and_run_again_it_ends_in_the_same_place(
             dying.user = None
             wait_until_idle(dying, "default")
             seen = plan_of(dying, desired_of(after), allow=ALLOW)
-            write_unfinished_marks(dying, "default")
+            recover(dying, "default")
             assert plan_of(dying, desired_of(after), allow=ALLOW).steps == seen.steps
             converge(dying, desired_of(after), allow=ALLOW)
             assert not plan_of(dying, desired_of(after), allow=ALLOW).steps

@@ -1,4 +1,4 @@
-"""What a run notes on resources beside operations: that they are ours, and what no observation will show."""
+"""What a run writes on resources beside operations: labels of ownership, and annotations (``annotations``)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.apply.annotations import annotations_of, record_last_applied, recovered
 from reconciler.apply.running_step import RunningStep
-from reconciler.apply.unfinished_mark import UnfinishedMark, record_last_applied, with_mark
-from reconciler.clusters.base import Cluster
+from reconciler.clusters.base import ResourceStore
+from reconciler.model.journal import Recovery
 from reconciler.model.kinds import values_at
 from reconciler.model.problem import Conflict, NotFound
-from reconciler.model.resource import ANNOTATION_APPLIED, ANNOTATION_PENDING, Resource, ResourceId
+from reconciler.model.resource import ANNOTATION_PENDING, Resource, ResourceId
 from reconciler.model.secret import Secret, Vault
 from reconciler.observe.observed import Observed, unreadable
 from reconciler.planner.explanation import leaves
@@ -21,13 +22,13 @@ from reconciler.planner.plan import Action, Step
 
 @dataclass(frozen=True, slots=True)
 class MetadataWriter:
-    """Writes labels and annotations of ours; of secrets, digests only."""
+    """Writes labels and annotations of ours; of secrets, digests only. Raises what the vault raises."""
 
-    cluster: Cluster
+    cluster: ResourceStore
     vault: Vault
 
     def annotate(self, resource: Resource, step: Step) -> None:
-        """Note on the resource what no observation will show (wire format 5.9), and what waits for a restart."""
+        """Set the annotations of the resource in place: what was last applied, and what waits for a restart."""
         observed = Observed(resource, {})
         annotations = resource["metadata"].setdefault("annotations", {})
         pending = self._pending(observed, step)
@@ -55,34 +56,32 @@ class MetadataWriter:
         kept = {part: {key: each for key, each in values.items() if key not in done} for part, values in parts.items()}
         return {"boot": observed.boot, **{part: values for part, values in kept.items() if values}}
 
-    def recovery_note(self, step: Step, resource: Resource | None) -> dict[str, Any] | None:
-        """What the next run needs to know if this one does not see the end (``mark``)."""
+    def recovery_of(self, step: Step, resource: Resource | None) -> Recovery | None:
+        """What the next run has to write if this one does not see the end of the step; None if nothing.
+
+        ``resource`` is the target as it was read.
+        """
         carried = step.subject != step.target
         if not (carried or step.remember or (resource and self._pending(Observed(resource, {}), step))):
             return None
-        return {
-            "id": list(step.subject),
-            "carried": carried,
-            "labels": step.labels if carried else {},
-            "remember": self._digested(step.remember) if carried else {},
-            "before": {} if carried else annotations_of(resource),
-            "creates": step.action is Action.CREATE and not carried,
-        }
+        if carried:
+            return Recovery(step.subject, True, step.labels, self._digested(step.remember))
+        return Recovery(step.subject, False, before=annotations_of(resource), creates=step.action is Action.CREATE)
 
     def take_ownership(self, step: Step) -> None:
-        """Mark a resource that another one's operation made or moved as ours. Raises ``Conflict``."""
+        """Label the subject as ours and annotate it, on the cluster. Raises ``Conflict``."""
 
-        def marked(subject: Resource) -> Resource:
+        def owned(subject: Resource) -> Resource:
             subject["metadata"].setdefault("labels", {}).update(step.labels)
             self.annotate(subject, step)
             return subject
 
-        retry_on_conflict(self.cluster, step.subject, marked)
+        retry_on_conflict(self.cluster, step.subject, owned)
 
-    def restore_annotations(self, flight: RunningStep) -> None:
-        """Take back what was noted as applied when the step was submitted. Raises ``Conflict``."""
-        mark = UnfinishedMark(flight.step.target, {}, {}, flight.annotations_before)
-        retry_on_conflict(self.cluster, mark.id, lambda resource: with_mark(resource, mark))
+    def restore_annotations(self, running: RunningStep) -> None:
+        """Take back what was written down as applied when the step was submitted. Raises ``Conflict``."""
+        before = Recovery(running.step.target, carried=False, before=running.annotations_before)
+        retry_on_conflict(self.cluster, before.id, lambda resource: recovered(resource, before))
 
     def _digested(self, value: Any) -> Any:
         """Nothing but digests of secrets is written down."""
@@ -91,14 +90,8 @@ class MetadataWriter:
         return {key: self._digested(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
-def annotations_of(resource: Resource | None) -> dict[str, str | None]:
-    """The annotations of ours, None for those that are not there."""
-    annotations = (resource or {}).get("metadata", {}).get("annotations") or {}
-    return {name: annotations.get(name) for name in (ANNOTATION_APPLIED, ANNOTATION_PENDING)}
-
-
 def retry_on_conflict(
-    cluster: Cluster, id: ResourceId, change: Callable[[Resource], Resource], attempts: int = 50
+    cluster: ResourceStore, id: ResourceId, change: Callable[[Resource], Resource], attempts: int = 50
 ) -> None:
     """Read a resource, change it and write it, again if somebody else wrote meanwhile; nothing if it is gone.
 

@@ -6,23 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler import catalogue
+from reconciler.apply.failure import InvalidParameters
 from reconciler.apply.metadata import MetadataWriter
 from reconciler.apply.verifier import FAILURES, status_of
 from reconciler.clusters.base import Cluster
-from reconciler.model.problem import AlreadyExists, Conflict, NotFound, ReconcilerError
+from reconciler.model.problem import AlreadyExists, Conflict, NotFound
 from reconciler.model.resource import LABEL_EVENT, LABEL_EVENT_SDK, LABEL_HOST, WIRE_API_VERSION, Resource
 from reconciler.model.secret import Secret, Vault
 from reconciler.observe.observed import DiskAt, Observed
 from reconciler.planner.plan import Action, Expectation, PathOf, Step
 
 
-class InvalidParameters(ReconcilerError):
-    """What would be sent is not what the catalogue takes; known only now, as parts come from elsewhere."""
-
-
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Words operations and writes them for ``agent``, who serves the nodes.
+    """Writes operations on resources, with parameters as ``agent`` names them, who serves the nodes.
 
     ``disk_at`` is where disks are, kept up to date by whoever watches.
     """

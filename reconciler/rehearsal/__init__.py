@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from reconciler.apply import Options, Outcome, apply
-from reconciler.apply.recovery import write_unfinished_marks
+from reconciler.apply.recovery import recover
 from reconciler.apply.report import DONE
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
 from reconciler.manifests.validation import Desired
+from reconciler.model.journal import read_journal
 from reconciler.model.resource import CLAIM, Resource, ResourceId
 from reconciler.observe.ledger import read_ledger
 from reconciler.observe.observed import Observation, Observed, observe
@@ -165,7 +166,7 @@ class Simulation:
             moments.append(Moment(step, start, ended, str(outcome.result), outcome.message, fault))
 
         with stage.served(lambda node: FaultyDriver(self._driver(node), ways, stage.playing.get)):
-            write_unfinished_marks(stage, plan.stack)
+            recover(stage, plan.stack)
             apply(
                 script(played),
                 stage,
@@ -203,7 +204,7 @@ class Simulation:
             resources = [each.resource for each in observed.resources.values()]
             observed.ledger = {
                 **self.ledger,
-                **read_ledger(stage.records(stack), stage.list("Event").items, resources),
+                **read_ledger(read_journal(stage.records(stack)), stage.list("Event").items, resources),
             }
         return observed
 

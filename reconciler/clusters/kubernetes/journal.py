@@ -11,10 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Any, NamedTuple
 
-from reconciler.clusters.base import AROUND
-from reconciler.clusters.kubernetes.api import METADATA_ONLY, Api, Unconfirmed
+from reconciler.clusters.base import Entries
+from reconciler.clusters.kubernetes.api import METADATA_ONLY, Api
+from reconciler.clusters.kubernetes.errors import Unconfirmed
+from reconciler.model.journal import is_boundary, last_run
 from reconciler.model.problem import AlreadyExists, NotFound
 
 LABEL = "gitops.doslab.io/journal"
@@ -32,7 +35,7 @@ class _AppendPosition(NamedTuple):
 
 
 class KubernetesJournal:
-    """The journals of all stacks, in one namespace."""
+    """A ``JournalStore``: the journals of all stacks, in one namespace. ``now`` gives nanoseconds."""
 
     def __init__(self, api: Api, namespace: str, now: Callable[[], int] = time.time_ns) -> None:
         self._api, self._now = api, now
@@ -42,7 +45,7 @@ class KubernetesJournal:
         self._last = 0
         self._lock = threading.Lock()
 
-    def append(self, stack: str, entry: Mapping[str, Any]) -> None:
+    def record(self, stack: str, entry: Mapping[str, Any]) -> None:
         with self._lock:
             tail = self._tails.get(stack) or self._find_tail(stack)
             if not tail.number or tail.entries >= PER_CHUNK:
@@ -57,16 +60,20 @@ class KubernetesJournal:
                 self._api.patch(f"{self._path}/{_name(stack, tail.number)}", body)
             self._tails[stack] = tail._replace(entries=tail.entries + 1)
 
-    def entries(self, stack: str) -> list[Entry]:
-        """All of a stack's, oldest first."""
+    def records(self, stack: str, *, newest: int | None = None) -> Entries:
+        if newest is not None:
+            return [*islice(self._newest_first(stack), newest)][::-1]
         return [entry for number in self._chunks(stack) for entry in self._read(stack, number)]
 
-    def newest_first(self, stack: str) -> Iterator[Entry]:
-        """The same from its end, read no further than it is asked for."""
+    def unfinished(self, stack: str) -> Entries:
+        return last_run(self._newest_first(stack))
+
+    def _newest_first(self, stack: str) -> Iterator[Entry]:
+        """All entries from the end, read no further than they are asked for."""
         for number in reversed(self._chunks(stack)):
             yield from reversed(self._read(stack, number))
 
-    def shorten(self, stack: str, newest: int) -> None:
+    def shorten(self, stack: str, *, newest: int) -> None:
         """Empty the ConfigMaps before the ``newest`` entries and the last run, but for entries with a ``request``.
 
         What is empty leaves the journal: whoever may write one may not remove it.
@@ -82,7 +89,7 @@ class KubernetesJournal:
                 self._short.add((stack, number))
 
     def _has_bound(self, stack: str, number: int) -> bool:
-        return any(entry.get("phase") in AROUND for entry in self._read(stack, number))
+        return any(is_boundary(entry) for entry in self._read(stack, number))
 
     def _thin(self, stack: str, number: int) -> None:
         data = self._data(stack, number)

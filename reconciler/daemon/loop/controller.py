@@ -15,10 +15,11 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 
 from reconciler.apply import Options, Outcome, Report, Result, apply, retry_on_conflict
+from reconciler.apply.annotations import recovered
 from reconciler.apply.estimate import typical
+from reconciler.apply.recovery import due_recoveries
 from reconciler.apply.report import DONE
-from reconciler.apply.unfinished_mark import unfinished_marks, with_mark
-from reconciler.clusters.base import Cluster, Entries
+from reconciler.clusters.base import Cluster
 from reconciler.daemon.drift.drift import Drifts, Judgement
 from reconciler.daemon.drift.withholding import withhold, without
 from reconciler.daemon.loop.event_recorder import EventRecorder
@@ -32,6 +33,7 @@ from reconciler.daemon.status.status import Pass, Running, Status
 from reconciler.manifests.validation import Stack
 from reconciler.model.backoff import Backoff
 from reconciler.model.event_id import done_of
+from reconciler.model.journal import StepEnded, StepEntry, read_journal
 from reconciler.model.problem import ClusterError, InvalidInput, Problem, ReconcilerError
 from reconciler.model.provenance import Provenance
 from reconciler.model.resource import ResourceId
@@ -85,8 +87,8 @@ class StackController:
         self._plan: Plan | None = None
         self._moved: set[ResourceId] = set()  # since the last plan
         self._again: dict[ResourceId, datetime] = {}
-        self._left: Entries | None = None  # of the journal: begun, and nobody saw the end
-        self._known: set[tuple[str, str]] = set()  # entries of the last run that was cut short
+        self._left: list[StepEntry] | None = None  # of the journal: begun, and nobody saw the end
+        self._known: set[tuple[str, type[StepEntry]]] = set()  # entries of the last run that was cut short
         self._ledger: dict[str, LedgerEntry] | None = None
         self._typical: dict[str, float] = {}
         self._full_at = ways.monotonic()
@@ -203,7 +205,7 @@ class StackController:
         """A plan of everything, listed anew; says if it is another one though nothing has moved."""
         moved = self.mirror.list_anew()
         self._moved |= moved
-        self._typical = typical(self._cluster.records(self._stack, newest=ENTRIES))
+        self._typical = typical(read_journal(self._cluster.records(self._stack, newest=ENTRIES)))
         anew = self._made(anew=True)
         if moved:
             log.info("%d resources had moved unheard", len(moved), extra={"stack": self._stack})
@@ -276,21 +278,22 @@ class StackController:
         if not self._left:
             return fresh
         events = self._cluster.list("Event").items
-        for mark in unfinished_marks(self._left, events):
-            retry_on_conflict(self._through, mark.id, partial(with_mark, mark=mark))
-            self._moved.add(mark.id)
+        for recovery in due_recoveries(self._left, events):
+            retry_on_conflict(self._through, recovery.id, partial(recovered, recovery=recovery))
+            self._moved.add(recovery.id)
         heard = {event_id for event in events for event_id, _, _ in done_of(event)}
-        heard |= {entry["event"] for entry in self._left if entry["phase"] == "end" and entry.get("seen", True)}
+        heard |= {entry.event for entry in self._left if isinstance(entry, StepEnded) and entry.seen}
         oldest = (self._ways.now() - KEPT).isoformat()
-        self._left = [entry for entry in self._left if entry["event"] not in heard and entry["at"] > oldest]
+        self._left = [entry for entry in self._left if entry.event not in heard and entry.at > oldest]
         self._moved |= self.mirror.catch_up()
         return fresh
 
     def _remember_left(self) -> bool:
         """Take in what the last run of the stack began and did not end; whether any of it is news."""
-        entries = [entry for entry in self._cluster.unfinished(self._stack) if "event" in entry]
-        known, self._known = self._known, {(entry["event"], entry["phase"]) for entry in entries}
-        fresh = [entry for entry in entries if (entry["event"], entry["phase"]) not in known]
+        entries = read_journal(self._cluster.unfinished(self._stack))
+        steps = [entry for entry in entries if isinstance(entry, StepEntry) and entry.event]
+        known, self._known = self._known, {(entry.event, type(entry)) for entry in steps}
+        fresh = [entry for entry in steps if (entry.event, type(entry)) not in known]
         self._left = [*(self._left or ()), *fresh]
         return bool(fresh)
 

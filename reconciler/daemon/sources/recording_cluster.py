@@ -7,66 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from reconciler.clusters.base import Cluster, Entries, EventType, Lease, Listing, Watch, WatchEvent
-from reconciler.model.resource import Resource, ResourceId
+from reconciler.clusters.base import Cluster, EventType, Watch, WatchEvent
+from reconciler.clusters.composed import WrappedCluster
+from reconciler.model.resource import Resource
 
 Hear = Callable[[Sequence[WatchEvent]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingCluster:
+class RecordingCluster(WrappedCluster):
     """``under``, and ``hear`` gets what moves in it as far as anybody here notices."""
 
-    under: Cluster
-    hear: Hear
-
-    def list(self, kind: str, *, labels: Mapping[str, str] | None = None) -> Listing:
-        return self.under.list(kind, labels=labels)
-
-    def get(self, id: ResourceId) -> Resource | None:
-        return self.under.get(id)
+    def __init__(self, under: Cluster, hear: Hear) -> None:
+        super().__init__(under)
+        self.hear = hear
 
     def create(self, resource: Resource) -> Resource:
-        made = self.under.create(resource)
+        made = super().create(resource)
         self.hear([WatchEvent(EventType.ADDED, made)])
         return made
 
     def update(self, resource: Resource) -> Resource:
-        made = self.under.update(resource)
+        made = super().update(resource)
         self.hear([WatchEvent(EventType.MODIFIED, made)])
         return made
 
-    def delete(self, id: ResourceId, *, version: str | None = None) -> None:
-        self.under.delete(id, version=version)
-
     def watch(self, *, since: str, kinds: Collection[str], labels: Mapping[str, str] | None = None) -> Watch:
-        return _Watch(self.under.watch(since=since, kinds=kinds, labels=labels), self.hear)
-
-    def record(self, stack: str, entry: Mapping[str, Any]) -> None:
-        self.under.record(stack, entry)
-
-    def records(self, stack: str, *, newest: int | None = None) -> Entries:
-        return self.under.records(stack, newest=newest)
-
-    def unfinished(self, stack: str) -> Entries:
-        return self.under.unfinished(stack)
-
-    def shorten(self, stack: str, *, newest: int) -> None:
-        self.under.shorten(stack, newest=newest)
-
-    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> Lease:
-        return self.under.lease(name, holder, wait=wait)
-
-    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
-        return self.under.secret(namespace, name)
-
-    def digest_key(self) -> bytes:
-        return self.under.digest_key()
-
-    def close(self) -> None:
-        self.under.close()
+        return _Watch(super().watch(since=since, kinds=kinds, labels=labels), self.hear)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import urllib3
 
 from reconciler.clusters.base import EventType, WatchEvent, earliest
-from reconciler.clusters.kubernetes.api import Api, error_of
+from reconciler.clusters.kubernetes.api import Api
+from reconciler.clusters.kubernetes.errors import error_of_status
+from reconciler.model.backoff import Backoff
 from reconciler.model.problem import ClusterError, NotFound, Unavailable
 
 RENEWAL = 50.0  # seconds after which the server ends a stream by itself, to be opened again
@@ -24,11 +26,11 @@ NOT_SERVED = 30.0  # seconds before looking again whether a kind is served by no
 
 
 class _StreamEvent(NamedTuple):
-    """What a stream told, and up to which version it has told everything by that."""
+    """An event of the stream of a kind, and the version up to which that stream has given everything."""
 
     kind: str
     version: str
-    notice: WatchEvent | None  # None: nothing but the version
+    event: WatchEvent | None  # None: nothing but the version
 
 
 class KubernetesWatch:
@@ -59,24 +61,24 @@ class KubernetesWatch:
             threading.Thread(target=self._follow, args=(kind, path), name=f"watch-{kind}", daemon=True).start()
 
     def next(self, timeout: float) -> Sequence[WatchEvent]:
-        notices: list[WatchEvent] = []
+        events: list[WatchEvent] = []
         end = time.monotonic() + timeout
         while not self._closed.is_set():
             try:
                 told = (
-                    self._told.get(timeout=max(0.0, end - time.monotonic())) if not notices else self._told.get_nowait()
+                    self._told.get(timeout=max(0.0, end - time.monotonic())) if not events else self._told.get_nowait()
                 )
             except queue.Empty:
                 break
             if isinstance(told, ClusterError):
-                if notices:
+                if events:
                     self._told.put(told)  # what was told before it comes first
                     break
                 raise told
             if told is not None:
                 self._given[told.kind] = told.version
-                notices += [told.notice] if told.notice is not None else []
-        return notices
+                events += [told.event] if told.event is not None else []
+        return events
 
     @property
     def version(self) -> str:
@@ -90,7 +92,7 @@ class KubernetesWatch:
                 _shut(response)
 
     def _follow(self, kind: str, path: str) -> None:
-        pause = FIRST_PAUSE
+        pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while not self._closed.is_set():
             begun = time.monotonic()
             try:
@@ -103,8 +105,9 @@ class KubernetesWatch:
             except ClusterError as error:
                 self._told.put(error)
                 return
-            pause = FIRST_PAUSE if time.monotonic() - begun > LASTED else min(pause * 2, LONGEST_PAUSE)
-            self._closed.wait(pause)
+            if time.monotonic() - begun > LASTED:
+                pauses.reset()
+            self._closed.wait(next(pauses))
 
     def _read(self, kind: str, path: str) -> None:
         """One stream to its end."""
@@ -130,16 +133,16 @@ class KubernetesWatch:
                 del self._open[kind]
             response.close()
 
-    def _tell(self, kind: str, event: dict[str, Any]) -> None:
-        resource, movement = event["object"], event["type"]
-        if movement == "ERROR":
-            raise error_of(resource)
-        version, notice = str(resource["metadata"]["resourceVersion"]), None
-        if movement != "BOOKMARK":
+    def _tell(self, kind: str, change: dict[str, Any]) -> None:
+        resource, type = change["object"], change["type"]
+        if type == "ERROR":
+            raise error_of_status(resource)
+        version, event = str(resource["metadata"]["resourceVersion"]), None
+        if type != "BOOKMARK":
             resource["metadata"].pop("managedFields", None)
             resource["kind"] = kind
-            notice = WatchEvent(EventType(movement), resource)
-        self._told.put(_StreamEvent(kind, version, notice))
+            event = WatchEvent(EventType(type), resource)
+        self._told.put(_StreamEvent(kind, version, event))
         self._at[kind] = version
 
 
