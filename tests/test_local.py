@@ -17,9 +17,8 @@ from typing import Any
 import pytest
 
 from contracts.cluster_contract import ClusterContract, change, machine, names, until, watched
-from reconciler.clusters.local import database
 from reconciler.clusters.base import EventType
-from reconciler.clusters.local import LocalCluster
+from reconciler.clusters.local import LocalCluster, database
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import ClusterError, Expired, InvalidInput, Unavailable
 from reconciler.model.resource import Resource, ResourceId
