@@ -202,7 +202,7 @@ def test_silence_times_out_and_says_what_was_last_seen() -> None:
         report = stage.apply(timeout=20)
         failed = [outcome for outcome in report.outcomes if outcome.result is Result.FAILED]
         assert {outcome.step.operation for outcome in failed} == {"CreatePool", "CreateSwitch"}
-        assert all(outcome.message.startswith("no answer") for outcome in failed)
+        assert all(outcome.message.startswith("no agent answered") for outcome in failed)
     finally:
         cluster.close()
 
@@ -281,7 +281,7 @@ def test_what_a_rival_makes_of_a_resource_meanwhile_is_looked_at_before_it_is_wr
         ran = list(stage.driver.ran)
         text = edited(MORE_MEMORY)
         (failure,) = stage.apply(text).outcomes
-        assert failure.message.startswith("moved since it was planned: VirtualMachine/web-1: memory.size 2Gi -> 1Gi")
+        assert failure.message.startswith("changed since it was planned: VirtualMachine/web-1: memory.size 2Gi -> 1Gi")
         assert stage.driver.ran == ran
 
 
@@ -339,7 +339,7 @@ def test_a_mark_that_cannot_be_written_fails_its_step_alone() -> None:
         report = stage.apply(text)
         assert results(report) == {"ModifySwitch web-net": "failed", "ResizeRAM web-1": "changed"}
         (failure,) = [outcome for outcome in report.outcomes if outcome.result is Result.FAILED]
-        said = "Exception: no; and what was noted as applied could not be taken back: not allowed any more"
+        said = "Exception: no; and its annotations could not be restored: not allowed any more"
         assert failure.message == said
 
 

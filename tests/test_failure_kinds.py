@@ -83,16 +83,10 @@ def test_what_nobody_answers() -> None:
 
 def test_what_the_driver_refuses_and_what_changed_since_it_was_planned() -> None:
     with LocalCluster(":memory:") as cluster, serving(cluster):
-        twice = plan_of(cluster, desired_of(POOL.replace("disks}", "other}").replace("}\n", "}\n", 1)))
-        stopped = plan_of(cluster, desired_of(POOL))
-        assert apply(stopped, cluster).ok
-        failed = failure(apply(twice, cluster))  # two pools in one folder
-        assert failed.error is ErrorKind.OPERATION_FAILED
-        pool = cluster.get(ID)
-        assert pool is not None
+        second_in_its_folder = plan_of(cluster, desired_of(POOL.replace("name: disks", "name: other")))
+        assert apply(plan_of(cluster, desired_of(POOL)), cluster).ok
+        assert failure(apply(second_in_its_folder, cluster)).error is ErrorKind.OPERATION_FAILED
         stop = plan_of(cluster, desired_of(POOL.replace("Active", "Inactive")))
-        pool["spec"]["pool"]["state"] = "inactive"
-        pool["spec"]["pool"]["autostart"] = "yes"
         cluster.delete(ID)
         assert failure(apply(stop, cluster)).error is ErrorKind.STALE_PLAN
 

@@ -235,7 +235,7 @@ def test_a_step_is_issued_only_upon_what_it_was_planned_upon(
             value_at(then.get(each.id), each.path) != value_at(now.get(each.id), each.path) for each in step.relies
         )
 
-    stale = [outcome for outcome in report.outcomes if outcome.message.startswith("moved since it was planned")]
+    stale = [outcome for outcome in report.outcomes if outcome.message.startswith("changed since it was planned")]
     for outcome in stale:
         waited = [earlier for earlier in report.outcomes if earlier.step.id in outcome.step.after]
         assert has_moved(outcome.step) or any(earlier.result is Result.FAILED for earlier in waited), outcome

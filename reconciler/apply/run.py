@@ -88,7 +88,7 @@ class Run:
         began = self.monotonic()
         self._loop()
         for running in list(self.running.values()):
-            message = "left under way; the next plan sees what came of it"
+            message = "still running; the next plan sees how it ended"
             self._end(running.step, Result.INTERRUPTED, message, running)
         for step in self.plan.steps:
             if step.id not in self.order.results:
@@ -163,7 +163,7 @@ class Run:
                 running.shown_at = None  # not shown any longer: waiting starts again
             if running.step.id in self.running and clock - running.started >= self.options.timeout:
                 seen = running.last_status or "nothing"
-                said = "it was reported done, but" if running.done else "no answer, and"
+                said = "it was reported done, but" if running.done else "no agent answered, and"
                 message = f"{said} after {self.options.timeout:g} s the resource does not show it; last seen: {seen}"
                 self._fail(running, message, ErrorKind.TIMEOUT)
 
@@ -220,7 +220,7 @@ class Run:
             try:
                 self.metadata.take_ownership(step)
             except ReconcilerError as error:
-                message = f"done, but {step.subject} could not be marked as ours: {error}"
+                message = f"done, but {step.subject} could not be labelled as ours: {error}"
                 self._end(step, Result.FAILED, message, running, kind_of(error))
                 return
         self._end(step, DONE[step.action], "", running)
@@ -231,7 +231,7 @@ class Run:
             try:
                 self.metadata.restore_annotations(running)
             except ReconcilerError as error:
-                message += f"; and what was noted as applied could not be taken back: {error}"
+                message += f"; and its annotations could not be restored: {error}"
         self._end(step, Result.FAILED, message, running, kind)
 
     def _end(

@@ -73,14 +73,14 @@ class StepStarter:
             self.metadata.take_ownership(step)
             return NothingToRun(Result.MARKED)
         if self._has_run(step):
-            return NothingToRun(Result.UNCHANGED, "has run before")
+            return NothingToRun(Result.UNCHANGED, "has already run")
         resource = self.resources.get(step.target)
         if (submitted := self._submitted.get(step.id)) and event_id_of(resource) == submitted.event_id:
             return Started(submitted, resumed=True)
         expect = self.submission.expected(step)
         subject = resource if step.subject == step.target else self.resources.get(step.subject)
         if expect and self.verifier.holds(expect, subject) and not under_way(resource):
-            return NothingToRun(Result.UNCHANGED, "already so")
+            return NothingToRun(Result.UNCHANGED, "already as planned")
         parameters = self.submission.parameters(step)
         self._check_free(step, resource)
         known = {step.target: resource, step.subject: subject}
@@ -114,9 +114,9 @@ class StepStarter:
         deletes = any(each.id == step.subject and not each.path and each.value is False for each in step.expect)
         references = self.verifier.references
         if deletes and references is not None and (users := references.users_of(step.subject)):
-            raise StalePlan(f"{step.subject} is used by {', '.join(map(str, users[:3]))} by now. Plan again.")
+            raise StalePlan(f"{step.subject} is used by {', '.join(map(str, users[:3]))} now. Plan again.")
         if changes := self._changes(step, known):
-            raise StalePlan(f"moved since it was planned: {'; '.join(changes)}. Plan again.")
+            raise StalePlan(f"changed since it was planned: {'; '.join(changes)}. Plan again.")
 
     def _changes(self, step: Step, known: Known) -> list[str]:
         """What the step relies on and is no longer so, for people; adds to ``known`` what it reads."""
