@@ -11,6 +11,7 @@ import click
 from reconciler.cli.given import connected, policy_of, read, where_of
 from reconciler.cli.serving import looked_at
 from reconciler.cli.terminal import count, painter, show_json, show_problems
+from reconciler.model.outcome import Result
 
 if TYPE_CHECKING:
     from reconciler.clusters.connection import ClusterReference
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.rehearsal import Act, Moment, Rehearsal
 
 BAR = 24  # characters of a bar on a terminal
-_BAD = ("failed", "skipped", "interrupted", "not rehearsed")
+_BAD = (Result.FAILED, Result.SKIPPED, Result.INTERRUPTED, Result.NOT_REHEARSED)
 
 
 def rehearsed(
@@ -133,7 +134,7 @@ def verdict(rehearsal: Rehearsal) -> str:
     if rehearsal.again is None:
         if rehearsal.converges:
             return f"Rehearsed: it converges, {steps} in {_seconds(first.seconds)} s{but}."
-        failed = sum(moment.result in ("failed", "skipped") for moment in first.moments)
+        failed = sum(moment.result in (Result.FAILED, Result.SKIPPED) for moment in first.moments)
         return f"Rehearsed: it does NOT converge: {count(failed, 'step')} failed or skipped of {steps}{but}."
     if rehearsal.unnoticed:
         return f"Rehearsed with faults: {count(len(rehearsal.unnoticed), 'fault')} would not be noticed{but}."

@@ -39,11 +39,13 @@ class JournalStep:
     subject: str
 
     def to_json(self) -> dict[str, Any]:
+        """Its keys in the JSON of an entry; ``subject`` only where it is not the target."""
         names = {"step": self.id, "operation": self.operation, "target": self.target}
         return names if self.subject == self.target else {**names, "subject": self.subject}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> JournalStep:
+        """The step that an entry names."""
         target = _text(entry, "target")
         return cls(_text(entry, "step"), _text(entry, "operation"), target, _text(entry, "subject") or target)
 
@@ -60,6 +62,7 @@ class RequestContent:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> RequestContent | None:
+        """The ``Operation`` that an entry names, if it does."""
         request = entry.get("request")
         return cls(_text(request, "name"), _text(request, "content")) if isinstance(request, Mapping) else None
 

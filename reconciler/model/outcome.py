@@ -19,6 +19,7 @@ class Result(StrEnum):
     HELD = "held"  # its impact is not allowed
     INTERRUPTED = "interrupted"  # not started, or left running, when the run was asked to stop
     UNFINISHED = "unfinished"  # started in the journal and not ended there
+    NOT_REHEARSED = "not rehearsed"  # left out of a rehearsal
 
 
 SUCCEEDED = frozenset({Result.CREATED, Result.CHANGED, Result.DELETED, Result.RAN, Result.MARKED, Result.UNCHANGED})

@@ -216,8 +216,8 @@ def _result_text(step: StepRecord) -> str:
 def run_json(run: Run, *, steps: bool = False) -> dict[str, Any]:
     """A run, with its steps if they are asked for."""
     names = ("began", "ended", "seconds", "who", "verb", "plan", "commit", "dirty", "totals")
-    told = {"run": run.id, "outcome": str(run.outcome), **{name: getattr(run, name) for name in names}}
-    return {**told, "steps": [_step_json(step) for step in run.steps.values()]} if steps else told
+    described = {"run": run.id, "outcome": str(run.outcome), **{name: getattr(run, name) for name in names}}
+    return {**described, "steps": [_step_json(step) for step in run.steps.values()]} if steps else described
 
 
 def past_steps_json(past: Sequence[PastStep]) -> list[dict[str, Any]]:

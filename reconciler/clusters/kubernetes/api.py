@@ -87,9 +87,11 @@ class Api:
 
     @property
     def host(self) -> str:
+        """The address of the API server."""
         return str(self._configuration.host)
 
     def close(self) -> None:
+        """Close its connections."""
         self._pool.clear()
 
     def _request(

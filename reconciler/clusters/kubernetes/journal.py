@@ -40,25 +40,25 @@ class KubernetesJournal:
     def __init__(self, api: Api, namespace: str, now: Callable[[], int] = time.time_ns) -> None:
         self._api, self._now = api, now
         self._path = f"/api/v1/namespaces/{namespace}/configmaps"
-        self._tails: dict[str, _AppendPosition] = {}
-        self._short: set[tuple[str, int]] = set()  # what has been shortened before
+        self._ends: dict[str, _AppendPosition] = {}
+        self._shortened: set[tuple[str, int]] = set()  # stack, number of a ConfigMap
         self._last = 0
         self._lock = threading.Lock()
 
     def record(self, stack: str, entry: Mapping[str, Any]) -> None:
         with self._lock:
-            tail = self._tails.get(stack) or self._find_tail(stack)
-            if not tail.number or tail.entries >= PER_CHUNK:
-                tail = self._begin(stack, tail.number + 1)
+            end = self._ends.get(stack) or self._find_end(stack)
+            if not end.number or end.entries >= PER_CHUNK:
+                end = self._begin(stack, end.number + 1)
             self._last = max(self._last + 1, self._now())
             text = json.dumps(dict(entry), ensure_ascii=False, separators=(",", ":"))
             body = {"metadata": {"labels": {LABEL: stack}}, "data": {f"{self._last:020d}": text}}
             try:
-                self._api.patch(f"{self._path}/{_name(stack, tail.number)}", body)
+                self._api.patch(f"{self._path}/{_name(stack, end.number)}", body)
             except NotFound:  # it was cleared away, or never came to be
-                tail = self._begin(stack, tail.number)
-                self._api.patch(f"{self._path}/{_name(stack, tail.number)}", body)
-            self._tails[stack] = tail._replace(entries=tail.entries + 1)
+                end = self._begin(stack, end.number)
+                self._api.patch(f"{self._path}/{_name(stack, end.number)}", body)
+            self._ends[stack] = end._replace(entries=end.entries + 1)
 
     def records(self, stack: str, *, newest: int | None = None) -> Entries:
         if newest is not None:
@@ -82,13 +82,13 @@ class KubernetesJournal:
         kept = newest // PER_CHUNK + 2  # the last of them may just have been begun
         if len(chunks) <= kept:
             return
-        run = next((number for number in reversed(chunks) if self._has_bound(stack, number)), 0)
+        run = next((number for number in reversed(chunks) if self._has_boundary(stack, number)), 0)
         for number in chunks[:-kept]:
-            if number < run and (stack, number) not in self._short:
+            if number < run and (stack, number) not in self._shortened:
                 self._thin(stack, number)
-                self._short.add((stack, number))
+                self._shortened.add((stack, number))
 
-    def _has_bound(self, stack: str, number: int) -> bool:
+    def _has_boundary(self, stack: str, number: int) -> bool:
         return any(is_boundary(entry) for entry in self._read(stack, number))
 
     def _thin(self, stack: str, number: int) -> None:
@@ -117,7 +117,7 @@ class KubernetesJournal:
         data: dict[str, str] = self._api.get(f"{self._path}/{_name(stack, number)}").get("data") or {}
         return data
 
-    def _find_tail(self, stack: str) -> _AppendPosition:
+    def _find_end(self, stack: str) -> _AppendPosition:
         chunks = self._chunks(stack)
         return _AppendPosition(chunks[-1], len(self._read(stack, chunks[-1]))) if chunks else _AppendPosition(0, 0)
 

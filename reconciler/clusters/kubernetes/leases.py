@@ -17,7 +17,7 @@ from reconciler.model.problem import AlreadyExists, Busy, ClusterError, Conflict
 DURATION = 15  # seconds without renewal after which a lease is free
 RENEWAL = 5.0  # seconds between renewals
 RETRY = 1.0  # seconds until a renewal that failed is tried again
-SURE = 10.0  # seconds since the last renewal for which the holder may be sure of it
+SAFE = 10.0  # seconds since the last renewal during which nobody else can have the lease
 POLL_INTERVAL = 0.5  # seconds between attempts at a lease that another has
 
 Now = Callable[[], datetime]
@@ -45,7 +45,7 @@ class KubernetesLease:
 
     @property
     def lost(self) -> bool:
-        return self._taken or self._monotonic() - self._renewed > SURE
+        return self._taken or self._monotonic() - self._renewed > SAFE
 
     def __enter__(self) -> KubernetesLease:
         return self
@@ -124,7 +124,7 @@ class KubernetesLeases:
                     return KubernetesLease(self._api, path, stored, monotonic=self._monotonic, now=self._now)
             elif self._monotonic() >= end:
                 who = theirs.rpartition(" ")[0] or theirs
-                raise Busy(f"{name} is in use by {who}, last heard of {spec.get('renewTime')}")
+                raise Busy(f"{name} is in use by {who}, last renewed {spec.get('renewTime')}")
             self._sleep(min(POLL_INTERVAL, max(0.05, end - self._monotonic())))
 
     def _expired(self, name: str, stored: dict[str, Any] | None, spec: dict[str, Any]) -> bool:

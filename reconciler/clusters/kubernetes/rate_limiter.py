@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class RateLimiter:
-    """A bucket of ``burst`` tokens that fills at ``rate`` a second; who finds it empty is told how long to wait."""
+    """A bucket of ``burst`` tokens that fills at ``rate`` a second; ``wait`` says how long to wait when it is empty."""
 
     def __init__(self, rate: float, burst: int, monotonic: Callable[[], float]) -> None:
         self._rate, self._burst, self._monotonic = rate, float(burst), monotonic

@@ -19,7 +19,7 @@ from reconciler.model.backoff import Backoff
 from reconciler.model.problem import ClusterError, NotFound, Unavailable
 
 RENEWAL = 50.0  # seconds after which the server ends a stream by itself, to be opened again
-SLACK = 10.0  # seconds beyond that without a word: the connection is dead, whatever the socket says
+SLACK = 10.0  # seconds beyond that without a line: the connection is dead, whatever the socket says
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds before a stream is opened again, doubled each time
 LASTED = 1.0  # seconds after which a stream counts as one that worked
 NOT_SERVED = 30.0  # seconds before looking again whether a kind is served by now
@@ -34,7 +34,7 @@ class _StreamEvent(NamedTuple):
 
 
 class KubernetesWatch:
-    """A ``Watch``. Streams that end, fail or fall silent are resumed from the last version they told.
+    """A ``Watch``. Streams that end, fail or fall silent are resumed from the last version they reached.
 
     ``paths`` and ``since`` are by kind. A kind that is not served is waited for.
     """
@@ -51,12 +51,12 @@ class KubernetesWatch:
     ) -> None:
         self._api, self._labels = api, ",".join(f"{key}={value}" for key, value in (labels or {}).items())
         self._renewal, self._silence = renewal, renewal + slack
-        self._told: queue.SimpleQueue[_StreamEvent | ClusterError | None] = queue.SimpleQueue()
+        self._received: queue.SimpleQueue[_StreamEvent | ClusterError | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._open: dict[str, urllib3.BaseHTTPResponse] = {}
-        self._at = dict(since)  # by kind: up to where it was told
-        self._given = dict(since)  # by kind: up to where ``next`` gave it
+        self._at = dict(since)  # by kind: the version that its stream has reached
+        self._given = dict(since)  # by kind: the version that ``next`` has reached
         for kind, path in paths.items():
             threading.Thread(target=self._follow, args=(kind, path), name=f"watch-{kind}", daemon=True).start()
 
@@ -65,19 +65,21 @@ class KubernetesWatch:
         end = time.monotonic() + timeout
         while not self._closed.is_set():
             try:
-                told = (
-                    self._told.get(timeout=max(0.0, end - time.monotonic())) if not events else self._told.get_nowait()
+                received = (
+                    self._received.get(timeout=max(0.0, end - time.monotonic()))
+                    if not events
+                    else self._received.get_nowait()
                 )
             except queue.Empty:
                 break
-            if isinstance(told, ClusterError):
+            if isinstance(received, ClusterError):
                 if events:
-                    self._told.put(told)  # what was told before it comes first
+                    self._received.put(received)  # what came before it is given first
                     break
-                raise told
-            if told is not None:
-                self._given[told.kind] = told.version
-                events += [told.event] if told.event is not None else []
+                raise received
+            if received is not None:
+                self._given[received.kind] = received.version
+                events += [received.event] if received.event is not None else []
         return events
 
     @property
@@ -86,10 +88,10 @@ class KubernetesWatch:
 
     def close(self) -> None:
         self._closed.set()
-        self._told.put(None)
+        self._received.put(None)
         with self._lock:
             for response in self._open.values():
-                _shut(response)
+                _end_stream(response)
 
     def _follow(self, kind: str, path: str) -> None:
         pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
@@ -101,9 +103,9 @@ class KubernetesWatch:
                 self._closed.wait(NOT_SERVED)
                 continue
             except (urllib3.exceptions.HTTPError, OSError, ValueError, Unavailable):
-                pass  # told nothing that is lost: the next stream begins where this one broke
+                pass  # nothing is lost: the next stream begins where this one broke
             except ClusterError as error:
-                self._told.put(error)
+                self._received.put(error)
                 return
             if time.monotonic() - begun > LASTED:
                 pauses.reset()
@@ -123,17 +125,17 @@ class KubernetesWatch:
         with self._lock:
             self._open[kind] = response
             if self._closed.is_set():
-                _shut(response)
+                _end_stream(response)
         try:
             for line in response:
                 if line.strip():
-                    self._tell(kind, json.loads(line))
+                    self._receive(kind, json.loads(line))
         finally:
             with self._lock:
                 del self._open[kind]
             response.close()
 
-    def _tell(self, kind: str, change: dict[str, Any]) -> None:
+    def _receive(self, kind: str, change: dict[str, Any]) -> None:
         resource, type = change["object"], change["type"]
         if type == "ERROR":
             raise error_of_status(resource)
@@ -142,11 +144,11 @@ class KubernetesWatch:
             resource["metadata"].pop("managedFields", None)
             resource["kind"] = kind
             event = WatchEvent(EventType(type), resource)
-        self._told.put(_StreamEvent(kind, version, event))
+        self._received.put(_StreamEvent(kind, version, event))
         self._at[kind] = version
 
 
-def _shut(response: urllib3.BaseHTTPResponse) -> None:
+def _end_stream(response: urllib3.BaseHTTPResponse) -> None:
     """End a stream that another thread reads."""
     with suppress(ValueError, OSError):  # it has ended by itself just now
         response.shutdown()

@@ -125,12 +125,14 @@ class Database:
                 self._written.wait(timeout)
 
     def close(self) -> None:
+        """Close the connection, and wake who waits: what is asked after that fails."""
         with self._lock:
             self._connection.close()
         self.notify()
 
 
 def meta(connection: sqlite3.Connection, key: str) -> int:
+    """A number that the file keeps about itself (table ``meta``)."""
     value: int = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0]
     return value
 
@@ -152,6 +154,7 @@ def _is_busy(error: sqlite3.Error) -> bool:
 
 
 def open_database(path: str) -> sqlite3.Connection:
+    """Open the file, made when it does not exist. Raises ``InvalidInput``, ``Unavailable`` while it is busy."""
     if path == MEMORY:
         connection = _connect(MEMORY)
         _create_schema(connection)

@@ -16,9 +16,11 @@ class Selector:
         self._traces = [canonical({key: value})[1:-1] for key, value in self._labels.items()]
 
     def may_match(self, body: str) -> bool:
+        """Whether the resource of this text may have the labels."""
         return all(trace in body for trace in self._traces)
 
     def matches(self, resource: Resource) -> bool:
+        """Whether the resource has the labels."""
         return not self._labels or self._labels.items() <= labels_of(resource).items()
 
 
