@@ -13,8 +13,8 @@ from reconciler.apply import Options, Outcome, Report, apply
 from reconciler.apply.recovery import finish, settle, unsaid
 from reconciler.apply.unfinished import overlay
 from reconciler.clusters.base import Cluster, Lease
+from reconciler.manifests.desired import Desired
 from reconciler.manifests.request import Request
-from reconciler.manifests.validation import Desired
 from reconciler.model.problem import NotFound
 from reconciler.model.secret import Vault
 from reconciler.observe.ledger import LedgerEntry, read_ledger

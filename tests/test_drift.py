@@ -24,9 +24,9 @@ from reconciler.daemon.drift import difference
 from reconciler.daemon.drift.drift import Drifts, Judgement
 from reconciler.daemon.drift.drift_event import DriftReason
 from reconciler.daemon.status.status import Drift, Mode, Since
+from reconciler.manifests.desired import Desired
 from reconciler.manifests.drift_policy import field_path, stance_of
 from reconciler.manifests.request import request_from_words
-from reconciler.manifests.validation import Desired
 from reconciler.model.resource import ANNOTATION_APPLIED, Resource, ResourceId
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.declaration import DECLARED, digest

@@ -16,7 +16,7 @@ import yaml
 
 from reconciler import LocalCluster, Plan, Policy, apply, plan
 from reconciler.catalogue import OPERATIONS
-from reconciler.manifests.validation import Desired
+from reconciler.manifests.desired import Desired
 from reconciler.model.resource import ResourceId
 from reconciler.output.plan_json import from_json, to_json
 from reconciler.output.text import plan_text, problems_text

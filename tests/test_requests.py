@@ -13,7 +13,7 @@ from test_cli import run
 from reconciler import InvalidInput, LocalCluster, Policy, apply, plan, serving
 from reconciler.agent.embedded import simulators
 from reconciler.apply.recovery import settle
-from reconciler.manifests.validation import Desired
+from reconciler.manifests.desired import Desired
 from reconciler.model.problem import OperationFailed
 from reconciler.reconcile import look
 from support.scenario import OPTIONS, desired_of, served

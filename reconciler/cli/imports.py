@@ -99,7 +99,7 @@ def _there(out: str | None) -> Loaded:
 def _stack_for(out: str | None, stack: str | None, there: Loaded) -> str | None:
     from reconciler.importer.draft import stack_document
     from reconciler.manifests.schema import accepts
-    from reconciler.manifests.validation import stack_name
+    from reconciler.manifests.stack import stack_name
 
     if stack is not None and not accepts("Stack")(stack_document(stack)):
         raise click.UsageError(f"{stack!r} is no name of a stack: lower-case letters, digits, '-' and '.'.")
@@ -159,7 +159,7 @@ def _take_over(where: ClusterReference, made: Draft, stack: str, yes: bool, orig
     from reconciler.apply import Options
     from reconciler.importer.draft import stack_document
     from reconciler.manifests.loader import STACK_FILE, load_texts
-    from reconciler.manifests.validation import validate
+    from reconciler.manifests.validator import validate
     from reconciler.manifests.writer import yaml_text
     from reconciler.planner import Policy
     from reconciler.planner.plan import Action

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.manifests import schema
+from reconciler.manifests.desired import Desired, Stack
 from reconciler.manifests.loader import load_texts
-from reconciler.manifests.validation import Desired, Stack, validate
+from reconciler.manifests.validator import validate
 from reconciler.manifests.writer import yaml_text
 from reconciler.model import quantity
 from reconciler.model.kinds import (

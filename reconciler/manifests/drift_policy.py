@@ -13,9 +13,9 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from reconciler.manifests import schema
+from reconciler.manifests.finding import Finding
 from reconciler.model import quantity
 from reconciler.model.kinds import KINDS, SECRETS, Parts, matches, parts_at
-from reconciler.model.resource import Path
 
 ANY = "*"  # in the place of what identifies a part
 _NAME, _AFTER_DOT = re.compile(r"([^.\[\]]+)"), re.compile(r"\.([^.\[\]]+)")
@@ -76,23 +76,23 @@ def stance_of(drift: Mapping[str, Any], kind: str = "") -> DriftPolicy:
     return DriftPolicy(drift.get("mode", ""), tuple(waivers))
 
 
-def faults(drift: Mapping[str, Any], kind: str = "") -> Iterator[tuple[Path, str, str]]:
-    """What no schema finds wrong with a ``drift``: path within it, what is wrong, what to do."""
+def faults(drift: Mapping[str, Any], kind: str = "") -> Iterator[Finding]:
+    """What no schema finds wrong with a ``drift``; paths begin in it."""
     for index, entry in enumerate(drift.get("ignore", ())):
         of, at = kind or entry["kind"], ("ignore", index)
         try:
             path, fragment = _walked(of, entry["field"])
         except Misnamed as misnamed:
-            yield (*at, "field"), str(misnamed), misnamed.remedy
+            yield Finding((*at, "field"), str(misnamed), misnamed.remedy)
         else:
             if "observed" in entry:
                 for message, remedy in _unlike(of, path, fragment, entry["observed"]):
-                    yield (*at, "observed"), message, remedy
+                    yield Finding((*at, "observed"), message, remedy)
         try:
             ending(entry.get("until", "2000-01-01"))
         except ValueError:
             message = f"{entry['until']!r} is neither a date nor a time with its zone"
-            yield (*at, "until"), message, "Write 2026-12-31, or 2026-12-31T18:00:00Z."
+            yield Finding((*at, "until"), message, "Write 2026-12-31, or 2026-12-31T18:00:00Z.")
 
 
 def ending(until: str) -> datetime:

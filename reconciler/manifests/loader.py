@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import IO, Any
 
+from reconciler.manifests.finding import Finding
 from reconciler.manifests.reader import Malformed, Source, read_json, read_yaml
 from reconciler.model.problem import Origin, Problem
-from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, WIRE_API_VERSION, Path, ResourceId
+from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, WIRE_API_VERSION, Path, ResourceId, show_path
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STACK_FILE = "reconcile.yaml"
@@ -34,7 +35,12 @@ class Manifest:
     base: Path = ()  # where in the document the manifest stands (an item of a List)
 
     def origin(self, *path: str | int) -> Origin:
+        """File, line and column of a value; of its nearest parent where the value is missing."""
         return self.source.locate(self.index, (*self.base, *path))
+
+    def problem(self, finding: Finding) -> Problem:
+        """The problem that a finding about the whole document is: with its place."""
+        return Problem(self.origin(*finding.path), finding.message, finding.remedy, show_path(finding.path))
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import Operation, Verb
+from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Manifest
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import InvalidInput, Origin, Problem
@@ -55,35 +56,38 @@ class Request:
         return " ".join(parts)
 
 
-def request_of(manifest: Manifest) -> tuple[Request | None, list[tuple[Path, str, str]]]:
-    """The request of a document that its schema accepts, or what is wrong: path in it, message, remedy."""
+def request_of(manifest: Manifest) -> tuple[Request | None, list[Finding]]:
+    """The request of a document that its schema accepts, or what is wrong; paths begin in the document."""
     spec, namespace = manifest.spec, manifest.id.namespace
     target = ResourceId(spec["target"]["kind"], spec["target"]["name"], namespace)
     name = spec["operation"]
+    place: Path = ("spec", "operation")
     try:
         operation = catalogue.find(target.kind, name)
     except KeyError:
-        return None, [
-            (("spec", "operation"), f"{name} is not an operation of {target.kind}", _nearest(target.kind, name))
-        ]
-    if operation.verb in (Verb.CREATE, Verb.DELETE) and operation.fields:
-        home = (
-            "Describe the resource"
-            if operation.verb is Verb.CREATE
-            else "Remove the resource's manifest and use --prune"
-        )
-        return None, [(("spec", "operation"), f"{name} follows from manifests, it is not asked for", f"{home}.")]
+        return None, [Finding(place, f"{name} is not an operation of {target.kind}", _nearest(target.kind, name))]
+    if operation.verb in _BY_MANIFEST and operation.fields:
+        message = f"{name} follows from manifests, it is not asked for"
+        return None, [Finding(place, message, _BY_MANIFEST[operation.verb])]
     given = {key: wire(value) for key, value in spec.get("parameters", {}).items()}
-    findings: list[tuple[Path, str, str]] = [
-        (("spec", "parameters", key), f"{key} is a secret", f"Give it as {_home_of_secret(key)}.")
+    hidden = {row.name for row in operation.parameters if row.secret}
+    findings = [
+        Finding(("spec", "parameters", key), f"{key} is a secret", f"Give it as {_home_of_secret(key)}.")
         for key in given
-        if any(row.name == key and row.secret for row in operation.parameters)
+        if key in hidden
     ]
     secrets = dict(_secrets(spec, namespace))
-    findings += list(check(operation, given, secrets))
+    findings += check(operation, given, secrets)
     if findings:
         return None, findings
     return Request(manifest.id.name, target, operation, given | secrets, tuple(spec.get("after", ())), manifest), []
+
+
+# What to do instead of asking for an operation that creates or deletes.
+_BY_MANIFEST = {
+    Verb.CREATE: "Describe the resource.",
+    Verb.DELETE: "Remove the resource's manifest and use --prune.",
+}
 
 
 def request_from_words(
@@ -126,15 +130,13 @@ def request_from_words(
     return Request(name, target, row, given | found)
 
 
-def check(
-    operation: Operation, given: Mapping[str, str | bool], secrets: Mapping[str, Secret]
-) -> Iterator[tuple[Path, str, str]]:
-    """What the catalogue has against the parameters, each with its place in the document."""
+def check(operation: Operation, given: Mapping[str, str | bool], secrets: Mapping[str, Secret]) -> Iterator[Finding]:
+    """What the catalogue refuses in the parameters, each with its place in the document."""
     samples = dict.fromkeys(secrets, SAMPLE_SECRET)
     for message in catalogue.check(operation, {**given, **samples}):
         name = message.split(" ", 1)[0].rstrip(":")
         path: Path = ("spec", "parameters", name) if name in given else ("spec",)
-        yield path, f"{operation.name}: {message}", f"See 'reconcile operations {operation.name}'."
+        yield Finding(path, f"{operation.name}: {message}", f"See 'reconcile operations {operation.name}'.")
 
 
 def wire(value: Any) -> str | bool:

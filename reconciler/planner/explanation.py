@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
 from reconciler.model.kinds import KINDS, SECRETS, matches, part_of, parts_at
 from reconciler.model.secret import Secret

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.drift_policy import IgnoreRule
-from reconciler.manifests.validation import Declared, Desired, Stack
 from reconciler.model.kinds import part_of
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import Impact, Operation
-from reconciler.manifests.validation import Declared, Desired
+from reconciler.manifests.desired import Declared, Desired
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import LABEL_STACK, ResourceId, show_path

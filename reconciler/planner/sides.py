@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model.shape import Shape, overlaid
 from reconciler.observe.observed import Observed
 from reconciler.planner.diff import Change, diff, undone

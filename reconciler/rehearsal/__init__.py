@@ -16,7 +16,7 @@ from reconciler.apply.recovery import finish
 from reconciler.apply.report import DONE
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
-from reconciler.manifests.validation import Desired
+from reconciler.manifests.desired import Desired
 from reconciler.model.resource import CLAIM, Resource, ResourceId
 from reconciler.observe.ledger import read_ledger
 from reconciler.observe.observed import Observation, Observed, observe

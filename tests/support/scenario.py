@@ -12,7 +12,7 @@ import yaml
 
 from reconciler import LocalCluster, Options, Plan, Policy, Report, apply, load, plan, serving, validate
 from reconciler.agent.embedded import simulators
-from reconciler.manifests.validation import Desired
+from reconciler.manifests.desired import Desired
 
 OPTIONS = Options(timeout=20, grace=1)
 

@@ -28,8 +28,8 @@ from reconciler.daemon.drift.drift_event import DriftEvent, DriftReason, Seen, T
 from reconciler.daemon.drift.flapping import FlapDetector
 from reconciler.daemon.drift.withholding import reach, withhold, without
 from reconciler.daemon.status.status import Drift, Mode, Since
+from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.drift_policy import ending
-from reconciler.manifests.validation import Declared, Desired, Stack
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.observe.observed import Observation, Observed

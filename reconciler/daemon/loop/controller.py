@@ -29,7 +29,7 @@ from reconciler.daemon.sources.input import Input, Reading
 from reconciler.daemon.sources.recording_cluster import RecordingCluster
 from reconciler.daemon.sources.resource_cache import ResourceCache
 from reconciler.daemon.status.status import Pass, Running, Status
-from reconciler.manifests.validation import Stack
+from reconciler.manifests.desired import Stack
 from reconciler.model.backoff import Backoff
 from reconciler.model.event_id import done_of
 from reconciler.model.problem import ClusterError, InvalidInput, Problem, ReconcilerError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from reconciler.daemon.loop.retry import RetryState
 from reconciler.daemon.status.status import Drift, Health, Mode, Since, Sync, View
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE, POOL, RANK, references_of
 from reconciler.model.resource import ResourceId
