@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.catalogue.operation import OWN_AGENT
-from reconciler.manifests import drift_policy
 from reconciler.manifests.drift_policy import DriftPolicy
 from reconciler.manifests.loader import Manifest
 from reconciler.manifests.request import Request
@@ -26,14 +25,16 @@ class Declared:
     id: ResourceId
     shape: Shape
     manifest: Manifest
-    left: frozenset[tuple[str, ...]] = frozenset()  # fields that are left as they are: ``shape`` has what is there
+    ignored: frozenset[tuple[str, ...]] = frozenset()  # fields of ``shape`` that were replaced by what is observed
 
     @property
     def node(self) -> str:
+        """The name of the node it is to be on."""
         return str(self.shape["nodeName"])
 
     @property
     def has_secrets(self) -> bool:
+        """Whether a field names where a secret is."""
         return self.id.kind in SECRETS and any(
             True for path in SECRETS[self.id.kind] for _ in values_at(self.shape, path)
         )
@@ -46,19 +47,20 @@ class Declared:
 
     @property
     def drift(self) -> DriftPolicy:
-        """What its manifest says about drift; the Stack's words hold besides."""
+        """The policy in its own manifest; what the Stack says applies besides."""
         drift = self.manifest.metadata.get("drift")
-        return drift_policy.stance_of(drift, self.id.kind) if drift else drift_policy.NONE
+        return DriftPolicy.parse(drift, self.id.kind) if drift else DriftPolicy()
 
     @property
     def labels(self) -> dict[str, str]:
+        """The labels of its manifest."""
         labels: dict[str, str] = self.manifest.metadata.get("labels", {})
         return labels
 
 
 @dataclass(slots=True)
 class Stack:
-    """Name, cluster, defaults and policy that hold for all manifests (product words: 2.4)."""
+    """The name, cluster, defaults and policies that apply to all manifests together."""
 
     name: str = "default"
     cluster: str = ""  # file of the embedded cluster
@@ -69,7 +71,7 @@ class Stack:
     defaults: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address
     agent: str = OWN_AGENT  # who serves the nodes
-    drift: DriftPolicy = drift_policy.NONE
+    drift: DriftPolicy = field(default_factory=DriftPolicy)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ import re
 from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.manifests import drift_policy, schema
 from reconciler.manifests.desired import Stack
+from reconciler.manifests.drift_policy import DriftPolicy
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Loaded
 
@@ -28,7 +29,7 @@ def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
         return Stack(name), list(schema.explain_errors("Stack", manifest.document))
     spec = manifest.spec
     drift, policy, cluster = spec.get("drift", {}), spec.get("policy", {}), spec.get("cluster", {})
-    findings = [finding.under("spec", "drift") for finding in drift_policy.faults(drift)]
+    findings = [finding.under("spec", "drift") for finding in drift_policy.policy_errors(drift)]
     stack = Stack(
         name=manifest.id.name,
         cluster=cluster.get("path", ""),
@@ -39,6 +40,6 @@ def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
         defaults=dict(spec.get("defaults", {})),
         nodes={node: values["address"] for node, values in spec.get("nodes", {}).items()},
         agent=spec.get("agent", OWN_AGENT),
-        drift=drift_policy.NONE if findings else drift_policy.stance_of(drift),
+        drift=DriftPolicy() if findings else DriftPolicy.parse(drift),
     )
     return stack, findings

@@ -156,7 +156,7 @@ def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
     resource = Declared(manifest.id, shape, manifest)
     findings = [finding.under("spec") for finding in check(resource)]
     if drift := manifest.metadata.get("drift"):
-        findings += [finding.under("metadata", "drift") for finding in drift_policy.faults(drift, kind)]
+        findings += [finding.under("metadata", "drift") for finding in drift_policy.policy_errors(drift, kind)]
     linked = LinkedResource(resource, tuple(references_of(kind, spec, namespace)), tuple(claims_of(resource)))
     return CheckedManifest(linked, tuple(map(manifest.problem, findings)))
 

@@ -53,7 +53,7 @@ def _paths(moves: Iterable[Change]) -> frozenset[Path]:
 
 
 def _waived(declared: Declared, move: Change) -> bool:
-    return any(move.path[: len(path)] == path for path in declared.left)
+    return any(move.path[: len(path)] == path for path in declared.ignored)
 
 
 def _any_below(found: Iterable[Path], paths: Iterable[Path]) -> bool:

@@ -29,7 +29,7 @@ from reconciler.daemon.drift.flapping import FlapDetector
 from reconciler.daemon.drift.withholding import reach, withhold, without
 from reconciler.daemon.status.status import Drift, Mode, Since
 from reconciler.manifests.desired import Declared, Desired, Stack
-from reconciler.manifests.drift_policy import ending
+from reconciler.manifests.drift_policy import expiry
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.observe.observed import Observation, Observed
@@ -163,12 +163,12 @@ class Drifts:
         """One difference as a drift: left, contested, or to be told."""
         note, was, what, mode = "", "", DriftReason.FOUND, found.mode
         for waiver in found.waivers if move.path else ():
-            if waiver.holds(at) and lets(waiver, move):
+            if waiver.in_force(at) and lets(waiver, move):
                 note, mode = told(id.kind, move, waiver, brief=True), Mode.IGNORE
                 break
             if lets(waiver, move):
                 was, what = f"that it is ignored has ended with {waiver.until}", DriftReason.EXPIRED
-            elif waiver.holds(at) and waiver.covers(move.path):
+            elif waiver.in_force(at) and waiver.covers(move.path):
                 was, what = "it is ignored with another value only", DriftReason.CHANGED
         if since in _ASKED_FOR:
             self._contests.release(id, move.path)
@@ -209,9 +209,9 @@ class Drifts:
     def _ends(self, id: ResourceId, found: Difference, at: datetime) -> datetime | None:
         """When a waiver or a contest ends that makes a difference."""
         ends = [
-            ending(waiver.until)
+            expiry(waiver.until)
             for waiver in found.waivers
-            if waiver.until and waiver.holds(at) and any(lets(waiver, move) for move in found.moves if move.path)
+            if waiver.until and waiver.in_force(at) and any(lets(waiver, move) for move in found.moves if move.path)
         ]
         calm = self._contests.again(id)
         return min([*ends, *([calm] if calm is not None else [])], default=None)
