@@ -74,8 +74,7 @@ def import_(
                 "documents": list(made.documents.values()),
                 "notes": [{"resource": str(note.id), "message": note.text} for note in made.notes],
                 "problems": [
-                    {"resource": each.origin.file, "field": each.path, "message": each.message}
-                    for each in made.problems
+                    {"resource": str(each.id), "field": each.path, "message": each.message} for each in made.problems
                 ],
             }
         )
@@ -147,7 +146,7 @@ def _import_said(made: Draft, out: str | None) -> None:
 
     click.echo(notes_text(made.notes), nl=False, err=True)
     show_problems(made.problems)
-    left = len({problem.origin for problem in made.problems})
+    left = len({problem.id for problem in made.problems})
     text = f"Wrote {count(len(made.documents), 'resource')}{f' to {out}' if out else ''}; the plan of it is empty."
     if not made.documents:
         text = "Nothing to import." if not left else "Nothing was written."

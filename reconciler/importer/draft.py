@@ -15,11 +15,12 @@ import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.manifests import schema
 from reconciler.manifests.desired import Desired, Stack
+from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import load_texts
 from reconciler.manifests.validator import validate
 from reconciler.manifests.writer import yaml_text
@@ -110,7 +111,7 @@ def draft(
         if reasons and each.stack not in ("", stack) and stack and id not in named:
             made.notes.append(Note(id, f"left alone: {reasons[0][0]}"))
         elif reasons:
-            made.problems += [Problem(Origin(str(id)), message, remedy) for message, remedy in reasons]
+            made.problems += [Problem(Origin(str(id)), message, remedy, id=id) for message, remedy in reasons]
         else:
             document = _describe(each, hints, (given or {}).get(id, {}), made)
             for _, other in references_of(id.kind, document["spec"], id.namespace) if document else ():
@@ -318,20 +319,20 @@ def _conform(id: ResourceId, document: Document, shape: Shape, notes: list[Note]
     why: dict[Path, str] = {}
     while not problems and not schema.accepts(id.kind)(document):
         taken = False
-        for path, message, _ in schema.explain_errors(id.kind, document):
-            lacks = message.endswith(" is missing")
-            while path and isinstance(path[-1], int) and not lacks:
+        for finding in schema.explain_errors(id.kind, document):
+            path = finding.path
+            while path and isinstance(path[-1], int) and not finding.missing:
                 path = path[:-1]  # a text in a list: the list as a whole is what may be left out
             if not _place(document, path):
                 continue
             if len(path) < 2 or isinstance(path[-1], int) or path in _NEEDED:
-                problems.append(_lacking(id, document, shape, path, message, why))
+                problems.append(_lacking(id, document, shape, finding._replace(path=path), why))
             else:
                 (holder,) = _place(document, path[:-1])
                 del holder[path[-1]]
-                why[path], taken = message, True
+                why[path], taken = finding.message, True
         if not taken and not problems:
-            problems.append(Problem(Origin(str(id)), "cannot be described by a manifest", ADD))
+            problems.append(Problem(Origin(str(id)), "cannot be described by a manifest", ADD, id=id))
     if not problems:
         notes += [Note(id, f"{show_path(path)} is left out: {why[path]}") for path in sorted(why, key=show_path)]
     return problems
@@ -365,26 +366,28 @@ WHY: dict[tuple[str, str], str] = {
 }
 
 
-def _lacking(
-    id: ResourceId, document: Document, shape: Shape, path: Path, message: str, why: Mapping[Path, str]
-) -> Problem:
-    lacks = message.removesuffix(" is missing") if message.endswith(" is missing") else ""
-    full = (*path, lacks) if lacks else path
+def _lacking(id: ResourceId, document: Document, shape: Shape, finding: Finding, why: Mapping[Path, str]) -> Problem:
+    path, missing = finding.path, finding.missing
+    full = (*path, missing) if missing else path
     if said := why.get(full):
         return Problem(
-            Origin(str(id)), said, "A manifest cannot say that; change it on the cluster first.", show_path(full)
+            Origin(str(id)),
+            said,
+            "A manifest cannot say that; change it on the cluster first.",
+            show_path(full),
+            id=id,
         )
     dotted = ".".join("*" if isinstance(part, int) else part for part in full[1:])
-    reason = WHY.get((id.kind, dotted), "" if lacks else message)
+    reason = WHY.get((id.kind, dotted), "" if missing else finding.message)
     part = _part(id.kind, document, shape, path)
     whose = f"{part[0]}: " if part and part[0] else ""
     if part and reason:
         reason = reason.format(**part[1])
-    if lacks or (id.kind, dotted) in WHY:
+    if missing or (id.kind, dotted) in WHY:
         reason = "cannot be read back" + (f": {reason}" if reason else "")
     reason = whose + reason
     remedy = ADD if path and path[0] == "spec" else "Names like that are for the existing tools only."
-    return Problem(Origin(str(id)), reason, remedy, show_path(full))
+    return Problem(Origin(str(id)), reason, remedy, show_path(full), id=id)
 
 
 def _part(kind: str, document: Document, shape: Shape, path: Path) -> tuple[str, dict[str, str]] | None:
@@ -556,26 +559,27 @@ def _prove(made: Draft, observed: Observation, stack: str, given: Collection[Res
 def _disproved(
     made: Draft, observed: Observation, stack: str, given: Collection[ResourceId]
 ) -> Iterator[tuple[ResourceId, Problem]]:
-    files = {file_of(id): id for id in made.documents}
     try:
         desired = validate(load_texts(made.texts))
     except InvalidInput as invalid:
         for problem in invalid.problems:
             if problem.severity is Severity.ERROR:
-                yield files[problem.origin.file], _about_resource(files[problem.origin.file], problem)
+                yield _about_resource(problem)
         return
     owners = {id: observed.resources[id].stack or stack or "default" for id in desired.resources}
     for owner in sorted(set(owners.values())):
         mine = {id: each for id, each in desired.resources.items() if owners[id] == owner}
         plan = make_plan(Desired(Stack(owner), mine), observed, Policy(adopt=True))
         for problem in plan.problems:
-            yield files[problem.origin.file], _about_resource(files[problem.origin.file], problem)
+            yield _about_resource(problem)
         for step in plan.steps:
             if step.action is not Action.MARK:
                 message = f"what would be written is not what is there: {step.operation} for {step.because}"
                 remedy = "Correct what --with says of it." if step.subject in given else "Write the manifest by hand."
-                yield step.subject, Problem(Origin(str(step.subject)), message, remedy)
+                yield step.subject, Problem(Origin(str(step.subject)), message, remedy, id=step.subject)
 
 
-def _about_resource(id: ResourceId, problem: Problem) -> Problem:
-    return Problem(Origin(str(id)), problem.message, problem.remedy, problem.path)
+def _about_resource(problem: Problem) -> tuple[ResourceId, Problem]:
+    """A problem of a document that was made here, with the resource in the place of the document."""
+    assert problem.id is not None, problem  # each document has a resource
+    return problem.id, replace(problem, origin=Origin(str(problem.id)))

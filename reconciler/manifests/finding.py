@@ -16,6 +16,7 @@ class Finding(NamedTuple):
     path: Path
     message: str
     remedy: str  # a sentence in the imperative
+    missing: str = ""  # the field that ``path`` needs and does not have, where that is what is wrong
 
     def under(self, *path: str | int) -> Finding:
         """The same finding with its path seen from further out: ``path`` comes before its own."""

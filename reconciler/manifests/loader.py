@@ -39,8 +39,9 @@ class Manifest:
         return self.source.locate(self.index, (*self.base, *path))
 
     def problem(self, finding: Finding) -> Problem:
-        """The problem that a finding about the whole document is: with its place."""
-        return Problem(self.origin(*finding.path), finding.message, finding.remedy, show_path(finding.path))
+        """The problem that a finding about the whole document is: with its place and the resource."""
+        place, path = self.origin(*finding.path), show_path(finding.path)
+        return Problem(place, finding.message, finding.remedy, path, id=self.id)
 
 
 @dataclass(slots=True)
@@ -263,5 +264,5 @@ def _accept_stack(loaded: Loaded, stack: Manifest) -> None:
         loaded.stack = stack
     else:
         loaded.problems.append(
-            Problem(stack.origin(), f"a second Stack; the first is at {loaded.stack.origin()}", "Keep one.")
+            stack.problem(Finding((), f"a second Stack; the first is at {loaded.stack.origin()}", "Keep one."))
         )

@@ -103,7 +103,8 @@ def _missing_fields(failure: _Failure) -> Iterator[Finding]:
     properties = failure.schema.get("properties", {})
     for key in failure.rule:
         if key not in failure.value:
-            yield Finding((), f"{key} is missing", f"Add it. {_description(properties.get(key, {}))}".strip())
+            remedy = f"Add it. {_description(properties.get(key, {}))}".strip()
+            yield Finding((), f"{key} is missing", remedy, missing=key)
 
 
 def _wrong_type(failure: _Failure) -> Iterator[Finding]:
