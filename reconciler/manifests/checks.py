@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+from reconciler.catalogue.limits import SIZES, FieldLimit
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
 from reconciler.model import quantity
@@ -55,6 +56,45 @@ def _unique_elements(resource: Declared) -> Iterator[Finding]:
                     yield Finding((*path, index), f"same {what} as {show_path((*path, first))}", "Keep one of them.")
 
 
+class _Size(NamedTuple):
+    """A field that is a size, and its limits in bytes."""
+
+    field: tuple[str, ...]
+    low: int
+    high: int
+    multiple: int
+    range: str  # for people
+
+    @classmethod
+    def of(cls, limit: FieldLimit) -> _Size:
+        low, high = limit.range
+        suffix, unit = ("Mi", quantity.MIB) if low % quantity.MIB == 0 else ("G", 10**9)
+        if not low:
+            suffix, unit = ("Ki", quantity.KIB) if limit.unit == quantity.KIB else ("", 1)
+        shown = f"{low // unit}{suffix if low else ''} to {high // unit}{suffix}"
+        return cls(tuple(limit.field.split(".")), low, high, limit.multiple, shown)
+
+
+_SIZES = {kind: [_Size.of(limit) for limit in SIZES if limit.kind == kind] for kind in KINDS}
+_MULTIPLES = {quantity.KIB: ("KiB", "Use Ki, Mi or Gi."), quantity.MIB: ("MiB", "Use Mi or Gi.")}
+
+
+def _sizes(resource: Declared) -> Iterator[Finding]:
+    """Sizes are within the limits of the operations that set them. (A schema cannot compare quantities.)"""
+    spec = resource.manifest.spec
+    for limit in _SIZES[resource.id.kind]:
+        if limit.field[0] not in spec:
+            continue
+        for path, value in values_at(spec, limit.field):
+            size = quantity.parse(value)
+            if size % limit.multiple:
+                unit, remedy = _MULTIPLES[limit.multiple]
+                yield Finding(path, f"{size} bytes is not a whole number of {unit}", remedy)
+            elif not limit.low <= size <= limit.high:
+                message = f"{size} bytes is out of range: {limit.range}"
+                yield Finding(path, message, "The API takes no other size.")
+
+
 # Machines -------------------------------------------------------------------------------------------------
 
 
@@ -79,12 +119,6 @@ def _topology(machine: Declared) -> Iterator[Finding]:
 
 def _memory(machine: Declared) -> Iterator[Finding]:
     memory = machine.shape["memory"]
-    for key, size in memory.items():
-        path = ("memory", key)
-        if size % quantity.MIB:
-            yield Finding(path, f"{size} bytes is not a whole number of MiB", "Use Mi or Gi.")
-        elif not 100 * quantity.MIB <= size <= 99_999_999 * quantity.KIB:
-            yield Finding(path, "out of range: 100Mi to 97656Mi", "The API takes no other size.")
     if memory.get("max", memory["size"]) < memory["size"]:
         yield Finding(("memory", "size"), "size is above max", "Raise max or lower size.")
 
@@ -127,15 +161,6 @@ def _disk_limits(machine: Declared) -> Iterator[Finding]:
                 message = f"{total} excludes {' and '.join(both)}"
                 remedy = "Keep the total, or the read and write limits."
                 yield Finding(("disks", index, "qos", total), message, remedy)
-
-
-def _nic_limits(machine: Declared) -> Iterator[Finding]:
-    for index, nic in enumerate(machine.manifest.spec["nics"]):
-        for key, value in nic.get("qos", {}).items():
-            size = quantity.parse(value)
-            if size % quantity.KIB or size > 99_999_999 * quantity.KIB:
-                message = f"{value} is not 0 to 99999999 whole KiB"
-                yield Finding(("nics", index, "qos", key), message, "Use Ki, Mi or Gi.")
 
 
 def _nics(machine: Declared) -> Iterator[Finding]:
@@ -267,9 +292,6 @@ def _capacity(disk: Declared) -> Iterator[Finding]:
     capacity = disk.shape.get("capacity")
     if capacity is None and not {"from", "cloudInit"} & disk.shape.keys():
         yield Finding((), "capacity is missing", "Add it; only a disk made from something may leave it out.")
-    if capacity is not None and not 10**9 <= capacity <= 999_999_999_999:
-        message = f"{capacity} bytes is out of range: 1G to 999G"
-        yield Finding(("capacity",), message, "The API takes no other size.")
 
 
 def _cloud_init(disk: Declared) -> Iterator[Finding]:
@@ -296,14 +318,13 @@ def _pool_url(pool: Declared) -> Iterator[Finding]:
 
 # By kind; those of "" are for every kind.
 CHECKS: dict[str, tuple[Check, ...]] = {
-    "": (_has_node, _unique_elements),
+    "": (_has_node, _unique_elements, _sizes),
     MACHINE: (
         _topology,
         _memory,
         _targets,
         _disks,
         _disk_limits,
-        _nic_limits,
         _nics,
         _needs_switch,
         _floating_ips,

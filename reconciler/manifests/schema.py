@@ -165,6 +165,7 @@ _EXPLANATIONS: dict[str, Callable[[_Failure], Iterator[Finding]]] = {
     "const": _not_the_constant,
     "pattern": _not_allowed,
     "anyOf": _not_allowed,
+    "not": _not_allowed,
     "oneOf": _not_exactly_one,
     "minimum": _out_of_range,
     "maximum": _out_of_range,
