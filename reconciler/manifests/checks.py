@@ -67,6 +67,7 @@ class _Size(NamedTuple):
 
     @classmethod
     def of(cls, limit: FieldLimit) -> _Size:
+        """The size that a row of the limits describes."""
         low, high = limit.range
         suffix, unit = ("Mi", quantity.MIB) if low % quantity.MIB == 0 else ("G", 10**9)
         if not low:

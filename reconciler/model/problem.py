@@ -40,6 +40,8 @@ class Origin:
 
 
 class Severity(StrEnum):
+    """Whether a problem keeps what it concerns from being used."""
+
     ERROR = "error"
     WARNING = "warning"
 

@@ -20,8 +20,8 @@ def anchor(operation: Operation) -> str:
 _IMPACTS = {
     Impact.NONE: "nothing that the guest notices",
     Impact.LIVE: "the guest is changed while it runs",
-    Impact.RESTART: "the guest is stopped or started anew",
-    Impact.RECREATE: "the VM goes, and would have to be made anew",
+    Impact.RESTART: "the guest is stopped or restarted",
+    Impact.RECREATE: "the VM is removed, and would have to be created again",
     Impact.DATA: "data is lost",
 }
 
