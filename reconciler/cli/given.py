@@ -14,8 +14,8 @@ from reconciler.clusters.connection import KUBERNETES, ClusterReference, connect
 
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
+    from reconciler.manifests.desired import Desired
     from reconciler.manifests.loader import Loaded
-    from reconciler.manifests.validation import Desired
     from reconciler.planner import Policy
 
 
@@ -24,7 +24,7 @@ def read(paths: tuple[str, ...]) -> tuple[Loaded, Desired]:
     import gc
 
     from reconciler.manifests.loader import load
-    from reconciler.manifests.validation import validate
+    from reconciler.manifests.validator import validate
 
     # Reading makes millions of small objects that all stay; collecting among them only costs time.
     gc.disable()

@@ -74,8 +74,7 @@ def import_(
                 "documents": list(made.documents.values()),
                 "notes": [{"resource": str(note.id), "message": note.text} for note in made.notes],
                 "problems": [
-                    {"resource": each.origin.file, "field": each.path, "message": each.message}
-                    for each in made.problems
+                    {"resource": str(each.id), "field": each.path, "message": each.message} for each in made.problems
                 ],
             }
         )
@@ -99,7 +98,7 @@ def _there(out: str | None) -> Loaded:
 def _stack_for(out: str | None, stack: str | None, there: Loaded) -> str | None:
     from reconciler.importer.result import stack_document
     from reconciler.manifests.schema import accepts
-    from reconciler.manifests.validation import stack_name
+    from reconciler.manifests.stack import stack_name
 
     if stack is not None and not accepts("Stack")(stack_document(stack)):
         raise click.UsageError(f"{stack!r} is no name of a stack: lower-case letters, digits, '-' and '.'.")
@@ -147,7 +146,7 @@ def _import_said(made: ImportResult, out: str | None) -> None:
 
     click.echo(notes_text(made.notes), nl=False, err=True)
     show_problems(made.problems)
-    left = len({problem.origin for problem in made.problems})
+    left = len({problem.id for problem in made.problems})
     text = f"Wrote {count(len(made.documents), 'resource')}{f' to {out}' if out else ''}; the plan of it is empty."
     if not made.documents:
         text = "Nothing to import." if not left else "Nothing was written."
@@ -159,7 +158,7 @@ def _take_over(where: ClusterReference, made: ImportResult, stack: str, yes: boo
     from reconciler.apply import Options
     from reconciler.importer.result import stack_document
     from reconciler.manifests.loader import STACK_FILE, load_texts
-    from reconciler.manifests.validation import validate
+    from reconciler.manifests.validator import validate
     from reconciler.manifests.writer import yaml_text
     from reconciler.planner import Policy
     from reconciler.planner.plan import Action

@@ -85,8 +85,8 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
     from reconciler.daemon.status.metrics import DaemonMetrics
     from reconciler.daemon.status.pages import show
     from reconciler.daemon.status.values import Status
+    from reconciler.manifests.desired import Desired, Stack
     from reconciler.manifests.loader import Loaded
-    from reconciler.manifests.validation import Desired, Stack
     from reconciler.model.journal import read_journal
     from reconciler.output import log
     from reconciler.output.history import Run, runs
