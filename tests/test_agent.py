@@ -25,7 +25,7 @@ from reconciler import serving
 from reconciler.agent import Agent, Observer
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
-from reconciler.drivers.simulator import Simulator
+from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.event_id import done_of
 from reconciler.model.kinds import DISK, KINDS, POOL
 from reconciler.model.problem import Conflict, Expired, NotFound, ReconcilerError, Unavailable
@@ -97,7 +97,7 @@ class Counting:
         self.first(operation)
         return self.inner.run(target, operation, parameters)
 
-    def look(self) -> Any:
+    def scan(self) -> Any:
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -697,7 +697,7 @@ def test_a_look_at_what_has_not_moved_asks_for_nothing_singly(stage: Stage) -> N
     ids = [ResourceId(POOL, f"pool-{number}") for number in range(5)]
     for id in ids:
         stage.simulator.run(id, "CreatePool", {**CREATE["createPool"], "url": f"/var/{id.name}"})
-    stage.driver.look = lambda: Frozen(stage.simulator)  # type: ignore[method-assign]
+    stage.driver.scan = lambda: Frozen(stage.simulator)  # type: ignore[method-assign]
     agent = stage.agent()
     agent.survey.look_around()
     assert all("pool" in stage.spec(id) for id in ids)
@@ -732,7 +732,7 @@ def test_what_was_stored_since_a_look_is_not_overwritten_with_what_it_saw(stage:
             stage.submit(None, spec=stage.simulator.observe(VMD))
         return sight
 
-    stage.driver.look = look  # type: ignore[method-assign]
+    stage.driver.scan = look  # type: ignore[method-assign]
     agent.survey.look_around()
     assert looks == 2
     assert stage.spec()["pool"]["state"] == "active"
@@ -755,7 +755,7 @@ def test_what_an_operation_took_since_a_look_does_not_come_back(stage: Stage) ->
         return sight
 
     stage.simulator.run(VMD, "StopPool", {})
-    stage.driver.look = look  # type: ignore[method-assign]
+    stage.driver.scan = look  # type: ignore[method-assign]
     agent.survey.look_around()
     assert stage.cluster.get(VMD) is None
 

@@ -20,6 +20,7 @@ from reconciler.apply.verifier import under_way
 from reconciler.catalogue import Impact
 from reconciler.clusters.base import Notice, Watch
 from reconciler.drivers.base import Driver, HostSnapshot
+from reconciler.drivers.capability import Capabilities
 from reconciler.model.kinds import NETWORK
 from reconciler.model.problem import Conflict, Forbidden, OperationFailed, Unavailable
 from reconciler.model.resource import CLAIM, Resource, ResourceId, id_of
@@ -46,8 +47,8 @@ class Unruly:
         self.most: Counter[str] = Counter()
         self.guard = threading.Lock()
 
-    def supports(self, kind: str, operation: str) -> bool:
-        return self.inner.supports(kind, operation)
+    def capabilities(self) -> Capabilities:
+        return self.inner.capabilities()
 
     def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
         places = [str(target), *([f"pool {parameters['pool']}"] if "pool" in parameters else [])]
@@ -74,7 +75,7 @@ class Unruly:
     def inventory(self) -> Collection[ResourceId]:
         return self.inner.inventory()
 
-    def look(self) -> HostSnapshot:
+    def scan(self) -> HostSnapshot:
         return self
 
     def close(self) -> None:

@@ -98,7 +98,7 @@ def invoke(*words: str) -> Result:
 
 def test_without_a_name_all_are_listed() -> None:
     lines = invoke().output.splitlines()
-    assert lines[0].split() == ["KIND", "OPERATION", "IMPACT", "MOVED", "BY", "WHAT", "IT", "DOES"]
+    assert lines[0].split() == ["KIND", "OPERATION", "IMPACT", "DRIVERS", "MOVED", "BY", "WHAT", "IT", "DOES"]
     assert [tuple(line.split()[:2]) for line in lines[1:]] == [(each.kind, each.name) for each in OPERATIONS]
     listed = json.loads(invoke("--output", "json").output)
     assert [(each["kind"], each["name"]) for each in listed] == [(each.kind, each.name) for each in OPERATIONS]

@@ -13,7 +13,7 @@ from test_plans import CASES, NODES, desired_in, policy_of, prepare
 
 from reconciler import LocalCluster, apply, load, make_plan, observe, serving, validate
 from reconciler.cli import cli
-from reconciler.drivers.simulator import Simulator
+from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.kinds import KINDS
 from reconciler.planner.plan import Action
 from reconciler.reconcile import look, plan, sealed

@@ -11,7 +11,7 @@ from test_plans import CASES, NODES, prepare
 from test_properties import world_of
 
 from reconciler import LocalCluster, Policy, apply, make_plan, observe, serving
-from reconciler.drivers.simulator import Simulator
+from reconciler.drivers.simulator.driver import Simulator
 from reconciler.observe.observed import Observation
 from reconciler.rehearsal.seed import SeedResult, seed
 from support.fleets import fleets

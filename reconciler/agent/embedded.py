@@ -17,7 +17,7 @@ from reconciler.agent import Agent
 from reconciler.clusters.base import Cluster, Lease
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
-from reconciler.drivers.simulator import Simulator
+from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.problem import Busy
 
 IDLE = 0.5  # seconds after which a node nothing is done on may be another agent's

@@ -100,8 +100,7 @@ def run(claim: Claim) -> Collection[ResourceId]:
     wrong = catalogue.check(operation, claim.parameters)
     if wrong:
         raise OperationFailed("Exception", f"{operation.name}: {'; '.join(wrong)}")
-    if not claim.driver.supports(kind, operation.name):
-        raise OperationFailed("VirtctlError", f"{operation.name} is not supported on this node")
+    claim.driver.capabilities().require(kind, operation.name)
     return claim.driver.run(claim.id, operation.name, claim.parameters)
 
 

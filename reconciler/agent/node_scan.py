@@ -87,7 +87,7 @@ class NodeScan:
         it: what is stored is never older than what an operation stored.
         """
         try:
-            sight = driver.look()
+            sight = driver.scan()
             there = set(sight.inventory())
         except Exception as error:
             log_bug(error, {"node": host})
@@ -115,7 +115,7 @@ class NodeScan:
         try:
             before = {id: self.cluster.get(id) for id in mine if self.duty.on}
             try:
-                sight = driver.look()
+                sight = driver.scan()
             except Exception as error:
                 log_bug(error, {"node": host})
                 return

@@ -30,7 +30,7 @@ class Node(NamedTuple):
 def _simulator(node: Node, cluster: Cluster) -> Driver:
     """On an embedded cluster its hosts are those of the cluster's file, which other commands simulate as well."""
     from reconciler.clusters.local import LocalCluster
-    from reconciler.drivers.simulator import Simulator
+    from reconciler.drivers.simulator.driver import Simulator
 
     beside = isinstance(cluster, LocalCluster) and not node.state
     hosts = cluster if isinstance(cluster, LocalCluster) and beside else LocalCluster(node.state or DEFAULT_STATE)
@@ -39,7 +39,8 @@ def _simulator(node: Node, cluster: Cluster) -> Driver:
 
 def _libvirt(node: Node, cluster: Cluster) -> Driver:
     try:
-        from reconciler.drivers.libvirt import Host, Libvirt
+        from reconciler.drivers.libvirt.driver import Libvirt
+        from reconciler.drivers.libvirt.host import Host
     except ImportError as error:
         if error.name not in ("libvirt", "pycdlib"):
             raise

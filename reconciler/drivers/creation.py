@@ -10,11 +10,11 @@ from typing import Any
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Domain
-from reconciler.drivers.request import LIBVIRT, Asked, refuse
+from reconciler.drivers.operation import LIBVIRT, OperationContext, refuse
 from reconciler.model.quantity import KIB
 
 
-def definition(asked: Asked, uuid: str) -> Domain:
+def definition(asked: OperationContext, uuid: str) -> Domain:
     """Name, guest system, boot, memory, CPUs, console and redirection; no disk, drive or NIC yet."""
     domain = domains.new(asked.target.name, uuid, type=asked.text("virt_type", "kvm"))
     domain["metadata"] = domains.metadata(asked.text("os_variant"))
@@ -22,20 +22,20 @@ def definition(asked: Asked, uuid: str) -> Domain:
     _memory(asked, domain)
     _cpus(asked, domain)
     type, given = console(asked)
-    domains.fits_console(type, given.get("password", ""))
+    domains.check_console_password(type, given.get("password", ""))
     domains.set_console(domain, type, given.get("listen", "0.0.0.0"))
     if "redirdev" in asked.parameters:
         domains.plug(domain, "redirdev", _redirection(asked.text("redirdev")))
     return domain
 
 
-def console(asked: Asked) -> tuple[str, dict[str, str]]:
+def console(asked: OperationContext) -> tuple[str, dict[str, str]]:
     """The type of the console, and what else is said of it: ``listen``, ``password``."""
     type, _, rest = asked.text("graphics").partition(",")
     return type, domains.options(rest)
 
 
-def disks(asked: Asked) -> list[tuple[str, dict[str, str]]]:
+def disks(asked: OperationContext) -> list[tuple[str, dict[str, str]]]:
     """The disks and drives to have: path, and what else is said of each."""
     found = []
     for text in asked.text("disk").split(" --disk "):
@@ -44,7 +44,7 @@ def disks(asked: Asked) -> list[tuple[str, dict[str, str]]]:
     return found
 
 
-def _memory(asked: Asked, domain: Domain) -> None:
+def _memory(asked: OperationContext, domain: Domain) -> None:
     size, _, most = asked.text("memory").partition(",maxmemory=")
     small, large = int(size) * KIB, int(most or size) * KIB
     if small > large:
@@ -52,7 +52,7 @@ def _memory(asked: Asked, domain: Domain) -> None:
     domains.set_memory(domain, small, large)
 
 
-def _cpus(asked: Asked, domain: Domain) -> None:
+def _cpus(asked: OperationContext, domain: Domain) -> None:
     first, _, rest = asked.text("vcpus").partition(",")
     given = domains.options(rest)
     topology = {name: int(given.get(name, 1)) for name in ("sockets", "cores", "threads")}
@@ -63,7 +63,7 @@ def _cpus(asked: Asked, domain: Domain) -> None:
     if count > most:
         refuse(LIBVIRT, f"invalid argument: {count} vCPUs are above the maximum of {most}")
     if split:
-        fits(most, room)
+        check_topology(most, room)
         domains.set_topology(domain, topology)
     if "cpuset" in given:
         domain["vcpu"]["_cpuset"] = given["cpuset"]
@@ -72,7 +72,7 @@ def _cpus(asked: Asked, domain: Domain) -> None:
         domain["cputune"] = _cputune(asked.text("cputune"))
 
 
-def fits(most: int, room: int) -> None:
+def check_topology(most: int, room: int) -> None:
     """Refuse a maximum of CPUs that the topology has no place for, or leaves places empty of."""
     if most != room:
         refuse(

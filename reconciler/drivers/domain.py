@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from reconciler.drivers.request import LIBVIRT, TOOL, refuse
+from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.quantity import KIB
 
 Domain = dict[str, Any]
@@ -61,7 +61,7 @@ def metadata(os_variant: str) -> dict[str, Any]:
     return {f"{_OSINFO}libosinfo": {f"{_OSINFO}os": {"_id": url}}}
 
 
-def system_of(domain: Domain) -> str:
+def guest_system_url(domain: Domain) -> str:
     """The URL that says which guest system it is; empty if nothing does."""
     info = domain.get("metadata", {}).get(f"{_OSINFO}libosinfo", {})
     return str(info.get(f"{_OSINFO}os", {}).get("_id", ""))
@@ -69,8 +69,8 @@ def system_of(domain: Domain) -> str:
 
 # What the next start changes
 
-_TOLD = ("memory", "currentMemory", "vcpu", "cputune")
-_TOLD_DEVICES = ("disk", "_interface", "graphics", "hostdev", "redirdev")
+_COMPARED = ("memory", "currentMemory", "vcpu", "cputune")
+_COMPARED_DEVICES = ("disk", "_interface", "graphics", "hostdev", "redirdev")
 # What only a domain that runs has, or has otherwise without anybody having written it.
 _RUNTIME = frozenset({"alias", "_index", "backingStore", "_port", "_tlsPort", "_websocket", "listen", "_portid"})
 
@@ -81,27 +81,35 @@ def next_start(live: Domain, definition: Domain) -> dict[str, Any]:
     They stand as in the domain and take their places there. Only what operations move is compared (wire format 5.1):
     the rest of a running domain is libvirt's.
     """
-    told = {name: definition.get(name, {}) for name in _TOLD if _bare(live.get(name)) != _bare(definition.get(name))}
+    changed = {
+        name: definition.get(name, {})
+        for name in _COMPARED
+        if _without_runtime(live.get(name)) != _without_runtime(definition.get(name))
+    }
     if live.get("cpu", {}).get("topology") != definition.get("cpu", {}).get("topology"):
-        told["cpu"] = definition.get("cpu", {})
+        changed["cpu"] = definition.get("cpu", {})
     if live["os"].get("boot") != definition["os"].get("boot"):
-        told["os"] = definition["os"]
+        changed["os"] = definition["os"]
     ports = {nic["mac"]["_address"]: nic for nic in devices(live, "_interface")}
-    later = {kind: devices(definition, kind) for kind in _TOLD_DEVICES if devices(definition, kind)}
-    if "_interface" in later:
-        later["_interface"] = [_plugged(nic, ports.get(nic["mac"]["_address"], nic)) for nic in later["_interface"]]
-    if any(_bare(devices(live, kind)) != _bare(later.get(kind, [])) for kind in _TOLD_DEVICES):
-        told["devices"] = {**definition["devices"], **later}
-    return told
+    planned = {kind: devices(definition, kind) for kind in _COMPARED_DEVICES if devices(definition, kind)}
+    if "_interface" in planned:
+        planned["_interface"] = [
+            _started_nic(nic, ports.get(nic["mac"]["_address"], nic)) for nic in planned["_interface"]
+        ]
+    if any(
+        _without_runtime(devices(live, kind)) != _without_runtime(planned.get(kind, [])) for kind in _COMPARED_DEVICES
+    ):
+        changed["devices"] = {**definition["devices"], **planned}
+    return changed
 
 
-def _bare(value: Any) -> Any:
+def _without_runtime(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _bare(each) for key, each in value.items() if key not in _RUNTIME}
-    return [_bare(each) for each in value] if isinstance(value, list) else value
+        return {key: _without_runtime(each) for key, each in value.items() if key not in _RUNTIME}
+    return [_without_runtime(each) for each in value] if isinstance(value, list) else value
 
 
-def _plugged(nic: Device, live: Device) -> Device:
+def _started_nic(nic: Device, live: Device) -> Device:
     """A NIC as the definition has it, with what starting gives it: a tap, and the bridge of a network of libvirt's."""
     given = {"target": live["target"]} if "target" not in nic and "target" in live else {}
     if nic["_type"] == live["_type"] == "network":
@@ -163,7 +171,7 @@ def disk(path: str, target: str, *, format: str, given: dict[str, str], device: 
                 f"format: {path} is {format}, not raw",
             )
         made["shareable"] = {}
-    limit(made, given)
+    set_disk_limits(made, given)
     return made
 
 
@@ -181,7 +189,7 @@ def free_target(domain: Domain, bus: str) -> str:
     return found
 
 
-def limit(device: Device, given: dict[str, str]) -> None:
+def set_disk_limits(device: Device, given: dict[str, str]) -> None:
     """Set the limits that are given; of a group with one given, the others are lifted. 0 lifts."""
     tune = {key: each["text"] for key, each in device.get("iotune", {}).items()}
     for group in LIMITS:
@@ -219,7 +227,7 @@ def disk_from(domain: Domain, path: str) -> Device | None:
     return next((each for each in devices(domain, "disk") if path_of(each) == path), None)
 
 
-def attach(domain: Domain, device: Device) -> None:
+def attach_disk(domain: Domain, device: Device) -> None:
     target, path = device["target"]["_dev"], path_of(device)
     if disk_at(domain, target) is not None:
         refuse(LIBVIRT, f"Operation failed: target {target} already exists")
@@ -228,7 +236,7 @@ def attach(domain: Domain, device: Device) -> None:
     plug(domain, "disk", device)
 
 
-def repoint(domain: Domain, paths: dict[str, str]) -> None:
+def replace_paths(domain: Domain, paths: dict[str, str]) -> None:
     """Have disks read from other files."""
     for each in devices(domain, "disk"):
         if path_of(each) in paths:
@@ -249,7 +257,7 @@ def nic(mac: str, type: str, source: str, port: str) -> Device:
     return device
 
 
-def throttle(device: Device, given: dict[str, str]) -> None:
+def set_bandwidth(device: Device, given: dict[str, str]) -> None:
     """Set the bandwidths that are given, in KiB/s, and leave the others; 0 lifts."""
     bandwidth = {way: each["_average"] for way, each in device.get("bandwidth", {}).items()}
     bandwidth |= {way: int(given[way]) for way in ("inbound", "outbound") if given.get(way)}
@@ -279,7 +287,7 @@ def set_console(domain: Domain, type: str, listen: str = "0.0.0.0") -> None:
     ]
 
 
-def fits_console(type: str, password: str) -> None:
+def check_console_password(type: str, password: str) -> None:
     """Refuse a password that the console cannot ask for: VNC compares eight characters, and libvirt takes no more."""
     if type == "vnc" and len(password) > _VNC_PASSWORD:
         refuse(
@@ -289,7 +297,7 @@ def fits_console(type: str, password: str) -> None:
         )
 
 
-def goes_on_asking(name: str, asks: bool, password: str) -> None:
+def check_live_password(name: str, asks: bool, password: str) -> None:
     """Refuse to have a running console start or stop asking for a password: QEMU only takes another one."""
     if asks and not password:
         refuse(
@@ -326,7 +334,7 @@ def set_topology(domain: Domain, topology: dict[str, int]) -> None:
     domain.setdefault("cpu", {})["topology"] = {f"_{name}": number for name, number in topology.items()}
 
 
-def places(domain: Domain) -> int | None:
+def topology_cpus(domain: Domain) -> int | None:
     """How many CPUs the topology has room for, if there is one."""
     topology = domain.get("cpu", {}).get("topology")
     if topology is None:

@@ -15,7 +15,7 @@ from reconciler.apply import Options, Outcome, apply
 from reconciler.apply.recovery import finish
 from reconciler.apply.report import DONE
 from reconciler.drivers.base import Driver
-from reconciler.drivers.simulator import Simulator
+from reconciler.drivers.simulator.driver import Simulator
 from reconciler.manifests.validation import Desired
 from reconciler.model.resource import CLAIM, Resource, ResourceId
 from reconciler.observe.ledger import read_ledger
@@ -176,7 +176,7 @@ class Simulation:
                 monotonic=stage.monotonic,
                 now=stage.now,
             )
-            stage.settle()
+            stage.update_claims()
         moments += [Moment(originals[id], None, None, NOT_REHEARSED, why) for id, why in missing.items()]
         moments.sort(key=lambda moment: (moment.start is None, moment.start or 0.0, moment.end or 0.0))
         left = make_plan(self.desired, self._look(), self.policy)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
+from reconciler.drivers.capability import Capabilities
 from reconciler.model.kinds import kind_named
 from reconciler.model.problem import OperationFailed, ReconcilerError
 from reconciler.model.resource import ResourceId
@@ -84,8 +85,8 @@ class FaultyDriver:
     ) -> None:
         self._driver, self._ways, self._playing = driver, ways, playing
 
-    def supports(self, kind: str, operation: str) -> bool:
-        return self._driver.supports(kind, operation)
+    def capabilities(self) -> Capabilities:
+        return self._driver.capabilities()
 
     def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
         step = self._playing(target)
@@ -105,8 +106,8 @@ class FaultyDriver:
     def inventory(self) -> Collection[ResourceId]:
         return self._driver.inventory()
 
-    def look(self) -> HostSnapshot:
-        return self._driver.look()
+    def scan(self) -> HostSnapshot:
+        return self._driver.scan()
 
     def close(self) -> None:
         self._driver.close()

@@ -77,7 +77,7 @@ class SimulatedCluster:
         while self._ends and self._ends[0][0] <= self.clock:
             self._carry_out(heapq.heappop(self._ends)[2])
 
-    def settle(self) -> None:
+    def update_claims(self) -> None:
         """Let time pass until nothing is under way any more that was submitted here."""
         while self._ends:
             self.pass_time(self._ends[0][0] - self.clock)

@@ -32,12 +32,12 @@ from typing import Any
 import libvirt
 
 from reconciler.drivers.libvirt import file
-from reconciler.drivers.libvirt.action import Action
+from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.definition import redefine
 from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.drivers.libvirt.host import config_of, directory_of, live_of, path_of, snapshots_in, target_of
 from reconciler.drivers.libvirt.wire import from_wire, text_of
-from reconciler.drivers.request import STORAGE, refuse
+from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.problem import OperationFailed
 
@@ -75,15 +75,15 @@ class Move:
     after: dict[str, Any]
 
 
-def disk(act: Action, name: str) -> Disk:
+def disk(context: LibvirtContext, name: str) -> Disk:
     """A disk to change the files of. To be asked for while ``Host.moving`` is held."""
-    found = act.host.volume(DISK, name)
+    found = context.host.volume(DISK, name)
     if found is None:
         refuse(STORAGE, f"disk {name} does not exist")
     pool, config = found
     home = file.inside(directory_of(pool), name)
-    config = _settled(act, home, config)
-    users = act.host.users(config["current"])
+    config = _settled(context, home, config)
+    users = context.host.users(config["current"])
     if len(users) > 1:
         names = ", ".join(sorted(domain.name() for domain, _ in users))
         refuse(STORAGE, f"disk {name} is attached to {names}: its snapshots are for one machine to have")
@@ -97,14 +97,14 @@ def disk(act: Action, name: str) -> Disk:
     return Disk(name, home, config, domain, live)
 
 
-def _settled(act: Action, home: Path, config: dict[str, Any]) -> dict[str, Any]:
+def _settled(context: LibvirtContext, home: Path, config: dict[str, Any]) -> dict[str, Any]:
     """What is kept of a disk, written down, with what a death left cleared away."""
     for draft in (home / SNAPSHOTS).glob(f"{file.MAKING}*"):
         draft.unlink()
     left = []
     for each in config.get("waste", []):
         path = file.inside(home, os.path.relpath(each, home))
-        if act.host.users(each):
+        if context.host.users(each):
             left.append(each)
         else:
             path.unlink(missing_ok=True)
@@ -161,7 +161,7 @@ def _renamed(snapshots: dict[str, dict[str, Any]], heirs: dict[str, str]) -> dic
     }
 
 
-def go(act: Action, moves: Collection[Move], switch: Callable[[], object]) -> None:
+def go(context: LibvirtContext, moves: Collection[Move], switch: Callable[[], object]) -> None:
     """Move disks, in the order at the top; ``switch`` is its third step."""
     try:
         for move in moves:
@@ -170,14 +170,14 @@ def go(act: Action, moves: Collection[Move], switch: Callable[[], object]) -> No
             _make(move)
         switch()
     except (OperationFailed, OSError, libvirt.libvirtError):
-        if not any(act.host.users(move.file) for move in moves):
+        if not any(context.host.users(move.file) for move in moves):
             for move in moves:
                 Path(move.file).unlink(missing_ok=True)
                 file.write_config(move.disk.home, move.disk.config)
             raise
-        _keep(act, moves)
+        _keep(context, moves)
         raise
-    _keep(act, moves)
+    _keep(context, moves)
 
 
 def _make(move: Move) -> None:
@@ -188,14 +188,14 @@ def _make(move: Move) -> None:
         qemu_img("create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", move.base, str(draft), size)
 
 
-def _keep(act: Action, moves: Iterable[Move]) -> None:
+def _keep(context: LibvirtContext, moves: Iterable[Move]) -> None:
     for move in moves:
         file.write_config(move.disk.home, move.after)
     for move in moves:
-        _settled(act, move.disk.home, move.after)
+        _settled(context, move.disk.home, move.after)
 
 
-def taken(act: Action, domain: Any, name: str, files: dict[str, str], flags: int = 0) -> None:
+def taken(context: LibvirtContext, domain: Any, name: str, files: dict[str, str], flags: int = 0) -> None:
     """Have a machine go on in files that are prepared, by target: libvirt moves all or none, and both definitions.
 
     libvirt has a snapshot of it then, unless the flags say ``UNSEEN``.
@@ -212,7 +212,7 @@ def taken(act: Action, domain: Any, name: str, files: dict[str, str], flags: int
     domain.snapshotCreateXML(text_of(from_wire("domainsnapshot", spec)), _PREPARED | atomic | flags)
 
 
-def follow(act: Action, domain: Any, files: dict[str, str]) -> None:
+def follow(context: LibvirtContext, domain: Any, files: dict[str, str]) -> None:
     """Have the next start of a machine use other files.
 
     libvirt also writes into a definition what a file reads on from, and believes that more than the file: out with it.
@@ -229,27 +229,27 @@ def follow(act: Action, domain: Any, files: dict[str, str]) -> None:
             source.set("file", files[path_of(each)])
             moved = True
     if moved:
-        redefine(act, definition)
+        redefine(context, definition)
 
 
 # Snapshots that go
 
 
-def forget(act: Action, disk: Disk, name: str) -> None:
+def forget(context: LibvirtContext, disk: Disk, name: str) -> None:
     """Have a disk keep a snapshot no longer; its content stays as it is now."""
     if name not in disk.snapshots:
         return
     left = {each: entry for each, entry in disk.snapshots.items() if each != name}
     base = disk.snapshots[name]["base"]
-    heirs = {} if base in {disk.current, *_bases(left)} else _pulled(act, disk, base, left)
+    heirs = {} if base in {disk.current, *_bases(left)} else _pulled(context, disk, base, left)
     after = {**disk.config, "snapshots": _renamed(left, heirs), "waste": [*disk.config.get("waste", []), *heirs]}
     if disk.domain is not None:
-        follow(act, disk.domain, {disk.current: disk.current})
+        follow(context, disk.domain, {disk.current: disk.current})
     file.write_config(disk.home, after)
-    _settled(act, disk.home, after)
+    _settled(context, disk.home, after)
 
 
-def _pulled(act: Action, disk: Disk, base: str, left: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _pulled(context: LibvirtContext, disk: Disk, base: str, left: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Have no file need ``base`` as it is; returns the file that may go, and the one that has its content now."""
     links = _links(disk, {disk.current, *_bases(left)})
     readers = [each for each, reads in links.items() if reads == base]
@@ -261,10 +261,10 @@ def _pulled(act: Action, disk: Disk, base: str, left: dict[str, dict[str, Any]])
     live = next((each for each in readers if each in used), "")
     heirs = {base: next((each for each in readers if each in onto), disk.current)}
     if live == disk.current:
-        _job(act, disk, lambda target: disk.domain.blockRebase(target, links[base] or None, 0, 0))
+        _job(context, disk, lambda target: disk.domain.blockRebase(target, links[base] or None, 0, 0))
     elif live:
         # libvirt pulls into the file on top only. In between it pushes down: the base gets what its one reader has.
-        _job(act, disk, lambda target: disk.domain.blockCommit(target, base, live, 0, 0))
+        _job(context, disk, lambda target: disk.domain.blockCommit(target, base, live, 0, 0))
         heirs = {live: base}
     gone = next(iter(heirs))
     if still := [each for each, reads in _links(disk, {disk.current}).items() if reads == gone]:
@@ -292,39 +292,39 @@ def _rebase(path: str, base: str, below: str) -> None:
     qemu_img("rebase", "-q", "-f", "qcow2", *format, "-b", below, path)
 
 
-def _job(act: Action, disk: Disk, start: Callable[[str], object]) -> None:
+def _job(context: LibvirtContext, disk: Disk, start: Callable[[str], object]) -> None:
     """Have the running machine work on the files of a disk, for as long as that takes."""
     devices = live_of(disk.domain).iterfind("devices/disk")
     target = next(target_of(each) for each in devices if path_of(each) == disk.current)
     if disk.domain.blockJobInfo(target):
         refuse(STORAGE, f"disk {disk.name} is being worked on by {MACHINE}/{disk.domain.name()}; try again later")
     start(target)
-    act.host.waited(math.inf, lambda: not disk.domain.blockJobInfo(target), lambda: None)
+    context.host.waited(math.inf, lambda: not disk.domain.blockJobInfo(target), lambda: None)
 
 
-def let_go(act: Action, machine: str) -> None:
+def let_go(context: LibvirtContext, machine: str) -> None:
     """Have disks keep nothing for the snapshots of a machine that is gone. They stay as they are, file by file."""
-    with act.host.moving:
-        for id in act.touched:
-            found = act.host.volume(DISK, id.name) if id.kind == DISK else None
+    with context.host.moving:
+        for id in context.touched:
+            found = context.host.volume(DISK, id.name) if id.kind == DISK else None
             if found is not None and snapshots_in(found[1]):
                 home, config = file.inside(directory_of(found[0]), id.name), found[1]
                 left = {mark: kept for mark, kept in snapshots_in(config).items() if not mark.startswith(f"{machine}@")}
                 file.write_config(home, {**config, "snapshots": left})
 
 
-def held(act: Action, config: dict[str, Any]) -> list[str]:
+def held(context: LibvirtContext, config: dict[str, Any]) -> list[str]:
     """The snapshots that need the files of a disk. One of a machine does as long as libvirt knows it."""
     names = []
     for each in sorted(snapshots_in(config)):
         machine, of_machine, name = each.partition("@")
-        found = act.host.snapshot(name) if of_machine else None
+        found = context.host.snapshot(name) if of_machine else None
         if not of_machine or (found is not None and found.getDomain().name() == machine):
             names.append(each)
     return names
 
 
-def no_snapshots(act: Action, config: dict[str, Any], name: str) -> None:
+def require_no_snapshots(context: LibvirtContext, config: dict[str, Any], name: str) -> None:
     """Refuse while a snapshot needs the files of a disk."""
-    if names := held(act, config):
+    if names := held(context, config):
         refuse(STORAGE, f"disk {name} has snapshots: {', '.join(names)}")

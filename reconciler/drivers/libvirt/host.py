@@ -19,7 +19,7 @@ import libvirt
 from reconciler.drivers.libvirt import file
 from reconciler.drivers.libvirt.mount import mounted
 from reconciler.drivers.libvirt.wire import Element, parsed
-from reconciler.drivers.request import STORAGE, refuse
+from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.model.problem import Unavailable
 from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
@@ -200,12 +200,12 @@ class Holdings:
                 found.setdefault(path, []).append((domain, runs and path in live))
         return found
 
-    def not_attached(self, path: str, name: str) -> None:
+    def require_detached(self, path: str, name: str) -> None:
         """Refuse while any machine has a file."""
         for domain, _ in self.users(path):
             refuse(STORAGE, f"{name} is attached to {MACHINE}/{domain.name()}")
 
-    def not_running(self, path: str, name: str) -> None:
+    def require_unused(self, path: str, name: str) -> None:
         """Refuse while a running machine has a file."""
         for domain, live in self.users(path):
             if live:

@@ -24,7 +24,7 @@ from reconciler.drivers.libvirt.host import (
     type_of,
 )
 from reconciler.drivers.libvirt.wire import Element, parsed, to_wire
-from reconciler.drivers.request import STORAGE, refuse
+from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model import quantity
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.model.problem import OperationFailed

@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.drivers.libvirt import file
-from reconciler.drivers.libvirt.action import Action
+from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.host import directory_of
-from reconciler.drivers.request import STORAGE, refuse
+from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model.kinds import DISK
 
 
 def create(
-    act: Action, pool: Any, name: str, shown: dict[str, Any], make: Callable[[str], object], *, iso: bool = False
+    context: LibvirtContext,
+    pool: Any,
+    name: str,
+    shown: dict[str, Any],
+    make: Callable[[str], object],
+    *,
+    iso: bool = False,
 ) -> str:
     """Have ``make`` write the file of a disk or image; what the wire shows of it is kept beside it.
 
@@ -31,16 +37,16 @@ def create(
     return current
 
 
-def disk(act: Action, pool: str = "") -> tuple[Any, dict[str, Any]]:
+def disk(context: LibvirtContext, pool: str = "") -> tuple[Any, dict[str, Any]]:
     """The target, in the pool that is named if one is."""
     if pool:
-        act.host.active_pool(pool, type=act.text("type"))
-    found = act.host.volume(DISK, act.target.name)
+        context.host.active_pool(pool, type=context.text("type"))
+    found = context.host.volume(DISK, context.target.name)
     if found is None:
-        refuse(STORAGE, f"disk {act.target.name} does not exist")
+        refuse(STORAGE, f"disk {context.target.name} does not exist")
     if pool and found[0].name() != pool:
-        refuse(STORAGE, f"disk {act.target.name} is in pool {found[0].name()}, not in {pool}")
-    return in_place(found, act.target.name)
+        refuse(STORAGE, f"disk {context.target.name} is in pool {found[0].name()}, not in {pool}")
+    return in_place(found, context.target.name)
 
 
 def in_place(found: tuple[Any, dict[str, Any]], name: str) -> tuple[Any, dict[str, Any]]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from reconciler.drivers.simulator.act import key_of
-from reconciler.drivers.simulator.host import settle_in
+from reconciler.drivers.simulator.context import key_of
+from reconciler.drivers.simulator.node import register_node
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
@@ -73,7 +73,7 @@ def seed(
         _sow(bed, each, snapshot)
     fill_shown(bed)
     for node in list(bed.nodes.values()):
-        settle_in(bed.world, node, (addresses or {}).get(node, ""))
+        register_node(bed.world, node, (addresses or {}).get(node, ""))
     _expect(bed, calls)
     return bed
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.simulator import console
-from reconciler.drivers.simulator.act import Entity, copied, name_at, unique
+from reconciler.drivers.simulator.context import Entity, deep_copy, name_at, stable_uuid
 from reconciler.drivers.simulator.secret import digest
-from reconciler.drivers.simulator.volume import blank, copy_of, state
+from reconciler.drivers.simulator.volume import blank_file, copy_of, state
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.quantity import GIB
 from reconciler.model.resource import ResourceId
@@ -126,7 +126,7 @@ def fill(bed: SeedResult, archive: dict[str, Any], namespace: str, domain: str, 
     record = _record(bed, machine, domain)
     for version, kept in archive["machines"].items():
         if not kept:
-            kept |= copied(record)
+            kept |= deep_copy(record)
             for name in record["disks"].values():
                 if version not in archive["disks"].setdefault(name, {}):
                     archive["disks"][name][version] = {}
@@ -139,13 +139,13 @@ def fill(bed: SeedResult, archive: dict[str, Any], namespace: str, domain: str, 
 
 def _record(bed: SeedResult, machine: Entity | None, domain: str) -> dict[str, Any]:
     if machine is None:
-        definition, name = domains.new(domain, unique(MACHINE, domain)), f"{domain}-vda"
+        definition, name = domains.new(domain, stable_uuid(MACHINE, domain)), f"{domain}-vda"
         definition["devices"]["disk"] = [domains.disk(f"/{name}", "vda", format="qcow2", given={})]
         hidden: dict[str, Any] = {"nics": {}, "console": {}}
         disks = {"vda": name}
     else:
         definition = machine["persistent"]
-        hidden = {"nics": machine["hidden"]["nics"], "console": console.kept(machine)}
+        hidden = {"nics": machine["hidden"]["nics"], "console": console.config_password(machine)}
         disks = {}
         for each in domains.devices(definition, "disk"):
             key = str(bed.world.get(f"file:{domains.path_of(each)}", ""))
@@ -159,8 +159,8 @@ def _record(bed: SeedResult, machine: Entity | None, domain: str) -> dict[str, A
 def _part(bed: SeedResult, namespace: str, name: str, pool: str) -> dict[str, Any]:
     disk = bed.find(DISK, name, namespace)
     if disk is None:
-        return {"file": blank(10 * GIB, namespace, name), "format": "qcow2", "pool": pool, "base": ""}
-    file, format = copied(copy_of(state(disk))), disk["spec"]["volume"]["format"]
+        return {"file": blank_file(10 * GIB, namespace, name), "format": "qcow2", "pool": pool, "base": ""}
+    file, format = deep_copy(copy_of(state(disk))), disk["spec"]["volume"]["format"]
     return {"file": file, "format": format, "pool": disk["hidden"]["pool"], "base": ""}
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.simulator.acl import DEFAULT_PRIORITY, named_in
-from reconciler.drivers.simulator.act import Act, Entity, key_of
-from reconciler.drivers.simulator.claims import definitions, settle
+from reconciler.drivers.simulator.claims import definitions, update_claims
+from reconciler.drivers.simulator.context import Entity, SimulatorContext, key_of
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import NEXT_START, ResourceId
@@ -85,9 +85,9 @@ def hold(bed: SeedResult, observed: Observed) -> None:
             if path and device["_device"] == "disk" and bed.owner(path) is None:
                 stand_in(bed, path, id.namespace, entity["node"])
                 bed.assume(id, f"{path} is there, though no resource shows it")
-    act = Act(bed.world, entity["node"], id, {})
-    settle(act, id)
-    act.commit()
+    context = SimulatorContext(bed.world, entity["node"], id, {})
+    update_claims(context, id)
+    context.commit()
     entity = bed.world[key_of(id)]
     for mac, nic in observed.shape.get("nics", {}).items():
         _rules(bed, id, entity, mac, nic)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.simulator.act import key_of, unique
+from reconciler.drivers.simulator.context import key_of, stable_uuid
 from reconciler.model.kinds import NETWORK
 from reconciler.observe.observed import Observed
 from reconciler.rehearsal.seed.result import SeedResult, Unusable, facts
@@ -42,7 +42,7 @@ def _switch(bed: SeedResult, observed: Observed, data: dict[str, Any]) -> dict[s
     applied = observed.applied.get("switch")
     known = applied if isinstance(applied, dict) else {}
     name, key = observed.id.name, key_of(observed.id)
-    _section(data, "switchInfo", id=unique("switch", key), name=name, ports=[])
+    _section(data, "switchInfo", id=stable_uuid("switch", key), name=name, ports=[])
     router = _section(data, "routerInfo", id="", name="", ports=[])
     gateway = _section(data, "gatewayInfo", id="", server_mac="", router="", server_id="", lease_time="")
     settings = {_TEXT.get(fact, fact): _text(value) for fact, value in known.items() if fact != "dhcp"}
@@ -61,7 +61,7 @@ def _bridge(bed: SeedResult, observed: Observed, data: dict[str, Any]) -> dict[s
     applied = observed.applied.get("bridge")
     known = applied if isinstance(applied, dict) else {}
     name = str(known.get("name") or observed.id.name)
-    info = _section(data, "bridgeInfo", name=name, uuid=unique("bridge", observed.node, name), ports=[])
+    info = _section(data, "bridgeInfo", name=name, uuid=stable_uuid("bridge", observed.node, name), ports=[])
     ports = info["ports"] = [each for each in info["ports"] or () if isinstance(each, dict)]
     for each in ports:
         each.setdefault("vlan", "")

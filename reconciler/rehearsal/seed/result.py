@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.drivers.simulator.act import Entity, World, copied, key_of
+from reconciler.drivers.simulator.context import Entity, World, deep_copy, key_of
 from reconciler.model.kinds import POOL
 from reconciler.model.resource import CLAIM, ResourceId
 from reconciler.observe.observed import Observed
@@ -34,7 +34,7 @@ class SeedResult:
         return self.nodes.setdefault(name.lower(), name)
 
     def put(self, id: ResourceId, node: str, spec: dict[str, Any], hidden: dict[str, Any], **more: Any) -> Entity:
-        """An entity on a node, as ``Act.add`` leaves it."""
+        """An entity on a node, as ``SimulatorContext.add`` leaves it."""
         entity = {"node": self.node(node), "spec": spec, "hidden": hidden, **more}
         self.world[key_of(id)] = entity
         self.world[f"node:{entity['node']}:{key_of(id)}"] = True
@@ -76,7 +76,7 @@ class SeedResult:
 
 def facts(observed: Observed) -> dict[str, Any]:
     """What a resource shows of the thing itself, the caller's to change."""
-    spec: dict[str, Any] = copied(observed.spec)
+    spec: dict[str, Any] = deep_copy(observed.spec)
     for key in ("nodeName", "lifecycle", "status", CLAIM):
         spec.pop(key, None)
     return spec

@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.simulator import console
-from reconciler.drivers.simulator.act import Entity, copied, name_at
+from reconciler.drivers.simulator.context import Entity, deep_copy, name_at
 from reconciler.drivers.simulator.scope import running
 from reconciler.drivers.simulator.snapshot import FIRST
 from reconciler.drivers.simulator.volume import current, state
@@ -30,11 +30,11 @@ def snapshot(bed: SeedResult, observed: Observed) -> None:
     live, was = running(machine), str((shown.get("state") or {}).get("text", "shutoff"))
     hidden = {
         "domain": name,
-        "definition": copied(machine["persistent"]),
-        "live": copied(live or machine["persistent"]) if was in _POWER or was == "disk-snapshot" else None,
+        "definition": deep_copy(machine["persistent"]),
+        "live": deep_copy(live or machine["persistent"]) if was in _POWER or was == "disk-snapshot" else None,
         "powerstate": _POWER.get(was, "Running" if was == "disk-snapshot" else "Shutdown"),
-        "nics": copied(machine["hidden"]["nics"]),
-        "console": console.kept(machine),
+        "nics": deep_copy(machine["hidden"]["nics"]),
+        "console": console.config_password(machine),
         "disks": {},
     }
     elements = (shown.get("disks") or {}).get("disk") or []
@@ -61,7 +61,7 @@ def _kept(
     if mode == "no" or disk is None:
         return {"mode": "no", "disk": name_at(key)}
     name = name_at(key)
-    kept = {"mode": mode, "disk": name, "file": copied(state(disk))}
+    kept = {"mode": mode, "disk": name, "file": deep_copy(state(disk))}
     if mode == "internal":
         return kept
     pool = bed.find(POOL, disk["hidden"]["pool"], namespace)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.place import MOUNTS
-from reconciler.drivers.simulator.act import key_of, unique
+from reconciler.drivers.pool_location import MOUNTS
 from reconciler.drivers.simulator.archive import Part
+from reconciler.drivers.simulator.context import key_of, stable_uuid
 from reconciler.drivers.simulator.pool import CAPACITY, claims
-from reconciler.drivers.simulator.volume import blank
+from reconciler.drivers.simulator.volume import blank_file
 from reconciler.model import quantity
 from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
 from reconciler.model.resource import ResourceId
@@ -33,7 +33,7 @@ def pool(bed: SeedResult, observed: Observed) -> None:
     shown.setdefault("capacity", CAPACITY)
     shown["type"] = observed.shape.get("type", "localfs")
     url = str(shown.get("url", ""))
-    uuid = str(applied.get("uuid") or unique("pool", key_of(observed.id)))
+    uuid = str(applied.get("uuid") or stable_uuid("pool", key_of(observed.id)))
     directory = url if url.startswith("/") else f"{MOUNTS}/{uuid}/{observed.id.name}"
     hidden = {"directory": directory, "files": 0, "busy": 0, "uuid": uuid, "options": str(applied.get("options", ""))}
     node = bed.node(observed.node)
@@ -70,7 +70,7 @@ def disk(bed: SeedResult, observed: Observed) -> None:
     shown.setdefault("vm", "")
     shown.setdefault("targetPool" if "targetPool" in shown else "pool", name)
     size = observed.shape.get("capacity")
-    file = {**blank(int(size) if isinstance(size, int) else _UNKNOWN_SIZE, key_of(id)), "parent": None}
+    file = {**blank_file(int(size) if isinstance(size, int) else _UNKNOWN_SIZE, key_of(id)), "parent": None}
     hidden: dict[str, Any] = {"pool": name, "files": {path: file}, "users": {}}
     kept = shown.get("snapshots")
     if isinstance(kept, list) and kept:
@@ -110,7 +110,7 @@ def image(bed: SeedResult, observed: Observed) -> None:
 
 
 def _image(pool: str, path: str, id: ResourceId) -> dict[str, Any]:
-    return {"pool": pool, "files": {path: blank(_UNKNOWN_SIZE, key_of(id))}, "users": {}, "overlays": 0}
+    return {"pool": pool, "files": {path: blank_file(_UNKNOWN_SIZE, key_of(id))}, "users": {}, "overlays": 0}
 
 
 def _pool_around(bed: SeedResult, node: str, path: str, namespace: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reconciler.drivers.request import STORAGE, Asked, refuse
+from reconciler.drivers.operation import STORAGE, OperationContext, refuse
 
 MOUNTS = "/var/lib/libvirt/cstor"
 
@@ -33,7 +33,7 @@ class Place:
         return f"{self.host}:{self.path}" if self.host else ""
 
 
-def place(asked: Asked) -> Place:
+def place(asked: OperationContext) -> Place:
     """Where the pool that is asked for is to be. Refuses a url that does not go with its type."""
     name, type, url = asked.target.name, asked.text("type"), asked.text("url")
     if type not in _FORMS:

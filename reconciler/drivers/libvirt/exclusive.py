@@ -5,31 +5,31 @@ To be asked for while ``Host.claiming`` is held, so that nobody takes the same i
 
 from __future__ import annotations
 
-from reconciler.drivers.libvirt.action import Action
+from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of
 from reconciler.drivers.libvirt.wire import Element
-from reconciler.drivers.request import LIBVIRT, refuse
+from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import DISK, MACHINE
 
 
-def touch_disks(act: Action, *definitions: Element) -> None:
+def touch_disks(context: LibvirtContext, *definitions: Element) -> None:
     """What definitions say of disks may have changed whose they are."""
     for definition in definitions:
         for disk in definition.iterfind("devices/disk"):
-            owner = act.host.owner(path_of(disk))
+            owner = context.host.owner(path_of(disk))
             if owner is not None and owner[0] == DISK:
-                act.touched.add(act.id(DISK, owner[1]))
+                context.touched.add(context.id(DISK, owner[1]))
 
 
-def free_file(act: Action, path: str, *, shared: bool, but: str = "") -> None:
+def free_file(context: LibvirtContext, path: str, *, shared: bool, but: str = "") -> None:
     """Refuse a file that a domain other than ``but`` has, unless all only read it or share it.
 
     Nor may anybody have a file that its disk has gone on from: what others read on from must not change.
     """
-    owner = act.host.owner(path)
+    owner = context.host.owner(path)
     if owner is not None and owner[2]["current"] != path:
         refuse(LIBVIRT, f"{path} is not in use any more: it is what {owner[2]['current']} reads on from")
-    for domain, _ in act.host.users(path):
+    for domain, _ in context.host.users(path):
         if domain.name() == but:
             continue
         for definition in (live_of(domain), config_of(domain)):
@@ -42,9 +42,9 @@ def free_file(act: Action, path: str, *, shared: bool, but: str = "") -> None:
                     )
 
 
-def free_address(act: Action, mac: str, *, but: str = "") -> None:
+def free_address(context: LibvirtContext, mac: str, *, but: str = "") -> None:
     """Refuse a MAC address that a domain other than ``but`` has."""
-    for domain in act.host.domains():
+    for domain in context.host.domains():
         if domain.name() != but and mac in macs_of(live_of(domain)) | macs_of(config_of(domain)):
             refuse(LIBVIRT, f"MAC address {mac} is already in use by {MACHINE}/{domain.name()}")
 
