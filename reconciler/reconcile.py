@@ -17,6 +17,7 @@ from reconciler.manifests.request import Request
 from reconciler.manifests.validation import Desired
 from reconciler.model.problem import NotFound
 from reconciler.model.secret import Vault
+from reconciler.observe.capabilities import announced
 from reconciler.observe.ledger import LedgerEntry, read_ledger
 from reconciler.observe.observed import Observation, observe
 from reconciler.planner import Policy, make_plan, plan_request
@@ -54,8 +55,9 @@ def sealed(desired: Desired, cluster: Cluster) -> Desired:
 
 
 def look(cluster: Cluster, desired: Desired) -> Observation:
-    """What is there, and what became of the stack's Operations if there are any."""
+    """What is there, what its agents carry out, and what became of the stack's Operations if there are any."""
     observed = observe(cluster)
+    observed.capabilities = announced(cluster)
     if desired.requests:
         observed.ledger = ledger_of(cluster, desired.stack.name, observed)
     return observed
@@ -118,6 +120,7 @@ def run_request(cluster: Cluster, request: Request, **conduct: Unpack[RunOptions
     target = observed.get(request.target)
     if target is None or not target.exists:
         raise NotFound(f"there is no {request.target} on the cluster")
+    observed.capabilities = announced(cluster)
     made = plan_request(request, observed, target.stack)
     if made.problems:
         return made, None

@@ -533,7 +533,7 @@ def test_without_its_lease_it_picks_up_nothing(stage: Stage) -> None:
     leases: list[Losable] = []
     free = threading.Event()
 
-    def lease(name: str, holder: str, *, wait: float = 0.0) -> Losable:
+    def lease(name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> Losable:
         from reconciler.model.problem import Busy
 
         if leases and not free.wait(0.01):

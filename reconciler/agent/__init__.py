@@ -34,10 +34,11 @@ from reconciler.agent.orphan import Orphans
 from reconciler.agent.queue import Queue
 from reconciler.agent.record import Records
 from reconciler.agent.service import Service
-from reconciler.clusters.base import Cluster
+from reconciler.clusters.base import Cluster, Lease
 from reconciler.drivers.base import Driver
 from reconciler.model.problem import Busy, ClusterError
 from reconciler.model.resource import ResourceId
+from reconciler.observe.capabilities import announcement, lease_name
 
 __all__ = ["Agent", "Claim", "Observer"]
 
@@ -50,7 +51,8 @@ class Agent:
     With ``node`` it serves what is labelled so and nothing else, once it is the only one to do so, and looks
     at the whole node every ``resync`` seconds. ``held`` gives the right to act on a node while one operation
     runs there; False leaves the operation to whoever has it. ``drain`` is how long, once stopped, it goes on
-    trying to write an outcome to a cluster that does not answer.
+    trying to write an outcome to a cluster that does not answer. ``lease`` is that of the node, of a caller who has
+    it already.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Agent:
         drain: float = 30.0,
         held: Callable[[str], AbstractContextManager[bool]] = lambda host: nullcontext(True),
         hooks: Observer | None = None,
+        lease: Lease | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
@@ -83,6 +86,7 @@ class Agent:
         self.service = Service(cluster, nodes, duty, queue, claims, Execution(duty, records, events, hooks))
         self.survey = NodeScan(cluster, nodes, duty, queue, orphans)
         self.loop = Loop(cluster, nodes, duty, queue, self.service, self.survey, hooks, workers=workers, resync=resync)
+        self._driver_for, self._lease = driver_for, lease
         self._crashed: BaseException | None = None
         self._thread: threading.Thread | None = None
 
@@ -158,21 +162,29 @@ class Agent:
         if not self.node:
             yield True
             return
+        lease, self._lease = self._lease, None
+        if lease is None:
+            lease = self._wait_for_lease()
+        if lease is None:
+            yield False
+            return
+        with lease:
+            self.duty.lease = lease
+            log.info("serving node %s", self.node, extra={"node": self.node})
+            yield True
+
+    def _wait_for_lease(self) -> Lease | None:
+        """The lease of the node, on which it says what its driver carries out; None if it was stopped first."""
+        driver = self._driver_for(self.node)
+        says = announcement(self.node, driver.capabilities()) if driver is not None else ""
         between = pauses()
         while not self.duty.stopped:
             self.loop.turn()
             try:
-                lease = self.cluster.lease(f"agent {self.node}", self.holder, wait=TURN / 2)
+                return self.cluster.lease(lease_name(self.node), self.holder, wait=TURN / 2, annotation=says)
             except Busy as busy:
                 log.info("waiting: %s", busy, extra={"node": self.node})
-                continue
             except ClusterError as error:
                 log.warning("the cluster does not answer: %s", error)
                 self.clock.sleep(next(between))
-                continue
-            with lease:
-                self.duty.lease = lease
-                log.info("serving node %s", self.node, extra={"node": self.node})
-                yield True
-            return
-        yield False
+        return None

@@ -11,7 +11,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from reconciler.agent import Agent
 from reconciler.clusters.base import Cluster, Lease
@@ -19,6 +19,7 @@ from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.problem import Busy
+from reconciler.observe.capabilities import announcement, lease_name
 
 IDLE = 0.5  # seconds after which a node nothing is done on may be another agent's
 MOST_LEASES = 64  # each is an open file
@@ -54,9 +55,9 @@ def simulators(
 class Hosts:
     """The leases of nodes. One is kept from an operation to the next, and let go when its node is idle."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, driver_for: Callable[[str], Driver | None]) -> None:
         self._cluster = cluster
-        self._holder = f"process {os.getpid()}"
+        self._driver_for = driver_for
         self._lock = threading.Lock()
         self._leases: dict[str, Lease] = {}
         self._users: Counter[str] = Counter()
@@ -78,7 +79,7 @@ class Hosts:
         self._used.add(host)
         if host not in self._leases:
             try:
-                self._leases[host] = self._cluster.lease(f"agent {host}", self._holder).__enter__()
+                self._leases[host] = _node_lease(self._cluster, host, self._driver_for(host)).__enter__()
             except Busy:
                 return False
             if len(self._leases) > MOST_LEASES:
@@ -115,7 +116,7 @@ def serving(
         try:
             with _only_one(cluster, stop) as mine:
                 if mine:
-                    hosts = Hosts(cluster)
+                    hosts = Hosts(cluster, driver_for)
                     try:
                         with Agent(cluster, driver_for, workers=workers, held=hosts.held):
                             while not stop.wait(IDLE):
@@ -144,12 +145,19 @@ def serving_host(cluster: LocalCluster, driver: Driver, node: str, *, workers: i
     has looked, and goes on carrying out what there is to do. The driver is closed at the end.
     """
     host = node.lower()
-    agent = Agent(cluster, lambda asked: driver if asked == host else None, node=node, workers=workers)
     try:
-        with suppress(Busy), cluster.lease(f"agent {host}", f"process {os.getpid()}", wait=0.0):
-            agent.survey.look_around()
-        with agent:
-            yield
+        with ExitStack() as stack:
+            lease = None
+            with suppress(Busy):
+                lease = stack.enter_context(_node_lease(cluster, host, driver))
+            agent = Agent(
+                cluster, lambda asked: driver if asked == host else None, node=node, workers=workers, lease=lease
+            )
+            if lease is not None:
+                agent.survey.look_around()
+            stack.pop_all()  # the agent gives the lease back
+            with agent:
+                yield
     finally:
         driver.close()
 
@@ -163,9 +171,10 @@ def showing_host(cluster: LocalCluster, driver: Driver, node: str) -> Iterator[L
     """
     host = node.lower()
     try:
-        with cluster.lease(f"agent {host}", f"process {os.getpid()}", wait=0.0):
+        with _node_lease(cluster, host, driver):
             shown = cluster.copy()
             Agent(shown, lambda asked: driver if asked == host else None, node=node).survey.look_around()
+        _node_lease(shown, host, driver)  # for what it announces; it goes with the copy
     except Busy:
         shown = cluster
     try:
@@ -174,6 +183,12 @@ def showing_host(cluster: LocalCluster, driver: Driver, node: str) -> Iterator[L
         if shown is not cluster:
             shown.close()
         driver.close()
+
+
+def _node_lease(cluster: Cluster, host: str, driver: Driver | None) -> Lease:
+    """The lease of a node, on which is written what its driver carries out. Raises ``Busy`` if an agent has it."""
+    says = announcement(host, driver.capabilities()) if driver is not None else ""
+    return cluster.lease(lease_name(host), f"process {os.getpid()}", annotation=says)
 
 
 @contextmanager

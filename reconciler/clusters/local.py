@@ -34,6 +34,7 @@ CHUNK = 500  # bodies decoded together: enough to share their keys, few enough t
 _KEY = "digest-key"  # on the shelf beside the hosts of the simulator
 
 Entries: TypeAlias = list[dict[str, Any]]  # inside the class, `list` is the method
+Content: TypeAlias = tuple[str, str]  # of a lease: holder, annotation
 
 # Sorted keys: a resource is the same text however its keys were ordered, and a label is found in the text.
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
@@ -56,7 +57,7 @@ class LocalCluster:
         self._keep = {"tombstones": keep_tombstones, "events": keep_events}
         self._until_compaction = 0  # the first write that may need it looks, so short runs compact too
         self._database = Database(open_database(self.path))
-        self._leases: dict[str, str] = {}  # of a cluster in memory: name -> holder
+        self._leases: dict[str, Content] = {}  # of a cluster in memory, by name
 
     def copy(self) -> LocalCluster:
         """The same in memory: what is written to it stays there."""
@@ -174,36 +175,44 @@ class LocalCluster:
                 "DELETE FROM journal WHERE stack = ? AND id < ? AND instr(body, '\"request\":') = 0", (stack, oldest)
             )
 
-    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> LocalLease:
+    def lease(self, name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> LocalLease:
         end = monotonic() + wait
-        while (found := self._try_lease(name, holder)) is None:
+        while (found := self._try_lease(name, (holder, annotation))) is None:
             if monotonic() >= end:
                 raise Busy(f"{name} is in use by {self._holder(name) or 'another process'}")
             sleep(POLL_INTERVAL)
         return found
 
-    def _try_lease(self, name: str, holder: str) -> LocalLease | None:
-        if self.path == ":memory:":
-            if self._leases.setdefault(name, holder) is not holder:
+    def lease_annotations(self, prefix: str) -> Collection[str]:
+        if self.path == MEMORY:
+            held = tuple(self._leases.items())
+            return [annotation for name, (_, annotation) in held if annotation and name.startswith(prefix)]
+        start = Path(self._lease_path(prefix))
+        paths = [path for path in start.parent.glob("*.lease-*") if path.name.startswith(start.name)]
+        return [annotation for path in sorted(paths) if (annotation := _held_annotation(path))]
+
+    def _try_lease(self, name: str, content: Content) -> LocalLease | None:
+        if self.path == MEMORY:
+            if self._leases.setdefault(name, content) is not content:
                 return None
             return LocalLease(lambda: self._leases.pop(name))
         handle = os.open(self._lease_path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return None
+        while not _locked(handle, fcntl.LOCK_EX):
+            if not _locked(handle, fcntl.LOCK_SH):
+                os.close(handle)
+                return None
+            # Only somebody who reads annotations had it locked.
         os.truncate(handle, 0)
-        os.write(handle, holder.encode())
+        os.write(handle, "\n".join(content).encode())
         return LocalLease(lambda: os.close(handle))
 
     def _lease_path(self, name: str) -> str:
         return f"{self.path}.lease-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}"
 
     def _holder(self, name: str) -> str:
-        if self.path == ":memory:":
-            return self._leases.get(name, "")
-        return Path(self._lease_path(name)).read_text(encoding="utf-8", errors="replace")
+        if self.path == MEMORY:
+            return self._leases.get(name, ("", ""))[0]
+        return Path(self._lease_path(name)).read_text(encoding="utf-8", errors="replace").partition("\n")[0]
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """The embedded cluster keeps no secrets: use ``env`` or ``file``."""
@@ -245,6 +254,29 @@ class LocalCluster:
             if row := connection.execute(query, (keep,)).fetchone():
                 connection.execute(f"DELETE {which} AND version <= ?", row)
                 connection.execute("UPDATE meta SET value = max(value, ?) WHERE key = 'compacted'", row)
+
+
+def _locked(handle: int, kind: int) -> bool:
+    """Lock a file that is open, unless another has it locked so that this cannot be; whether it is now."""
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _held_annotation(path: Path) -> str:
+    """What is written on the lease of a file; nothing if nobody holds it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        if _locked(handle, fcntl.LOCK_SH):
+            return ""
+        return path.read_text(encoding="utf-8", errors="replace").partition("\n")[2]
+    finally:
+        os.close(handle)
 
 
 class LocalLease:

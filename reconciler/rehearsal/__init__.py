@@ -129,7 +129,7 @@ class Simulation:
     ) -> None:
         self.desired, self.policy, self.options = desired, policy, options
         self.before = plan
-        self.ledger = observed.ledger
+        self.ledger, self.capabilities = observed.ledger, observed.capabilities
         self.under_way = [
             each.id
             for each in observed.resources.values()
@@ -176,7 +176,7 @@ class Simulation:
                 monotonic=stage.monotonic,
                 now=stage.now,
             )
-            stage.update_claims()
+            stage.run_to_end()
         moments += [Moment(originals[id], None, None, NOT_REHEARSED, why) for id, why in missing.items()]
         moments.sort(key=lambda moment: (moment.start is None, moment.start or 0.0, moment.end or 0.0))
         left = make_plan(self.desired, self._look(), self.policy)
@@ -199,6 +199,7 @@ class Simulation:
     def _look(self) -> Observation:
         stage, stack = self.stage, self.desired.stack.name
         observed = observe(stage)
+        observed.capabilities = self.capabilities
         if self.desired.requests:
             resources = [each.resource for each in observed.resources.values()]
             observed.ledger = {

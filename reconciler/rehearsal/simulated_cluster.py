@@ -77,7 +77,7 @@ class SimulatedCluster:
         while self._ends and self._ends[0][0] <= self.clock:
             self._carry_out(heapq.heappop(self._ends)[2])
 
-    def update_claims(self) -> None:
+    def run_to_end(self) -> None:
         """Let time pass until nothing is under way any more that was submitted here."""
         while self._ends:
             self.pass_time(self._ends[0][0] - self.clock)
@@ -138,8 +138,11 @@ class SimulatedCluster:
     def shorten(self, stack: str, *, newest: int) -> None:
         self.under.shorten(stack, newest=newest)
 
-    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> Lease:
-        return self.under.lease(name, holder, wait=wait)
+    def lease(self, name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> Lease:
+        return self.under.lease(name, holder, wait=wait, annotation=annotation)
+
+    def lease_annotations(self, prefix: str) -> Collection[str]:
+        return self.under.lease_annotations(prefix)
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         return None  # no secret is let on a stage

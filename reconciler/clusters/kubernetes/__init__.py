@@ -171,8 +171,11 @@ class KubernetesCluster:
                 break
         return found[::-1]
 
-    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> KubernetesLease:
-        return self._leases.take(name, holder, wait)
+    def lease(self, name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> KubernetesLease:
+        return self._leases.take(name, holder, wait, annotation)
+
+    def lease_annotations(self, prefix: str) -> Collection[str]:
+        return self._leases.annotations(prefix)
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         try:

@@ -20,6 +20,9 @@ RETRY = 1.0  # seconds until a renewal that failed is tried again
 SURE = 10.0  # seconds since the last renewal for which the holder may be sure of it
 LOOK = 0.5  # seconds between looks at a lease that another has
 
+ANNOTATION = "gitops.doslab.io/announcement"  # what the holder of a lease tells others
+PAGE = 500  # leases a request
+
 Now = Callable[[], datetime]
 
 
@@ -104,7 +107,25 @@ class Leases:
         self._monotonic, self._sleep, self._now = monotonic, sleep, now
         self._seen: dict[str, tuple[str, float]] = {}  # name -> version, and since when it is that one
 
-    def take(self, name: str, holder: str, wait: float) -> KubernetesLease:
+    def annotations(self, prefix: str) -> list[str]:
+        """What is written on the leases that have a holder, of those whose name begins with ``prefix``.
+
+        A holder that died counts until another takes its lease. Raises ``Forbidden``.
+        """
+        query: dict[str, str | int] = {"limit": PAGE}
+        found: list[str] = []
+        while True:
+            page = self._api.get(self._folder, query)
+            for item in page["items"]:
+                text = (item["metadata"].get("annotations") or {}).get(ANNOTATION)
+                held = (item.get("spec") or {}).get("holderIdentity")
+                if text and held and item["metadata"]["name"].startswith(_name(prefix)):
+                    found.append(text)
+            if not (more := page["metadata"].get("continue")):
+                return found
+            query["continue"] = more
+
+    def take(self, name: str, holder: str, wait: float, annotation: str = "") -> KubernetesLease:
         """The lease of a name, when it is free or its holder has not renewed it for its duration.
 
         Raises ``Busy`` when that takes longer than ``wait`` seconds.
@@ -117,7 +138,7 @@ class Leases:
             spec = (stored or {}).get("spec") or {}
             theirs = str(spec.get("holderIdentity") or "")
             if not theirs or theirs == identity or self._stands_still(name, stored, spec):
-                lease = _lease(name, identity, spec, stored, self._now())
+                lease = _lease(name, identity, spec, stored, self._now(), annotation)
                 # Somebody may have been faster, or an answer may be lost: then look again.
                 with suppress(Conflict, AlreadyExists, NotFound, Unavailable):
                     stored = self._api.write("PUT" if stored else "POST", path if stored else self._folder, lease)
@@ -136,9 +157,11 @@ class Leases:
 
 
 def _lease(
-    name: str, identity: str, spec: dict[str, Any], stored: dict[str, Any] | None, now: datetime
+    name: str, identity: str, spec: dict[str, Any], stored: dict[str, Any] | None, now: datetime, annotation: str
 ) -> dict[str, Any]:
-    metadata = {"name": _name(name)}
+    metadata: dict[str, Any] = {"name": _name(name)}
+    if annotation:
+        metadata["annotations"] = {ANNOTATION: annotation}
     if stored:
         metadata["resourceVersion"] = stored["metadata"]["resourceVersion"]
     return {

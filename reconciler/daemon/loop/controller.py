@@ -36,6 +36,7 @@ from reconciler.model.problem import ClusterError, InvalidInput, Problem, Reconc
 from reconciler.model.provenance import Provenance
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Vault
+from reconciler.observe.capabilities import announced
 from reconciler.observe.ledger import LedgerEntry
 from reconciler.planner import Policy, make_plan
 from reconciler.planner.plan import Plan, Step
@@ -190,6 +191,7 @@ class StackController:
         """The plan for what is there and declared now, and the policy it is made with."""
         reading, seen = self._reading, self.mirror.seen
         assert reading is not None
+        seen.capabilities = announced(self._cluster)
         if reading.desired.requests:
             if self._ledger is None or anew:
                 self._ledger = ledger_of(self._cluster, self._stack, seen)

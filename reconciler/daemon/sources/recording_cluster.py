@@ -56,8 +56,11 @@ class RecordingCluster:
     def shorten(self, stack: str, *, newest: int) -> None:
         self.under.shorten(stack, newest=newest)
 
-    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> Lease:
-        return self.under.lease(name, holder, wait=wait)
+    def lease(self, name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> Lease:
+        return self.under.lease(name, holder, wait=wait, annotation=annotation)
+
+    def lease_annotations(self, prefix: str) -> Collection[str]:
+        return self.under.lease_annotations(prefix)
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         return self.under.secret(namespace, name)
