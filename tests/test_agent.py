@@ -463,7 +463,7 @@ def left_by_a_dead_agent(stage: Stage, operation: str) -> list[tuple[str, str]]:
     simulator.run(VMD, "StopPool", {"type": "localfs"})
     simulator.run(VMD, "DeletePool", {"type": "localfs"})
     stage.submit(None, spec={CLAIM: operation})
-    agent.survey.recover([stage.cluster.get(VMD)])  # type: ignore[list-item]
+    agent.node_scan.recover([stage.cluster.get(VMD)])  # type: ignore[list-item]
     ended = [(event["action"], event["type"]) for event in stage.events() if "status:Done" in event["note"]]
     return [end for end in ended if end != ("createPool", "Normal")]
 
@@ -596,7 +596,7 @@ def test_a_relist_reports_nothing_that_is_under_way_here(stage: Stage) -> None:
         return real
 
     stage.faulty.watch = watch  # type: ignore[attr-defined]
-    with stage.agent(hooks=hooks) as agent:
+    with stage.agent(observer=hooks) as agent:
         assert inside.wait(PATIENCE)
         expire.set()
         until(lambda: hooks.again)
@@ -614,7 +614,7 @@ def test_a_claim_listed_before_it_ended_is_not_reported(stage: Stage) -> None:
     stage.submit(None, spec={CLAIM: "createPool"}, **METADATA)
     listed = [copy.deepcopy(stage.cluster.get(VMD))]
     stage.submit(None, spec={CLAIM: None})
-    stage.agent().survey.recover(listed)  # type: ignore[arg-type]
+    stage.agent().node_scan.recover(listed)  # type: ignore[arg-type]
     assert stage.events() == []
 
 
@@ -659,7 +659,7 @@ def test_a_failure_stays_to_be_seen_when_the_thing_moves(stage: Stage) -> None:
     stage.submit({"nonsense": {}})
     assert agent.serve(VMD)
     Simulator(stage.cluster.world(), NODE).run(VMD, "StopPool", {})
-    agent.survey.look_around()
+    agent.node_scan.run()
     assert stage.spec()["pool"]["state"] == "inactive"
     assert stage.status()[0] == "Exception"
 
@@ -675,7 +675,7 @@ def test_what_the_driver_cannot_look_at_keeps_nobody_from_seeing_the_rest(stage:
         return stage.simulator.observe(id)
 
     stage.driver.observe = observe  # type: ignore[attr-defined]
-    stage.agent().survey.look_around()
+    stage.agent().node_scan.run()
     assert "pool" in stage.spec(pools[0])
     assert "pool" not in stage.spec(pools[1])
 
@@ -699,7 +699,7 @@ def test_a_look_at_what_has_not_moved_asks_for_nothing_singly(stage: Stage) -> N
         stage.simulator.run(id, "CreatePool", {**CREATE["createPool"], "url": f"/var/{id.name}"})
     stage.driver.scan = lambda: Frozen(stage.simulator)  # type: ignore[method-assign]
     agent = stage.agent()
-    agent.survey.look_around()
+    agent.node_scan.run()
     assert all("pool" in stage.spec(id) for id in ids)
 
     def observe(id: ResourceId) -> Any:
@@ -708,7 +708,7 @@ def test_a_look_at_what_has_not_moved_asks_for_nothing_singly(stage: Stage) -> N
     stage.driver.observe = observe  # type: ignore[attr-defined]
     stage.faulty.calls.clear()
     versions = [stage.cluster.get(id)["metadata"]["resourceVersion"] for id in ids]  # type: ignore[index]
-    agent.survey.look_around()
+    agent.node_scan.run()
     assert set(stage.faulty.calls) == {"list"}
     assert [stage.cluster.get(id)["metadata"]["resourceVersion"] for id in ids] == versions  # type: ignore[index]
 
@@ -718,7 +718,7 @@ def test_what_was_stored_since_a_look_is_not_overwritten_with_what_it_saw(stage:
     stage.simulator.run(VMD, "CreatePool", CREATE["createPool"])
     agent = stage.agent()
     if known:
-        agent.survey.look_around()
+        agent.node_scan.run()
     stage.simulator.run(VMD, "StopPool", {})
     looks = 0
 
@@ -733,7 +733,7 @@ def test_what_was_stored_since_a_look_is_not_overwritten_with_what_it_saw(stage:
         return sight
 
     stage.driver.scan = look  # type: ignore[method-assign]
-    agent.survey.look_around()
+    agent.node_scan.run()
     assert looks == 2
     assert stage.spec()["pool"]["state"] == "active"
 
@@ -756,7 +756,7 @@ def test_what_an_operation_took_since_a_look_does_not_come_back(stage: Stage) ->
 
     stage.simulator.run(VMD, "StopPool", {})
     stage.driver.scan = look  # type: ignore[method-assign]
-    agent.survey.look_around()
+    agent.node_scan.run()
     assert stage.cluster.get(VMD) is None
 
 
@@ -771,7 +771,7 @@ def test_a_bug_before_the_claim_is_not_run_into_again_at_once(stage: Stage) -> N
         return stage.driver
 
     agent = Agent(stage.faulty, driver_for, node=NODE, sleep=stage.sleep, monotonic=lambda: stage.clock)  # type: ignore[arg-type]
-    assert agent.queue.take(VMD)
+    assert agent.queue.acquire(VMD)
     worker = threading.Thread(target=agent.service.work, args=(VMD,))
     worker.start()
     worker.join(PATIENCE)
@@ -806,7 +806,7 @@ def test_an_operation_seen_while_the_resource_is_looked_at_runs_at_the_next_turn
         def during(id: ResourceId) -> Any:
             if not looked.is_set():
                 stage.submit({"stopPool": {}})
-                until(lambda: VMD in agent.queue.passed)
+                until(lambda: VMD in agent.queue.seen_while_busy)
                 looked.set()
             return observe(id)
 
@@ -973,8 +973,8 @@ def page(where: str, path: str) -> tuple[int, str]:
 
 def test_health_and_metrics_over_http(stage: Stage) -> None:
     metrics = AgentMetrics()
-    agent = stage.agent(hooks=metrics)
-    metrics.turned.set_function(lambda: agent.since_turned)
+    agent = stage.agent(observer=metrics)
+    metrics.since_beat.set_function(lambda: agent.since_beat)
     stage.submit(None, spec={CLAIM: "stopPool"}, **METADATA)
     checks = {"healthy": lambda: agent.healthy, "ready": lambda: agent.ready}
     with probe("127.0.0.1:0", **checks, registry=metrics.registry) as where:  # type: ignore[arg-type]

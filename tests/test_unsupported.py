@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from reconciler import LocalCluster, Policy
 from reconciler.agent import Agent
-from reconciler.agent.embedded import Hosts, serving_host, showing_host, simulators
+from reconciler.agent.embedded import NodeLeases, scanned_copy, serving_node, simulators
 from reconciler.cli import cli
 from reconciler.drivers.base import Driver
 from reconciler.drivers.capabilities import CAPABILITIES
@@ -238,7 +238,7 @@ def test_an_agent_announces_its_driver_while_it_serves_the_node_and_no_longer(tm
 def test_a_run_on_a_host_is_planned_by_what_its_driver_carries_out(tmp_path: Path) -> None:
     with LocalCluster(tmp_path / "cluster.db") as cluster:
         driver = Reduced(simulators(cluster)(NODE), without((POOL, "StopPool")))
-        with serving_host(cluster, driver, NODE):
+        with serving_node(cluster, driver, NODE):
             converge(cluster, desired_of(STACK))
             made, report = reconcile_once(cluster, desired_of(STACK.replace("Active", "Inactive")), options=OPTIONS)
             assert "does not carry out StopPool" in made.problems[0].message
@@ -251,7 +251,7 @@ def test_a_run_on_a_host_is_planned_by_what_its_driver_carries_out(tmp_path: Pat
 def test_a_plan_on_a_host_knows_what_its_driver_carries_out_and_writes_nothing(tmp_path: Path) -> None:
     with LocalCluster(tmp_path / "cluster.db") as cluster:
         driver = Reduced(simulators(cluster)(NODE), without((POOL, "CreatePool")))
-        with showing_host(cluster, driver, NODE) as shown:
+        with scanned_copy(cluster, driver, NODE) as shown:
             assert "does not carry out CreatePool" in plan_of(shown, desired_of(STACK)).problems[0].message
         assert announced(cluster) == {}
 
@@ -265,7 +265,7 @@ def test_the_embedded_simulators_refuse_nothing() -> None:
 def test_the_embedded_agent_announces_the_driver_of_a_node_while_it_works_there() -> None:
     with LocalCluster(":memory:") as cluster:
         driver = Reduced(simulators(cluster)(NODE), without((POOL, "StopPool")))
-        leases = Hosts(cluster, lambda node: driver)
+        leases = NodeLeases(cluster, lambda node: driver)
         with leases.held(NODE) as mine:
             assert mine
             made = plan_of(cluster, desired_of(STACK.replace("Active", "Inactive")))

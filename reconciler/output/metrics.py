@@ -40,7 +40,7 @@ class AgentMetrics(Observer):
             registry=registry,
         )
         self.restarts = Counter("reconcile_agent_watch_restarts", "Watches begun anew.", registry=registry)
-        self.turned = Gauge(
+        self.since_beat = Gauge(
             "reconcile_agent_seconds_since_turn", "Since the watch loop last went round.", registry=registry
         )
 

@@ -20,7 +20,7 @@ _LISTS = ("disk", "_interface", "graphics", "hostdev", "redirdev")
 _UNITS = {"b": 1, "bytes": 1, "k": KIB, "KiB": KIB, "M": KIB**2, "MiB": KIB**2, "G": KIB**3, "GiB": KIB**3}
 
 
-def normal(domain: Domain, id: ResourceId) -> Domain:
+def normalized(domain: Domain, id: ResourceId) -> Domain:
     """The same domain with all that operations rely on. Raises ``Unusable`` where that cannot be had."""
     made: Domain = deep_copy(domain)
     made.setdefault("_type", "kvm")
