@@ -153,22 +153,37 @@ class Simulation:
 
     def run(self, plan: Plan, modes: dict[str, FaultMode]) -> SimulatedRun:
         """Run a plan on the simulated cluster as it is now, and plan again. ``modes``: step -> how it fails."""
-        cluster, timeline = self.cluster, []
         rehearsable, missing = without(plan, self.seeded.left_out)
-        begun: dict[str, float] = {}
-        opened = cluster.clock
-        originals = {step.id: step for step in plan.steps}
+        timeline = self._carry_out(plan, rehearsable, modes)
+        steps = {step.id: step for step in plan.steps}
+        timeline += [TimelineEntry(steps[id], None, None, NOT_REHEARSED, why) for id, why in missing.items()]
+        timeline.sort(key=lambda entry: (entry.start is None, entry.start or 0.0, entry.end or 0.0))
+        left = make_plan(self.desired, self._observe(), self.policy)
+        expected = {*missing, *(step.id for step in plan.held)}
+        known = {str(problem) for problem in self.before.problems}
+        return SimulatedRun(
+            tuple(timeline),
+            left,
+            tuple(step for step in left.steps if step.id not in expected),
+            tuple(text for text in map(str, left.problems) if text not in known),
+        )
+
+    def _carry_out(self, plan: Plan, rehearsable: Plan, modes: dict[str, FaultMode]) -> list[TimelineEntry]:
+        """Apply what can be rehearsed of a plan; returns what became of each of its steps."""
+        cluster, opened = self.cluster, self.cluster.clock
+        steps = {step.id: step for step in plan.steps}
+        starts: dict[str, float] = {}
+        timeline: list[TimelineEntry] = []
 
         def on_start(step: Step) -> None:
-            begun[step.id] = cluster.clock
+            starts[step.id] = cluster.clock - opened
             cluster.running_steps[step.target] = step
 
         def on_outcome(outcome: Outcome) -> None:
-            start = begun.get(outcome.step.id)
-            ended = cluster.clock - opened if start is not None else None
-            step, fault = originals[outcome.step.id], str(modes.get(outcome.step.id, ""))
-            start = start - opened if start is not None else None
-            timeline.append(TimelineEntry(step, start, ended, str(outcome.result), outcome.message, fault))
+            id = outcome.step.id
+            end = cluster.clock - opened if id in starts else None
+            fault = str(modes.get(id, ""))
+            timeline.append(TimelineEntry(steps[id], starts.get(id), end, str(outcome.result), outcome.message, fault))
 
         with cluster.served(lambda node: FaultyDriver(self._driver(node), modes, cluster.running_steps.get)):
             finish(cluster, plan.stack)
@@ -183,17 +198,7 @@ class Simulation:
                 now=cluster.now,
             )
             cluster.run_to_end()
-        timeline += [TimelineEntry(originals[id], None, None, NOT_REHEARSED, why) for id, why in missing.items()]
-        timeline.sort(key=lambda entry: (entry.start is None, entry.start or 0.0, entry.end or 0.0))
-        left = make_plan(self.desired, self._observe(), self.policy)
-        expected = {*missing, *(step.id for step in plan.held)}
-        known = {str(problem) for problem in self.before.problems}
-        return SimulatedRun(
-            tuple(timeline),
-            left,
-            tuple(step for step in left.steps if step.id not in expected),
-            tuple(text for text in map(str, left.problems) if text not in known),
-        )
+        return timeline
 
     def notes(self, concerned: Collection[ResourceId]) -> tuple[Note, ...]:
         """What was assumed of these resources, and what could not be simulated."""

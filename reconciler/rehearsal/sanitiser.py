@@ -1,4 +1,4 @@
-"""The plan as it can be put on a cluster: without secrets, and without what stands on nothing there. Pure."""
+"""The plan as it can be rehearsed: without secrets, and without steps on what cannot be simulated. Pure."""
 
 from __future__ import annotations
 

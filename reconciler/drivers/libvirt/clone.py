@@ -1,4 +1,4 @@
-"""Copies of machines, and machines written to files: API sections 1.21 and 1.45."""
+"""Copies of machines, and exports of machines to files: API sections 1.26 and 1.45."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import libvirt
 from reconciler.drivers.libvirt import file, volume
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import domain_of
-from reconciler.drivers.libvirt.exclusive import free_address, free_file
+from reconciler.drivers.libvirt.exclusive import require_free_address, require_free_file
 from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.drivers.libvirt.host import config_of, directory_of, path_of, target_of, type_of
 from reconciler.drivers.libvirt.machine import new_mac
@@ -37,7 +37,7 @@ def clone(context: LibvirtContext) -> None:
         for disk in definition.iterfind("devices/disk"):
             if disk.get("device", "disk") == "disk":
                 _give(context, disk, id.name, files.pop(0) if files else "", made)
-        with context.host.claiming:
+        with context.host.claim_lock:
             for number, nic in enumerate(definition.iterfind("devices/interface")):
                 _readdress(
                     context, nic, context.text("mac").lower() if context.text("mac") and number == 0 else new_mac()
@@ -51,7 +51,7 @@ def clone(context: LibvirtContext) -> None:
 
 
 def _renamed(definition: Element, name: str) -> Element:
-    """A definition for another machine. What only one machine may have is not in it."""
+    """A copy of a definition for another machine, without what only one machine may have."""
     for tag, text in (("name", name), ("uuid", str(uuid.uuid4()))):
         element = definition.find(tag)
         assert element is not None  # libvirt always writes them
@@ -64,13 +64,13 @@ def _renamed(definition: Element, name: str) -> Element:
 
 
 def _give(context: LibvirtContext, disk: Element, machine: str, said: str, made: list[tuple[Any, str]]) -> None:
-    """Have a disk of a clone read from a file of its own."""
+    """Give a disk of a clone a file of its own."""
     if not said and not context.flag("auto_clone"):
         refuse(TOOL, f"no file was given for the copy of disk {target_of(disk)}")
     if said and context.flag("preserve_data"):
         if context.host.owner(said) is None:
             refuse(TOOL, f"{said} does not exist")
-        free_file(context, said, shared=False)
+        require_free_file(context, said, shared=False)
         path = said
     else:
         path = _copy(context, path_of(disk), said, f"{machine}-{target_of(disk)}", made)
@@ -104,7 +104,7 @@ def _copy(context: LibvirtContext, path: str, said: str, name: str, made: list[t
 
 
 def _readdress(context: LibvirtContext, nic: Element, mac: str) -> None:
-    free_address(context, mac)
+    require_free_address(context, mac)
     address = nic.find("mac")
     assert address is not None  # libvirt always writes it
     address.set("address", mac)
@@ -123,13 +123,13 @@ def export(context: LibvirtContext) -> None:
     definition = config_of(domain_of(context))
     for graphics in definition.iterfind("devices/graphics"):
         graphics.attrib.pop("passwd", None)
-    with file.making(directory, context.target.name) as draft:
-        draft.chmod(0o700)  # what is in the disks is for whoever asked, not for every user of the host
+    with file.creating(directory, context.target.name) as temporary:
+        temporary.chmod(0o700)  # other users of the host must not read the disks
         for disk in definition.iterfind("devices/disk"):
             if disk.get("device", "disk") != "disk":
                 continue
             if context.host.owner(path_of(disk)) is None:
                 refuse(TOOL, f"{path_of(disk)} cannot be exported: it is in no pool")
             context.host.require_unused(path_of(disk), f"disk {target_of(disk)}")
-            qemu_img("convert", "-q", "-O", "qcow2", path_of(disk), str(draft / f"{target_of(disk)}.qcow2"))
-        (draft / f"{context.target.name}.xml").write_text(text_of(definition))
+            qemu_img("convert", "-q", "-O", "qcow2", path_of(disk), str(temporary / f"{target_of(disk)}.qcow2"))
+        (temporary / f"{context.target.name}.xml").write_text(text_of(definition))

@@ -1,4 +1,4 @@
-"""Which definitions of a domain an operation changes, and how one that does not run yet is changed.
+"""Which definitions of a domain an operation changes, and how the one of the next start is changed.
 
 The flags are live, config, current and persistent. A paused domain counts as running. Without a flag, or with
 ``current``, the running domain is changed if there is one, else the definition of the next start.
@@ -19,15 +19,18 @@ LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
 
 def domain_of(context: LibvirtContext) -> Any:
+    """The domain of the target, as libvirt object."""
     return context.host.domain(context.target.name)
 
 
 def require_running(context: LibvirtContext, domain: Any) -> None:
+    """Refuse a domain that is shut off."""
     if not domain.isActive():
         refuse(LIBVIRT, f"Requested operation is not valid: domain {context.target.name} is not running")
 
 
 def require_stopped(context: LibvirtContext, domain: Any, what: str) -> None:
+    """Refuse a domain that runs; ``what`` cannot be done then."""
     if domain.isActive():
         refuse(LIBVIRT, f"Requested operation is not valid: cannot {what}: domain {context.target.name} is active")
 
@@ -52,7 +55,7 @@ def definitions(domain: Any, flags: int) -> list[tuple[int, Element]]:
 
 
 def definition_only(context: LibvirtContext, domain: Any, what: str) -> Element:
-    """The definition of the next start, for what a running domain cannot take."""
+    """The definition of the next start, for what cannot be changed on a running domain; refuses the flag live."""
     if context.flag("live"):
         require_running(context, domain)
         refuse(LIBVIRT, f"Requested operation is not valid: cannot change {what} of an active domain")
@@ -60,5 +63,5 @@ def definition_only(context: LibvirtContext, domain: Any, what: str) -> Element:
 
 
 def redefine(context: LibvirtContext, definition: Element) -> None:
-    """Keep a definition that was read with ``config_of``: UUID, addresses and NVRAM are in it, and stay."""
+    """Store a definition that was read with ``config_of``: UUID, addresses and NVRAM are in it, and stay."""
     context.host.connection.defineXML(text_of(definition))

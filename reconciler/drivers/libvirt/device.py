@@ -1,4 +1,4 @@
-"""Disks, drives and NICs of a machine, their limits, and devices of the host: API sections 1.9 to 1.14 and others."""
+"""Devices of machines: API sections 1.5, 1.6, 1.11, 1.12, 1.14, 1.19, 1.20, 1.23 to 1.25, 1.27 and 1.28."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Device
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import CONFIG, LIVE, definitions, domain_of, require_running, scope
-from reconciler.drivers.libvirt.exclusive import free_address, free_file, macs_of, touch_disks
+from reconciler.drivers.libvirt.exclusive import macs_of, mark_disks_touched, require_free_address, require_free_file
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of, paths_of, target_of
 from reconciler.drivers.libvirt.wire import Element, from_wire, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
@@ -35,7 +35,7 @@ def disk_device(
     format: str = "",
     bus: str = "",
 ) -> Device:
-    """A disk element for a file of a pool; drives take any image there is, block devices are the host's."""
+    """A disk element for a file of a pool; drives take any image file, and block devices are not checked."""
     known = _format(context, path, any=device != "disk" or given.get("sourcetype") == "block")
     return domains.disk(path, target, format=format or known, given=given, device=device, bus=bus)
 
@@ -64,17 +64,17 @@ def plug_disk(context: LibvirtContext) -> None:
         format=context.text("subdriver"),
         bus=context.text("targetbus"),
     )
-    with context.host.claiming:
+    with context.host.claim_lock:
         _free_disk(context, from_wire("disk", made), domain, flags)
         domain.attachDeviceFlags(text_of(from_wire("disk", made)), flags)
-    touch_disks(context, live_of(domain), config_of(domain))
+    mark_disks_touched(context, live_of(domain), config_of(domain))
 
 
 def _free_disk(context: LibvirtContext, disk: Element, domain: Any, flags: int) -> None:
     """Refuse a disk whose file another machine has to itself, or whose file or target this one has already."""
     path, target = path_of(disk), target_of(disk)
     shared = any(disk.find(each) is not None for each in ("readonly", "shareable"))
-    free_file(context, path, shared=shared, but=context.target.name)
+    require_free_file(context, path, shared=shared, but=context.target.name)
     for _, definition in definitions(domain, flags):
         if _disk_at(definition, target) is not None:
             refuse(LIBVIRT, f"Operation failed: target {target} already exists")
@@ -89,11 +89,11 @@ def unplug_disk(context: LibvirtContext) -> None:
     found = [(flag, definition, _disk(context, definition, target)) for flag, definition in definitions(domain, flags)]
     for flag, definition, disk in found:
         _unplug(context, domain, disk, flag, target, lambda: _disk_at(live_of(domain), target) is None)
-        touch_disks(context, definition)
+        mark_disks_touched(context, definition)
 
 
 def _unplug(context: LibvirtContext, domain: Any, device: Element, flag: int, name: str, gone: Any) -> None:
-    """Take a device out. From a running domain it is gone when the guest has let go of it, and not before."""
+    """Unplug a device; from a running domain, wait until the guest has released it. Refuses a guest that does not."""
     xml = text_of(device)
     if flag != LIVE:
         domain.detachDeviceFlags(xml, flag)
@@ -103,13 +103,13 @@ def _unplug(context: LibvirtContext, domain: Any, device: Element, flag: int, na
         try:
             domain.detachDeviceFlags(xml, flag)
         except libvirt.libvirtError:
-            # OperationContext again while the first request is under way; whether it is gone decides, not this answer.
+            # Asked again while the first request is under way; whether it is gone decides, not this answer.
             if not asked:
                 raise
         asked.append(name)
 
     asked: list[str] = []
-    if not context.host.waited(context.host.unplug, gone, ask):
+    if not context.host.wait_until(context.host.unplug, gone, ask):
         refuse(
             LIBVIRT,
             f"Operation failed: the guest of {context.target.name} has not let go of {name} in "
@@ -243,12 +243,12 @@ def _update(context: LibvirtContext, domain: Any, drive: Element, flags: int) ->
                 raise
             refused.append(error)
 
-    if not context.host.waited(context.host.unplug, lambda: bool(done), ask):
+    if not context.host.wait_until(context.host.unplug, lambda: bool(done), ask):
         raise refused[-1]
 
 
 def _open_tray(domain: Any, drive: Element) -> None:
-    """Open a tray that libvirt takes for open, and QEMU has closed.
+    """Open a tray that libvirt believes to be open, and QEMU has closed.
 
     A guest that resets the controller closes it; QEMU tells nobody, so that libvirt would never open it again and be
     refused each time. What the guest has locked stays locked.
@@ -283,8 +283,8 @@ def plug_nic(context: LibvirtContext) -> None:
     given |= {name: context.text(name) for name in ("type", "inbound", "outbound") if name in context.parameters}
     flags = scope(context, domain)
     device = nic_device(context, mac, given)
-    with context.host.claiming:
-        free_address(context, mac, but=context.target.name)
+    with context.host.claim_lock:
+        require_free_address(context, mac, but=context.target.name)
         if any(mac in macs_of(definition) for _, definition in definitions(domain, flags)):
             refuse(LIBVIRT, f"Requested operation is not valid: a NIC with mac {mac} is attached already")
         domain.attachDeviceFlags(text_of(from_wire("interface", device)), flags)
@@ -329,14 +329,14 @@ def _mac(nic: Element) -> str:
 def plug_device(context: LibvirtContext) -> None:
     domain, device = domain_of(context), _described(context)
     flags = scope(context, domain)
-    with context.host.claiming:
+    with context.host.claim_lock:
         if device.tag == "disk":
             _of_a_pool(context, device)
             _free_disk(context, device, domain, flags)
         if device.tag == "interface" and (mac := _mac(device)):
-            free_address(context, mac)
+            require_free_address(context, mac)
         domain.attachDeviceFlags(text_of(device), flags)
-    touch_disks(context, live_of(domain), config_of(domain))
+    mark_disks_touched(context, live_of(domain), config_of(domain))
 
 
 def _of_a_pool(context: LibvirtContext, disk: Element) -> None:
@@ -358,11 +358,11 @@ def unplug_device(context: LibvirtContext) -> None:
     for flag, definition, meant in found:
         name = f"the {device.tag} of {context.text('file')}"
         _unplug(context, domain, meant, flag, name, lambda: _number(domain, device.tag) < before)
-        touch_disks(context, definition)
+        mark_disks_touched(context, definition)
 
 
 def _meant(context: LibvirtContext, definition: Element, device: Element) -> Element:
-    """The disk or NIC that is described, as the definition has it; other devices are libvirt's to find."""
+    """The disk or NIC that is described, as the definition has it; libvirt itself finds other devices."""
     if device.tag == "interface" and (mac := _mac(device)):
         return _nic(context, definition, mac)
     return _disk(context, definition, target_of(device)) if device.tag == "disk" else device

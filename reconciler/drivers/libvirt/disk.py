@@ -93,7 +93,7 @@ def create_internal(context: LibvirtContext) -> None:
     if name in kept:
         refuse(STORAGE, f"disk {context.target.name} already has a snapshot {name}")
     qemu_img("snapshot", "-q", "-c", name, path)
-    _went_to(context, name)
+    _set_current_snapshot(context, name)
 
 
 @operation(DISK, "RevertDiskInternalSnapshot")
@@ -102,7 +102,7 @@ def revert_internal(context: LibvirtContext) -> None:
     if name not in kept:
         refuse(STORAGE, f"disk {context.target.name} has no snapshot {name}")
     qemu_img("snapshot", "-q", "-a", name, path)
-    _went_to(context, name)
+    _set_current_snapshot(context, name)
 
 
 @operation(DISK, "DeleteDiskInternalSnapshot")
@@ -121,8 +121,8 @@ def _internal(context: LibvirtContext) -> tuple[str, str, set[str]]:
     return path, context.text("snapshotname"), {each["name"] for each in file.info(path).get("snapshots", [])}
 
 
-def _went_to(context: LibvirtContext, name: str) -> None:
+def _set_current_snapshot(context: LibvirtContext, name: str) -> None:
     """Remember which snapshot the disk goes on from: its file does not say."""
-    with context.host.moving:
+    with context.host.files_lock:
         pool, config = volume.disk(context)
         file.write_config(volume.home(pool, context.target.name), {**config, "snapshot": name})

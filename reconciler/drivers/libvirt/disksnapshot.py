@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.drivers.libvirt import chain
-from reconciler.drivers.libvirt.chain import Disk, Move
+from reconciler.drivers.libvirt.chain import Disk, FileSwitch
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.host import live_of, path_of, target_of
 from reconciler.drivers.operation import STORAGE, refuse
@@ -15,32 +15,32 @@ def create(context: LibvirtContext) -> None:
     name, format = context.target.name, context.text("format", "qcow2")
     if format != "qcow2":
         refuse(STORAGE, f"snapshot {name} cannot be {format}: only qcow2 reads on from another file")
-    with context.host.moving, context.host.claiming:
+    with context.host.files_lock, context.host.claim_lock:
         disk = _disk(context)
-        path = chain.place(disk, name)
-        _go(context, chain.onward(disk, name, path, pool=context.text("pool"), domain=context.text("domain")))
+        path = chain.snapshot_path(disk, name)
+        _go(context, chain.to_new_file(disk, name, path, pool=context.text("pool"), domain=context.text("domain")))
 
 
 @operation(DISK_SNAPSHOT, "RevertDiskExternalSnapshot")
 def revert(context: LibvirtContext) -> None:
     _snapshotted(context)
-    with context.host.moving, context.host.claiming:
+    with context.host.files_lock, context.host.claim_lock:
         disk = _disk(context)
         context.host.require_unused(disk.current, f"disk {disk.name}")
-        _go(context, chain.back(disk, context.target.name))
+        _go(context, chain.to_snapshot(disk, context.target.name))
 
 
 @operation(DISK_SNAPSHOT, "DeleteDiskExternalSnapshot")
 def delete(context: LibvirtContext) -> None:
     _snapshotted(context)
-    with context.host.moving:
+    with context.host.files_lock:
         disk = _disk(context)
         _touch(context, disk)
         chain.forget(context, disk, context.target.name)
 
 
-def _go(context: LibvirtContext, move: Move) -> None:
-    disk = move.disk
+def _go(context: LibvirtContext, file_switch: FileSwitch) -> None:
+    disk = file_switch.disk
     _touch(context, disk)
 
     def switch() -> None:
@@ -49,10 +49,12 @@ def _go(context: LibvirtContext, move: Move) -> None:
         if disk.live:
             devices = live_of(disk.domain).iterfind("devices/disk")
             target = next(target_of(each) for each in devices if path_of(each) == disk.current)
-            chain.taken(context, disk.domain, context.target.name, {target: move.file}, chain.UNSEEN)
-        chain.follow(context, disk.domain, {disk.current: move.file})
+            chain.switch_machine(
+                context, disk.domain, context.target.name, {target: file_switch.file}, chain.NO_METADATA
+            )
+        chain.switch_definition(context, disk.domain, {disk.current: file_switch.file})
 
-    chain.go(context, [move], switch)
+    chain.switch_files(context, [file_switch], switch)
 
 
 def _disk(context: LibvirtContext) -> Disk:
@@ -82,7 +84,7 @@ def _snapshotted(context: LibvirtContext) -> None:
 
 
 def _touch(context: LibvirtContext, disk: Disk) -> None:
-    """What may look different: the disk, its machine, and the other snapshots, whose files may become others."""
+    """Note what may be observed differently: the disk, its machine, and its other snapshots, whose files may change."""
     context.touched.add(context.id(DISK, disk.name))
     context.touched |= {context.id(DISK_SNAPSHOT, each) for each in disk.snapshots if "@" not in each}
     if disk.domain is not None:

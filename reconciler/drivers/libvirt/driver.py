@@ -27,7 +27,7 @@ from reconciler.drivers.libvirt import (  # noqa: F401  (they enter their operat
 from reconciler.drivers.libvirt.capabilities import CAPABILITIES
 from reconciler.drivers.libvirt.context import OPERATIONS, LibvirtContext
 from reconciler.drivers.libvirt.host import Host
-from reconciler.drivers.libvirt.host_scan import Look
+from reconciler.drivers.libvirt.host_scan import HostScan
 from reconciler.drivers.operation import LIBVIRT
 from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import ResourceId
@@ -58,13 +58,13 @@ class Libvirt:
         return context.touched
 
     def observe(self, id: ResourceId) -> Spec | None:
-        return observation.of(self.host, id)
+        return observation.observe(self.host, id)
 
     def inventory(self) -> Collection[ResourceId]:
         return self.host.inventory()
 
     def scan(self) -> HostSnapshot:
-        return Look(self.host)
+        return HostScan(self.host)
 
     def close(self) -> None:
         self.host.close()

@@ -1,6 +1,6 @@
-"""What a machine may have to itself: files and MAC addresses.
+"""What only one machine may have: files and MAC addresses.
 
-To be asked for while ``Host.claiming`` is held, so that nobody takes the same in between.
+To be checked while ``Host.claim_lock`` is held, so that no other operation takes the same in between.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import DISK, MACHINE
 
 
-def touch_disks(context: LibvirtContext, *definitions: Element) -> None:
-    """What definitions say of disks may have changed whose they are."""
+def mark_disks_touched(context: LibvirtContext, *definitions: Element) -> None:
+    """Note that the disks in these definitions may show another user now."""
     for definition in definitions:
         for disk in definition.iterfind("devices/disk"):
             owner = context.host.owner(path_of(disk))
@@ -21,10 +21,10 @@ def touch_disks(context: LibvirtContext, *definitions: Element) -> None:
                 context.touched.add(context.id(DISK, owner[1]))
 
 
-def free_file(context: LibvirtContext, path: str, *, shared: bool, but: str = "") -> None:
-    """Refuse a file that a domain other than ``but`` has, unless all only read it or share it.
+def require_free_file(context: LibvirtContext, path: str, *, shared: bool, but: str = "") -> None:
+    """Refuse a file that a domain other than ``but`` has, unless all of them read or share it.
 
-    Nor may anybody have a file that its disk has gone on from: what others read on from must not change.
+    Refused as well is a backing file of a disk, which must not change.
     """
     owner = context.host.owner(path)
     if owner is not None and owner[2]["current"] != path:
@@ -42,7 +42,7 @@ def free_file(context: LibvirtContext, path: str, *, shared: bool, but: str = ""
                     )
 
 
-def free_address(context: LibvirtContext, mac: str, *, but: str = "") -> None:
+def require_free_address(context: LibvirtContext, mac: str, *, but: str = "") -> None:
     """Refuse a MAC address that a domain other than ``but`` has."""
     for domain in context.host.domains():
         if domain.name() != but and mac in macs_of(live_of(domain)) | macs_of(config_of(domain)):
@@ -50,4 +50,5 @@ def free_address(context: LibvirtContext, mac: str, *, but: str = "") -> None:
 
 
 def macs_of(definition: Element) -> set[str]:
+    """The MAC addresses of the NICs of a definition, in lower case."""
     return {each.get("address", "").lower() for each in definition.iterfind("devices/interface/mac")}

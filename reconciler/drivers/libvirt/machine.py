@@ -1,4 +1,4 @@
-"""Machines made and removed: API sections 1.1, 1.2 and 1.17, and what starts with the host: 1.30."""
+"""Machines created and deleted, boot order, autostart: API sections 1.1, 1.2, 1.17, 1.30 and 1.55."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import libvirt
 
-from reconciler.drivers import creation as asked
+from reconciler.drivers import creation
 from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Domain
 from reconciler.drivers.libvirt import chain, volume
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import domain_of, redefine, require_stopped
 from reconciler.drivers.libvirt.device import disk_device, nic_device
-from reconciler.drivers.libvirt.exclusive import free_address, free_file, touch_disks
+from reconciler.drivers.libvirt.exclusive import mark_disks_touched, require_free_address, require_free_file
 from reconciler.drivers.libvirt.host import config_of, path_of, target_of
 from reconciler.drivers.libvirt.wire import from_wire, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, STORAGE, TOOL, refuse
@@ -30,11 +30,11 @@ _REFUSED = re.compile(r"^(?!.*warning).*kvm", re.IGNORECASE | re.MULTILINE)
 @operation(MACHINE, "CreateAndStartVMFromISO", "CreateAndStartVMFromImage", creates=True)
 def create(context: LibvirtContext) -> None:
     given = context.text("metadata").removeprefix("uuid=")
-    definition = asked.definition(context, given or str(uuid.uuid4()))
+    definition = creation.definition(context, given or str(uuid.uuid4()))
     # libvirt knows the emulator and the newest machine of its kind on this host.
     del definition["devices"]["emulator"]
     definition["os"]["type"]["_machine"] = "pc"
-    for path, said in asked.disks(context):
+    for path, said in creation.disks(context):
         device = said.get("device", "disk")
         bus = said.get("bus", "ide" if device == "cdrom" else "virtio")
         target = said.get("target") or domains.free_target(definition, bus)
@@ -48,24 +48,25 @@ def create(context: LibvirtContext) -> None:
         domains.attach_disk(definition, domains.disk("", drive, format="raw", given={}, device="cdrom"))
     network = domains.options(context.text("network"))
     domains.plug(definition, "_interface", nic_device(context, network.get("mac") or new_mac(), network))
-    if password := asked.console(context)[1].get("password"):
+    if password := creation.console(context)[1].get("password"):
         definition["devices"]["graphics"][0]["_passwd"] = password
-    with context.host.claiming:
+    with context.host.claim_lock:
         for disk in domains.devices(definition, "disk"):
-            free_file(context, domains.path_of(disk), shared="readonly" in disk or "shareable" in disk)
+            require_free_file(context, domains.path_of(disk), shared="readonly" in disk or "shareable" in disk)
         for nic in domains.devices(definition, "_interface"):
-            free_address(context, nic["mac"]["_address"])
+            require_free_address(context, nic["mac"]["_address"])
         _define_and_start(context, definition, drive)
-    touch_disks(context, config_of(domain_of(context)))
+    mark_disks_touched(context, config_of(domain_of(context)))
 
 
 def new_mac() -> str:
+    """A random MAC address in the range of QEMU."""
     digits = uuid.uuid4().hex
     return f"52:54:00:{digits[0:2]}:{digits[2:4]}:{digits[4:6]}"
 
 
 def _define_and_start(context: LibvirtContext, definition: Domain, drive: str) -> None:
-    """Hardware virtualisation is what a machine gets where it can be had and nobody asked for anything else."""
+    """Define and start with hardware virtualisation, where the host has it and no other type was asked for."""
     engines = context.host.engines
     if asked_for := context.text("virt_type"):
         engines = [engine for engine in (*engines, (asked_for, "")) if engine[0] == asked_for]
@@ -81,7 +82,7 @@ def _define_and_start(context: LibvirtContext, definition: Domain, drive: str) -
 
 
 def _define(context: LibvirtContext, definition: Domain, engine: tuple[str, str], drive: str) -> None:
-    """Have a definition exist and run, or not exist."""
+    """Define and start a domain; one that does not start is undefined again."""
     definition["_type"], mode = engine
     cpu = {key: value for key, value in definition.get("cpu", {}).items() if key != "_mode"}
     definition["cpu"] = {**cpu, **({"_mode": mode} if mode else {})}
@@ -124,9 +125,9 @@ def delete(context: LibvirtContext) -> None:
         for other, _ in context.host.users(config["current"]):
             if other.name() != name:
                 refuse(LIBVIRT, f"disk {disk} is attached to {MACHINE}/{other.name()}")
-        if kept := [each for each in chain.held(context, config) if not each.startswith(f"{name}@")]:
+        if kept := [each for each in chain.snapshots_of(context, config) if not each.startswith(f"{name}@")]:
             refuse(STORAGE, f"disk {disk} has snapshots: {', '.join(kept)}")
-    touch_disks(context, definition)
+    mark_disks_touched(context, definition)
     context.touched |= {context.id(SNAPSHOT, each) for each in snapshots}
     domain.undefineFlags(
         libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -134,7 +135,7 @@ def delete(context: LibvirtContext) -> None:
         | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
         | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
     )
-    chain.let_go(context, name)
+    chain.forget_machine(context, name)
     for disk, (pool, _) in disks.items():
         volume.destroy(pool, disk)
 

@@ -23,7 +23,7 @@ from reconciler.drivers.libvirt.host import (
 from reconciler.drivers.libvirt.mount import mounted
 from reconciler.drivers.libvirt.wire import Element, text_of
 from reconciler.drivers.operation import STORAGE, refuse
-from reconciler.drivers.pool_location import MOUNTS, Place, place
+from reconciler.drivers.pool_location import MOUNTS, PoolLocation, pool_location
 from reconciler.model.kinds import POOL
 
 _OPTIONS = "http://libvirt.org/schemas/storagepool/fs/1.0"
@@ -36,11 +36,11 @@ _COMMON = ("/", "/home", "/root", "/tmp", "/var", "/var/lib")
 
 @operation(POOL, "CreatePool", creates=True)
 def create(context: LibvirtContext) -> None:
-    """What is there before stays as it is. The pool counts once libvirt keeps its definition, when all else is done."""
+    """Create a pool; files that are there already stay. Its definition is stored last, when all else is done."""
     name, type, content = context.target.name, context.text("type"), context.text("content", "vmd")
     if type not in TYPES.values():
         refuse(STORAGE, f"pool {name} is of type {type}; this host has pools of type {', '.join(TYPES.values())}")
-    where = place(context)
+    where = pool_location(context)
     directory = Path(where.directory)
     _fit(name, where)
     _free(context, name, where)
@@ -60,8 +60,8 @@ def create(context: LibvirtContext) -> None:
         undo.pop_all()
 
 
-def _fit(name: str, where: Place) -> None:
-    """Refuse a place that is none for a pool, or that could be written in another way."""
+def _fit(name: str, where: PoolLocation) -> None:
+    """Refuse a directory that cannot be a pool, or whose path can be written in another way."""
     directory = Path(where.directory)
     real = directory.resolve()
     if where.directory != str(real) and not where.share:
@@ -76,8 +76,8 @@ def _fit(name: str, where: Place) -> None:
         refuse(STORAGE, f"{directory}, where pool {name} would be, is not a directory")
 
 
-def _free(context: LibvirtContext, name: str, where: Place) -> None:
-    """Refuse what another pool has. What an attempt left that died is ended."""
+def _free(context: LibvirtContext, name: str, where: PoolLocation) -> None:
+    """Refuse what another pool has. What a killed attempt left is removed."""
     for other in context.host.connection.listAllStoragePools():
         there = directory_of(other)
         if other.name() == name:
@@ -100,8 +100,8 @@ def _bare(directory: Path, share: str) -> None:
         refuse(STORAGE, f"{directory} is not empty: {share}, mounted there, would hide what is in it")
 
 
-def _says(where: Place, content: str) -> bool:
-    """Whether a place is marked to hold what is asked for. Refuses one that is marked to hold something else."""
+def _says(where: PoolLocation, content: str) -> bool:
+    """Whether a directory is marked with the content of the pool. Refuses one that is marked with another."""
     said = marked_content(Path(where.directory))
     if said and said != content:
         refuse(STORAGE, f"{where.share or where.directory} holds {said}, not {content}: so says the file content in it")
@@ -109,7 +109,7 @@ def _says(where: Place, content: str) -> bool:
 
 
 def _make(directory: Path, undo: ExitStack) -> None:
-    """Have a directory be there. What is made for it goes again, unless somebody has put something into it."""
+    """Create a directory for the block, if there is none. After an error it is removed again, if it is empty."""
     missing = [each for each in (directory, *directory.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(mode=0o711 if each == directory else 0o755)
@@ -128,7 +128,7 @@ def _forget(pool: Any) -> None:
         pool.undefine()
 
 
-def _definition(name: str, where: Place, options: str, *, uuid: str = "") -> Element:
+def _definition(name: str, where: PoolLocation, options: str, *, uuid: str = "") -> Element:
     definition = Element("pool", type="netfs" if where.share else "dir")
     SubElement(definition, "name").text = name
     if uuid:
@@ -187,7 +187,7 @@ def show(context: LibvirtContext) -> None:
 
 @operation(POOL, "DeletePool")
 def delete(context: LibvirtContext) -> None:
-    """What is on a share stays there, with its mark; a share that is not mounted is not looked into."""
+    """Delete a pool; what is on a share stays there, with its mark, and a share is not mounted for it."""
     pool = _pool(context)
     directory, share = directory_of(pool), share_of(pool)
     if kept := [name for name, _ in context.host.volumes(pool)]:
@@ -202,7 +202,7 @@ def delete(context: LibvirtContext) -> None:
         return
     if not share and directory.is_dir() and {each.name for each in directory.iterdir()} == {"content"}:
         (directory / "content").unlink()
-    # What anybody else put there is not ours: then the directory stays.
+    # The directory stays if anybody else has put files there.
     _clear(directory)
     if directory.parent.parent == Path(MOUNTS):
         _clear(directory.parent)

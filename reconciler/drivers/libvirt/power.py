@@ -1,4 +1,4 @@
-"""Machines started, stopped, paused and restarted: API sections 1.3 to 1.6, 1.13, 1.15 and 1.16."""
+"""Machines started, stopped, paused and restarted: API sections 1.3, 1.4, 1.10, 1.13, 1.15, 1.16 and 1.18."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import libvirt
 
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import domain_of, require_running
-from reconciler.drivers.libvirt.exclusive import touch_disks
+from reconciler.drivers.libvirt.exclusive import mark_disks_touched
 from reconciler.drivers.libvirt.host import live_of
 from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import MACHINE
@@ -26,7 +26,7 @@ def start(context: LibvirtContext) -> None:
 def stop(context: LibvirtContext) -> None:
     domain, seconds = domain_of(context), context.host.shutdown
     _require_responsive(context, "shut down")
-    touch_disks(context, live_of(domain))
+    mark_disks_touched(context, live_of(domain))
 
     asked: list[Any] = []
 
@@ -34,12 +34,12 @@ def stop(context: LibvirtContext) -> None:
         try:
             domain.shutdown()
         except libvirt.libvirtError:
-            # OperationContext again while it goes down; whether it is off decides, not this answer.
+            # Asked again while it goes down; whether it is off decides, not this answer.
             if not asked:
                 raise
         asked.append(domain)
 
-    if not context.host.waited(seconds, lambda: not domain.isActive(), ask):
+    if not context.host.wait_until(seconds, lambda: not domain.isActive(), ask):
         refuse(
             LIBVIRT,
             f"Operation failed: the guest of {context.target.name} has not shut down in {seconds:g} s; it runs on. "
@@ -51,18 +51,18 @@ def stop(context: LibvirtContext) -> None:
 def stop_force(context: LibvirtContext) -> None:
     domain = domain_of(context)
     require_running(context, domain)
-    touch_disks(context, live_of(domain))
+    mark_disks_touched(context, live_of(domain))
     domain.destroy()
 
 
 @operation(MACHINE, "RebootVM")
 def reboot(context: LibvirtContext) -> None:
-    # The domain goes on as it is: what waits for the next start waits on.
+    # The domain stays as it is: what waits for the next start still does.
     domain, seconds = domain_of(context), context.host.shutdown
     _require_responsive(context, "reboot")
     uuid = domain.UUIDString()
     before = context.host.restarts.get(uuid, 0)
-    if not context.host.waited(seconds, lambda: context.host.restarts.get(uuid, 0) > before, domain.reboot):
+    if not context.host.wait_until(seconds, lambda: context.host.restarts.get(uuid, 0) > before, domain.reboot):
         refuse(LIBVIRT, f"Operation failed: the guest of {context.target.name} has not restarted in {seconds:g} s")
 
 

@@ -1,4 +1,4 @@
-"""CPUs and memory of a machine: API sections 1.20, 1.23 and 1.24."""
+"""CPUs and memory of machines: API sections 1.9, 1.29 and 1.35."""
 
 from __future__ import annotations
 
@@ -94,10 +94,10 @@ def resize_memory(context: LibvirtContext) -> None:
 
 
 def _inflate(context: LibvirtContext, size: int, *, asleep: bool) -> None:
-    """Move the memory of a running guest. It is the guest that gives it back, or does not.
+    """Set the memory of a running guest, in KiB, and wait until the guest has followed.
 
-    A guest that has given back nothing yet may be one that is starting: its balloon driver finds what is asked of it
-    when it comes. With ``asleep`` that will do, as the definition says the same; who looks sees both.
+    A guest that has given back nothing yet may be starting: its balloon driver finds the request when it is loaded.
+    With ``asleep`` that is enough, as the definition of the next start has the same size.
     """
     domain, seconds = domain_of(context), context.host.balloon
 
@@ -105,8 +105,8 @@ def _inflate(context: LibvirtContext, size: int, *, asleep: bool) -> None:
         return _kib(live_of(domain), "currentMemory")
 
     before = last = held()
-    while not context.host.waited(seconds, lambda: held() == size, lambda: domain.setMemoryFlags(size, LIVE)):
-        if (now := held()) != last:  # it moves: a busy host takes longer
+    while not context.host.wait_until(seconds, lambda: held() == size, lambda: domain.setMemoryFlags(size, LIVE)):
+        if (now := held()) != last:  # it is changing: a busy host takes longer
             last = now
             continue
         if asleep and now == _kib(live_of(domain), "memory"):

@@ -1,6 +1,6 @@
 """Snapshots of machines, inside the files of their disks or in files of their own: API sections 6.1 to 6.3 and 6.5.
 
-libvirt keeps the definition, the order and the names. What of the files it cannot do (go back to a file, delete it)
+libvirt keeps the definition, the order and the names. What it cannot do with the files (revert to one, delete one)
 is done here, with ``chain``.
 """
 
@@ -13,10 +13,10 @@ import libvirt
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.libvirt import chain
-from reconciler.drivers.libvirt.chain import Disk, Move
+from reconciler.drivers.libvirt.chain import Disk, FileSwitch
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import redefine
-from reconciler.drivers.libvirt.exclusive import free_address, free_file, macs_of, touch_disks
+from reconciler.drivers.libvirt.exclusive import macs_of, mark_disks_touched, require_free_address, require_free_file
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of, target_of
 from reconciler.drivers.libvirt.wire import Element, from_wire, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, STORAGE, TOOL, refuse
@@ -37,7 +37,7 @@ def create(context: LibvirtContext) -> None:
 
 
 def _modes(context: LibvirtContext, definition: Element) -> dict[str, str]:
-    """What to do with each disk, by target: internal, external or no. Disks that are not mentioned are left alone."""
+    """The mode of each disk, by target: internal, external or no. Disks that are not mentioned have no."""
     modes = {target: "no" for each in definition.iterfind("devices/disk") if (target := target_of(each))}
     for target, given in _diskspec(context).items():
         if target not in modes:
@@ -52,24 +52,31 @@ def _modes(context: LibvirtContext, definition: Element) -> dict[str, str]:
 
 
 def _create_external(context: LibvirtContext, domain: Any, modes: dict[str, str]) -> None:
-    given, mark, moves = _diskspec(context), f"{domain.name()}@{context.target.name}", {}
-    with context.host.moving, context.host.claiming:
+    given, mark, switches = _diskspec(context), f"{domain.name()}@{context.target.name}", {}
+    with context.host.files_lock, context.host.claim_lock:
         for each in live_of(domain).iterfind("devices/disk"):
             target, owner = target_of(each), context.host.owner(path_of(each))
             if modes.get(target) != "external" or owner is None:
-                continue  # nothing of ours
+                continue  # not a disk of a pool
             driver = each.find("driver")
             if owner[0] != DISK or driver is None or driver.get("type") != "qcow2":
                 refuse(LIBVIRT, f"unsupported configuration: snapshot of {target!r} needs a qcow2 disk")
             disk = chain.disk(context, owner[1])
             path = _place(context, disk, target, given[target].get("file", ""))
-            moves[target] = chain.onward(disk, mark, path)
+            switches[target] = chain.to_new_file(disk, mark, path)
 
         def switch() -> None:
-            chain.taken(context, domain, context.target.name, {target: move.file for target, move in moves.items()})
-            chain.follow(context, domain, {move.base: move.file for move in moves.values()})
+            chain.switch_machine(
+                context,
+                domain,
+                context.target.name,
+                {target: file_switch.file for target, file_switch in switches.items()},
+            )
+            chain.switch_definition(
+                context, domain, {file_switch.base: file_switch.file for file_switch in switches.values()}
+            )
 
-        chain.go(context, list(moves.values()), switch)
+        chain.switch_files(context, list(switches.values()), switch)
 
 
 def _place(context: LibvirtContext, disk: Disk, target: str, asked: str) -> str:
@@ -80,11 +87,11 @@ def _place(context: LibvirtContext, disk: Disk, target: str, asked: str) -> str:
             f"invalid argument: {asked}, the file for {target}, is not in {disk.home / chain.SNAPSHOTS}, where "
             f"the snapshots of disk {disk.name} are",
         )
-    return chain.place(disk, path.name, exactly=bool(asked))
+    return chain.snapshot_path(disk, path.name, exactly=bool(asked))
 
 
 def _diskspec(context: LibvirtContext) -> dict[str, dict[str, str]]:
-    """Target -> options. Disks that are not mentioned are left alone."""
+    """Target -> options, for the disks that are mentioned."""
     specs: dict[str, dict[str, str]] = {}
     for text in context.text("diskspec").split(" --diskspec "):
         target, _, rest = text.partition(",")
@@ -110,7 +117,7 @@ def _snapshot(context: LibvirtContext) -> tuple[Any, Any]:
 
 def _touch(context: LibvirtContext, domain: Any) -> None:
     context.touched.add(context.id(MACHINE, domain.name()))
-    touch_disks(context, live_of(domain), config_of(domain))
+    mark_disks_touched(context, live_of(domain), config_of(domain))
 
 
 @operation(SNAPSHOT, "RevertVirtualMachine")
@@ -137,17 +144,17 @@ def _kept(snapshot: Any) -> Element:
 
 
 def _revert_external(context: LibvirtContext, domain: Any, snapshot: Any) -> None:
-    """What libvirt leaves undone: the disks go on from what was kept, in the definition that was kept."""
+    """Revert an external snapshot: switch the disks to what it keeps, and restore its definition."""
     name = domain.name()
     if domain.isActive():
         refuse(LIBVIRT, f"Requested operation is not valid: domain {name} is active; stop it to go back")
-    with context.host.moving, context.host.claiming:
+    with context.host.files_lock, context.host.claim_lock:
         definition = _definition(_kept(snapshot))
-        moves = _moves(context, snapshot, name)
-        _follow(context, definition, name, moves)
+        switches = _moves(context, snapshot, name)
+        _follow(context, definition, name, switches)
         for mac in macs_of(definition):
-            free_address(context, mac, but=name)
-        chain.go(context, list(moves.values()), lambda: redefine(context, definition))
+            require_free_address(context, mac, but=name)
+        chain.switch_files(context, list(switches.values()), lambda: redefine(context, definition))
         # What is taken next has this one as its parent.
         flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
         domain.snapshotCreateXML(text_of(_kept(snapshot)), flags)
@@ -156,7 +163,7 @@ def _revert_external(context: LibvirtContext, domain: Any, snapshot: Any) -> Non
 
 
 def _definition(kept: Element) -> Element:
-    """The definition of the next start, as it was then."""
+    """The definition of the next start, as the snapshot keeps it."""
     found = kept.find("inactiveDomain")
     if found is None:
         found = kept.find("domain")
@@ -176,9 +183,9 @@ def _disks(context: LibvirtContext, snapshot: Any) -> list[str]:
     return [owner[1] for owner in owners if owner is not None and owner[0] == DISK]
 
 
-def _moves(context: LibvirtContext, snapshot: Any, machine: str) -> dict[str, Move]:
-    """The disks that go back, by name."""
-    moves = {}
+def _moves(context: LibvirtContext, snapshot: Any, machine: str) -> dict[str, FileSwitch]:
+    """The disks to revert, by name."""
+    switches = {}
     for name in _disks(context, snapshot):
         disk, mark = chain.disk(context, name), f"{machine}@{context.target.name}"
         if disk.domain is not None and disk.domain.name() != machine:
@@ -187,12 +194,12 @@ def _moves(context: LibvirtContext, snapshot: Any, machine: str) -> dict[str, Mo
             refuse(
                 STORAGE, f"disk {name} keeps nothing of snapshot {context.target.name} any more; it can only be deleted"
             )
-        moves[name] = chain.back(disk, mark)
-    return moves
+        switches[name] = chain.to_snapshot(disk, mark)
+    return switches
 
 
-def _follow(context: LibvirtContext, definition: Element, machine: str, moves: dict[str, Move]) -> None:
-    """Have a definition that was kept read from the files that its disks use now, or will after the moves."""
+def _follow(context: LibvirtContext, definition: Element, machine: str, switches: dict[str, FileSwitch]) -> None:
+    """Replace the files in a kept definition by those that its disks use now, or will after the switches."""
     for each in definition.iterfind("devices/disk"):
         target, path = target_of(each), path_of(each)
         owner = context.host.owner(path)
@@ -201,15 +208,15 @@ def _follow(context: LibvirtContext, definition: Element, machine: str, moves: d
         if owner is None or owner[0] != DISK:
             continue
         _, name, config = owner
-        if name not in moves:
+        if name not in switches:
             shared = each.find("readonly") is not None or each.find("shareable") is not None
-            free_file(context, config["current"], shared=shared, but=machine)
-        _read_from(each, moves[name].file if name in moves else config["current"])
+            require_free_file(context, config["current"], shared=shared, but=machine)
+        _read_from(each, switches[name].file if name in switches else config["current"])
 
 
 def _read_from(element: Element, path: str) -> bool:
-    """Have a disk or drive read from a file, or with none be empty; whether that is new."""
-    known = element.findall("backingStore")  # stale as soon as the file has become another one
+    """Set the file of a disk or drive, none for an empty drive; whether that is a change."""
+    known = element.findall("backingStore")  # not true any more once the file is replaced
     if path_of(element) == path and not known:
         return False
     for each in (*element.findall("source"), *known):
@@ -239,16 +246,16 @@ def merge(context: LibvirtContext) -> None:
 
 
 def _drop(context: LibvirtContext, domain: Any, snapshot: Any) -> None:
-    """Remove a snapshot; those taken after it become its parent's."""
+    """Delete a snapshot; those taken after it become children of its parent."""
     external = _external(snapshot)
     if not external:
         _with_files_of_now(context, domain, snapshot).delete()
         return
-    with context.host.moving:
+    with context.host.files_lock:
         for name in _disks(context, snapshot):
             context.touched.add(context.id(DISK, name))
             chain.forget(context, chain.disk(context, name), f"{domain.name()}@{snapshot.getName()}")
-        # Only now: what libvirt does not know any more could not be asked to go again.
+        # Last: a snapshot that libvirt does not have any more could not be deleted again after a kill.
         snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
 
 

@@ -3,7 +3,7 @@
 An archive has ``machines`` (version -> what the machine was like: ``definition``, ``nics``, ``console``, ``system``,
 ``disks`` by target, and ``all``, whether these are all it had) and ``disks`` (name -> version -> ``file``,
 ``format``, ``pool``, and ``base``: the version an increment builds on, empty for a full backup). Every part holds
-what restores it, but none may lose what it builds on. Keys of the world:
+what restores it, but what another part builds on cannot be deleted. Keys of the world:
 
     backups:NS/POOL/MACHINE            an archive in a pool
     remotes:HOST:PORT/NS/MACHINE       an archive on an FTP host
@@ -24,7 +24,7 @@ Part = dict[str, Any]
 
 
 class Archive:
-    """An archive as it is changed; ``close`` writes it back."""
+    """An archive while an operation changes it; ``save`` writes it back."""
 
     def __init__(self, context: SimulatorContext, key: str, where: str, domain: str) -> None:
         kept = context.get(key) or {"machines": {}, "disks": {}}
@@ -40,7 +40,7 @@ class Archive:
         return len(self.machines) + sum(map(len, self.disks.values()))
 
     def save(self) -> int:
-        """Write it back; returns by how many backups it grew."""
+        """Write the archive back; returns by how many backups it grew."""
         for name in [name for name, versions in self.disks.items() if not versions]:
             del self.disks[name]
         kept = {"machines": self.machines, "disks": self.disks} if len(self) else None
@@ -48,15 +48,17 @@ class Archive:
         grown, self._before = len(self) - self._before, len(self)
         return grown
 
-    # Looking
+    # Reading
 
     def machine(self, version: str) -> dict[str, Any]:
+        """A backup of the machine; refuses where there is none of this version."""
         found = self.machines.get(version)
         if found is None:
             refuse(TOOL, f"VM {self.domain} has no backup {version} {self.where}")
         return found
 
     def part(self, disk: str, version: str) -> Part:
+        """A backup of a disk; refuses where there is none of this version."""
         found = self.disks.get(disk, {}).get(version)
         if found is None:
             refuse(TOOL, f"disk {disk} of VM {self.domain} has no backup {version} {self.where}")
@@ -70,7 +72,7 @@ class Archive:
     # Changing
 
     def add(self, disk: str, version: str, entity: Entity, *, full: bool) -> None:
-        """Back up a disk: what changed since the last time, as long as that is known and still here."""
+        """Back up a disk: ``full``, or else what changed since the last backup, if that is known and here."""
         versions = self.disks.setdefault(disk, {})
         if version in versions:
             refuse(TOOL, f"disk {disk} of VM {self.domain} already has a backup {version} {self.where}")
@@ -133,7 +135,7 @@ class Archive:
 
 
 class PoolArchive(Archive):
-    """In a pool that this node reaches. The pool counts its backups, and shows those a scan found."""
+    """An archive in a pool that this node reaches. The pool counts its backups, and shows those a scan found."""
 
     def __init__(self, context: SimulatorContext, domain: str, name: str) -> None:
         self.pool = volume.active_pool(context, name, anywhere=True)
@@ -148,7 +150,7 @@ class PoolArchive(Archive):
         return grown
 
     def scan(self, disk: str = "") -> None:
-        """Have the pool show what is here, or what is here of one disk."""
+        """Have the pool show the backups in it, or those of one disk."""
         found = [] if disk else [self._entry(version, "", self._full(version)) for version in self.machines]
         for name in [disk] if disk else self.disks:
             versions = self.disks.get(name, {})
@@ -157,6 +159,7 @@ class PoolArchive(Archive):
         self._show(others + found)
 
     def shown(self) -> list[dict[str, Any]]:
+        """The backups that the pool shows, of all machines."""
         shown: list[dict[str, Any]] = self.pool["spec"]["pool"].get("backups", [])
         return shown
 
@@ -180,7 +183,7 @@ class PoolArchive(Archive):
 
 
 class HostArchive(Archive):
-    """On an FTP host."""
+    """An archive on an FTP host."""
 
     def __init__(self, context: SimulatorContext, domain: str, address: str) -> None:
         self.address = address
@@ -201,7 +204,7 @@ class HostArchive(Archive):
 
 
 def log_in(context: SimulatorContext, *, known: bool) -> str:
-    """The address of the FTP host that is named. An unknown one takes who comes first for its user."""
+    """The address of the named FTP host. Refuses a wrong password or, with ``known``, a host without backups."""
     address, user = f"{context.text('remote')}:{context.text('port')}", context.text("username")
     secret = digest(context.text("password"), address, user)
     server = context.get(f"server:{address}")
@@ -215,7 +218,7 @@ def log_in(context: SimulatorContext, *, known: bool) -> str:
 
 
 def host_with(context: SimulatorContext, domain: str, version: str, disk: str) -> str:
-    """The one FTP host with a backup, for operations that name none."""
+    """The address of the one FTP host with a backup, for operations that name none; refuses where there are several."""
     found = []
     for address in context.get(f"hosts:{context.target.namespace}/{domain}") or []:
         archive = HostArchive(context, domain, address)
@@ -229,7 +232,7 @@ def host_with(context: SimulatorContext, domain: str, version: str, disk: str) -
 
 
 def forget_server(context: SimulatorContext, address: str) -> None:
-    """Delete all that an FTP host has; the next one to come is its user."""
+    """Delete all archives of an FTP host, and who its user is."""
     for key, (namespace, domain) in context.get(f"server:{address}")["archives"].items():
         context.put(key, None)
         hosts = f"hosts:{namespace}/{domain}"

@@ -1,7 +1,7 @@
-"""Backups made, sent, fetched, listed and deleted: API sections 1.46, 1.48 to 1.51, 3.10, 7.8 to 7.14, 7.16, 7.17.
+"""Backups created, copied, listed and deleted: API sections 1.46, 1.48 to 1.51, 3.10, 7.8 to 7.14, 7.16, 7.17.
 
-OperationContext of a machine, they are about its own backups in the pool that is named; asked of a pool, about those of
-the machine that is named, which need not be there any more.
+An operation on a machine is about its own backups in the pool that is named; one on a pool is about those of the
+machine that is named, which need not exist any more.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from reconciler.model.kinds import DISK, MACHINE, POOL
 
 
 def domain_of(context: SimulatorContext) -> str:
-    """The machine whose backups it is about."""
+    """The machine whose backups the operation is about."""
     return context.target.name if context.target.kind == MACHINE else context.text("domain")
 
 
 def archive_of(context: SimulatorContext) -> PoolArchive:
-    """Its archive in the pool; a pool is asked about itself."""
+    """The archive of that machine in the pool; a pool must be named as itself."""
     if context.target.kind == POOL and context.text("pool") != context.target.name:
         refuse(STORAGE, f"pool {context.target.name} is not {context.text('pool')}, which holds the backup")
     return PoolArchive(context, domain_of(context), context.text("pool"))
 
 
-# Making
+# Creating
 
 
 @operation(MACHINE, "BackupVM")
@@ -58,7 +58,7 @@ def back_up(context: SimulatorContext) -> None:
 
 
 def disk_behind(context: SimulatorContext, device: Device) -> str:
-    """The name of the disk that a machine has there."""
+    """The name of the disk behind a device of a machine."""
     path = domains.path_of(device)
     key = context.get(f"file:{path}") or ""
     if not key.startswith(f"{DISK}/"):
@@ -76,7 +76,7 @@ def back_up_disk(context: SimulatorContext) -> None:
 
 
 def _archive_machine(context: SimulatorContext, disk: Entity) -> str:
-    """The machine whose archive it goes to: one that has the disk. A disk that none has goes by its own name."""
+    """The machine in whose archive a disk is backed up: one that has it, or else the name of the disk itself."""
     users, named = [name_at(user) for user in disk["hidden"]["users"]], context.text("domain")
     if users and named and named not in users:
         refuse(STORAGE, f"disk {context.target.name} is attached to {users[0]}, not to {named}")
@@ -86,14 +86,14 @@ def _archive_machine(context: SimulatorContext, disk: Entity) -> str:
 
 
 def _copy_to_server(context: SimulatorContext, archive: Archive, version: str, disk: str = "") -> None:
-    """To the FTP host as well, if one is named."""
+    """Copy a backup to the FTP host as well, if one is named."""
     if "remote" in context.parameters:
         host = HostArchive(context, archive.domain, log_in(context, known=False))
         archive.copy_to(host, version, disk)
         host.save()
 
 
-# Sending and fetching
+# To and from FTP hosts
 
 
 @operation(MACHINE, "PushRemoteBackup")

@@ -1,7 +1,7 @@
-"""What machines hold of other resources: disk files, MAC addresses, switch ports, devices of the host.
+"""What machines claim: disk files, MAC addresses, switch ports, devices of the host.
 
-After every change to a machine's definitions, ``update_claims`` compares what they claim now with what they
-claimed before. It is the only place that says who may have what, so no operation has to undo by hand.
+After every change to a machine's definitions, ``update_claims`` compares what it claims now with what it
+claimed before. It is the only place that decides who may have what, so no operation releases anything by hand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Claims = dict[str, dict[str, Any]]
 
 
 def update_claims(context: SimulatorContext, id: ResourceId, *, gone: bool = False) -> None:
-    """Bring what a machine holds in line with its definitions; ``gone``: it holds nothing any more."""
+    """Claim what the definitions of a machine use and release the rest; with ``gone``, release all."""
     machine: Entity = context.get(key_of(id))
     old: Claims = machine["hidden"].get("claims", {})
     new = {} if gone else _claims(context, machine)
@@ -114,7 +114,7 @@ def _port(context: SimulatorContext, switch: str, by: int) -> None:
 
 
 def _use(context: SimulatorContext, machine: str, key: str, details: dict[str, Any] | None) -> None:
-    """Enter or strike out a machine as user of a disk or image."""
+    """Enter a machine as user of a disk or image or, without ``details``, remove it."""
     used: Entity = context.get(key)
     users: Claims = used["hidden"].setdefault("users", {})
     ran = any(user["live"] for user in users.values())

@@ -16,7 +16,7 @@ from reconciler.model.resource import ResourceId
 
 
 def set_password_digest(machine: Entity, id: ResourceId, which: str, password: str) -> None:
-    """Have a console ask for a password, or with an empty one for none."""
+    """Set the password that the console of a definition asks for; an empty one: it asks for none."""
     known = machine["hidden"].setdefault("console", {})
     known.pop(which, None)
     if password:
@@ -24,17 +24,18 @@ def set_password_digest(machine: Entity, id: ResourceId, which: str, password: s
 
 
 def config_password(machine: Entity) -> dict[str, str]:
-    """What a copy of the definition has to take along to ask for the same password."""
+    """The password digest of the definition, by which a copy of it asks for the same password."""
     return {which: trace for which, trace in machine["hidden"].get("console", {}).items() if which == "config"}
 
 
 def copy_to_live(machine: Entity) -> None:
-    """The running domain asks for what its definition says."""
+    """Have the domain that was started ask for the password of its definition."""
     console = config_password(machine)
     machine["hidden"]["console"] = {**console, **({"live": console["config"]} if console else {})}
 
 
 def drop_live(machine: Entity) -> None:
+    """Forget the password of the domain that was stopped."""
     machine["hidden"]["console"] = config_password(machine)
 
 

@@ -1,4 +1,4 @@
-"""Devices of a machine: disks, drives, NICs and their limits, boot order, console, host devices."""
+"""Devices of machines: API sections 1.5, 1.6, 1.11, 1.12, 1.14, 1.19, 1.20, 1.23, 1.24, 1.27, 1.28, 1.30 and 1.52 f."""
 
 from __future__ import annotations
 
@@ -212,6 +212,7 @@ def tune_nic(context: SimulatorContext) -> None:
 
 
 def nic(domain: Domain, mac: str) -> Device:
+    """The NIC with a MAC address; refuses where there is none."""
     found = domains.nic_at(domain, mac)
     if found is None:
         refuse(LIBVIRT, f"invalid argument: no NIC with mac {mac} found in domain {domain['name']['text']}")

@@ -102,15 +102,15 @@ def revert_snapshot(context: SimulatorContext) -> None:
 
 
 def _show(context: SimulatorContext, disk: Entity, old: str, new: str) -> None:
-    """Have snapshots show the file that another one has become."""
+    """Have snapshots that show one file show another."""
     for snapshot in disk["hidden"]["snapshots"]:
         other = context.find(DISK_SNAPSHOT, snapshot)
         if other is not None and other["spec"]["volume"]["current"] == old:
             other["spec"]["volume"]["current"] = new
 
 
-def _hand_on(context: SimulatorContext, disk: Entity, base: str) -> None:
-    """The file in use, or one below it, has what was in its base."""
+def _show_heir(context: SimulatorContext, disk: Entity, base: str) -> None:
+    """Have snapshots that show the base show the file that reads on from it: it gets the content of the base."""
     files, path = disk["hidden"]["files"], volume.current(disk)
     while files[path]["parent"] and files[path]["parent"] != base:
         path = files[path]["parent"]
@@ -125,11 +125,11 @@ def delete_snapshot(context: SimulatorContext) -> None:
 
 
 def forget(context: SimulatorContext, disk: Entity, snapshot: str) -> None:
-    """Pull the file a snapshot kept into those that read on from it, unless something else needs it."""
+    """Merge the file that a snapshot kept into those that read on from it, unless another snapshot needs it."""
     volume.require_branchable(disk, name_at(context.get(f"file:{volume.current(disk)}")))
     base = disk["hidden"]["snapshots"].pop(snapshot)
     if base not in disk["hidden"]["snapshots"].values() and base != volume.current(disk):
-        _hand_on(context, disk, base)
+        _show_heir(context, disk, base)
         volume.delete_file(context, disk, base)
     if "full_backing_filename" in disk["spec"]["volume"]:
         parent = volume.state(disk)["parent"]

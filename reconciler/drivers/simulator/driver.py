@@ -14,6 +14,7 @@ from reconciler.drivers.capability import Capabilities
 from reconciler.drivers.simulator import (  # noqa: F401  (they enter their operations)
     acl,
     backup,
+    clone,
     console,
     device,
     disk,
@@ -26,8 +27,10 @@ from reconciler.drivers.simulator import (  # noqa: F401  (they enter their oper
     migration,
     network,
     pool,
+    power,
     qos,
     restoration,
+    size,
     snapshot,
 )
 from reconciler.drivers.simulator.capabilities import CAPABILITIES

@@ -1,4 +1,4 @@
-"""Machines written to files of a node: API section 1.45.
+"""Exports of machines to files of a node: API section 1.45.
 
 An export is kept under ``export:NODE:PATH/MACHINE``: ``definition`` and, by target, the ``disks``. Nothing
 reads it again: the API has no way to import one.

@@ -38,7 +38,7 @@ def _account(context: SimulatorContext) -> dict[str, Any]:
 
 
 def _must_be(context: SimulatorContext, domain: domains.Domain) -> None:
-    """Refuse a guest system that is plainly of the other family; most say nothing of theirs."""
+    """Refuse a guest system that is known to be of the other family; of most it is not known."""
     system, asked = domains.guest_system_url(domain), context.text("os_type")
     if system and ("microsoft" in system) != (asked == "windows"):
         refuse(TOOL, f"the guest of VM {context.target.name} is {system}, not {asked}")

@@ -7,6 +7,7 @@ from reconciler.drivers.domain import Domain
 from reconciler.drivers.operation import STORAGE, TOOL, refuse
 from reconciler.drivers.simulator import port, volume
 from reconciler.drivers.simulator.claims import owner, update_claims
+from reconciler.drivers.simulator.clone import copy_disk, renamed
 from reconciler.drivers.simulator.context import (
     Entity,
     SimulatorContext,
@@ -16,7 +17,7 @@ from reconciler.drivers.simulator.context import (
     operation,
     stable_uuid,
 )
-from reconciler.drivers.simulator.machine import copy_disk, define, renamed
+from reconciler.drivers.simulator.machine import define
 from reconciler.drivers.simulator.scope import require_stopped
 from reconciler.model.kinds import DISK, IMAGE, MACHINE
 from reconciler.model.resource import ResourceId

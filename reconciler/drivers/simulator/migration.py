@@ -1,4 +1,4 @@
-"""Machines that change their node: API sections 1.7 and 1.8, as wire format 3.10 has them."""
+"""Migration of machines: API sections 1.7 and 1.8, as wire format 3.10 has them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from reconciler.drivers.simulator import volume
 from reconciler.drivers.simulator.claims import definitions, owner, update_claims
 from reconciler.drivers.simulator.context import Entity, SimulatorContext, key_of, name_at, operation
 from reconciler.drivers.simulator.disk import relocate
-from reconciler.drivers.simulator.machine import started
 from reconciler.drivers.simulator.node import node_at
+from reconciler.drivers.simulator.power import started
 from reconciler.drivers.simulator.scope import require_running, require_stopped, running
 from reconciler.model.kinds import DISK, MACHINE
 
@@ -61,7 +61,7 @@ def _disk(context: SimulatorContext, machine: Entity, word: str) -> Entity:
 
 
 def _move(context: SimulatorContext, machine: Entity, node: str) -> None:
-    """Have the machine be on another node; a running one goes on there as another domain."""
+    """Move a machine to another node; a running one becomes another domain there."""
     name = context.target.name
     if snapshots := machine["hidden"].get("snapshots"):
         refuse(LIBVIRT, f"Requested operation is not valid: cannot migrate domain with {len(snapshots)} snapshots")
@@ -78,7 +78,7 @@ def _move(context: SimulatorContext, machine: Entity, node: str) -> None:
 
 
 def _must_be_there(context: SimulatorContext, machine: Entity, device: Device) -> None:
-    """Refuse a disk that the machine's new node cannot open. Media of which nothing is known are anywhere."""
+    """Refuse a disk that the new node cannot open. Media that are in no pool are assumed to be on every node."""
     path = domains.path_of(device)
     file = owner(context, path)
     if file is None and device["_device"] != "disk":

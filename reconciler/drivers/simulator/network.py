@@ -49,7 +49,7 @@ def create_switch(context: SimulatorContext) -> None:
 
 
 def _route(context: SimulatorContext, data: dict[str, Any], settings: dict[str, str], dhcp: str) -> None:
-    """Give the switch its router, and DHCP from the router's address."""
+    """Create the router of a switch, and DHCP from the router's address."""
     name, key = context.target.name, key_of(context.target)
     mac = _mac("router", key)
     ports = data["switchInfo"]["ports"] = [
@@ -93,7 +93,7 @@ def _mac(*about: str) -> str:
 def modify_switch(context: SimulatorContext) -> None:
     network = _network(context, "l3network")
     data, settings = network["spec"]["data"], network["hidden"]["settings"]
-    # The tool writes the DHCP options anew and keeps no name server that it was not given again.
+    # The tool writes all DHCP options again and keeps no name server that it was not given again.
     settings.pop("dnsServer", None)
     settings |= {each: context.text(each) for each in context.parameters if each != "dhcp"}
     dhcp = context.text("dhcp", data["gatewayInfo"]["server_id"])
@@ -205,7 +205,7 @@ def unbind_port(context: SimulatorContext) -> None:
 
 
 def _tag(context: SimulatorContext, bridge: str, mac: str, vlan: str | None) -> None:
-    """Put a NIC of a machine into a VLAN, now and for good, or with None into none."""
+    """Put a NIC of a machine into a VLAN, in both definitions; with None, take it out of its VLAN."""
     machine = context.find(MACHINE, context.text("domain"))
     if machine is None or machine["node"] != context.node:
         refuse(TOOL, f"VM {context.text('domain')} does not exist on {context.node}")

@@ -1,4 +1,4 @@
-"""The nodes of a world and the addresses at which they answer each other."""
+"""The simulated nodes, and the addresses at which they reach each other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.drivers.simulator.context import SimulatorContext, World, stable
 
 
 def register_node(world: World, node: str, given: str = "") -> str:
-    """The address of a node: as given, or else made of its name the first time it comes, unless that is one."""
+    """The address of a node: as given, or else its name if that is one, or else derived from its name."""
     if given:
         if world.get(f"address:{given}") != node:
             world[f"address:{given}"] = node

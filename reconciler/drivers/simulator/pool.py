@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers.operation import STORAGE, refuse
-from reconciler.drivers.pool_location import place
+from reconciler.drivers.pool_location import pool_location
 from reconciler.drivers.simulator.context import Entity, SimulatorContext, key_of, operation
 from reconciler.model.kinds import POOL
 
@@ -19,7 +19,7 @@ CAPACITY = "1.0 TB"  # every pool is as large; nothing here fills up
 
 @operation(POOL, "CreatePool", creates=True)
 def create(context: SimulatorContext) -> None:
-    name, where = context.target.name, place(context)
+    name, where = context.target.name, pool_location(context)
     held = claims(context.node, context.text("type"), context.text("url"), where.directory)
     for claim, what in held.items():
         if context.get(claim) is not None:

@@ -14,6 +14,7 @@ from reconciler.model.kinds import NETWORK
 
 
 def switch(context: SimulatorContext, name: str) -> Entity:
+    """The entity of a switch; refuses where there is none of the name."""
     network = context.find(NETWORK, name)
     if network is None or network["spec"]["type"] != "l3network":
         refuse(TOOL, f"switch {name} does not exist")
@@ -43,7 +44,7 @@ def nic_by_mac(context: SimulatorContext) -> str:
 
 
 def forget(context: SimulatorContext, machine: Entity, mac: str) -> None:
-    """A NIC is gone for good, and with it what was set for its port."""
+    """Forget a NIC that was removed, and what was set for its port."""
     hidden = machine["hidden"]
     hidden["nics"].pop(mac, None)
     for rule in hidden.get("acls", {}).pop(mac, {}).values():
@@ -53,14 +54,14 @@ def forget(context: SimulatorContext, machine: Entity, mac: str) -> None:
 
 
 def forget_removed(context: SimulatorContext, machine: Entity) -> None:
-    """Forget the NICs that no definition has any more; to be called when the machine is settled."""
+    """Forget the NICs that no definition has any more; to be called after ``update_claims``."""
     for mac in list(machine["hidden"]["nics"]):
         if f"nic {mac}" not in machine["hidden"]["claims"]:
             forget(context, machine, mac)
 
 
 def restore_nics(context: SimulatorContext, machine: Entity, nics: dict[str, Any]) -> None:
-    """Have a machine have the NICs it had; what was set for the ports of those it keeps stays."""
+    """Restore the NICs a machine had; what was set for the ports of those it keeps stays."""
     for mac in list(machine["hidden"]["nics"]):
         if mac not in nics or nics[mac].get("switch") != machine["hidden"]["nics"][mac].get("switch"):
             forget(context, machine, mac)
@@ -68,13 +69,13 @@ def restore_nics(context: SimulatorContext, machine: Entity, nics: dict[str, Any
 
 
 def count_address_references(context: SimulatorContext, names: list[str], by: int) -> None:
-    """Count the rules that name an address list."""
+    """Change the number of rules that name address lists."""
     for name in names:
         context.increment(f"named:{context.target.namespace}/{name}", by)
 
 
 def release(context: SimulatorContext, machine: Entity, address: str) -> None:
-    """Have a floating address be free again."""
+    """Release a floating address."""
     bound = machine["hidden"]["floating"].pop(address)
     context.put(f"fip:{context.target.namespace}/{bound['outside']}/{address}", None)
     switch(context, bound["outside"])["hidden"]["ports"] -= 1

@@ -1,4 +1,4 @@
-"""Backups put back: API sections 1.47, 7.7 and 7.15."""
+"""Restoring backups: API sections 1.47, 7.7 and 7.15."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from reconciler.drivers.simulator import port, volume
 from reconciler.drivers.simulator.archive import Part, PoolArchive
 from reconciler.drivers.simulator.backup import archive_of
 from reconciler.drivers.simulator.claims import definitions, update_claims
+from reconciler.drivers.simulator.clone import copy_disk, renamed, renew_nics
 from reconciler.drivers.simulator.context import SimulatorContext, deep_copy, key_of, name_at, operation
 from reconciler.drivers.simulator.disk import require_no_snapshots
-from reconciler.drivers.simulator.machine import copy_disk, define, renamed, renew_nics
+from reconciler.drivers.simulator.machine import define
 from reconciler.drivers.simulator.scope import require_stopped
 from reconciler.model.kinds import MACHINE, POOL
 from reconciler.model.resource import ResourceId
@@ -44,7 +45,7 @@ def _only_with_a_new_name(context: SimulatorContext, *names: str) -> None:
 
 
 def _put_back(context: SimulatorContext, archive: PoolArchive, record: Record, targets: list[str]) -> None:
-    """Have the machine be what it was. Disks that are not put back stay what and where they are."""
+    """Restore the machine itself. Disks that are not restored stay as they are."""
     id, machine = context.id(MACHINE, archive.domain), context.find(MACHINE, archive.domain)
     if machine is None:
         refuse(TOOL, f"VM {id.name} does not exist: restore it under a newname")
@@ -76,7 +77,7 @@ def _must_have(context: SimulatorContext, id: ResourceId, name: str, target: str
 
 
 def _mixed(context: SimulatorContext, record: Record, targets: list[str], present: list[Device]) -> list[Device]:
-    """The disks that are put back, as they were, and those the machine has besides, as they are."""
+    """The disks that are restored, as they were, and the others of the machine, as they are."""
     then = domains.devices(deep_copy(record["definition"]), "disk")
     restored = [each for each in then if each["target"]["_dev"] in targets]
     names = {record["disks"][target] for target in targets}
@@ -88,7 +89,7 @@ def _mixed(context: SimulatorContext, record: Record, targets: list[str], presen
 
 
 def _make(context: SimulatorContext, archive: PoolArchive, record: Record, targets: list[str]) -> None:
-    """A new machine with disks of its own. Under the old name it is the old one come back."""
+    """Create a machine with disks of its own from a backup; under the old name with the identity of the old one."""
     id = context.id(MACHINE, context.text("newname"))
     context.require_absent(MACHINE, id.name)
     again = id.name == archive.domain
@@ -145,7 +146,7 @@ def _attach(context: SimulatorContext, id: ResourceId, path: str, format: str) -
 
 
 def _overwrite(context: SimulatorContext, name: str, part: Part) -> None:
-    """Set a disk back to its backup. It must be quiet, and nothing may rely on what it is now."""
+    """Set a disk back to its backup. No running machine may have it, and no snapshot may rely on it."""
     disk = volume.reachable_disk(context, name)
     volume.require_unused(disk, f"disk {name}")
     require_no_snapshots(disk, name)

@@ -12,12 +12,13 @@ from reconciler.drivers.simulator.context import Entity, SimulatorContext
 
 
 def running(machine: Entity) -> Domain | None:
-    """The running domain."""
+    """The running domain; None if the machine is shut off."""
     domain: Domain | None = machine["spec"].get("domain")
     return domain
 
 
 def require_running(context: SimulatorContext, machine: Entity) -> Domain:
+    """The running domain; refuses where there is none."""
     domain = running(machine)
     if domain is None:
         refuse(LIBVIRT, f"Requested operation is not valid: domain {context.target.name} is not running")
@@ -25,6 +26,7 @@ def require_running(context: SimulatorContext, machine: Entity) -> Domain:
 
 
 def require_stopped(machine: Entity, name: str, what: str) -> None:
+    """Refuse while the machine runs; ``what`` cannot be done then."""
     if running(machine) is not None:
         refuse(LIBVIRT, f"Requested operation is not valid: cannot {what}: domain {name} is active")
 
@@ -46,7 +48,7 @@ def scope(context: SimulatorContext, machine: Entity) -> list[Domain]:
 
 
 def definition_only(context: SimulatorContext, machine: Entity, what: str) -> Domain:
-    """The definition, for what a running domain cannot take."""
+    """The definition of the next start, for what cannot be changed on a running domain; refuses the flag live."""
     if context.flag("live"):
         require_running(context, machine)
         refuse(LIBVIRT, f"Requested operation is not valid: cannot change {what} of an active domain")

@@ -23,7 +23,7 @@ from reconciler.drivers.simulator.context import (
     stable_uuid,
 )
 from reconciler.drivers.simulator.diskimage import forget
-from reconciler.drivers.simulator.machine import halt, run
+from reconciler.drivers.simulator.power import halt, run
 from reconciler.drivers.simulator.scope import running
 from reconciler.model.kinds import DISK, MACHINE, POOL, SNAPSHOT
 from reconciler.model.resource import ResourceId

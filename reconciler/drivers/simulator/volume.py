@@ -67,11 +67,11 @@ def is_shared(pool: Entity) -> bool:
     return pool["spec"]["pool"]["type"] in SHARED_TYPES
 
 
-# Making and removing
+# Creating and deleting
 
 
 def blank_file(size: int, *about: object) -> File:
-    """A file of which nothing else is a copy."""
+    """A file of a size in bytes with content of its own."""
     return {"parent": None, "bytes": size, "content": stable_uuid("content", *about)}
 
 
@@ -83,7 +83,7 @@ def copy_of(file: File) -> File:
 def create(
     context: SimulatorContext, id: ResourceId, pool_name: str, pool: Entity, spec: dict[str, Any], file: File
 ) -> Entity:
-    """Put a file into a pool and the entity it belongs to into the world."""
+    """Create the entity of a disk or image, with its file in a pool; returns the entity."""
     shown = spec.get("volume", {})
     path = path_in(pool, id.name, iso=shown.get("format") == "iso")
     entity = context.add(id, spec, {"pool": pool_name, "files": {}, "users": {}})
@@ -98,11 +98,12 @@ def create(
 
 
 def path_in(pool: Entity, name: str, *, iso: bool = False) -> str:
+    """The path of the file of a disk or image in a pool."""
     return f"{pool['hidden']['directory']}/{name}/{name}{'.iso' if iso else ''}"
 
 
 def create_file(context: SimulatorContext, key: str, entity: Entity, path: str, file: File) -> None:
-    """Have a file exist. Refuses a path that is taken."""
+    """Create a file of a disk or image. Refuses a path that is taken."""
     if context.get(f"file:{path}") is not None:
         refuse(STORAGE, f"{path} already exists")
     entity["hidden"]["files"][path] = file
@@ -110,7 +111,7 @@ def create_file(context: SimulatorContext, key: str, entity: Entity, path: str, 
 
 
 def delete_file(context: SimulatorContext, entity: Entity, path: str) -> None:
-    """Have a file be gone; what read on from it stands alone now."""
+    """Delete a file; files that read on from it have all content themselves then."""
     del entity["hidden"]["files"][path]
     context.put(f"file:{path}", None)
     for other in entity["hidden"]["files"].values():
@@ -129,13 +130,14 @@ def destroy(context: SimulatorContext, id: ResourceId) -> None:
 
 
 def remove_from_pool(context: SimulatorContext, entity: Entity) -> None:
+    """Have the pool of a disk or image count one file less."""
     pool = context.find(POOL, entity["hidden"]["pool"])
     if pool is not None:
         pool["hidden"]["files"] -= 1
 
 
 def detach_from_image(context: SimulatorContext, disk: Entity) -> None:
-    """The disk no longer reads from an image."""
+    """Have a disk read no longer from an image."""
     if backing := disk["hidden"].pop("backing", None):
         context.get(backing)["hidden"]["overlays"] -= 1
 
@@ -178,12 +180,13 @@ def state(entity: Entity) -> File:
 
 
 def resize(entity: Entity, size: int) -> None:
+    """Set the size of the file in use, in bytes."""
     state(entity)["bytes"] = size
     entity["spec"]["volume"]["capacity"] = quantity.rounded(size)
 
 
 def restore(entity: Entity, then: File) -> None:
-    """Set size and content back to what they were. What changed since the last backup is not known any more."""
+    """Set size and content back to those of ``then``. What changed since the last backup is not known any more."""
     now = state(entity)
     for part in _WRITTEN:
         now.pop(part, None)
@@ -211,7 +214,7 @@ def switch_file(context: SimulatorContext, entity: Entity, path: str) -> None:
 
 
 def free_path(context: SimulatorContext, path: str) -> str:
-    """A path that no file has: this one, or one beside it."""
+    """A path that no file has: this one, or one with a suffix."""
     number, free = 0, path
     while context.get(f"file:{free}") is not None:
         number += 1
@@ -220,14 +223,14 @@ def free_path(context: SimulatorContext, path: str) -> str:
 
 
 def add_overlay(context: SimulatorContext, id: ResourceId, base: str, path: str) -> None:
-    """Go on in a new file on top of one there is."""
+    """Have a disk write to a new file on top of one of its files."""
     entity: Entity = context.get(key_of(id))
     create_file(context, key_of(id), entity, path, {**entity["hidden"]["files"][base], "parent": base})
     switch_file(context, entity, path)
 
 
 def require_branchable(entity: Entity, name: str) -> None:
-    """Refuse a disk that cannot go on in another file, as real ones could not."""
+    """Refuse a disk of which no snapshot in a file of its own can be taken."""
     users = [name_at(user) for user in entity["hidden"]["users"]]
     if len(users) > 1:
         refuse(STORAGE, f"disk {name} is attached to {', '.join(users)}: its snapshots are for one machine to have")
@@ -238,7 +241,7 @@ def require_branchable(entity: Entity, name: str) -> None:
 
 
 def forget_inside(entity: Entity, mark: str) -> None:
-    """A snapshot of a machine is not inside a disk any more."""
+    """Forget that a disk has a snapshot of a machine inside its file."""
     inside = entity["hidden"].get("inside", [])
     if mark in inside:
         inside.remove(mark)
