@@ -15,8 +15,8 @@ from reconciler.cli.provenance import commit_of
 from reconciler.cli.serving import agent_for
 
 if TYPE_CHECKING:
-    from reconciler.daemon.sources.git import Git
-    from reconciler.daemon.sources.input import Input, Reading
+    from reconciler.daemon.sources.desired import DesiredReader, Reading
+    from reconciler.daemon.sources.git import GitSource
 
 
 @click.command()
@@ -77,14 +77,14 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
     from reconciler.apply import Options
     from reconciler.catalogue.operation import OWN_AGENT
     from reconciler.clusters.connection import connect
-    from reconciler.daemon.loop.controller import ENTRIES, ControllerOptions, StackController
-    from reconciler.daemon.loop.loop import Daemon, Signals
-    from reconciler.daemon.sources.files import Files
-    from reconciler.daemon.sources.hint import Hints, Source
-    from reconciler.daemon.sources.input import Input
+    from reconciler.daemon.loop.controller import SAMPLED_ENTRIES, ControllerOptions, StackController
+    from reconciler.daemon.loop.daemon import Daemon, Signals
+    from reconciler.daemon.sources.desired import DesiredReader
+    from reconciler.daemon.sources.files import FileSource
+    from reconciler.daemon.sources.trigger import Source, TriggerQueue
     from reconciler.daemon.status.metrics import DaemonMetrics
     from reconciler.daemon.status.pages import show
-    from reconciler.daemon.status.status import Status
+    from reconciler.daemon.status.values import Status
     from reconciler.manifests.loader import Loaded
     from reconciler.manifests.validation import Desired, Stack
     from reconciler.output import log
@@ -95,16 +95,16 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
     if "-" in paths:
         raise click.UsageError("Standard input cannot be watched: name files or folders.")
     log.begin(sys.stderr)
-    orders, hints = Signals(), Hints(time.monotonic)
-    _listen_to_signals(orders)
+    signals, triggers = Signals(), TriggerQueue(time.monotonic)
+    _listen_to_signals(signals)
     repository = _repository(given) if given["url"] else None
     where_from = repository.shown if repository is not None else " ".join(paths or (".",))
 
-    def input() -> Input:
-        return Input(paths or (".",), time.monotonic, repository)
+    def input() -> DesiredReader:
+        return DesiredReader(paths or (".",), time.monotonic, repository)
 
     if repository is not None:
-        repository.sync()
+        repository.poll()
     first: Reading = input().read()
     loaded = Loaded(stack=first.stack)
     stack = first.desired.stack
@@ -115,41 +115,41 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
         monotonic=time.monotonic,
         now=lambda: datetime.now(UTC),
         random=random.random,
-        options=Options(given["parallel"], given["timeout"]),
-        resync=given["resync"],
+        apply_options=Options(given["parallel"], given["timeout"]),
+        full_sync_interval=given["resync"],
         holder=f"{socket.gethostname()} process {os.getpid()}",
-        on_outcome=metrics.ended,
-        on_pass=metrics.passed,
-        on_differed=metrics.differed,
+        on_outcome=metrics.step_ended,
+        on_reconciled=metrics.reconciled,
+        on_cache_mismatch=metrics.cache_mismatch,
         commit=lambda: commit_of(paths or (".",)) if repository is None else ("", False),
     )
     ways.policy(Stack())  # says what is wrong with the options before anything begins
     sources: list[Source] = (
-        [repository] if repository is not None else [Files(paths or (".",), polling=given["polling"])]
+        [repository] if repository is not None else [FileSource(paths or (".",), polling=given["polling"])]
     )
     daemon = Daemon(
         opened,
         stack.name,
         lambda ways: StackController(opened, stack.name, input(), ways, where_from),
         ways,
-        hints,
-        orders,
+        triggers,
+        signals,
         source=where_from,
         sources=sources,
         serving=lambda: agent_for(opened, {**given, "addresses": stack.nodes}),
-        on_reread=repository.hurry if repository is not None else lambda: None,
-        leaves=stack.agent == OWN_AGENT,
+        on_reread=repository.poll_now if repository is not None else lambda: None,
+        abandons=stack.agent == OWN_AGENT,
     )
 
     def status() -> Status:
         from dataclasses import replace
 
         return replace(
-            daemon.status(), history=lambda newest: runs(opened.records(stack.name, newest=ENTRIES))[:newest]
+            daemon.status(), history=lambda newest: runs(opened.records(stack.name, newest=SAMPLED_ENTRIES))[:newest]
         )
 
     try:
-        with show(given["listen"], status, healthy=daemon.healthy, ready=daemon.ready, counted=metrics):
+        with show(given["listen"], status, healthy=daemon.healthy, ready=daemon.ready, daemon_metrics=metrics):
             if given["listen"]:
                 click.echo(f"watching {where_from}; see http://{given['listen']}/", err=True)
             daemon.run()
@@ -157,23 +157,23 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
         opened.close()
 
 
-def _repository(given: dict[str, Any]) -> Git:
+def _repository(given: dict[str, Any]) -> GitSource:
     import hashlib
 
-    from reconciler.daemon.sources.git import Git
+    from reconciler.daemon.sources.git import GitSource
 
     key = hashlib.sha256(given["url"].encode()).hexdigest()[:16]
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = given["checkouts"] or os.path.join(base, "reconcile", "git", key)
-    return Git(given["url"], given["ref"], given["path"], folder, interval=given["interval"])
+    return GitSource(given["url"], given["ref"], given["path"], folder, interval=given["interval"])
 
 
-def _listen_to_signals(orders: Any) -> None:
+def _listen_to_signals(signals: Any) -> None:
     def end(number: int, frame: object) -> None:
-        orders.ends += 1
+        signals.stops += 1
 
     def reread(number: int, frame: object) -> None:
-        orders.reread = True
+        signals.reread = True
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, end)
