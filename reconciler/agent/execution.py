@@ -16,6 +16,7 @@ from reconciler.agent.observer import Observer
 from reconciler.agent.record import Records
 from reconciler.model.problem import ClusterError, OperationFailed
 from reconciler.model.resource import ResourceId
+from reconciler.model.wire import EVENT_DOING, EVENT_DONE, EVENT_IGNORED, EVENT_NORMAL, EVENT_WARNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ class Execution:
             )
             outcome = "unknown"
         else:
-            type = "Warning" if failure else "Normal"
-            self.events.report(claim.resource, claim.key, "Done", type, started, retry=True)
+            type = EVENT_WARNING if failure else EVENT_NORMAL
+            self.events.report(claim.resource, claim.key, EVENT_DONE, type, started, retry=True)
             outcome = "failed" if failure else "done"
         self._report_end(claim, outcome, clock.monotonic() - begin, logging.WARNING if failure else logging.INFO)
 
@@ -64,11 +65,11 @@ class Execution:
         fields = claim.log_fields
         self.observer.claimed(claim.id.kind, fields["operation"])
         log.info("claimed %s of %s", printable(claim.key), claim.id, extra=fields)
-        self.events.report(claim.resource, claim.key, "Doing", "Normal", started)
+        self.events.report(claim.resource, claim.key, EVENT_DOING, EVENT_NORMAL, started)
         if claim.ignored:
             log.warning("%s of %s: one at a time", printable(*claim.ignored), claim.id, extra=fields)
             ignored = " ".join(map(printable, claim.ignored))
-            self.events.report(claim.resource, ignored, "Ignored", "Warning", started)
+            self.events.report(claim.resource, ignored, EVENT_IGNORED, EVENT_WARNING, started)
 
     def _report_end(self, claim: Claim, outcome: str, seconds: float, level: int) -> None:
         self.observer.ended(claim.id.kind, claim.log_fields["operation"], outcome, seconds)

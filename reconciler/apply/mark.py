@@ -10,11 +10,13 @@ from typing import Any
 from reconciler.apply.running_step import RunningStep
 from reconciler.apply.unfinished import UnfinishedMark, mended, remember
 from reconciler.clusters.base import Cluster
-from reconciler.model.kinds import values_at
+from reconciler.model.fields import unreadable
+from reconciler.model.path import values_at
 from reconciler.model.problem import Conflict, NotFound
-from reconciler.model.resource import ANNOTATION_APPLIED, ANNOTATION_PENDING, Resource, ResourceId
+from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Secret, Vault
-from reconciler.observe.observed import Observed, unreadable
+from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING
+from reconciler.observe.observed import Observed
 from reconciler.planner.explanation import leaves
 from reconciler.planner.plan import Action, Step
 

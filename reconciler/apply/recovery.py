@@ -13,7 +13,8 @@ from reconciler.clusters.base import Cluster, earliest
 from reconciler.model.event_id import done_of
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import Unavailable
-from reconciler.model.resource import LABEL_EVENT, Resource, id_of
+from reconciler.model.resource import Resource, id_of
+from reconciler.model.wire import LABEL_EVENT
 from reconciler.observe.observed import Observed
 
 TURN = 1.0  # seconds until it looks again, though nothing moves

@@ -10,9 +10,11 @@ from reconciler.apply.mark import Marks
 from reconciler.apply.verifier import FAILURES, status_of
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import AlreadyExists, Conflict, NotFound, ReconcilerError
-from reconciler.model.resource import LABEL_EVENT, LABEL_EVENT_SDK, LABEL_HOST, WIRE_API_VERSION, Resource
+from reconciler.model.resource import Resource
 from reconciler.model.secret import Secret, Vault
-from reconciler.observe.observed import DiskAt, Observed
+from reconciler.model.wire import LABEL_EVENT, LABEL_EVENT_SDK, LABEL_HOST, LIFECYCLE, WIRE_API_VERSION
+from reconciler.observe.observed import Observed
+from reconciler.observe.reading import DiskAt
 from reconciler.planner.plan import Action, Expectation, PathOf, Step
 
 
@@ -70,7 +72,7 @@ class Submission:
         if status_of(resource)[0] in FAILURES:
             del spec["status"]  # nobody clears it (wire format 4.2); the next failure may read the same
         spec["nodeName"] = step.node
-        spec["lifecycle"] = {operation.key: operation.parameters_for(self.agent, parameters)}
+        spec[LIFECYCLE] = {operation.key: operation.parameters_for(self.agent, parameters)}
         if "resourceVersion" in metadata:
             self.cluster.update(resource)
         else:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.model.event_id import done_of
-from reconciler.model.resource import ANNOTATION_APPLIED, Resource, ResourceId
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.wire import ANNOTATION_APPLIED, EVENT_NORMAL
 from reconciler.observe.observed import Observation, Observed
 
 
@@ -43,7 +44,7 @@ def mends(entries: Iterable[Mapping[str, Any]], events: Iterable[Resource]) -> l
     for event in events:
         for event_id, type, _ in done_of(event):
             note = begun.pop(event_id, None)
-            if note is None or note["carried"] != (type == "Normal"):
+            if note is None or note["carried"] != (type == EVENT_NORMAL):
                 continue
             found.append(
                 UnfinishedMark(

@@ -8,11 +8,15 @@ from typing import NamedTuple
 from reconciler.apply.running_step import RunningStep
 from reconciler.clusters.base import Cluster, Movement, Notice
 from reconciler.model.event_id import done_of
-from reconciler.model.kinds import DISK, references_of, values_at
+from reconciler.model.fields import references_of
+from reconciler.model.kinds import DISK
+from reconciler.model.path import values_at
 from reconciler.model.problem import Unavailable
 from reconciler.model.resource import Resource, ResourceId, id_of
-from reconciler.observe.observed import DiskAt, Observed
-from reconciler.planner.diff import same
+from reconciler.model.wire import EVENT_NORMAL
+from reconciler.observe.observed import Observed
+from reconciler.observe.reading import DiskAt
+from reconciler.planner.diff import equivalent
 from reconciler.planner.plan import Expectation
 
 # Reasons of failures (wire format 4.2).
@@ -112,9 +116,9 @@ class Verifier:
         shown = self.holds(flight.expect, subject)
         if flight.expect and shown:
             return Verdict(subject) if flight.done or self._overdue(flight) else None
-        if flight.done == "Normal" and not flight.expect:
+        if flight.done == EVENT_NORMAL and not flight.expect:
             return Verdict(subject, flight.last_seen if failed else None)
-        if flight.done and flight.done != "Normal":
+        if flight.done and flight.done != EVENT_NORMAL:
             if not failed:  # the Event came by another stream, before the resource that it comes after
                 status = status_of(self._fetched(step.target))
                 flight.last_seen = ": ".join(part for part in status if part) or flight.last_seen
@@ -181,4 +185,4 @@ def _met(expectation: Expectation, observed: Observed) -> bool:
     found = [value for _, value in values_at(*observed.at(expectation.path))]
     if expectation.value is None:
         return not found
-    return bool(found) and same(expectation.value, found[0])
+    return bool(found) and equivalent(expectation.value, found[0])

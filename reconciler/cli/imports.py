@@ -15,7 +15,7 @@ from reconciler.cli.terminal import ask, count, show_json, show_problems
 from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
-    from reconciler.importer.draft import Draft
+    from reconciler.importer.result import ImportResult
     from reconciler.manifests.loader import Loaded
     from reconciler.model.provenance import Provenance
     from reconciler.model.resource import ResourceId
@@ -49,7 +49,7 @@ def import_(
     Nothing is owned unless --adopt is given, and what is imported stays when its manifest goes
     (deletionPolicy: Retain).
     """
-    from reconciler.importer.draft import draft
+    from reconciler.importer import import_resources
     from reconciler.manifests.writer import yaml_text
     from reconciler.observe.observed import observe
 
@@ -65,7 +65,7 @@ def import_(
     chosen = choose(what, list(observed.resources))
     words = tuple(word for word in what if "/" in word)
     named = choose(words, chosen) if words else []
-    made = draft(observed, chosen, stack=stack or "", named=named, given=known)
+    made = import_resources(observed, chosen, stack=stack or "", named=named, given=known)
     if out and made.documents:
         _write(made, out, stack or "", there, force)
     if output == "json":
@@ -97,7 +97,7 @@ def _there(out: str | None) -> Loaded:
 
 
 def _stack_for(out: str | None, stack: str | None, there: Loaded) -> str | None:
-    from reconciler.importer.draft import stack_document
+    from reconciler.importer.result import stack_document
     from reconciler.manifests.schema import accepts
     from reconciler.manifests.validation import stack_name
 
@@ -120,8 +120,8 @@ def _given(files: tuple[str, ...]) -> dict[ResourceId, dict[str, Any]]:
     return {manifest.id: manifest.spec for manifest in loaded.manifests}
 
 
-def _write(made: Draft, out: str, stack: str, there: Loaded, force: bool) -> None:
-    from reconciler.importer.draft import stack_document
+def _write(made: ImportResult, out: str, stack: str, there: Loaded, force: bool) -> None:
+    from reconciler.importer.result import stack_document
     from reconciler.manifests.loader import STACK_FILE
     from reconciler.manifests.writer import write_files, yaml_text
 
@@ -142,7 +142,7 @@ def _write(made: Draft, out: str, stack: str, there: Loaded, force: bool) -> Non
         raise click.ClickException(f"{where} cannot be written: {reason}; nothing was written.") from None
 
 
-def _import_said(made: Draft, out: str | None) -> None:
+def _import_said(made: ImportResult, out: str | None) -> None:
     from reconciler.output.text import notes_text
 
     click.echo(notes_text(made.notes), nl=False, err=True)
@@ -154,10 +154,10 @@ def _import_said(made: Draft, out: str | None) -> None:
     click.echo(text + (f" Left out {count(left, 'resource')}, for the reasons above." if left else ""), err=True)
 
 
-def _take_over(where: ClusterReference, made: Draft, stack: str, yes: bool, origin: Provenance) -> None:
+def _take_over(where: ClusterReference, made: ImportResult, stack: str, yes: bool, origin: Provenance) -> None:
     """The marks of an apply with --adopt, and nothing else."""
     from reconciler.apply import Options
-    from reconciler.importer.draft import stack_document
+    from reconciler.importer.result import stack_document
     from reconciler.manifests.loader import STACK_FILE, load_texts
     from reconciler.manifests.validation import validate
     from reconciler.manifests.writer import yaml_text

@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from reconciler.model.event_id import done_of
-from reconciler.model.resource import LABEL_EVENT, Resource
+from reconciler.model.resource import Resource
+from reconciler.model.wire import EVENT_NORMAL, LABEL_EVENT
 
 
 class State(StrEnum):
@@ -59,7 +60,7 @@ def _entry(run: Mapping[str, Any], done: Mapping[str, tuple[str, str]], carried:
         return LedgerEntry(run["content"], state, end.get("message", ""))
     if run["event"] in done:
         type, message = done[run["event"]]
-        return LedgerEntry(run["content"], State.DONE if type == "Normal" else State.FAILED, message)
+        return LedgerEntry(run["content"], State.DONE if type == EVENT_NORMAL else State.FAILED, message)
     if end is not None or "submitted" in run or run["event"] in carried:
         return LedgerEntry(run["content"], State.UNKNOWN)
     return None

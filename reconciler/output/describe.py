@@ -14,8 +14,10 @@ from reconciler.drivers.capabilities import CAPABILITIES
 from reconciler.drivers.capability import Support
 from reconciler.manifests import schema
 from reconciler.model import quantity
+from reconciler.model.fields import quantity_fields
 from reconciler.model.kinds import DISK, KINDS, MACHINE, POOL, kind_named
 from reconciler.model.problem import InvalidInput, Origin, Problem
+from reconciler.model.wire import STATUS_READY
 from reconciler.observe.observed import Observed
 from reconciler.output.history import History, past_text
 from reconciler.output.text import table
@@ -48,7 +50,7 @@ def _state(observed: Observed) -> str:
         return f"{state}, pending restart" if waiting(observed.shape, observed.pending) else state
     if observed.id.kind == POOL:
         return str(observed.shape.get("state"))
-    return observed.status[0] or "Ready"
+    return observed.status[0] or STATUS_READY
 
 
 def _details(observed: Observed) -> str:
@@ -116,7 +118,7 @@ def pending_json(observed: Observed) -> list[dict[str, Any]]:
 
 
 def _readable(observed: Observed) -> Any:
-    sizes = {path[-1] for path in KINDS[observed.id.kind].sizes}
+    sizes = {path[-1] for path in quantity_fields(observed.id.kind)}
 
     def show(value: Any, name: str = "") -> Any:
         if isinstance(value, dict):

@@ -17,7 +17,8 @@ from reconciler.apply.report import DONE
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator.driver import Simulator
 from reconciler.manifests.validation import Desired
-from reconciler.model.resource import CLAIM, Resource, ResourceId
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.wire import CLAIM, LIFECYCLE
 from reconciler.observe.ledger import read_ledger
 from reconciler.observe.observed import Observation, Observed, observe
 from reconciler.planner import Policy, make_plan
@@ -120,7 +121,7 @@ def _readable(observed: Observation) -> list[Observed]:
 
 def _without_operation(resource: Resource) -> Resource:
     """A resource on which nothing is under way."""
-    spec = {key: value for key, value in resource["spec"].items() if key not in ("lifecycle", CLAIM)}
+    spec = {key: value for key, value in resource["spec"].items() if key not in (LIFECYCLE, CLAIM)}
     return {**resource, "spec": spec}
 
 

@@ -18,6 +18,7 @@ from reconciler.clusters.base import Lease, Listing, Notice
 from reconciler.clusters.local import LocalCluster, LocalWatch
 from reconciler.drivers.base import Driver
 from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.wire import LIFECYCLE
 from reconciler.planner.plan import Step
 from reconciler.rehearsal.fault import AgentDied
 
@@ -97,7 +98,7 @@ class SimulatedCluster:
         """Have an operation that was just put on a resource end in its time."""
         spec = resource.get("spec")
         step = self.running_steps.get(id_of(resource))
-        if isinstance(spec, dict) and spec.get("lifecycle") and step is not None:
+        if isinstance(spec, dict) and spec.get(LIFECYCLE) and step is not None:
             self._submitted += 1
             end = round(self.clock + self.seconds(step.operation), 3)
             heapq.heappush(self._ends, (end, self._submitted, id_of(resource)))
@@ -118,7 +119,7 @@ class SimulatedCluster:
     def update(self, resource: Resource) -> Resource:
         before = self.under.get(id_of(resource))
         updated = self.under.update(resource)
-        if ((before or {}).get("spec") or {}).get("lifecycle") != (updated.get("spec") or {}).get("lifecycle"):
+        if ((before or {}).get("spec") or {}).get(LIFECYCLE) != (updated.get("spec") or {}).get(LIFECYCLE):
             self._seen(updated)
         return updated
 

@@ -20,7 +20,8 @@ from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Cluster, Lease, Movem
 from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.problem import AlreadyExists, Busy, Conflict, NotFound
-from reconciler.model.resource import WIRE_API_VERSION, Resource, ResourceId, id_of
+from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.wire import WIRE_API_VERSION
 from reconciler.observe.capabilities import announced
 
 PATIENCE = 10.0  # seconds a watch may take to tell

@@ -36,12 +36,16 @@ from support.deployment import (
     PLANNER,
     RIGHTS,
     SYSTEM,
+    deployed,
     documents,
     expected,
     granted,
+    identities,
     until,
 )
 from support.paths import ROOT
+
+__all__ = ["deployed", "identities"]  # fixtures
 
 
 def found(plane: ControlPlane, folder: Path, kind: str) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from contracts.cluster_contract import ClusterContract, labelled, machine, names
 from reconciler.clusters.base import Movement
 from reconciler.clusters.kubernetes import PAGE, KubernetesCluster
 from reconciler.clusters.kubernetes.api import Api, open_api
-from reconciler.clusters.kubernetes.journal import LABEL, PER_CHUNK, KubernetesJournal
+from reconciler.clusters.kubernetes.journal import PER_CHUNK, KubernetesJournal
 from reconciler.clusters.kubernetes.lease import DURATION, RENEWAL, Leases
 from reconciler.clusters.kubernetes.stream import KubernetesWatch
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.problem import Busy, ClusterError, Expired, Forbidden, NotFound, Unavailable
 from reconciler.model.resource import ResourceId
+from reconciler.model.wire import LABEL_JOURNAL
 from support.control_plane import ControlPlane
 from support.empty_cluster import empty
 from support.proxy import Asked, Fault, Proxy, proxied, times
@@ -295,7 +296,7 @@ class TestJournal:
                 another.record("shop", entry)
         assert behind.records("shop") == entries
         assert behind.records("shop", newest=7) == entries[-7:]
-        found = control_plane.kubectl("get", "configmaps", "-l", f"{LABEL}=shop", "-o", "name").split()
+        found = control_plane.kubectl("get", "configmaps", "-l", f"{LABEL_JOURNAL}=shop", "-o", "name").split()
         assert found == ["configmap/reconcile-journal.shop.n000001", "configmap/reconcile-journal.shop.n000002"]
 
     def test_a_clock_that_stands_still_or_goes_back_keeps_the_order(self, behind: KubernetesCluster) -> None:
@@ -309,7 +310,7 @@ class TestJournal:
         self, behind: KubernetesCluster, control_plane: ControlPlane
     ) -> None:
         behind.record("shop", {"step": 1})
-        control_plane.kubectl("delete", "configmaps", "-l", LABEL)
+        control_plane.kubectl("delete", "configmaps", "-l", LABEL_JOURNAL)
         behind.record("shop", {"step": 2})
         assert behind.records("shop") == [{"step": 2}]
 

@@ -21,7 +21,8 @@ from reconciler.clusters.kubernetes.lease import KubernetesLease, Leases
 from reconciler.clusters.kubernetes.stream import KubernetesWatch
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import AlreadyExists, Conflict, Expired, NotFound
-from reconciler.model.resource import DEFAULT_NAMESPACE, WIRE_API_VERSION, Resource, ResourceId, id_of
+from reconciler.model.resource import DEFAULT_NAMESPACE, Resource, ResourceId, id_of
+from reconciler.model.wire import WIRE_API_VERSION
 
 Entries: TypeAlias = list[dict[str, Any]]  # inside the class, `list` is the method
 

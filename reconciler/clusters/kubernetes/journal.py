@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from reconciler.clusters.base import AROUND
 from reconciler.clusters.kubernetes.api import METADATA_ONLY, Api, Doubtful
 from reconciler.model.problem import AlreadyExists, NotFound
+from reconciler.model.wire import LABEL_JOURNAL
 
-LABEL = "gitops.doslab.io/journal"
 PER_CHUNK = 100  # entries: a write of one costs the server the whole ConfigMap
 PAGE = 500
 
@@ -49,7 +49,7 @@ class KubernetesJournal:
                 tail = self._begin(stack, tail.number + 1)
             self._last = max(self._last + 1, self._now())
             text = json.dumps(dict(entry), ensure_ascii=False, separators=(",", ":"))
-            body = {"metadata": {"labels": {LABEL: stack}}, "data": {f"{self._last:020d}": text}}
+            body = {"metadata": {"labels": {LABEL_JOURNAL: stack}}, "data": {f"{self._last:020d}": text}}
             try:
                 self._api.patch(f"{self._path}/{_name(stack, tail.number)}", body)
             except NotFound:  # it was cleared away, or never came to be
@@ -89,11 +89,11 @@ class KubernetesJournal:
         gone = [key for key, text in data.items() if "request" not in json.loads(text)]
         body: Entry = {"data": dict.fromkeys(gone)}
         if len(gone) == len(data):
-            body = {"metadata": {"labels": {LABEL: None}}, "data": None}
+            body = {"metadata": {"labels": {LABEL_JOURNAL: None}}, "data": None}
         self._api.patch(f"{self._path}/{_name(stack, number)}", body)
 
     def _chunks(self, stack: str) -> list[int]:
-        query: dict[str, str | int] = {"labelSelector": f"{LABEL}={stack}", "limit": PAGE}
+        query: dict[str, str | int] = {"labelSelector": f"{LABEL_JOURNAL}={stack}", "limit": PAGE}
         names: list[str] = []
         while True:
             page = self._api.get(self._path, query, accept=METADATA_ONLY)
@@ -118,7 +118,7 @@ class KubernetesJournal:
         body = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": _name(stack, number), "labels": {LABEL: stack}},
+            "metadata": {"name": _name(stack, number), "labels": {LABEL_JOURNAL: stack}},
         }
         with suppress(AlreadyExists, Doubtful):  # another process was faster, or nobody knows: patching it will tell
             self._api.write("POST", self._path, body)

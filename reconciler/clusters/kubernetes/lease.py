@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from reconciler.clusters.kubernetes.api import Api
 from reconciler.model.problem import AlreadyExists, Busy, ClusterError, Conflict, NotFound, Unavailable
+from reconciler.model.wire import ANNOTATION_ANNOUNCEMENT
 
 DURATION = 15  # seconds without renewal after which a lease is free
 RENEWAL = 5.0  # seconds between renewals
@@ -20,7 +21,6 @@ RETRY = 1.0  # seconds until a renewal that failed is tried again
 SURE = 10.0  # seconds since the last renewal for which the holder may be sure of it
 LOOK = 0.5  # seconds between looks at a lease that another has
 
-ANNOTATION = "gitops.doslab.io/announcement"  # what the holder of a lease tells others
 PAGE = 500  # leases a request
 
 Now = Callable[[], datetime]
@@ -117,7 +117,7 @@ class Leases:
         while True:
             page = self._api.get(self._folder, query)
             for item in page["items"]:
-                text = (item["metadata"].get("annotations") or {}).get(ANNOTATION)
+                text = (item["metadata"].get("annotations") or {}).get(ANNOTATION_ANNOUNCEMENT)
                 held = (item.get("spec") or {}).get("holderIdentity")
                 if text and held and item["metadata"]["name"].startswith(_name(prefix)):
                     found.append(text)
@@ -161,7 +161,7 @@ def _lease(
 ) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": _name(name)}
     if annotation:
-        metadata["annotations"] = {ANNOTATION: annotation}
+        metadata["annotations"] = {ANNOTATION_ANNOUNCEMENT: annotation}
     if stored:
         metadata["resourceVersion"] = stored["metadata"]["resourceVersion"]
     return {

@@ -28,7 +28,8 @@ from uuid import UUID, uuid5
 from reconciler.drivers import domain as domains
 from reconciler.drivers.operation import TOOL, OperationContext, OperationTable, refuse, refuse_taken
 from reconciler.model.kinds import MACHINE, NETWORK
-from reconciler.model.resource import NEXT_START, ResourceId
+from reconciler.model.resource import ResourceId
+from reconciler.model.wire import NEXT_START
 
 World = MutableMapping[str, Any]
 Entity = dict[str, Any]

@@ -8,7 +8,8 @@ from typing import Any
 
 from reconciler.drivers.simulator.context import Entity, World, deep_copy, key_of
 from reconciler.model.kinds import POOL
-from reconciler.model.resource import CLAIM, ResourceId
+from reconciler.model.resource import ResourceId
+from reconciler.model.wire import CLAIM, LIFECYCLE
 from reconciler.observe.observed import Observed
 
 
@@ -83,7 +84,7 @@ class SeedResult:
 def facts(observed: Observed) -> dict[str, Any]:
     """The observed spec of a resource without what the agent adds, the caller's to change."""
     spec: dict[str, Any] = deep_copy(observed.spec)
-    for key in ("nodeName", "lifecycle", "status", CLAIM):
+    for key in ("nodeName", LIFECYCLE, "status", CLAIM):
         spec.pop(key, None)
     return spec
 

@@ -20,7 +20,8 @@ from reconciler.catalogue import Impact
 from reconciler.clusters.base import Notice, Watch
 from reconciler.model.kinds import NETWORK
 from reconciler.model.problem import Conflict, Forbidden, OperationFailed, Unavailable
-from reconciler.model.resource import CLAIM, Resource, ResourceId, id_of
+from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.wire import CLAIM
 from reconciler.planner.plan import Action, Plan, Step
 from support.paths import QUICKSTART
 from support.scenario import converge, desired_of, plan_of

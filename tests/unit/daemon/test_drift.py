@@ -26,7 +26,8 @@ from reconciler.daemon.status.values import ChangedSide, Drift, Mode
 from reconciler.manifests.drift_policy import field_path, stance_of
 from reconciler.manifests.request import request_from_words
 from reconciler.manifests.validation import Desired
-from reconciler.model.resource import ANNOTATION_APPLIED, Resource, ResourceId
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.wire import ANNOTATION_APPLIED
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.declaration import DECLARED, digest
 from reconciler.planner.plan import Action, Step

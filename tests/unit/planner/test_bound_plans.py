@@ -11,7 +11,8 @@ import pytest
 from reconciler import LocalCluster, Report, apply
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import InvalidInput
-from reconciler.model.resource import LABEL_STACK, ResourceId
+from reconciler.model.resource import ResourceId
+from reconciler.model.wire import LABEL_STACK
 from reconciler.output.plan_json import from_json, to_json
 from reconciler.planner.plan import Plan
 from reconciler.reconcile import apply_saved

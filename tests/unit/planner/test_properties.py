@@ -16,7 +16,8 @@ from reconciler.apply import Result
 from reconciler.apply.recovery import finish, settle
 from reconciler.apply.report import DONE
 from reconciler.catalogue import Impact
-from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, references_of
+from reconciler.model.fields import references_of
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.observe.observed import Observation
 from reconciler.planner.plan import Plan, Step
