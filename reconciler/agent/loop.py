@@ -13,7 +13,7 @@ from reconciler.agent.observer import Observer
 from reconciler.agent.queue import Queue
 from reconciler.agent.service import Service
 from reconciler.agent.wire import has_operation
-from reconciler.clusters.base import Cluster, Movement, Watch, earliest
+from reconciler.clusters.base import Cluster, EventType, Watch, earliest
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import ClusterError, Expired
 from reconciler.model.resource import Resource, id_of
@@ -113,7 +113,7 @@ class Loop:
                     scan = scanner.submit(self.node_scan.run)
                 last_scan = self.last_beat
             for notice in watch.next(POLL):
-                if notice.movement is not Movement.DELETED:
+                if notice.type is not EventType.DELETED:
                     self._submit(pool, notice.resource)
             for id in self.queue.due():
                 if self.queue.acquire(id):

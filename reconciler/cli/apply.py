@@ -166,6 +166,7 @@ def carry_out(
     """Show, try out with ``trial`` if there is one, ask, act with progress, and end with what came of it."""
     from reconciler.apply import Options, Result
     from reconciler.apply.estimate import typical
+    from reconciler.model.journal import read_journal
     from reconciler.output.plan_json import to_json
     from reconciler.output.progress import Progress
     from reconciler.output.text import report_json, report_text
@@ -189,7 +190,7 @@ def carry_out(
                 return False
         if not given["yes"]:
             ask(f"Run {count(len(made.runnable), 'step')}?")
-        durations = typical(cluster.records(made.stack, newest=ENTRIES)) if progress.seen else {}
+        durations = typical(read_journal(cluster.records(made.stack, newest=ENTRIES))) if progress.seen else {}
         progress.begin(made.runnable, durations, given["parallel"])
         interrupts.begin()
         return True

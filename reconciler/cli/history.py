@@ -36,12 +36,13 @@ def history(run: str | None, stack: str | None, limit: int, cluster: ClusterRefe
     With RUN, its id or how that begins: its steps, with results and durations. A + after a commit says that
     manifests were not as it has them. --stack '' has what was run on resources of no stack.
     """
+    from reconciler.model.journal import read_journal
     from reconciler.output.history import run_json, run_text, runs, runs_text
 
     loaded, desired = _here()
     name = desired.stack.name if stack is None else stack
     with connected(cluster, loaded, desired, reading=True) as opened:
-        found = runs(opened.records(name)) if run else _newest(opened, name, limit)
+        found = runs(read_journal(opened.records(name))) if run else _newest(opened, name, limit)
         if not found:
             _must_be_there(opened, name)
     if run:
@@ -71,12 +72,13 @@ def _here() -> tuple[Loaded, Desired]:
 
 def _newest(cluster: Cluster, stack: str, limit: int) -> list[Run]:
     """As many runs, read no further back than they need."""
+    from reconciler.model.journal import read_journal
     from reconciler.output.history import runs
 
     many = ENTRIES
     while True:
         entries = cluster.records(stack, newest=many)
-        found = runs(entries)
+        found = runs(read_journal(entries))
         # The oldest run that was read may have begun before what was read.
         if len(found) > limit or len(entries) < many:
             return found[:limit]

@@ -47,9 +47,10 @@ def get(what: tuple[str, ...], cluster: ClusterReference, output: str) -> None:
 @options("cluster", "output")
 def describe(what: tuple[str, ...], history: bool, cluster: ClusterReference, output: str) -> None:
     """Everything known of one resource: state, status, events; with PATHs also how it differs from them."""
+    from reconciler.model.journal import read_journal
     from reconciler.observe.observed import observe
     from reconciler.output.describe import description, pending_json
-    from reconciler.output.history import of, past_json, runs
+    from reconciler.output.history import past_steps_json, runs, steps_on
 
     loaded, desired = read(what[1:]) if what[1:] else (None, None)
     with connected(cluster, loaded, desired, reading=True) as opened:
@@ -64,13 +65,13 @@ def describe(what: tuple[str, ...], history: bool, cluster: ClusterReference, ou
             if (event.get("regarding", {}).get("kind"), event.get("regarding", {}).get("name")) == (id.kind, id.name)
         ]
         resource = observed.resources[id]
-        past = of(str(id), runs(opened.records(resource.stack)))[:PAST] if history else None
+        past = steps_on(str(id), runs(read_journal(opened.records(resource.stack))))[:PAST] if history else None
     steps = None
     if desired is not None:
         from reconciler.planner import make_plan
-        from reconciler.reconcile import at_present
+        from reconciler.reconcile import policy_now
 
-        made = make_plan(desired, observed, at_present(None))
+        made = make_plan(desired, observed, policy_now(None))
         show_problems(made.problems)
         steps = [step for step in made.steps if step.subject == id]
     if output == "json":
@@ -80,6 +81,6 @@ def describe(what: tuple[str, ...], history: bool, cluster: ClusterReference, ou
             "pendingRestart": pending_json(resource),
             "events": events,
         }
-        show_json(told if past is None else {**told, "history": past_json(past)})
+        show_json(told if past is None else {**told, "history": past_steps_json(past)})
     else:
         click.echo(description(resource, events, steps, past), nl=False)

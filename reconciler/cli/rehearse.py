@@ -11,6 +11,7 @@ import click
 from reconciler.cli.given import connected, policy_of, read, where_of
 from reconciler.cli.serving import looked_at
 from reconciler.cli.terminal import count, painter, show_json, show_problems
+from reconciler.model.outcome import Result
 
 if TYPE_CHECKING:
     from reconciler.clusters.connection import ClusterReference
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.rehearsal import Rehearsal, SimulatedRun, TimelineEntry
 
 BAR = 24  # characters of a bar on a terminal
-_BAD = ("failed", "skipped", "interrupted", "not rehearsed")
+_BAD = (Result.FAILED, Result.SKIPPED, Result.INTERRUPTED, Result.NOT_REHEARSED)
 
 
 def rehearsed(
@@ -27,7 +28,7 @@ def rehearsed(
     """The plan of manifests, and how it would go. The cluster is only read."""
     from reconciler.apply import Options
     from reconciler.planner import make_plan
-    from reconciler.reconcile import at_present, foresee, sealed
+    from reconciler.reconcile import observe_after_recovery, policy_now, with_secret_digests
     from reconciler.rehearsal import Fault, UnknownStep, rehearse
 
     try:
@@ -35,10 +36,10 @@ def rehearsed(
     except ValueError as error:
         raise click.UsageError(f"--inject: {error}.") from None
     loaded, desired = read(paths)
-    allowed = at_present(policy_of(desired, policy))
+    allowed = policy_now(policy_of(desired, policy))
     with connected(cluster, loaded, desired, reading=True) as opened, looked_at(opened, policy) as shown:
-        observed = foresee(desired, shown)
-        made = make_plan(sealed(desired, shown), observed, allowed)
+        observed = observe_after_recovery(desired, shown)
+        made = make_plan(with_secret_digests(desired, shown), observed, allowed)
     made = replace(made, cluster=where_of(cluster, loaded, desired).to_json())
     try:
         return made, rehearse(made, desired, observed, allowed, faults=faults, options=Options(parallel=parallel))
@@ -133,7 +134,7 @@ def verdict(rehearsal: Rehearsal) -> str:
     if rehearsal.again is None:
         if rehearsal.converges:
             return f"Rehearsed: it converges, {steps} in {_seconds(first.seconds)} s{but}."
-        failed = sum(moment.result in ("failed", "skipped") for moment in first.timeline)
+        failed = sum(moment.result in (Result.FAILED, Result.SKIPPED) for moment in first.timeline)
         return f"Rehearsed: it does NOT converge: {count(failed, 'step')} failed or skipped of {steps}{but}."
     if rehearsal.unnoticed:
         return f"Rehearsed with faults: {count(len(rehearsal.unnoticed), 'fault')} would not be noticed{but}."

@@ -87,8 +87,9 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
     from reconciler.daemon.status.values import Status
     from reconciler.manifests.loader import Loaded
     from reconciler.manifests.validation import Desired, Stack
+    from reconciler.model.journal import read_journal
     from reconciler.output import log
-    from reconciler.output.history import runs
+    from reconciler.output.history import Run, runs
 
     if given["url"] and paths:
         raise click.UsageError("--git and PATHs exclude each other; --path names a folder of the repository.")
@@ -144,9 +145,10 @@ def watch(paths: tuple[str, ...], **given: Any) -> None:
     def status() -> Status:
         from dataclasses import replace
 
-        return replace(
-            daemon.status(), history=lambda newest: runs(opened.records(stack.name, newest=SAMPLED_ENTRIES))[:newest]
-        )
+        def history(newest: int) -> list[Run]:
+            return runs(read_journal(opened.records(stack.name, newest=SAMPLED_ENTRIES)))[:newest]
+
+        return replace(daemon.status(), history=history)
 
     try:
         with show(given["listen"], status, healthy=daemon.healthy, ready=daemon.ready, daemon_metrics=metrics):

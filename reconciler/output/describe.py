@@ -19,7 +19,7 @@ from reconciler.model.kinds import DISK, KINDS, MACHINE, POOL, kind_named
 from reconciler.model.problem import InvalidInput, Origin, Problem
 from reconciler.model.wire import STATUS_READY
 from reconciler.observe.observed import Observed
-from reconciler.output.history import History, past_text
+from reconciler.output.history import PastStep, past_steps_text
 from reconciler.output.text import table
 from reconciler.planner.explanation import describe
 from reconciler.planner.plan import Step
@@ -75,7 +75,7 @@ def description(
     observed: Observed,
     events: Sequence[dict[str, Any]],
     steps: Sequence[Step] | None,
-    past: Sequence[History] | None = None,
+    past: Sequence[PastStep] | None = None,
 ) -> str:
     """Everything about one resource: identity, declared shape, what waits, status, what would change, events.
 
@@ -107,7 +107,7 @@ def description(
         lines += table(rows, "  ")
     if past is not None:
         lines.append("History:" if past else "History: no run did anything to it")
-        lines += past_text(past)
+        lines += past_steps_text(past)
     return "\n".join(lines) + "\n"
 
 

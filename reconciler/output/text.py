@@ -10,7 +10,7 @@ from reconciler.apply import Outcome, Report, Result
 from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE
-from reconciler.model.problem import Problem
+from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.planner.plan import Action, Note, Plan
 
@@ -155,14 +155,18 @@ def notes_text(notes: Iterable[Note]) -> str:
 
 
 def outcome_text(outcome: Outcome) -> str:
+    """One line; of a failed step also ``file:line:column`` of what asks for it, where that is known."""
     step = outcome.step
     text = f"{outcome.result:<11} {step.operation} {step.subject}"
     if outcome.seconds:
         text += f" ({outcome.seconds:.1f} s)"
-    return f"{text}: {outcome.message}" if outcome.message else text
+    text = f"{text}: {outcome.message}" if outcome.message else text
+    failed = outcome.result is Result.FAILED
+    return f"{text} (asked for at {step.origin})" if failed and step.origin is not None else text
 
 
 def report_json(report: Report) -> dict[str, Any]:
+    """The report for programs. ``errorKind`` is an ``ErrorKind`` of a failed step, null of others."""
     return {
         "ok": report.ok,
         "outcomes": [
@@ -173,10 +177,18 @@ def report_json(report: Report) -> dict[str, Any]:
                 "result": str(outcome.result),
                 "message": outcome.message,
                 "seconds": round(outcome.seconds, 3),
+                "errorKind": str(outcome.error) if outcome.error is not None else None,
+                "origin": _origin_json(outcome.step.origin),
             }
             for outcome in report.outcomes
         ],
     }
+
+
+def _origin_json(origin: Origin | None) -> dict[str, Any] | None:
+    if origin is None:
+        return None
+    return {"file": origin.file, "line": origin.line or None, "column": origin.column or None}
 
 
 def report_text(report: Report) -> str:

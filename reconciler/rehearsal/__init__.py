@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from reconciler.apply import Options, Outcome, apply
-from reconciler.apply.recovery import finish
+from reconciler.apply.recovery import recover
 from reconciler.apply.report import DONE
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator.driver import Simulator
 from reconciler.manifests.validation import Desired
+from reconciler.model.journal import read_journal
+from reconciler.model.outcome import Result
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.wire import CLAIM, LIFECYCLE
 from reconciler.observe.ledger import read_ledger
@@ -31,8 +33,6 @@ from reconciler.rehearsal.simulated_cluster import SimulatedCluster
 
 __all__ = ["Fault", "FaultMode", "Rehearsal", "TimelineEntry", "UnknownStep", "rehearse"]
 
-NOT_REHEARSED = "not rehearsed"
-
 
 class TimelineEntry(NamedTuple):
     """One step on the timeline, in seconds since the start of the run; None where it never started."""
@@ -40,7 +40,7 @@ class TimelineEntry(NamedTuple):
     step: Step
     start: float | None
     end: float | None
-    result: str  # that of its outcome, or ``not rehearsed``
+    result: Result  # that of its outcome, or ``NOT_REHEARSED``
     message: str = ""
     fault: str = ""
 
@@ -82,7 +82,7 @@ class Rehearsal:
     @property
     def not_rehearsed(self) -> int:
         """How many steps could not be rehearsed."""
-        return sum(entry.result == NOT_REHEARSED for entry in self.first.timeline)
+        return sum(entry.result is Result.NOT_REHEARSED for entry in self.first.timeline)
 
 
 def rehearse(
@@ -106,7 +106,7 @@ def rehearse(
         unnoticed = tuple(
             entry.step
             for entry in first.timeline
-            if modes.get(entry.step.id) is FaultMode.SILENT and entry.result in map(str, DONE.values())
+            if modes.get(entry.step.id) is FaultMode.SILENT and entry.result in DONE.values()
         )
         concerned = {id for entry in first.timeline for id in (entry.step.subject, entry.step.target)}
         return Rehearsal(first, again, simulation.notes(concerned), unnoticed)
@@ -157,7 +157,7 @@ class Simulation:
         rehearsable, missing = without(plan, self.seeded.left_out)
         timeline = self._carry_out(plan, rehearsable, modes)
         steps = {step.id: step for step in plan.steps}
-        timeline += [TimelineEntry(steps[id], None, None, NOT_REHEARSED, why) for id, why in missing.items()]
+        timeline += [TimelineEntry(steps[id], None, None, Result.NOT_REHEARSED, why) for id, why in missing.items()]
         timeline.sort(key=lambda entry: (entry.start is None, entry.start or 0.0, entry.end or 0.0))
         left = make_plan(self.desired, self._observe(), self.policy)
         expected = {*missing, *(step.id for step in plan.held)}
@@ -184,10 +184,10 @@ class Simulation:
             id = outcome.step.id
             end = cluster.clock - opened if id in starts else None
             fault = str(modes.get(id, ""))
-            timeline.append(TimelineEntry(steps[id], starts.get(id), end, str(outcome.result), outcome.message, fault))
+            timeline.append(TimelineEntry(steps[id], starts.get(id), end, outcome.result, outcome.message, fault))
 
         with cluster.served(lambda node: FaultyDriver(self._driver(node), modes, cluster.running_steps.get)):
-            finish(cluster, plan.stack)
+            recover(cluster, plan.stack)
             apply(
                 sanitised(rehearsable),
                 cluster,
@@ -216,7 +216,7 @@ class Simulation:
             resources = [each.resource for each in observed.resources.values()]
             observed.ledger = {
                 **self.ledger,
-                **read_ledger(cluster.records(stack), cluster.list("Event").items, resources),
+                **read_ledger(read_journal(cluster.records(stack)), cluster.list("Event").items, resources),
             }
         return observed
 

@@ -28,7 +28,7 @@ from reconciler.observe.capabilities import announced, announcement, lease_name
 from reconciler.observe.observed import observe
 from reconciler.planner import make_plan, plan_request
 from reconciler.planner.plan import Plan
-from reconciler.reconcile import look, reconcile_once, run_request
+from reconciler.reconcile import observe_stack, reconcile_once, run_request
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served
 
 NODE = "node22"
@@ -91,7 +91,7 @@ def planned(text: str, capabilities: dict[str, Capabilities]) -> Plan:
     """The plan of manifests for an empty cluster, where this is what agents have announced."""
     with LocalCluster(":memory:") as cluster:
         desired = desired_of(text)
-        observed = look(cluster, desired)
+        observed = observe_stack(cluster, desired)
         observed.capabilities = capabilities
         return make_plan(desired, observed, Policy())
 
