@@ -222,12 +222,13 @@ def worked() -> float:
 
 def look() -> Callable[[], int]:
     """A function that looks at the whole host, as an agent does once a minute, and says how many things there are."""
-    from reconciler.drivers.libvirt import Host, Libvirt
+    from reconciler.drivers.libvirt.driver import Libvirt
+    from reconciler.drivers.libvirt.host import Host
 
     driver = Libvirt(Host(URI, NODE))
 
     def looked() -> int:
-        sight = driver.look()
+        sight = driver.scan()
         return len([sight.observe(id) for id in sight.inventory()])
 
     return looked

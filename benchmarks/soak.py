@@ -37,6 +37,7 @@ from reconciler.daemon.sources.desired import DesiredReader
 from reconciler.daemon.sources.trigger import Trigger, TriggerQueue
 from reconciler.daemon.status.values import Reconciliation
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
+from reconciler.drivers.capability import Capabilities
 from reconciler.model.problem import OperationFailed, Unavailable
 from reconciler.model.resource import ResourceId
 
@@ -89,8 +90,8 @@ class Host:
     def __init__(self, under: Driver, faults: Faults, done: Counter[Deed]) -> None:
         self._under, self._faults, self._done = under, faults, done
 
-    def supports(self, kind: str, operation: str) -> bool:
-        return self._under.supports(kind, operation)
+    def capabilities(self) -> Capabilities:
+        return self._under.capabilities()
 
     def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
         if target.name in self._faults.failing:
@@ -107,7 +108,7 @@ class Host:
     def inventory(self) -> Collection[ResourceId]:
         return self._under.inventory()
 
-    def look(self) -> HostSnapshot:
+    def scan(self) -> HostSnapshot:
         return self
 
     def close(self) -> None:

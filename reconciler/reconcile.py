@@ -23,6 +23,7 @@ from reconciler.manifests.request import Request
 from reconciler.model.journal import read_journal
 from reconciler.model.problem import NotFound
 from reconciler.model.secret import Vault
+from reconciler.observe.capabilities import announced
 from reconciler.observe.ledger import LedgerEntry, read_ledger
 from reconciler.observe.observed import Observation, observe
 from reconciler.planner import Policy, make_plan, plan_request
@@ -98,6 +99,7 @@ def run_request(cluster: Cluster, request: Request, **run_options: Unpack[RunOpt
     target = observed.get(request.target)
     if target is None or not target.exists:
         raise NotFound(f"there is no {request.target} on the cluster")
+    observed.capabilities = announced(cluster)
     made = plan_request(request, observed, target.stack)
     if made.problems:
         return made, None
@@ -108,8 +110,9 @@ def run_request(cluster: Cluster, request: Request, **run_options: Unpack[RunOpt
 
 
 def observe_stack(cluster: Cluster, desired: Desired) -> Observation:
-    """What is there, and what became of the stack's Operations if there are any."""
+    """What is there, what its agents carry out, and what became of the stack's Operations if there are any."""
     observed = observe(cluster)
+    observed.capabilities = announced(cluster)
     if desired.requests:
         observed.ledger = read_operation_ledger(cluster, desired.stack.name, observed)
     return observed

@@ -19,8 +19,10 @@ from typing import Any
 from reconciler.catalogue import OPERATIONS, Operation
 from reconciler.catalogue import document as made
 from reconciler.catalogue.limits import NUMBERS
+from reconciler.catalogue.operation import UNIVIRT
 from reconciler.clusters.crds import definitions
-from reconciler.drivers.simulator import EFFECTS
+from reconciler.drivers.capabilities import CAPABILITIES
+from reconciler.drivers.capability import Level
 from reconciler.manifests.writer import yaml_text
 from reconciler.planner.impact import rows
 from reconciler.planner.rules import CHANGE, CREATE, DELETE
@@ -30,6 +32,8 @@ ROOT = Path(__file__).parent.parent
 SCHEMAS = Path("schemas/operations")
 PAGES = Path("docs/reference")
 CRDS_HEAD = "# What 'reconcile crds' prints, written by 'make generate'; do not edit.\n"
+
+BACK_ENDS = (*CAPABILITIES, UNIVIRT)  # the columns of the coverage page
 
 # Operations that another one stands in for, though fields would lead to them.
 STAND_INS = {"InsertISO": "ManageISO", "EjectISO": "ManageISO", "BatchDeprecatedACL": "DeprecatedACL"}
@@ -93,13 +97,11 @@ def _field(spec: dict[str, Any], field: str) -> dict[str, Any]:
 
 
 def coverage() -> str:
-    """The page that says of every operation how it is reached, and which back end has it."""
+    """The page that says of every operation how it is reached, and which back ends carry it out."""
     rows = [_row(operation) for operation in OPERATIONS]
     reach = Counter("on request" if not each.fields else "fields" for each in OPERATIONS)
-    simulated = sum((each.kind, each.name) in EFFECTS for each in OPERATIONS)
-    states = Counter(made.existing(each)[0] for each in OPERATIONS)
     lines = [
-        made.GENERATED,
+        "<!-- Made from the catalogue and the capabilities of the drivers by 'make generate'; do not edit. -->",
         "# Coverage",
         "",
         f"{len(OPERATIONS)} operations. A manifest field leads to {reach['fields']}, of which another operation stands "
@@ -108,17 +110,18 @@ def coverage() -> str:
         "",
         "| Back end | Has | With a caveat | Has not |",
         "|---|---|---|---|",
-        f"| simulator | {simulated} | 0 | {len(OPERATIONS) - simulated} |",
-        f"| libvirt | 0 | 0 | {len(OPERATIONS)} (not yet) |",
-        f"| uni-virt | {states['yes']} | {states['caveat']} | {states['no']} |",
+        *(_count(name, [_support(name, each)[0] for each in OPERATIONS]) for name in BACK_ENDS),
         "",
         "Rule names the tables of `reconciler/planner/rules` that send it. Impact is on a running guest / on a stopped "
-        "one. Reasons for each caveat and each no are on the page of [operations](operations.md).",
+        "one. simulator and libvirt are drivers of `reconcile agent`; uni-virt is the agent of kube-stack. The reasons "
+        "for a caveat or a no of uni-virt are on the page of [operations](operations.md), those of the drivers below.",
         "",
-        "| Kind | Operation | Reached by | Rule | Impact | simulator | libvirt | uni-virt |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| Kind | Operation | Reached by | Rule | Impact | {' | '.join(BACK_ENDS)} |",
+        f"|---|---|---|---|---|{'---|' * len(BACK_ENDS)}",
         *(f"| {' | '.join(cells)} |" for cells in rows),
     ]
+    for driver in CAPABILITIES:
+        lines += ["", f"## Caveats of {driver}", "", *_caveats(driver)]
     return "\n".join(lines) + "\n"
 
 
@@ -157,10 +160,34 @@ def _row(operation: Operation) -> tuple[str, ...]:
         way,
         ", ".join(rules_of(operation)) or "no",
         f"{operation.running} / {operation.stopped}",
-        "yes" if (operation.kind, operation.name) in EFFECTS else "no",
-        "not yet",
-        made.existing(operation)[0],
+        *(_support(name, operation)[0] for name in BACK_ENDS),
     )
+
+
+def _support(back_end: str, operation: Operation) -> tuple[str, str]:
+    """Whether a back end carries an operation out (yes, caveat or no), and what is missing."""
+    if back_end == UNIVIRT:
+        return made.existing(operation)
+    level, reason = CAPABILITIES[back_end].of(operation.kind, operation.name)
+    return str(level), reason
+
+
+def _count(back_end: str, levels: Sequence[str]) -> str:
+    counted = Counter(levels)
+    return f"| {back_end} | {' | '.join(str(counted[level]) for level in Level)} |"
+
+
+def _caveats(driver: str) -> list[str]:
+    """What a driver does not carry out, or not in full: a row for each reason."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for operation in OPERATIONS:
+        level, reason = _support(driver, operation)
+        if level != Level.YES:
+            by_reason.setdefault((level, reason), []).append(
+                f"[{operation.name}](operations.md#{made.anchor(operation)})"
+            )
+    rows = [f"| {level} | {reason} | {', '.join(names)} |" for (level, reason), names in by_reason.items()]
+    return ["| | Reason | Operations |", "|---|---|---|", *sorted(rows)]
 
 
 def differing(root: Path) -> list[str]:

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from reconciler.agent.clock import pauses
 from reconciler.agent.lifecycle import Lifecycle
-from reconciler.agent.log_safety import shown, words
+from reconciler.agent.log_safety import log_fields, printable
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.orphan import Orphans
 from reconciler.agent.queue import Queue
-from reconciler.agent.wire import host_of, spec_of, waits
+from reconciler.agent.wire import has_operation, host_of, spec_of
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver
 from reconciler.model.problem import Conflict, NotFound, Unavailable
@@ -25,7 +25,7 @@ from reconciler.model.wire import CLAIM, LIFECYCLE
 
 
 class Claim(NamedTuple):
-    """One operation this agent took off a resource, and what is wrong with it if it is not even one."""
+    """One operation this agent took off a resource; ``invalid`` says why it is none, if it is none."""
 
     id: ResourceId
     resource: Resource
@@ -33,36 +33,38 @@ class Claim(NamedTuple):
     key: str
     parameters: Any
     ignored: tuple[str, ...] = ()
-    wrong: str = ""
+    invalid: str = ""
 
     @property
     def host(self) -> str:
+        """The node the resource is routed to."""
         return host_of(self.resource)
 
     @property
-    def words(self) -> dict[str, str]:
-        return words(self.id, self.key)
+    def log_fields(self) -> dict[str, str]:
+        """What log records of this operation have beside their text."""
+        return log_fields(self.id, self.key)
 
-    def stands_on(self, resource: Resource) -> bool:
+    def is_on(self, resource: Resource) -> bool:
         """Whether a resource shows this claim."""
-        return bool(spec_of(resource).get(CLAIM) == shown(self.key))
+        return bool(spec_of(resource).get(CLAIM) == printable(self.key))
 
-    def written(self) -> Resource:
+    def claimed_resource(self) -> Resource:
         """The resource as it shows this claim, without the operation."""
         spec = {key: value for key, value in spec_of(self.resource).items() if key != LIFECYCLE}
-        return {**self.resource, "spec": {**spec, CLAIM: shown(self.key)}}
+        return {**self.resource, "spec": {**spec, CLAIM: printable(self.key)}}
 
 
-def read(id: ResourceId, resource: Resource, nodes: Nodes) -> Claim | None:
-    """What a resource asks for, if anything, and if its node is ours."""
-    driver = nodes.driver_for(host_of(resource)) if waits(resource) else None
+def read_claim(id: ResourceId, resource: Resource, nodes: Nodes) -> Claim | None:
+    """The operation that waits on a resource, if there is one and its node is served here."""
+    driver = nodes.driver_for(host_of(resource)) if has_operation(resource) else None
     if driver is None:
         return None
     if not isinstance(resource["spec"], dict):
-        return Claim(id, resource, driver, "spec", None, wrong="spec must be an object")
+        return Claim(id, resource, driver, "spec", None, invalid="spec must be an object")
     lifecycle = resource["spec"][LIFECYCLE]
     if not isinstance(lifecycle, dict):
-        return Claim(id, resource, driver, LIFECYCLE, None, wrong="spec.lifecycle must be an object")
+        return Claim(id, resource, driver, LIFECYCLE, None, invalid="spec.lifecycle must be an object")
     # Of several keys the first one counts, as on the existing back end (wire format 3.3).
     key, *ignored = sorted(lifecycle)
     return Claim(id, resource, driver, key, lifecycle[key], tuple(ignored))
@@ -70,50 +72,50 @@ def read(id: ResourceId, resource: Resource, nodes: Nodes) -> Claim | None:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Makes claims, each with the right to act on its node."""
+    """Claims operations, each with the right to act on its node."""
 
     cluster: Cluster
     nodes: Nodes
-    duty: Lifecycle
+    lifecycle: Lifecycle
     queue: Queue
     orphans: Orphans
 
-    def make(self, id: ResourceId, stack: ExitStack) -> Claim | None:
+    def take(self, id: ResourceId, stack: ExitStack) -> Claim | None:
         """Take the operation off its resource, and the right to act on its node until ``stack`` is left.
 
         None if there is no operation, or another has that right: the resource is then postponed. Raises
         ``Unavailable`` when there is no time for another attempt, and any other ``ClusterError`` at once.
         """
-        asked: Claim | None = None  # put to the cluster; whether it was taken is not known yet
+        unconfirmed: Claim | None = None  # written without an answer: it is not known whether it was stored
         held = ""
         between = pauses()
-        while self.duty.on or asked:
+        while self.lifecycle.active or unconfirmed:
             try:
                 resource = self.cluster.get(id)
                 if resource is None:
                     return None
-                # None was there before, and nobody else makes any: the answer to ours was lost.
-                if asked and asked.stands_on(resource):
-                    return asked._replace(resource=resource)
-                asked = read(id, resource, self.nodes)
-                if asked is None:
+                # There was no claim before, and nobody else makes any: the answer to ours was lost.
+                if unconfirmed and unconfirmed.is_on(resource):
+                    return unconfirmed._replace(resource=resource)
+                claim = unconfirmed = read_claim(id, resource, self.nodes)
+                if claim is None:
                     return None
-                if held != asked.host or not held:
-                    if not stack.enter_context(self.nodes.held(asked.host)):
+                if held != claim.host or not held:
+                    if not stack.enter_context(self.nodes.held(claim.host)):
                         self.queue.postpone(id)
                         return None
-                    held = asked.host
+                    held = claim.host
                 if spec_of(resource).get(CLAIM):
-                    asked = None
-                    self.orphans.settle(id)
+                    unconfirmed = None
+                    self.orphans.report(id)
                     continue
-                if not self.duty.on:
+                if not self.lifecycle.active:
                     return None
-                return asked._replace(resource=self.cluster.update(asked.written()))
+                return claim._replace(resource=self.cluster.update(claim.claimed_resource()))
             except Conflict:
                 continue
             except NotFound:
                 return None
             except Unavailable as error:
-                self.duty.pause(between, error)
+                self.lifecycle.pause(between, error)
         return None

@@ -1,8 +1,8 @@
-"""The agent that comes with the embedded cluster: it runs in this process, on the simulator, for every node.
+"""The agent of the embedded cluster: it runs in this process, with simulators, for every node.
 
-Only one process at a time serves a cluster file: whoever holds the lock beside it. Others submit to the same
-file and take over when the holder goes. Nodes that an agent of their own serves (``reconcile agent``) are left
-to it: an operation runs under the lease of its node.
+Only one process at a time serves a cluster file: whoever holds the lease ``agent``. Others submit to the same file
+and take over when the holder ends. Nodes that an agent of their own serves (``reconcile agent``) are left to it: an
+operation runs under the lease of its node.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from reconciler.agent import Agent
 from reconciler.clusters.base import Cluster, Lease
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
-from reconciler.drivers.simulator import Simulator
+from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.problem import Busy
+from reconciler.observe.capabilities import announcement, lease_name
 
-IDLE = 0.5  # seconds after which a node nothing is done on may be another agent's
+IDLE = 0.5  # seconds without an operation after which the lease of a node is released
 MOST_LEASES = 64  # each is an open file
 
 
@@ -30,7 +31,7 @@ def simulators(
     latency: Callable[[str], float] = lambda operation: 0.0,
     addresses: Mapping[str, str] | None = None,
 ) -> Callable[[str], Driver]:
-    """A simulator a node, all in the world kept beside the cluster's resources.
+    """A simulator for each node, all of the world that is kept beside the cluster's resources.
 
     ``latency`` gives the seconds an operation pretends to take; ``addresses`` (by node) is where nodes answer
     each other.
@@ -51,51 +52,52 @@ def simulators(
     return driver_for
 
 
-class Hosts:
-    """The leases of nodes. One is kept from an operation to the next, and let go when its node is idle."""
+class NodeLeases:
+    """The leases of nodes. One is kept from an operation to the next, and released when its node is idle."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, driver_for: Callable[[str], Driver | None]) -> None:
         self._cluster = cluster
-        self._holder = f"process {os.getpid()}"
+        self._driver_for = driver_for
         self._lock = threading.Lock()
         self._leases: dict[str, Lease] = {}
         self._users: Counter[str] = Counter()
-        self._used: set[str] = set()  # since idle ones were last let go
+        self._used: set[str] = set()  # since idle ones were last released
 
     @contextmanager
     def held(self, host: str) -> Iterator[bool]:
-        """Act on a node; False if an agent of its own does."""
+        """Hold the lease of a node during the block; False if an agent of its own has it."""
         with self._lock:
-            mine = self._has(host)
-            self._users[host] += mine
+            held = self._acquire(host)
+            self._users[host] += held
         try:
-            yield mine
+            yield held
         finally:
             with self._lock:
-                self._users[host] -= mine
+                self._users[host] -= held
 
-    def _has(self, host: str) -> bool:
+    def _acquire(self, host: str) -> bool:
         self._used.add(host)
         if host not in self._leases:
             try:
-                self._leases[host] = self._cluster.lease(f"agent {host}", self._holder).__enter__()
+                self._leases[host] = _node_lease(self._cluster, host, self._driver_for(host)).__enter__()
             except Busy:
                 return False
             if len(self._leases) > MOST_LEASES:
-                self._let_go(set(self._leases) - {host})
+                self._release(set(self._leases) - {host})
         return True
 
-    def let_go(self) -> None:
-        """Give back the leases of nodes that nothing was done on since the last time."""
+    def release_idle(self) -> None:
+        """Release the leases of nodes on which nothing ran since the last call."""
         with self._lock:
-            self._let_go(set(self._leases) - self._used)
+            self._release(set(self._leases) - self._used)
             self._used.clear()
 
     def close(self) -> None:
+        """Release all leases that no operation holds."""
         with self._lock:
-            self._let_go(set(self._leases))
+            self._release(set(self._leases))
 
-    def _let_go(self, hosts: set[str]) -> None:
+    def _release(self, hosts: set[str]) -> None:
         for host in hosts:
             if not self._users[host]:
                 del self._users[host]
@@ -106,22 +108,25 @@ class Hosts:
 def serving(
     cluster: LocalCluster, driver_for: Callable[[str], Driver | None] | None = None, *, workers: int = 8
 ) -> Iterator[None]:
-    """Have operations on ``cluster`` carried out for as long as the block runs, on simulators unless told."""
+    """Have operations on ``cluster`` carried out for as long as the block runs, by simulators unless told otherwise.
+
+    Raises at the end what made the agent stop, if anything did.
+    """
     driver_for = driver_for or simulators(cluster)
     stop = threading.Event()
     crashed: list[BaseException] = []
 
     def serve() -> None:
         try:
-            with _only_one(cluster, stop) as mine:
-                if mine:
-                    hosts = Hosts(cluster)
+            with _cluster_lease(cluster, stop) as held:
+                if held:
+                    leases = NodeLeases(cluster, driver_for)
                     try:
-                        with Agent(cluster, driver_for, workers=workers, held=hosts.held):
+                        with Agent(cluster, driver_for, workers=workers, held=leases.held):
                             while not stop.wait(IDLE):
-                                hosts.let_go()
+                                leases.release_idle()
                     finally:
-                        hosts.close()
+                        leases.close()
         except BaseException as error:
             crashed.append(error)
 
@@ -137,35 +142,43 @@ def serving(
 
 
 @contextmanager
-def serving_host(cluster: LocalCluster, driver: Driver, node: str, *, workers: int = 8) -> Iterator[None]:
+def serving_node(cluster: LocalCluster, driver: Driver, node: str, *, workers: int = 8) -> Iterator[None]:
     """Have operations on one node carried out by a driver for as long as the block runs.
 
-    The cluster shows the node as it is when the block begins, unless an agent of its own serves it: then that one
-    has looked, and goes on carrying out what there is to do. The driver is closed at the end.
+    The node is scanned before the block begins, unless an agent of its own serves it: then that one has scanned it,
+    and goes on carrying operations out. The driver is closed at the end.
     """
     host = node.lower()
-    agent = Agent(cluster, lambda asked: driver if asked == host else None, node=node, workers=workers)
     try:
-        with suppress(Busy), cluster.lease(f"agent {host}", f"process {os.getpid()}", wait=0.0):
-            agent.survey.look_around()
-        with agent:
-            yield
+        with ExitStack() as stack:
+            lease = None
+            with suppress(Busy):
+                lease = stack.enter_context(_node_lease(cluster, host, driver))
+            agent = Agent(
+                cluster, lambda asked: driver if asked == host else None, node=node, workers=workers, lease=lease
+            )
+            if lease is not None:
+                agent.node_scan.run()
+            stack.pop_all()  # the agent gives the lease back
+            with agent:
+                yield
     finally:
         driver.close()
 
 
 @contextmanager
-def showing_host(cluster: LocalCluster, driver: Driver, node: str) -> Iterator[LocalCluster]:
-    """A cluster that shows one node as it is now and all else as ``cluster`` does, to which nothing is written.
+def scanned_copy(cluster: LocalCluster, driver: Driver, node: str) -> Iterator[LocalCluster]:
+    """A copy of a cluster that shows one node as it is now; nothing is written to the cluster itself.
 
-    It is ``cluster`` itself if an agent of its own serves the node: then that one has looked, and what it is doing is
-    to be seen. The driver is closed at the end.
+    It is ``cluster`` itself if an agent of its own serves the node: then that one has scanned it, and the operations
+    it is running can be seen. The driver and the copy are closed at the end.
     """
     host = node.lower()
     try:
-        with cluster.lease(f"agent {host}", f"process {os.getpid()}", wait=0.0):
+        with _node_lease(cluster, host, driver):
             shown = cluster.copy()
-            Agent(shown, lambda asked: driver if asked == host else None, node=node).survey.look_around()
+            Agent(shown, lambda asked: driver if asked == host else None, node=node).node_scan.run()
+        _node_lease(shown, host, driver)  # for what it announces; it goes with the copy
     except Busy:
         shown = cluster
     try:
@@ -176,8 +189,14 @@ def showing_host(cluster: LocalCluster, driver: Driver, node: str) -> Iterator[L
         driver.close()
 
 
+def _node_lease(cluster: Cluster, host: str, driver: Driver | None) -> Lease:
+    """The lease of a node, on which is written what its driver carries out. Raises ``Busy`` if an agent has it."""
+    says = announcement(host, driver.capabilities()) if driver is not None else ""
+    return cluster.lease(lease_name(host), f"process {os.getpid()}", annotation=says)
+
+
 @contextmanager
-def _only_one(cluster: LocalCluster, stop: threading.Event) -> Iterator[bool]:
+def _cluster_lease(cluster: LocalCluster, stop: threading.Event) -> Iterator[bool]:
     """Wait to be the agent of the cluster file; False if ``stop`` came first."""
     while not stop.is_set():
         try:

@@ -1,4 +1,4 @@
-"""The Events that tell what became of an operation (wire format 4.1)."""
+"""The Events that report the progress of an operation (wire format 4.1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.agent.lifecycle import Lifecycle
-from reconciler.agent.log_safety import FIELD, clip, log, shown, words
+from reconciler.agent.log_safety import FIELD, clip, log, log_fields, printable
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import AlreadyExists, ClusterError
 from reconciler.model.resource import Resource, id_of
@@ -19,38 +19,39 @@ NOTE = 1024  # bytes events.k8s.io/v1 admits
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Tells by Events. One that cannot be made must not stop what it tells of: the log says so."""
+    """Creates Events. One that cannot be created is logged and stops nothing."""
 
     cluster: Cluster
-    duty: Lifecycle
+    lifecycle: Lifecycle
 
     def report(
-        self, resource: Resource, key: str, status: str, type: str, started: datetime, *, insist: bool = False
+        self, resource: Resource, key: str, status: str, type: str, started: datetime, *, retry: bool = False
     ) -> None:
-        """Tell that an operation, by its lifecycle key, has come to a status; ``insist`` when nobody else will.
+        """Report that an operation, by its lifecycle key, has reached a status.
 
-        ``status`` is ``Doing``, ``Done`` or ``Ignored``, ``type`` is ``Normal`` or ``Warning``.
+        ``status`` is ``Doing``, ``Done`` or ``Ignored``, ``type`` is ``Normal`` or ``Warning``. ``retry`` goes on
+        until the cluster answers, for an Event that nobody else will create.
         """
-        told = event(resource, key, status, type, started, self.duty.clock.now())
+        created = event(resource, key, status, type, started, self.lifecycle.clock.now())
         try:
-            if insist:
-                self.duty.insist(self.cluster.create, told)
+            if retry:
+                self.lifecycle.retry(self.cluster.create, created)
             else:
-                self.cluster.create(told)
+                self.cluster.create(created)
         except AlreadyExists:
-            return  # made by an attempt whose answer was lost
+            return  # created by an attempt whose answer was lost
         except ClusterError as error:
-            log.warning("no Event for %s: %s", shown(key), error, extra=words(id_of(resource), key))
+            log.warning("no Event for %s: %s", printable(key), error, extra=log_fields(id_of(resource), key))
 
 
 def event(resource: Resource, key: str, status: str, type: str, started: datetime, now: datetime) -> Resource:
-    """An Event as the existing back end words it, under a name of its own, in the namespace of its resource."""
+    """An Event in the words of the existing back end, under a name of its own, in the namespace of its resource."""
     metadata = resource["metadata"]
     labels = metadata.get("labels") or {}
     # Resources written by the older client generation carry the second only (wire format 2.2).
     event_id = labels.get(LABEL_EVENT) or labels.get(LABEL_EVENT_SDK) or "-1"
     namespace = metadata.get("namespace") or id_of(resource).namespace
-    operation = shown(*key.split(" "))
+    operation = printable(*key.split(" "))
     seconds = (now - started).total_seconds()
     return {
         "apiVersion": "events.k8s.io/v1",

@@ -1,4 +1,4 @@
-"""Whether the agent may go on: it picks up nothing once stopped or without its lease, but finishes what it began."""
+"""Whether the agent may go on: stopped or without its lease it starts nothing, but finishes what it began."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Answer = TypeVar("Answer")
 
 
 class Lifecycle:
-    """From the start of an agent until it is stopped, and ``drain`` seconds of trying after that.
+    """From the start of an agent until it is stopped, and ``drain`` seconds of retries after that.
 
     ``lease`` is the right to be the only agent of a node, while there is one.
     """
@@ -27,33 +27,34 @@ class Lifecycle:
         self._stopped_at = 0.0
 
     def stop(self) -> None:
-        """Nothing more is to be picked up."""
+        """From now on no operation is started."""
         self._stopped_at = self.clock.monotonic()
         self._stop.set()
 
     @property
     def stopped(self) -> bool:
+        """Whether ``stop`` was called."""
         return self._stop.is_set()
 
     @property
-    def on(self) -> bool:
-        """Whether something may be picked up."""
+    def active(self) -> bool:
+        """Whether operations may be started: not stopped, and the lease not lost."""
         return not self._stop.is_set() and not (self.lease is not None and self.lease.lost)
 
-    def insist(self, act: Callable[..., Answer], *given: Any) -> Answer:
-        """What the cluster answers, however long it takes; once stopped, no longer than ``drain``.
+    def retry(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
+        """The answer of the cluster, however often it must be asked; once stopped, for no longer than ``drain``.
 
-        Raises what ``act`` raises, ``Unavailable`` only once that time is over.
+        Raises what ``call`` raises, ``Unavailable`` only once that time is over.
         """
         between = pauses()
         while True:
             try:
-                return act(*given)
+                return call(*arguments)
             except Unavailable as error:
                 self.pause(between, error)
 
     def pause(self, between: Iterator[float], error: Unavailable) -> None:
-        """Wait before another attempt; raises ``error`` when there is no time for one."""
+        """Sleep for the next of ``between`` (seconds) before a retry; raises ``error`` when there is no time left."""
         if self._stop.is_set() and self.clock.monotonic() - self._stopped_at >= self.drain:
             raise error
         self.clock.sleep(next(between))

@@ -1,4 +1,4 @@
-"""How an agent says things to people, in Events and in its log. Neither tells a parameter: it may be secret."""
+"""Texts of an agent for Events and its log. Neither shows a parameter of an operation: it may be secret."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ log.addHandler(logging.NullHandler())  # in a library, silent unless asked for
 
 
 @lru_cache(1024)
-def shown(*keys: str) -> str:
+def printable(*keys: str) -> str:
     """Lifecycle keys as they may stand in an Event: a client can write anything there."""
     return clip(" ".join(re.sub(r"[^\w.-]+", "?", key) or "?" for key in keys), FIELD)
 
 
-def clip(text: str, most: int) -> str:
-    """A text in at most that many bytes."""
-    return text.encode()[:most].decode(errors="ignore")
+def clip(text: str, size: int) -> str:
+    """The beginning of a text, in at most ``size`` bytes of UTF-8."""
+    return text.encode()[:size].decode(errors="ignore")
 
 
-def words(id: ResourceId, key: str | None = None) -> dict[str, str]:
-    """What a line of the log says of an operation beside its text."""
-    words = {"resource": str(id)}
+def log_fields(id: ResourceId, key: str | None = None) -> dict[str, str]:
+    """What a log record has beside its text: the resource and, of a lifecycle key, the operation."""
+    fields = {"resource": str(id)}
     if key is not None:
         try:
             catalogue.by_key(id.kind, key)
         except KeyError:
             key = "unknown"
-        words["operation"] = key
-    return words
+        fields["operation"] = key
+    return fields
 
 
-def log_bug(error: Exception, words: Mapping[str, str]) -> None:
-    """Where it happened, without its text: that may quote a parameter, and the parameter a secret."""
+def log_bug(error: Exception, fields: Mapping[str, str]) -> None:
+    """Log where an unexpected error was raised, without its text: that may quote a parameter."""
     where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("unexpected %s\n%s", type(error).__name__, where, extra=dict(words))
+    log.error("unexpected %s\n%s", type(error).__name__, where, extra=dict(fields))

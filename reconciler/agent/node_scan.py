@@ -1,4 +1,4 @@
-"""Looking at whole nodes: what came, moved or went by another hand than the agent's, and what dead agents left."""
+"""Scanning whole nodes: what was added, changed or removed outside the agent, and what agents that died left."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.agent.lifecycle import Lifecycle
-from reconciler.agent.log_safety import log, log_bug, words
+from reconciler.agent.log_safety import log, log_bug, log_fields
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.orphan import Orphans
 from reconciler.agent.queue import Queue
-from reconciler.agent.wire import host_of, kept, leaving, new, spec_of, status, waits, well
+from reconciler.agent.wire import (
+    being_deleted,
+    has_operation,
+    host_of,
+    new_resource,
+    ready_status,
+    spec_of,
+    status,
+    surviving,
+)
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver, HostSnapshot
 from reconciler.model.kinds import KINDS
@@ -23,43 +32,44 @@ from reconciler.model.wire import CLAIM
 
 @dataclass(frozen=True, slots=True)
 class NodeScan:
-    """Makes the cluster show what is there. It touches nothing that somebody works on, and runs nothing."""
+    """Makes the cluster show what is on a node. It skips resources that are busy, and runs no operation."""
 
     cluster: Cluster
     nodes: Nodes
-    duty: Lifecycle
+    lifecycle: Lifecycle
     queue: Queue
     orphans: Orphans
 
     def recover(self, resources: Iterable[Resource]) -> None:
-        """Report operations claimed by an agent that died, and look at everything on their nodes anew.
+        """Report operations claimed by an agent that died, and read again everything on their nodes.
 
-        An operation may have moved resources other than its own. ``resources`` may be older than what is on the
+        An operation may have changed resources other than its own. ``resources`` may be older than what is on the
         cluster by now. Raises ``ClusterError``.
         """
         claimed = [resource for resource in resources if spec_of(resource).get(CLAIM)]
-        looked_at: set[str] = set()
+        scanned: set[str] = set()
         for resource in claimed:
             id, host = id_of(resource), host_of(resource)
             driver = self.nodes.driver_for(host)
-            if driver is None or not self.duty.on or not self.queue.take(id):
+            if driver is None or not self.lifecycle.active or not self.queue.acquire(id):
                 continue
             try:
-                with self.nodes.held(host) as mine:
-                    if not mine:
+                with self.nodes.held(host) as held:
+                    if not held:
                         self.queue.postpone(id)
                         continue
-                    if host not in looked_at:
-                        self._look_at(driver, host, {})
-                        looked_at.add(host)
-                    self.orphans.settle(id)
+                    if host not in scanned:
+                        self._scan(driver, host, {})
+                        scanned.add(host)
+                    self.orphans.report(id)
             finally:
-                self.queue.give_back(id)
+                self.queue.release(id)
 
-    def look_around(self) -> None:
-        """Make the cluster show the whole node: what came, moved or went by another hand than the agent's.
+    def run(self) -> None:
+        """Make the cluster show the whole node: what was added, changed or removed outside the agent.
 
-        What waits on the node is looked at again at the next turn, in case its notice was lost. What fails is logged.
+        Operations that wait on the node are checked again at the next poll, in case the watch lost them. What fails
+        is logged.
         """
         node = self.nodes.only
         driver = self.nodes.driver_for(node)
@@ -69,135 +79,140 @@ class NodeScan:
             listings = [self.cluster.list(kind, labels=self.nodes.labels).items for kind in KINDS]
             resources = {id_of(resource): resource for items in listings for resource in items}
             self.recover(resources.values())
-            there = self._look_at(driver, node, resources)
+            present = self._scan(driver, node, resources)
             for id, resource in resources.items():
-                if there is not None and id not in there and self.duty.on:
-                    self._miss(driver, id, resource)
-            self.queue.postpone(*(id for id, resource in resources.items() if waits(resource)))
+                if present is not None and id not in present and self.lifecycle.active:
+                    self._mark_missing(driver, id, resource)
+            self.queue.postpone(*(id for id, resource in resources.items() if has_operation(resource)))
         except ClusterError as error:
-            log.warning("looking at node %s: %s", node, error)
+            log.warning("scan of node %s: %s", node, error)
         except Exception as error:
             log_bug(error, {"node": node})
 
-    def _look_at(
-        self, driver: Driver, host: str, shown: Mapping[ResourceId, Resource]
-    ) -> Collection[ResourceId] | None:
-        """Store what differs of what is on a node; returns what is there, None if that cannot be told.
+    def _scan(self, driver: Driver, host: str, shown: Mapping[ResourceId, Resource]) -> Collection[ResourceId] | None:
+        """Store what differs on a node from what the cluster showed; returns what is there, None if it cannot be read.
 
-        ``shown`` is what the cluster showed before. What differs from it is looked at again while nobody can work on
-        it: what is stored is never older than what an operation stored.
+        What differs is read again while nobody can work on it: what is stored is never older than what an operation
+        stored.
         """
         try:
-            sight = driver.look()
-            there = set(sight.inventory())
+            snapshot = driver.scan()
+            present = set(snapshot.inventory())
         except Exception as error:
             log_bug(error, {"node": host})
             return None
-        moved = [id for id in sorted(there) if self.duty.on and self._differs(sight, id, shown.get(id))]
-        if moved:
-            self._refresh(driver, moved, host)
-        return there
+        changed = [id for id in sorted(present) if self.lifecycle.active and self._differs(snapshot, id, shown.get(id))]
+        if changed:
+            self._refresh(driver, changed, host)
+        return present
 
-    def _differs(self, sight: HostSnapshot, id: ResourceId, shown: Resource | None) -> bool:
-        """Whether a thing is not as it is shown, unless somebody works on it or it cannot be seen."""
-        if not self.queue.take(id):
+    def _differs(self, snapshot: HostSnapshot, id: ResourceId, shown: Resource | None) -> bool:
+        """Whether a resource is not as the cluster shows it; False if it is busy or cannot be read."""
+        if not self.queue.acquire(id):
             return False
         try:
             with _logged(id):
-                spec = sight.observe(id)
+                spec = snapshot.observe(id)
                 return spec is not None and (shown is None or not _shows(shown, spec))
             return False
         finally:
-            self.queue.give_back(id)
+            self.queue.release(id)
 
     def _refresh(self, driver: Driver, ids: Iterable[ResourceId], host: str) -> None:
-        """Store what differs of things nobody works on."""
-        mine = [id for id in ids if self.queue.take(id)]
+        """Store what differs of resources that are not busy."""
+        acquired = [id for id in ids if self.queue.acquire(id)]
         try:
-            before = {id: self.cluster.get(id) for id in mine if self.duty.on}
+            before = {id: self.cluster.get(id) for id in acquired if self.lifecycle.active}
             try:
-                sight = driver.look()
+                snapshot = driver.scan()
             except Exception as error:
                 log_bug(error, {"node": host})
                 return
             for id, current in before.items():
-                if not self.duty.on:
+                if not self.lifecycle.active:
                     break
                 with _logged(id):
-                    self._store(driver, sight, id, host, current)
+                    self._store(driver, snapshot, id, host, current)
         finally:
-            for id in mine:
-                self.queue.give_back(id)
+            for id in acquired:
+                self.queue.release(id)
 
-    def _store(self, driver: Driver, sight: HostSnapshot, id: ResourceId, host: str, current: Resource | None) -> None:
-        """Store what differs of a thing, unless it is another node's or being deleted.
+    def _store(
+        self, driver: Driver, snapshot: HostSnapshot, id: ResourceId, host: str, current: Resource | None
+    ) -> None:
+        """Store what differs of a resource, unless it is another node's or being deleted.
 
-        ``current`` is from before the ``sight``. What is overwritten is compared with the thing as it is now: an
-        operation on something else may have moved it since.
+        ``current`` is older than ``snapshot``. What is overwritten is compared with what the driver observes now: an
+        operation on another resource may have changed it since.
         """
-        spec = sight.observe(id)
+        spec = snapshot.observe(id)
         if spec is not None and current is not None and not _shows(current, spec):
             current, spec = self.cluster.get(id), driver.observe(id)
         while True:
-            if spec is None or (current is not None and (host_of(current) != host or leaving(current))):
+            if spec is None or (current is not None and (host_of(current) != host or being_deleted(current))):
                 return
             try:
                 if current is None:
-                    self.cluster.create(new(id, host, spec))
-                    log.info("found %s on node %s", id, host, extra=words(id))
-                    return
-                if _shows(current, spec):
-                    return
-                shows = spec_of(current)
-                says = shows.get("status")
-                # A failure stays to be seen until an operation succeeds; what was well is as the thing is now.
-                if not says or says == status(*well(id.kind, shows)):
-                    says = status(*well(id.kind, spec))
-                observed = {**spec, "status": says, **kept(current)}
-                self.cluster.update({**current, "spec": observed})
-                log.info("%s had changed on node %s", id, host, extra=words(id))
+                    self.cluster.create(new_resource(id, host, spec))
+                    log.info("found %s on node %s", id, host, extra=log_fields(id))
+                elif not _shows(current, spec):
+                    self.cluster.update({**current, "spec": _refreshed(id.kind, current, spec)})
+                    log.info("%s had changed on node %s", id, host, extra=log_fields(id))
             except (Conflict, AlreadyExists, NotFound):
                 current, spec = self.cluster.get(id), driver.observe(id)
                 continue
             return
 
-    def _miss(self, driver: Driver, id: ResourceId, resource: Resource) -> None:
-        """Show that a thing is gone from the node though no operation took it. The resource stays, as declared."""
+    def _mark_missing(self, driver: Driver, id: ResourceId, resource: Resource) -> None:
+        """Show that a resource is gone from the node though no operation deleted it. It stays on the cluster."""
         mark = KINDS[id.kind].exists
-        if mark not in spec_of(resource) or not self.queue.take(id):
+        if mark not in spec_of(resource) or not self.queue.acquire(id):
             return
         try:
             current = self.cluster.get(id)
-            if current is None or leaving(current) or mark not in spec_of(current) or driver.observe(id) is not None:
+            if current is None or being_deleted(current) or mark not in spec_of(current):
+                return
+            if driver.observe(id) is not None:
                 return
             node = self.nodes.only
-            left = {"nodeName": spec_of(current).get("nodeName", node), **kept(current)}
+            left = {"nodeName": spec_of(current).get("nodeName", node), **surviving(current)}
             left["status"] = status("Exception", f"{id} is not on node {node} any more")
             self.cluster.update({**current, "spec": left})
-            log.warning("%s is gone from node %s", id, node, extra=words(id))
+            log.warning("%s is gone from node %s", id, node, extra=log_fields(id))
         except (Conflict, NotFound, OperationFailed):
             return
         except ClusterError:
             raise
         except Exception as error:
-            log_bug(error, words(id))
+            log_bug(error, log_fields(id))
         finally:
-            self.queue.give_back(id)
+            self.queue.release(id)
 
 
 def _shows(resource: Resource, spec: Mapping[str, Any]) -> bool:
-    shows = spec_of(resource)
-    return all(shows.get(key) == value for key, value in spec.items())
+    """Whether a resource shows an observed spec."""
+    shown = spec_of(resource)
+    return all(shown.get(key) == value for key, value in spec.items())
+
+
+def _refreshed(kind: str, current: Resource, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec to store of a resource that is observed as ``spec`` now."""
+    shown = spec_of(current)
+    reported = shown.get("status")
+    # The status of a failure stays until an operation succeeds; any other follows what is observed.
+    if not reported or reported == status(*ready_status(kind, shown)):
+        reported = status(*ready_status(kind, spec))
+    return {**spec, "status": reported, **surviving(current)}
 
 
 @contextmanager
 def _logged(id: ResourceId) -> Iterator[None]:
-    """Have what fails with one thing keep nobody from seeing the rest."""
+    """Log what fails with one resource, and go on with the others; raises ``ClusterError``."""
     try:
         yield
     except OperationFailed as error:
-        log.warning("%s cannot be observed: %s", id, error, extra=words(id))
+        log.warning("%s cannot be observed: %s", id, error, extra=log_fields(id))
     except ClusterError:
         raise
     except Exception as error:
-        log_bug(error, words(id))
+        log_bug(error, log_fields(id))

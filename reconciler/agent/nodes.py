@@ -24,5 +24,5 @@ class Nodes:
 
     @property
     def labels(self) -> Mapping[str, str] | None:
-        """What the resources to list and to watch are labelled with; None for all of them."""
+        """The labels of the resources to list and to watch; None for all resources."""
         return {LABEL_HOST: self.only} if self.only else None

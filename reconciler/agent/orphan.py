@@ -1,4 +1,4 @@
-"""Claims that nobody works on any more: those of agents that died."""
+"""Claims of agents that died, on which nobody works any more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from reconciler import catalogue
 from reconciler.agent.clock import Clock
 from reconciler.agent.event import Events
-from reconciler.agent.log_safety import log, log_bug, shown, words
+from reconciler.agent.log_safety import log, log_bug, log_fields, printable
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.observer import Observer
 from reconciler.agent.record import Records
@@ -31,44 +31,49 @@ class Orphans:
     nodes: Nodes
     records: Records
     events: Events
-    hooks: Observer
+    observer: Observer
 
-    def settle(self, id: ResourceId) -> None:
-        """Report the claim on a resource that is ours alone, if one still stands: whoever made it died."""
+    def report(self, id: ResourceId) -> None:
+        """Report the claim on a resource that the calling thread has, if it is still there: its agent died.
+
+        Raises ``ClusterError``.
+        """
         resource = self.cluster.get(id)
         claim = spec_of(resource).get(CLAIM) if resource is not None else None
         driver = self.nodes.driver_for(host_of(resource)) if resource is not None else None
         if resource is None or driver is None or not claim:
             return
-        key, words_of = str(claim), words(id, str(claim))
+        key, fields = str(claim), log_fields(id, str(claim))
         observed: Mapping[str, Any] | None = None
         try:
             observed = driver.observe(id)
             if observed is None:
                 if _deletes(id.kind, key):
-                    self._gone(resource, key)
+                    self._report_deleted(resource, key)
                     return
                 observed = {"nodeName": spec_of(resource).get("nodeName", host_of(resource))}
         except Exception as error:
-            log_bug(error, words_of)
-        message = f"the agent stopped during {shown(key)}; what it left has been observed anew"
+            log_bug(error, fields)
+        message = (
+            f"the agent stopped during {printable(key)}; how far it came is not known, and what is there was read again"
+        )
         self.records.store_failure(id, OperationFailed("Exception", message), observed)
         self.events.report(resource, key, EVENT_DONE, EVENT_WARNING, self.clock.now())
-        self.hooks.recovered(id.kind, words_of["operation"])
-        log.warning("unknown: an agent stopped during %s of %s", shown(key), id, extra=words_of)
+        self.observer.recovered(id.kind, fields["operation"])
+        log.warning("unknown: an agent stopped during %s of %s", printable(key), id, extra=fields)
 
-    def _gone(self, resource: Resource, key: str) -> None:
-        """Tell of a deletion that its agent did not live to tell: the thing is not there any more."""
+    def _report_deleted(self, resource: Resource, key: str) -> None:
+        """Report the success of a deletion whose agent died before it could: the host has the resource no more."""
         id = id_of(resource)
         with suppress(NotFound):
             self.cluster.delete(id)
         self.events.report(resource, key, EVENT_DONE, EVENT_NORMAL, self.clock.now())
-        self.hooks.recovered(id.kind, words(id, key)["operation"])
-        log.warning("done: an agent stopped after %s of %s", shown(key), id, extra=words(id, key))
+        self.observer.recovered(id.kind, log_fields(id, key)["operation"])
+        log.warning("done: an agent stopped after %s of %s", printable(key), id, extra=log_fields(id, key))
 
 
 def _deletes(kind: str, key: str) -> bool:
-    """Whether an operation that ended well leaves nothing of its resource."""
+    """Whether an operation that succeeded leaves nothing of its resource."""
     try:
         return catalogue.by_key(kind, key).verb is Verb.DELETE
     except KeyError:

@@ -1,4 +1,4 @@
-"""Whose turn it is: different resources at once, one resource never twice at once."""
+"""Which resource is worked on next: different resources in parallel, one resource never twice at once."""
 
 from __future__ import annotations
 
@@ -8,65 +8,66 @@ from reconciler.model.resource import ResourceId
 
 
 class Queue:
-    """Which resources somebody in this process works on, and which are to be looked at again.
+    """The resources that threads of this process work on, and those to be checked again.
 
-    Whoever was let have one (``admit``, ``take``) gives it back, whatever happens.
+    Whoever got one (``admit``, ``acquire``) must ``release`` it, whatever happens.
     """
 
     def __init__(self) -> None:
         self.busy: set[ResourceId] = set()
-        self.passed: set[ResourceId] = set()  # an operation was seen while they were busy
-        self.later: set[ResourceId] = set()  # to look at again at the next turn
+        self.seen_while_busy: set[ResourceId] = set()  # an operation appeared while they were busy
+        self._postponed: set[ResourceId] = set()  # to be checked again at the next poll
         self._lock = threading.Condition()
 
     def admit(self, id: ResourceId) -> bool:
-        """Have a resource on which an operation was seen; if somebody has it, the operation is not forgotten."""
+        """Acquire a resource on which an operation appeared; if it is busy, the operation is kept in mind."""
         with self._lock:
             if id in self.busy:
-                self.passed.add(id)
+                self.seen_while_busy.add(id)
                 return False
             self.busy.add(id)
             return True
 
-    def take(self, id: ResourceId) -> bool:
-        """Have a resource for oneself in this process, unless somebody has it."""
+    def acquire(self, id: ResourceId) -> bool:
+        """Acquire a resource for the calling thread; False if it is busy."""
         with self._lock:
             if id in self.busy:
                 return False
             self.busy.add(id)
             return True
 
-    def catch_up(self, id: ResourceId) -> None:
-        """Who has it will look at it again: what was seen meanwhile needs no turn of its own."""
+    def forget_seen(self, id: ResourceId) -> None:
+        """Drop what appeared while the resource was busy: whoever has it will check it again."""
         with self._lock:
-            self.passed.discard(id)
+            self.seen_while_busy.discard(id)
 
-    def give_back(self, id: ResourceId) -> None:
-        """Let others have it; an operation that was seen meanwhile is not forgotten."""
+    def release(self, id: ResourceId) -> None:
+        """Make a resource free; if an operation appeared meanwhile, it is checked at the next poll."""
         with self._lock:
             self.busy.discard(id)
-            if id in self.passed:
-                self.passed.discard(id)
-                self.later.add(id)
+            if id in self.seen_while_busy:
+                self.seen_while_busy.discard(id)
+                self._postponed.add(id)
             self._lock.notify_all()
 
     def postpone(self, *ids: ResourceId) -> None:
-        """Have resources looked at again at the next turn."""
+        """Have resources checked again at the next poll."""
         with self._lock:
-            self.later.update(ids)
+            self._postponed.update(ids)
 
     def postponed(self, id: ResourceId) -> bool:
+        """Whether a resource will be checked again at the next poll."""
         with self._lock:
-            return id in self.later
+            return id in self._postponed
 
     def due(self) -> set[ResourceId]:
-        """What was postponed until now; it is told once."""
+        """What was postponed until now; each is returned once."""
         with self._lock:
-            again, self.later = self.later, set()
-        return again
+            due, self._postponed = self._postponed, set()
+        return due
 
     def wait(self, seconds: float) -> bool:
-        """Wait for something to be given back, not longer than that; False at once if nobody has anything."""
+        """Wait at most ``seconds`` for a release; False at once if nothing is busy."""
         with self._lock:
             if not self.busy:
                 return False

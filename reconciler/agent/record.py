@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.agent.wire import kept, new, spec_of, status, well
+from reconciler.agent.wire import new_resource, ready_status, spec_of, status, surviving
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver
 from reconciler.model.problem import AlreadyExists, Conflict, NotFound, OperationFailed
@@ -16,7 +16,7 @@ from reconciler.model.wire import CLAIM
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Writes what an operation came to; who else writes meanwhile is no reason to give up.
+    """Writes the outcome of operations, again after each conflict with another writer.
 
     Raises ``ClusterError`` other than ``Conflict``, ``AlreadyExists`` and ``NotFound``, and what a driver raises.
     """
@@ -26,7 +26,7 @@ class Records:
     def store(self, driver: Driver, id: ResourceId, host: str, outcome: bool = False) -> None:
         """Make a resource show what the driver observes; as the ``outcome`` of its operation, without the claim.
 
-        It is observed after it was read, so that what is written is never older than what it replaces.
+        The driver is asked after the resource was read, so that what is written is never older than what it replaces.
         """
         while True:
             current = self.cluster.get(id)
@@ -36,21 +36,21 @@ class Records:
                     if current is not None:
                         self.cluster.delete(id)
                 elif current is not None:
-                    observed = {**spec, "status": status(*well(id.kind, spec))}
-                    self.cluster.update({**current, "spec": {**observed, **kept(current, outcome)}})
-                elif not outcome:  # who deletes the target of an operation meanwhile does not want it back
-                    self.cluster.create(new(id, host, spec))
+                    observed = {**spec, "status": status(*ready_status(id.kind, spec))}
+                    self.cluster.update({**current, "spec": {**observed, **surviving(current, outcome)}})
+                elif not outcome:  # a target deleted meanwhile is not created again
+                    self.cluster.create(new_resource(id, host, spec))
             except (Conflict, AlreadyExists, NotFound):
                 continue
             return
 
     def store_failure(self, id: ResourceId, failure: OperationFailed, observed: Mapping[str, Any] | None) -> None:
-        """Take the claim off a resource and say why; with ``observed`` also how the thing is."""
+        """Remove the claim from a resource and set its status; ``observed`` replaces the rest of its spec, if given."""
         while True:
             current = self.cluster.get(id)
             if current is None:
                 return
-            spec = {**(observed if observed is not None else spec_of(current)), **kept(current, outcome=True)}
+            spec = {**(observed if observed is not None else spec_of(current)), **surviving(current, outcome=True)}
             spec["status"] = status(failure.kind, str(failure))
             spec.pop(CLAIM, None)
             try:

@@ -17,7 +17,7 @@ DEFAULT_SHUTDOWN = 60.0
 
 
 class Node(NamedTuple):
-    """What a driver is told of the node it serves."""
+    """The node that a driver serves, and the settings of every driver."""
 
     name: str
     address: str = ""  # where other nodes reach it
@@ -28,9 +28,9 @@ class Node(NamedTuple):
 
 
 def _simulator(node: Node, cluster: Cluster) -> Driver:
-    """On an embedded cluster its hosts are those of the cluster's file, which other commands simulate as well."""
+    """On an embedded cluster the simulated nodes are in the cluster's file, which other commands use as well."""
     from reconciler.clusters.local import LocalCluster
-    from reconciler.drivers.simulator import Simulator
+    from reconciler.drivers.simulator.driver import Simulator
 
     beside = isinstance(cluster, LocalCluster) and not node.state
     hosts = cluster if isinstance(cluster, LocalCluster) and beside else LocalCluster(node.state or DEFAULT_STATE)
@@ -39,7 +39,8 @@ def _simulator(node: Node, cluster: Cluster) -> Driver:
 
 def _libvirt(node: Node, cluster: Cluster) -> Driver:
     try:
-        from reconciler.drivers.libvirt import Host, Libvirt
+        from reconciler.drivers.libvirt.driver import Libvirt
+        from reconciler.drivers.libvirt.host import Host
     except ImportError as error:
         if error.name not in ("libvirt", "pycdlib"):
             raise
@@ -54,6 +55,9 @@ DRIVERS: dict[str, Callable[[Node, Cluster], Driver]] = {"libvirt": _libvirt, "s
 
 
 def driver_of(name: str, node: Node, cluster: Cluster) -> Callable[[str], Driver | None]:
-    """What an agent asks for the driver of a host: this node's, and none for any other."""
+    """A function from the name of a node to its driver: that of this node, None for any other.
+
+    Raises ``ClusterError`` where the driver cannot be had, and what its connection raises.
+    """
     driver, host = DRIVERS[name](node, cluster), node.name.lower()
     return lambda asked: driver if asked == host else None

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from reconciler.agent.claim import Claims
 from reconciler.agent.execution import Execution
 from reconciler.agent.lifecycle import Lifecycle
-from reconciler.agent.log_safety import log, log_bug, words
+from reconciler.agent.log_safety import log, log_bug, log_fields
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.queue import Queue
-from reconciler.agent.wire import host_of, waits
+from reconciler.agent.wire import has_operation, host_of
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import ClusterError
 from reconciler.model.resource import ResourceId
@@ -19,11 +19,11 @@ from reconciler.model.resource import ResourceId
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a thread of the pool does for a resource it was let have."""
+    """What a worker thread does for a resource it has acquired."""
 
     cluster: Cluster
     nodes: Nodes
-    duty: Lifecycle
+    lifecycle: Lifecycle
     queue: Queue
     claims: Claims
     execution: Execution
@@ -31,41 +31,41 @@ class Service:
     def serve(self, id: ResourceId) -> bool:
         """Claim and carry out the operation that waits on a resource; False if none does."""
         with ExitStack() as stack:
-            claim = self.claims.make(id, stack)
+            claim = self.claims.take(id, stack)
             if claim is None:
                 return False
             self.execution.carry_out(claim)
         return True
 
     def work(self, id: ResourceId) -> None:
-        """Run operations of one resource until none waits; looking again closes the gap to the watch.
+        """Run operations of one resource until none waits; checking once more closes the gap to the watch.
 
-        The resource was taken for this, and is given back. What fails is logged.
+        The resource is acquired before the call, and released by it. What fails is logged.
         """
-        mine = True
-        while mine:
+        acquired = True
+        while acquired:
             try:
-                while self.duty.on and self.serve(id):
+                while self.lifecycle.active and self.serve(id):
                     pass
             except ClusterError as error:
-                log.warning("%s is left for later: %s", id, error, extra=words(id))
+                log.warning("%s is left for later: %s", id, error, extra=log_fields(id))
                 self.queue.postpone(id)
             except Exception as error:
-                log_bug(error, words(id))
+                log_bug(error, log_fields(id))
                 self.queue.postpone(id)
             finally:
-                self.queue.catch_up(id)  # it is looked at again here
-                self.queue.give_back(id)
-            if not self.duty.on or self.queue.postponed(id):
+                self.queue.forget_seen(id)  # it is checked again below
+                self.queue.release(id)
+            if not self.lifecycle.active or self.queue.postponed(id):
                 return
             try:
                 resource = self.cluster.get(id)
             except ClusterError:
                 self.queue.postpone(id)
                 return
-            mine = bool(
+            acquired = bool(
                 resource is not None
-                and waits(resource)
+                and has_operation(resource)
                 and self.nodes.driver_for(host_of(resource)) is not None
-                and self.queue.take(id)
+                and self.queue.acquire(id)
             )

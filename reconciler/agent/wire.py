@@ -1,4 +1,4 @@
-"""The words of the wire: what an agent reads off a resource, and what it writes there.
+"""What an agent reads off a resource, and what it writes there, in the wire format.
 
 Clients can write anything: nothing here raises for a ``spec`` that is damaged.
 """
@@ -20,35 +20,35 @@ def spec_of(resource: Resource) -> dict[str, Any]:
 
 
 def host_of(resource: Resource) -> str:
-    """The node a resource is routed to (wire format 2.1), or nothing."""
+    """The node a resource is routed to (wire format 2.1); empty if it is routed to none."""
     return str((resource["metadata"].get("labels") or {}).get(LABEL_HOST, ""))
 
 
-def leaving(resource: Resource) -> bool:
-    """Whether a resource is being deleted."""
+def being_deleted(resource: Resource) -> bool:
+    """Whether a resource has a deletion timestamp."""
     return bool(resource["metadata"].get("deletionTimestamp"))
 
 
-def waits(resource: Resource) -> bool:
-    """Whether there is something to do. A resource being deleted is past that: it takes back what waits."""
+def has_operation(resource: Resource) -> bool:
+    """Whether an operation waits on a resource. One that is being deleted has none: deleting it revokes what waits."""
     spec = resource.get("spec")
     damaged = spec is not None and not isinstance(spec, dict)
-    return (damaged or bool(spec_of(resource).get(LIFECYCLE))) and not leaving(resource)
+    return (damaged or bool(spec_of(resource).get(LIFECYCLE))) and not being_deleted(resource)
 
 
-def kept(current: Resource, outcome: bool = False) -> dict[str, Any]:
-    """What survives a write: an operation submitted meanwhile and, unless this is its outcome, the one under way."""
+def surviving(current: Resource, outcome: bool = False) -> dict[str, Any]:
+    """What of a spec survives a write: an operation submitted meanwhile and, unless it is an ``outcome``, the claim."""
     keys = (LIFECYCLE,) if outcome else (LIFECYCLE, CLAIM)
     return {key: value for key in keys if (value := spec_of(current).get(key))}
 
 
-def new(id: ResourceId, host: str, spec: Mapping[str, Any]) -> Resource:
-    """A resource for a thing that the driver of a node observes as ``spec``."""
+def new_resource(id: ResourceId, host: str, spec: Mapping[str, Any]) -> Resource:
+    """A resource that the driver of a node observes as ``spec`` and the cluster does not have yet."""
     return {
         "apiVersion": WIRE_API_VERSION,
         "kind": id.kind,
         "metadata": {"name": id.name, "namespace": id.namespace, "labels": {LABEL_HOST: host}},
-        "spec": {**spec, "status": status(*well(id.kind, spec))},
+        "spec": {**spec, "status": status(*ready_status(id.kind, spec))},
     }
 
 
@@ -57,8 +57,8 @@ def status(reason: str, message: str) -> dict[str, Any]:
     return {"conditions": {"state": {"waiting": {"reason": reason, "message": message}}}}
 
 
-def well(kind: str, spec: Mapping[str, Any]) -> tuple[str, str]:
-    """Reason and message of a thing that is as ``spec`` shows it, and well (wire format 4.2)."""
+def ready_status(kind: str, spec: Mapping[str, Any]) -> tuple[str, str]:
+    """Reason and message for a resource that is observed as ``spec`` and has no failure (wire format 4.2)."""
     if kind == MACHINE:
         return str(spec.get("powerstate")), f"The VM is {spec.get('powerstate')}"
     return STATUS_READY, "The resource is ready."

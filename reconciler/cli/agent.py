@@ -80,9 +80,9 @@ def agent(node: str, driver: str, cluster: ClusterReference, **given: Any) -> No
             node=node,
             holder=f"{socket.gethostname()} process {os.getpid()}",
             workers=given["parallel"],
-            hooks=metrics,
+            observer=metrics,
         )
-        metrics.turned.set_function(lambda: serves.since_turned)
+        metrics.since_beat.set_function(lambda: serves.since_beat)
         with probe(
             given["listen"], healthy=lambda: serves.healthy, ready=lambda: serves.ready, registry=metrics.registry
         ):

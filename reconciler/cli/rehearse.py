@@ -16,7 +16,7 @@ from reconciler.model.outcome import Result
 if TYPE_CHECKING:
     from reconciler.clusters.connection import ClusterReference
     from reconciler.planner.plan import Plan
-    from reconciler.rehearsal import Act, Moment, Rehearsal
+    from reconciler.rehearsal import Rehearsal, SimulatedRun, TimelineEntry
 
 BAR = 24  # characters of a bar on a terminal
 _BAD = (Result.FAILED, Result.SKIPPED, Result.INTERRUPTED, Result.NOT_REHEARSED)
@@ -88,13 +88,13 @@ def rehearsal_lines(rehearsal: Rehearsal, paint: Any, *, bars: bool = False) -> 
     return lines
 
 
-def timeline(act: Act, paint: Any, *, bars: bool = False) -> list[str]:
+def timeline(act: SimulatedRun, paint: Any, *, bars: bool = False) -> list[str]:
     """One line a step: start, end, result, operation, resource, and what there is to say of it."""
     from reconciler.output.text import table
 
     width = max(len(_seconds(act.seconds)), 5)
     rows = []
-    for moment in act.moments:
+    for moment in act.timeline:
         told = [moment.message, f"(injected: {moment.fault})" if moment.fault else ""]
         rows.append(
             [
@@ -110,7 +110,7 @@ def timeline(act: Act, paint: Any, *, bars: bool = False) -> list[str]:
     heads = ["start".rjust(width), "end".rjust(width), "result", "operation", "resource", *([""] if bars else []), ""]
     head, *lines = table([heads, *rows], "  ")
     return [head] + [
-        paint(line, "red") if moment.result in _BAD else line for line, moment in zip(lines, act.moments, strict=True)
+        paint(line, "red") if moment.result in _BAD else line for line, moment in zip(lines, act.timeline, strict=True)
     ]
 
 
@@ -118,7 +118,7 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def _bar(moment: Moment, total: float) -> str:
+def _bar(moment: TimelineEntry, total: float) -> str:
     if moment.start is None or moment.end is None or not total:
         return " " * BAR
     begin = min(int(moment.start / total * BAR), BAR - 1)
@@ -128,13 +128,13 @@ def _bar(moment: Moment, total: float) -> str:
 
 def verdict(rehearsal: Rehearsal) -> str:
     """The one line that says whether it would converge."""
-    first, steps = rehearsal.first, count(len(rehearsal.first.moments), "step")
+    first, steps = rehearsal.first, count(len(rehearsal.first.timeline), "step")
     left = rehearsal.not_rehearsed
     but = f"; {count(left, 'step')} could not be rehearsed" if left else ""
     if rehearsal.again is None:
         if rehearsal.converges:
             return f"Rehearsed: it converges, {steps} in {_seconds(first.seconds)} s{but}."
-        failed = sum(moment.result in (Result.FAILED, Result.SKIPPED) for moment in first.moments)
+        failed = sum(moment.result in (Result.FAILED, Result.SKIPPED) for moment in first.timeline)
         return f"Rehearsed: it does NOT converge: {count(failed, 'step')} failed or skipped of {steps}{but}."
     if rehearsal.unnoticed:
         return f"Rehearsed with faults: {count(len(rehearsal.unnoticed), 'fault')} would not be noticed{but}."
@@ -154,7 +154,7 @@ def rehearsal_json(rehearsal: Rehearsal) -> dict[str, Any]:
     }
 
 
-def _act_json(act: Act) -> dict[str, Any]:
+def _act_json(act: SimulatedRun) -> dict[str, Any]:
     from reconciler.output.plan_json import to_json
 
     return {
@@ -170,7 +170,7 @@ def _act_json(act: Act) -> dict[str, Any]:
                 "message": moment.message,
                 "fault": moment.fault or None,
             }
-            for moment in act.moments
+            for moment in act.timeline
         ],
         "converges": act.converges,
         "unwelcome": [step.id for step in act.unwelcome],

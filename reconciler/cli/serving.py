@@ -17,11 +17,11 @@ def agent_for(cluster: Cluster, given: dict[str, Any]) -> AbstractContextManager
 
     if not isinstance(cluster, LocalCluster):
         return nullcontext()
-    from reconciler.agent.embedded import serving, serving_host, simulators
+    from reconciler.agent.embedded import serving, serving_node, simulators
 
     if given["driver"] != "simulator":
         driver, name = _host(cluster, given)
-        return serving_host(cluster, driver, name, workers=given["parallel"])
+        return serving_node(cluster, driver, name, workers=given["parallel"])
     drivers = simulators(cluster, latency=lambda operation: given["latency"], addresses=given.get("addresses"))
     return serving(cluster, drivers, workers=given["parallel"])
 
@@ -32,10 +32,10 @@ def looked_at(cluster: Cluster, given: dict[str, Any]) -> AbstractContextManager
 
     if not isinstance(cluster, LocalCluster) or given["driver"] == "simulator":
         return nullcontext(cluster)
-    from reconciler.agent.embedded import showing_host
+    from reconciler.agent.embedded import scanned_copy
 
     driver, name = _host(cluster, given)
-    return showing_host(cluster, driver, name)
+    return scanned_copy(cluster, driver, name)
 
 
 def _host(cluster: Cluster, given: dict[str, Any]) -> tuple[Driver, str]:

@@ -131,11 +131,17 @@ class JournalStore(Protocol):
 class LeaseStore(Protocol):
     """Leases: who may act alone under a name."""
 
-    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> Lease:
+    def lease(self, name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> Lease:
         """Be the only one who acts under a name (of a stack, of an agent's node) until it is given back.
 
-        ``holder`` tells people who it is. Who dies gives it back as well, sooner or later. Raises ``Busy``
-        when another still has it after ``wait`` seconds.
+        ``holder`` tells people who it is; ``annotation`` is what others read with ``lease_annotations``. Who dies
+        gives it back as well, sooner or later. Raises ``Busy`` when another still has it after ``wait`` seconds.
+        """
+
+    def lease_annotations(self, prefix: str) -> Collection[str]:
+        """The annotations of the leases that somebody holds, of those whose name begins with ``prefix``.
+
+        Raises ``Forbidden`` for who may not list leases.
         """
 
 

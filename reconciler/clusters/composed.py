@@ -57,8 +57,11 @@ class ComposedCluster:
     def shorten(self, stack: str, *, newest: int) -> None:
         self._journal.shorten(stack, newest=newest)
 
-    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> Lease:
-        return self._leases.lease(name, holder, wait=wait)
+    def lease(self, name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> Lease:
+        return self._leases.lease(name, holder, wait=wait, annotation=annotation)
+
+    def lease_annotations(self, prefix: str) -> Collection[str]:
+        return self._leases.lease_annotations(prefix)
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         return self._secrets.secret(namespace, name)

@@ -9,35 +9,40 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
+from reconciler.drivers.capability import Capabilities
 from reconciler.model.resource import ResourceId
 
 Spec = dict[str, Any]
 
 
 class HostSnapshot(Protocol):
-    """A node as it can be seen."""
+    """A node as it was read at one time."""
 
     def observe(self, id: ResourceId) -> Spec | None:
-        """The observed spec of one resource as wire format 5 writes it, without status; None if it is gone."""
+        """The observed spec of one resource as wire format 5 writes it, without status; None if it is gone.
+
+        Raises ``OperationFailed`` where that cannot be told.
+        """
 
     def inventory(self) -> Collection[ResourceId]:
         """Every resource that exists on this node."""
 
 
 class Driver(HostSnapshot, Protocol):
-    """As a ``HostSnapshot`` it shows the node as it is at each call."""
+    """As a ``HostSnapshot`` it reads the node at each call."""
 
-    def supports(self, kind: str, operation: str) -> bool:
-        """Whether this driver carries out the operation; refused before anything is sent if not."""
+    def capabilities(self) -> Capabilities:
+        """What this driver carries out, operation by operation; the same for as long as the process runs."""
 
     def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
         """Carry out one operation (its documented name, wire parameters) to the end.
 
-        Returns every resource whose observed state may have moved, the target included. Raises
+        Returns every resource whose observed spec may have changed, the target included. Raises
         ``OperationFailed`` and then has changed nothing that it could undo.
         """
 
-    def look(self) -> HostSnapshot:
-        """One reading of the whole node, for one thread: what it says was so since the call, and may be so no more."""
+    def scan(self) -> HostSnapshot:
+        """The whole node, to be read by one thread. What it answers was true at some time since this call."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the connection to the hypervisor."""

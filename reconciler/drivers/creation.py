@@ -1,4 +1,4 @@
-"""The definition a creation asks for: what of it does not depend on the node (API sections 1.1 and 1.2).
+"""The definition that CreateAndStartVM... describes, as far as it does not depend on the node (API sections 1.1, 1.2).
 
 The texts are those of virt-install, as the parameters of the operations write them (wire format 6.1).
 """
@@ -10,50 +10,50 @@ from typing import Any
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Domain
-from reconciler.drivers.request import LIBVIRT, Asked, refuse
+from reconciler.drivers.operation import LIBVIRT, OperationContext, refuse
 from reconciler.model.quantity import KIB
 
 
-def definition(asked: Asked, uuid: str) -> Domain:
+def definition(context: OperationContext, uuid: str) -> Domain:
     """Name, guest system, boot, memory, CPUs, console and redirection; no disk, drive or NIC yet."""
-    domain = domains.new(asked.target.name, uuid, type=asked.text("virt_type", "kvm"))
-    domain["metadata"] = domains.metadata(asked.text("os_variant"))
-    domain["os"]["boot"] = [{"_dev": each} for each in asked.text("boot", "hd").split(",")]
-    _memory(asked, domain)
-    _cpus(asked, domain)
-    type, given = console(asked)
-    domains.fits_console(type, given.get("password", ""))
+    domain = domains.new(context.target.name, uuid, type=context.text("virt_type", "kvm"))
+    domain["metadata"] = domains.metadata(context.text("os_variant"))
+    domain["os"]["boot"] = [{"_dev": each} for each in context.text("boot", "hd").split(",")]
+    _memory(context, domain)
+    _cpus(context, domain)
+    type, given = console(context)
+    domains.check_console_password(type, given.get("password", ""))
     domains.set_console(domain, type, given.get("listen", "0.0.0.0"))
-    if "redirdev" in asked.parameters:
-        domains.plug(domain, "redirdev", _redirection(asked.text("redirdev")))
+    if "redirdev" in context.parameters:
+        domains.plug(domain, "redirdev", _redirection(context.text("redirdev")))
     return domain
 
 
-def console(asked: Asked) -> tuple[str, dict[str, str]]:
-    """The type of the console, and what else is said of it: ``listen``, ``password``."""
-    type, _, rest = asked.text("graphics").partition(",")
+def console(context: OperationContext) -> tuple[str, dict[str, str]]:
+    """The type of the console, and its options: ``listen``, ``password``."""
+    type, _, rest = context.text("graphics").partition(",")
     return type, domains.options(rest)
 
 
-def disks(asked: Asked) -> list[tuple[str, dict[str, str]]]:
-    """The disks and drives to have: path, and what else is said of each."""
+def disks(context: OperationContext) -> list[tuple[str, dict[str, str]]]:
+    """The disks and drives: the path and the options of each."""
     found = []
-    for text in asked.text("disk").split(" --disk "):
+    for text in context.text("disk").split(" --disk "):
         path, _, rest = text.partition(",")
         found.append((path, domains.options(rest)))
     return found
 
 
-def _memory(asked: Asked, domain: Domain) -> None:
-    size, _, most = asked.text("memory").partition(",maxmemory=")
+def _memory(context: OperationContext, domain: Domain) -> None:
+    size, _, most = context.text("memory").partition(",maxmemory=")
     small, large = int(size) * KIB, int(most or size) * KIB
     if small > large:
         refuse(LIBVIRT, f"invalid argument: memory of {size} MiB is above its maximum of {most} MiB")
     domains.set_memory(domain, small, large)
 
 
-def _cpus(asked: Asked, domain: Domain) -> None:
-    first, _, rest = asked.text("vcpus").partition(",")
+def _cpus(context: OperationContext, domain: Domain) -> None:
+    first, _, rest = context.text("vcpus").partition(",")
     given = domains.options(rest)
     topology = {name: int(given.get(name, 1)) for name in ("sockets", "cores", "threads")}
     room = topology["sockets"] * topology["cores"] * topology["threads"]
@@ -63,17 +63,17 @@ def _cpus(asked: Asked, domain: Domain) -> None:
     if count > most:
         refuse(LIBVIRT, f"invalid argument: {count} vCPUs are above the maximum of {most}")
     if split:
-        fits(most, room)
+        check_topology(most, room)
         domains.set_topology(domain, topology)
     if "cpuset" in given:
         domain["vcpu"]["_cpuset"] = given["cpuset"]
     domains.set_cpus(domain, count, most)
-    if "cputune" in asked.parameters:
-        domain["cputune"] = _cputune(asked.text("cputune"))
+    if "cputune" in context.parameters:
+        domain["cputune"] = _cputune(context.text("cputune"))
 
 
-def fits(most: int, room: int) -> None:
-    """Refuse a maximum of CPUs that the topology has no place for, or leaves places empty of."""
+def check_topology(most: int, room: int) -> None:
+    """Refuse a maximum of CPUs other than the number that the topology has room for."""
     if most != room:
         refuse(
             LIBVIRT,

@@ -1,6 +1,6 @@
-"""A libvirt domain as the wire writes it (wire format 5.1): made, and its devices found and changed.
+"""A libvirt domain as the wire writes it (wire format 5.1): created, and its devices found and changed.
 
-Works on plain JSON values and knows neither the world nor any other resource. Scalars are what the
+Works on plain JSON values, of this one domain only. Scalars are what the
 XML-to-JSON conversion makes of them: numbers are numbers, lists are lists even with one element.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from reconciler.drivers.request import LIBVIRT, TOOL, refuse
+from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.quantity import KIB
 
 Domain = dict[str, Any]
@@ -39,7 +39,7 @@ LIMITS = (
 
 
 def new(name: str, uuid: str, *, type: str = "kvm") -> Domain:
-    """A definition with one CPU and 1 GiB, and no devices to speak of."""
+    """A definition with one CPU, 1 GiB of memory and no devices but the emulator."""
     return {
         "_type": type,
         "name": {"text": name},
@@ -54,55 +54,62 @@ def new(name: str, uuid: str, *, type: str = "kvm") -> Domain:
 
 
 def metadata(os_variant: str) -> dict[str, Any]:
-    """Which guest system it is: the only trace of it that a domain keeps."""
+    """The element that says which guest system a domain has: the only place where that is kept."""
     match = re.fullmatch(r"([a-z]+(?:-[a-z]+)*)(.*)", os_variant)
     system, release = match.groups() if match else (os_variant, "")
     url = f"http://{_VENDORS.get(system, f'{system}.org')}/{system}/{release}".rstrip("/")
     return {f"{_OSINFO}libosinfo": {f"{_OSINFO}os": {"_id": url}}}
 
 
-def system_of(domain: Domain) -> str:
-    """The URL that says which guest system it is; empty if nothing does."""
+def guest_system_url(domain: Domain) -> str:
+    """The URL that says which guest system a domain has; empty if nothing does."""
     info = domain.get("metadata", {}).get(f"{_OSINFO}libosinfo", {})
     return str(info.get(f"{_OSINFO}os", {}).get("_id", ""))
 
 
 # What the next start changes
 
-_TOLD = ("memory", "currentMemory", "vcpu", "cputune")
-_TOLD_DEVICES = ("disk", "_interface", "graphics", "hostdev", "redirdev")
-# What only a domain that runs has, or has otherwise without anybody having written it.
+_COMPARED = ("memory", "currentMemory", "vcpu", "cputune")
+_COMPARED_DEVICES = ("disk", "_interface", "graphics", "hostdev", "redirdev")
+# Elements that only a running domain has, or that differ there without a change of the definition.
 _RUNTIME = frozenset({"alias", "_index", "backingStore", "_port", "_tlsPort", "_websocket", "listen", "_portid"})
 
 
 def next_start(live: Domain, definition: Domain) -> dict[str, Any]:
-    """The elements of a definition that the running domain has otherwise; an empty mapping if there is none.
+    """The elements of a definition that differ from the running domain, as the next start will have them.
 
-    They stand as in the domain and take their places there. Only what operations move is compared (wire format 5.1):
-    the rest of a running domain is libvirt's.
+    Only what operations change is compared (wire format 5.1): libvirt itself sets the rest of a running domain.
     """
-    told = {name: definition.get(name, {}) for name in _TOLD if _bare(live.get(name)) != _bare(definition.get(name))}
+    changed = {
+        name: definition.get(name, {})
+        for name in _COMPARED
+        if _without_runtime(live.get(name)) != _without_runtime(definition.get(name))
+    }
     if live.get("cpu", {}).get("topology") != definition.get("cpu", {}).get("topology"):
-        told["cpu"] = definition.get("cpu", {})
+        changed["cpu"] = definition.get("cpu", {})
     if live["os"].get("boot") != definition["os"].get("boot"):
-        told["os"] = definition["os"]
+        changed["os"] = definition["os"]
     ports = {nic["mac"]["_address"]: nic for nic in devices(live, "_interface")}
-    later = {kind: devices(definition, kind) for kind in _TOLD_DEVICES if devices(definition, kind)}
-    if "_interface" in later:
-        later["_interface"] = [_plugged(nic, ports.get(nic["mac"]["_address"], nic)) for nic in later["_interface"]]
-    if any(_bare(devices(live, kind)) != _bare(later.get(kind, [])) for kind in _TOLD_DEVICES):
-        told["devices"] = {**definition["devices"], **later}
-    return told
+    planned = {kind: devices(definition, kind) for kind in _COMPARED_DEVICES if devices(definition, kind)}
+    if "_interface" in planned:
+        planned["_interface"] = [
+            _started_nic(nic, ports.get(nic["mac"]["_address"], nic)) for nic in planned["_interface"]
+        ]
+    if any(
+        _without_runtime(devices(live, kind)) != _without_runtime(planned.get(kind, [])) for kind in _COMPARED_DEVICES
+    ):
+        changed["devices"] = {**definition["devices"], **planned}
+    return changed
 
 
-def _bare(value: Any) -> Any:
+def _without_runtime(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _bare(each) for key, each in value.items() if key not in _RUNTIME}
-    return [_bare(each) for each in value] if isinstance(value, list) else value
+        return {key: _without_runtime(each) for key, each in value.items() if key not in _RUNTIME}
+    return [_without_runtime(each) for each in value] if isinstance(value, list) else value
 
 
-def _plugged(nic: Device, live: Device) -> Device:
-    """A NIC as the definition has it, with what starting gives it: a tap, and the bridge of a network of libvirt's."""
+def _started_nic(nic: Device, live: Device) -> Device:
+    """A NIC of the definition with what a start adds: a tap device, and the bridge behind a network of libvirt."""
     given = {"target": live["target"]} if "target" not in nic and "target" in live else {}
     if nic["_type"] == live["_type"] == "network":
         given["source"] = live["source"]
@@ -113,15 +120,18 @@ def _plugged(nic: Device, live: Device) -> Device:
 
 
 def devices(domain: Domain, kind: str) -> list[Device]:
+    """The devices of a kind, by its element name on the wire, in order."""
     found: list[Device] = domain["devices"].get(kind, [])
     return found
 
 
 def plug(domain: Domain, kind: str, device: Device) -> None:
+    """Add a device after the others of its kind."""
     domain["devices"].setdefault(kind, []).append(device)
 
 
 def unplug(domain: Domain, kind: str, device: Device) -> None:
+    """Remove a device, which is compared by identity."""
     left = [each for each in devices(domain, kind) if each is not device]
     if left:
         domain["devices"][kind] = left
@@ -163,11 +173,12 @@ def disk(path: str, target: str, *, format: str, given: dict[str, str], device: 
                 f"format: {path} is {format}, not raw",
             )
         made["shareable"] = {}
-    limit(made, given)
+    set_disk_limits(made, given)
     return made
 
 
 def bus_of(target: str) -> str:
+    """The bus that a device name implies."""
     return _BUSES.get(target[:2], "virtio")
 
 
@@ -181,8 +192,8 @@ def free_target(domain: Domain, bus: str) -> str:
     return found
 
 
-def limit(device: Device, given: dict[str, str]) -> None:
-    """Set the limits that are given; of a group with one given, the others are lifted. 0 lifts."""
+def set_disk_limits(device: Device, given: dict[str, str]) -> None:
+    """Set the limits that are given; of a group with one given, the others are removed. 0 removes a limit."""
     tune = {key: each["text"] for key, each in device.get("iotune", {}).items()}
     for group in LIMITS:
         if not any(key in given for key in group):
@@ -200,11 +211,12 @@ def limit(device: Device, given: dict[str, str]) -> None:
 
 
 def disk_at(domain: Domain, target: str) -> Device | None:
+    """The disk or drive with a device name."""
     return next((each for each in devices(domain, "disk") if each["target"]["_dev"] == target), None)
 
 
 def system_disk(domain: Domain) -> Device | None:
-    """What the guest boots from: first in the boot order, or else the first disk there is."""
+    """The disk that the guest boots from: first in the boot order, or else the first disk."""
     disks = [each for each in devices(domain, "disk") if each["_device"] == "disk"]
     return min(disks, key=lambda each: int(each.get("boot", {}).get("_order", len(disks) + 1)), default=None)
 
@@ -216,10 +228,12 @@ def path_of(device: Device) -> str:
 
 
 def disk_from(domain: Domain, path: str) -> Device | None:
+    """The disk or drive with a file or block device."""
     return next((each for each in devices(domain, "disk") if path_of(each) == path), None)
 
 
-def attach(domain: Domain, device: Device) -> None:
+def attach_disk(domain: Domain, device: Device) -> None:
+    """Add a disk or drive; refuses a device name or a file that the domain has already."""
     target, path = device["target"]["_dev"], path_of(device)
     if disk_at(domain, target) is not None:
         refuse(LIBVIRT, f"Operation failed: target {target} already exists")
@@ -228,8 +242,8 @@ def attach(domain: Domain, device: Device) -> None:
     plug(domain, "disk", device)
 
 
-def repoint(domain: Domain, paths: dict[str, str]) -> None:
-    """Have disks read from other files."""
+def replace_paths(domain: Domain, paths: dict[str, str]) -> None:
+    """Replace the files of disks, by the old path."""
     for each in devices(domain, "disk"):
         if path_of(each) in paths:
             each["source"]["_file"] = paths[path_of(each)]
@@ -239,7 +253,7 @@ def repoint(domain: Domain, paths: dict[str, str]) -> None:
 
 
 def nic(mac: str, type: str, source: str, port: str) -> Device:
-    """``port`` is the UUID of its port on an Open vSwitch; not looked at for a Linux bridge."""
+    """A NIC on a bridge; ``port`` is the UUID of its port on an Open vSwitch, not used for a Linux bridge."""
     device: Device = {"_type": "bridge", "mac": {"_address": mac}, "source": {"_bridge": source}}
     if type != "bridge":
         device["virtualport"] = {"_type": "openvswitch", "parameters": {"__interfaceid": port}}
@@ -249,8 +263,8 @@ def nic(mac: str, type: str, source: str, port: str) -> Device:
     return device
 
 
-def throttle(device: Device, given: dict[str, str]) -> None:
-    """Set the bandwidths that are given, in KiB/s, and leave the others; 0 lifts."""
+def set_bandwidth(device: Device, given: dict[str, str]) -> None:
+    """Set the bandwidths that are given, in KiB/s, and keep the others; 0 removes a limit."""
     bandwidth = {way: each["_average"] for way, each in device.get("bandwidth", {}).items()}
     bandwidth |= {way: int(given[way]) for way in ("inbound", "outbound") if given.get(way)}
     left = {way: {"_average": average} for way, average in sorted(bandwidth.items()) if average}
@@ -261,6 +275,7 @@ def throttle(device: Device, given: dict[str, str]) -> None:
 
 
 def nic_at(domain: Domain, mac: str) -> Device | None:
+    """The NIC with a MAC address in lower case."""
     return next((each for each in devices(domain, "_interface") if each["mac"]["_address"] == mac), None)
 
 
@@ -268,6 +283,7 @@ def nic_at(domain: Domain, mac: str) -> Device | None:
 
 
 def set_console(domain: Domain, type: str, listen: str = "0.0.0.0") -> None:
+    """Give a domain one console of a type, in place of those it has."""
     domain["devices"]["graphics"] = [
         {
             "_type": type,
@@ -279,7 +295,7 @@ def set_console(domain: Domain, type: str, listen: str = "0.0.0.0") -> None:
     ]
 
 
-def fits_console(type: str, password: str) -> None:
+def check_console_password(type: str, password: str) -> None:
     """Refuse a password that the console cannot ask for: VNC compares eight characters, and libvirt takes no more."""
     if type == "vnc" and len(password) > _VNC_PASSWORD:
         refuse(
@@ -289,8 +305,8 @@ def fits_console(type: str, password: str) -> None:
         )
 
 
-def goes_on_asking(name: str, asks: bool, password: str) -> None:
-    """Refuse to have a running console start or stop asking for a password: QEMU only takes another one."""
+def check_live_password(name: str, asks: bool, password: str) -> None:
+    """Refuse to make a running console start or stop asking for a password: QEMU can only change it."""
     if asks and not password:
         refuse(
             LIBVIRT,
@@ -309,12 +325,13 @@ def goes_on_asking(name: str, asks: bool, password: str) -> None:
 
 
 def cpus(domain: Domain) -> tuple[int, int]:
-    """How many are switched on, and how many there may be."""
+    """How many CPUs are switched on, and how many there may be."""
     most = domain["vcpu"]["text"]
     return domain["vcpu"].get("_current", most), most
 
 
 def set_cpus(domain: Domain, count: int, most: int) -> None:
+    """Set how many CPUs are switched on, and how many there may be."""
     domain["vcpu"]["text"] = most
     if count < most:
         domain["vcpu"]["_current"] = count
@@ -323,11 +340,12 @@ def set_cpus(domain: Domain, count: int, most: int) -> None:
 
 
 def set_topology(domain: Domain, topology: dict[str, int]) -> None:
+    """Set the numbers of sockets, cores and threads."""
     domain.setdefault("cpu", {})["topology"] = {f"_{name}": number for name, number in topology.items()}
 
 
-def places(domain: Domain) -> int | None:
-    """How many CPUs the topology has room for, if there is one."""
+def topology_cpus(domain: Domain) -> int | None:
+    """How many CPUs the topology has room for; None without a topology."""
     topology = domain.get("cpu", {}).get("topology")
     if topology is None:
         return None
@@ -335,6 +353,6 @@ def places(domain: Domain) -> int | None:
 
 
 def set_memory(domain: Domain, size: int, most: int) -> None:
-    """In KiB."""
+    """Set the memory the guest has, and its maximum, in KiB."""
     domain["memory"]["text"] = most
     domain["currentMemory"]["text"] = size

@@ -27,6 +27,9 @@ ANNOTATION_PENDING = "gitops.doslab.io/pending-restart"
 """Annotations of this program, JSON objects: what was last applied of the fields that the API never shows (wire format
 5.9), and what was written for the guest's next start."""
 
+ANNOTATION_ANNOUNCEMENT = "gitops.doslab.io/announcement"
+"""Annotation on the lease of a node: what the driver of its agent carries out (``observe.capabilities``)."""
+
 LIFECYCLE = "lifecycle"
 CLAIM = "claimed"
 NEXT_START = "nextStart"

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from reconciler.clusters.base import Cluster
+from reconciler.drivers.capability import Capabilities
 from reconciler.model.fields import at_start, live_up_to, unreadable, unreadable_fields
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.resource import Resource, ResourceId, id_of
@@ -224,6 +225,7 @@ class Observation:
     attached: dict[ResourceId, tuple[ResourceId, str]] = field(default_factory=dict)  # disk -> machine, target
     versions: dict[str, str] = field(default_factory=dict)  # kind -> where a watch may go on
     ledger: dict[str, LedgerEntry] = field(default_factory=dict)  # Operation -> what became of it
+    capabilities: Mapping[str, Capabilities] = field(default_factory=dict)  # node, in lower case -> what it carries out
 
     def get(self, id: ResourceId) -> Observed | None:
         return self.resources.get(id)

@@ -10,6 +10,8 @@ from typing import Any
 from reconciler import catalogue
 from reconciler.catalogue import document
 from reconciler.catalogue.operation import Operation, Parameter
+from reconciler.drivers.capabilities import CAPABILITIES
+from reconciler.drivers.capability import Support
 from reconciler.manifests import schema
 from reconciler.model import quantity
 from reconciler.model.fields import quantity_fields
@@ -163,9 +165,16 @@ def _chosen(name: str | None) -> list[Operation]:
 def catalogue_text(name: str | None) -> str:
     operations = _chosen(name)
     if name is None:
-        rows = [("KIND", "OPERATION", "IMPACT", "MOVED BY", "WHAT IT DOES")]
+        rows = [("KIND", "OPERATION", "IMPACT", "DRIVERS", "MOVED BY", "WHAT IT DOES")]
         rows += [
-            (each.kind, each.name, str(each.running), ", ".join(document.reached(each)) or "on request", each.doc)
+            (
+                each.kind,
+                each.name,
+                str(each.running),
+                ", ".join(name for name, row in CAPABILITIES.items() if row.supports(each.kind, each.name)),
+                ", ".join(document.reached(each)) or "on request",
+                each.doc,
+            )
             for each in operations
         ]
         return "\n".join(table(rows)) + "\n"
@@ -183,6 +192,8 @@ def _operation_text(operation: Operation) -> str:
     lines += [f"  Needs:     {need}" for need in operation.needs]
     if operation.leaves:
         lines.append(f"  Leaves:    {operation.leaves}")
+    for driver, support in _drivers(operation).items():
+        lines.append(f"  {f'{driver}:':<11}{': '.join(filter(None, support))}")
     lines.append(f"  uni-virt:  {reason or state}")
     if operation.parameters:
         lines.append("  Parameters:")
@@ -208,6 +219,11 @@ def _operation_text(operation: Operation) -> str:
         lines.append("  Example:")
         lines += [f"    {line}" for line in document.yaml(request)]
     return "\n".join(lines) + "\n"
+
+
+def _drivers(operation: Operation) -> dict[str, Support]:
+    """How far each driver of ``reconcile agent`` carries an operation out."""
+    return {name: each.of(operation.kind, operation.name) for name, each in CAPABILITIES.items()}
 
 
 def _allowed(parameter: Parameter) -> str:
@@ -240,6 +256,10 @@ def _operation_json(operation: Operation) -> dict[str, Any]:
         "impact": {"running": str(operation.running), "stopped": str(operation.stopped)},
         "needs": list(operation.needs),
         "leaves": operation.leaves,
+        "drivers": {
+            driver: {"state": str(support.level), "reason": support.reason}
+            for driver, support in _drivers(operation).items()
+        },
         "univirt": operation.univirt,
         "univirtState": state,
         "parameters": [_parameter_json(each) for each in operation.parameters],

@@ -1,4 +1,4 @@
-"""What an agent shows over HTTP: ``/healthz``, ``/readyz`` and ``/metrics``, and its metrics."""
+"""The metrics of an agent, and its pages ``/healthz``, ``/readyz`` and ``/metrics``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DURATIONS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800)  # seconds: a pl
 
 
 class AgentMetrics(Observer):
-    """What an agent does, counted. Keys that are no operation count as ``unknown``: clients write anything."""
+    """Counts what an agent does. Keys that are not in the catalogue count as ``unknown``: clients write anything."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
@@ -39,9 +39,9 @@ class AgentMetrics(Observer):
             ("kind", "operation"),
             registry=registry,
         )
-        self.restarts = Counter("reconcile_agent_watch_restarts", "Watches begun anew.", registry=registry)
-        self.turned = Gauge(
-            "reconcile_agent_seconds_since_turn", "Since the watch loop last went round.", registry=registry
+        self.restarts = Counter("reconcile_agent_watch_restarts", "Watches started again.", registry=registry)
+        self.since_beat = Gauge(
+            "reconcile_agent_seconds_since_turn", "Since the watch loop last ran.", registry=registry
         )
 
     def claimed(self, kind: str, operation: str) -> None:
@@ -62,7 +62,7 @@ class AgentMetrics(Observer):
 def probe(
     listen: str, *, healthy: Callable[[], bool], ready: Callable[[], bool], registry: CollectorRegistry
 ) -> AbstractContextManager[str]:
-    """Answer at ``HOST:PORT``, as ``server.serve`` does, whether all is well and what was counted."""
+    """Serve the pages of an agent at ``HOST:PORT``, as ``server.serve`` does; yields the address."""
     return serve(
         listen,
         {
@@ -74,5 +74,5 @@ def probe(
 
 
 def metrics(registry: CollectorRegistry) -> Page:
-    """The page that Prometheus reads."""
+    """The page of metrics in the format of Prometheus."""
     return lambda query: Answer(generate_latest(registry), CONTENT_TYPE_LATEST)

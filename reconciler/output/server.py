@@ -1,8 +1,8 @@
-"""A table of pages, answered over HTTP to who may only look: no method but GET and HEAD, and nothing is taken.
+"""A read-only HTTP server for a table of pages: it answers GET and HEAD, and takes no input but the query.
 
-Whoever can reach the address may read it: it is meant for the machine itself, a probe, or a proxy that asks who comes.
-On a loopback address a request must also name one. Else a page of somebody's site, opened in a browser on this
-machine, could read here under a name of its own that leads to 127.0.0.1 (DNS rebinding).
+Everybody who can reach the address may read the pages: it is meant for the machine itself, a probe, or a proxy that
+authenticates. On a loopback address, a request must also name a loopback host: otherwise a web site that is opened in
+a browser on this machine could read the pages under a name of its own that resolves to 127.0.0.1 (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from reconciler.model.problem import ReconcilerError
 log = logging.getLogger(__name__)
 
 TEXT = "text/plain; charset=utf-8"
-PATIENCE = 10  # seconds: a client that says nothing holds a thread
+TIMEOUT = 10  # seconds: a client that sends nothing occupies a thread
 _WORTH_PACKING = 16_384  # bytes of an answer
 _ALWAYS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -34,12 +34,12 @@ _ALWAYS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",  # all of it is true only now
+    "Cache-Control": "no-store",  # pages show the present
 }
 
 
 class Answer(NamedTuple):
-    """What a page says. ``headers`` stand in the place of the usual ones of the same name."""
+    """The response of a page; ``headers`` replace the usual ones of the same name."""
 
     body: str | bytes
     type: str = TEXT
@@ -52,13 +52,13 @@ Page = Callable[[Query], Answer]
 
 
 def verdict(reasons: Sequence[str]) -> Answer:
-    """200, or 503 with a line for each reason why not."""
+    """200, or 503 with a line for each reason."""
     return Answer("".join(f"{reason}\n" for reason in reasons), code=503) if reasons else Answer("ok\n")
 
 
 @contextmanager
 def serve(listen: str, pages: Mapping[str, Page]) -> Iterator[str]:
-    """Answer at ``HOST:PORT`` (port 0: any) for as long as the block runs; yields where. Empty: no answers.
+    """Serve pages at ``HOST:PORT`` (port 0: any free one) during the block; yields the address. Empty: not at all.
 
     Raises ``ReconcilerError`` when it cannot listen there.
     """
@@ -98,27 +98,27 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Request)
 
     def server_bind(self) -> None:
-        """Without asking the name service what this host is called."""
+        """Bind without a lookup of this host's name."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no news; a page that fails is a bug, told without what it read."""
+        """Log a page that fails, without what it read; a client that disconnects is not logged."""
         error = sys.exception()
         if error is None or isinstance(error, ConnectionError | TimeoutError):
             return
         where = "".join(traceback.format_tb(error.__traceback__))
         log.error("a page could not be made: unexpected %s\n%s", type(error).__name__, where)
 
-    def knows(self, hosts: Sequence[str]) -> bool:
-        """Whether a request that names these hosts may be answered."""
+    def accepts(self, hosts: Sequence[str]) -> bool:
+        """Whether a request with these Host headers may be answered."""
         if not _is_loopback(self.server_name):
             return True
         return len(hosts) == 1 and _is_loopback(_name_of(hosts[0]))
 
 
 def _name_of(host: str) -> str:
-    """``localhost`` of ``localhost:9467``; empty for what is no host."""
+    """The name in a Host header: ``localhost`` of ``localhost:9467``; empty if it is not valid."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -133,24 +133,25 @@ def _is_loopback(name: str) -> bool:
 
 
 class _Request(BaseHTTPRequestHandler):
-    timeout = PATIENCE
+    timeout = TIMEOUT
     server: _Server
-    server_version, sys_version = "reconcile", ""  # nobody need know of which version
+    server_version, sys_version = "reconcile", ""  # the version is not shown
     error_content_type, error_message_format = TEXT, "%(code)d %(message)s\n"
 
     def do_GET(self) -> None:
-        self._say(self._answer())
+        """Answer a request; also for HEAD."""
+        self._send(self._answer())
 
     do_HEAD = do_GET
 
     def __getattr__(self, name: str) -> Any:
-        """The library looks for a method of each name that a client may send; all others are refused."""
+        """The library calls ``do_METHOD`` for whatever a client sends: refuse all but those above."""
         if name.startswith("do_"):
-            return lambda: self._say(Answer("only GET and HEAD\n", code=405, headers={"Allow": "GET, HEAD"}))
+            return lambda: self._send(Answer("only GET and HEAD\n", code=405, headers={"Allow": "GET, HEAD"}))
         raise AttributeError(name)
 
     def _answer(self) -> Answer:
-        if not self.server.knows(self.headers.get_all("Host") or ()):
+        if not self.server.accepts(self.headers.get_all("Host") or ()):
             return Answer("ask for localhost or 127.0.0.1: this name is not answered here\n", code=421)
         path, _, query = self.path.partition("?")
         page = self.server.pages.get(path)
@@ -158,7 +159,7 @@ class _Request(BaseHTTPRequestHandler):
             return Answer(f"not found; there are: {' '.join(self.server.pages)}\n", code=404)
         return page(dict(parse_qsl(query, keep_blank_values=True)))
 
-    def _say(self, answer: Answer) -> None:
+    def _send(self, answer: Answer) -> None:
         body = answer.body.encode() if isinstance(answer.body, str) else answer.body
         headers = {**_ALWAYS, "Content-Type": answer.type, **answer.headers}
         if len(body) >= _WORTH_PACKING and "gzip" in self.headers.get("Accept-Encoding", ""):
@@ -172,4 +173,4 @@ class _Request(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *given: object) -> None:
-        """Probes come every few seconds: nobody wants to read of each."""
+        """Requests are not logged: probes come every few seconds."""

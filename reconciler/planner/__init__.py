@@ -5,7 +5,7 @@ made first and then treated like any other, as its creation will leave it. Order
 the one operation slot of a resource, and from the rule that destructive steps run last.
 
 What is found is sketched on a ``PlanBuilder``: by ``ownership``, ``creation``, ``change`` (and ``restart``),
-``deletion`` and ``errand``, in turn and without regard to each other's steps. Then ``univirt``, ``order`` and
+``deletion`` and ``errand``, in turn and without regard to each other's steps. Then ``capabilities``, ``order`` and
 ``hold`` see all of them at once and make the sheet a plan. Before all that, ``rename`` and ``waived`` settle what is
 desired by what is there; after it, ``declaration`` notes what it was.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from reconciler.catalogue.operation import UNIVIRT, Impact
+from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.request import Request
 from reconciler.model.fields import references_of
@@ -23,6 +23,7 @@ from reconciler.model.kinds import RANK
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observation
 from reconciler.planner.basis import bind
+from reconciler.planner.capabilities import refuse_unsupported
 from reconciler.planner.change import alter
 from reconciler.planner.creation import create
 from reconciler.planner.declaration import marked
@@ -36,7 +37,6 @@ from reconciler.planner.policy import DeletionLimit, Policy
 from reconciler.planner.rename import under_old_names
 from reconciler.planner.requests import answer, ask, hold_back
 from reconciler.planner.sheet import PlanBuilder
-from reconciler.planner.univirt import leave_out
 from reconciler.planner.wanting import put_off
 
 __all__ = ["DeletionLimit", "Policy", "make_plan", "plan_request"]
@@ -119,8 +119,7 @@ def _reconcile(sheet: PlanBuilder, declared: Declared) -> None:
 
 def _finished(sheet: PlanBuilder) -> Plan:
     """The sheet as a plan: edges drawn, what is not allowed held, everything in order."""
-    if sheet.desired.stack.agent == UNIVIRT:
-        leave_out(sheet)
+    refuse_unsupported(sheet)
     put_off(sheet)
     hold_back(sheet)
     steps = connect(sheet)

@@ -1,4 +1,4 @@
-"""How long operations take on a stage: nominal seconds, to tell what is long from what is short."""
+"""How long operations take in a rehearsal: nominal seconds, to tell what is long from what is short."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
+from reconciler.drivers.capability import Capabilities
 from reconciler.model.kinds import kind_named
 from reconciler.model.problem import OperationFailed, ReconcilerError
 from reconciler.model.resource import ResourceId
@@ -32,23 +33,23 @@ class AgentDied(BaseException):
 
 
 class Fault(NamedTuple):
-    """Every step that ``pattern`` names fails in its ``way``."""
+    """Every step that ``pattern`` names fails in its ``mode``."""
 
     pattern: str
-    way: FaultMode = FaultMode.FAIL
+    mode: FaultMode = FaultMode.FAIL
 
     @classmethod
     def of(cls, text: str) -> Fault:
-        """``STEP`` or ``STEP=WAY``. Raises ``ValueError`` for a way that is none."""
-        head, equals, way = text.rpartition("=")
-        if equals and way in set(map(str, FaultMode)):
-            return cls(head, FaultMode(way))
-        if equals and way.isalpha():
-            raise ValueError(f"{way!r} is not a way to fail: {', '.join(FaultMode)}")
+        """``STEP`` or ``STEP=MODE``. Raises ``ValueError`` for a mode that is none."""
+        head, equals, mode = text.rpartition("=")
+        if equals and mode in set(map(str, FaultMode)):
+            return cls(head, FaultMode(mode))
+        if equals and mode.isalpha():
+            raise ValueError(f"{mode!r} is not a way to fail: {', '.join(FaultMode)}")
         return cls(text)
 
     def __str__(self) -> str:
-        return f"{self.pattern}={self.way}"
+        return f"{self.pattern}={self.mode}"
 
     def names(self, step: Step) -> bool:
         """Whether it names a step: by id, by operation, or by operation and resource."""
@@ -72,30 +73,30 @@ def faulty(plan: Plan, faults: Iterable[Fault]) -> dict[str, FaultMode]:
             known = ", ".join(f"{step.operation}:{step.subject}" for step in able[:LISTED]) or "none"
             known += f" and {len(able) - LISTED} more" if len(able) > LISTED else ""
             raise UnknownStep(f"{fault.pattern} is no step of the plan that could fail; its steps: {known}")
-        found |= dict.fromkeys(named, fault.way)
+        found |= dict.fromkeys(named, fault.mode)
     return found
 
 
 class FaultyDriver:
-    """A driver on which some steps fail. ``playing`` says by resource which step is under way there."""
+    """A driver on which some steps fail. ``running_steps`` gives the step that runs on a resource."""
 
     def __init__(
-        self, driver: Driver, ways: Mapping[str, FaultMode], playing: Callable[[ResourceId], Step | None]
+        self, driver: Driver, modes: Mapping[str, FaultMode], running_steps: Callable[[ResourceId], Step | None]
     ) -> None:
-        self._driver, self._ways, self._playing = driver, ways, playing
+        self._driver, self._modes, self._running_steps = driver, modes, running_steps
 
-    def supports(self, kind: str, operation: str) -> bool:
-        return self._driver.supports(kind, operation)
+    def capabilities(self) -> Capabilities:
+        return self._driver.capabilities()
 
     def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
-        step = self._playing(target)
-        way = self._ways.get(step.id) if step is not None else None
-        if way is FaultMode.FAIL:
+        step = self._running_steps(target)
+        mode = self._modes.get(step.id) if step is not None else None
+        if mode is FaultMode.FAIL:
             raise OperationFailed("Exception", "injected fault: refused, with nothing changed")
-        if way is FaultMode.SILENT:
+        if mode is FaultMode.SILENT:
             return [target]
         touched = self._driver.run(target, operation, parameters)
-        if way is FaultMode.LOST:
+        if mode is FaultMode.LOST:
             raise AgentDied
         return touched
 
@@ -105,8 +106,8 @@ class FaultyDriver:
     def inventory(self) -> Collection[ResourceId]:
         return self._driver.inventory()
 
-    def look(self) -> HostSnapshot:
-        return self._driver.look()
+    def scan(self) -> HostSnapshot:
+        return self._driver.scan()
 
     def close(self) -> None:
         self._driver.close()

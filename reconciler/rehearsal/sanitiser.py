@@ -1,4 +1,4 @@
-"""The plan as it can be put on a stage: without secrets, and without what stands on nothing there. Pure."""
+"""The plan as it can be rehearsed: without secrets, and without steps on what cannot be simulated. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from reconciler.planner.plan import PathOf, Plan, Step
 SAMPLE_DIGEST = "sample-digest"  # stands for that of a secret which could not be read
 
 
-def script(plan: Plan) -> Plan:
-    """The plan with samples in the place of secrets, for an agent that does all that the API documents."""
-    return replace(plan, steps=tuple(_scripted(step) for step in plan.steps), agent=OWN_AGENT)
+def sanitised(plan: Plan) -> Plan:
+    """The plan with samples in place of secrets, for an agent that carries all operations out."""
+    return replace(plan, steps=tuple(_sanitised_step(step) for step in plan.steps), agent=OWN_AGENT)
 
 
-def _scripted(step: Step) -> Step:
+def _sanitised_step(step: Step) -> Step:
     operation = catalogue.find(step.target.kind, step.operation) if step.action.value != "mark" else None
     examples = {row.name: row.example for row in operation.parameters if row.secret} if operation else {}
     return replace(
@@ -43,7 +43,7 @@ def _sample(value: Any, example: str | None) -> Any:
 
 
 def _digests(value: Any) -> Any:
-    """What would be written down of secrets."""
+    """A value with the digests of its secrets in their place."""
     if isinstance(value, Secret):
         return value.digest or SAMPLE_DIGEST
     return {key: _digests(each) for key, each in value.items()} if isinstance(value, dict) else value
@@ -56,7 +56,7 @@ def without(plan: Plan, left_out: Collection[ResourceId]) -> tuple[Plan, dict[st
         on = next((id for id in (step.subject, step.target) if id in left_out), None)
         needed = next((need for need in step.needs if need in missing), None)
         if on is not None:
-            missing[step.id] = f"{on} cannot be put on the stage"
+            missing[step.id] = f"{on} cannot be put on the cluster"
         elif needed is not None:
             missing[step.id] = f"needs {needed}, which was not rehearsed"
     return replace(plan, steps=tuple(step for step in plan.steps if step.id not in missing)), missing

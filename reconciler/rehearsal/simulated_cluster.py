@@ -1,4 +1,4 @@
-"""The stage of a rehearsal: a cluster in memory on which time passes only while somebody waits.
+"""The cluster of a rehearsal: a cluster in memory on which time passes only while somebody waits.
 
 Whoever waits on its watch lets the next operation end: the real agent carries it out, on the spot and in the same
 thread, so the same steps make the same timeline. Operations that run side by side end in the order of their ends,
@@ -22,14 +22,14 @@ from reconciler.model.wire import LIFECYCLE
 from reconciler.planner.plan import Step
 from reconciler.rehearsal.fault import AgentDied
 
-_BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
-_LEAST = 0.001  # seconds that pass for who waits for no time at all
+_START = datetime(2000, 1, 1, tzinfo=UTC)
+_SHORTEST = 0.001  # seconds that pass for a wait of no time at all
 
 
 class SimulatedCluster(WrappedCluster):
     """A ``Cluster`` on top of one in memory. ``seconds`` says how long an operation takes.
 
-    What is put on a resource through it is carried out; what stood there before stays as it is.
+    Operations that are submitted through it are carried out; those that were there before are not.
     """
 
     def __init__(self, resources: Collection[Resource], seconds: Callable[[str], float]) -> None:
@@ -37,7 +37,7 @@ class SimulatedCluster(WrappedCluster):
         memory = LocalCluster(":memory:", now=self.now)
         super().__init__(memory)
         self.seconds = seconds
-        self.playing: dict[ResourceId, Step] = {}  # by the resource that carries it, the step begun last
+        self.running_steps: dict[ResourceId, Step] = {}  # by the resource that carries it, the step begun last
         self._agent: Agent | None = None
         self._driver_for: Callable[[str], Driver | None] = lambda node: None
         self._ends: list[tuple[float, int, ResourceId]] = []
@@ -49,27 +49,29 @@ class SimulatedCluster(WrappedCluster):
     # Time
 
     def monotonic(self) -> float:
+        """Simulated seconds since the start."""
         return self.clock
 
     def now(self) -> datetime:
-        return _BEGIN + timedelta(seconds=self.clock)
+        """The simulated time."""
+        return _START + timedelta(seconds=self.clock)
 
     @contextmanager
     def served(self, driver_for: Callable[[str], Driver | None]) -> Iterator[None]:
-        """Have operations carried out for as long as the block runs. An agent that dies is followed by another one."""
+        """Have operations carried out for as long as the block runs. An agent that dies is replaced."""
         self._driver_for = driver_for
-        self._agent = self._hired()
+        self._agent = self._new_agent()
         try:
             yield
         finally:
             self._agent = None
 
-    def _hired(self) -> Agent:
-        return Agent(self.under, self._driver_for, now=self.now, monotonic=self.monotonic, sleep=self.pass_time)
+    def _new_agent(self) -> Agent:
+        return Agent(self.under, self._driver_for, now=self.now, monotonic=self.monotonic, sleep=self.advance)
 
-    def pass_time(self, seconds: float) -> None:
-        """Let time pass until the next operations end, but no longer than this."""
-        until = self.clock + max(seconds, _LEAST)
+    def advance(self, seconds: float) -> None:
+        """Move the clock to when the next operations end, but by no more than ``seconds``; those end."""
+        until = self.clock + max(seconds, _SHORTEST)
         if not self._ends or self._ends[0][0] > until:
             self.clock = until
             return
@@ -77,24 +79,24 @@ class SimulatedCluster(WrappedCluster):
         while self._ends and self._ends[0][0] <= self.clock:
             self._carry_out(heapq.heappop(self._ends)[2])
 
-    def settle(self) -> None:
-        """Let time pass until nothing is under way any more that was submitted here."""
+    def run_to_end(self) -> None:
+        """Move the clock until every operation submitted here has ended."""
         while self._ends:
-            self.pass_time(self._ends[0][0] - self.clock)
+            self.advance(self._ends[0][0] - self.clock)
 
     def _carry_out(self, id: ResourceId) -> None:
         assert self._agent is not None
         try:
             self._agent.serve(id)
         except AgentDied:
-            self._agent = self._hired()
+            self._agent = self._new_agent()
             resource = self.under.get(id)
-            self._agent.survey.recover([resource] if resource is not None else [])
+            self._agent.node_scan.recover([resource] if resource is not None else [])
 
     def _seen(self, resource: Resource) -> None:
         """Have an operation that was just put on a resource end in its time."""
         spec = resource.get("spec")
-        step = self.playing.get(id_of(resource))
+        step = self.running_steps.get(id_of(resource))
         if isinstance(spec, dict) and spec.get(LIFECYCLE) and step is not None:
             self._submitted += 1
             end = round(self.clock + self.seconds(step.operation), 3)
@@ -114,23 +116,23 @@ class SimulatedCluster(WrappedCluster):
             self._seen(updated)
         return updated
 
-    def watch(self, *, since: str, kinds: Collection[str], labels: Mapping[str, str] | None = None) -> StageWatch:
-        return StageWatch(self, super().watch(since=since, kinds=kinds, labels=labels))
+    def watch(self, *, since: str, kinds: Collection[str], labels: Mapping[str, str] | None = None) -> SimulatedWatch:
+        return SimulatedWatch(self, super().watch(since=since, kinds=kinds, labels=labels))
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
-        return None  # no secret is let on a stage
+        return None  # secrets are replaced by samples in a rehearsal
 
 
-class StageWatch:
-    """A ``Watch`` for which waiting means that time passes."""
+class SimulatedWatch:
+    """A ``Watch`` for which waiting moves the clock."""
 
-    def __init__(self, stage: SimulatedCluster, watch: Watch) -> None:
-        self._stage, self._watch = stage, watch
+    def __init__(self, cluster: SimulatedCluster, watch: Watch) -> None:
+        self._cluster, self._watch = cluster, watch
 
     def next(self, timeout: float) -> Sequence[WatchEvent]:
         notices = self._watch.next(0.0)
         if not notices:
-            self._stage.pass_time(timeout)
+            self._cluster.advance(timeout)
             notices = self._watch.next(0.0)
         return notices
 

@@ -98,10 +98,24 @@ def invoke(*words: str) -> Result:
 
 def test_without_a_name_all_are_listed() -> None:
     lines = invoke().output.splitlines()
-    assert lines[0].split() == ["KIND", "OPERATION", "IMPACT", "MOVED", "BY", "WHAT", "IT", "DOES"]
+    assert lines[0].split() == ["KIND", "OPERATION", "IMPACT", "DRIVERS", "MOVED", "BY", "WHAT", "IT", "DOES"]
     assert [tuple(line.split()[:2]) for line in lines[1:]] == [(each.kind, each.name) for each in OPERATIONS]
     listed = json.loads(invoke("--output", "json").output)
     assert [(each["kind"], each["name"]) for each in listed] == [(each.kind, each.name) for each in OPERATIONS]
+
+
+def test_it_says_which_drivers_carry_an_operation_out_and_why_others_do_not() -> None:
+    assert "\n  simulator: yes\n  libvirt:   no: backups are not implemented\n" in invoke("BackupVM").output
+    assert "\n  libvirt:   caveat: NICs of type bridge only, on Linux bridges\n" in invoke("PlugNIC").output
+    (row,) = json.loads(invoke("BackupVM", "-o", "json").output)
+    assert row["drivers"] == {
+        "simulator": {"state": "yes", "reason": ""},
+        "libvirt": {"state": "no", "reason": "backups are not implemented"},
+    }
+    listed = {line.split()[1]: line for line in invoke().output.splitlines()}
+    assert " simulator, libvirt " in listed["StartVM"]
+    assert " simulator  " in listed["BackupVM"]
+    assert "libvirt" not in listed["BackupVM"]
 
 
 def test_a_name_that_two_kinds_have_gives_both_and_the_kind_chooses() -> None:

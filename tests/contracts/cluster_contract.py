@@ -15,12 +15,15 @@ from typing import Any
 
 import pytest
 
+from reconciler.agent import Agent
 from reconciler.clusters.base import Cluster, EventType, Lease, Watch, WatchEvent
+from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.journal import Phase
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.problem import AlreadyExists, Busy, Conflict, NotFound
 from reconciler.model.resource import Resource, ResourceId, id_of
 from reconciler.model.wire import WIRE_API_VERSION
+from reconciler.observe.capabilities import announced
 
 PATIENCE = 10.0  # seconds a watch may take to tell
 SILENCE = 0.2  # seconds without a notice that count as none
@@ -536,6 +539,30 @@ class ClusterContract:
                 waiting = pool.submit(cluster.lease, "stack web", "bob", wait=PATIENCE)
             with waiting.result():
                 pass
+
+    def test_what_is_written_on_a_lease_is_read_by_all_while_it_is_held(self, cluster: Cluster) -> None:
+        assert list(cluster.lease_annotations("agent ")) == []
+        text = '{"node": "node-1", "says": ["Zürich", "two\\nlines"]}'
+        with cluster.lease("agent node-1", "alice", annotation=text):
+            with cluster.lease("agent node-2", "bob"), cluster.lease("stack web", "carol", annotation="other"):
+                assert list(cluster.lease_annotations("agent ")) == [text]
+                with pytest.raises(Busy, match="alice"):
+                    cluster.lease("agent node-1", "dave")
+            assert list(cluster.lease_annotations("stack ")) == []
+            assert list(cluster.lease_annotations("agent ")) == [text]
+        assert list(cluster.lease_annotations("agent ")) == []
+        with cluster.lease("agent node-1", "bob"):
+            assert list(cluster.lease_annotations("agent ")) == []
+
+    def test_what_the_driver_of_an_agent_carries_out_is_read_from_the_cluster(self, cluster: Cluster) -> None:
+        driver = Simulator({}, "node-1")
+        with Agent(cluster, lambda node: driver if node == "node-1" else None, node="Node-1") as agent:
+            end = monotonic() + PATIENCE
+            while not (found := announced(cluster)) and monotonic() < end:
+                assert agent.healthy
+        assert {node: each.driver for node, each in found.items()} == {"node-1": "simulator"}
+        assert found["node-1"].supported == driver.capabilities().supported
+        assert announced(cluster) == {}
 
     def test_of_concurrent_leases_one_wins(self, cluster: Cluster) -> None:
         def take(number: int) -> Lease | None:

@@ -87,8 +87,8 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, ShareCont
         assert list(driver.inventory()) == []
 
     def test_an_unknown_operation_is_not_supported(self, driver: Driver) -> None:
-        assert not driver.supports(MACHINE, "Levitate")
-        assert not driver.supports(POOL, "StartVM")
+        assert not driver.capabilities().supports(MACHINE, "Levitate")
+        assert not driver.capabilities().supports(POOL, "StartVM")
 
     @pytest.mark.parametrize(
         ("kind", "operation", "parameters"),

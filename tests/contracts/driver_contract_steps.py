@@ -29,7 +29,7 @@ class Steps:
         self.driver = driver
 
     def run(self, kind: str, name: str, operation: str, /, **parameters: Any) -> Collection[ResourceId]:
-        assert self.driver.supports(kind, operation)
+        assert self.driver.capabilities().supports(kind, operation)
         touched = self.driver.run(ResourceId(kind, name), operation, parameters)
         assert ResourceId(kind, name) in touched
         return touched
@@ -41,7 +41,7 @@ class Steps:
 
     def gone(self, kind: str, name: str) -> bool:
         id = ResourceId(kind, name)
-        sights = (self.driver, self.driver.look())
+        sights = (self.driver, self.driver.scan())
         return all(each.observe(id) is None and id not in each.inventory() for each in sights)
 
     def vm(self, operation: str, name: str = "web-1", **parameters: Any) -> Collection[ResourceId]:
@@ -105,7 +105,7 @@ class Steps:
     def everything(self) -> dict[ResourceId, Spec | None]:
         """All there is. One look at the whole shows it as asking for each does."""
         singly = {id: self.driver.observe(id) for id in self.driver.inventory()}
-        sight = self.driver.look()
+        sight = self.driver.scan()
         assert {id: sight.observe(id) for id in sight.inventory()} == singly
         return singly
 

@@ -13,10 +13,9 @@ import pytest
 
 from contracts.driver_contract import DriverContract
 from contracts.driver_contract_steps import BOTH, CONFIG, MAC, OTHER_MAC, Steps
-from reconciler.catalogue import OPERATIONS
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
-from reconciler.drivers.simulator import EFFECTS, Simulator
+from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.kinds import DISK, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import ResourceId
@@ -326,8 +325,3 @@ def test_threads_do_not_lose_each_others_work() -> None:
         list(pool.map(work, range(200)))
     assert world["VirtualMachinePool/default/vmd-pool"]["hidden"]["files"] == 100
     assert len(nodes[0].driver.inventory()) == 101
-
-
-def test_every_operation_of_the_catalogue_has_an_effect() -> None:
-    assert set(EFFECTS) == {(operation.kind, operation.name) for operation in OPERATIONS}
-    assert len(EFFECTS) == 110

@@ -36,12 +36,16 @@ from support.deployment import (
     PLANNER,
     RIGHTS,
     SYSTEM,
+    deployed,
     documents,
     expected,
     granted,
+    identities,
     until,
 )
 from support.paths import ROOT
+
+__all__ = ["deployed", "identities"]  # fixtures
 
 
 def found(plane: ControlPlane, folder: Path, kind: str) -> dict[str, Any]:
@@ -163,6 +167,7 @@ CAN: dict[str, set[str]] = {
         "get a machine",
         "list the events of all namespaces",
         "list the stack records",
+        "list the leases",
         "read the key of digests",
     },
     APPLIER: _WRITES_KINDS
@@ -172,6 +177,7 @@ CAN: dict[str, set[str]] = {
         "create an event",
         "list the stack records",
         "create a stack record",
+        "list the leases",
         "patch a stack record",
         "read the key of digests",
         "make the key of digests",

@@ -29,8 +29,9 @@ __all__ = ["libvirt_host", "shares"]
 
 import libvirt
 
-from reconciler.drivers.libvirt import Host, Libvirt, file  # (the binding is needed to import it)
-from reconciler.drivers.libvirt.host import engines
+from reconciler.drivers.libvirt import file
+from reconciler.drivers.libvirt.driver import Libvirt  # (the binding is needed to import it)
+from reconciler.drivers.libvirt.host import Host, engines
 
 DEFINITION = """<domain type="qemu"><name>{name}</name><memory>65536</memory>
 <os><type machine="pc">hvm</type></os><devices><disk type="file" device="disk"><driver name="qemu" type="qcow2"/>
@@ -108,7 +109,7 @@ class TestLibvirt(DriverContract):
 
         monkeypatch.setattr(libvirt.virDomain, "XMLDesc", counted)
         monkeypatch.setattr(file, "qemu_img", started)
-        sight = driver.look()
+        sight = driver.scan()
         seen = {id: sight.observe(id) for id in sight.inventory()}
         assert asked == {f"web-{number}": 2 for number in range(machines)}
         for number in range(machines):
@@ -119,9 +120,9 @@ class TestLibvirt(DriverContract):
         assert len(seen) == 2 * machines + 1
 
     def test_a_look_does_not_know_what_came_after_the_one_before(self, driver: Driver, stopped: Steps) -> None:
-        sight, machine = driver.look(), ResourceId(MACHINE, "web-1")
+        sight, machine = driver.scan(), ResourceId(MACHINE, "web-1")
         assert sight.observe(machine) == driver.observe(machine)
         stopped.vm("StartVM")
-        seen = driver.look().observe(machine)
+        seen = driver.scan().observe(machine)
         assert seen is not None
         assert seen["powerstate"] == "Running"

@@ -42,7 +42,9 @@ import libvirt
 import libvirt_qemu
 import pycdlib  # (the bindings are needed to import what follows)
 
-from reconciler.drivers.libvirt import Host, Libvirt, disk, image
+from reconciler.drivers.libvirt import disk, image
+from reconciler.drivers.libvirt.driver import Libvirt
+from reconciler.drivers.libvirt.host import Host
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE
 from reconciler.model.resource import ResourceId
 

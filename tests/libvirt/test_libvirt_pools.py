@@ -18,7 +18,7 @@ import pytest
 
 from contracts.driver_contract_share import NFS, SHARE
 from contracts.driver_contract_steps import VMD, VMDI, Steps
-from reconciler.drivers.place import MOUNTS
+from reconciler.drivers.pool_location import MOUNTS
 from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
 from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import ResourceId
@@ -34,7 +34,8 @@ __all__ = ["libvirt_host", "shares", "shop"]
 
 import libvirt
 
-from reconciler.drivers.libvirt import Host, Libvirt  # (the binding is needed to import it)
+from reconciler.drivers.libvirt.driver import Libvirt
+from reconciler.drivers.libvirt.host import Host  # (the binding is needed to import it)
 
 UUID = "nfs-pool".ljust(32, "0")
 MOUNT = Path(MOUNTS, UUID, "nfs-pool")
@@ -153,8 +154,9 @@ def test_a_creation_that_died_is_begun_anew(does: Steps, exported: Path, call: s
     """It dies (kill -9) when libvirt has made the pool, and when it would be told to keep it."""
     script = f"""
 import os, sys, signal, libvirt, json
-from reconciler.drivers.libvirt import Host, Libvirt
-from reconciler.resource import ResourceId
+from reconciler.drivers.libvirt.driver import Libvirt
+from reconciler.drivers.libvirt.host import Host
+from reconciler.model.resource import ResourceId
 made = libvirt.virConnect.storagePoolCreateXML
 def died(*words):
     if "{call}" == "storagePoolCreateXML":
@@ -267,7 +269,7 @@ def test_the_directory_of_any_other_pool_is_taken(does: Steps) -> None:
 
 def seen(driver: Libvirt) -> dict[ResourceId, str]:
     """What a survey sees: the state of pools, the place of everything else."""
-    sight = driver.look()
+    sight = driver.scan()
     found = {id: sight.observe(id) for id in sight.inventory()}
     return {
         id: spec["pool"]["state"] if id.kind == POOL else spec["volume"]["current"]

@@ -19,7 +19,9 @@ if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
 
 import libvirt  # (the binding is needed to import it)
 
-from reconciler.drivers.libvirt import Host, Libvirt, chain
+from reconciler.drivers.libvirt import chain
+from reconciler.drivers.libvirt.driver import Libvirt
+from reconciler.drivers.libvirt.host import Host
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT
 from support.cli_host import DISK as ROOT_DISK
 from support.cli_host import IMAGE, POOLS, Shop, info, machine, manifest, shop, sources

@@ -27,7 +27,7 @@ class RealSteps(Steps):
     """Operations on a host; every disk that is made holds the tiny guest."""
 
     def run(self, kind: str, name: str, operation: str, /, **parameters: Any) -> Collection[ResourceId]:
-        if not self.driver.supports(kind, operation):
+        if not self.driver.capabilities().supports(kind, operation):
             pytest.skip(f"{operation} of {kind} is not in this driver's slice")
         words = words_of(parameters)
         if outside := next((each for each in OUTSIDE if each in words), ""):

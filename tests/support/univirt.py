@@ -18,7 +18,7 @@ from typing import Any
 from reconciler.catalogue import OPERATIONS
 from reconciler.clusters.base import EventType, earliest
 from reconciler.clusters.kubernetes import KubernetesCluster
-from reconciler.drivers.simulator import Simulator
+from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, NETWORK, POOL
 from reconciler.model.problem import Conflict, OperationFailed
 from reconciler.model.resource import Resource, ResourceId, id_of

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from reconciler.drivers.base import Driver, HostSnapshot
+from reconciler.drivers.capability import Capabilities
 from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import ResourceId
 
@@ -25,8 +26,8 @@ class Unruly:
         self.most: Counter[str] = Counter()
         self.guard = threading.Lock()
 
-    def supports(self, kind: str, operation: str) -> bool:
-        return self.inner.supports(kind, operation)
+    def capabilities(self) -> Capabilities:
+        return self.inner.capabilities()
 
     def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
         places = [str(target), *([f"pool {parameters['pool']}"] if "pool" in parameters else [])]
@@ -53,7 +54,7 @@ class Unruly:
     def inventory(self) -> Collection[ResourceId]:
         return self.inner.inventory()
 
-    def look(self) -> HostSnapshot:
+    def scan(self) -> HostSnapshot:
         return self
 
     def close(self) -> None:

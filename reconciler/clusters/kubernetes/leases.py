@@ -13,12 +13,15 @@ from uuid import uuid4
 
 from reconciler.clusters.kubernetes.api import Api
 from reconciler.model.problem import AlreadyExists, Busy, ClusterError, Conflict, NotFound, Unavailable
+from reconciler.model.wire import ANNOTATION_ANNOUNCEMENT
 
 DURATION = 15  # seconds without renewal after which a lease is free
 RENEWAL = 5.0  # seconds between renewals
 RETRY = 1.0  # seconds until a renewal that failed is tried again
 SAFE = 10.0  # seconds since the last renewal during which nobody else can have the lease
 POLL_INTERVAL = 0.5  # seconds between attempts at a lease that another has
+
+PAGE = 500  # leases a request
 
 Now = Callable[[], datetime]
 
@@ -104,7 +107,25 @@ class KubernetesLeases:
         self._monotonic, self._sleep, self._now = monotonic, sleep, now
         self._seen: dict[str, tuple[str, float]] = {}  # name -> version, and since when it is that one
 
-    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> KubernetesLease:
+    def lease_annotations(self, prefix: str) -> list[str]:
+        """What is written on the leases that have a holder, of those whose name begins with ``prefix``.
+
+        A holder that died counts until another takes its lease. Raises ``Forbidden``.
+        """
+        query: dict[str, str | int] = {"limit": PAGE}
+        found: list[str] = []
+        while True:
+            page = self._api.get(self._folder, query)
+            for item in page["items"]:
+                text = (item["metadata"].get("annotations") or {}).get(ANNOTATION_ANNOUNCEMENT)
+                held = (item.get("spec") or {}).get("holderIdentity")
+                if text and held and item["metadata"]["name"].startswith(_name(prefix)):
+                    found.append(text)
+            if not (more := page["metadata"].get("continue")):
+                return found
+            query["continue"] = more
+
+    def lease(self, name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> KubernetesLease:
         """The lease of a name, when it is free or its holder has not renewed it for its duration.
 
         Raises ``Busy`` when that takes longer than ``wait`` seconds.
@@ -117,7 +138,7 @@ class KubernetesLeases:
             spec = (stored or {}).get("spec") or {}
             theirs = str(spec.get("holderIdentity") or "")
             if not theirs or theirs == identity or self._expired(name, stored, spec):
-                lease = _lease(name, identity, spec, stored, self._now())
+                lease = _lease(name, identity, spec, stored, self._now(), annotation)
                 # Somebody may have been faster, or an answer may be lost: then look again.
                 with suppress(Conflict, AlreadyExists, NotFound, Unavailable):
                     stored = self._api.write("PUT" if stored else "POST", path if stored else self._folder, lease)
@@ -136,9 +157,11 @@ class KubernetesLeases:
 
 
 def _lease(
-    name: str, identity: str, spec: dict[str, Any], stored: dict[str, Any] | None, now: datetime
+    name: str, identity: str, spec: dict[str, Any], stored: dict[str, Any] | None, now: datetime, annotation: str
 ) -> dict[str, Any]:
-    metadata = {"name": _name(name)}
+    metadata: dict[str, Any] = {"name": _name(name)}
+    if annotation:
+        metadata["annotations"] = {ANNOTATION_ANNOUNCEMENT: annotation}
     if stored:
         metadata["resourceVersion"] = stored["metadata"]["resourceVersion"]
     return {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from time import monotonic, sleep
+from typing import TypeAlias
 
 from reconciler.clusters.local.database import MEMORY
 from reconciler.model.problem import Busy
@@ -15,34 +16,45 @@ from reconciler.model.problem import Busy
 POLL_INTERVAL = 0.05  # seconds between attempts at a lease that another has
 
 
+Content: TypeAlias = tuple[str, str]  # of a lease: holder, annotation
+
+
 class LocalLeases:
     """A ``LeaseStore``. ``path`` is that of the cluster file, or ``MEMORY``."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._holders: dict[str, str] = {}  # of a cluster in memory: name -> holder
+        self._held: dict[str, Content] = {}  # of a cluster in memory, by name
 
-    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> LocalLease:
+    def lease(self, name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> LocalLease:
         end = monotonic() + wait
-        while (found := self._try_lease(name, holder)) is None:
+        while (found := self._try_lease(name, (holder, annotation))) is None:
             if monotonic() >= end:
                 raise Busy(f"{name} is in use by {self._holder(name) or 'another process'}")
             sleep(POLL_INTERVAL)
         return found
 
-    def _try_lease(self, name: str, holder: str) -> LocalLease | None:
+    def lease_annotations(self, prefix: str) -> Collection[str]:
         if self._path == MEMORY:
-            if self._holders.setdefault(name, holder) is not holder:
+            held = tuple(self._held.items())
+            return [annotation for name, (_, annotation) in held if annotation and name.startswith(prefix)]
+        start = Path(self._lease_path(prefix))
+        paths = [path for path in start.parent.glob("*.lease-*") if path.name.startswith(start.name)]
+        return [annotation for path in sorted(paths) if (annotation := _held_annotation(path))]
+
+    def _try_lease(self, name: str, content: Content) -> LocalLease | None:
+        if self._path == MEMORY:
+            if self._held.setdefault(name, content) is not content:
                 return None
-            return LocalLease(lambda: self._holders.pop(name))
+            return LocalLease(lambda: self._held.pop(name))
         handle = os.open(self._lease_path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return None
+        while not _locked(handle, fcntl.LOCK_EX):
+            if not _locked(handle, fcntl.LOCK_SH):
+                os.close(handle)
+                return None
+            # Only somebody who reads annotations had it locked.
         os.truncate(handle, 0)
-        os.write(handle, holder.encode())
+        os.write(handle, "\n".join(content).encode())
         return LocalLease(lambda: os.close(handle))
 
     def _lease_path(self, name: str) -> str:
@@ -50,8 +62,31 @@ class LocalLeases:
 
     def _holder(self, name: str) -> str:
         if self._path == MEMORY:
-            return self._holders.get(name, "")
-        return Path(self._lease_path(name)).read_text(encoding="utf-8", errors="replace")
+            return self._held.get(name, ("", ""))[0]
+        return Path(self._lease_path(name)).read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+
+
+def _locked(handle: int, kind: int) -> bool:
+    """Lock a file that is open, unless another has it locked so that this cannot be; whether it is now."""
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _held_annotation(path: Path) -> str:
+    """What is written on the lease of a file; nothing if nobody holds it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        if _locked(handle, fcntl.LOCK_SH):
+            return ""
+        return path.read_text(encoding="utf-8", errors="replace").partition("\n")[2]
+    finally:
+        os.close(handle)
 
 
 class LocalLease:

@@ -39,6 +39,7 @@ from reconciler.model.problem import ClusterError, InvalidInput, Problem, Reconc
 from reconciler.model.provenance import Provenance
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Vault
+from reconciler.observe.capabilities import announced
 from reconciler.observe.ledger import LedgerEntry
 from reconciler.planner import Policy, make_plan
 from reconciler.planner.plan import Plan, Step
@@ -235,6 +236,7 @@ class StackController:
         """The plan for what is observed and declared now, and the moment it is for."""
         reading, observed = self._reading, self.resource_cache.observation
         assert reading is not None
+        observed.capabilities = announced(self._cluster)
         if reading.desired.requests:
             if self._ledger is None or from_scratch:
                 self._ledger = read_operation_ledger(self._cluster, self._stack, observed)

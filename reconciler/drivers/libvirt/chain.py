@@ -1,22 +1,22 @@
-"""The files of a disk: each reads on from another one, and snapshots keep some of them as they were.
+"""The files of a disk: each has another one as its backing file, and snapshots keep some of them as they were.
 
 ``config.json`` of a disk has, beside ``current``: ``snapshots``, by name the file that keeps the content (``base``)
 and the one that was written to from then on (``file``); ``waste``, files that nothing needs any more; and ``next``.
 
-A disk goes on in another file in this order, so that a death in between leaves nothing wrong:
+A disk is switched to another file in this order, so that it can be killed at any point without damage:
 
-1. ``next``: all that will be kept of the disk is written beside what is kept of it now.
-2. The new file is made under a name of its own and put in its place.
-3. The machine that has the disk, if one has, is moved to it: one call to libvirt, for all its disks together.
-4. What was ``next`` is what is kept. Files that are not needed any more are in its ``waste``.
-5. Waste is removed, and then not listed any more.
+1. ``next``: the configuration that the disk will have is written into the one it has now.
+2. The new file is written under a temporary name and renamed.
+3. The machine that has the disk, if one has, is switched to it: one call to libvirt, for all its disks together.
+4. What was ``next`` becomes the configuration. Files that are not needed any more are in its ``waste``.
+5. Waste is deleted, and then not listed any more.
 
-Dead before 3, the disk is still in its old file: the new one is waste. Dead after it, it is in the new one. Which of
-them it is, the machine says to whoever reads what is kept (``Host``); the next operation on the files of the disk
-writes it down. No file is removed before nothing that is kept, and no definition, names it.
+Killed before 3, the disk is still in its old file, and the new one is waste; killed after it, the disk is in the new
+one. The definition of the machine tells which (``HostState`` reads it); the next operation on the files of the disk
+writes the configuration accordingly. No file is deleted while a configuration or a definition names it.
 
-When a snapshot goes, what only it kept is pulled into the files that read on from it. Each of them is right before,
-during and after that; so whoever died is followed by one who does the same again.
+When a snapshot is deleted, what only it kept is copied into the files that read on from it. Each of them is valid
+before, during and after that, so that it can be done again after a kill.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from typing import Any
 import libvirt
 
 from reconciler.drivers.libvirt import file
-from reconciler.drivers.libvirt.action import Action
+from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.definition import redefine
 from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.drivers.libvirt.host import config_of, directory_of, live_of, path_of, snapshots_in, target_of
 from reconciler.drivers.libvirt.wire import from_wire, text_of
-from reconciler.drivers.request import STORAGE, refuse
+from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.problem import OperationFailed
 
 SNAPSHOTS = "snapshots"
-UNSEEN = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
+NO_METADATA = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
 _PREPARED = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk as it is kept, and the machine that has it."""
+    """A disk with its configuration, and the machine that has it."""
 
     name: str
     home: Path
@@ -58,16 +58,18 @@ class Disk:
 
     @property
     def current(self) -> str:
+        """The file in use."""
         return str(self.config["current"])
 
     @property
     def snapshots(self) -> dict[str, dict[str, Any]]:
+        """The snapshots in files of their own, by name."""
         return snapshots_in(self.config)
 
 
 @dataclass(frozen=True)
-class Move:
-    """A disk that goes on in ``file``, made on top of ``base``; ``after`` is what will be kept of it."""
+class FileSwitch:
+    """A disk that is switched to ``file``, on top of ``base``; ``after`` is the configuration it will have."""
 
     disk: Disk
     base: str
@@ -75,15 +77,15 @@ class Move:
     after: dict[str, Any]
 
 
-def disk(act: Action, name: str) -> Disk:
-    """A disk to change the files of. To be asked for while ``Host.moving`` is held."""
-    found = act.host.volume(DISK, name)
+def disk(context: LibvirtContext, name: str) -> Disk:
+    """A disk whose files may be changed; ``Host.files_lock`` must be held. Refuses one that cannot have snapshots."""
+    found = context.host.volume(DISK, name)
     if found is None:
         refuse(STORAGE, f"disk {name} does not exist")
     pool, config = found
     home = file.inside(directory_of(pool), name)
-    config = _settled(act, home, config)
-    users = act.host.users(config["current"])
+    config = _cleaned_up(context, home, config)
+    users = context.host.users(config["current"])
     if len(users) > 1:
         names = ", ".join(sorted(domain.name() for domain, _ in users))
         refuse(STORAGE, f"disk {name} is attached to {names}: its snapshots are for one machine to have")
@@ -97,14 +99,14 @@ def disk(act: Action, name: str) -> Disk:
     return Disk(name, home, config, domain, live)
 
 
-def _settled(act: Action, home: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a disk, written down, with what a death left cleared away."""
-    for draft in (home / SNAPSHOTS).glob(f"{file.MAKING}*"):
-        draft.unlink()
+def _cleaned_up(context: LibvirtContext, home: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a disk, written, after waste and what a killed operation left were deleted."""
+    for temporary in (home / SNAPSHOTS).glob(f"{file.TEMPORARY}*"):
+        temporary.unlink()
     left = []
     for each in config.get("waste", []):
         path = file.inside(home, os.path.relpath(each, home))
-        if act.host.users(each):
+        if context.host.users(each):
             left.append(each)
         else:
             path.unlink(missing_ok=True)
@@ -114,13 +116,13 @@ def _settled(act: Action, home: Path, config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-# On to another file
+# Switching to another file
 
 
-def place(disk: Disk, name: str, *, exactly: bool = False) -> str:
-    """Where a file of this name is to be; beside it, or ``exactly`` there or nowhere, if one is there already.
+def snapshot_path(disk: Disk, name: str, *, exactly: bool = False) -> str:
+    """The path for the file of a snapshot of this name; with a suffix if it exists, or refused with ``exactly``.
 
-    The file of a snapshot that is gone may be what the disk is in, and its name is free for another one.
+    The file of a snapshot that was deleted may still be in use, while its name is free for another one.
     """
     path = file.inside(disk.home, SNAPSHOTS, name)
     if disk.name == SNAPSHOTS:
@@ -129,76 +131,80 @@ def place(disk: Disk, name: str, *, exactly: bool = False) -> str:
         return str(path)
     if exactly:
         refuse(STORAGE, f"{path} already exists")
-    return place(disk, f"{name}-{token_hex(4)}")
+    return snapshot_path(disk, f"{name}-{token_hex(4)}")
 
 
-def onward(disk: Disk, name: str, path: str, **shown: str) -> Move:
-    """Have a snapshot keep the content of now."""
+def to_new_file(disk: Disk, name: str, path: str, **shown: str) -> FileSwitch:
+    """Switch a disk to a new file, so that a snapshot keeps the present content."""
     entry = {"base": disk.current, "file": path, **shown}
     volume = {**disk.config.get("volume", {}), "disk": disk.name}
     after = {**disk.config, "current": path, "snapshots": {**disk.snapshots, name: entry}, "volume": volume}
-    return Move(disk, disk.current, path, after)
+    return FileSwitch(disk, disk.current, path, after)
 
 
-def back(disk: Disk, name: str) -> Move:
-    """Go on from what a snapshot keeps. What was written since is waste, unless another snapshot keeps it."""
-    base, old, path = disk.snapshots[name]["base"], disk.current, place(disk, token_hex(8))
-    needed = set(_links(disk, {base, *_bases(disk.snapshots)}))
-    waste = [each for each in _links(disk, {old}) if each not in needed]
+def to_snapshot(disk: Disk, name: str) -> FileSwitch:
+    """Switch a disk back to what a snapshot keeps. What was written since is waste, unless another one keeps it."""
+    base, old, path = disk.snapshots[name]["base"], disk.current, snapshot_path(disk, token_hex(8))
+    needed = set(_backing_files(disk, {base, *_bases(disk.snapshots)}))
+    waste = [each for each in _backing_files(disk, {old}) if each not in needed]
     after = {**disk.config, "current": path, "snapshots": _renamed(disk.snapshots, dict.fromkeys(waste, path))}
-    return Move(disk, base, path, {**after, "waste": [*disk.config.get("waste", []), *waste]})
+    return FileSwitch(disk, base, path, {**after, "waste": [*disk.config.get("waste", []), *waste]})
 
 
 def _bases(snapshots: dict[str, dict[str, Any]]) -> set[str]:
     return {each["base"] for each in snapshots.values()}
 
 
-def _renamed(snapshots: dict[str, dict[str, Any]], heirs: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """Snapshots whose files have become others."""
+def _renamed(snapshots: dict[str, dict[str, Any]], successors: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Snapshots with some of their files replaced."""
     return {
-        name: {**each, "base": heirs.get(each["base"], each["base"]), "file": heirs.get(each["file"], each["file"])}
+        name: {
+            **each,
+            "base": successors.get(each["base"], each["base"]),
+            "file": successors.get(each["file"], each["file"]),
+        }
         for name, each in snapshots.items()
     }
 
 
-def go(act: Action, moves: Collection[Move], switch: Callable[[], object]) -> None:
-    """Move disks, in the order at the top; ``switch`` is its third step."""
+def switch_files(context: LibvirtContext, switches: Collection[FileSwitch], switch: Callable[[], object]) -> None:
+    """Switch disks to other files, in the order at the top; ``switch`` is its third step."""
     try:
-        for move in moves:
-            file.write_config(move.disk.home, {**move.disk.config, "next": move.after})
-        for move in moves:
-            _make(move)
+        for file_switch in switches:
+            file.write_config(file_switch.disk.home, {**file_switch.disk.config, "next": file_switch.after})
+        for file_switch in switches:
+            _make(file_switch)
         switch()
     except (OperationFailed, OSError, libvirt.libvirtError):
-        if not any(act.host.users(move.file) for move in moves):
-            for move in moves:
-                Path(move.file).unlink(missing_ok=True)
-                file.write_config(move.disk.home, move.disk.config)
+        if not any(context.host.users(file_switch.file) for file_switch in switches):
+            for file_switch in switches:
+                Path(file_switch.file).unlink(missing_ok=True)
+                file.write_config(file_switch.disk.home, file_switch.disk.config)
             raise
-        _keep(act, moves)
+        _keep(context, switches)
         raise
-    _keep(act, moves)
+    _keep(context, switches)
 
 
-def _make(move: Move) -> None:
-    (move.disk.home / SNAPSHOTS).mkdir(mode=0o755, exist_ok=True)
-    size = str(file.info(move.base)["virtual-size"])
-    with file.replacing(Path(move.file)) as draft:
+def _make(file_switch: FileSwitch) -> None:
+    (file_switch.disk.home / SNAPSHOTS).mkdir(mode=0o755, exist_ok=True)
+    size = str(file.info(file_switch.base)["virtual-size"])
+    with file.replacing(Path(file_switch.file)) as temporary:
         # Unchecked (-u), as a running machine has the base locked; it was looked at the line above.
-        qemu_img("create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", move.base, str(draft), size)
+        qemu_img("create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", file_switch.base, str(temporary), size)
 
 
-def _keep(act: Action, moves: Iterable[Move]) -> None:
-    for move in moves:
-        file.write_config(move.disk.home, move.after)
-    for move in moves:
-        _settled(act, move.disk.home, move.after)
+def _keep(context: LibvirtContext, switches: Iterable[FileSwitch]) -> None:
+    for file_switch in switches:
+        file.write_config(file_switch.disk.home, file_switch.after)
+    for file_switch in switches:
+        _cleaned_up(context, file_switch.disk.home, file_switch.after)
 
 
-def taken(act: Action, domain: Any, name: str, files: dict[str, str], flags: int = 0) -> None:
-    """Have a machine go on in files that are prepared, by target: libvirt moves all or none, and both definitions.
+def switch_machine(context: LibvirtContext, domain: Any, name: str, files: dict[str, str], flags: int = 0) -> None:
+    """Switch a machine to prepared files, by target: libvirt switches all or none, in both definitions.
 
-    libvirt has a snapshot of it then, unless the flags say ``UNSEEN``.
+    libvirt has a snapshot of the machine then, unless the flags say ``NO_METADATA``.
     """
     targets = sorted(filter(None, (target_of(each) for each in live_of(domain).iterfind("devices/disk"))))
     disks = [
@@ -212,10 +218,10 @@ def taken(act: Action, domain: Any, name: str, files: dict[str, str], flags: int
     domain.snapshotCreateXML(text_of(from_wire("domainsnapshot", spec)), _PREPARED | atomic | flags)
 
 
-def follow(act: Action, domain: Any, files: dict[str, str]) -> None:
-    """Have the next start of a machine use other files.
+def switch_definition(context: LibvirtContext, domain: Any, files: dict[str, str]) -> None:
+    """Switch the definition of the next start to other files, by the old path.
 
-    libvirt also writes into a definition what a file reads on from, and believes that more than the file: out with it.
+    libvirt also writes backing files into a definition, and trusts that more than the file: they are removed.
     """
     definition, moved = config_of(domain), False
     for each in definition.iterfind("devices/disk"):
@@ -229,51 +235,55 @@ def follow(act: Action, domain: Any, files: dict[str, str]) -> None:
             source.set("file", files[path_of(each)])
             moved = True
     if moved:
-        redefine(act, definition)
+        redefine(context, definition)
 
 
-# Snapshots that go
+# Deleting snapshots
 
 
-def forget(act: Action, disk: Disk, name: str) -> None:
-    """Have a disk keep a snapshot no longer; its content stays as it is now."""
+def forget(context: LibvirtContext, disk: Disk, name: str) -> None:
+    """Delete a snapshot of a disk; the present content of the disk stays."""
     if name not in disk.snapshots:
         return
-    left = {each: entry for each, entry in disk.snapshots.items() if each != name}
+    remaining = {each: entry for each, entry in disk.snapshots.items() if each != name}
     base = disk.snapshots[name]["base"]
-    heirs = {} if base in {disk.current, *_bases(left)} else _pulled(act, disk, base, left)
-    after = {**disk.config, "snapshots": _renamed(left, heirs), "waste": [*disk.config.get("waste", []), *heirs]}
+    successors = {} if base in {disk.current, *_bases(remaining)} else _merge_base(context, disk, base, remaining)
+    after = {
+        **disk.config,
+        "snapshots": _renamed(remaining, successors),
+        "waste": [*disk.config.get("waste", []), *successors],
+    }
     if disk.domain is not None:
-        follow(act, disk.domain, {disk.current: disk.current})
+        switch_definition(context, disk.domain, {disk.current: disk.current})
     file.write_config(disk.home, after)
-    _settled(act, disk.home, after)
+    _cleaned_up(context, disk.home, after)
 
 
-def _pulled(act: Action, disk: Disk, base: str, left: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Have no file need ``base`` as it is; returns the file that may go, and the one that has its content now."""
-    links = _links(disk, {disk.current, *_bases(left)})
+def _merge_base(context: LibvirtContext, disk: Disk, base: str, remaining: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Make ``base`` unnecessary; returns the file that may be deleted, and the one that has its content now."""
+    links = _backing_files(disk, {disk.current, *_bases(remaining)})
     readers = [each for each, reads in links.items() if reads == base]
-    onto = _links(disk, {disk.current})
-    used = set(onto) if disk.live else set()
+    current_chain = _backing_files(disk, {disk.current})
+    used = set(current_chain) if disk.live else set()
     for each in readers:
         if each not in used:
             _rebase(each, base, links[base])
     live = next((each for each in readers if each in used), "")
-    heirs = {base: next((each for each in readers if each in onto), disk.current)}
+    successors = {base: next((each for each in readers if each in current_chain), disk.current)}
     if live == disk.current:
-        _job(act, disk, lambda target: disk.domain.blockRebase(target, links[base] or None, 0, 0))
+        _run_block_job(context, disk, lambda target: disk.domain.blockRebase(target, links[base] or None, 0, 0))
     elif live:
         # libvirt pulls into the file on top only. In between it pushes down: the base gets what its one reader has.
-        _job(act, disk, lambda target: disk.domain.blockCommit(target, base, live, 0, 0))
-        heirs = {live: base}
-    gone = next(iter(heirs))
-    if still := [each for each, reads in _links(disk, {disk.current}).items() if reads == gone]:
+        _run_block_job(context, disk, lambda target: disk.domain.blockCommit(target, base, live, 0, 0))
+        successors = {live: base}
+    gone = next(iter(successors))
+    if still := [each for each, reads in _backing_files(disk, {disk.current}).items() if reads == gone]:
         refuse(STORAGE, f"{', '.join(still)} of disk {disk.name} still reads on from {gone}")
-    return heirs
+    return successors
 
 
-def _links(disk: Disk, paths: Iterable[str]) -> dict[str, str]:
-    """Files of a disk and what each reads on from, beginning with ``paths``; nothing is an empty name."""
+def _backing_files(disk: Disk, paths: Iterable[str]) -> dict[str, str]:
+    """Files of a disk and the backing file of each, beginning with ``paths``; empty for none."""
     links: dict[str, str] = {}
     for path in sorted(paths):
         while path.startswith(f"{disk.home}/") and path not in links:
@@ -283,7 +293,7 @@ def _links(disk: Disk, paths: Iterable[str]) -> dict[str, str]:
 
 
 def _rebase(path: str, base: str, below: str) -> None:
-    """Copy into a file what it reads from its base. It reads the same at any moment of that."""
+    """Copy into a file what it reads from its base; its content stays the same throughout."""
     size = file.info(path)["virtual-size"]
     if size > file.info(base)["virtual-size"]:
         # qemu-img before 8.2 does not come to an end where the base is the smaller one. It is nobody's snapshot now.
@@ -292,39 +302,39 @@ def _rebase(path: str, base: str, below: str) -> None:
     qemu_img("rebase", "-q", "-f", "qcow2", *format, "-b", below, path)
 
 
-def _job(act: Action, disk: Disk, start: Callable[[str], object]) -> None:
-    """Have the running machine work on the files of a disk, for as long as that takes."""
+def _run_block_job(context: LibvirtContext, disk: Disk, start: Callable[[str], object]) -> None:
+    """Run a block job of the running machine on the files of a disk, for as long as it takes."""
     devices = live_of(disk.domain).iterfind("devices/disk")
     target = next(target_of(each) for each in devices if path_of(each) == disk.current)
     if disk.domain.blockJobInfo(target):
         refuse(STORAGE, f"disk {disk.name} is being worked on by {MACHINE}/{disk.domain.name()}; try again later")
     start(target)
-    act.host.waited(math.inf, lambda: not disk.domain.blockJobInfo(target), lambda: None)
+    context.host.wait_until(math.inf, lambda: not disk.domain.blockJobInfo(target), lambda: None)
 
 
-def let_go(act: Action, machine: str) -> None:
-    """Have disks keep nothing for the snapshots of a machine that is gone. They stay as they are, file by file."""
-    with act.host.moving:
-        for id in act.touched:
-            found = act.host.volume(DISK, id.name) if id.kind == DISK else None
+def forget_machine(context: LibvirtContext, machine: str) -> None:
+    """Forget the snapshots of a machine that was deleted in the configurations of its disks. Their files stay."""
+    with context.host.files_lock:
+        for id in context.touched:
+            found = context.host.volume(DISK, id.name) if id.kind == DISK else None
             if found is not None and snapshots_in(found[1]):
                 home, config = file.inside(directory_of(found[0]), id.name), found[1]
                 left = {mark: kept for mark, kept in snapshots_in(config).items() if not mark.startswith(f"{machine}@")}
                 file.write_config(home, {**config, "snapshots": left})
 
 
-def held(act: Action, config: dict[str, Any]) -> list[str]:
-    """The snapshots that need the files of a disk. One of a machine does as long as libvirt knows it."""
+def snapshots_of(context: LibvirtContext, config: dict[str, Any]) -> list[str]:
+    """The snapshots that need the files of a disk; one of a machine does as long as libvirt has it."""
     names = []
     for each in sorted(snapshots_in(config)):
         machine, of_machine, name = each.partition("@")
-        found = act.host.snapshot(name) if of_machine else None
+        found = context.host.snapshot(name) if of_machine else None
         if not of_machine or (found is not None and found.getDomain().name() == machine):
             names.append(each)
     return names
 
 
-def no_snapshots(act: Action, config: dict[str, Any], name: str) -> None:
+def require_no_snapshots(context: LibvirtContext, config: dict[str, Any], name: str) -> None:
     """Refuse while a snapshot needs the files of a disk."""
-    if names := held(act, config):
+    if names := snapshots_of(context, config):
         refuse(STORAGE, f"disk {name} has snapshots: {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""Copies of machines, and machines written to files: API sections 1.21 and 1.45."""
+"""Copies of machines, and exports of machines to files: API sections 1.26 and 1.45."""
 
 from __future__ import annotations
 
@@ -10,46 +10,48 @@ from typing import Any
 import libvirt
 
 from reconciler.drivers.libvirt import file, volume
-from reconciler.drivers.libvirt.action import Action, absent, action
-from reconciler.drivers.libvirt.claim import free_address, free_file
+from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import domain_of
+from reconciler.drivers.libvirt.exclusive import require_free_address, require_free_file
 from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.drivers.libvirt.host import config_of, directory_of, path_of, target_of, type_of
 from reconciler.drivers.libvirt.machine import new_mac
 from reconciler.drivers.libvirt.wire import Element, text_of
-from reconciler.drivers.request import LIBVIRT, TOOL, refuse
+from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE
 
 
-@action(MACHINE, "CloneVM")
-def clone(act: Action) -> None:
-    domain, id = domain_of(act), act.id(MACHINE, act.text("name"))
+@operation(MACHINE, "CloneVM")
+def clone(context: LibvirtContext) -> None:
+    domain, id = domain_of(context), context.id(MACHINE, context.text("name"))
     if domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING:
         refuse(
             LIBVIRT,
-            f"Requested operation is not valid: domain {act.target.name} must be shut off or paused to clone",
+            f"Requested operation is not valid: domain {context.target.name} must be shut off or paused to clone",
         )
-    absent(act, MACHINE, id.name)
-    files = [each for each in act.text("file").split(" --file ") if each]
+    context.require_absent(MACHINE, id.name)
+    files = [each for each in context.text("file").split(" --file ") if each]
     definition = _renamed(config_of(domain), id.name)
     made: list[tuple[Any, str]] = []
     try:
         for disk in definition.iterfind("devices/disk"):
             if disk.get("device", "disk") == "disk":
-                _give(act, disk, id.name, files.pop(0) if files else "", made)
-        with act.host.claiming:
+                _give(context, disk, id.name, files.pop(0) if files else "", made)
+        with context.host.claim_lock:
             for number, nic in enumerate(definition.iterfind("devices/interface")):
-                _readdress(act, nic, act.text("mac").lower() if act.text("mac") and number == 0 else new_mac())
-            act.host.connection.defineXML(text_of(definition))
+                _readdress(
+                    context, nic, context.text("mac").lower() if context.text("mac") and number == 0 else new_mac()
+                )
+            context.host.connection.defineXML(text_of(definition))
     except BaseException:
         for pool, name in made:
             volume.destroy(pool, name)
         raise
-    act.touched |= {id, *(act.id(DISK, name) for _, name in made)}
+    context.touched |= {id, *(context.id(DISK, name) for _, name in made)}
 
 
 def _renamed(definition: Element, name: str) -> Element:
-    """A definition for another machine. What only one machine may have is not in it."""
+    """A copy of a definition for another machine, without what only one machine may have."""
     for tag, text in (("name", name), ("uuid", str(uuid.uuid4()))):
         element = definition.find(tag)
         assert element is not None  # libvirt always writes them
@@ -61,17 +63,17 @@ def _renamed(definition: Element, name: str) -> Element:
     return definition
 
 
-def _give(act: Action, disk: Element, machine: str, said: str, made: list[tuple[Any, str]]) -> None:
-    """Have a disk of a clone read from a file of its own."""
-    if not said and not act.flag("auto_clone"):
+def _give(context: LibvirtContext, disk: Element, machine: str, said: str, made: list[tuple[Any, str]]) -> None:
+    """Give a disk of a clone a file of its own."""
+    if not said and not context.flag("auto_clone"):
         refuse(TOOL, f"no file was given for the copy of disk {target_of(disk)}")
-    if said and act.flag("preserve_data"):
-        if act.host.owner(said) is None:
+    if said and context.flag("preserve_data"):
+        if context.host.owner(said) is None:
             refuse(TOOL, f"{said} does not exist")
-        free_file(act, said, shared=False)
+        require_free_file(context, said, shared=False)
         path = said
     else:
-        path = _copy(act, path_of(disk), said, f"{machine}-{target_of(disk)}", made)
+        path = _copy(context, path_of(disk), said, f"{machine}-{target_of(disk)}", made)
     for known in (*disk.findall("source"), *disk.findall("backingStore")):
         disk.remove(known)
     disk.set("type", "file")
@@ -80,29 +82,29 @@ def _give(act: Action, disk: Element, machine: str, said: str, made: list[tuple[
     disk.append(Element("source", file=path))
 
 
-def _copy(act: Action, path: str, said: str, name: str, made: list[tuple[Any, str]]) -> str:
+def _copy(context: LibvirtContext, path: str, said: str, name: str, made: list[tuple[Any, str]]) -> str:
     """Copy a disk into the pool and name that ``said`` gives, or beside the original; returns the new file."""
-    owner = act.host.owner(path)
-    original = None if owner is None else act.host.volume(owner[0], owner[1])
+    owner = context.host.owner(path)
+    original = None if owner is None else context.host.volume(owner[0], owner[1])
     if original is None:
         refuse(TOOL, f"{path} cannot be copied: it is in no pool")
     pool = original[0]
     if said:
         name = Path(said).name
         above = {Path(said).parent, Path(said).parent.parent}
-        pool = next((each for each in act.host.pools() if directory_of(each) in above), pool)
-    absent(act, DISK, name)
-    act.host.active_pool(pool.name(), "vmd")
+        pool = next((each for each in context.host.pools() if directory_of(each) in above), pool)
+    context.require_absent(DISK, name)
+    context.host.active_pool(pool.name(), "vmd")
     shown = {"type": type_of(pool), "pool": pool.name(), "vol": name, "format": "qcow2"}
     copied = volume.create(
-        act, pool, name, shown, lambda new: qemu_img("convert", "-q", "-U", "-O", "qcow2", path, new)
+        context, pool, name, shown, lambda new: qemu_img("convert", "-q", "-U", "-O", "qcow2", path, new)
     )
     made.append((pool, name))
     return copied
 
 
-def _readdress(act: Action, nic: Element, mac: str) -> None:
-    free_address(act, mac)
+def _readdress(context: LibvirtContext, nic: Element, mac: str) -> None:
+    require_free_address(context, mac)
     address = nic.find("mac")
     assert address is not None  # libvirt always writes it
     address.set("address", mac)
@@ -110,23 +112,24 @@ def _readdress(act: Action, nic: Element, mac: str) -> None:
         target.set("dev", f"fe{mac.replace(':', '')[2:]}")
 
 
-@action(MACHINE, "ExportVM")
-def export(act: Action) -> None:
-    directory = Path(act.text("path"))
+@operation(MACHINE, "ExportVM")
+def export(context: LibvirtContext) -> None:
+    directory = Path(context.text("path"))
     if not directory.is_dir() or os.path.realpath(directory) != str(directory):
         refuse(
-            TOOL, f"{directory} is no directory of {act.host.node}, or is one by a link: make it, and name it itself"
+            TOOL,
+            f"{directory} is no directory of {context.host.node}, or is one by a link: make it, and name it itself",
         )
-    definition = config_of(domain_of(act))
+    definition = config_of(domain_of(context))
     for graphics in definition.iterfind("devices/graphics"):
         graphics.attrib.pop("passwd", None)
-    with file.making(directory, act.target.name) as draft:
-        draft.chmod(0o700)  # what is in the disks is for whoever asked, not for every user of the host
+    with file.creating(directory, context.target.name) as temporary:
+        temporary.chmod(0o700)  # other users of the host must not read the disks
         for disk in definition.iterfind("devices/disk"):
             if disk.get("device", "disk") != "disk":
                 continue
-            if act.host.owner(path_of(disk)) is None:
+            if context.host.owner(path_of(disk)) is None:
                 refuse(TOOL, f"{path_of(disk)} cannot be exported: it is in no pool")
-            act.host.not_running(path_of(disk), f"disk {target_of(disk)}")
-            qemu_img("convert", "-q", "-O", "qcow2", path_of(disk), str(draft / f"{target_of(disk)}.qcow2"))
-        (draft / f"{act.target.name}.xml").write_text(text_of(definition))
+            context.host.require_unused(path_of(disk), f"disk {target_of(disk)}")
+            qemu_img("convert", "-q", "-O", "qcow2", path_of(disk), str(temporary / f"{target_of(disk)}.qcow2"))
+        (temporary / f"{context.target.name}.xml").write_text(text_of(definition))

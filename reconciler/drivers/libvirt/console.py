@@ -5,27 +5,27 @@ from __future__ import annotations
 import libvirt
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.libvirt.action import Action, action
+from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import CONFIG, LIVE, domain_of, redefine, scope
 from reconciler.drivers.libvirt.host import config_of
 from reconciler.drivers.libvirt.wire import from_wire, parsed, text_of
-from reconciler.drivers.request import LIBVIRT, refuse
+from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import MACHINE
 
 
-@action(MACHINE, "SetVncPassword")
-def set_password(act: Action) -> None:
-    _set(act, act.text("password"))
+@operation(MACHINE, "SetVncPassword")
+def set_password(context: LibvirtContext) -> None:
+    _set(context, context.text("password"))
 
 
-@action(MACHINE, "UnsetVncPassword")
-def unset_password(act: Action) -> None:
-    _set(act, "")
+@operation(MACHINE, "UnsetVncPassword")
+def unset_password(context: LibvirtContext) -> None:
+    _set(context, "")
 
 
-def _set(act: Action, password: str) -> None:
-    domain = domain_of(act)
-    flags = scope(act, domain)
+def _set(context: LibvirtContext, password: str) -> None:
+    domain = domain_of(context)
+    flags = scope(context, domain)
     changed = []
     for flag, secret in ((LIVE, libvirt.VIR_DOMAIN_XML_SECURE), (CONFIG, libvirt.VIR_DOMAIN_XML_INACTIVE)):
         if not flags & flag:
@@ -33,10 +33,10 @@ def _set(act: Action, password: str) -> None:
         definition = parsed(domain.XMLDesc(secret | libvirt.VIR_DOMAIN_XML_SECURE))
         graphics = next((each for each in definition.iterfind("devices/graphics") if each.get("type") == "vnc"), None)
         if graphics is None:
-            refuse(LIBVIRT, f"unsupported configuration: domain {act.target.name} has no vnc console")
+            refuse(LIBVIRT, f"unsupported configuration: domain {context.target.name} has no vnc console")
         asks = bool(graphics.get("passwd"))
         if flag == LIVE:
-            domains.goes_on_asking(act.target.name, asks, password)
+            domains.check_live_password(context.target.name, asks, password)
         graphics.attrib.pop("passwd", None)
         if password:
             graphics.set("passwd", password)
@@ -46,22 +46,22 @@ def _set(act: Action, password: str) -> None:
             domain.updateDeviceFlags(xml, flag)
 
 
-@action(MACHINE, "UpdateGraphic")
-def update(act: Action) -> None:
-    type, definition = act.text("type"), config_of(domain_of(act))
+@operation(MACHINE, "UpdateGraphic")
+def update(context: LibvirtContext) -> None:
+    type, definition = context.text("type"), config_of(domain_of(context))
     devices = definition.find("devices")
     assert devices is not None  # libvirt always writes it
     if type != "spice" and any(each.get("type") == "spicevmc" for each in devices.iterfind("redirdev")):
-        refuse(LIBVIRT, f"unsupported configuration: USB redirection needs a spice console on {act.target.name}")
+        refuse(LIBVIRT, f"unsupported configuration: USB redirection needs a spice console on {context.target.name}")
     old = devices.findall("graphics")
     listen = next((each.get("listen", "") for each in old), "") or "0.0.0.0"
     made = from_wire("graphics", {"_type": type, "_port": -1, "_autoport": "yes", "_listen": listen})
-    password = act.text("password")
-    if not act.flag("no_password") and "password" not in act.parameters:
+    password = context.text("password")
+    if not context.flag("no_password") and "password" not in context.parameters:
         password = next((each.get("passwd", "") for each in old), "")
     if password:
         made.set("passwd", password)
     for each in old:
         devices.remove(each)
     devices.append(made)
-    redefine(act, definition)
+    redefine(context, definition)

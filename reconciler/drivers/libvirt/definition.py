@@ -1,4 +1,4 @@
-"""Which definitions of a domain an operation changes, and how one that does not run yet is changed.
+"""Which definitions of a domain an operation changes, and how the one of the next start is changed.
 
 The flags are live, config, current and persistent. A paused domain counts as running. Without a flag, or with
 ``current``, the running domain is changed if there is one, else the definition of the next start.
@@ -10,38 +10,41 @@ from typing import Any
 
 import libvirt
 
-from reconciler.drivers.libvirt.action import Action
+from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.host import config_of, live_of
 from reconciler.drivers.libvirt.wire import Element, text_of
-from reconciler.drivers.request import LIBVIRT, refuse
+from reconciler.drivers.operation import LIBVIRT, refuse
 
 LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
 
-def domain_of(act: Action) -> Any:
-    return act.host.domain(act.target.name)
+def domain_of(context: LibvirtContext) -> Any:
+    """The domain of the target, as libvirt object."""
+    return context.host.domain(context.target.name)
 
 
-def must_run(act: Action, domain: Any) -> None:
+def require_running(context: LibvirtContext, domain: Any) -> None:
+    """Refuse a domain that is shut off."""
     if not domain.isActive():
-        refuse(LIBVIRT, f"Requested operation is not valid: domain {act.target.name} is not running")
+        refuse(LIBVIRT, f"Requested operation is not valid: domain {context.target.name} is not running")
 
 
-def must_be_off(act: Action, domain: Any, what: str) -> None:
+def require_stopped(context: LibvirtContext, domain: Any, what: str) -> None:
+    """Refuse a domain that runs; ``what`` cannot be done then."""
     if domain.isActive():
-        refuse(LIBVIRT, f"Requested operation is not valid: cannot {what}: domain {act.target.name} is active")
+        refuse(LIBVIRT, f"Requested operation is not valid: cannot {what}: domain {context.target.name} is active")
 
 
-def scope(act: Action, domain: Any) -> int:
+def scope(context: LibvirtContext, domain: Any) -> int:
     """The definitions to change, as libvirt's flags."""
     runs = bool(domain.isActive())
-    live, config = act.flag("live") or act.flag("hotpluggable"), act.flag("config")
-    if act.flag("persistent"):
+    live, config = context.flag("live") or context.flag("hotpluggable"), context.flag("config")
+    if context.flag("persistent"):
         live, config = live or runs, True
     elif not (live or config):
         live, config = runs, not runs
     if live:
-        must_run(act, domain)
+        require_running(context, domain)
     return (LIVE if live else 0) | (CONFIG if config else 0)
 
 
@@ -51,14 +54,14 @@ def definitions(domain: Any, flags: int) -> list[tuple[int, Element]]:
     return [*found, (CONFIG, config_of(domain))] if flags & CONFIG else found
 
 
-def definition_only(act: Action, domain: Any, what: str) -> Element:
-    """The definition of the next start, for what a running domain cannot take."""
-    if act.flag("live"):
-        must_run(act, domain)
+def definition_only(context: LibvirtContext, domain: Any, what: str) -> Element:
+    """The definition of the next start, for what cannot be changed on a running domain; refuses the flag live."""
+    if context.flag("live"):
+        require_running(context, domain)
         refuse(LIBVIRT, f"Requested operation is not valid: cannot change {what} of an active domain")
     return config_of(domain)
 
 
-def redefine(act: Action, definition: Element) -> None:
-    """Keep a definition that was read with ``config_of``: UUID, addresses and NVRAM are in it, and stay."""
-    act.host.connection.defineXML(text_of(definition))
+def redefine(context: LibvirtContext, definition: Element) -> None:
+    """Store a definition that was read with ``config_of``: UUID, addresses and NVRAM are in it, and stay."""
+    context.host.connection.defineXML(text_of(definition))

@@ -1,4 +1,4 @@
-"""Disks, drives and NICs of a machine, their limits, and devices of the host: API sections 1.9 to 1.14 and others."""
+"""Devices of machines: API sections 1.5, 1.6, 1.11, 1.12, 1.14, 1.19, 1.20, 1.23 to 1.25, 1.27 and 1.28."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import libvirt_qemu
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Device
-from reconciler.drivers.libvirt.action import Action, action
-from reconciler.drivers.libvirt.claim import free_address, free_file, macs_of, touch_disks
-from reconciler.drivers.libvirt.definition import CONFIG, LIVE, definitions, domain_of, must_run, scope
+from reconciler.drivers.libvirt.context import LibvirtContext, operation
+from reconciler.drivers.libvirt.definition import CONFIG, LIVE, definitions, domain_of, require_running, scope
+from reconciler.drivers.libvirt.exclusive import macs_of, mark_disks_touched, require_free_address, require_free_file
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of, paths_of, target_of
 from reconciler.drivers.libvirt.wire import Element, from_wire, parsed, text_of
-from reconciler.drivers.request import LIBVIRT, TOOL, refuse
+from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.quantity import KIB
 
@@ -26,16 +26,23 @@ _FORCE = libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
 
 
 def disk_device(
-    act: Action, path: str, target: str, given: dict[str, str], *, device: str, format: str = "", bus: str = ""
+    context: LibvirtContext,
+    path: str,
+    target: str,
+    given: dict[str, str],
+    *,
+    device: str,
+    format: str = "",
+    bus: str = "",
 ) -> Device:
-    """A disk element for a file of a pool; drives take any image there is, block devices are the host's."""
-    known = _format(act, path, any=device != "disk" or given.get("sourcetype") == "block")
+    """A disk element for a file of a pool; drives take any image file, and block devices are not checked."""
+    known = _format(context, path, any=device != "disk" or given.get("sourcetype") == "block")
     return domains.disk(path, target, format=format or known, given=given, device=device, bus=bus)
 
 
-def _format(act: Action, path: str, *, any: bool) -> str:
+def _format(context: LibvirtContext, path: str, *, any: bool) -> str:
     """The format of a file that a machine may have: that of a disk or image, or with ``any`` one that is there."""
-    owner = act.host.owner(path)
+    owner = context.host.owner(path)
     if owner is None:
         if not any or not Path(path).exists():
             refuse(LIBVIRT, f"Cannot access storage file '{path}': No such file or directory in a pool")
@@ -44,30 +51,30 @@ def _format(act: Action, path: str, *, any: bool) -> str:
     return "raw" if shown == "iso" else shown
 
 
-@action(MACHINE, "PlugDisk")
-def plug_disk(act: Action) -> None:
-    domain, path, target = domain_of(act), act.text("source"), act.text("target")
-    flags = scope(act, domain)
+@operation(MACHINE, "PlugDisk")
+def plug_disk(context: LibvirtContext) -> None:
+    domain, path, target = domain_of(context), context.text("source"), context.text("target")
+    flags = scope(context, domain)
     made = disk_device(
-        act,
+        context,
         path,
         target,
-        {name: act.text(name) for name in act.parameters},
-        device=act.text("type", "disk"),
-        format=act.text("subdriver"),
-        bus=act.text("targetbus"),
+        {name: context.text(name) for name in context.parameters},
+        device=context.text("type", "disk"),
+        format=context.text("subdriver"),
+        bus=context.text("targetbus"),
     )
-    with act.host.claiming:
-        _free_disk(act, from_wire("disk", made), domain, flags)
+    with context.host.claim_lock:
+        _free_disk(context, from_wire("disk", made), domain, flags)
         domain.attachDeviceFlags(text_of(from_wire("disk", made)), flags)
-    touch_disks(act, live_of(domain), config_of(domain))
+    mark_disks_touched(context, live_of(domain), config_of(domain))
 
 
-def _free_disk(act: Action, disk: Element, domain: Any, flags: int) -> None:
+def _free_disk(context: LibvirtContext, disk: Element, domain: Any, flags: int) -> None:
     """Refuse a disk whose file another machine has to itself, or whose file or target this one has already."""
     path, target = path_of(disk), target_of(disk)
     shared = any(disk.find(each) is not None for each in ("readonly", "shareable"))
-    free_file(act, path, shared=shared, but=act.target.name)
+    require_free_file(context, path, shared=shared, but=context.target.name)
     for _, definition in definitions(domain, flags):
         if _disk_at(definition, target) is not None:
             refuse(LIBVIRT, f"Operation failed: target {target} already exists")
@@ -75,18 +82,18 @@ def _free_disk(act: Action, disk: Element, domain: Any, flags: int) -> None:
             refuse(LIBVIRT, f"Requested operation is not valid: {path} is already attached to the domain")
 
 
-@action(MACHINE, "UnplugDisk")
-def unplug_disk(act: Action) -> None:
-    domain, target = domain_of(act), act.text("target")
-    flags = scope(act, domain)
-    found = [(flag, definition, _disk(act, definition, target)) for flag, definition in definitions(domain, flags)]
+@operation(MACHINE, "UnplugDisk")
+def unplug_disk(context: LibvirtContext) -> None:
+    domain, target = domain_of(context), context.text("target")
+    flags = scope(context, domain)
+    found = [(flag, definition, _disk(context, definition, target)) for flag, definition in definitions(domain, flags)]
     for flag, definition, disk in found:
-        _unplug(act, domain, disk, flag, target, lambda: _disk_at(live_of(domain), target) is None)
-        touch_disks(act, definition)
+        _unplug(context, domain, disk, flag, target, lambda: _disk_at(live_of(domain), target) is None)
+        mark_disks_touched(context, definition)
 
 
-def _unplug(act: Action, domain: Any, device: Element, flag: int, name: str, gone: Any) -> None:
-    """Take a device out. From a running domain it is gone when the guest has let go of it, and not before."""
+def _unplug(context: LibvirtContext, domain: Any, device: Element, flag: int, name: str, gone: Any) -> None:
+    """Unplug a device; from a running domain, wait until the guest has released it. Refuses a guest that does not."""
     xml = text_of(device)
     if flag != LIVE:
         domain.detachDeviceFlags(xml, flag)
@@ -102,106 +109,106 @@ def _unplug(act: Action, domain: Any, device: Element, flag: int, name: str, gon
         asked.append(name)
 
     asked: list[str] = []
-    if not act.host.waited(act.host.unplug, gone, ask):
+    if not context.host.wait_until(context.host.unplug, gone, ask):
         refuse(
             LIBVIRT,
-            f"Operation failed: the guest of {act.target.name} has not let go of {name} in {act.host.unplug:g} s; "
-            "it may not run an operating system yet, or may be using it",
+            f"Operation failed: the guest of {context.target.name} has not let go of {name} in "
+            f"{context.host.unplug:g} s; it may not run an operating system yet, or may be using it",
         )
 
 
-@action(MACHINE, "TuneDiskQoS")
-def tune_disk(act: Action) -> None:
-    domain, target = domain_of(act), act.text("device")
-    flags = scope(act, domain)
-    given = {name: act.number(name) for group in domains.LIMITS for name in group if name in act.parameters}
+@operation(MACHINE, "TuneDiskQoS")
+def tune_disk(context: LibvirtContext) -> None:
+    domain, target = domain_of(context), context.text("device")
+    flags = scope(context, domain)
+    given = {name: context.number(name) for group in domains.LIMITS for name in group if name in context.parameters}
     for total, *parts in domains.LIMITS:
         if given.get(total) and any(given.get(part) for part in parts):
             what = total.removeprefix("total_")
             refuse(LIBVIRT, f"invalid argument: total and read/write of {what} cannot be set at the same time")
     for _, definition in definitions(domain, flags):
-        _disk(act, definition, target)
+        _disk(context, definition, target)
     domain.setBlockIoTune(target, given, flags)
 
 
-@action(MACHINE, "ResizeVM")
-def resize_disk(act: Action) -> None:
-    domain, path, size = domain_of(act), act.text("path"), act.number("size") * KIB
-    must_run(act, domain)
-    owner = act.host.owner(path)
+@operation(MACHINE, "ResizeVM")
+def resize_disk(context: LibvirtContext) -> None:
+    domain, path, size = domain_of(context), context.text("path"), context.number("size") * KIB
+    require_running(context, domain)
+    owner = context.host.owner(path)
     if owner is None or all(path_of(each) != path for each in live_of(domain).iterfind("devices/disk")):
-        refuse(LIBVIRT, f"invalid argument: invalid path: {path} is not a disk of domain {act.target.name}")
+        refuse(LIBVIRT, f"invalid argument: invalid path: {path} is not a disk of domain {context.target.name}")
     before = domain.blockInfo(path)[0]
     if size < before:
         refuse(LIBVIRT, f"invalid argument: {path} has {before} bytes and cannot shrink to {size}")
     domain.blockResize(path, size, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
-    act.touched.add(act.id(DISK, owner[1]))
+    context.touched.add(context.id(DISK, owner[1]))
 
 
 def _disk_at(definition: Element, target: str) -> Element | None:
     return next((each for each in definition.iterfind("devices/disk") if target_of(each) == target), None)
 
 
-def _disk(act: Action, definition: Element, target: str) -> Element:
+def _disk(context: LibvirtContext, definition: Element, target: str) -> Element:
     found = _disk_at(definition, target)
     if found is None:
-        refuse(LIBVIRT, f"invalid argument: no disk {target} found in domain {act.target.name}")
+        refuse(LIBVIRT, f"invalid argument: no disk {target} found in domain {context.target.name}")
     return found
 
 
 # CD-ROM drives
 
 
-@action(MACHINE, "ManageISO")
-def manage_iso(act: Action) -> None:
-    asked = [name for name in ("eject", "insert", "update") if act.flag(name)]
+@operation(MACHINE, "ManageISO")
+def manage_iso(context: LibvirtContext) -> None:
+    asked = [name for name in ("eject", "insert", "update") if context.flag(name)]
     if len(asked) != 1:
         refuse(LIBVIRT, f"error: exactly one of eject, insert and update may be asked for, not {asked or 'none'}")
-    target = act.text("path")
+    target = context.text("path")
 
     def drive(definition: Element) -> Element:
         found = next((each for each in _drives(definition) if each is _disk_at(definition, target)), None)
         if found is None:
-            refuse(LIBVIRT, f"invalid argument: {target} is not a CD-ROM drive of domain {act.target.name}")
+            refuse(LIBVIRT, f"invalid argument: {target} is not a CD-ROM drive of domain {context.target.name}")
         return found
 
-    _change_media(act, drive, act.text("source"), asked[0])
+    _change_media(context, drive, context.text("source"), asked[0])
 
 
-@action(MACHINE, "InsertISO")
-def insert_iso(act: Action) -> None:
+@operation(MACHINE, "InsertISO")
+def insert_iso(context: LibvirtContext) -> None:
     def drive(definition: Element) -> Element:
         drives = _drives(definition)
         found = next((each for each in drives if not path_of(each)), drives[0] if drives else None)
         if found is None:
-            refuse(LIBVIRT, f"invalid argument: domain {act.target.name} has no CD-ROM drive")
+            refuse(LIBVIRT, f"invalid argument: domain {context.target.name} has no CD-ROM drive")
         return found
 
-    _change_media(act, drive, act.text("path"), "insert")
+    _change_media(context, drive, context.text("path"), "insert")
 
 
-@action(MACHINE, "EjectISO")
-def eject_iso(act: Action) -> None:
-    path = act.text("path")
+@operation(MACHINE, "EjectISO")
+def eject_iso(context: LibvirtContext) -> None:
+    path = context.text("path")
 
     def drive(definition: Element) -> Element:
         found = next((each for each in _drives(definition) if path_of(each) == path), None)
         if found is None:
-            refuse(LIBVIRT, f"invalid argument: {path} is in no drive of domain {act.target.name}")
+            refuse(LIBVIRT, f"invalid argument: {path} is in no drive of domain {context.target.name}")
         return found
 
-    _change_media(act, drive, path, "eject")
+    _change_media(context, drive, path, "eject")
 
 
 def _drives(definition: Element) -> list[Element]:
     return [each for each in definition.iterfind("devices/disk") if each.get("device") == "cdrom"]
 
 
-def _change_media(act: Action, drive_in: Any, path: str, how: str) -> None:
+def _change_media(context: LibvirtContext, drive_in: Any, path: str, how: str) -> None:
     """Change the medium of a drive; nothing is changed before every definition is known to take it."""
-    domain = domain_of(act)
+    domain = domain_of(context)
     changed = []
-    for flag, definition in definitions(domain, scope(act, domain)):
+    for flag, definition in definitions(domain, scope(context, domain)):
         drive = drive_in(definition)
         target, holds = target_of(drive), path_of(drive)
         if how == "insert" and holds:
@@ -217,10 +224,10 @@ def _change_media(act: Action, drive_in: Any, path: str, how: str) -> None:
             drive.append(from_wire("source", {"_file": path}))
         changed.append((flag, drive))
     for flag, drive in changed:
-        _update(act, domain, drive, flag | (_FORCE if act.flag("force") else 0))
+        _update(context, domain, drive, flag | (_FORCE if context.flag("force") else 0))
 
 
-def _update(act: Action, domain: Any, drive: Element, flags: int) -> None:
+def _update(context: LibvirtContext, domain: Any, drive: Element, flags: int) -> None:
     """Change a drive. A guest that moves the tray just then, as firmware does, is waited for as for unplugging."""
     text = text_of(drive)
     done: list[int] = []
@@ -236,12 +243,12 @@ def _update(act: Action, domain: Any, drive: Element, flags: int) -> None:
                 raise
             refused.append(error)
 
-    if not act.host.waited(act.host.unplug, lambda: bool(done), ask):
+    if not context.host.wait_until(context.host.unplug, lambda: bool(done), ask):
         raise refused[-1]
 
 
 def _open_tray(domain: Any, drive: Element) -> None:
-    """Open a tray that libvirt takes for open, and QEMU has closed.
+    """Open a tray that libvirt believes to be open, and QEMU has closed.
 
     A guest that resets the controller closes it; QEMU tells nobody, so that libvirt would never open it again and be
     refused each time. What the guest has locked stays locked.
@@ -255,7 +262,7 @@ def _open_tray(domain: Any, drive: Element) -> None:
 # NICs
 
 
-def nic_device(act: Action, mac: str, given: dict[str, str]) -> Device:
+def nic_device(context: LibvirtContext, mac: str, given: dict[str, str]) -> Device:
     """A NIC as the network text of wire format 6.2 describes it, on a Linux bridge."""
     type, source = given.get("type", "bridge"), given.get("source", "")
     if not source:
@@ -265,48 +272,48 @@ def nic_device(act: Action, mac: str, given: dict[str, str]) -> Device:
     if "switch" in given or "ip" in given:
         refuse(TOOL, f"NIC {mac} of type {type} cannot have a switch or ip")
     device = domains.nic(mac.lower(), type, source, "")
-    domains.throttle(device, given)
+    domains.set_bandwidth(device, given)
     return device
 
 
-@action(MACHINE, "PlugNIC")
-def plug_nic(act: Action) -> None:
-    domain, mac = domain_of(act), act.text("mac").lower()
-    given = domains.options(act.text("source"))
-    given |= {name: act.text(name) for name in ("type", "inbound", "outbound") if name in act.parameters}
-    flags = scope(act, domain)
-    device = nic_device(act, mac, given)
-    with act.host.claiming:
-        free_address(act, mac, but=act.target.name)
+@operation(MACHINE, "PlugNIC")
+def plug_nic(context: LibvirtContext) -> None:
+    domain, mac = domain_of(context), context.text("mac").lower()
+    given = domains.options(context.text("source"))
+    given |= {name: context.text(name) for name in ("type", "inbound", "outbound") if name in context.parameters}
+    flags = scope(context, domain)
+    device = nic_device(context, mac, given)
+    with context.host.claim_lock:
+        require_free_address(context, mac, but=context.target.name)
         if any(mac in macs_of(definition) for _, definition in definitions(domain, flags)):
             refuse(LIBVIRT, f"Requested operation is not valid: a NIC with mac {mac} is attached already")
         domain.attachDeviceFlags(text_of(from_wire("interface", device)), flags)
 
 
-@action(MACHINE, "UnplugNIC")
-def unplug_nic(act: Action) -> None:
-    domain, mac = domain_of(act), act.text("mac").lower()
-    found = [(flag, _nic(act, definition, mac)) for flag, definition in definitions(domain, scope(act, domain))]
+@operation(MACHINE, "UnplugNIC")
+def unplug_nic(context: LibvirtContext) -> None:
+    domain, mac = domain_of(context), context.text("mac").lower()
+    found = [(flag, _nic(context, definition, mac)) for flag, definition in definitions(domain, scope(context, domain))]
     for flag, nic in found:
-        _unplug(act, domain, nic, flag, f"NIC {mac}", lambda: mac not in macs_of(live_of(domain)))
+        _unplug(context, domain, nic, flag, f"NIC {mac}", lambda: mac not in macs_of(live_of(domain)))
 
 
-@action(MACHINE, "TuneNICQoS")
-def tune_nic(act: Action) -> None:
-    domain, mac = domain_of(act), act.text("_interface").lower()
-    flags = scope(act, domain)
+@operation(MACHINE, "TuneNICQoS")
+def tune_nic(context: LibvirtContext) -> None:
+    domain, mac = domain_of(context), context.text("_interface").lower()
+    flags = scope(context, domain)
     for _, definition in definitions(domain, flags):
-        _nic(act, definition, mac)
-    limits = {f"{way}.average": act.number(way) for way in ("inbound", "outbound") if way in act.parameters}
+        _nic(context, definition, mac)
+    limits = {f"{way}.average": context.number(way) for way in ("inbound", "outbound") if way in context.parameters}
     for flag in (LIVE, CONFIG):  # libvirt takes one of them at a time
         if flags & flag:
             domain.setInterfaceParameters(mac, limits, flag)
 
 
-def _nic(act: Action, definition: Element, mac: str) -> Element:
+def _nic(context: LibvirtContext, definition: Element, mac: str) -> Element:
     found = next((each for each in definition.iterfind("devices/interface") if _mac(each) == mac), None)
     if found is None:
-        refuse(LIBVIRT, f"invalid argument: no NIC with mac {mac} found in domain {act.target.name}")
+        refuse(LIBVIRT, f"invalid argument: no NIC with mac {mac} found in domain {context.target.name}")
     return found
 
 
@@ -318,45 +325,47 @@ def _mac(nic: Element) -> str:
 # Devices that a file describes
 
 
-@action(MACHINE, "PlugDevice")
-def plug_device(act: Action) -> None:
-    domain, device = domain_of(act), _described(act)
-    flags = scope(act, domain)
-    with act.host.claiming:
+@operation(MACHINE, "PlugDevice")
+def plug_device(context: LibvirtContext) -> None:
+    domain, device = domain_of(context), _described(context)
+    flags = scope(context, domain)
+    with context.host.claim_lock:
         if device.tag == "disk":
-            _of_a_pool(act, device)
-            _free_disk(act, device, domain, flags)
+            _of_a_pool(context, device)
+            _free_disk(context, device, domain, flags)
         if device.tag == "interface" and (mac := _mac(device)):
-            free_address(act, mac)
+            require_free_address(context, mac)
         domain.attachDeviceFlags(text_of(device), flags)
-    touch_disks(act, live_of(domain), config_of(domain))
+    mark_disks_touched(context, live_of(domain), config_of(domain))
 
 
-def _of_a_pool(act: Action, disk: Element) -> None:
+def _of_a_pool(context: LibvirtContext, disk: Element) -> None:
     """Refuse a described disk whose file is none that a machine may have, or is not to be told from the description."""
     type, path, drive = disk.get("type", "file"), path_of(disk), disk.get("device", "disk") != "disk"
     if type not in ("file", "block"):
-        refuse(TOOL, f"{act.text('file')} describes a disk of type {type}; nobody could tell who has what is behind it")
+        refuse(
+            TOOL, f"{context.text('file')} describes a disk of type {type}; nobody could tell who has what is behind it"
+        )
     if path or not drive:
-        _format(act, path, any=drive or type == "block")
+        _format(context, path, any=drive or type == "block")
 
 
-@action(MACHINE, "UnplugDevice")
-def unplug_device(act: Action) -> None:
-    domain, device = domain_of(act), _described(act)
-    found = [(flag, each, _meant(act, each, device)) for flag, each in definitions(domain, scope(act, domain))]
+@operation(MACHINE, "UnplugDevice")
+def unplug_device(context: LibvirtContext) -> None:
+    domain, device = domain_of(context), _described(context)
+    found = [(flag, each, _meant(context, each, device)) for flag, each in definitions(domain, scope(context, domain))]
     before = _number(domain, device.tag)
     for flag, definition, meant in found:
-        name = f"the {device.tag} of {act.text('file')}"
-        _unplug(act, domain, meant, flag, name, lambda: _number(domain, device.tag) < before)
-        touch_disks(act, definition)
+        name = f"the {device.tag} of {context.text('file')}"
+        _unplug(context, domain, meant, flag, name, lambda: _number(domain, device.tag) < before)
+        mark_disks_touched(context, definition)
 
 
-def _meant(act: Action, definition: Element, device: Element) -> Element:
-    """The disk or NIC that is described, as the definition has it; other devices are libvirt's to find."""
+def _meant(context: LibvirtContext, definition: Element, device: Element) -> Element:
+    """The disk or NIC that is described, as the definition has it; libvirt itself finds other devices."""
     if device.tag == "interface" and (mac := _mac(device)):
-        return _nic(act, definition, mac)
-    return _disk(act, definition, target_of(device)) if device.tag == "disk" else device
+        return _nic(context, definition, mac)
+    return _disk(context, definition, target_of(device)) if device.tag == "disk" else device
 
 
 def _number(domain: Any, tag: str) -> int:
@@ -364,11 +373,11 @@ def _number(domain: Any, tag: str) -> int:
     return len(live_of(domain).findall(f"devices/{tag}"))
 
 
-def _described(act: Action) -> Element:
-    path = Path(act.text("file"))
+def _described(context: LibvirtContext) -> Element:
+    path = Path(context.text("file"))
     try:
         return parsed(path.read_text())
     except OSError as error:
-        refuse(LIBVIRT, f"the device of {act.target.name} cannot be read from {path}: {error.strerror}")
+        refuse(LIBVIRT, f"the device of {context.target.name} cannot be read from {path}: {error.strerror}")
     except (SyntaxError, UnicodeDecodeError) as error:
         refuse(LIBVIRT, f"{path} does not describe a device: {error}")

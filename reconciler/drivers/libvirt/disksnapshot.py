@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 from reconciler.drivers.libvirt import chain
-from reconciler.drivers.libvirt.action import Action, action, creation
-from reconciler.drivers.libvirt.chain import Disk, Move
+from reconciler.drivers.libvirt.chain import Disk, FileSwitch
+from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.host import live_of, path_of, target_of
-from reconciler.drivers.request import STORAGE, refuse
+from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE
 
 
-@creation(DISK_SNAPSHOT, "CreateDiskExternalSnapshot")
-def create(act: Action) -> None:
-    name, format = act.target.name, act.text("format", "qcow2")
+@operation(DISK_SNAPSHOT, "CreateDiskExternalSnapshot", creates=True)
+def create(context: LibvirtContext) -> None:
+    name, format = context.target.name, context.text("format", "qcow2")
     if format != "qcow2":
         refuse(STORAGE, f"snapshot {name} cannot be {format}: only qcow2 reads on from another file")
-    with act.host.moving, act.host.claiming:
-        disk = _disk(act)
-        path = chain.place(disk, name)
-        _go(act, chain.onward(disk, name, path, pool=act.text("pool"), domain=act.text("domain")))
+    with context.host.files_lock, context.host.claim_lock:
+        disk = _disk(context)
+        path = chain.snapshot_path(disk, name)
+        _go(context, chain.to_new_file(disk, name, path, pool=context.text("pool"), domain=context.text("domain")))
 
 
-@action(DISK_SNAPSHOT, "RevertDiskExternalSnapshot")
-def revert(act: Action) -> None:
-    _snapshotted(act)
-    with act.host.moving, act.host.claiming:
-        disk = _disk(act)
-        act.host.not_running(disk.current, f"disk {disk.name}")
-        _go(act, chain.back(disk, act.target.name))
+@operation(DISK_SNAPSHOT, "RevertDiskExternalSnapshot")
+def revert(context: LibvirtContext) -> None:
+    _snapshotted(context)
+    with context.host.files_lock, context.host.claim_lock:
+        disk = _disk(context)
+        context.host.require_unused(disk.current, f"disk {disk.name}")
+        _go(context, chain.to_snapshot(disk, context.target.name))
 
 
-@action(DISK_SNAPSHOT, "DeleteDiskExternalSnapshot")
-def delete(act: Action) -> None:
-    _snapshotted(act)
-    with act.host.moving:
-        disk = _disk(act)
-        _touch(act, disk)
-        chain.forget(act, disk, act.target.name)
+@operation(DISK_SNAPSHOT, "DeleteDiskExternalSnapshot")
+def delete(context: LibvirtContext) -> None:
+    _snapshotted(context)
+    with context.host.files_lock:
+        disk = _disk(context)
+        _touch(context, disk)
+        chain.forget(context, disk, context.target.name)
 
 
-def _go(act: Action, move: Move) -> None:
-    disk = move.disk
-    _touch(act, disk)
+def _go(context: LibvirtContext, file_switch: FileSwitch) -> None:
+    disk = file_switch.disk
+    _touch(context, disk)
 
     def switch() -> None:
         if disk.domain is None:
@@ -49,20 +49,22 @@ def _go(act: Action, move: Move) -> None:
         if disk.live:
             devices = live_of(disk.domain).iterfind("devices/disk")
             target = next(target_of(each) for each in devices if path_of(each) == disk.current)
-            chain.taken(act, disk.domain, act.target.name, {target: move.file}, chain.UNSEEN)
-        chain.follow(act, disk.domain, {disk.current: move.file})
+            chain.switch_machine(
+                context, disk.domain, context.target.name, {target: file_switch.file}, chain.NO_METADATA
+            )
+        chain.switch_definition(context, disk.domain, {disk.current: file_switch.file})
 
-    chain.go(act, [move], switch)
+    chain.switch_files(context, [file_switch], switch)
 
 
-def _disk(act: Action) -> Disk:
+def _disk(context: LibvirtContext) -> Disk:
     """The disk a snapshot is of; its machine must be named if it has one."""
-    name, domain, pool = act.text("vol"), act.text("domain"), act.text("pool")
-    act.host.active_pool(pool, type=act.text("type"))
-    found = act.host.volume(DISK, name)
+    name, domain, pool = context.text("vol"), context.text("domain"), context.text("pool")
+    context.host.active_pool(pool, type=context.text("type"))
+    found = context.host.volume(DISK, name)
     if found is not None and found[0].name() != pool:
         refuse(STORAGE, f"disk {name} is in pool {found[0].name()}, not in {pool}")
-    disk = chain.disk(act, name)
+    disk = chain.disk(context, name)
     attached = "" if disk.domain is None else disk.domain.name()
     if attached and not domain:
         refuse(STORAGE, f'Failed to get "write" lock: disk {name} is attached to {attached}, which was not named')
@@ -71,19 +73,19 @@ def _disk(act: Action) -> Disk:
     return disk
 
 
-def _snapshotted(act: Action) -> None:
+def _snapshotted(context: LibvirtContext) -> None:
     """Refuse unless the target is of the disk that is named."""
-    found = act.host.disk_snapshot(act.target.name)
+    found = context.host.disk_snapshot(context.target.name)
     if found is None:
-        refuse(STORAGE, f"{act.target} does not exist")
+        refuse(STORAGE, f"{context.target} does not exist")
     disk, _ = found
-    if disk != act.text("vol"):
-        refuse(STORAGE, f"snapshot {act.target.name} is of disk {disk}, not of {act.text('vol')}")
+    if disk != context.text("vol"):
+        refuse(STORAGE, f"snapshot {context.target.name} is of disk {disk}, not of {context.text('vol')}")
 
 
-def _touch(act: Action, disk: Disk) -> None:
-    """What may look different: the disk, its machine, and the other snapshots, whose files may become others."""
-    act.touched.add(act.id(DISK, disk.name))
-    act.touched |= {act.id(DISK_SNAPSHOT, each) for each in disk.snapshots if "@" not in each}
+def _touch(context: LibvirtContext, disk: Disk) -> None:
+    """Note what may be observed differently: the disk, its machine, and its other snapshots, whose files may change."""
+    context.touched.add(context.id(DISK, disk.name))
+    context.touched |= {context.id(DISK_SNAPSHOT, each) for each in disk.snapshots if "@" not in each}
     if disk.domain is not None:
-        act.touched.add(act.id(MACHINE, disk.domain.name()))
+        context.touched.add(context.id(MACHINE, disk.domain.name()))

@@ -1,8 +1,7 @@
-"""Files in the directories of pools: made beside their place and then put there whole, never outside a pool.
+"""Files in the directories of pools: written under a temporary name and then renamed, never outside a pool.
 
-The layout is that of wire format 7.3: a disk or image is a directory with its file and ``config.json``. What
-is in the making has a name that begins with ``.making-``; nobody takes it for a resource, and the next attempt
-clears it away.
+The layout is that of wire format 7.3: a disk or image is a directory with its file and ``config.json``. Temporary
+names begin with ``.making-``; what has one is no resource, and the next attempt deletes it.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reconciler.drivers.request import STORAGE, refuse
+from reconciler.drivers.operation import STORAGE, refuse
 
 CONFIG = "config.json"
-MAKING = ".making-"
+TEMPORARY = ".making-"
 
 
 def inside(directory: Path, *parts: str) -> Path:
-    """A path in a pool's directory. Refuses one that leads out of it, by its words or through a link."""
+    """A path in a pool's directory. Refuses one that leads out of it, by ``..`` or through a link."""
     path = directory.joinpath(*parts)
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(os.path.realpath(directory)) or ".." in parts:
@@ -32,55 +31,56 @@ def inside(directory: Path, *parts: str) -> Path:
 
 
 def within(directory: Path, name: str, path: str) -> bool:
-    """Whether a file is in the directory of a resource of a pool, wherever words and links lead."""
+    """Whether a file is in the directory of a disk or image of a pool, once links are followed."""
     return Path(os.path.realpath(path)).is_relative_to(Path(os.path.realpath(directory), name))
 
 
 @contextmanager
-def making(directory: Path, name: str) -> Iterator[Path]:
-    """A directory to fill, which becomes ``directory/name`` at the end of the block, or is gone after an error."""
+def creating(directory: Path, name: str) -> Iterator[Path]:
+    """A directory to fill, which becomes ``directory/name`` at the end of the block, or is deleted after an error."""
     place = inside(directory, name)
     if os.path.lexists(place):
         refuse(STORAGE, f"{place} already exists")
-    draft = inside(directory, f"{MAKING}{name}")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
+    temporary = inside(directory, f"{TEMPORARY}{name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
     try:
-        yield draft
-        os.rename(draft, place)
+        yield temporary
+        os.rename(temporary, place)
     except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write, which takes the place of ``path`` at the end of the block, or is gone after an error."""
-    draft = path.with_name(f"{MAKING}{path.name}")
-    draft.unlink(missing_ok=True)
+    """A file to write, which replaces ``path`` at the end of the block, or is deleted after an error."""
+    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+    temporary.unlink(missing_ok=True)
     try:
-        yield draft
-        os.replace(draft, path)
+        yield temporary
+        os.replace(temporary, path)
     except BaseException:
-        draft.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
-def removed(directory: Path, name: str) -> None:
-    """Have the directory of a resource be gone, at once for whoever looks."""
-    place, draft = inside(directory, name), inside(directory, f"{MAKING}{name}")
-    shutil.rmtree(draft, ignore_errors=True)
-    os.rename(place, draft)
-    shutil.rmtree(draft)
+def remove(directory: Path, name: str) -> None:
+    """Delete the directory of a disk or image; it is renamed first, so that nobody sees half of it."""
+    place, temporary = inside(directory, name), inside(directory, f"{TEMPORARY}{name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    os.rename(place, temporary)
+    shutil.rmtree(temporary)
 
 
 def write_config(directory: Path, config: dict[str, Any]) -> None:
-    with replacing(directory / CONFIG) as draft:
-        draft.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    """Replace the configuration in the directory of a disk or image."""
+    with replacing(directory / CONFIG) as temporary:
+        temporary.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
 
 
 def read_config(directory: Path) -> dict[str, Any] | None:
-    """What is kept of a resource; None if that is not a directory of one."""
+    """The configuration in the directory of a disk or image; None if it is the directory of neither."""
     try:
         config = json.loads((directory / CONFIG).read_text())
     except (OSError, ValueError):
@@ -89,7 +89,7 @@ def read_config(directory: Path) -> dict[str, Any] | None:
 
 
 def qemu_img(*arguments: str) -> str:
-    """What ``qemu-img`` prints. Refuses, in its words, if it fails."""
+    """What ``qemu-img`` prints. Refuses with its message if it fails."""
     done = subprocess.run(["qemu-img", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         refuse(STORAGE, done.stderr.strip().removeprefix("qemu-img: ") or f"qemu-img ended with {done.returncode}")
@@ -97,6 +97,6 @@ def qemu_img(*arguments: str) -> str:
 
 
 def info(path: str) -> dict[str, Any]:
-    """What ``qemu-img`` knows of a file, also of one that is in use."""
+    """What ``qemu-img info`` says of a file, also of one that is in use."""
     found: dict[str, Any] = json.loads(qemu_img("info", "--force-share", "--output=json", path))
     return found

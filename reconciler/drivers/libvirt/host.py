@@ -1,7 +1,7 @@
 """The host: one connection to libvirt, and where to find what is on it.
 
-Nothing is kept between operations but the connection. What libvirt has no place for (the content of a pool, what
-a disk was made of) is in the pools, in the files of wire format 7.3.
+Nothing is remembered between operations but the connection. What libvirt has no place for (the content of a pool,
+what a disk was created from) is in the pools, in the files of wire format 7.3.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import libvirt
 from reconciler.drivers.libvirt import file
 from reconciler.drivers.libvirt.mount import mounted
 from reconciler.drivers.libvirt.wire import Element, parsed
-from reconciler.drivers.request import STORAGE, refuse
+from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.model.problem import Unavailable
 from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
@@ -27,7 +27,7 @@ from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
 SHUTDOWN = 60.0  # seconds a guest may take to shut down, or to restart
 UNPLUG = 30.0  # seconds a guest may take to let go of a device
 BALLOON = 10.0  # seconds a guest may take to begin, or go on, giving memory back
-AGAIN = 3.0  # seconds after which a guest is asked once more
+AGAIN = 3.0  # seconds after which a guest is asked again
 
 # Domain types and CPU modes, the best first: the guest sees the host's processor, as virt-install has it.
 _ENGINES = (("kvm", "host-model"), ("kvm", ""), ("qemu", ""))
@@ -37,18 +37,19 @@ _VIRTUALISES = {"vmx", "svm"}  # flags of x86 processors
 
 _CONTENT = "content"
 
-# Kind and format of a pool as libvirt has it -> its type. Pools of other kinds are none of ours.
+# Kind and format of a pool as libvirt has it -> its type. Other pools are not touched.
 TYPES = {("dir", ""): "localfs", ("netfs", "nfs"): "nfs"}
 
 
-class Holdings:
-    """What is on a host, and where to find it. Whoever is one says how pools and domains are read."""
+class HostState:
+    """What is on a host, and where to find it; subclasses say how pools and domains are read."""
 
     connection: Any
     node: str
-    removed: set[ResourceId]  # what was taken away here: that is gone, whatever pool cannot be looked into
+    removed: set[ResourceId]  # what operations deleted: that is gone, even while a pool cannot be read
 
     def exists(self, id: ResourceId) -> bool:
+        """Whether a resource is on this host."""
         if id.namespace != DEFAULT_NAMESPACE:
             return False  # a host knows no namespaces
         if id.kind == POOL:
@@ -62,6 +63,7 @@ class Holdings:
         return id.kind in (DISK, DISK_IMAGE) and self.volume(id.kind, id.name) is not None
 
     def inventory(self) -> list[ResourceId]:
+        """Every resource on this host, sorted."""
         found = [ResourceId(POOL, pool.name()) for pool in self.pools()]
         found += [ResourceId(MACHINE, domain.name()) for domain in self.domains()]
         for pool in self.pools():
@@ -77,10 +79,11 @@ class Holdings:
     # Pools
 
     def pools(self) -> list[Any]:
-        """Those of a type of ours that libvirt keeps; others come and go with it, or are in the making."""
+        """The persistent pools of a type that the API has, as libvirt objects."""
         return [each for each in self.connection.listAllStoragePools() if _is_ours(each)]
 
     def pool(self, name: str) -> Any:
+        """The pool of a name, as libvirt object; None if there is none."""
         return next((each for each in self.pools() if each.name() == name), None)
 
     def active_pool(self, name: str, *contents: str, type: str = "") -> Any:
@@ -105,13 +108,13 @@ class Holdings:
             names = sorted(each.name for each in directory.iterdir() if not each.name.startswith("."))
         except OSError:
             return []
-        configs = ((name, self._kept(directory / name)) for name in names)
+        configs = ((name, self._config(directory / name)) for name in names)
         return [(name, config) for name, config in configs if config is not None]
 
-    def _kept(self, directory: Path) -> dict[str, Any] | None:
-        """What is kept of a disk or image; a move to another file that was cut short is counted in if it came so far.
+    def _config(self, directory: Path) -> dict[str, Any] | None:
+        """The configuration of a disk or image; after a kill, the one that ``chain.py`` says is true.
 
-        See ``chain.py`` for the order of a move. Where it came no further than the new file, that file is waste.
+        Where the disk was not switched to its new file any more, that file is waste.
         """
         config = file.read_config(directory)
         if config is None or "next" not in config:
@@ -125,16 +128,16 @@ class Holdings:
         return {**config, "waste": [*config.get("waste", []), new]}
 
     def volume(self, kind: str, name: str) -> tuple[Any, dict[str, Any]] | None:
-        """The pool of a disk or image, and what is kept of it."""
+        """The pool of a disk or image, and its configuration."""
         for pool in self.pools():
             if (content_of(pool) == "vmd") == (kind == DISK):
-                config = self._kept(directory_of(pool) / name)
+                config = self._config(directory_of(pool) / name)
                 if config is not None:
                     return pool, config
         return None
 
     def disk_snapshot(self, name: str) -> tuple[str, dict[str, Any]] | None:
-        """The disk that has a snapshot of this name in a file of its own, and what is kept of the disk."""
+        """The disk that has a snapshot of this name in a file of its own, and the configuration of the disk."""
         for pool in self.pools():
             if content_of(pool) == "vmd":
                 for disk, config in self.volumes(pool):
@@ -143,13 +146,13 @@ class Holdings:
         return None
 
     def owner(self, path: str) -> tuple[str, str, dict[str, Any]] | None:
-        """Kind, name and what is kept of the disk or image that a file is of; none for what leads out of its place."""
+        """Kind, name and configuration of the disk or image that has a file; None for one outside of its directory."""
         for pool in self.pools():
             directory = directory_of(pool)
             if not path.startswith(f"{directory}/"):
                 continue
             name = path.removeprefix(f"{directory}/").partition("/")[0]
-            config = self._kept(directory / name)
+            config = self._config(directory / name)
             if config is not None and all(file.within(directory, name, each) for each in (path, config["current"])):
                 return DISK if content_of(pool) == "vmd" else DISK_IMAGE, name, config
         return None
@@ -164,10 +167,12 @@ class Holdings:
     # Domains
 
     def domains(self) -> list[Any]:
+        """All domains, as libvirt objects."""
         found: list[Any] = self.connection.listAllDomains()
         return found
 
     def domain(self, name: str) -> Any:
+        """The domain of a name, as libvirt object; None if there is none."""
         try:
             return self.connection.lookupByName(name)
         except libvirt.libvirtError as error:
@@ -176,6 +181,7 @@ class Holdings:
             raise
 
     def snapshot(self, name: str) -> Any:
+        """The snapshot of a name, of whichever domain, as libvirt object; None if there is none."""
         for domain in self.domains():
             for each in domain.listAllSnapshots():
                 if each.getName() == name:
@@ -183,7 +189,7 @@ class Holdings:
         return None
 
     def users(self, path: str) -> list[tuple[Any, bool]]:
-        """The domains that have a file, in either definition, and whether the domain runs with it."""
+        """The domains that have a file in either definition, each with whether it runs with the file."""
         return self.attached().get(path, [])
 
     def attached(self) -> dict[str, list[tuple[Any, bool]]]:
@@ -200,22 +206,22 @@ class Holdings:
                 found.setdefault(path, []).append((domain, runs and path in live))
         return found
 
-    def not_attached(self, path: str, name: str) -> None:
+    def require_detached(self, path: str, name: str) -> None:
         """Refuse while any machine has a file."""
         for domain, _ in self.users(path):
             refuse(STORAGE, f"{name} is attached to {MACHINE}/{domain.name()}")
 
-    def not_running(self, path: str, name: str) -> None:
+    def require_unused(self, path: str, name: str) -> None:
         """Refuse while a running machine has a file."""
         for domain, live in self.users(path):
             if live:
                 refuse(STORAGE, f'Failed to get "write" lock: {name} is in use by running {MACHINE}/{domain.name()}')
 
 
-class Host(Holdings):
-    """A host that is read anew for each question.
+class Host(HostState):
+    """A host that is read again for each question.
 
-    ``again`` and the others are seconds; ``monotonic`` and ``sleep`` are the clock they are measured by.
+    ``shutdown`` and those after it are seconds (see the constants); ``monotonic`` and ``sleep`` are the clock.
     """
 
     def __init__(
@@ -234,11 +240,11 @@ class Host(Holdings):
         self.node = node
         self.shutdown, self.unplug, self.balloon, self.again = shutdown, unplug, balloon, again
         self._monotonic, self._sleep = monotonic, sleep
-        self.claiming = threading.RLock()  # held from looking who has a file or an address until it is taken
-        self.moving = threading.RLock()  # held while a disk comes to other files; taken before ``claiming``
+        self.claim_lock = threading.RLock()  # held from checking who has a file or an address until it is taken
+        self.files_lock = threading.RLock()  # held while the files of a disk change; acquired before ``claim_lock``
         self.removed = set()
-        self.engines = engines()  # what has not been refused on this host yet
-        self.restarts: dict[str, int] = {}  # how often a guest was seen to restart, by UUID
+        self.engines = engines()  # those that this host has not refused yet
+        self.restarts: dict[str, int] = {}  # number of restarts of each guest, by UUID
         _listen()
         try:
             self.connection = libvirt.open(uri)
@@ -247,14 +253,15 @@ class Host(Holdings):
         self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._restarted, None)
 
     def close(self) -> None:
+        """Close the connection."""
         self.connection.close()
 
     def _restarted(self, connection: Any, domain: Any, opaque: Any) -> None:
         uuid = domain.UUIDString()
         self.restarts[uuid] = self.restarts.get(uuid, 0) + 1
 
-    def waited(self, seconds: float, until: Callable[[], bool], ask: Callable[[], object]) -> bool:
-        """Ask, and again now and then, until something is so; whether it came in time."""
+    def wait_until(self, seconds: float, until: Callable[[], bool], ask: Callable[[], object]) -> bool:
+        """Call ``ask``, then again every ``again`` seconds, until ``until`` is true; False if that takes too long."""
         start = asked = self._monotonic()
         ask()
         while not until():
@@ -269,11 +276,10 @@ class Host(Holdings):
 
 
 def engines(cpus: Path = _CPUS) -> list[tuple[str, str]]:
-    """What may run a domain here, the best first.
+    """Domain type and CPU mode of what may run a domain on this host, the best first.
 
-    There is a KVM that needs no virtualisation by the processor, for guests made for it. It steps through the firmware
-    and the loader of any other, some two hundred times slower than QEMU translates them, and does not boot the kernel
-    of a distribution.
+    Where the processor has no virtualisation, KVM is left out even if it is there: it interprets firmware and boot
+    loader some two hundred times slower than QEMU translates them, and does not boot the kernel of a distribution.
     """
     try:
         lines = cpus.read_text().splitlines()
@@ -298,13 +304,13 @@ def marked_content(directory: Path) -> str:
 
 def mark_content(directory: Path, content: str) -> Path:
     """Mark what a directory holds; returns the file that says so."""
-    with file.replacing(directory / _CONTENT) as draft:
-        draft.write_text(content)
+    with file.replacing(directory / _CONTENT) as temporary:
+        temporary.write_text(content)
     return directory / _CONTENT
 
 
 def type_of(pool: Any) -> str:
-    """The type of a pool as the wire has it; empty for one that is none of ours."""
+    """The type of a pool as the wire has it; empty for one that the API has no type for."""
     definition = parsed(pool.XMLDesc())
     format = definition.find("source/format")
     return TYPES.get((definition.get("type", ""), "" if format is None else format.get("type", "")), "")
@@ -320,6 +326,7 @@ def _is_ours(pool: Any) -> bool:
 
 
 def directory_of(pool: Any) -> Path:
+    """The directory of a pool."""
     return Path(parsed(pool.XMLDesc()).findtext("target/path", ""))
 
 
@@ -330,14 +337,14 @@ def snapshots_in(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def share_of(pool: Any) -> str:
-    """What a pool mounts on its directory; empty if it mounts nothing."""
+    """What a pool mounts on its directory, as HOST:PATH; empty if nothing."""
     source = parsed(pool.XMLDesc()).find("source")
     host, path = (None, None) if source is None else (source.find("host"), source.find("dir"))
     return "" if host is None or path is None else f"{host.get('name')}:{path.get('path')}"
 
 
 def is_reachable(pool: Any) -> bool:
-    """Whether the files in a pool can be seen, also while it is stopped."""
+    """Whether the files in a pool can be read, also while it is stopped."""
     share = share_of(pool)
     return mounted(directory_of(pool)) == share if share else directory_of(pool).is_dir()
 
@@ -363,6 +370,7 @@ def config_of(domain: Any) -> Element:
 
 
 def paths_of(definition: Element) -> set[str]:
+    """The files and block devices of all disks and drives of a definition."""
     return {path for disk in definition.iterfind("devices/disk") if (path := path_of(disk))}
 
 

@@ -1,4 +1,4 @@
-"""What is mounted where, as the kernel has it: no server is asked, so that none that is away is waited for."""
+"""What is mounted where, as the kernel has it: no server is asked, so that an unreachable one blocks nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the host shows of a resource, as the wire has it (wire format 5.1 to 5.6)."""
+"""The observed spec of a resource on the host, as the wire has it (wire format 5.1 to 5.6)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reconciler.drivers import domain as domains
 from reconciler.drivers.base import Spec
 from reconciler.drivers.libvirt import file, qcow2
 from reconciler.drivers.libvirt.host import (
-    Holdings,
+    HostState,
     content_of,
     directory_of,
     is_active,
@@ -24,7 +24,7 @@ from reconciler.drivers.libvirt.host import (
     type_of,
 )
 from reconciler.drivers.libvirt.wire import Element, parsed, to_wire
-from reconciler.drivers.request import STORAGE, refuse
+from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model import quantity
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.model.problem import OperationFailed
@@ -40,7 +40,7 @@ _POWER = {
     libvirt.VIR_DOMAIN_SHUTOFF: "Shutdown",
     libvirt.VIR_DOMAIN_CRASHED: "Crashed",
 }
-# What is gone between finding and reading it is gone.
+# What was deleted between being found and being read does not exist.
 _GONE = {
     libvirt.VIR_ERR_NO_DOMAIN,
     libvirt.VIR_ERR_NO_STORAGE_POOL,
@@ -48,8 +48,11 @@ _GONE = {
 }
 
 
-def of(host: Holdings, id: ResourceId) -> Spec | None:
-    """The observed spec of a resource, without status; None if it does not exist."""
+def observe(host: HostState, id: ResourceId) -> Spec | None:
+    """The observed spec of a resource, without status; None if it does not exist.
+
+    Raises ``OperationFailed`` where that cannot be told.
+    """
     show = _SHOWN.get(id.kind)
     if show is None or id.namespace != DEFAULT_NAMESPACE:
         return None
@@ -62,7 +65,7 @@ def of(host: Holdings, id: ResourceId) -> Spec | None:
     return None if shown is None else {"nodeName": host.node, **shown}
 
 
-def _pool(host: Holdings, name: str) -> Spec | None:
+def _pool(host: HostState, name: str) -> Spec | None:
     pool = host.pool(name)
     if pool is None:
         return None
@@ -84,7 +87,7 @@ def _pool(host: Holdings, name: str) -> Spec | None:
     return {"pool": shown}
 
 
-def _machine(host: Holdings, name: str) -> Spec | None:
+def _machine(host: HostState, name: str) -> Spec | None:
     domain = host.domain(name)
     if domain is None:
         return None
@@ -102,10 +105,10 @@ def _wire(definition: Element) -> dict[str, Any]:
     return to_wire(definition)
 
 
-def _disk(host: Holdings, name: str) -> Spec | None:
+def _disk(host: HostState, name: str) -> Spec | None:
     found = host.volume(DISK, name)
     if found is None:
-        _surely_gone(host, DISK, name)
+        _require_reachable_pools(host, DISK, name)
         return None
     pool, config = found
     known = qcow2.info(config["current"]) or file.info(config["current"])
@@ -128,18 +131,18 @@ def _disk(host: Holdings, name: str) -> Spec | None:
     return {"volume": shown}
 
 
-def _disk_image(host: Holdings, name: str) -> Spec | None:
+def _disk_image(host: HostState, name: str) -> Spec | None:
     found = host.volume(DISK_IMAGE, name)
     if found is None:
-        _surely_gone(host, DISK_IMAGE, name)
+        _require_reachable_pools(host, DISK_IMAGE, name)
         return None
     return {"volume": {"current": found[1]["current"], **found[1].get("volume", {})}}
 
 
-def _disk_snapshot(host: Holdings, name: str) -> Spec | None:
+def _disk_snapshot(host: HostState, name: str) -> Spec | None:
     found = host.disk_snapshot(name)
     if found is None:
-        _surely_gone(host, DISK_SNAPSHOT, name)
+        _require_reachable_pools(host, DISK_SNAPSHOT, name)
         return None
     disk, config = found
     kept = snapshots_in(config)[name]
@@ -157,14 +160,14 @@ def _disk_snapshot(host: Holdings, name: str) -> Spec | None:
     }
 
 
-def _surely_gone(host: Holdings, kind: str, name: str) -> None:
-    """Refuse to say so of what may be in a pool that cannot be looked into."""
+def _require_reachable_pools(host: HostState, kind: str, name: str) -> None:
+    """Refuse to say that a resource is gone which may be in a pool that cannot be read."""
     hidden = [pool.name() for pool in host.pools() if not is_reachable(pool)]
     if hidden and ResourceId(kind, name) not in host.removed:
         refuse(STORAGE, f"{kind}/{name} cannot be looked for in pool {', '.join(hidden)}: its directory is not there")
 
 
-def _snapshot(host: Holdings, name: str) -> Spec | None:
+def _snapshot(host: HostState, name: str) -> Spec | None:
     snapshot = host.snapshot(name)
     if snapshot is None:
         return None

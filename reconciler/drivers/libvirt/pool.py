@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import SubElement, register_namespace
 
-from reconciler.drivers.libvirt.action import Action, action, creation
+from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.host import (
     TYPES,
     config_of,
@@ -22,8 +22,8 @@ from reconciler.drivers.libvirt.host import (
 )
 from reconciler.drivers.libvirt.mount import mounted
 from reconciler.drivers.libvirt.wire import Element, text_of
-from reconciler.drivers.place import MOUNTS, Place, place
-from reconciler.drivers.request import STORAGE, refuse
+from reconciler.drivers.operation import STORAGE, refuse
+from reconciler.drivers.pool_location import MOUNTS, PoolLocation, pool_location
 from reconciler.model.kinds import POOL
 
 _OPTIONS = "http://libvirt.org/schemas/storagepool/fs/1.0"
@@ -34,34 +34,34 @@ _SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "
 _COMMON = ("/", "/home", "/root", "/tmp", "/var", "/var/lib")
 
 
-@creation(POOL, "CreatePool")
-def create(act: Action) -> None:
-    """What is there before stays as it is. The pool counts once libvirt keeps its definition, when all else is done."""
-    name, type, content = act.target.name, act.text("type"), act.text("content", "vmd")
+@operation(POOL, "CreatePool", creates=True)
+def create(context: LibvirtContext) -> None:
+    """Create a pool; files that are there already stay. Its definition is stored last, when all else is done."""
+    name, type, content = context.target.name, context.text("type"), context.text("content", "vmd")
     if type not in TYPES.values():
         refuse(STORAGE, f"pool {name} is of type {type}; this host has pools of type {', '.join(TYPES.values())}")
-    where = place(act)
+    where = pool_location(context)
     directory = Path(where.directory)
     _fit(name, where)
-    _free(act, name, where)
+    _free(context, name, where)
     if where.share:
         _bare(directory, where.share)
     else:
         _says(where, content)
     with ExitStack() as undo:
         _make(directory, undo)
-        pool = act.host.connection.storagePoolCreateXML(text_of(_definition(name, where, act.text("opt"))))
+        pool = context.host.connection.storagePoolCreateXML(text_of(_definition(name, where, context.text("opt"))))
         undo.callback(_forget, pool)
         if not _says(where, content):
             undo.callback(mark_content(directory, content).unlink, missing_ok=True)
-        definition = _definition(name, where, act.text("opt"), uuid=pool.UUIDString())
-        pool = act.host.connection.storagePoolDefineXML(text_of(definition))
-        pool.setAutostart(act.flag("autostart"))
+        definition = _definition(name, where, context.text("opt"), uuid=pool.UUIDString())
+        pool = context.host.connection.storagePoolDefineXML(text_of(definition))
+        pool.setAutostart(context.flag("autostart"))
         undo.pop_all()
 
 
-def _fit(name: str, where: Place) -> None:
-    """Refuse a place that is none for a pool, or that could be written in another way."""
+def _fit(name: str, where: PoolLocation) -> None:
+    """Refuse a directory that cannot be a pool, or whose path can be written in another way."""
     directory = Path(where.directory)
     real = directory.resolve()
     if where.directory != str(real) and not where.share:
@@ -76,9 +76,9 @@ def _fit(name: str, where: Place) -> None:
         refuse(STORAGE, f"{directory}, where pool {name} would be, is not a directory")
 
 
-def _free(act: Action, name: str, where: Place) -> None:
-    """Refuse what another pool has. What an attempt left that died is ended."""
-    for other in act.host.connection.listAllStoragePools():
+def _free(context: LibvirtContext, name: str, where: PoolLocation) -> None:
+    """Refuse what another pool has. What a killed attempt left is removed."""
+    for other in context.host.connection.listAllStoragePools():
         there = directory_of(other)
         if other.name() == name:
             if other.isPersistent() or there != Path(where.directory):
@@ -100,8 +100,8 @@ def _bare(directory: Path, share: str) -> None:
         refuse(STORAGE, f"{directory} is not empty: {share}, mounted there, would hide what is in it")
 
 
-def _says(where: Place, content: str) -> bool:
-    """Whether a place is marked to hold what is asked for. Refuses one that is marked to hold something else."""
+def _says(where: PoolLocation, content: str) -> bool:
+    """Whether a directory is marked with the content of the pool. Refuses one that is marked with another."""
     said = marked_content(Path(where.directory))
     if said and said != content:
         refuse(STORAGE, f"{where.share or where.directory} holds {said}, not {content}: so says the file content in it")
@@ -109,7 +109,7 @@ def _says(where: Place, content: str) -> bool:
 
 
 def _make(directory: Path, undo: ExitStack) -> None:
-    """Have a directory be there. What is made for it goes again, unless somebody has put something into it."""
+    """Create a directory for the block, if there is none. After an error it is removed again, if it is empty."""
     missing = [each for each in (directory, *directory.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(mode=0o711 if each == directory else 0o755)
@@ -128,7 +128,7 @@ def _forget(pool: Any) -> None:
         pool.undefine()
 
 
-def _definition(name: str, where: Place, options: str, *, uuid: str = "") -> Element:
+def _definition(name: str, where: PoolLocation, options: str, *, uuid: str = "") -> Element:
     definition = Element("pool", type="netfs" if where.share else "dir")
     SubElement(definition, "name").text = name
     if uuid:
@@ -146,11 +146,11 @@ def _definition(name: str, where: Place, options: str, *, uuid: str = "") -> Ele
     return definition
 
 
-@action(POOL, "StartPool")
-def start(act: Action) -> None:
-    pool = _pool(act)
+@operation(POOL, "StartPool")
+def start(context: LibvirtContext) -> None:
+    pool = _pool(context)
     if is_active(pool):
-        refuse(STORAGE, f"pool {act.target.name} is already active")
+        refuse(STORAGE, f"pool {context.target.name} is already active")
     directory, share = directory_of(pool), share_of(pool)
     if share:
         _bare(directory, share)
@@ -163,38 +163,38 @@ def start(act: Action) -> None:
         undo.pop_all()
 
 
-@action(POOL, "StopPool")
-def stop(act: Action) -> None:
-    pool = _pool(act)
+@operation(POOL, "StopPool")
+def stop(context: LibvirtContext) -> None:
+    pool = _pool(context)
     if not is_active(pool):
-        refuse(STORAGE, f"pool {act.target.name} is not active")
+        refuse(STORAGE, f"pool {context.target.name} is not active")
     directory = f"{directory_of(pool)}/"
-    for domain in act.host.domains():
+    for domain in context.host.domains():
         if domain.isActive() and any(each.startswith(directory) for each in paths_of(live_of(domain))):
-            refuse(STORAGE, f"pool {act.target.name} is in use by running {domain.name()}")
+            refuse(STORAGE, f"pool {context.target.name} is in use by running {domain.name()}")
     pool.destroy()
 
 
-@action(POOL, "AutoStartPool")
-def autostart(act: Action) -> None:
-    _pool(act).setAutostart(not act.flag("disable"))
+@operation(POOL, "AutoStartPool")
+def autostart(context: LibvirtContext) -> None:
+    _pool(context).setAutostart(not context.flag("disable"))
 
 
-@action(POOL, "ShowPool")
-def show(act: Action) -> None:
-    _pool(act)
+@operation(POOL, "ShowPool")
+def show(context: LibvirtContext) -> None:
+    _pool(context)
 
 
-@action(POOL, "DeletePool")
-def delete(act: Action) -> None:
-    """What is on a share stays there, with its mark; a share that is not mounted is not looked into."""
-    pool = _pool(act)
+@operation(POOL, "DeletePool")
+def delete(context: LibvirtContext) -> None:
+    """Delete a pool; what is on a share stays there, with its mark, and a share is not mounted for it."""
+    pool = _pool(context)
     directory, share = directory_of(pool), share_of(pool)
-    if kept := [name for name, _ in act.host.volumes(pool)]:
-        refuse(STORAGE, f"pool {act.target.name} is not empty: {', '.join(kept)}")
-    for domain in act.host.domains():
+    if kept := [name for name, _ in context.host.volumes(pool)]:
+        refuse(STORAGE, f"pool {context.target.name} is not empty: {', '.join(kept)}")
+    for domain in context.host.domains():
         if any(each.startswith(f"{directory}/") for each in paths_of(config_of(domain))):
-            refuse(STORAGE, f"pool {act.target.name} has files of {domain.name()}")
+            refuse(STORAGE, f"pool {context.target.name} has files of {domain.name()}")
     if pool.isActive():
         pool.destroy()
     pool.undefine()
@@ -202,15 +202,15 @@ def delete(act: Action) -> None:
         return
     if not share and directory.is_dir() and {each.name for each in directory.iterdir()} == {"content"}:
         (directory / "content").unlink()
-    # What anybody else put there is not ours: then the directory stays.
+    # The directory stays if anybody else has put files there.
     _clear(directory)
     if directory.parent.parent == Path(MOUNTS):
         _clear(directory.parent)
 
 
-def _pool(act: Action) -> Any:
+def _pool(context: LibvirtContext) -> Any:
     """The target, of the type that is named if one is."""
-    pool = act.host.pool(act.target.name)
-    if "type" in act.parameters and act.text("type") != type_of(pool):
-        refuse(STORAGE, f"pool {act.target.name} is of type {type_of(pool)}, not {act.text('type')}")
+    pool = context.host.pool(context.target.name)
+    if "type" in context.parameters and context.text("type") != type_of(pool):
+        refuse(STORAGE, f"pool {context.target.name} is of type {type_of(pool)}, not {context.text('type')}")
     return pool

@@ -1,4 +1,4 @@
-"""Machines started, stopped, paused and restarted: API sections 1.3 to 1.6, 1.13, 1.15 and 1.16."""
+"""Machines started, stopped, paused and restarted: API sections 1.3, 1.4, 1.10, 1.13, 1.15, 1.16 and 1.18."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from typing import Any
 
 import libvirt
 
-from reconciler.drivers.libvirt.action import Action, action
-from reconciler.drivers.libvirt.claim import touch_disks
-from reconciler.drivers.libvirt.definition import domain_of, must_run
+from reconciler.drivers.libvirt.context import LibvirtContext, operation
+from reconciler.drivers.libvirt.definition import domain_of, require_running
+from reconciler.drivers.libvirt.exclusive import mark_disks_touched
 from reconciler.drivers.libvirt.host import live_of
-from reconciler.drivers.request import LIBVIRT, refuse
+from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import MACHINE
 
 
-@action(MACHINE, "StartVM")
-def start(act: Action) -> None:
-    domain = domain_of(act)
+@operation(MACHINE, "StartVM")
+def start(context: LibvirtContext) -> None:
+    domain = domain_of(context)
     if domain.isActive():
-        refuse(LIBVIRT, f"Requested operation is not valid: domain {act.target.name} is already running")
+        refuse(LIBVIRT, f"Requested operation is not valid: domain {context.target.name} is already running")
     domain.create()
 
 
-@action(MACHINE, "StopVM")
-def stop(act: Action) -> None:
-    domain, seconds = domain_of(act), act.host.shutdown
-    _must_answer(act, "shut down")
-    touch_disks(act, live_of(domain))
+@operation(MACHINE, "StopVM")
+def stop(context: LibvirtContext) -> None:
+    domain, seconds = domain_of(context), context.host.shutdown
+    _require_responsive(context, "shut down")
+    mark_disks_touched(context, live_of(domain))
 
     asked: list[Any] = []
 
@@ -39,67 +39,67 @@ def stop(act: Action) -> None:
                 raise
         asked.append(domain)
 
-    if not act.host.waited(seconds, lambda: not domain.isActive(), ask):
+    if not context.host.wait_until(seconds, lambda: not domain.isActive(), ask):
         refuse(
             LIBVIRT,
-            f"Operation failed: the guest of {act.target.name} has not shut down in {seconds:g} s; it runs on. "
+            f"Operation failed: the guest of {context.target.name} has not shut down in {seconds:g} s; it runs on. "
             "StopVMForce cuts its power, where that is allowed",
         )
 
 
-@action(MACHINE, "StopVMForce")
-def stop_force(act: Action) -> None:
-    domain = domain_of(act)
-    must_run(act, domain)
-    touch_disks(act, live_of(domain))
+@operation(MACHINE, "StopVMForce")
+def stop_force(context: LibvirtContext) -> None:
+    domain = domain_of(context)
+    require_running(context, domain)
+    mark_disks_touched(context, live_of(domain))
     domain.destroy()
 
 
-@action(MACHINE, "RebootVM")
-def reboot(act: Action) -> None:
-    # The domain goes on as it is: what waits for the next start waits on.
-    domain, seconds = domain_of(act), act.host.shutdown
-    _must_answer(act, "reboot")
+@operation(MACHINE, "RebootVM")
+def reboot(context: LibvirtContext) -> None:
+    # The domain stays as it is: what waits for the next start still does.
+    domain, seconds = domain_of(context), context.host.shutdown
+    _require_responsive(context, "reboot")
     uuid = domain.UUIDString()
-    before = act.host.restarts.get(uuid, 0)
-    if not act.host.waited(seconds, lambda: act.host.restarts.get(uuid, 0) > before, domain.reboot):
-        refuse(LIBVIRT, f"Operation failed: the guest of {act.target.name} has not restarted in {seconds:g} s")
+    before = context.host.restarts.get(uuid, 0)
+    if not context.host.wait_until(seconds, lambda: context.host.restarts.get(uuid, 0) > before, domain.reboot):
+        refuse(LIBVIRT, f"Operation failed: the guest of {context.target.name} has not restarted in {seconds:g} s")
 
 
-@action(MACHINE, "ResetVM")
-def reset(act: Action) -> None:
-    domain = domain_of(act)
-    must_run(act, domain)
+@operation(MACHINE, "ResetVM")
+def reset(context: LibvirtContext) -> None:
+    domain = domain_of(context)
+    require_running(context, domain)
     domain.reset()
 
 
-@action(MACHINE, "SuspendVM")
-def suspend(act: Action) -> None:
-    domain = domain_of(act)
-    must_run(act, domain)
-    if _paused(act):
-        refuse(LIBVIRT, f"Requested operation is not valid: domain {act.target.name} is already paused")
+@operation(MACHINE, "SuspendVM")
+def suspend(context: LibvirtContext) -> None:
+    domain = domain_of(context)
+    require_running(context, domain)
+    if _paused(context):
+        refuse(LIBVIRT, f"Requested operation is not valid: domain {context.target.name} is already paused")
     domain.suspend()
 
 
-@action(MACHINE, "ResumeVM")
-def resume(act: Action) -> None:
-    domain = domain_of(act)
-    must_run(act, domain)
-    if not _paused(act):
-        refuse(LIBVIRT, f"Requested operation is not valid: domain {act.target.name} is already running")
+@operation(MACHINE, "ResumeVM")
+def resume(context: LibvirtContext) -> None:
+    domain = domain_of(context)
+    require_running(context, domain)
+    if not _paused(context):
+        refuse(LIBVIRT, f"Requested operation is not valid: domain {context.target.name} is already running")
     domain.resume()
 
 
-def _paused(act: Action) -> bool:
-    return bool(domain_of(act).state()[0] == libvirt.VIR_DOMAIN_PAUSED)
+def _paused(context: LibvirtContext) -> bool:
+    return bool(domain_of(context).state()[0] == libvirt.VIR_DOMAIN_PAUSED)
 
 
-def _must_answer(act: Action, request: str) -> None:
-    must_run(act, domain_of(act))
-    if _paused(act):
+def _require_responsive(context: LibvirtContext, request: str) -> None:
+    require_running(context, domain_of(context))
+    if _paused(context):
         refuse(
             LIBVIRT,
-            f"Requested operation is not valid: domain {act.target.name} is paused and cannot {request}; "
+            f"Requested operation is not valid: domain {context.target.name} is paused and cannot {request}; "
             "resume it first",
         )

@@ -7,22 +7,24 @@ import io
 import pycdlib
 
 from reconciler.drivers.libvirt import volume
-from reconciler.drivers.libvirt.action import Action, action, creation
-from reconciler.drivers.request import STORAGE, refuse
+from reconciler.drivers.libvirt.context import LibvirtContext, operation
+from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model.kinds import DISK
 
 # ISO 9660 allows eight and three letters; Joliet and Rock Ridge have the name cloud-init looks for.
 _FILES = {"user-data": "/USERDATA.;1", "meta-data": "/METADATA.;1", "network-config": "/NETWORK.;1"}
 
 
-@creation(DISK, "CreateCloudInitUserDataImage")
-def create(act: Action) -> None:
-    pool, data = act.host.active_pool(act.text("pool")), act.text("userData")
+@operation(DISK, "CreateCloudInitUserDataImage", creates=True)
+def create(context: LibvirtContext) -> None:
+    pool, data = context.host.active_pool(context.text("pool")), context.text("userData")
     if not data.startswith("#cloud-config"):
         refuse(STORAGE, "user data must start with #cloud-config")
-    shown = {"pool": act.text("pool"), "vol": act.target.name, "format": "raw", "seed": True}
-    meta = f"instance-id: {act.target.name}\n"
-    volume.create(act, pool, act.target.name, shown, lambda path: _write(path, {"user-data": data, "meta-data": meta}))
+    shown = {"pool": context.text("pool"), "vol": context.target.name, "format": "raw", "seed": True}
+    meta = f"instance-id: {context.target.name}\n"
+    volume.create(
+        context, pool, context.target.name, shown, lambda path: _write(path, {"user-data": data, "meta-data": meta})
+    )
 
 
 def _write(path: str, files: dict[str, str]) -> None:
@@ -35,10 +37,10 @@ def _write(path: str, files: dict[str, str]) -> None:
     image.close()
 
 
-@action(DISK, "DeleteCloudInitUserDataImage")
-def delete(act: Action) -> None:
-    pool, config = volume.disk(act, act.text("pool"))
+@operation(DISK, "DeleteCloudInitUserDataImage")
+def delete(context: LibvirtContext) -> None:
+    pool, config = volume.disk(context, context.text("pool"))
     if not config.get("volume", {}).get("seed"):
-        refuse(STORAGE, f"{act.target.name} is not a cloud-init image")
-    act.host.not_attached(config["current"], f"disk {act.target.name}")
-    volume.destroy(pool, act.target.name)
+        refuse(STORAGE, f"{context.target.name} is not a cloud-init image")
+    context.host.require_detached(config["current"], f"disk {context.target.name}")
+    volume.destroy(pool, context.target.name)

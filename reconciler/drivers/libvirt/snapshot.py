@@ -1,6 +1,6 @@
 """Snapshots of machines, inside the files of their disks or in files of their own: API sections 6.1 to 6.3 and 6.5.
 
-libvirt keeps the definition, the order and the names. What of the files it cannot do (go back to a file, delete it)
+libvirt keeps the definition, the order and the names. What it cannot do with the files (revert to one, delete one)
 is done here, with ``chain``.
 """
 
@@ -13,36 +13,36 @@ import libvirt
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.libvirt import chain
-from reconciler.drivers.libvirt.action import Action, action, creation
-from reconciler.drivers.libvirt.chain import Disk, Move
-from reconciler.drivers.libvirt.claim import free_address, free_file, macs_of, touch_disks
+from reconciler.drivers.libvirt.chain import Disk, FileSwitch
+from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import redefine
+from reconciler.drivers.libvirt.exclusive import macs_of, mark_disks_touched, require_free_address, require_free_file
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of, target_of
 from reconciler.drivers.libvirt.wire import Element, from_wire, parsed, text_of
-from reconciler.drivers.request import LIBVIRT, STORAGE, TOOL, refuse
+from reconciler.drivers.operation import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE, SNAPSHOT
 
 
-@creation(SNAPSHOT, "CreateSnapshot")
-def create(act: Action) -> None:
-    domain = _machine(act)
-    modes = _modes(act, live_of(domain))
+@operation(SNAPSHOT, "CreateSnapshot", creates=True)
+def create(context: LibvirtContext) -> None:
+    domain = _machine(context)
+    modes = _modes(context, live_of(domain))
     if "external" in modes.values():
-        _create_external(act, domain, modes)
+        _create_external(context, domain, modes)
     else:
         disks = [{"_name": target, "_snapshot": mode} for target, mode in sorted(modes.items())]
-        spec = {"name": {"text": act.target.name}, "disks": {"disk": disks}}
+        spec = {"name": {"text": context.target.name}, "disks": {"disk": disks}}
         domain.snapshotCreateXML(text_of(from_wire("domainsnapshot", spec)))
-    _touch(act, domain)
+    _touch(context, domain)
 
 
-def _modes(act: Action, definition: Element) -> dict[str, str]:
-    """What to do with each disk, by target: internal, external or no. Disks that are not mentioned are left alone."""
+def _modes(context: LibvirtContext, definition: Element) -> dict[str, str]:
+    """The mode of each disk, by target: internal, external or no. Disks that are not mentioned have no."""
     modes = {target: "no" for each in definition.iterfind("devices/disk") if (target := target_of(each))}
-    for target, given in _diskspec(act).items():
+    for target, given in _diskspec(context).items():
         if target not in modes:
             refuse(LIBVIRT, f"invalid argument: no disk named {target!r}")
-        modes[target] = given.get("snapshot", "external" if act.flag("isExternal") else "internal")
+        modes[target] = given.get("snapshot", "external" if context.flag("isExternal") else "internal")
     if {"internal", "external"} <= set(modes.values()):
         refuse(
             LIBVIRT,
@@ -51,79 +51,86 @@ def _modes(act: Action, definition: Element) -> dict[str, str]:
     return modes
 
 
-def _create_external(act: Action, domain: Any, modes: dict[str, str]) -> None:
-    given, mark, moves = _diskspec(act), f"{domain.name()}@{act.target.name}", {}
-    with act.host.moving, act.host.claiming:
+def _create_external(context: LibvirtContext, domain: Any, modes: dict[str, str]) -> None:
+    given, mark, switches = _diskspec(context), f"{domain.name()}@{context.target.name}", {}
+    with context.host.files_lock, context.host.claim_lock:
         for each in live_of(domain).iterfind("devices/disk"):
-            target, owner = target_of(each), act.host.owner(path_of(each))
+            target, owner = target_of(each), context.host.owner(path_of(each))
             if modes.get(target) != "external" or owner is None:
-                continue  # nothing of ours
+                continue  # not a disk of a pool
             driver = each.find("driver")
             if owner[0] != DISK or driver is None or driver.get("type") != "qcow2":
                 refuse(LIBVIRT, f"unsupported configuration: snapshot of {target!r} needs a qcow2 disk")
-            disk = chain.disk(act, owner[1])
-            path = _place(act, disk, target, given[target].get("file", ""))
-            moves[target] = chain.onward(disk, mark, path)
+            disk = chain.disk(context, owner[1])
+            path = _place(context, disk, target, given[target].get("file", ""))
+            switches[target] = chain.to_new_file(disk, mark, path)
 
         def switch() -> None:
-            chain.taken(act, domain, act.target.name, {target: move.file for target, move in moves.items()})
-            chain.follow(act, domain, {move.base: move.file for move in moves.values()})
+            chain.switch_machine(
+                context,
+                domain,
+                context.target.name,
+                {target: file_switch.file for target, file_switch in switches.items()},
+            )
+            chain.switch_definition(
+                context, domain, {file_switch.base: file_switch.file for file_switch in switches.values()}
+            )
 
-        chain.go(act, list(moves.values()), switch)
+        chain.switch_files(context, list(switches.values()), switch)
 
 
-def _place(act: Action, disk: Disk, target: str, asked: str) -> str:
-    path = Path(asked) if asked else disk.home / chain.SNAPSHOTS / act.target.name
+def _place(context: LibvirtContext, disk: Disk, target: str, asked: str) -> str:
+    path = Path(asked) if asked else disk.home / chain.SNAPSHOTS / context.target.name
     if path.parent != disk.home / chain.SNAPSHOTS or path.name.startswith("."):
         refuse(
             LIBVIRT,
             f"invalid argument: {asked}, the file for {target}, is not in {disk.home / chain.SNAPSHOTS}, where "
             f"the snapshots of disk {disk.name} are",
         )
-    return chain.place(disk, path.name, exactly=bool(asked))
+    return chain.snapshot_path(disk, path.name, exactly=bool(asked))
 
 
-def _diskspec(act: Action) -> dict[str, dict[str, str]]:
-    """Target -> options. Disks that are not mentioned are left alone."""
+def _diskspec(context: LibvirtContext) -> dict[str, dict[str, str]]:
+    """Target -> options, for the disks that are mentioned."""
     specs: dict[str, dict[str, str]] = {}
-    for text in act.text("diskspec").split(" --diskspec "):
+    for text in context.text("diskspec").split(" --diskspec "):
         target, _, rest = text.partition(",")
         specs[target] = domains.options(rest)
     return specs
 
 
-def _machine(act: Action) -> Any:
-    domain = act.host.domain(act.text("domain"))
+def _machine(context: LibvirtContext) -> Any:
+    domain = context.host.domain(context.text("domain"))
     if domain is None:
-        refuse(LIBVIRT, f"Domain not found: no domain {act.text('domain')} on {act.host.node}")
+        refuse(LIBVIRT, f"Domain not found: no domain {context.text('domain')} on {context.host.node}")
     return domain
 
 
-def _snapshot(act: Action) -> tuple[Any, Any]:
-    domain = _machine(act)
-    found = next((each for each in domain.listAllSnapshots() if each.getName() == act.target.name), None)
+def _snapshot(context: LibvirtContext) -> tuple[Any, Any]:
+    domain = _machine(context)
+    found = next((each for each in domain.listAllSnapshots() if each.getName() == context.target.name), None)
     if found is None:
-        other = act.host.snapshot(act.target.name).getDomain().name()
-        refuse(LIBVIRT, f"snapshot {act.target.name} is of {other}, not of {act.text('domain')}")
+        other = context.host.snapshot(context.target.name).getDomain().name()
+        refuse(LIBVIRT, f"snapshot {context.target.name} is of {other}, not of {context.text('domain')}")
     return domain, found
 
 
-def _touch(act: Action, domain: Any) -> None:
-    act.touched.add(act.id(MACHINE, domain.name()))
-    touch_disks(act, live_of(domain), config_of(domain))
+def _touch(context: LibvirtContext, domain: Any) -> None:
+    context.touched.add(context.id(MACHINE, domain.name()))
+    mark_disks_touched(context, live_of(domain), config_of(domain))
 
 
-@action(SNAPSHOT, "RevertVirtualMachine")
-def revert(act: Action) -> None:
-    domain, snapshot = _snapshot(act)
-    _touch(act, domain)
+@operation(SNAPSHOT, "RevertVirtualMachine")
+def revert(context: LibvirtContext) -> None:
+    domain, snapshot = _snapshot(context)
+    _touch(context, domain)
     if _external(snapshot):
-        _revert_external(act, domain, snapshot)
+        _revert_external(context, domain, snapshot)
     else:
-        flags = libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING if act.flag("running") else 0
-        snapshot = _with_files_of_now(act, domain, snapshot)
+        flags = libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING if context.flag("running") else 0
+        snapshot = _with_files_of_now(context, domain, snapshot)
         domain.revertToSnapshot(snapshot, flags | libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
-    _touch(act, domain)
+    _touch(context, domain)
 
 
 def _external(snapshot: Any) -> set[str]:
@@ -136,27 +143,27 @@ def _kept(snapshot: Any) -> Element:
     return parsed(snapshot.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE))
 
 
-def _revert_external(act: Action, domain: Any, snapshot: Any) -> None:
-    """What libvirt leaves undone: the disks go on from what was kept, in the definition that was kept."""
+def _revert_external(context: LibvirtContext, domain: Any, snapshot: Any) -> None:
+    """Revert an external snapshot: switch the disks to what it keeps, and restore its definition."""
     name = domain.name()
     if domain.isActive():
         refuse(LIBVIRT, f"Requested operation is not valid: domain {name} is active; stop it to go back")
-    with act.host.moving, act.host.claiming:
+    with context.host.files_lock, context.host.claim_lock:
         definition = _definition(_kept(snapshot))
-        moves = _moves(act, snapshot, name)
-        _follow(act, definition, name, moves)
+        switches = _moves(context, snapshot, name)
+        _follow(context, definition, name, switches)
         for mac in macs_of(definition):
-            free_address(act, mac, but=name)
-        chain.go(act, list(moves.values()), lambda: redefine(act, definition))
+            require_free_address(context, mac, but=name)
+        chain.switch_files(context, list(switches.values()), lambda: redefine(context, definition))
         # What is taken next has this one as its parent.
         flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
         domain.snapshotCreateXML(text_of(_kept(snapshot)), flags)
-    if act.flag("running"):
+    if context.flag("running"):
         domain.create()
 
 
 def _definition(kept: Element) -> Element:
-    """The definition of the next start, as it was then."""
+    """The definition of the next start, as the snapshot keeps it."""
     found = kept.find("inactiveDomain")
     if found is None:
         found = kept.find("domain")
@@ -165,47 +172,51 @@ def _definition(kept: Element) -> Element:
     return found
 
 
-def _disks(act: Action, snapshot: Any) -> list[str]:
+def _disks(context: LibvirtContext, snapshot: Any) -> list[str]:
     """The disks whose files a snapshot keeps."""
     external, kept = _external(snapshot), _kept(snapshot)
     owners = [
-        act.host.owner(path_of(each)) for each in kept.iterfind("domain/devices/disk") if target_of(each) in external
+        context.host.owner(path_of(each))
+        for each in kept.iterfind("domain/devices/disk")
+        if target_of(each) in external
     ]
     return [owner[1] for owner in owners if owner is not None and owner[0] == DISK]
 
 
-def _moves(act: Action, snapshot: Any, machine: str) -> dict[str, Move]:
-    """The disks that go back, by name."""
-    moves = {}
-    for name in _disks(act, snapshot):
-        disk, mark = chain.disk(act, name), f"{machine}@{act.target.name}"
+def _moves(context: LibvirtContext, snapshot: Any, machine: str) -> dict[str, FileSwitch]:
+    """The disks to revert, by name."""
+    switches = {}
+    for name in _disks(context, snapshot):
+        disk, mark = chain.disk(context, name), f"{machine}@{context.target.name}"
         if disk.domain is not None and disk.domain.name() != machine:
             refuse(STORAGE, f"disk {name} is attached to {MACHINE}/{disk.domain.name()}")
         if mark not in disk.snapshots:
-            refuse(STORAGE, f"disk {name} keeps nothing of snapshot {act.target.name} any more; it can only be deleted")
-        moves[name] = chain.back(disk, mark)
-    return moves
+            refuse(
+                STORAGE, f"disk {name} keeps nothing of snapshot {context.target.name} any more; it can only be deleted"
+            )
+        switches[name] = chain.to_snapshot(disk, mark)
+    return switches
 
 
-def _follow(act: Action, definition: Element, machine: str, moves: dict[str, Move]) -> None:
-    """Have a definition that was kept read from the files that its disks use now, or will after the moves."""
+def _follow(context: LibvirtContext, definition: Element, machine: str, switches: dict[str, FileSwitch]) -> None:
+    """Replace the files in a kept definition by those that its disks use now, or will after the switches."""
     for each in definition.iterfind("devices/disk"):
         target, path = target_of(each), path_of(each)
-        owner = act.host.owner(path)
+        owner = context.host.owner(path)
         if owner is None and each.get("device", "disk") == "disk" and each.get("type") == "file":
             refuse(TOOL, f"{path}, which was {target}, does not exist any more")
         if owner is None or owner[0] != DISK:
             continue
         _, name, config = owner
-        if name not in moves:
+        if name not in switches:
             shared = each.find("readonly") is not None or each.find("shareable") is not None
-            free_file(act, config["current"], shared=shared, but=machine)
-        _read_from(each, moves[name].file if name in moves else config["current"])
+            require_free_file(context, config["current"], shared=shared, but=machine)
+        _read_from(each, switches[name].file if name in switches else config["current"])
 
 
 def _read_from(element: Element, path: str) -> bool:
-    """Have a disk or drive read from a file, or with none be empty; whether that is new."""
-    known = element.findall("backingStore")  # stale as soon as the file has become another one
+    """Set the file of a disk or drive, none for an empty drive; whether that is a change."""
+    known = element.findall("backingStore")  # not true any more once the file is replaced
     if path_of(element) == path and not known:
         return False
     for each in (*element.findall("source"), *known):
@@ -215,40 +226,40 @@ def _read_from(element: Element, path: str) -> bool:
     return True
 
 
-@action(SNAPSHOT, "DeleteSnapshot")
-def delete(act: Action) -> None:
-    domain, snapshot = _snapshot(act)
-    act.touched |= {act.id(SNAPSHOT, each.getName()) for each in snapshot.listAllChildren()}
-    _drop(act, domain, snapshot)
-    _touch(act, domain)
+@operation(SNAPSHOT, "DeleteSnapshot")
+def delete(context: LibvirtContext) -> None:
+    domain, snapshot = _snapshot(context)
+    context.touched |= {context.id(SNAPSHOT, each.getName()) for each in snapshot.listAllChildren()}
+    _drop(context, domain, snapshot)
+    _touch(context, domain)
 
 
-@action(SNAPSHOT, "MergeSnapshot")
-def merge(act: Action) -> None:
-    domain, snapshot = _snapshot(act)
+@operation(SNAPSHOT, "MergeSnapshot")
+def merge(context: LibvirtContext) -> None:
+    domain, snapshot = _snapshot(context)
     order = libvirt.VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS | libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL
     later = snapshot.listAllChildren(order)
-    act.touched |= {act.id(SNAPSHOT, each.getName()) for each in later}
+    context.touched |= {context.id(SNAPSHOT, each.getName()) for each in later}
     for each in (*reversed(later), snapshot):
-        _drop(act, domain, each)
-    _touch(act, domain)
+        _drop(context, domain, each)
+    _touch(context, domain)
 
 
-def _drop(act: Action, domain: Any, snapshot: Any) -> None:
-    """Remove a snapshot; those taken after it become its parent's."""
+def _drop(context: LibvirtContext, domain: Any, snapshot: Any) -> None:
+    """Delete a snapshot; those taken after it become children of its parent."""
     external = _external(snapshot)
     if not external:
-        _with_files_of_now(act, domain, snapshot).delete()
+        _with_files_of_now(context, domain, snapshot).delete()
         return
-    with act.host.moving:
-        for name in _disks(act, snapshot):
-            act.touched.add(act.id(DISK, name))
-            chain.forget(act, chain.disk(act, name), f"{domain.name()}@{snapshot.getName()}")
-        # Only now: what libvirt does not know any more could not be asked to go again.
+    with context.host.files_lock:
+        for name in _disks(context, snapshot):
+            context.touched.add(context.id(DISK, name))
+            chain.forget(context, chain.disk(context, name), f"{domain.name()}@{snapshot.getName()}")
+        # Last: a snapshot that libvirt does not have any more could not be deleted again after a kill.
         snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
 
 
-def _with_files_of_now(act: Action, domain: Any, snapshot: Any) -> Any:
+def _with_files_of_now(context: LibvirtContext, domain: Any, snapshot: Any) -> Any:
     """A snapshot inside the files of disks, with the media that are in the drives now, and disks in their files of now.
 
     libvirt deletes none whose drives had others, though media are no part of it; and would go back to a file
@@ -258,7 +269,7 @@ def _with_files_of_now(act: Action, domain: Any, snapshot: Any) -> Any:
     kept = _kept(snapshot)
     moved = False
     for disk in (*kept.iterfind("domain/devices/disk"), *kept.iterfind("inactiveDomain/devices/disk")):
-        owner = act.host.owner(path_of(disk))
+        owner = context.host.owner(path_of(disk))
         if disk.get("device") == "cdrom":
             moved |= _read_from(disk, media.get(target_of(disk), ""))
         elif owner is not None and owner[0] == DISK:

@@ -1,4 +1,4 @@
-"""What disks and images have in common: made in a pool with their configuration, and removed with it."""
+"""What disks and images have in common: created in a pool with their configuration, and deleted with it."""
 
 from __future__ import annotations
 
@@ -7,44 +7,50 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.drivers.libvirt import file
-from reconciler.drivers.libvirt.action import Action
+from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.host import directory_of
-from reconciler.drivers.request import STORAGE, refuse
+from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model.kinds import DISK
 
 
 def create(
-    act: Action, pool: Any, name: str, shown: dict[str, Any], make: Callable[[str], object], *, iso: bool = False
+    context: LibvirtContext,
+    pool: Any,
+    name: str,
+    shown: dict[str, Any],
+    make: Callable[[str], object],
+    *,
+    iso: bool = False,
 ) -> str:
-    """Have ``make`` write the file of a disk or image; what the wire shows of it is kept beside it.
+    """Create a disk or image: ``make`` writes its file, and ``shown``, for the wire, goes into its configuration.
 
-    Returns where the file is in the end.
+    Returns the path of the file.
     """
     directory = directory_of(pool)
     called = f"{name}.iso" if iso else name
     current = str(file.inside(directory, name, called))
-    with file.making(directory, name) as draft:
-        make(str(draft / called))
+    with file.creating(directory, name) as temporary:
+        make(str(temporary / called))
         config = {"name": name, "dir": str(directory / name), "current": current, "pool": pool.name()}
-        file.write_config(draft, {**config, "volume": shown})
+        file.write_config(temporary, {**config, "volume": shown})
     pool.refresh()
     return current
 
 
-def disk(act: Action, pool: str = "") -> tuple[Any, dict[str, Any]]:
-    """The target, in the pool that is named if one is."""
+def disk(context: LibvirtContext, pool: str = "") -> tuple[Any, dict[str, Any]]:
+    """Pool and configuration of the target, which must be in the pool that is named, if one is."""
     if pool:
-        act.host.active_pool(pool, type=act.text("type"))
-    found = act.host.volume(DISK, act.target.name)
+        context.host.active_pool(pool, type=context.text("type"))
+    found = context.host.volume(DISK, context.target.name)
     if found is None:
-        refuse(STORAGE, f"disk {act.target.name} does not exist")
+        refuse(STORAGE, f"disk {context.target.name} does not exist")
     if pool and found[0].name() != pool:
-        refuse(STORAGE, f"disk {act.target.name} is in pool {found[0].name()}, not in {pool}")
-    return in_place(found, act.target.name)
+        refuse(STORAGE, f"disk {context.target.name} is in pool {found[0].name()}, not in {pool}")
+    return in_place(found, context.target.name)
 
 
 def in_place(found: tuple[Any, dict[str, Any]], name: str) -> tuple[Any, dict[str, Any]]:
-    """What was found of a disk or image. Refuses one whose file is said to be anywhere but in its directory."""
+    """A disk or image that was found. Refuses one whose configuration names a file outside of its directory."""
     pool, config = found
     if not file.within(directory_of(pool), name, config["current"]):
         place = directory_of(pool) / name
@@ -62,5 +68,6 @@ def home(pool: Any, name: str) -> Path:
 
 
 def destroy(pool: Any, name: str) -> None:
-    file.removed(directory_of(pool), name)
+    """Delete a disk or image with all its files."""
+    file.remove(directory_of(pool), name)
     pool.refresh()

@@ -1,4 +1,4 @@
-"""Between libvirt's XML and the JSON of the wire (wire format 5.1)."""
+"""Conversion between libvirt's XML and the JSON of the wire (wire format 5.1)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ _LISTS = {
     "seclabel", "os/boot", "clock/timer", "cpu/feature", "cpu/numa/cell", "vcpus/vcpu", "cputune/vcpupin",
     "memoryBacking/hugepages/page", "disks/disk",
 }  # fmt: skip
-_ESCAPED = ("interface", "transient")  # these words stand with an underscore before them
+_ESCAPED = ("interface", "transient")  # these names have an underscore before them
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+")
 
 
 def parsed(text: str) -> Element:
+    """The root element of an XML text."""
     return ElementTree.fromstring(text)
 
 
 def text_of(element: Element) -> str:
+    """An element as XML text."""
     return ElementTree.tostring(element, encoding="unicode")
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from reconciler.drivers.request import TOOL, refuse
+from reconciler.drivers.operation import TOOL, refuse
 from reconciler.drivers.simulator import port
-from reconciler.drivers.simulator.act import Act
-from reconciler.drivers.simulator.effect import effect
+from reconciler.drivers.simulator.context import SimulatorContext, operation
 from reconciler.model.kinds import MACHINE
 
 Rules = dict[str, dict[str, Any]]
@@ -22,9 +21,9 @@ DEFAULT_PRIORITY = "100"
 _NAMED = re.compile(r"\$([a-z0-9][a-z0-9.-]*)")
 
 
-def rule_of(act: Act) -> str:
+def rule_of(context: SimulatorContext) -> str:
     """What tells a rule from others, as it is shown: direction, priority and match."""
-    return f"{act.text('type')} {act.text('priority', DEFAULT_PRIORITY)} {_match(act)}"
+    return f"{context.text('type')} {context.text('priority', DEFAULT_PRIORITY)} {_match(context)}"
 
 
 def named_in(rule: str) -> list[str]:
@@ -32,55 +31,55 @@ def named_in(rule: str) -> list[str]:
     return sorted(set(_NAMED.findall(rule)))
 
 
-def _match(act: Act) -> str:
-    return act.text("rule").strip("'").strip()
+def _match(context: SimulatorContext) -> str:
+    return context.text("rule").strip("'").strip()
 
 
-def _rules(act: Act) -> Rules:
+def _rules(context: SimulatorContext) -> Rules:
     """The rules of the port that is named."""
-    rules: Rules = act.entity["hidden"].setdefault("acls", {}).setdefault(port.nic_named(act), {})
+    rules: Rules = context.entity["hidden"].setdefault("acls", {}).setdefault(port.nic_by_mac(context), {})
     return rules
 
 
-@effect(MACHINE, "AddACL")
-def add(act: Act) -> None:
-    rules, rule = _rules(act), rule_of(act)
+@operation(MACHINE, "AddACL")
+def add(context: SimulatorContext) -> None:
+    rules, rule = _rules(context), rule_of(context)
     if rule in rules:
-        refuse(TOOL, f"Same ACL already existed on the switch {act.text('swName')}: {rule}")
+        refuse(TOOL, f"Same ACL already existed on the switch {context.text('swName')}: {rule}")
     # A list that is not there matches nothing, as everywhere in OVN.
     names = named_in(rule)
-    rules[rule] = {"operator": act.text("operator"), "names": names}
-    port.name_addresses(act, names, 1)
+    rules[rule] = {"operator": context.text("operator"), "names": names}
+    port.count_address_references(context, names, 1)
 
 
-@effect(MACHINE, "ModifyACL")
-def modify(act: Act) -> None:
-    rules, rule = _rules(act), rule_of(act)
+@operation(MACHINE, "ModifyACL")
+def modify(context: SimulatorContext) -> None:
+    rules, rule = _rules(context), rule_of(context)
     if rule not in rules:
-        refuse(TOOL, f"switch {act.text('swName')} has no ACL {rule} of NIC {act.text('vmmac')}")
-    rules[rule]["operator"] = act.text("operator")
+        refuse(TOOL, f"switch {context.text('swName')} has no ACL {rule} of NIC {context.text('vmmac')}")
+    rules[rule]["operator"] = context.text("operator")
 
 
-@effect(MACHINE, "DeprecatedACL")
-def delete(act: Act) -> None:
+@operation(MACHINE, "DeprecatedACL")
+def delete(context: SimulatorContext) -> None:
     """Delete the rules that are as asked; whoever names a match means one rule, of the priority it has by default."""
-    rules = _rules(act)
-    asked = [act.parameters.get("type"), act.parameters.get("priority"), None]
-    if "rule" in act.parameters:
-        asked[1:] = [act.text("priority", DEFAULT_PRIORITY), _match(act)]
+    rules = _rules(context)
+    asked = [context.parameters.get("type"), context.parameters.get("priority"), None]
+    if "rule" in context.parameters:
+        asked[1:] = [context.text("priority", DEFAULT_PRIORITY), _match(context)]
     gone = [
         rule
         for rule in rules
         if all(want in (None, part) for want, part in zip(asked, rule.split(" ", 2), strict=True))
     ]
     if not gone:
-        refuse(TOOL, f"switch {act.text('swName')} has no such ACL of NIC {act.text('vmmac')}")
+        refuse(TOOL, f"switch {context.text('swName')} has no such ACL of NIC {context.text('vmmac')}")
     for rule in gone:
-        port.name_addresses(act, rules.pop(rule)["names"], -1)
+        port.count_address_references(context, rules.pop(rule)["names"], -1)
 
 
-@effect(MACHINE, "BatchDeprecatedACL")
-def delete_several(act: Act) -> None:
+@operation(MACHINE, "BatchDeprecatedACL")
+def delete_several(context: SimulatorContext) -> None:
     # It has no parameter that could say which: clients send DeprecatedACL instead, once for each rule. To take
     # it for all of them would open the machine to the network on a call that names nothing.
-    refuse(TOOL, f"no rule of VM {act.target.name} is named: send DeprecatedACL once for each")
+    refuse(TOOL, f"no rule of VM {context.target.name} is named: send DeprecatedACL once for each")

@@ -3,7 +3,7 @@
 An archive has ``machines`` (version -> what the machine was like: ``definition``, ``nics``, ``console``, ``system``,
 ``disks`` by target, and ``all``, whether these are all it had) and ``disks`` (name -> version -> ``file``,
 ``format``, ``pool``, and ``base``: the version an increment builds on, empty for a full backup). Every part holds
-what restores it, but none may lose what it builds on. Keys of the world:
+what restores it, but what another part builds on cannot be deleted. Keys of the world:
 
     backups:NS/POOL/MACHINE            an archive in a pool
     remotes:HOST:PORT/NS/MACHINE       an archive on an FTP host
@@ -15,20 +15,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.request import STORAGE, TOOL, refuse
+from reconciler.drivers.operation import STORAGE, TOOL, refuse
 from reconciler.drivers.simulator import volume
-from reconciler.drivers.simulator.act import Act, Entity, copied
+from reconciler.drivers.simulator.context import Entity, SimulatorContext, deep_copy
 from reconciler.drivers.simulator.secret import digest
 
 Part = dict[str, Any]
 
 
 class Archive:
-    """An archive as it is changed; ``close`` writes it back."""
+    """An archive while an operation changes it; ``save`` writes it back."""
 
-    def __init__(self, act: Act, key: str, where: str, domain: str) -> None:
-        kept = act.value(key) or {"machines": {}, "disks": {}}
-        self.act = act
+    def __init__(self, context: SimulatorContext, key: str, where: str, domain: str) -> None:
+        kept = context.get(key) or {"machines": {}, "disks": {}}
+        self.context = context
         self.key = key
         self.where = where
         self.domain = domain
@@ -39,24 +39,26 @@ class Archive:
     def __len__(self) -> int:
         return len(self.machines) + sum(map(len, self.disks.values()))
 
-    def close(self) -> int:
-        """Write it back; returns by how many backups it grew."""
+    def save(self) -> int:
+        """Write the archive back; returns by how many backups it grew."""
         for name in [name for name, versions in self.disks.items() if not versions]:
             del self.disks[name]
         kept = {"machines": self.machines, "disks": self.disks} if len(self) else None
-        self.act.keep(self.key, kept)
+        self.context.put(self.key, kept)
         grown, self._before = len(self) - self._before, len(self)
         return grown
 
-    # Looking
+    # Reading
 
     def machine(self, version: str) -> dict[str, Any]:
+        """A backup of the machine; refuses where there is none of this version."""
         found = self.machines.get(version)
         if found is None:
             refuse(TOOL, f"VM {self.domain} has no backup {version} {self.where}")
         return found
 
     def part(self, disk: str, version: str) -> Part:
+        """A backup of a disk; refuses where there is none of this version."""
         found = self.disks.get(disk, {}).get(version)
         if found is None:
             refuse(TOOL, f"disk {disk} of VM {self.domain} has no backup {version} {self.where}")
@@ -70,21 +72,21 @@ class Archive:
     # Changing
 
     def add(self, disk: str, version: str, entity: Entity, *, full: bool) -> None:
-        """Back up a disk: what changed since the last time, as long as that is known and still here."""
+        """Back up a disk: ``full``, or else what changed since the last backup, if that is known and here."""
         versions = self.disks.setdefault(disk, {})
         if version in versions:
             refuse(TOOL, f"disk {disk} of VM {self.domain} already has a backup {version} {self.where}")
         checkpoints = entity["hidden"].setdefault("checkpoints", {})
         last = checkpoints.get(self.key, "")
         versions[version] = {
-            "file": copied(volume.copy_of(volume.state(entity))),
+            "file": deep_copy(volume.copy_of(volume.state(entity))),
             "format": entity["spec"]["volume"]["format"],
             "pool": entity["hidden"]["pool"],
             "base": "" if full or last not in versions else last,
         }
         checkpoints[self.key] = version
 
-    def drop(self, versions: list[str], disk: str = "") -> None:
+    def delete(self, versions: list[str], disk: str = "") -> None:
         """Delete backups of the machine, or only those of one disk."""
         names = {version: [disk] if disk else self.parts(version) for version in versions}
         gone = {(name, version) for version, parts in names.items() for name in parts}
@@ -103,15 +105,15 @@ class Archive:
             if version in self.machines and not self.parts(version):
                 del self.machines[version]
 
-    def clear(self, disk: str = "") -> None:
+    def delete_all(self, disk: str = "") -> None:
         """Delete every backup, or every one of a disk."""
         if disk:
-            self.drop(list(self.disks.get(disk, {})), disk)
+            self.delete(list(self.disks.get(disk, {})), disk)
         else:
             self.machines.clear()
             self.disks.clear()
 
-    def send(self, other: Archive, version: str, disk: str = "") -> None:
+    def copy_to(self, other: Archive, version: str, disk: str = "") -> None:
         """Copy a backup, or only that of one disk, along with all it builds on that is not there yet."""
         if disk:
             self.part(disk, version)
@@ -121,34 +123,34 @@ class Archive:
             kept = self.machine(version)
             if version in other.machines:
                 refuse(TOOL, f"VM {self.domain} already has a backup {version} {other.where}")
-            other.machines[version] = copied(kept)
+            other.machines[version] = deep_copy(kept)
         for name in [disk] if disk else self.parts(version):
             versions, needed = other.disks.setdefault(name, {}), version
             while needed:
                 part = self.part(name, needed)
                 if versions.setdefault(needed, part) != part:
                     refuse(TOOL, f"disk {name} of VM {self.domain} has another backup {needed} {other.where}")
-                versions[needed] = copied(part)
+                versions[needed] = deep_copy(part)
                 needed = part["base"]
 
 
 class PoolArchive(Archive):
-    """In a pool that this node reaches. The pool counts its backups, and shows those a scan found."""
+    """An archive in a pool that this node reaches. The pool counts its backups, and shows those a scan found."""
 
-    def __init__(self, act: Act, domain: str, name: str) -> None:
-        self.pool = volume.active_pool(act, name, anywhere=True)
-        if self.pool["node"] != act.node and not volume.is_shared(self.pool):
-            refuse(STORAGE, f"pool {name} is on {self.pool['node']}, not on {act.node}")
-        super().__init__(act, f"backups:{act.target.namespace}/{name}/{domain}", f"in pool {name}", domain)
+    def __init__(self, context: SimulatorContext, domain: str, name: str) -> None:
+        self.pool = volume.active_pool(context, name, anywhere=True)
+        if self.pool["node"] != context.node and not volume.is_shared(self.pool):
+            refuse(STORAGE, f"pool {name} is on {self.pool['node']}, not on {context.node}")
+        super().__init__(context, f"backups:{context.target.namespace}/{name}/{domain}", f"in pool {name}", domain)
 
-    def close(self) -> int:
-        grown = super().close()
+    def save(self) -> int:
+        grown = super().save()
         self.pool["hidden"]["files"] += grown
         self._show([each for each in self.shown() if self._has(each)])
         return grown
 
     def scan(self, disk: str = "") -> None:
-        """Have the pool show what is here, or what is here of one disk."""
+        """Have the pool show the backups in it, or those of one disk."""
         found = [] if disk else [self._entry(version, "", self._full(version)) for version in self.machines]
         for name in [disk] if disk else self.disks:
             versions = self.disks.get(name, {})
@@ -157,6 +159,7 @@ class PoolArchive(Archive):
         self._show(others + found)
 
     def shown(self) -> list[dict[str, Any]]:
+        """The backups that the pool shows, of all machines."""
         shown: list[dict[str, Any]] = self.pool["spec"]["pool"].get("backups", [])
         return shown
 
@@ -180,45 +183,45 @@ class PoolArchive(Archive):
 
 
 class HostArchive(Archive):
-    """On an FTP host."""
+    """An archive on an FTP host."""
 
-    def __init__(self, act: Act, domain: str, address: str) -> None:
+    def __init__(self, context: SimulatorContext, domain: str, address: str) -> None:
         self.address = address
-        place = f"{act.target.namespace}/{domain}"
-        super().__init__(act, f"remotes:{address}/{place}", f"on FTP host {address}", domain)
+        place = f"{context.target.namespace}/{domain}"
+        super().__init__(context, f"remotes:{address}/{place}", f"on FTP host {address}", domain)
         self._hosts = f"hosts:{place}"
 
-    def close(self) -> int:
-        grown = super().close()
-        archives = self.act.value(f"server:{self.address}")["archives"]
-        hosts = [each for each in self.act.value(self._hosts) or [] if each != self.address]
+    def save(self) -> int:
+        grown = super().save()
+        archives = self.context.get(f"server:{self.address}")["archives"]
+        hosts = [each for each in self.context.get(self._hosts) or [] if each != self.address]
         archives.pop(self.key, None)
         if len(self):
-            archives[self.key] = [self.act.target.namespace, self.domain]
+            archives[self.key] = [self.context.target.namespace, self.domain]
             hosts.append(self.address)
-        self.act.keep(self._hosts, hosts or None)
+        self.context.put(self._hosts, hosts or None)
         return grown
 
 
-def log_in(act: Act, *, known: bool) -> str:
-    """The address of the FTP host that is named. An unknown one takes who comes first for its user."""
-    address, user = f"{act.text('remote')}:{act.text('port')}", act.text("username")
-    secret = digest(act.text("password"), address, user)
-    server = act.value(f"server:{address}")
+def log_in(context: SimulatorContext, *, known: bool) -> str:
+    """The address of the named FTP host. Refuses a wrong password or, with ``known``, a host without backups."""
+    address, user = f"{context.text('remote')}:{context.text('port')}", context.text("username")
+    secret = digest(context.text("password"), address, user)
+    server = context.get(f"server:{address}")
     if server is None:
         if known:
             refuse(TOOL, f"FTP host {address} has no backups")
-        act.keep(f"server:{address}", {"user": user, "password": secret, "archives": {}})
+        context.put(f"server:{address}", {"user": user, "password": secret, "archives": {}})
     elif (server["user"], server["password"]) != (user, secret):
         refuse(TOOL, f"FTP host {address}: 530 Login incorrect")
     return address
 
 
-def host_with(act: Act, domain: str, version: str, disk: str) -> str:
-    """The one FTP host with a backup, for operations that name none."""
+def host_with(context: SimulatorContext, domain: str, version: str, disk: str) -> str:
+    """The address of the one FTP host with a backup, for operations that name none; refuses where there are several."""
     found = []
-    for address in act.value(f"hosts:{act.target.namespace}/{domain}") or []:
-        archive = HostArchive(act, domain, address)
+    for address in context.get(f"hosts:{context.target.namespace}/{domain}") or []:
+        archive = HostArchive(context, domain, address)
         if version in (archive.disks.get(disk, {}) if disk else archive.machines):
             found.append(address)
     if not found:
@@ -228,10 +231,10 @@ def host_with(act: Act, domain: str, version: str, disk: str) -> str:
     return str(found[0])
 
 
-def abandon(act: Act, address: str) -> None:
-    """Delete all that an FTP host has; the next one to come is its user."""
-    for key, (namespace, domain) in act.value(f"server:{address}")["archives"].items():
-        act.keep(key, None)
+def forget_server(context: SimulatorContext, address: str) -> None:
+    """Delete all archives of an FTP host, and who its user is."""
+    for key, (namespace, domain) in context.get(f"server:{address}")["archives"].items():
+        context.put(key, None)
         hosts = f"hosts:{namespace}/{domain}"
-        act.keep(hosts, [each for each in act.value(hosts) if each != address] or None)
-    act.keep(f"server:{address}", None)
+        context.put(hosts, [each for each in context.get(hosts) if each != address] or None)
+    context.put(f"server:{address}", None)

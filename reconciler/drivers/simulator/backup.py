@@ -1,164 +1,165 @@
-"""Backups made, sent, fetched, listed and deleted: API sections 1.46, 1.48 to 1.51, 3.10, 7.8 to 7.14, 7.16, 7.17.
+"""Backups created, copied, listed and deleted: API sections 1.46, 1.48 to 1.51, 3.10, 7.8 to 7.14, 7.16, 7.17.
 
-Asked of a machine, they are about its own backups in the pool that is named; asked of a pool, about those of
-the machine that is named, which need not be there any more.
+An operation on a machine is about its own backups in the pool that is named; one on a pool is about those of the
+machine that is named, which need not exist any more.
 """
 
 from __future__ import annotations
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Device
-from reconciler.drivers.request import STORAGE, TOOL, refuse
+from reconciler.drivers.operation import STORAGE, TOOL, refuse
 from reconciler.drivers.simulator import console, volume
-from reconciler.drivers.simulator.act import Act, Entity, copied, name_at
-from reconciler.drivers.simulator.archive import Archive, HostArchive, PoolArchive, abandon, host_with, log_in
-from reconciler.drivers.simulator.effect import effect
+from reconciler.drivers.simulator.archive import Archive, HostArchive, PoolArchive, forget_server, host_with, log_in
+from reconciler.drivers.simulator.context import Entity, SimulatorContext, deep_copy, name_at, operation
 from reconciler.model.kinds import DISK, MACHINE, POOL
 
 
-def domain_of(act: Act) -> str:
-    """The machine whose backups it is about."""
-    return act.target.name if act.target.kind == MACHINE else act.text("domain")
+def domain_of(context: SimulatorContext) -> str:
+    """The machine whose backups the operation is about."""
+    return context.target.name if context.target.kind == MACHINE else context.text("domain")
 
 
-def archive_of(act: Act) -> PoolArchive:
-    """Its archive in the pool; a pool is asked about itself."""
-    if act.target.kind == POOL and act.text("pool") != act.target.name:
-        refuse(STORAGE, f"pool {act.target.name} is not {act.text('pool')}, which holds the backup")
-    return PoolArchive(act, domain_of(act), act.text("pool"))
+def archive_of(context: SimulatorContext) -> PoolArchive:
+    """The archive of that machine in the pool; a pool must be named as itself."""
+    if context.target.kind == POOL and context.text("pool") != context.target.name:
+        refuse(STORAGE, f"pool {context.target.name} is not {context.text('pool')}, which holds the backup")
+    return PoolArchive(context, domain_of(context), context.text("pool"))
 
 
-# Making
+# Creating
 
 
-@effect(MACHINE, "BackupVM")
-def back_up(act: Act) -> None:
-    machine, version, archive = act.entity, act.text("version"), archive_of(act)
+@operation(MACHINE, "BackupVM")
+def back_up(context: SimulatorContext) -> None:
+    machine, version, archive = context.entity, context.text("version"), archive_of(context)
     definition = machine["persistent"]
     if version in archive.machines:
-        refuse(TOOL, f"VM {act.target.name} already has a backup {version} {archive.where}")
+        refuse(TOOL, f"VM {context.target.name} already has a backup {version} {archive.where}")
     system = domains.system_disk(definition)
     if system is None:
-        refuse(TOOL, f"VM {act.target.name} has no disk")
+        refuse(TOOL, f"VM {context.target.name} has no disk")
     disks = {each["target"]["_dev"]: each for each in domains.devices(definition, "disk") if each["_device"] == "disk"}
     target = system["target"]["_dev"]
     names = {}
-    for each in disks if act.flag("all") else [target]:
-        names[each] = name = disk_behind(act, disks[each])
-        archive.add(name, version, volume.disk_of(act, name), full=act.flag("full"))
+    for each in disks if context.flag("all") else [target]:
+        names[each] = name = disk_behind(context, disks[each])
+        archive.add(name, version, volume.reachable_disk(context, name), full=context.flag("full"))
     archive.machines[version] = {
-        "definition": copied(definition),
-        "nics": copied(machine["hidden"]["nics"]),
-        "console": console.kept(machine),
+        "definition": deep_copy(definition),
+        "nics": deep_copy(machine["hidden"]["nics"]),
+        "console": console.config_password(machine),
         "system": target,
         "disks": names,
         "all": len(names) == len(disks),
     }
-    archive.close()
-    _send_on(act, archive, version)
+    archive.save()
+    _copy_to_server(context, archive, version)
 
 
-def disk_behind(act: Act, device: Device) -> str:
-    """The name of the disk that a machine has there."""
+def disk_behind(context: SimulatorContext, device: Device) -> str:
+    """The name of the disk behind a device of a machine."""
     path = domains.path_of(device)
-    key = act.value(f"file:{path}") or ""
+    key = context.get(f"file:{path}") or ""
     if not key.startswith(f"{DISK}/"):
         refuse(TOOL, f"{path} cannot be backed up: it is not a disk in a pool")
     return name_at(key)
 
 
-@effect(DISK, "BackupDisk")
-def back_up_disk(act: Act) -> None:
-    disk, name, version = act.entity, act.target.name, act.text("version")
-    archive = PoolArchive(act, _filed_under(act, disk), act.text("pool"))
-    archive.add(name, version, disk, full=act.flag("full"))
-    archive.close()
-    _send_on(act, archive, version, name)
+@operation(DISK, "BackupDisk")
+def back_up_disk(context: SimulatorContext) -> None:
+    disk, name, version = context.entity, context.target.name, context.text("version")
+    archive = PoolArchive(context, _archive_machine(context, disk), context.text("pool"))
+    archive.add(name, version, disk, full=context.flag("full"))
+    archive.save()
+    _copy_to_server(context, archive, version, name)
 
 
-def _filed_under(act: Act, disk: Entity) -> str:
-    """The machine whose archive it goes to: one that has the disk. A disk that none has goes by its own name."""
-    users, named = [name_at(user) for user in disk["hidden"]["users"]], act.text("domain")
+def _archive_machine(context: SimulatorContext, disk: Entity) -> str:
+    """The machine in whose archive a disk is backed up: one that has it, or else the name of the disk itself."""
+    users, named = [name_at(user) for user in disk["hidden"]["users"]], context.text("domain")
     if users and named and named not in users:
-        refuse(STORAGE, f"disk {act.target.name} is attached to {users[0]}, not to {named}")
-    if named and act.find(MACHINE, named) is None:
+        refuse(STORAGE, f"disk {context.target.name} is attached to {users[0]}, not to {named}")
+    if named and context.find(MACHINE, named) is None:
         refuse(STORAGE, f"VM {named} does not exist")
-    return named or (users[0] if users else act.target.name)
+    return named or (users[0] if users else context.target.name)
 
 
-def _send_on(act: Act, archive: Archive, version: str, disk: str = "") -> None:
-    """To the FTP host as well, if one is named."""
-    if "remote" in act.parameters:
-        host = HostArchive(act, archive.domain, log_in(act, known=False))
-        archive.send(host, version, disk)
-        host.close()
+def _copy_to_server(context: SimulatorContext, archive: Archive, version: str, disk: str = "") -> None:
+    """Copy a backup to the FTP host as well, if one is named."""
+    if "remote" in context.parameters:
+        host = HostArchive(context, archive.domain, log_in(context, known=False))
+        archive.copy_to(host, version, disk)
+        host.save()
 
 
-# Sending and fetching
+# To and from FTP hosts
 
 
-@effect(MACHINE, "PushRemoteBackup")
-@effect(POOL, "PushRemoteBackup")
-def push(act: Act) -> None:
-    _send_on(act, archive_of(act), act.text("version"), act.text("vol"))
+@operation(MACHINE, "PushRemoteBackup")
+@operation(POOL, "PushRemoteBackup")
+def push(context: SimulatorContext) -> None:
+    _copy_to_server(context, archive_of(context), context.text("version"), context.text("vol"))
 
 
-@effect(MACHINE, "PullRemoteBackup")
-@effect(POOL, "PullRemoteBackup")
-def pull(act: Act) -> None:
-    archive, host = archive_of(act), HostArchive(act, domain_of(act), log_in(act, known=True))
-    host.send(archive, act.text("version"), act.text("vol"))
-    archive.close()
+@operation(MACHINE, "PullRemoteBackup")
+@operation(POOL, "PullRemoteBackup")
+def pull(context: SimulatorContext) -> None:
+    archive, host = archive_of(context), HostArchive(context, domain_of(context), log_in(context, known=True))
+    host.copy_to(archive, context.text("version"), context.text("vol"))
+    archive.save()
 
 
 # Deleting
 
 
-@effect(MACHINE, "DeleteVMBackup")
-@effect(POOL, "DeleteVMBackup")
-@effect(POOL, "DeleteVMDiskBackup")
-def delete(act: Act) -> None:
-    archive = archive_of(act)
-    archive.drop([act.text("version")], act.text("vol"))
-    archive.close()
+@operation(MACHINE, "DeleteVMBackup")
+@operation(POOL, "DeleteVMBackup")
+@operation(POOL, "DeleteVMDiskBackup")
+def delete(context: SimulatorContext) -> None:
+    archive = archive_of(context)
+    archive.delete([context.text("version")], context.text("vol"))
+    archive.save()
 
 
-@effect(MACHINE, "DeleteRemoteBackup")
-@effect(POOL, "DeleteRemoteBackup")
-def delete_remote(act: Act) -> None:
-    domain, version, disk = domain_of(act), act.text("version"), act.text("vol")
-    named = "remote" in act.parameters
-    host = HostArchive(act, domain, log_in(act, known=True) if named else host_with(act, domain, version, disk))
-    host.drop([version], disk)
-    host.close()
+@operation(MACHINE, "DeleteRemoteBackup")
+@operation(POOL, "DeleteRemoteBackup")
+def delete_remote(context: SimulatorContext) -> None:
+    domain, version, disk = domain_of(context), context.text("version"), context.text("vol")
+    named = "remote" in context.parameters
+    host = HostArchive(
+        context, domain, log_in(context, known=True) if named else host_with(context, domain, version, disk)
+    )
+    host.delete([version], disk)
+    host.save()
 
 
-@effect(POOL, "CleanVMBackup")
-def clean(act: Act) -> None:
-    _clean(act, archive_of(act))
+@operation(POOL, "CleanVMBackup")
+def clean(context: SimulatorContext) -> None:
+    _clean(context, archive_of(context))
 
 
-@effect(POOL, "CleanVMRemoteBackup")
-def clean_remote(act: Act) -> None:
-    _clean(act, HostArchive(act, domain_of(act), log_in(act, known=True)))
+@operation(POOL, "CleanVMRemoteBackup")
+def clean_remote(context: SimulatorContext) -> None:
+    _clean(context, HostArchive(context, domain_of(context), log_in(context, known=True)))
 
 
-def _clean(act: Act, archive: Archive) -> None:
-    if act.flag("all"):
-        archive.clear(act.text("vol"))
+def _clean(context: SimulatorContext, archive: Archive) -> None:
+    if context.flag("all"):
+        archive.delete_all(context.text("vol"))
     else:
-        archive.drop(list(dict.fromkeys(act.text("version").split(","))), act.text("vol"))
-    archive.close()
+        archive.delete(list(dict.fromkeys(context.text("version").split(","))), context.text("vol"))
+    archive.save()
 
 
-@effect(POOL, "DeleteRemoteBackupServer")
-def delete_server(act: Act) -> None:
-    abandon(act, log_in(act, known=True))
+@operation(POOL, "DeleteRemoteBackupServer")
+def delete_server(context: SimulatorContext) -> None:
+    forget_server(context, log_in(context, known=True))
 
 
 # Listing
 
 
-@effect(POOL, "ScanVMBackup")
-def scan(act: Act) -> None:
-    archive_of(act).scan(act.text("vol"))
+@operation(POOL, "ScanVMBackup")
+def scan(context: SimulatorContext) -> None:
+    archive_of(context).scan(context.text("vol"))

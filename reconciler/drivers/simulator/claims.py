@@ -1,7 +1,7 @@
-"""What machines hold of other resources: disk files, MAC addresses, switch ports, devices of the host.
+"""What machines claim: disk files, MAC addresses, switch ports, devices of the host.
 
-After every change to a machine's definitions, ``settle`` compares what they claim now with what they
-claimed before. It is the only place that says who may have what, so no operation has to undo by hand.
+After every change to a machine's definitions, ``update_claims`` compares what it claims now with what it
+claimed before. It is the only place that decides who may have what, so no operation releases anything by hand.
 """
 
 from __future__ import annotations
@@ -9,27 +9,27 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.request import LIBVIRT, TOOL, refuse
+from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.drivers.simulator import port
-from reconciler.drivers.simulator.act import Act, Entity, id_at, key_of, name_at
+from reconciler.drivers.simulator.context import Entity, SimulatorContext, id_at, key_of, name_at
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.resource import ResourceId
 
 Claims = dict[str, dict[str, Any]]
 
 
-def settle(act: Act, id: ResourceId, *, gone: bool = False) -> None:
-    """Bring what a machine holds in line with its definitions; ``gone``: it holds nothing any more."""
-    machine: Entity = act.value(key_of(id))
+def update_claims(context: SimulatorContext, id: ResourceId, *, gone: bool = False) -> None:
+    """Claim what the definitions of a machine use and release the rest; with ``gone``, release all."""
+    machine: Entity = context.get(key_of(id))
     old: Claims = machine["hidden"].get("claims", {})
-    new = {} if gone else _claims(act, machine)
+    new = {} if gone else _claims(context, machine)
     # What was let go of may be what is wanted now, so releasing comes first.
     for claim, details in old.items():
         if new.get(claim) != details:
-            _release(act, key_of(id), claim, details)
+            _release(context, key_of(id), claim, details)
     for claim, details in new.items():
         if old.get(claim) != details:
-            _take(act, key_of(id), claim, details)
+            _take(context, key_of(id), claim, details)
     machine["hidden"]["claims"] = new
 
 
@@ -39,20 +39,20 @@ def definitions(machine: Entity) -> list[domains.Domain]:
     return [machine["persistent"]] if live is None else [live, machine["persistent"]]
 
 
-def owner(act: Act, path: str) -> Entity | None:
+def owner(context: SimulatorContext, path: str) -> Entity | None:
     """The disk, snapshot or image a file belongs to."""
-    key = act.value(f"file:{path}") if path else None
-    found: Entity | None = act.value(key) if key else None
+    key = context.get(f"file:{path}") if path else None
+    found: Entity | None = context.get(key) if key else None
     return found
 
 
-def _claims(act: Act, machine: Entity) -> Claims:
+def _claims(context: SimulatorContext, machine: Entity) -> Claims:
     claims: Claims = {}
     live = machine["spec"].get("domain")
     for domain in definitions(machine):
         for device in domains.devices(domain, "disk"):
             path = domains.path_of(device)
-            key = act.value(f"file:{path}") if path else None
+            key = context.get(f"file:{path}") if path else None
             if key is None:
                 continue
             shared = "readonly" in device or "shareable" in device
@@ -68,54 +68,54 @@ def _claims(act: Act, machine: Entity) -> Claims:
     return claims
 
 
-def _take(act: Act, machine: str, claim: str, details: dict[str, Any]) -> None:
+def _take(context: SimulatorContext, machine: str, claim: str, details: dict[str, Any]) -> None:
     what, _, name = claim.partition(" ")
     if what == "disk":
-        _use(act, machine, name, details)
+        _use(context, machine, name, details)
     elif what == "nic":
-        _hold(act, f"mac:{name}", machine, f"MAC address {name} is already in use")
-        act.count(f"nics:{details['node']}/{details['bridge']}", 1)
+        _hold(context, f"mac:{name}", machine, f"MAC address {name} is already in use")
+        context.increment(f"nics:{details['node']}/{details['bridge']}", 1)
         if switch := details.get("switch"):
-            _port(act, switch, 1)
+            _port(context, switch, 1)
             if details["ip"] != "dynamic":
-                place = f"{act.target.namespace}/{switch}/{details['ip']}"
+                place = f"{context.target.namespace}/{switch}/{details['ip']}"
                 taken = f"{details['ip']} is already in use on switch {switch}"
-                if bound := act.value(f"fip:{place}"):
+                if bound := context.get(f"fip:{place}"):
                     refuse(TOOL, f"{taken}: it leads to {MACHINE}/{name_at(bound)}")
-                _hold(act, f"ip:{place}", machine, taken)
+                _hold(context, f"ip:{place}", machine, taken)
     else:
-        _hold(act, f"device:{details['node']}/{name}", machine, f"host device {name} is already in use")
+        _hold(context, f"device:{details['node']}/{name}", machine, f"host device {name} is already in use")
 
 
-def _release(act: Act, machine: str, claim: str, details: dict[str, Any]) -> None:
+def _release(context: SimulatorContext, machine: str, claim: str, details: dict[str, Any]) -> None:
     what, _, name = claim.partition(" ")
     if what == "disk":
-        _use(act, machine, name, None)
+        _use(context, machine, name, None)
     elif what == "nic":
-        act.keep(f"mac:{name}", None)
-        act.count(f"nics:{details['node']}/{details['bridge']}", -1)
+        context.put(f"mac:{name}", None)
+        context.increment(f"nics:{details['node']}/{details['bridge']}", -1)
         if switch := details.get("switch"):
-            _port(act, switch, -1)
+            _port(context, switch, -1)
             if details["ip"] != "dynamic":
-                act.keep(f"ip:{act.target.namespace}/{switch}/{details['ip']}", None)
+                context.put(f"ip:{context.target.namespace}/{switch}/{details['ip']}", None)
     else:
-        act.keep(f"device:{details['node']}/{name}", None)
+        context.put(f"device:{details['node']}/{name}", None)
 
 
-def _hold(act: Act, key: str, machine: str, taken: str) -> None:
-    holder = act.value(key)
+def _hold(context: SimulatorContext, key: str, machine: str, taken: str) -> None:
+    holder = context.get(key)
     if holder is not None and holder != machine:
         refuse(LIBVIRT, f"{taken} by {MACHINE}/{name_at(holder)}")
-    act.keep(key, machine)
+    context.put(key, machine)
 
 
-def _port(act: Act, switch: str, by: int) -> None:
-    port.switch(act, switch)["hidden"]["ports"] += by
+def _port(context: SimulatorContext, switch: str, by: int) -> None:
+    port.switch(context, switch)["hidden"]["ports"] += by
 
 
-def _use(act: Act, machine: str, key: str, details: dict[str, Any] | None) -> None:
-    """Enter or strike out a machine as user of a disk or image."""
-    used: Entity = act.value(key)
+def _use(context: SimulatorContext, machine: str, key: str, details: dict[str, Any] | None) -> None:
+    """Enter a machine as user of a disk or image or, without ``details``, remove it."""
+    used: Entity = context.get(key)
     users: Claims = used["hidden"].setdefault("users", {})
     ran = any(user["live"] for user in users.values())
     users.pop(machine, None)
@@ -131,6 +131,6 @@ def _use(act: Act, machine: str, key: str, details: dict[str, Any] | None) -> No
     if key.startswith(f"{DISK}/"):
         used["spec"]["volume"]["vm"] = name_at(next(iter(users))) if users else ""
     runs = any(user["live"] for user in users.values())
-    pool = act.find(POOL, used["hidden"]["pool"])
+    pool = context.find(POOL, used["hidden"]["pool"])
     if pool is not None:
         pool["hidden"]["busy"] += runs - ran

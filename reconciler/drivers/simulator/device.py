@@ -1,4 +1,4 @@
-"""Devices of a machine: disks, drives, NICs and their limits, boot order, console, host devices."""
+"""Devices of machines: API sections 1.5, 1.6, 1.11, 1.12, 1.14, 1.19, 1.20, 1.23, 1.24, 1.27, 1.28, 1.30 and 1.52 f."""
 
 from __future__ import annotations
 
@@ -6,29 +6,35 @@ from typing import Any
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Device, Domain
-from reconciler.drivers.request import LIBVIRT, TOOL, refuse
+from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.drivers.simulator import port as ports
 from reconciler.drivers.simulator import volume
-from reconciler.drivers.simulator.act import Act, Entity, unique
-from reconciler.drivers.simulator.claims import owner, settle
-from reconciler.drivers.simulator.effect import effect
-from reconciler.drivers.simulator.scope import must_run, running, scope
+from reconciler.drivers.simulator.claims import owner, update_claims
+from reconciler.drivers.simulator.context import Entity, SimulatorContext, operation, stable_uuid
+from reconciler.drivers.simulator.scope import require_running, running, scope
 from reconciler.model.kinds import MACHINE
 
 # Disks
 
 
 def disk_device(
-    act: Act, path: str, target: str, given: dict[str, str], *, device: str, format: str = "", bus: str = ""
+    context: SimulatorContext,
+    path: str,
+    target: str,
+    given: dict[str, str],
+    *,
+    device: str,
+    format: str = "",
+    bus: str = "",
 ) -> Device:
     """A disk element for a file that must be there; drives take any image, block devices are the host's."""
-    found = owner(act, path)
+    found = owner(context, path)
     if found is None:
         if device == "disk" and given.get("sourcetype") != "block":
             refuse(LIBVIRT, f"Cannot access storage file '{path}': No such file or directory")
         format = format or "raw"
     else:
-        if not volume.reachable(act, found):
+        if not volume.reachable(context, found):
             refuse(LIBVIRT, f"Cannot access storage file '{path}': it is on {found['node']}")
         if volume.current(found) != path:
             refuse(LIBVIRT, f"{path} is not in use any more: it is what {volume.current(found)} reads on from")
@@ -37,37 +43,37 @@ def disk_device(
     return domains.disk(path, target, format=format, given=given, device=device, bus=bus)
 
 
-@effect(MACHINE, "PlugDisk")
-def plug_disk(act: Act) -> None:
-    machine = act.entity
-    given = {name: act.text(name) for name in act.parameters}
-    for domain in scope(act, machine):
+@operation(MACHINE, "PlugDisk")
+def plug_disk(context: SimulatorContext) -> None:
+    machine = context.entity
+    given = {name: context.text(name) for name in context.parameters}
+    for domain in scope(context, machine):
         made = disk_device(
-            act,
-            act.text("source"),
-            act.text("target"),
+            context,
+            context.text("source"),
+            context.text("target"),
             given,
-            device=act.text("type", "disk"),
-            format=act.text("subdriver"),
-            bus=act.text("targetbus"),
+            device=context.text("type", "disk"),
+            format=context.text("subdriver"),
+            bus=context.text("targetbus"),
         )
-        domains.attach(domain, made)
-    settle(act, act.target)
+        domains.attach_disk(domain, made)
+    update_claims(context, context.target)
 
 
-@effect(MACHINE, "UnplugDisk")
-def unplug_disk(act: Act) -> None:
-    machine = act.entity
-    for domain in scope(act, machine):
-        domains.unplug(domain, "disk", _disk(domain, act.text("target")))
-    settle(act, act.target)
+@operation(MACHINE, "UnplugDisk")
+def unplug_disk(context: SimulatorContext) -> None:
+    machine = context.entity
+    for domain in scope(context, machine):
+        domains.unplug(domain, "disk", _disk(domain, context.text("target")))
+    update_claims(context, context.target)
 
 
-@effect(MACHINE, "TuneDiskQoS")
-def tune_disk(act: Act) -> None:
-    given = {name: act.text(name) for group in domains.LIMITS for name in group if name in act.parameters}
-    for domain in scope(act, act.entity):
-        domains.limit(_disk(domain, act.text("device")), given)
+@operation(MACHINE, "TuneDiskQoS")
+def tune_disk(context: SimulatorContext) -> None:
+    given = {name: context.text(name) for group in domains.LIMITS for name in group if name in context.parameters}
+    for domain in scope(context, context.entity):
+        domains.set_disk_limits(_disk(domain, context.text("device")), given)
 
 
 def _disk(domain: Domain, target: str) -> Device:
@@ -77,13 +83,13 @@ def _disk(domain: Domain, target: str) -> Device:
     return found
 
 
-@effect(MACHINE, "SetBootOrder")
-def set_boot_order(act: Act) -> None:
-    definition = act.entity["persistent"]
-    order = act.text("order").split(",")
+@operation(MACHINE, "SetBootOrder")
+def set_boot_order(context: SimulatorContext) -> None:
+    definition = context.entity["persistent"]
+    order = context.text("order").split(",")
     for each in order:
         if domains.disk_at(definition, each) is None:
-            refuse(TOOL, f"{each} is not a device of VM {act.target.name}")
+            refuse(TOOL, f"{each} is not a device of VM {context.target.name}")
     if len(set(order)) < len(order):
         refuse(TOOL, f"boot order {','.join(order)} names a device twice")
     definition["os"].pop("boot", None)
@@ -97,36 +103,36 @@ def set_boot_order(act: Act) -> None:
 # CD-ROM drives
 
 
-@effect(MACHINE, "ManageISO")
-def manage_iso(act: Act) -> None:
-    asked = [name for name in ("eject", "insert", "update") if act.flag(name)]
+@operation(MACHINE, "ManageISO")
+def manage_iso(context: SimulatorContext) -> None:
+    asked = [name for name in ("eject", "insert", "update") if context.flag(name)]
     if len(asked) != 1:
         refuse(LIBVIRT, f"error: exactly one of eject, insert and update may be asked for, not {asked or 'none'}")
-    for domain in scope(act, act.entity):
-        _change_medium(domain, _drive(domain, act.text("path")), act.text("source"), asked[0])
-    settle(act, act.target)
+    for domain in scope(context, context.entity):
+        _change_medium(domain, _drive(domain, context.text("path")), context.text("source"), asked[0])
+    update_claims(context, context.target)
 
 
-@effect(MACHINE, "InsertISO")
-def insert_iso(act: Act) -> None:
-    for domain in scope(act, act.entity):
+@operation(MACHINE, "InsertISO")
+def insert_iso(context: SimulatorContext) -> None:
+    for domain in scope(context, context.entity):
         drives = _drives(domain)
         drive = next((each for each in drives if not domains.path_of(each)), drives[0] if drives else None)
         if drive is None:
-            refuse(LIBVIRT, f"invalid argument: domain {act.target.name} has no CD-ROM drive")
-        _change_medium(domain, drive, act.text("path"), "insert")
-    settle(act, act.target)
+            refuse(LIBVIRT, f"invalid argument: domain {context.target.name} has no CD-ROM drive")
+        _change_medium(domain, drive, context.text("path"), "insert")
+    update_claims(context, context.target)
 
 
-@effect(MACHINE, "EjectISO")
-def eject_iso(act: Act) -> None:
-    path = act.text("path")
-    for domain in scope(act, act.entity):
+@operation(MACHINE, "EjectISO")
+def eject_iso(context: SimulatorContext) -> None:
+    path = context.text("path")
+    for domain in scope(context, context.entity):
         drive = next((each for each in _drives(domain) if domains.path_of(each) == path), None)
         if drive is None:
-            refuse(LIBVIRT, f"invalid argument: {path} is in no drive of domain {act.target.name}")
+            refuse(LIBVIRT, f"invalid argument: {path} is in no drive of domain {context.target.name}")
         _change_medium(domain, drive, path, "eject")
-    settle(act, act.target)
+    update_claims(context, context.target)
 
 
 def _drives(domain: Domain) -> list[Device]:
@@ -157,7 +163,9 @@ def _change_medium(domain: Domain, drive: Device, path: str, how: str) -> None:
 _BRIDGED = {"bridge": "virbr0"}
 
 
-def plug_nic(act: Act, machine: Entity, changed: list[Domain], mac: str, given: dict[str, str]) -> None:
+def plug_nic(
+    context: SimulatorContext, machine: Entity, changed: list[Domain], mac: str, given: dict[str, str]
+) -> None:
     """Plug a NIC as the network text of wire format 6.2 describes it."""
     type, source = given.get("type", "bridge"), given.get("source", "")
     if not source:
@@ -169,8 +177,8 @@ def plug_nic(act: Act, machine: Entity, changed: list[Domain], mac: str, given: 
     for domain in changed:
         if domains.nic_at(domain, mac) is not None:
             refuse(LIBVIRT, f"Requested operation is not valid: a NIC with mac {mac} is attached already")
-        device = domains.nic(mac, type, source, unique("port", act.target.name, mac))
-        domains.throttle(device, given)
+        device = domains.nic(mac, type, source, stable_uuid("port", context.target.name, mac))
+        domains.set_bandwidth(device, given)
         domains.plug(domain, "_interface", device)
     port: dict[str, Any] = {"type": type}
     if type == "l3bridge":
@@ -178,32 +186,33 @@ def plug_nic(act: Act, machine: Entity, changed: list[Domain], mac: str, given: 
     machine["hidden"]["nics"][mac] = port
 
 
-@effect(MACHINE, "PlugNIC")
-def plug(act: Act) -> None:
-    machine = act.entity
-    given = domains.options(act.text("source"))
-    given |= {name: act.text(name) for name in ("type", "inbound", "outbound") if name in act.parameters}
-    plug_nic(act, machine, scope(act, machine), act.text("mac").lower(), given)
-    settle(act, act.target)
+@operation(MACHINE, "PlugNIC")
+def plug(context: SimulatorContext) -> None:
+    machine = context.entity
+    given = domains.options(context.text("source"))
+    given |= {name: context.text(name) for name in ("type", "inbound", "outbound") if name in context.parameters}
+    plug_nic(context, machine, scope(context, machine), context.text("mac").lower(), given)
+    update_claims(context, context.target)
 
 
-@effect(MACHINE, "UnplugNIC")
-def unplug(act: Act) -> None:
-    machine, mac = act.entity, act.text("mac").lower()
-    for domain in scope(act, machine):
+@operation(MACHINE, "UnplugNIC")
+def unplug(context: SimulatorContext) -> None:
+    machine, mac = context.entity, context.text("mac").lower()
+    for domain in scope(context, machine):
         domains.unplug(domain, "_interface", nic(domain, mac))
-    settle(act, act.target)
-    ports.forget_gone(act, machine)
+    update_claims(context, context.target)
+    ports.forget_removed(context, machine)
 
 
-@effect(MACHINE, "TuneNICQoS")
-def tune_nic(act: Act) -> None:
-    given = {name: act.text(name) for name in ("inbound", "outbound") if name in act.parameters}
-    for domain in scope(act, act.entity):
-        domains.throttle(nic(domain, act.text("_interface").lower()), given)
+@operation(MACHINE, "TuneNICQoS")
+def tune_nic(context: SimulatorContext) -> None:
+    given = {name: context.text(name) for name in ("inbound", "outbound") if name in context.parameters}
+    for domain in scope(context, context.entity):
+        domains.set_bandwidth(nic(domain, context.text("_interface").lower()), given)
 
 
 def nic(domain: Domain, mac: str) -> Device:
+    """The NIC with a MAC address; refuses where there is none."""
     found = domains.nic_at(domain, mac)
     if found is None:
         refuse(LIBVIRT, f"invalid argument: no NIC with mac {mac} found in domain {domain['name']['text']}")
@@ -213,40 +222,40 @@ def nic(domain: Domain, mac: str) -> Device:
 # Devices of the host
 
 
-@effect(MACHINE, "PlugDevice")
-def plug_device(act: Act) -> None:
-    machine, file = act.entity, act.text("file")
-    for kept in _device_files(act, machine):
+@operation(MACHINE, "PlugDevice")
+def plug_device(context: SimulatorContext) -> None:
+    machine, file = context.entity, context.text("file")
+    for kept in _device_files(context, machine):
         if file in kept:
             refuse(LIBVIRT, f"Requested operation is not valid: the device of {file} is attached already")
         kept.append(file)
 
 
-@effect(MACHINE, "UnplugDevice")
-def unplug_device(act: Act) -> None:
-    machine, file = act.entity, act.text("file")
-    for kept in _device_files(act, machine):
+@operation(MACHINE, "UnplugDevice")
+def unplug_device(context: SimulatorContext) -> None:
+    machine, file = context.entity, context.text("file")
+    for kept in _device_files(context, machine):
         if file not in kept:
             refuse(LIBVIRT, f"Operation failed: the device of {file} is not attached")
         kept.remove(file)
 
 
-def _device_files(act: Act, machine: Entity) -> list[list[str]]:
+def _device_files(context: SimulatorContext, machine: Entity) -> list[list[str]]:
     """The XML files plugged into each definition that is changed. What they say is not modelled."""
     files = machine["hidden"].setdefault("device_files", {"live": [], "config": []})
     live = running(machine)
     if live is None:
         files["live"] = []
-    return [files["live"] if domain is live else files["config"] for domain in scope(act, machine)]
+    return [files["live"] if domain is live else files["config"] for domain in scope(context, machine)]
 
 
-@effect(MACHINE, "PassthroughDevice")
-def passthrough(act: Act) -> None:
-    machine, type = act.entity, act.text("dev_type")
+@operation(MACHINE, "PassthroughDevice")
+def passthrough(context: SimulatorContext) -> None:
+    machine, type = context.entity, context.text("dev_type")
     changed = [machine["persistent"]]
-    if act.flag("live"):
-        changed.append(must_run(act, machine))
-    address = _host_address(act, type)
+    if context.flag("live"):
+        changed.append(require_running(context, machine))
+    address = _host_address(context, type)
     for domain in changed:
         found = next(
             (
@@ -256,7 +265,7 @@ def passthrough(act: Act) -> None:
             ),
             None,
         )
-        if act.text("action") == "add":
+        if context.text("action") == "add":
             if found is not None:
                 refuse(LIBVIRT, f"Requested operation is not valid: the {type} device is attached already")
             made = {"_mode": "subsystem", "_type": type, "_managed": "yes", "source": {"address": address}}
@@ -265,11 +274,11 @@ def passthrough(act: Act) -> None:
             refuse(LIBVIRT, f"Operation failed: the {type} device is not attached")
         else:
             domains.unplug(domain, "hostdev", found)
-    settle(act, act.target)
+    update_claims(context, context.target)
 
 
-def _host_address(act: Act, type: str) -> dict[str, Any]:
-    bus, device, function = act.text("bus_num"), act.text("sub_bus_num"), act.text("dev_num")
+def _host_address(context: SimulatorContext, type: str) -> dict[str, Any]:
+    bus, device, function = context.text("bus_num"), context.text("sub_bus_num"), context.text("dev_num")
     if type == "usb":
         return {"_bus": int(bus), "_device": int(function)}
     return {
@@ -280,13 +289,13 @@ def _host_address(act: Act, type: str) -> dict[str, Any]:
     }
 
 
-@effect(MACHINE, "RedirectUsb")
-def redirect_usb(act: Act) -> None:
-    definition = act.entity["persistent"]
-    if act.text("action") == "off":
+@operation(MACHINE, "RedirectUsb")
+def redirect_usb(context: SimulatorContext) -> None:
+    definition = context.entity["persistent"]
+    if context.text("action") == "off":
         definition["devices"].pop("redirdev", None)
         return
     if [each["_type"] for each in domains.devices(definition, "graphics")] != ["spice"]:
-        refuse(LIBVIRT, f"unsupported configuration: USB redirection needs a spice console on {act.target.name}")
-    number = int(act.text("number", "4"))
+        refuse(LIBVIRT, f"unsupported configuration: USB redirection needs a spice console on {context.target.name}")
+    number = int(context.text("number", "4"))
     definition["devices"]["redirdev"] = [{"_bus": "usb", "_type": "spicevmc"} for _ in range(number)]

@@ -6,37 +6,36 @@ the prefix length. The wire shows none of it.
 
 from __future__ import annotations
 
-from reconciler.drivers.request import TOOL, refuse
+from reconciler.drivers.operation import TOOL, refuse
 from reconciler.drivers.simulator import port
-from reconciler.drivers.simulator.act import Act, Entity, key_of, name_at
-from reconciler.drivers.simulator.effect import effect
+from reconciler.drivers.simulator.context import Entity, SimulatorContext, key_of, name_at, operation
 from reconciler.model.kinds import MACHINE
 
 
-@effect(MACHINE, "BindFloatingIP")
-def bind(act: Act) -> None:
-    inside, outside = act.text("swName"), act.text("outSwName")
-    address, _, prefix = act.text("fip").partition("/")
-    mac = port.nic_on(act, inside)
-    if not port.switch(act, inside)["spec"]["data"]["routerInfo"]["name"]:
+@operation(MACHINE, "BindFloatingIP")
+def bind(context: SimulatorContext) -> None:
+    inside, outside = context.text("swName"), context.text("outSwName")
+    address, _, prefix = context.text("fip").partition("/")
+    mac = port.first_nic_on(context, inside)
+    if not port.switch(context, inside)["spec"]["data"]["routerInfo"]["name"]:
         refuse(TOOL, f"switch {inside} has no router")
     if inside == outside:
         refuse(TOOL, f"switch {inside} cannot be its own outside")
-    network = port.switch(act, outside)
-    _must_be_free(act, network, outside, address)
-    floating = act.entity["hidden"].setdefault("floating", {})
+    network = port.switch(context, outside)
+    _require_free(context, network, outside, address)
+    floating = context.entity["hidden"].setdefault("floating", {})
     for taken, bound in floating.items():
         if bound["mac"] == mac:
             refuse(TOOL, f"NIC {mac} has the floating IP {taken} already")
     floating[address] = {"mac": mac, "switch": inside, "outside": outside, "prefix": int(prefix)}
-    act.keep(f"fip:{act.target.namespace}/{outside}/{address}", key_of(act.target))
+    context.put(f"fip:{context.target.namespace}/{outside}/{address}", key_of(context.target))
     # The router takes a port on the outside switch.
     network["hidden"]["ports"] += 1
 
 
-def _must_be_free(act: Act, network: Entity, name: str, address: str) -> None:
-    place = f"{act.target.namespace}/{name}/{address}"
-    holder = act.value(f"fip:{place}") or act.value(f"ip:{place}")
+def _require_free(context: SimulatorContext, network: Entity, name: str, address: str) -> None:
+    place = f"{context.target.namespace}/{name}/{address}"
+    holder = context.get(f"fip:{place}") or context.get(f"ip:{place}")
     if holder is not None:
         refuse(TOOL, f"{address} is already in use on switch {name} by {MACHINE}/{name_at(holder)}")
     gateway = network["spec"]["data"]["gatewayInfo"]
@@ -44,14 +43,14 @@ def _must_be_free(act: Act, network: Entity, name: str, address: str) -> None:
         refuse(TOOL, f"{address} is already in use on switch {name} by its gateway or router")
 
 
-@effect(MACHINE, "UnbindFloatingIP")
-def unbind(act: Act) -> None:
-    machine, mac, address = act.entity, port.nic_named(act), act.text("fip")
+@operation(MACHINE, "UnbindFloatingIP")
+def unbind(context: SimulatorContext) -> None:
+    machine, mac, address = context.entity, port.nic_by_mac(context), context.text("fip")
     bound = machine["hidden"].get("floating", {}).get(address)
     if bound is None or bound["mac"] != mac:
         refuse(TOOL, f"floating IP {address} is not bound to NIC {mac}")
     ip = machine["hidden"]["nics"][mac]["ip"]
     # What an address is that the switch hands out by itself is not modelled.
-    if ip not in ("dynamic", act.text("vmip")):
-        refuse(TOOL, f"floating IP {address} leads to {ip}, not to {act.text('vmip')}")
-    port.release(act, machine, address)
+    if ip not in ("dynamic", context.text("vmip")):
+        refuse(TOOL, f"floating IP {address} leads to {ip}, not to {context.text('vmip')}")
+    port.release(context, machine, address)

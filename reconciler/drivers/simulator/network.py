@@ -10,48 +10,47 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.request import TOOL, refuse
-from reconciler.drivers.simulator.act import Act, Entity, key_of, unique
+from reconciler.drivers.operation import TOOL, refuse
 from reconciler.drivers.simulator.claims import definitions
+from reconciler.drivers.simulator.context import Entity, SimulatorContext, key_of, operation, stable_uuid
 from reconciler.drivers.simulator.device import nic
-from reconciler.drivers.simulator.effect import creation, effect
 from reconciler.model.kinds import MACHINE, NETWORK
 
 LEASE_TIME = "3600"
 DEFAULT_MTU = "1500"
 
 
-def _add(act: Act, type: str, data: dict[str, Any], hidden: dict[str, Any]) -> None:
-    act.add(act.target, {"type": type, "powerstate": "Ready", "data": data}, hidden)
+def _add(context: SimulatorContext, type: str, data: dict[str, Any], hidden: dict[str, Any]) -> None:
+    context.add(context.target, {"type": type, "powerstate": "Ready", "data": data}, hidden)
 
 
-def _network(act: Act, type: str) -> Entity:
-    network = act.entity
+def _network(context: SimulatorContext, type: str) -> Entity:
+    network = context.entity
     if network["spec"]["type"] != type:
-        refuse(TOOL, f"{act.target} is an {network['spec']['type']}, not an {type}")
+        refuse(TOOL, f"{context.target} is an {network['spec']['type']}, not an {type}")
     return network
 
 
 # Switches
 
 
-@creation(NETWORK, "CreateSwitch")
-def create_switch(act: Act) -> None:
-    name = act.target.name
-    settings = {each: act.text(each) for each in act.parameters if each != "dhcp"}
+@operation(NETWORK, "CreateSwitch", creates=True)
+def create_switch(context: SimulatorContext) -> None:
+    name = context.target.name
+    settings = {each: context.text(each) for each in context.parameters if each != "dhcp"}
     data: dict[str, Any] = {
-        "switchInfo": {"id": unique("switch", key_of(act.target)), "name": name, "ports": []},
+        "switchInfo": {"id": stable_uuid("switch", key_of(context.target)), "name": name, "ports": []},
         "routerInfo": {"id": "", "name": "", "ports": []},
         "gatewayInfo": {"id": "", "server_mac": "", "router": "", "server_id": "", "lease_time": ""},
     }
-    _add(act, "l3network", data, {"settings": settings, "ports": 0, "qos": {}})
-    if "dhcp" in act.parameters:
-        _route(act, data, settings, act.text("dhcp"))
+    _add(context, "l3network", data, {"settings": settings, "ports": 0, "qos": {}})
+    if "dhcp" in context.parameters:
+        _route(context, data, settings, context.text("dhcp"))
 
 
-def _route(act: Act, data: dict[str, Any], settings: dict[str, str], dhcp: str) -> None:
-    """Give the switch its router, and DHCP from the router's address."""
-    name, key = act.target.name, key_of(act.target)
+def _route(context: SimulatorContext, data: dict[str, Any], settings: dict[str, str], dhcp: str) -> None:
+    """Create the router of a switch, and DHCP from the router's address."""
+    name, key = context.target.name, key_of(context.target)
     mac = _mac("router", key)
     ports = data["switchInfo"]["ports"] = [
         {
@@ -63,7 +62,7 @@ def _route(act: Act, data: dict[str, Any], settings: dict[str, str], dhcp: str) 
     ]
     if "bridge" in settings:
         outward = {
-            "name": f"to-{name}-router-port-{act.node}-localnet",
+            "name": f"to-{name}-router-port-{context.node}-localnet",
             "addresses": '["unknown"]',
             "type": "localnet",
             "router_port": "",
@@ -71,12 +70,12 @@ def _route(act: Act, data: dict[str, Any], settings: dict[str, str], dhcp: str) 
         ports.append(outward | ({"tag": settings["vlanId"]} if "vlanId" in settings else {}))
     prefix = settings["subnet"].partition("/")[2]
     data["routerInfo"] = {
-        "id": unique("router", key),
+        "id": stable_uuid("router", key),
         "name": f"{name}-router",
         "ports": [{"name": f"{name}-router-port", "mac": f'"{mac}"', "networks": f'["{dhcp}/{prefix}"]'}],
     }
     data["gatewayInfo"] = {
-        "id": unique("dhcp", key),
+        "id": stable_uuid("dhcp", key),
         "server_mac": mac,
         "router": settings["gateway"],
         "server_id": dhcp,
@@ -86,59 +85,59 @@ def _route(act: Act, data: dict[str, Any], settings: dict[str, str], dhcp: str) 
 
 
 def _mac(*about: str) -> str:
-    digits = unique("mac", *about).replace("-", "").upper()
+    digits = stable_uuid("mac", *about).replace("-", "").upper()
     return f"00:60:2F:{digits[0:2]}:{digits[2:4]}:{digits[4:6]}"
 
 
-@effect(NETWORK, "ModifySwitch")
-def modify_switch(act: Act) -> None:
-    network = _network(act, "l3network")
+@operation(NETWORK, "ModifySwitch")
+def modify_switch(context: SimulatorContext) -> None:
+    network = _network(context, "l3network")
     data, settings = network["spec"]["data"], network["hidden"]["settings"]
-    # The tool writes the DHCP options anew and keeps no name server that it was not given again.
+    # The tool writes all DHCP options again and keeps no name server that it was not given again.
     settings.pop("dnsServer", None)
-    settings |= {each: act.text(each) for each in act.parameters if each != "dhcp"}
-    dhcp = act.text("dhcp", data["gatewayInfo"]["server_id"])
+    settings |= {each: context.text(each) for each in context.parameters if each != "dhcp"}
+    dhcp = context.text("dhcp", data["gatewayInfo"]["server_id"])
     if dhcp:
-        _route(act, data, settings, dhcp)
+        _route(context, data, settings, dhcp)
 
 
-@effect(NETWORK, "DeleteSwitch")
-def delete_switch(act: Act) -> None:
-    network = _network(act, "l3network")
+@operation(NETWORK, "DeleteSwitch")
+def delete_switch(context: SimulatorContext) -> None:
+    network = _network(context, "l3network")
     if network["hidden"]["ports"]:
-        refuse(TOOL, f"switch {act.target.name} is in use: {network['hidden']['ports']} ports are on it")
-    act.remove(act.target)
+        refuse(TOOL, f"switch {context.target.name} is in use: {network['hidden']['ports']} ports are on it")
+    context.remove(context.target)
 
 
 # Bridges
 
 
-@creation(NETWORK, "CreateBridge")
-def create_bridge(act: Act) -> None:
-    bridge, card = act.text("name"), act.text("nic")
+@operation(NETWORK, "CreateBridge", creates=True)
+def create_bridge(context: SimulatorContext) -> None:
+    bridge, card = context.text("name"), context.text("nic")
     for what, place in (
-        (f"bridge {bridge}", f"bridge:{act.node}/{bridge}"),
-        (f"NIC {card}", f"card:{act.node}/{card}"),
+        (f"bridge {bridge}", f"bridge:{context.node}/{bridge}"),
+        (f"NIC {card}", f"card:{context.node}/{card}"),
     ):
-        if act.value(place) is not None:
-            refuse(TOOL, f"{what} of {act.node} is taken by {act.value(place)}")
-        act.keep(place, key_of(act.target))
+        if context.get(place) is not None:
+            refuse(TOOL, f"{what} of {context.node} is taken by {context.get(place)}")
+        context.put(place, key_of(context.target))
     info = {
         "name": bridge,
-        "uuid": unique("bridge", act.node, bridge),
-        "ports": [_port(act, card, "", _mac("card", act.node, card).lower())],
+        "uuid": stable_uuid("bridge", context.node, bridge),
+        "ports": [_port(context, card, "", _mac("card", context.node, card).lower())],
     }
-    _add(act, "l2network", {"bridgeInfo": info}, {"settings": {"nic": card}, "bound": {}})
-    if "vlan" in act.parameters:
-        _set_vlan(act, info, act.text("vlan"))
+    _add(context, "l2network", {"bridgeInfo": info}, {"settings": {"nic": card}, "bound": {}})
+    if "vlan" in context.parameters:
+        _set_vlan(context, info, context.text("vlan"))
 
 
-def _port(act: Act, name: str, vlan: str, mac: str) -> dict[str, Any]:
+def _port(context: SimulatorContext, name: str, vlan: str, mac: str) -> dict[str, Any]:
     return {
-        "uuid": unique("port", act.node, name),
+        "uuid": stable_uuid("port", context.node, name),
         "name": name,
         "vlan": vlan,
-        "interfaces": [{"uuid": unique("interface", act.node, name), "mac": mac, "name": name}],
+        "interfaces": [{"uuid": stable_uuid("interface", context.node, name), "mac": mac, "name": name}],
     }
 
 
@@ -147,69 +146,69 @@ def _vlan_port(info: dict[str, Any]) -> dict[str, Any] | None:
     return next((each for each in info["ports"] if each["name"] == f"{info['name']}-{each['vlan']}"), None)
 
 
-def _set_vlan(act: Act, info: dict[str, Any], vlan: str) -> None:
+def _set_vlan(context: SimulatorContext, info: dict[str, Any], vlan: str) -> None:
     name = f"{info['name']}-{vlan}"
     info["ports"] = [each for each in info["ports"] if each is not _vlan_port(info)]
-    info["ports"].append(_port(act, name, vlan, _mac("vlan", act.node, name).lower()))
+    info["ports"].append(_port(context, name, vlan, _mac("vlan", context.node, name).lower()))
 
 
-def _bridge(act: Act) -> dict[str, Any]:
-    info: dict[str, Any] = _network(act, "l2network")["spec"]["data"]["bridgeInfo"]
-    if "name" in act.parameters and info["name"] != act.text("name"):
-        refuse(TOOL, f"{act.target} is bridge {info['name']}, not {act.text('name')}")
+def _bridge(context: SimulatorContext) -> dict[str, Any]:
+    info: dict[str, Any] = _network(context, "l2network")["spec"]["data"]["bridgeInfo"]
+    if "name" in context.parameters and info["name"] != context.text("name"):
+        refuse(TOOL, f"{context.target} is bridge {info['name']}, not {context.text('name')}")
     return info
 
 
-@effect(NETWORK, "SetBridgeVlan")
-def set_bridge_vlan(act: Act) -> None:
-    _set_vlan(act, _bridge(act), act.text("vlan"))
+@operation(NETWORK, "SetBridgeVlan")
+def set_bridge_vlan(context: SimulatorContext) -> None:
+    _set_vlan(context, _bridge(context), context.text("vlan"))
 
 
-@effect(NETWORK, "DelBridgeVlan")
-def delete_bridge_vlan(act: Act) -> None:
-    info, vlan = _bridge(act), act.text("vlan")
+@operation(NETWORK, "DelBridgeVlan")
+def delete_bridge_vlan(context: SimulatorContext) -> None:
+    info, vlan = _bridge(context), context.text("vlan")
     port = _vlan_port(info)
     if port is None or port["vlan"] != vlan:
         refuse(TOOL, f"bridge {info['name']} is not in VLAN {vlan}")
     info["ports"] = [each for each in info["ports"] if each is not port]
 
 
-@effect(NETWORK, "DeleteBridge")
-def delete_bridge(act: Act) -> None:
-    network, info = act.entity, _bridge(act)
+@operation(NETWORK, "DeleteBridge")
+def delete_bridge(context: SimulatorContext) -> None:
+    network, info = context.entity, _bridge(context)
     card = network["hidden"]["settings"]["nic"]
-    if "nic" in act.parameters and act.text("nic") != card:
-        refuse(TOOL, f"bridge {info['name']} has NIC {card}, not {act.text('nic')}")
-    if used := act.value(f"nics:{network['node']}/{info['name']}"):
+    if "nic" in context.parameters and context.text("nic") != card:
+        refuse(TOOL, f"bridge {info['name']} has NIC {card}, not {context.text('nic')}")
+    if used := context.get(f"nics:{network['node']}/{info['name']}"):
         refuse(TOOL, f"bridge {info['name']} is in use: {used} NICs of VMs are on it")
-    act.keep(f"bridge:{network['node']}/{info['name']}", None)
-    act.keep(f"card:{network['node']}/{card}", None)
-    act.remove(act.target)
+    context.put(f"bridge:{network['node']}/{info['name']}", None)
+    context.put(f"card:{network['node']}/{card}", None)
+    context.remove(context.target)
 
 
-@effect(NETWORK, "BindPortVlan")
-def bind_port(act: Act) -> None:
-    info, mac, vlan = _bridge(act), act.text("mac").lower(), act.text("vlan", "0")
-    _tag(act, info["name"], mac, vlan)
-    act.entity["hidden"]["bound"][mac] = act.text("domain")
+@operation(NETWORK, "BindPortVlan")
+def bind_port(context: SimulatorContext) -> None:
+    info, mac, vlan = _bridge(context), context.text("mac").lower(), context.text("vlan", "0")
+    _tag(context, info["name"], mac, vlan)
+    context.entity["hidden"]["bound"][mac] = context.text("domain")
     info["ports"] = [each for each in info["ports"] if each["interfaces"][0]["mac"] != mac]
-    info["ports"].append(_port(act, f"fe{mac.replace(':', '')[2:]}", vlan, mac))
+    info["ports"].append(_port(context, f"fe{mac.replace(':', '')[2:]}", vlan, mac))
 
 
-@effect(NETWORK, "UnbindPortVlan")
-def unbind_port(act: Act) -> None:
-    info, mac = _bridge(act), act.text("mac").lower()
-    if act.entity["hidden"]["bound"].pop(mac, None) is None:
+@operation(NETWORK, "UnbindPortVlan")
+def unbind_port(context: SimulatorContext) -> None:
+    info, mac = _bridge(context), context.text("mac").lower()
+    if context.entity["hidden"]["bound"].pop(mac, None) is None:
         refuse(TOOL, f"NIC {mac} is in no VLAN of bridge {info['name']}")
-    _tag(act, info["name"], mac, None)
+    _tag(context, info["name"], mac, None)
     info["ports"] = [each for each in info["ports"] if each["interfaces"][0]["mac"] != mac]
 
 
-def _tag(act: Act, bridge: str, mac: str, vlan: str | None) -> None:
-    """Put a NIC of a machine into a VLAN, now and for good, or with None into none."""
-    machine = act.find(MACHINE, act.text("domain"))
-    if machine is None or machine["node"] != act.node:
-        refuse(TOOL, f"VM {act.text('domain')} does not exist on {act.node}")
+def _tag(context: SimulatorContext, bridge: str, mac: str, vlan: str | None) -> None:
+    """Put a NIC of a machine into a VLAN, in both definitions; with None, take it out of its VLAN."""
+    machine = context.find(MACHINE, context.text("domain"))
+    if machine is None or machine["node"] != context.node:
+        refuse(TOOL, f"VM {context.text('domain')} does not exist on {context.node}")
     for domain in definitions(machine):
         if vlan is None and domains.nic_at(domain, mac) is None:
             continue
@@ -224,33 +223,33 @@ def _tag(act: Act, bridge: str, mac: str, vlan: str | None) -> None:
 # Address lists
 
 
-@creation(NETWORK, "CreateAddress")
-def create_address(act: Act) -> None:
-    name = act.target.name
+@operation(NETWORK, "CreateAddress", creates=True)
+def create_address(context: SimulatorContext) -> None:
+    name = context.target.name
     info = {
-        "_uuid": unique("addresses", key_of(act.target)),
-        "addresses": _listed(act),
+        "_uuid": stable_uuid("addresses", key_of(context.target)),
+        "addresses": _listed(context),
         "external_ids": "{}",
         "name": name,
     }
-    _add(act, "l3address", {"addressInfo": info}, {"settings": {}})
+    _add(context, "l3address", {"addressInfo": info}, {"settings": {}})
 
 
-def _listed(act: Act) -> str:
+def _listed(context: SimulatorContext) -> str:
     """The addresses as the tool prints a set: sorted, quoted, in brackets."""
-    given = filter(None, (each.strip() for each in act.text("address").strip("{}").split(",")))
+    given = filter(None, (each.strip() for each in context.text("address").strip("{}").split(",")))
     return "[" + ", ".join(f'"{each}"' for each in sorted(set(given))) + "]"
 
 
-@effect(NETWORK, "ModifyAddress")
-def modify_address(act: Act) -> None:
-    _network(act, "l3address")["spec"]["data"]["addressInfo"]["addresses"] = _listed(act)
+@operation(NETWORK, "ModifyAddress")
+def modify_address(context: SimulatorContext) -> None:
+    _network(context, "l3address")["spec"]["data"]["addressInfo"]["addresses"] = _listed(context)
 
 
-@effect(NETWORK, "DeleteAddress")
-def delete_address(act: Act) -> None:
-    _network(act, "l3address")
-    name = act.target.name
-    if rules := act.value(f"named:{act.target.namespace}/{name}"):
+@operation(NETWORK, "DeleteAddress")
+def delete_address(context: SimulatorContext) -> None:
+    _network(context, "l3address")
+    name = context.target.name
+    if rules := context.get(f"named:{context.target.namespace}/{name}"):
         refuse(TOOL, f"address list {name} is in use: {rules} access rules name it")
-    act.remove(act.target)
+    context.remove(context.target)

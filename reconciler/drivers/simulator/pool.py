@@ -9,29 +9,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.place import place
-from reconciler.drivers.request import STORAGE, refuse
-from reconciler.drivers.simulator.act import Act, Entity, key_of
-from reconciler.drivers.simulator.effect import creation, effect
+from reconciler.drivers.operation import STORAGE, refuse
+from reconciler.drivers.pool_location import pool_location
+from reconciler.drivers.simulator.context import Entity, SimulatorContext, key_of, operation
 from reconciler.model.kinds import POOL
 
 CAPACITY = "1.0 TB"  # every pool is as large; nothing here fills up
 
 
-@creation(POOL, "CreatePool")
-def create(act: Act) -> None:
-    name, where = act.target.name, place(act)
-    held = claims(act.node, act.text("type"), act.text("url"), where.directory)
+@operation(POOL, "CreatePool", creates=True)
+def create(context: SimulatorContext) -> None:
+    name, where = context.target.name, pool_location(context)
+    held = claims(context.node, context.text("type"), context.text("url"), where.directory)
     for claim, what in held.items():
-        if act.value(claim) is not None:
-            refuse(STORAGE, f"{what} is what {act.value(claim)} has already")
+        if context.get(claim) is not None:
+            refuse(STORAGE, f"{what} is what {context.get(claim)} has already")
     shown: dict[str, Any] = {
         "pool": name,
-        "type": act.text("type"),
-        "url": act.text("url"),
-        "content": act.text("content", "vmd"),
+        "type": context.text("type"),
+        "url": context.text("url"),
+        "content": context.text("content", "vmd"),
         "state": "active",
-        "autostart": act.flag("autostart"),
+        "autostart": context.flag("autostart"),
         "capacity": CAPACITY,
         "sourceHost": where.host,
         "sourcePath": where.path,
@@ -40,12 +39,12 @@ def create(act: Act) -> None:
         "directory": where.directory,
         "files": 0,
         "busy": 0,
-        "uuid": act.text("uuid"),
-        "options": act.text("opt"),
+        "uuid": context.text("uuid"),
+        "options": context.text("opt"),
     }
-    act.add(act.target, {"pool": shown}, hidden)
+    context.add(context.target, {"pool": shown}, hidden)
     for claim in held:
-        act.keep(claim, key_of(act.target))
+        context.put(claim, key_of(context.target))
 
 
 def claims(node: str, type: str, url: str, directory: str) -> dict[str, str]:
@@ -54,53 +53,53 @@ def claims(node: str, type: str, url: str, directory: str) -> dict[str, str]:
     return {**held, f"share:{node}:{url}": url} if type == "nfs" else held
 
 
-def _pool(act: Act, *, manageable: bool = True) -> Entity:
-    pool = act.entity
+def _pool(context: SimulatorContext, *, manageable: bool = True) -> Entity:
+    pool = context.entity
     type = pool["spec"]["pool"]["type"]
-    if "type" in act.parameters and act.text("type") != type:
-        refuse(STORAGE, f"pool {act.target.name} is of type {type}, not {act.text('type')}")
+    if "type" in context.parameters and context.text("type") != type:
+        refuse(STORAGE, f"pool {context.target.name} is of type {type}, not {context.text('type')}")
     if manageable and type == "uus":
-        refuse(STORAGE, f"pool {act.target.name} is of type uus, which can only be created, shown and deleted")
+        refuse(STORAGE, f"pool {context.target.name} is of type uus, which can only be created, shown and deleted")
     return pool
 
 
-@effect(POOL, "StartPool")
-def start(act: Act) -> None:
-    pool = _pool(act)
+@operation(POOL, "StartPool")
+def start(context: SimulatorContext) -> None:
+    pool = _pool(context)
     if pool["spec"]["pool"]["state"] == "active":
-        refuse(STORAGE, f"pool {act.target.name} is already active")
+        refuse(STORAGE, f"pool {context.target.name} is already active")
     pool["spec"]["pool"]["state"] = "active"
 
 
-@effect(POOL, "StopPool")
-def stop(act: Act) -> None:
-    pool = _pool(act)
+@operation(POOL, "StopPool")
+def stop(context: SimulatorContext) -> None:
+    pool = _pool(context)
     if pool["spec"]["pool"]["state"] != "active":
-        refuse(STORAGE, f"pool {act.target.name} is not active")
+        refuse(STORAGE, f"pool {context.target.name} is not active")
     if pool["hidden"]["busy"]:
         refuse(
             STORAGE,
-            f"pool {act.target.name} is in use: running VMs have {pool['hidden']['busy']} of its files",
+            f"pool {context.target.name} is in use: running VMs have {pool['hidden']['busy']} of its files",
         )
     pool["spec"]["pool"]["state"] = "inactive"
 
 
-@effect(POOL, "AutoStartPool")
-def autostart(act: Act) -> None:
-    _pool(act)["spec"]["pool"]["autostart"] = not act.flag("disable")
+@operation(POOL, "AutoStartPool")
+def autostart(context: SimulatorContext) -> None:
+    _pool(context)["spec"]["pool"]["autostart"] = not context.flag("disable")
 
 
-@effect(POOL, "ShowPool")
-def show(act: Act) -> None:
-    _pool(act, manageable=False)
+@operation(POOL, "ShowPool")
+def show(context: SimulatorContext) -> None:
+    _pool(context, manageable=False)
 
 
-@effect(POOL, "DeletePool")
-def delete(act: Act) -> None:
-    pool = _pool(act, manageable=False)
+@operation(POOL, "DeletePool")
+def delete(context: SimulatorContext) -> None:
+    pool = _pool(context, manageable=False)
     if pool["hidden"]["files"]:
-        refuse(STORAGE, f"pool {act.target.name} is not empty: {pool['hidden']['files']} things are in it")
+        refuse(STORAGE, f"pool {context.target.name} is not empty: {pool['hidden']['files']} things are in it")
     shown = pool["spec"]["pool"]
-    for claim in claims(act.node, shown["type"], shown["url"], pool["hidden"]["directory"]):
-        act.keep(claim, None)
-    act.remove(act.target)
+    for claim in claims(context.node, shown["type"], shown["url"], pool["hidden"]["directory"]):
+        context.put(claim, None)
+    context.remove(context.target)

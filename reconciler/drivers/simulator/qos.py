@@ -8,44 +8,43 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.request import TOOL, refuse
+from reconciler.drivers.operation import TOOL, refuse
 from reconciler.drivers.simulator import port
 from reconciler.drivers.simulator.acl import rule_of
-from reconciler.drivers.simulator.act import Act
-from reconciler.drivers.simulator.effect import effect
+from reconciler.drivers.simulator.context import SimulatorContext, operation
 from reconciler.model.kinds import MACHINE
 
 
-def _limits(act: Act) -> dict[str, Any]:
-    limits: dict[str, Any] = port.switch(act, act.text("swName"))["hidden"]["qos"]
+def _limits(context: SimulatorContext) -> dict[str, Any]:
+    limits: dict[str, Any] = port.switch(context, context.text("swName"))["hidden"]["qos"]
     return limits
 
 
-def _limit(act: Act) -> dict[str, int]:
-    return {"rate": act.number("rate"), "burst": act.number("burst")}
+def _limit(context: SimulatorContext) -> dict[str, int]:
+    return {"rate": context.number("rate"), "burst": context.number("burst")}
 
 
-def _must_have(act: Act) -> None:
-    if rule_of(act) not in _limits(act):
-        refuse(TOOL, f"switch {act.text('swName')} has no QoS rule {rule_of(act)}")
+def _must_have(context: SimulatorContext) -> None:
+    if rule_of(context) not in _limits(context):
+        refuse(TOOL, f"switch {context.text('swName')} has no QoS rule {rule_of(context)}")
 
 
-@effect(MACHINE, "SetQoS")
-def add(act: Act) -> None:
-    limits, rule = _limits(act), rule_of(act)
+@operation(MACHINE, "SetQoS")
+def add(context: SimulatorContext) -> None:
+    limits, rule = _limits(context), rule_of(context)
     if rule in limits:
-        refuse(TOOL, f"Same QoS already existed on the switch {act.text('swName')}: {rule}")
-    limits[rule] = _limit(act)
+        refuse(TOOL, f"Same QoS already existed on the switch {context.text('swName')}: {rule}")
+    limits[rule] = _limit(context)
 
 
-@effect(MACHINE, "ModifyQoS")
-def modify(act: Act) -> None:
-    _must_have(act)
-    _limits(act)[rule_of(act)] = _limit(act)
+@operation(MACHINE, "ModifyQoS")
+def modify(context: SimulatorContext) -> None:
+    _must_have(context)
+    _limits(context)[rule_of(context)] = _limit(context)
 
 
-@effect(MACHINE, "UnsetQoS")
-def delete(act: Act) -> None:
+@operation(MACHINE, "UnsetQoS")
+def delete(context: SimulatorContext) -> None:
     # As the tool does, vmmac is left aside: a limit is the switch's, whichever machine asks.
-    _must_have(act)
-    del _limits(act)[rule_of(act)]
+    _must_have(context)
+    del _limits(context)[rule_of(context)]

@@ -1,4 +1,4 @@
-"""What is kept of a password: enough to tell whether another one is the same."""
+"""Digests of passwords: enough to tell whether another one is the same."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _ROUNDS = 1_000
 
 
 def digest(password: str, *opens: str) -> str:
-    """The trace of a password; ``opens`` says of what, so that equal passwords leave different traces."""
+    """The digest of a password; ``opens`` says what it is for, so that equal passwords have different digests."""
     return hashlib.pbkdf2_hmac("sha256", password.encode(), "/".join(opens).encode(), _ROUNDS).hex()

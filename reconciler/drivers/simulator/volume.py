@@ -14,9 +14,17 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.request import STORAGE, refuse
-from reconciler.drivers.simulator.act import Act, Entity, copied, id_at, key_of, name_at, unique
+from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.drivers.simulator.claims import definitions
+from reconciler.drivers.simulator.context import (
+    Entity,
+    SimulatorContext,
+    deep_copy,
+    id_at,
+    key_of,
+    name_at,
+    stable_uuid,
+)
 from reconciler.model import quantity
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.resource import ResourceId
@@ -31,14 +39,14 @@ _WRITTEN = ("content", "accounts")
 # Pools
 
 
-def active_pool(act: Act, name: str, *contents: str, type: str = "", anywhere: bool = False) -> Entity:
+def active_pool(context: SimulatorContext, name: str, *contents: str, type: str = "", anywhere: bool = False) -> Entity:
     """The pool, which must be active, of one of the contents if any are named, and on this node (or ``anywhere``)."""
-    pool = act.find(POOL, name)
+    pool = context.find(POOL, name)
     if pool is None:
         refuse(STORAGE, f"pool {name} does not exist")
     shown = pool["spec"]["pool"]
-    if pool["node"] != act.node and not anywhere:
-        refuse(STORAGE, f"pool {name} is on {pool['node']}, not on {act.node}")
+    if pool["node"] != context.node and not anywhere:
+        refuse(STORAGE, f"pool {name} is on {pool['node']}, not on {context.node}")
     if shown["state"] != "active":
         refuse(STORAGE, f"pool {name} is not active")
     if contents and shown["content"] not in contents:
@@ -48,10 +56,10 @@ def active_pool(act: Act, name: str, *contents: str, type: str = "", anywhere: b
     return pool
 
 
-def reachable(act: Act, entity: Entity, node: str = "") -> bool:
+def reachable(context: SimulatorContext, entity: Entity, node: str = "") -> bool:
     """Whether a node, this one unless told, can open the files of an entity."""
-    pool = act.find(POOL, entity["hidden"]["pool"])
-    return entity["node"] == (node or act.node) or (pool is not None and is_shared(pool))
+    pool = context.find(POOL, entity["hidden"]["pool"])
+    return entity["node"] == (node or context.node) or (pool is not None and is_shared(pool))
 
 
 def is_shared(pool: Entity) -> bool:
@@ -59,12 +67,12 @@ def is_shared(pool: Entity) -> bool:
     return pool["spec"]["pool"]["type"] in SHARED_TYPES
 
 
-# Making and removing
+# Creating and deleting
 
 
-def blank(size: int, *about: object) -> File:
-    """A file of which nothing else is a copy."""
-    return {"parent": None, "bytes": size, "content": unique("content", *about)}
+def blank_file(size: int, *about: object) -> File:
+    """A file of a size in bytes with content of its own."""
+    return {"parent": None, "bytes": size, "content": stable_uuid("content", *about)}
 
 
 def copy_of(file: File) -> File:
@@ -72,13 +80,15 @@ def copy_of(file: File) -> File:
     return {**file, "parent": None}
 
 
-def create(act: Act, id: ResourceId, pool_name: str, pool: Entity, spec: dict[str, Any], file: File) -> Entity:
-    """Put a file into a pool and the entity it belongs to into the world."""
+def create(
+    context: SimulatorContext, id: ResourceId, pool_name: str, pool: Entity, spec: dict[str, Any], file: File
+) -> Entity:
+    """Create the entity of a disk or image, with its file in a pool; returns the entity."""
     shown = spec.get("volume", {})
     path = path_in(pool, id.name, iso=shown.get("format") == "iso")
-    entity = act.add(id, spec, {"pool": pool_name, "files": {}, "users": {}})
-    act.move(key_of(id), pool["node"])
-    write(act, key_of(id), entity, path, file)
+    entity = context.add(id, spec, {"pool": pool_name, "files": {}, "users": {}})
+    context.move(key_of(id), pool["node"])
+    create_file(context, key_of(id), entity, path, file)
     pool["hidden"]["files"] += 1
     if "volume" in spec:
         shown["current"] = path
@@ -88,70 +98,72 @@ def create(act: Act, id: ResourceId, pool_name: str, pool: Entity, spec: dict[st
 
 
 def path_in(pool: Entity, name: str, *, iso: bool = False) -> str:
+    """The path of the file of a disk or image in a pool."""
     return f"{pool['hidden']['directory']}/{name}/{name}{'.iso' if iso else ''}"
 
 
-def write(act: Act, key: str, entity: Entity, path: str, file: File) -> None:
-    """Have a file exist. Refuses a path that is taken."""
-    if act.value(f"file:{path}") is not None:
+def create_file(context: SimulatorContext, key: str, entity: Entity, path: str, file: File) -> None:
+    """Create a file of a disk or image. Refuses a path that is taken."""
+    if context.get(f"file:{path}") is not None:
         refuse(STORAGE, f"{path} already exists")
     entity["hidden"]["files"][path] = file
-    act.keep(f"file:{path}", key)
+    context.put(f"file:{path}", key)
 
 
-def erase(act: Act, entity: Entity, path: str) -> None:
-    """Have a file be gone; what read on from it stands alone now."""
+def delete_file(context: SimulatorContext, entity: Entity, path: str) -> None:
+    """Delete a file; files that read on from it have all content themselves then."""
     del entity["hidden"]["files"][path]
-    act.keep(f"file:{path}", None)
+    context.put(f"file:{path}", None)
     for other in entity["hidden"]["files"].values():
         if other["parent"] == path:
             other["parent"] = None
 
 
-def destroy(act: Act, id: ResourceId) -> None:
+def destroy(context: SimulatorContext, id: ResourceId) -> None:
     """Remove an entity with all its files."""
-    entity: Entity = act.value(key_of(id))
+    entity: Entity = context.get(key_of(id))
     for path in list(entity["hidden"]["files"]):
-        erase(act, entity, path)
-    detach_from_image(act, entity)
-    leave_pool(act, entity)
-    act.remove(id)
+        delete_file(context, entity, path)
+    detach_from_image(context, entity)
+    remove_from_pool(context, entity)
+    context.remove(id)
 
 
-def leave_pool(act: Act, entity: Entity) -> None:
-    pool = act.find(POOL, entity["hidden"]["pool"])
+def remove_from_pool(context: SimulatorContext, entity: Entity) -> None:
+    """Have the pool of a disk or image count one file less."""
+    pool = context.find(POOL, entity["hidden"]["pool"])
     if pool is not None:
         pool["hidden"]["files"] -= 1
 
 
-def detach_from_image(act: Act, disk: Entity) -> None:
-    """The disk no longer reads from an image."""
+def detach_from_image(context: SimulatorContext, disk: Entity) -> None:
+    """Have a disk read no longer from an image."""
     if backing := disk["hidden"].pop("backing", None):
-        act.value(backing)["hidden"]["overlays"] -= 1
+        context.get(backing)["hidden"]["overlays"] -= 1
 
 
 # Disks
 
 
-def disk(act: Act, name: str, pool: str = "") -> Entity:
+def disk(context: SimulatorContext, name: str, pool: str = "") -> Entity:
     """A disk of this node, in the pool if one is named."""
-    found = act.find(DISK, name)
+    found = context.find(DISK, name)
     if found is None:
         refuse(STORAGE, f"disk {name} does not exist")
-    if found["node"] != act.node:
-        refuse(STORAGE, f"disk {name} is on {found['node']}, not on {act.node}")
+    if found["node"] != context.node:
+        refuse(STORAGE, f"disk {name} is on {found['node']}, not on {context.node}")
     if pool and found["hidden"]["pool"] != pool:
         refuse(STORAGE, f"disk {name} is in pool {found['hidden']['pool']}, not in {pool}")
     return found
 
 
-def disk_of(act: Act, name: str) -> Entity:
+def reachable_disk(context: SimulatorContext, name: str) -> Entity:
     """A disk that this node can open, in whichever pool."""
-    found = act.find(DISK, name)
+    found = context.find(DISK, name)
     if found is None:
         refuse(STORAGE, f"disk {name} does not exist")
-    if not reachable(act, found):
-        refuse(STORAGE, f"disk {name} is on {found['node']}, not on {act.node}")
+    if not reachable(context, found):
+        refuse(STORAGE, f"disk {name} is on {found['node']}, not on {context.node}")
     return found
 
 
@@ -168,17 +180,18 @@ def state(entity: Entity) -> File:
 
 
 def resize(entity: Entity, size: int) -> None:
+    """Set the size of the file in use, in bytes."""
     state(entity)["bytes"] = size
     entity["spec"]["volume"]["capacity"] = quantity.rounded(size)
 
 
 def restore(entity: Entity, then: File) -> None:
-    """Set size and content back to what they were. What changed since the last backup is not known any more."""
+    """Set size and content back to those of ``then``. What changed since the last backup is not known any more."""
     now = state(entity)
     for part in _WRITTEN:
         now.pop(part, None)
         if part in then:
-            now[part] = copied(then[part])
+            now[part] = deep_copy(then[part])
     entity["hidden"].pop("checkpoints", None)
     if "volume" in entity["spec"]:
         resize(entity, then["bytes"])
@@ -186,7 +199,7 @@ def restore(entity: Entity, then: File) -> None:
         now["bytes"] = then["bytes"]
 
 
-def go_on_in(act: Act, entity: Entity, path: str) -> None:
+def switch_file(context: SimulatorContext, entity: Entity, path: str) -> None:
     """Make another of its files the one in use, also in the definitions of the machines that have it.
 
     Which parts changed since a backup is marked in the file, and not in another one.
@@ -196,28 +209,28 @@ def go_on_in(act: Act, entity: Entity, path: str) -> None:
     entity["spec"]["volume"]["current"] = path
     resize(entity, state(entity)["bytes"])
     for user in entity["hidden"]["users"]:
-        for domain in definitions(act.value(user)):
-            domains.repoint(domain, {before: path})
+        for domain in definitions(context.get(user)):
+            domains.replace_paths(domain, {before: path})
 
 
-def free_path(act: Act, path: str) -> str:
-    """A path that no file has: this one, or one beside it."""
+def free_path(context: SimulatorContext, path: str) -> str:
+    """A path that no file has: this one, or one with a suffix."""
     number, free = 0, path
-    while act.value(f"file:{free}") is not None:
+    while context.get(f"file:{free}") is not None:
         number += 1
-        free = f"{path}-{unique('beside', path, number)[:8]}"
+        free = f"{path}-{stable_uuid('beside', path, number)[:8]}"
     return free
 
 
-def branch(act: Act, id: ResourceId, base: str, path: str) -> None:
-    """Go on in a new file on top of one there is."""
-    entity: Entity = act.value(key_of(id))
-    write(act, key_of(id), entity, path, {**entity["hidden"]["files"][base], "parent": base})
-    go_on_in(act, entity, path)
+def add_overlay(context: SimulatorContext, id: ResourceId, base: str, path: str) -> None:
+    """Have a disk write to a new file on top of one of its files."""
+    entity: Entity = context.get(key_of(id))
+    create_file(context, key_of(id), entity, path, {**entity["hidden"]["files"][base], "parent": base})
+    switch_file(context, entity, path)
 
 
-def branches(entity: Entity, name: str) -> None:
-    """Refuse a disk that cannot go on in another file, as real ones could not."""
+def require_branchable(entity: Entity, name: str) -> None:
+    """Refuse a disk of which no snapshot in a file of its own can be taken."""
     users = [name_at(user) for user in entity["hidden"]["users"]]
     if len(users) > 1:
         refuse(STORAGE, f"disk {name} is attached to {', '.join(users)}: its snapshots are for one machine to have")
@@ -227,20 +240,20 @@ def branches(entity: Entity, name: str) -> None:
         refuse(STORAGE, f"disk {name} has snapshots inside its file, which would be lost: {', '.join(inside)}")
 
 
-def leave(entity: Entity, mark: str) -> None:
-    """A snapshot of a machine is not inside a disk any more."""
+def forget_inside(entity: Entity, mark: str) -> None:
+    """Forget that a disk has a snapshot of a machine inside its file."""
     inside = entity["hidden"].get("inside", [])
     if mark in inside:
         inside.remove(mark)
 
 
-def not_attached(entity: Entity, name: str) -> None:
+def require_detached(entity: Entity, name: str) -> None:
     """Refuse while any machine has it."""
     for user in entity["hidden"]["users"]:
         refuse(STORAGE, f"{name} is attached to {MACHINE}/{name_at(user)}")
 
 
-def not_running(entity: Entity, name: str) -> None:
+def require_unused(entity: Entity, name: str) -> None:
     """Refuse while a running machine has it."""
     for user, details in entity["hidden"]["users"].items():
         if details["live"]:

@@ -1,8 +1,8 @@
-"""Observed resources -> a world in which they are as they show themselves.
+"""Observed resources -> the state of simulated nodes on which they are as they are observed.
 
-Observing it gives back what was observed, and operations do there what they would do on the hosts, as far as
-that can be told: disks are attached, guests run, ports are on bridges, addresses are taken. What the API never
-shows comes from what was last applied; what nobody can know is taken to be in order, and noted. A resource that
+Observing that state gives back what was observed, and operations do there what they would do on the hosts, as far
+as that can be known: disks are attached, guests run, ports are on bridges, addresses are taken. What the API never
+shows comes from what was last applied; what nobody can know is assumed to be in order, and noted. A resource that
 is damaged is left out, with the reason.
 """
 
@@ -11,21 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from reconciler.drivers.simulator.act import key_of
-from reconciler.drivers.simulator.host import settle_in
+from reconciler.drivers.simulator.context import key_of
+from reconciler.drivers.simulator.node import register_node
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
-from reconciler.rehearsal.seed.backup import Call, expected, fill_shown
-from reconciler.rehearsal.seed.machine import hold_all, in_display_order, machine
-from reconciler.rehearsal.seed.network import network, ports_shown
+from reconciler.rehearsal.seed.backup import Call, add_expected_backups, fill_shown_backups
+from reconciler.rehearsal.seed.machine import claim_all, keep_shown_order, machine
+from reconciler.rehearsal.seed.network import network, shown_ports
 from reconciler.rehearsal.seed.result import SeedResult, Unusable
 from reconciler.rehearsal.seed.snapshot import snapshot
-from reconciler.rehearsal.seed.storage import disk, disk_image, disk_snapshot, image, pool, stand_in
+from reconciler.rehearsal.seed.storage import add_placeholder, disk, disk_image, disk_snapshot, image, pool
 
 __all__ = ["Call", "SeedResult", "seed"]
 
-# What stands on what: a kind comes after those it needs.
+# The order in which kinds are added: each after those it needs.
 _ORDER: tuple[tuple[str, Callable[[SeedResult, Observed], None]], ...] = (
     (POOL, pool),
     (NETWORK, network),
@@ -49,103 +49,103 @@ _FILES = {
 def seed(
     observed: Collection[Observed], addresses: Mapping[str, str] | None = None, calls: Iterable[Call] = ()
 ) -> SeedResult:
-    """The world of these resources. ``addresses`` (by node) is where nodes answer each other.
+    """The state in which these resources are observed. ``addresses`` (by node) is where nodes answer each other.
 
-    ``calls`` are the operations to come: what they rely on and nothing can show (files of the node, backups, nodes
-    behind addresses) is taken to be there.
+    ``calls`` are the operations to come: what they rely on and no resource can show (files of the node, backups,
+    nodes behind addresses) is assumed to exist.
     """
     calls = list(calls)
-    bed = SeedResult({name.lower(): name for name in addresses or ()})
+    result = SeedResult({name.lower(): name for name in addresses or ()})
     by_kind: dict[str, list[Observed]] = {}
     for each in sorted(observed, key=lambda each: each.id):
         by_kind.setdefault(each.id.kind, []).append(each)
-    for kind, sow in _ORDER:
+    for kind, seed_kind in _ORDER:
         for each in by_kind.get(kind, ()):
-            _sow(bed, each, sow)
-    _pools_besides(bed, by_kind.get(DISK, []), calls)
-    ports = ports_shown(bed)
+            _seed_one(result, each, seed_kind)
+    _add_missing_pools(result, by_kind.get(DISK, []), calls)
+    ports = shown_ports(result)
     for each in by_kind.get(MACHINE, ()):
-        _sow(bed, each, lambda bed, each: machine(bed, each, ports))
-    disks = {each.id: _shown(bed, each) for each in by_kind.get(DISK, ()) if key_of(each.id) in bed.world}
-    hold_all(bed, [each for each in by_kind.get(MACHINE, ()) if key_of(each.id) in bed.world])
-    in_display_order(bed, disks)
-    for each in sorted(by_kind.get(SNAPSHOT, ()), key=_taken):
-        _sow(bed, each, snapshot)
-    fill_shown(bed)
-    for node in list(bed.nodes.values()):
-        settle_in(bed.world, node, (addresses or {}).get(node, ""))
-    _expect(bed, calls)
-    return bed
+        _seed_one(result, each, lambda result, each: machine(result, each, ports))
+    disks = {each.id: _shown(result, each) for each in by_kind.get(DISK, ()) if key_of(each.id) in result.world}
+    claim_all(result, [each for each in by_kind.get(MACHINE, ()) if key_of(each.id) in result.world])
+    keep_shown_order(result, disks)
+    for each in sorted(by_kind.get(SNAPSHOT, ()), key=_creation_time):
+        _seed_one(result, each, snapshot)
+    fill_shown_backups(result)
+    for node in list(result.nodes.values()):
+        register_node(result.world, node, (addresses or {}).get(node, ""))
+    _add_expected(result, calls)
+    return result
 
 
-def _sow(bed: SeedResult, observed: Observed, sow: Callable[[SeedResult, Observed], None]) -> None:
-    """Put one resource into the world, or leave it out with the reason; what does not exist is no resource."""
+def _seed_one(result: SeedResult, observed: Observed, seed_kind: Callable[[SeedResult, Observed], None]) -> None:
+    """Add one resource, or leave it out with the reason; one that does not exist is skipped."""
     try:
         if not observed.exists:
             return
         if not observed.node:
             raise Unusable("it does not say on which node it is")
-        sow(bed, observed)
+        seed_kind(result, observed)
     except Unusable as error:
-        bed.take_out(observed.id, str(error))
+        result.leave_out(observed.id, str(error))
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-        bed.take_out(observed.id, f"it is not as the wire writes it ({type(error).__name__})")
+        result.leave_out(observed.id, f"it is not as the wire writes it ({type(error).__name__})")
 
 
-def _shown(bed: SeedResult, disk: Observed) -> tuple[str, dict[str, Any]]:
-    """The machine that a disk says it is with, and all that it shows."""
-    shown = bed.world[key_of(disk.id)]["spec"]["volume"]
+def _shown(result: SeedResult, disk: Observed) -> tuple[str, dict[str, Any]]:
+    """The machine that a disk names as its user, and all that it shows."""
+    shown = result.world[key_of(disk.id)]["spec"]["volume"]
     return str(shown["vm"]), dict(shown)
 
 
-def _taken(snapshot: Observed) -> tuple[int, ResourceId]:
-    """When a snapshot was taken, as far as it says so."""
+def _creation_time(snapshot: Observed) -> tuple[int, ResourceId]:
+    """When a snapshot was taken, in seconds, or 0 if it does not say; then its id."""
     try:
         return int(snapshot.spec["domainsnapshot"]["creationTime"]["text"]), snapshot.id
     except (TypeError, ValueError, KeyError):
         return 0, snapshot.id
 
 
-def _pools_besides(bed: SeedResult, disks: Iterable[Observed], calls: Iterable[Call]) -> None:
-    """Pools that hold disks though no resource shows them are there, unless they are about to be made."""
+def _add_missing_pools(result: SeedResult, disks: Iterable[Observed], calls: Iterable[Call]) -> None:
+    """Add pools that hold disks though no resource shows them, unless they are about to be created."""
     made = {each.target for each in calls if each.operation == "CreatePool"}
     for each in disks:
-        entity = bed.world.get(key_of(each.id))
+        entity = result.world.get(key_of(each.id))
         id = ResourceId(POOL, entity["hidden"]["pool"] if entity else "", each.id.namespace)
-        if not id.name or id in made or id in bed.left_out or bed.find(POOL, id.name, id.namespace) is not None:
+        if not id.name or id in made or id in result.left_out or result.find(POOL, id.name, id.namespace) is not None:
             continue
         assert entity is not None
         shown = entity["spec"]["volume"]
         directory = str(shown["current"]).rpartition("/")[0].rpartition("/")[0]
         hidden = {"directory": directory, "files": 1, "busy": 0, "uuid": "", "options": ""}
         facts = {"pool": id.name, "type": shown.get("type", "localfs"), "content": "vmd", "state": "active"}
-        bed.put(id, entity["node"], {"pool": {**facts, "autostart": True}}, hidden)
-        bed.assume(each.id, f"its pool {id.name} is there and active, though no resource shows it")
+        result.put(id, entity["node"], {"pool": {**facts, "autostart": True}}, hidden)
+        result.assume(each.id, f"its pool {id.name} is there and active, though no resource shows it")
 
 
-def _expect(bed: SeedResult, calls: Iterable[Call]) -> None:
+def _add_expected(result: SeedResult, calls: Iterable[Call]) -> None:
     calls = list(calls)
     for call in calls:
         for name in _FILES.get(call.operation, ()):
             for text in call.text(name).split(" --disk "):
                 path = text.partition(",")[0]
-                if path.startswith("/") and bed.owner(path) is None:
-                    stand_in(bed, path, call.target.namespace, next(iter(bed.nodes.values()), ""))
-                    bed.assume(call.target, f"{path} is there, though no resource shows it")
+                if path.startswith("/") and result.owner(path) is None:
+                    add_placeholder(result, path, call.target.namespace, next(iter(result.nodes.values()), ""))
+                    result.assume(call.target, f"{path} is there, though no resource shows it")
         if call.operation == "UpdateOS":
-            _as_large(bed, call)
+            _match_size(result, call)
         address = call.text("ip") if call.operation in ("MigrateVM", "MigrateVMDisk") else ""
-        if address and f"address:{address}" not in bed.world:
-            bed.world[f"address:{address}"] = bed.node(address)
-            bed.assume(call.target, f"a node answers at {address}")
-    expected(bed, calls)
+        if address and f"address:{address}" not in result.world:
+            result.world[f"address:{address}"] = result.node(address)
+            result.assume(call.target, f"a node answers at {address}")
+    add_expected_backups(result, calls)
 
 
-def _as_large(bed: SeedResult, call: Call) -> None:
-    """A template is as large as the disk it is put on: nothing shows how large it is."""
-    disk, template = bed.owner(call.text("source")), bed.owner(call.text("target"))
+def _match_size(result: SeedResult, call: Call) -> None:
+    """Make a template as large as the disk it replaces: nothing shows how large it is."""
+    disk, template = result.owner(call.text("source")), result.owner(call.text("target"))
     if disk is None or template is None or disk is template or call.text("source") not in disk["hidden"]["files"]:
         return
     size = disk["hidden"]["files"][call.text("source")]["bytes"]
     template["hidden"]["files"].get(call.text("target"), {})["bytes"] = size
-    bed.assume(call.target, f"{call.text('target')} is as large as the disk it replaces")
+    result.assume(call.target, f"{call.text('target')} is as large as the disk it replaces")

@@ -11,7 +11,7 @@ from typing import Any
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Domain
-from reconciler.drivers.simulator.act import copied, key_of, unique
+from reconciler.drivers.simulator.context import deep_copy, key_of, stable_uuid
 from reconciler.model.quantity import KIB
 from reconciler.model.resource import ResourceId
 from reconciler.rehearsal.seed.result import Unusable
@@ -20,12 +20,12 @@ _LISTS = ("disk", "_interface", "graphics", "hostdev", "redirdev")
 _UNITS = {"b": 1, "bytes": 1, "k": KIB, "KiB": KIB, "M": KIB**2, "MiB": KIB**2, "G": KIB**3, "GiB": KIB**3}
 
 
-def normal(domain: Domain, id: ResourceId) -> Domain:
+def normalized(domain: Domain, id: ResourceId) -> Domain:
     """The same domain with all that operations rely on. Raises ``Unusable`` where that cannot be had."""
-    made: Domain = copied(domain)
+    made: Domain = deep_copy(domain)
     made.setdefault("_type", "kvm")
     made.setdefault("name", {"text": id.name})
-    made.setdefault("uuid", {"text": unique(key_of(id))})
+    made.setdefault("uuid", {"text": stable_uuid(key_of(id))})
     _cpus(made)
     _memory(made)
     made["os"] = made["os"] if isinstance(made.get("os"), dict) else {}
@@ -122,7 +122,7 @@ def _nic(device: dict[str, Any], name: str) -> None:
 
 def next_start(live: Domain, pending: Mapping[str, Any]) -> Domain:
     """The definition that the next start of a running domain takes: as it runs, and what was written for it since."""
-    definition: Domain = copied(live)
+    definition: Domain = deep_copy(live)
     definition.pop("_id", None)
     for console in domains.devices(definition, "graphics"):
         if "_port" in console:

@@ -7,55 +7,57 @@ from typing import Any
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.simulator.acl import DEFAULT_PRIORITY, named_in
-from reconciler.drivers.simulator.act import Act, Entity, key_of
-from reconciler.drivers.simulator.claims import definitions, settle
+from reconciler.drivers.simulator.claims import definitions, update_claims
+from reconciler.drivers.simulator.context import Entity, SimulatorContext, key_of
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import overlaid
 from reconciler.model.wire import NEXT_START
 from reconciler.observe.observed import Observed
-from reconciler.rehearsal.seed.definition import next_start, normal
+from reconciler.rehearsal.seed.definition import next_start, normalized
 from reconciler.rehearsal.seed.network import bridge_named, is_switch
 from reconciler.rehearsal.seed.result import SeedResult, facts, part
-from reconciler.rehearsal.seed.storage import stand_in
+from reconciler.rehearsal.seed.storage import add_placeholder
 
 Ports = Mapping[tuple[str, str], tuple[str, str]]  # namespace and MAC address -> switch and address
 
 
-def machine(bed: SeedResult, observed: Observed, ports: Ports) -> None:
-    """A machine that holds nothing yet. ``ports`` are those that switches show."""
+def machine(result: SeedResult, observed: Observed, ports: Ports) -> None:
+    """Add a machine, with nothing claimed yet. ``ports`` are those that switches show."""
     spec, id, shape = facts(observed), observed.id, observed.shape
-    domain = normal(part(spec, "domain"), id)
+    domain = normalized(part(spec, "domain"), id)
     spec.setdefault("powerstate", "Shutdown")
-    told = spec.pop(NEXT_START, None)
+    pending = spec.pop(NEXT_START, None)
     hidden: dict[str, Any] = {"nics": {}, "autostart": bool(shape.get("autostart", False))}
     if spec["powerstate"] in ("Shutdown", "Crashed") or not ("_id" in domain or spec["powerstate"] != "Unknown"):
         del spec["domain"]
-        entity = bed.put(id, observed.node, spec, hidden, persistent=domain)
+        entity = result.put(id, observed.node, spec, hidden, persistent=domain)
     else:
         spec["domain"] = domain
-        definition = next_start(normal({**domain, **told}, id) if isinstance(told, dict) else domain, observed.pending)
-        entity = bed.put(id, observed.node, spec, hidden, persistent=definition)
+        definition = next_start(
+            normalized({**domain, **pending}, id) if isinstance(pending, dict) else domain, observed.pending
+        )
+        entity = result.put(id, observed.node, spec, hidden, persistent=definition)
         counter = f"domains:{entity['node']}"
-        bed.world[counter] = max(int(bed.world.get(counter, 0)), int(domain.get("_id", 0)))
-        if told is None:
-            bed.assume(id, "starts next as it runs now, but for what is known to wait for that")
+        result.world[counter] = max(int(result.world.get(counter, 0)), int(domain.get("_id", 0)))
+        if pending is None:
+            result.assume(id, "starts next as it runs now, but for what is known to wait for that")
     for mac, nic in shape.get("nics", {}).items():
-        hidden["nics"][mac] = _port(bed, id, mac, nic, ports)
+        hidden["nics"][mac] = _port(result, id, mac, nic, ports)
     _console(hidden, spec, observed)
     if isinstance(files := shape.get("devices"), dict) and files:
         hidden["device_files"] = {"live": list(files) if "domain" in spec else [], "config": list(files)}
 
 
-def _port(bed: SeedResult, id: ResourceId, mac: str, nic: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
-    """What a NIC is plugged into, as it was applied or as its switch shows it."""
+def _port(result: SeedResult, id: ResourceId, mac: str, nic: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
+    """The port of a NIC, as it was applied or as its switch shows it."""
     shown = ports.get((id.namespace, mac))
     name = nic.get("network") or (shown[0] if shown else "")
     if not name:
         return {"type": nic.get("type", "l2bridge")}
-    if not is_switch(bed, str(name), id.namespace):
-        bed.assume(id, f"NIC {mac} is on no switch: {NETWORK}/{name} is none that is there")
+    if not is_switch(result, str(name), id.namespace):
+        result.assume(id, f"NIC {mac} is on no switch: {NETWORK}/{name} is none that is there")
         return {"type": nic.get("type", "l3bridge")}
     address = nic.get("ip") or (shown[1] if shown else "dynamic")
     return {"type": nic.get("type", "l3bridge"), "switch": str(name), "ip": str(address)}
@@ -70,30 +72,30 @@ def _console(hidden: dict[str, Any], spec: dict[str, Any], observed: Observed) -
         hidden["console"] = console
 
 
-# What it holds
+# What it claims
 
 
-def hold(bed: SeedResult, observed: Observed) -> None:
-    """Have a machine hold what its definitions claim, and switches do for it what they were told.
+def claim(result: SeedResult, observed: Observed) -> None:
+    """Have a machine claim what its definitions use, and switches, bridges and addresses count it.
 
-    Raises ``OperationFailed`` where another one holds it: nothing is changed then.
+    Raises ``OperationFailed`` where another machine holds it: nothing is changed then.
     """
     id = observed.id
-    entity: Entity = bed.world[key_of(id)]
+    entity: Entity = result.world[key_of(id)]
     for domain in definitions(entity):
         for device in domains.devices(domain, "disk"):
             path = domains.path_of(device)
-            if path and device["_device"] == "disk" and bed.owner(path) is None:
-                stand_in(bed, path, id.namespace, entity["node"])
-                bed.assume(id, f"{path} is there, though no resource shows it")
-    act = Act(bed.world, entity["node"], id, {})
-    settle(act, id)
-    act.commit()
-    entity = bed.world[key_of(id)]
+            if path and device["_device"] == "disk" and result.owner(path) is None:
+                add_placeholder(result, path, id.namespace, entity["node"])
+                result.assume(id, f"{path} is there, though no resource shows it")
+    context = SimulatorContext(result.world, entity["node"], id, {})
+    update_claims(context, id)
+    context.commit()
+    entity = result.world[key_of(id)]
     for mac, nic in observed.shape.get("nics", {}).items():
-        _rules(bed, id, entity, mac, nic)
-        _floating(bed, id, entity, mac, nic)
-        _vlan(bed, id, entity, mac, nic)
+        _rules(result, id, entity, mac, nic)
+        _floating(result, id, entity, mac, nic)
+        _vlan(result, id, entity, mac, nic)
 
 
 def _rule(rule: Mapping[str, Any]) -> str:
@@ -101,17 +103,17 @@ def _rule(rule: Mapping[str, Any]) -> str:
     return f"{rule.get('direction')} {rule.get('priority') or DEFAULT_PRIORITY} {match}"
 
 
-def _rules(bed: SeedResult, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, Any]) -> None:
+def _rules(result: SeedResult, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, Any]) -> None:
     """The access rules of a port, and the limits of its switch."""
     rules = {}
     for each in _values(nic, "acls"):
         rule = _rule(each)
         rules[rule] = {"operator": str(each.get("action", "")), "names": named_in(rule)}
         for name in rules[rule]["names"]:
-            bed.count(f"named:{id.namespace}/{name}", 1)
+            result.increment(f"named:{id.namespace}/{name}", 1)
     if rules:
         entity["hidden"].setdefault("acls", {})[mac] = rules
-    switch = bed.find(NETWORK, str(nic.get("network") or ""), id.namespace)
+    switch = result.find(NETWORK, str(nic.get("network") or ""), id.namespace)
     for each in _values(nic, "qosRules") if switch is not None and "qos" in switch["hidden"] else ():
         assert switch is not None
         limit = {"rate": int(each.get("rateKbps", 0)), "burst": int(each.get("burstKbps", 0))}
@@ -123,43 +125,43 @@ def _values(nic: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return [each for each in found.values() if isinstance(each, dict)] if isinstance(found, dict) else []
 
 
-def _floating(bed: SeedResult, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, Any]) -> None:
+def _floating(result: SeedResult, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, Any]) -> None:
     floating = nic.get("floatingIP")
     if not isinstance(floating, dict) or "address" not in floating:
         return
     address, _, prefix = str(floating["address"]).partition("/")
     outside = str(floating.get("externalNetwork", ""))
-    if not is_switch(bed, outside, id.namespace):
+    if not is_switch(result, outside, id.namespace):
         return
     bound = {"mac": mac, "switch": str(nic.get("network")), "outside": outside, "prefix": int(prefix or 32)}
     entity["hidden"].setdefault("floating", {})[address] = bound
-    bed.world[f"fip:{id.namespace}/{outside}/{address}"] = key_of(id)
-    bed.world[f"{NETWORK}/{id.namespace}/{outside}"]["hidden"]["ports"] += 1
+    result.world[f"fip:{id.namespace}/{outside}/{address}"] = key_of(id)
+    result.world[f"{NETWORK}/{id.namespace}/{outside}"]["hidden"]["ports"] += 1
 
 
-def _vlan(bed: SeedResult, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, Any]) -> None:
+def _vlan(result: SeedResult, id: ResourceId, entity: Entity, mac: str, nic: Mapping[str, Any]) -> None:
     """The VLAN that a bridge has a NIC in."""
     device = next((each for domain in definitions(entity) if (each := domains.nic_at(domain, mac))), None)
     if device is None or ("vlan" not in device and nic.get("vlan") is None):
         return
-    bridge = bridge_named(bed, entity["node"], str(device["source"]["_bridge"]))
+    bridge = bridge_named(result, entity["node"], str(device["source"]["_bridge"]))
     if bridge is not None:
         bridge["hidden"]["bound"][mac] = id.name
 
 
-def hold_all(bed: SeedResult, machines: list[Observed]) -> None:
-    """The same for all of them; one that cannot hold what it shows is left out."""
+def claim_all(result: SeedResult, machines: list[Observed]) -> None:
+    """``claim`` for all of them; a machine that cannot have what it shows is left out."""
     for each in machines:
         try:
-            hold(bed, each)
+            claim(result, each)
         except OperationFailed as error:
-            bed.take_out(each.id, str(error))
+            result.leave_out(each.id, str(error))
 
 
-def in_display_order(bed: SeedResult, disks: Mapping[ResourceId, tuple[str, dict[str, Any]]]) -> None:
-    """Have disks show what they showed: the machine they named comes first among those that have them."""
+def keep_shown_order(result: SeedResult, disks: Mapping[ResourceId, tuple[str, dict[str, Any]]]) -> None:
+    """Have disks show what they showed: the machine they named comes first among their users."""
     for id, (named, shown) in disks.items():
-        entity = bed.world[key_of(id)]
+        entity = result.world[key_of(id)]
         entity["spec"]["volume"] = shown
         users, first = entity["hidden"]["users"], f"{MACHINE}/{id.namespace}/{named}"
         if first in users:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.simulator.act import key_of, unique
+from reconciler.drivers.simulator.context import key_of, stable_uuid
 from reconciler.model.kinds import NETWORK
 from reconciler.observe.observed import Observed
 from reconciler.rehearsal.seed.result import SeedResult, Unusable, facts
@@ -13,21 +13,21 @@ _TYPES = {"switch": "l3network", "bridge": "l2network", "addresses": "l3address"
 _TEXT = {"dnsServers": "dnsServer"}
 
 
-def network(bed: SeedResult, observed: Observed) -> None:
-    """A network of the sort it was applied as: the existing back end shows every one as a switch (wire format 5.7)."""
+def network(result: SeedResult, observed: Observed) -> None:
+    """Add a network of the type it was applied as: the existing back end shows all as switches (wire format 5.7)."""
     spec, applied = facts(observed), observed.applied
-    told = next((name for name in _TYPES if isinstance(applied.get(name), dict | list)), "")
-    if told and spec["type"] != _TYPES[told]:
-        bed.assume(observed.id, f"is the {told} it was applied as, though it is shown as {spec['type']}")
-        spec["type"] = _TYPES[told]
+    applied_as = next((name for name in _TYPES if isinstance(applied.get(name), dict | list)), "")
+    if applied_as and spec["type"] != _TYPES[applied_as]:
+        result.assume(observed.id, f"is the {applied_as} it was applied as, though it is shown as {spec['type']}")
+        spec["type"] = _TYPES[applied_as]
         spec["data"] = {}
     if not isinstance(spec.get("data"), dict):
         spec["data"] = {}
     sorts = {"l3network": _switch, "l2network": _bridge, "l3address": _list}
     if spec["type"] not in sorts:
         raise Unusable(f"{spec['type']} is no type of network")
-    hidden = sorts[spec["type"]](bed, observed, spec["data"])
-    bed.put(observed.id, observed.node, spec, hidden)
+    hidden = sorts[spec["type"]](result, observed, spec["data"])
+    result.put(observed.id, observed.node, spec, hidden)
 
 
 def _section(data: dict[str, Any], section: str, /, **defaults: Any) -> dict[str, Any]:
@@ -38,11 +38,11 @@ def _section(data: dict[str, Any], section: str, /, **defaults: Any) -> dict[str
     return found
 
 
-def _switch(bed: SeedResult, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
+def _switch(result: SeedResult, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
     applied = observed.applied.get("switch")
     known = applied if isinstance(applied, dict) else {}
     name, key = observed.id.name, key_of(observed.id)
-    _section(data, "switchInfo", id=unique("switch", key), name=name, ports=[])
+    _section(data, "switchInfo", id=stable_uuid("switch", key), name=name, ports=[])
     router = _section(data, "routerInfo", id="", name="", ports=[])
     gateway = _section(data, "gatewayInfo", id="", server_mac="", router="", server_id="", lease_time="")
     settings = {_TEXT.get(fact, fact): _text(value) for fact, value in known.items() if fact != "dhcp"}
@@ -57,11 +57,11 @@ def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _bridge(bed: SeedResult, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
+def _bridge(result: SeedResult, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
     applied = observed.applied.get("bridge")
     known = applied if isinstance(applied, dict) else {}
     name = str(known.get("name") or observed.id.name)
-    info = _section(data, "bridgeInfo", name=name, uuid=unique("bridge", observed.node, name), ports=[])
+    info = _section(data, "bridgeInfo", name=name, uuid=stable_uuid("bridge", observed.node, name), ports=[])
     ports = info["ports"] = [each for each in info["ports"] or () if isinstance(each, dict)]
     for each in ports:
         each.setdefault("vlan", "")
@@ -72,27 +72,27 @@ def _bridge(bed: SeedResult, observed: Observed, data: dict[str, Any]) -> dict[s
         interface = {"uuid": "", "mac": "", "name": named}
         ports.append({"uuid": "", "name": named, "vlan": str(known["vlan"]), "interfaces": [interface]})
     card = str(known.get("nic") or next((each["name"] for each in ports if not each["vlan"]), ""))
-    node = bed.node(observed.node)
+    node = result.node(observed.node)
     for place in (f"bridge:{node}/{info['name']}", f"card:{node}/{card}"):
-        bed.world.setdefault(place, key_of(observed.id))
+        result.world.setdefault(place, key_of(observed.id))
     return {"settings": {"nic": card}, "bound": {}}
 
 
-def _list(bed: SeedResult, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
+def _list(result: SeedResult, observed: Observed, data: dict[str, Any]) -> dict[str, Any]:
     _section(data, "addressInfo", _uuid="", addresses="[]", external_ids="{}", name=observed.id.name)
     return {"settings": {}}
 
 
-def bridge_named(bed: SeedResult, node: str, name: str) -> dict[str, Any] | None:
+def bridge_named(result: SeedResult, node: str, name: str) -> dict[str, Any] | None:
     """The bridge of a node that is called so, if a resource stands for it."""
-    found: dict[str, Any] | None = bed.world.get(str(bed.world.get(f"bridge:{bed.node(node)}/{name}", "")))
+    found: dict[str, Any] | None = result.world.get(str(result.world.get(f"bridge:{result.node(node)}/{name}", "")))
     return found
 
 
-def ports_shown(bed: SeedResult) -> dict[tuple[str, str], tuple[str, str]]:
+def shown_ports(result: SeedResult) -> dict[tuple[str, str], tuple[str, str]]:
     """By namespace and MAC address the switch and address of the ports that switches show."""
     found = {}
-    for key, entity in bed.world.items():
+    for key, entity in result.world.items():
         if key.startswith(f"{NETWORK}/") and entity["spec"]["type"] == "l3network":
             _, namespace, name = key.split("/")
             for each in entity["spec"]["data"]["switchInfo"]["ports"] or ():
@@ -102,6 +102,6 @@ def ports_shown(bed: SeedResult) -> dict[tuple[str, str], tuple[str, str]]:
     return found
 
 
-def is_switch(bed: SeedResult, name: str, namespace: str) -> bool:
-    entity = bed.find(NETWORK, name, namespace)
+def is_switch(result: SeedResult, name: str, namespace: str) -> bool:
+    entity = result.find(NETWORK, name, namespace)
     return entity is not None and entity["spec"]["type"] == "l3network"

@@ -1,4 +1,4 @@
-"""The bed a world is seeded in: what is known so far, what had to be assumed, what could not be used."""
+"""The simulated state as it is filled: what is in it so far, what was assumed, what was left out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.drivers.simulator.act import Entity, World, copied, key_of
+from reconciler.drivers.simulator.context import Entity, World, deep_copy, key_of
 from reconciler.model.kinds import POOL
 from reconciler.model.resource import ResourceId
 from reconciler.model.wire import CLAIM, LIFECYCLE
@@ -14,12 +14,15 @@ from reconciler.observe.observed import Observed
 
 
 class Unusable(Exception):
-    """A resource says too little of the thing, or what cannot be; the text says what."""
+    """A resource shows too little, or what cannot be; the text says what."""
 
 
 @dataclass(slots=True)
 class SeedResult:
-    """``nodes``: what nodes are called, by their name in lower case, which is what the wire routes by."""
+    """The world of the simulator, as it is filled; ``assumed`` and ``left_out`` say in words what and why.
+
+    ``nodes``: the names of nodes as they are written, by their name in lower case, which is what the wire routes by.
+    """
 
     nodes: dict[str, str]
     world: World = field(default_factory=dict)
@@ -27,28 +30,30 @@ class SeedResult:
     left_out: dict[ResourceId, str] = field(default_factory=dict)
 
     def assume(self, id: ResourceId, what: str) -> None:
-        """Note what nobody can know of a resource and is taken to be so."""
+        """Note what was assumed of a resource, as nobody can know it."""
         if (id, what) not in self.assumed[-8:]:
             self.assumed.append((id, what))
 
     def node(self, name: str) -> str:
+        """The name of a node as it was written first."""
         return self.nodes.setdefault(name.lower(), name)
 
     def put(self, id: ResourceId, node: str, spec: dict[str, Any], hidden: dict[str, Any], **more: Any) -> Entity:
-        """An entity on a node, as ``Act.add`` leaves it."""
+        """Add an entity on a node, as ``SimulatorContext.add`` does; returns it."""
         entity = {"node": self.node(node), "spec": spec, "hidden": hidden, **more}
         self.world[key_of(id)] = entity
         self.world[f"node:{entity['node']}:{key_of(id)}"] = True
         return entity
 
-    def take_out(self, id: ResourceId, why: str) -> None:
-        """Have a resource not be in the world after all."""
+    def leave_out(self, id: ResourceId, why: str) -> None:
+        """Remove a resource from the world again, and note why."""
         self.left_out[id] = why
         entity = self.world.pop(key_of(id), None)
         if entity is not None:
             self.world.pop(f"node:{entity['node']}:{key_of(id)}", None)
 
     def find(self, kind: str, name: str, namespace: str) -> Entity | None:
+        """The entity of a resource, if it is in the world."""
         found: Entity | None = self.world.get(f"{kind}/{namespace}/{name}")
         return found
 
@@ -58,26 +63,27 @@ class SeedResult:
         found: Entity | None = self.world.get(key) if key else None
         return found
 
-    def own(self, path: str, id: ResourceId) -> None:
-        """Have a file belong to a resource. Raises ``Unusable`` if it is another one's."""
+    def claim_file(self, path: str, id: ResourceId) -> None:
+        """Enter a resource as the owner of a file. Raises ``Unusable`` if it belongs to another."""
         if not path:
             raise Unusable("it does not say where its file is")
         if (other := self.world.get(f"file:{path}", key_of(id))) != key_of(id):
             raise Unusable(f"{path} belongs to {other} as well")
         self.world[f"file:{path}"] = key_of(id)
 
-    def count(self, key: str, by: int) -> None:
+    def increment(self, key: str, by: int) -> None:
+        """Add to a counter."""
         self.world[key] = int(self.world.get(key, 0)) + by
 
     def fill(self, pool: str, namespace: str, by: int = 1) -> None:
-        """Have a pool hold more, if it is one that is known."""
+        """Count files into a pool, if the pool is known."""
         if (found := self.find(POOL, pool, namespace)) is not None:
             found["hidden"]["files"] += by
 
 
 def facts(observed: Observed) -> dict[str, Any]:
-    """What a resource shows of the thing itself, the caller's to change."""
-    spec: dict[str, Any] = copied(observed.spec)
+    """The observed spec of a resource without what the agent adds, the caller's to change."""
+    spec: dict[str, Any] = deep_copy(observed.spec)
     for key in ("nodeName", LIFECYCLE, "status", CLAIM):
         spec.pop(key, None)
     return spec

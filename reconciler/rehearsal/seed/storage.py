@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.drivers.place import MOUNTS
-from reconciler.drivers.simulator.act import key_of, unique
+from reconciler.drivers.pool_location import MOUNTS
 from reconciler.drivers.simulator.archive import Part
+from reconciler.drivers.simulator.context import key_of, stable_uuid
 from reconciler.drivers.simulator.pool import CAPACITY, claims
-from reconciler.drivers.simulator.volume import blank
+from reconciler.drivers.simulator.volume import blank_file
 from reconciler.model import quantity
 from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
-from reconciler.rehearsal.seed.definition import normal
+from reconciler.rehearsal.seed.definition import normalized
 from reconciler.rehearsal.seed.result import SeedResult, Unusable, facts, part
 
 _UNKNOWN_SIZE = 2 * quantity.GIB  # of a file of which only its place is known
@@ -22,8 +22,8 @@ _UNKNOWN_SIZE = 2 * quantity.GIB  # of a file of which only its place is known
 # Pools
 
 
-def pool(bed: SeedResult, observed: Observed) -> None:
-    """A pool; its files are counted as they are found."""
+def pool(result: SeedResult, observed: Observed) -> None:
+    """Add a pool; its files are counted as they are added."""
     spec, applied = facts(observed), observed.applied
     shown = part(spec, "pool")
     shown.setdefault("pool", observed.id.name)
@@ -33,44 +33,44 @@ def pool(bed: SeedResult, observed: Observed) -> None:
     shown.setdefault("capacity", CAPACITY)
     shown["type"] = observed.shape.get("type", "localfs")
     url = str(shown.get("url", ""))
-    uuid = str(applied.get("uuid") or unique("pool", key_of(observed.id)))
+    uuid = str(applied.get("uuid") or stable_uuid("pool", key_of(observed.id)))
     directory = url if url.startswith("/") else f"{MOUNTS}/{uuid}/{observed.id.name}"
     hidden = {"directory": directory, "files": 0, "busy": 0, "uuid": uuid, "options": str(applied.get("options", ""))}
-    node = bed.node(observed.node)
-    bed.put(observed.id, node, spec, hidden)
+    node = result.node(observed.node)
+    result.put(observed.id, node, spec, hidden)
     for claim in claims(node, shown["type"], url, directory):
-        bed.world.setdefault(claim, key_of(observed.id))
+        result.world.setdefault(claim, key_of(observed.id))
     for entry in shown.get("backups") or ():
-        archived(bed, observed.id, str(entry["domain"]), str(entry["version"]), str(entry["disk"]))
+        add_backup(result, observed.id, str(entry["domain"]), str(entry["version"]), str(entry["disk"]))
 
 
-def archived(bed: SeedResult, pool: ResourceId, domain: str, version: str, disk: str) -> None:
-    """Enter that a pool has a backup; ``content`` puts into it what it was made of."""
-    archive = bed.world.setdefault(f"backups:{pool.namespace}/{pool.name}/{domain}", {"machines": {}, "disks": {}})
+def add_backup(result: SeedResult, pool: ResourceId, domain: str, version: str, disk: str) -> None:
+    """Enter that a pool has a backup; ``fill`` adds its content."""
+    archive = result.world.setdefault(f"backups:{pool.namespace}/{pool.name}/{domain}", {"machines": {}, "disks": {}})
     parts: dict[str, dict[str, Part]] = archive["disks"]
     if disk and version not in parts.setdefault(disk, {}):
         parts[disk][version] = {}
-        bed.fill(pool.name, pool.namespace)
+        result.fill(pool.name, pool.namespace)
     if not disk and version not in archive["machines"]:
         archive["machines"][version] = {}
-        bed.fill(pool.name, pool.namespace)
+        result.fill(pool.name, pool.namespace)
 
 
 # Files
 
 
-def disk(bed: SeedResult, observed: Observed) -> None:
-    """A disk with the file in use; snapshots add the files they kept."""
+def disk(result: SeedResult, observed: Observed) -> None:
+    """Add a disk with the file in use; snapshots add the files they keep."""
     spec, id = facts(observed), observed.id
     shown = part(spec, "volume")
     path, name = str(shown.get("current") or ""), str(observed.shape.get("pool") or "")
-    bed.own(path, id)
+    result.claim_file(path, id)
     shown.setdefault("format", "qcow2")
     shown.setdefault("capacity", quantity.rounded(_UNKNOWN_SIZE))
     shown.setdefault("vm", "")
     shown.setdefault("targetPool" if "targetPool" in shown else "pool", name)
     size = observed.shape.get("capacity")
-    file = {**blank(int(size) if isinstance(size, int) else _UNKNOWN_SIZE, key_of(id)), "parent": None}
+    file = {**blank_file(int(size) if isinstance(size, int) else _UNKNOWN_SIZE, key_of(id)), "parent": None}
     hidden: dict[str, Any] = {"pool": name, "files": {path: file}, "users": {}}
     kept = shown.get("snapshots")
     if isinstance(kept, list) and kept:
@@ -79,56 +79,57 @@ def disk(bed: SeedResult, observed: Observed) -> None:
         shown.pop("snapshots")
     if "cloudInit" in observed.applied or (shown["format"] == "raw" and "type" not in shown):
         hidden["seed"] = True
-    bed.put(id, observed.node, spec, hidden)
-    bed.fill(name, id.namespace)
-    image = bed.owner(str(shown.get("source") or ""))
+    result.put(id, observed.node, spec, hidden)
+    result.fill(name, id.namespace)
+    image = result.owner(str(shown.get("source") or ""))
     if image is not None and not (shown.get("full-copy") or "overlays" not in image["hidden"]):
-        hidden["backing"] = bed.world[f"file:{shown['source']}"]
+        hidden["backing"] = result.world[f"file:{shown['source']}"]
         image["hidden"]["overlays"] += 1
 
 
-def disk_image(bed: SeedResult, observed: Observed) -> None:
+def disk_image(result: SeedResult, observed: Observed) -> None:
+    """Add a disk image with its file."""
     spec, id = facts(observed), observed.id
     shown = part(spec, "volume")
     path, name = str(shown.get("current") or ""), str(shown.get("pool") or "")
-    bed.own(path, id)
+    result.claim_file(path, id)
     shown.setdefault("format", "qcow2")
-    bed.put(id, observed.node, spec, _image(name, path, id))
-    bed.fill(name, id.namespace)
+    result.put(id, observed.node, spec, _image(name, path, id))
+    result.fill(name, id.namespace)
 
 
-def image(bed: SeedResult, observed: Observed) -> None:
-    """A VM image: its file is the first disk of its definition."""
+def image(result: SeedResult, observed: Observed) -> None:
+    """Add a VM image: its file is the first disk of its definition."""
     spec, id = facts(observed), observed.id
-    spec["domain"] = normal(part(spec, "domain"), id)
+    spec["domain"] = normalized(part(spec, "domain"), id)
     disks = spec["domain"]["devices"].get("disk") or [{}]
     path = str((disks[0].get("source") or {}).get("_file") or "")
-    bed.own(path, id)
-    name = str(observed.applied.get("pool") or _pool_around(bed, observed.node, path, id.namespace))
-    bed.put(id, observed.node, spec, _image(name, path, id))
-    bed.fill(name, id.namespace)
+    result.claim_file(path, id)
+    name = str(observed.applied.get("pool") or _pool_around(result, observed.node, path, id.namespace))
+    result.put(id, observed.node, spec, _image(name, path, id))
+    result.fill(name, id.namespace)
 
 
 def _image(pool: str, path: str, id: ResourceId) -> dict[str, Any]:
-    return {"pool": pool, "files": {path: blank(_UNKNOWN_SIZE, key_of(id))}, "users": {}, "overlays": 0}
+    return {"pool": pool, "files": {path: blank_file(_UNKNOWN_SIZE, key_of(id))}, "users": {}, "overlays": 0}
 
 
-def _pool_around(bed: SeedResult, node: str, path: str, namespace: str) -> str:
-    """The name of the pool in whose directory a file is; nothing if none is known there."""
+def _pool_around(result: SeedResult, node: str, path: str, namespace: str) -> str:
+    """The name of the pool in whose directory a file is; empty if none is known."""
     while path:
         path = path.rpartition("/")[0]
-        key = str(bed.world.get(f"directory:{bed.node(node)}:{path}", ""))
+        key = str(result.world.get(f"directory:{result.node(node)}:{path}", ""))
         if key.startswith(f"{POOL}/{namespace}/"):
             return key.rpartition("/")[2]
     return ""
 
 
-def disk_snapshot(bed: SeedResult, observed: Observed) -> None:
-    """A snapshot of a disk in a file of its own: the disk goes on in a new file and keeps the old one."""
+def disk_snapshot(result: SeedResult, observed: Observed) -> None:
+    """Add a snapshot of a disk in a file of its own: the disk writes to a new file and keeps the old one."""
     spec, id = facts(observed), observed.id
     shown = part(spec, "volume")
     path, base = str(shown.get("current") or ""), str(shown.get("full_backing_filename") or "")
-    entity = bed.find(DISK, str(shown.get("disk") or ""), id.namespace)
+    entity = result.find(DISK, str(shown.get("disk") or ""), id.namespace)
     if entity is None or not base:
         raise Unusable("it does not say which disk and file it is of")
     shown.setdefault("pool", entity["hidden"]["pool"])
@@ -136,7 +137,7 @@ def disk_snapshot(bed: SeedResult, observed: Observed) -> None:
     files = entity["hidden"]["files"]
     for each in dict.fromkeys((base, path)):
         if each and each not in files:
-            bed.own(each, disk)
+            result.claim_file(each, disk)
             files[each] = {**files[entity["spec"]["volume"]["current"]], "parent": None}
     if path and path != base:
         files[path]["parent"] = base
@@ -144,25 +145,25 @@ def disk_snapshot(bed: SeedResult, observed: Observed) -> None:
     if reads in files and reads != entity["spec"]["volume"]["current"]:
         files[entity["spec"]["volume"]["current"]]["parent"] = reads
     entity["hidden"].setdefault("snapshots", {})[id.name] = base
-    bed.put(id, observed.node, spec, {"pool": shown["pool"]})
+    result.put(id, observed.node, spec, {"pool": shown["pool"]})
 
 
-# What is there though no resource shows it
+# Files that exist though no resource shows them
 
-STAND_IN = "(assumed)"  # no resource can be called so
+PLACEHOLDER = "(assumed)"  # no name that a resource can have
 
 
-def stand_in(bed: SeedResult, path: str, namespace: str, node: str) -> None:
-    """Have a file exist that no resource shows, within the reach of every node."""
-    if bed.world.get(f"file:{path}") is not None:
+def add_placeholder(result: SeedResult, path: str, namespace: str, node: str) -> None:
+    """Add a file that no resource shows, in a pool that every node reaches."""
+    if result.world.get(f"file:{path}") is not None:
         return
-    if bed.find(POOL, STAND_IN, namespace) is None:
-        hidden = {"directory": f"/{STAND_IN}", "files": 0, "busy": 0, "uuid": "", "options": ""}
-        shown = {"pool": STAND_IN, "type": "nfs", "content": "vmdi", "state": "active", "autostart": True}
-        bed.put(ResourceId(POOL, STAND_IN, namespace), node, {"pool": shown}, hidden)
-    number = int(bed.world.get("stand-ins:", 0)) + 1
-    bed.world["stand-ins:"] = number
-    id = ResourceId(DISK_IMAGE, f"{STAND_IN} {number}", namespace)
-    bed.world[f"file:{path}"] = key_of(id)
-    shown = {"current": path, "pool": STAND_IN, "format": "qcow2", "type": "dir"}
-    bed.put(id, node, {"volume": shown}, _image(STAND_IN, path, id))
+    if result.find(POOL, PLACEHOLDER, namespace) is None:
+        hidden = {"directory": f"/{PLACEHOLDER}", "files": 0, "busy": 0, "uuid": "", "options": ""}
+        shown = {"pool": PLACEHOLDER, "type": "nfs", "content": "vmdi", "state": "active", "autostart": True}
+        result.put(ResourceId(POOL, PLACEHOLDER, namespace), node, {"pool": shown}, hidden)
+    number = int(result.world.get("stand-ins:", 0)) + 1
+    result.world["stand-ins:"] = number
+    id = ResourceId(DISK_IMAGE, f"{PLACEHOLDER} {number}", namespace)
+    result.world[f"file:{path}"] = key_of(id)
+    shown = {"current": path, "pool": PLACEHOLDER, "format": "qcow2", "type": "dir"}
+    result.put(id, node, {"volume": shown}, _image(PLACEHOLDER, path, id))

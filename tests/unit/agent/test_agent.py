@@ -25,7 +25,7 @@ from reconciler import serving
 from reconciler.agent import Agent, Observer
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
-from reconciler.drivers.simulator import Simulator
+from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.event_id import done_of
 from reconciler.model.kinds import DISK, KINDS, POOL
 from reconciler.model.problem import Conflict, Expired, NotFound, ReconcilerError, Unavailable
@@ -98,7 +98,7 @@ class Counting:
         self.first(operation)
         return self.inner.run(target, operation, parameters)
 
-    def look(self) -> Any:
+    def scan(self) -> Any:
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -464,7 +464,7 @@ def left_by_a_dead_agent(stage: Stage, operation: str) -> list[tuple[str, str]]:
     simulator.run(VMD, "StopPool", {"type": "localfs"})
     simulator.run(VMD, "DeletePool", {"type": "localfs"})
     stage.submit(None, spec={CLAIM: operation})
-    agent.survey.recover([stage.cluster.get(VMD)])  # type: ignore[list-item]
+    agent.node_scan.recover([stage.cluster.get(VMD)])  # type: ignore[list-item]
     ended = [(event["action"], event["type"]) for event in stage.events() if "status:Done" in event["note"]]
     return [end for end in ended if end != ("createPool", "Normal")]
 
@@ -534,7 +534,7 @@ def test_without_its_lease_it_picks_up_nothing(stage: Stage) -> None:
     leases: list[Losable] = []
     free = threading.Event()
 
-    def lease(name: str, holder: str, *, wait: float = 0.0) -> Losable:
+    def lease(name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> Losable:
         from reconciler.model.problem import Busy
 
         if leases and not free.wait(0.01):
@@ -597,7 +597,7 @@ def test_a_relist_reports_nothing_that_is_under_way_here(stage: Stage) -> None:
         return real
 
     stage.faulty.watch = watch  # type: ignore[attr-defined]
-    with stage.agent(hooks=hooks) as agent:
+    with stage.agent(observer=hooks) as agent:
         assert inside.wait(PATIENCE)
         expire.set()
         until(lambda: hooks.again)
@@ -615,7 +615,7 @@ def test_a_claim_listed_before_it_ended_is_not_reported(stage: Stage) -> None:
     stage.submit(None, spec={CLAIM: "createPool"}, **METADATA)
     listed = [copy.deepcopy(stage.cluster.get(VMD))]
     stage.submit(None, spec={CLAIM: None})
-    stage.agent().survey.recover(listed)  # type: ignore[arg-type]
+    stage.agent().node_scan.recover(listed)  # type: ignore[arg-type]
     assert stage.events() == []
 
 
@@ -660,7 +660,7 @@ def test_a_failure_stays_to_be_seen_when_the_thing_moves(stage: Stage) -> None:
     stage.submit({"nonsense": {}})
     assert agent.serve(VMD)
     Simulator(stage.cluster.world(), NODE).run(VMD, "StopPool", {})
-    agent.survey.look_around()
+    agent.node_scan.run()
     assert stage.spec()["pool"]["state"] == "inactive"
     assert stage.status()[0] == "Exception"
 
@@ -676,7 +676,7 @@ def test_what_the_driver_cannot_look_at_keeps_nobody_from_seeing_the_rest(stage:
         return stage.simulator.observe(id)
 
     stage.driver.observe = observe  # type: ignore[attr-defined]
-    stage.agent().survey.look_around()
+    stage.agent().node_scan.run()
     assert "pool" in stage.spec(pools[0])
     assert "pool" not in stage.spec(pools[1])
 
@@ -698,9 +698,9 @@ def test_a_look_at_what_has_not_moved_asks_for_nothing_singly(stage: Stage) -> N
     ids = [ResourceId(POOL, f"pool-{number}") for number in range(5)]
     for id in ids:
         stage.simulator.run(id, "CreatePool", {**CREATE["createPool"], "url": f"/var/{id.name}"})
-    stage.driver.look = lambda: Frozen(stage.simulator)  # type: ignore[method-assign]
+    stage.driver.scan = lambda: Frozen(stage.simulator)  # type: ignore[method-assign]
     agent = stage.agent()
-    agent.survey.look_around()
+    agent.node_scan.run()
     assert all("pool" in stage.spec(id) for id in ids)
 
     def observe(id: ResourceId) -> Any:
@@ -709,7 +709,7 @@ def test_a_look_at_what_has_not_moved_asks_for_nothing_singly(stage: Stage) -> N
     stage.driver.observe = observe  # type: ignore[attr-defined]
     stage.faulty.calls.clear()
     versions = [stage.cluster.get(id)["metadata"]["resourceVersion"] for id in ids]  # type: ignore[index]
-    agent.survey.look_around()
+    agent.node_scan.run()
     assert set(stage.faulty.calls) == {"list"}
     assert [stage.cluster.get(id)["metadata"]["resourceVersion"] for id in ids] == versions  # type: ignore[index]
 
@@ -719,7 +719,7 @@ def test_what_was_stored_since_a_look_is_not_overwritten_with_what_it_saw(stage:
     stage.simulator.run(VMD, "CreatePool", CREATE["createPool"])
     agent = stage.agent()
     if known:
-        agent.survey.look_around()
+        agent.node_scan.run()
     stage.simulator.run(VMD, "StopPool", {})
     looks = 0
 
@@ -733,8 +733,8 @@ def test_what_was_stored_since_a_look_is_not_overwritten_with_what_it_saw(stage:
             stage.submit(None, spec=stage.simulator.observe(VMD))
         return sight
 
-    stage.driver.look = look  # type: ignore[method-assign]
-    agent.survey.look_around()
+    stage.driver.scan = look  # type: ignore[method-assign]
+    agent.node_scan.run()
     assert looks == 2
     assert stage.spec()["pool"]["state"] == "active"
 
@@ -756,8 +756,8 @@ def test_what_an_operation_took_since_a_look_does_not_come_back(stage: Stage) ->
         return sight
 
     stage.simulator.run(VMD, "StopPool", {})
-    stage.driver.look = look  # type: ignore[method-assign]
-    agent.survey.look_around()
+    stage.driver.scan = look  # type: ignore[method-assign]
+    agent.node_scan.run()
     assert stage.cluster.get(VMD) is None
 
 
@@ -772,7 +772,7 @@ def test_a_bug_before_the_claim_is_not_run_into_again_at_once(stage: Stage) -> N
         return stage.driver
 
     agent = Agent(stage.faulty, driver_for, node=NODE, sleep=stage.sleep, monotonic=lambda: stage.clock)  # type: ignore[arg-type]
-    assert agent.queue.take(VMD)
+    assert agent.queue.acquire(VMD)
     worker = threading.Thread(target=agent.service.work, args=(VMD,))
     worker.start()
     worker.join(PATIENCE)
@@ -807,7 +807,7 @@ def test_an_operation_seen_while_the_resource_is_looked_at_runs_at_the_next_turn
         def during(id: ResourceId) -> Any:
             if not looked.is_set():
                 stage.submit({"stopPool": {}})
-                until(lambda: VMD in agent.queue.passed)
+                until(lambda: VMD in agent.queue.seen_while_busy)
                 looked.set()
             return observe(id)
 
@@ -974,8 +974,8 @@ def page(where: str, path: str) -> tuple[int, str]:
 
 def test_health_and_metrics_over_http(stage: Stage) -> None:
     metrics = AgentMetrics()
-    agent = stage.agent(hooks=metrics)
-    metrics.turned.set_function(lambda: agent.since_turned)
+    agent = stage.agent(observer=metrics)
+    metrics.since_beat.set_function(lambda: agent.since_beat)
     stage.submit(None, spec={CLAIM: "stopPool"}, **METADATA)
     checks = {"healthy": lambda: agent.healthy, "ready": lambda: agent.ready}
     with probe("127.0.0.1:0", **checks, registry=metrics.registry) as where:  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from typing import Any
 from reconciler import LocalCluster, make_plan, observe
 from reconciler.agent.embedded import serving, simulators
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
+from reconciler.drivers.capability import Capabilities
 from reconciler.model.resource import ResourceId
 from support.controller import CLUSTER, ControllerFixture, disk, pool, until
 from support.replica import lines, replica, says
@@ -24,8 +25,8 @@ class Slow:
         self._under, self._name = under, name
         self.begun, self.let = threading.Event(), threading.Event()
 
-    def supports(self, kind: str, operation: str) -> bool:
-        return self._under.supports(kind, operation)
+    def capabilities(self) -> Capabilities:
+        return self._under.capabilities()
 
     def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
         if target.name == self._name:
@@ -39,7 +40,7 @@ class Slow:
     def inventory(self) -> Collection[ResourceId]:
         return self._under.inventory()
 
-    def look(self) -> HostSnapshot:
+    def scan(self) -> HostSnapshot:
         return self
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from reconciler import LocalCluster, apply, load, make_plan, observe, serving, validate
 from reconciler.cli import cli
-from reconciler.drivers.simulator import Simulator
+from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.kinds import KINDS
 from reconciler.planner.plan import Action
 from reconciler.reconcile import observe_stack, plan, with_secret_digests
@@ -35,11 +35,11 @@ def test_a_rehearsal_ends_as_the_apply_does(case: Path) -> None:
         observed = observe_stack(cluster, desired)
         made = make_plan(with_secret_digests(desired, cluster), observed, policy)
         rehearsal = rehearse(made, desired, observed, policy)
-        assert [m for m in rehearsal.first.moments if m.result in ("failed", "skipped", "not rehearsed")] == []
+        assert [m for m in rehearsal.first.timeline if m.result in ("failed", "skipped", "not rehearsed")] == []
         assert rehearsal.converges, (rehearsal.first.unwelcome, rehearsal.first.problems)
         report = apply(made, cluster, options=OPTIONS)
         real = {outcome.step.id: str(outcome.result) for outcome in report.outcomes}
-        assert {moment.step.id: moment.result for moment in rehearsal.first.moments} == real
+        assert {moment.step.id: moment.result for moment in rehearsal.first.timeline} == real
         again = plan(desired, cluster, policy)
         assert [step.id for step in rehearsal.first.left.steps] == [step.id for step in again.steps]
 
@@ -68,7 +68,7 @@ def quickstart(cluster: LocalCluster, *faults: str, path: str = QUICKSTART) -> R
 
 
 def results(rehearsal: Rehearsal) -> dict[str, str]:
-    return {f"{moment.step.operation}:{moment.step.subject.name}": moment.result for moment in rehearsal.first.moments}
+    return {f"{moment.step.operation}:{moment.step.subject.name}": moment.result for moment in rehearsal.first.timeline}
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_step_that_is_refused_holds_up_what_needs_it_and_nothing_else(empty: L
 
 def test_a_step_that_did_nothing_is_noticed_as_the_resource_does_not_show_it(empty: LocalCluster) -> None:
     rehearsal = quickstart(empty, "PlugNIC=silent")
-    failed = next(moment for moment in rehearsal.first.moments if moment.step.operation == "PlugNIC")
+    failed = next(moment for moment in rehearsal.first.timeline if moment.step.operation == "PlugNIC")
     assert (failed.result, failed.fault) == ("failed", "silent")
     assert "it was reported done, but after 600 s the resource does not show it" in failed.message
     assert rehearsal.converges
@@ -162,7 +162,7 @@ def test_the_cluster_that_was_observed_is_not_written_to(empty: LocalCluster) ->
 
 def test_the_same_plan_makes_the_same_timeline(empty: LocalCluster) -> None:
     first, second = (quickstart(empty, "PlugDisk=lost") for _ in range(2))
-    assert first.first.moments == second.first.moments
+    assert first.first.timeline == second.first.timeline
     assert first.first.seconds == second.first.seconds
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from reconciler import LocalCluster, Policy, apply, make_plan, observe, serving
-from reconciler.drivers.simulator import Simulator
+from reconciler.drivers.simulator.driver import Simulator
 from reconciler.observe.observed import Observation
 from reconciler.rehearsal.seed import SeedResult, seed
 from support.fleets import fleets

@@ -1,4 +1,4 @@
-"""One look at a host, for whoever wants to see all of it: what is shared by many answers is read once."""
+"""One reading of a whole host: what many answers have in common is read once."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from typing import Any
 
 from reconciler.drivers.base import Spec
 from reconciler.drivers.libvirt import observation
-from reconciler.drivers.libvirt.host import Holdings, Host
+from reconciler.drivers.libvirt.host import Host, HostState
 from reconciler.model.resource import ResourceId
 
 
-class Look(Holdings):
-    """A ``Sight`` of a host. Nothing in it is older than the look; it is made anew for each survey, and not kept.
-
-    It is for one thread.
-    """
+class HostScan(HostState):
+    """A ``HostSnapshot`` for one thread. Nothing in it is older than the scan, for which it was created."""
 
     def __init__(self, host: Host) -> None:
         self.connection, self.node, self.removed = host.connection, host.node, host.removed
 
     def observe(self, id: ResourceId) -> Spec | None:
-        return observation.of(self, id)
+        return observation.observe(self, id)
 
     def pools(self) -> list[Any]:
         return self._pools
@@ -40,11 +37,11 @@ class Look(Holdings):
 
     @cached_property
     def _pools(self) -> list[Any]:
-        return [_Once(pool) for pool in super().pools()]
+        return [_Memoized(pool) for pool in super().pools()]
 
     @cached_property
     def _domains(self) -> dict[str, Any]:
-        return {domain.name(): _Once(domain) for domain in super().domains()}
+        return {domain.name(): _Memoized(domain) for domain in super().domains()}
 
     @cached_property
     def _snapshots(self) -> dict[str, Any]:
@@ -59,20 +56,20 @@ class Look(Holdings):
         return super().attached()
 
 
-class _Once:
-    """An object of libvirt that is asked each question once; the next time it says the same."""
+class _Memoized:
+    """A libvirt object of which each method is called once for the same arguments."""
 
-    def __init__(self, asked: Any) -> None:
-        self._asked = asked
-        self._answers: dict[tuple[Any, ...], Any] = {}
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+        self._results: dict[tuple[Any, ...], Any] = {}
 
-    def __getattr__(self, question: str) -> Any:
-        ask = getattr(self._asked, question)
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._wrapped, name)
 
-        def answer(*words: Any) -> Any:
-            key = (question, *words)
-            if key not in self._answers:
-                self._answers[key] = ask(*words)
-            return self._answers[key]
+        def call(*arguments: Any) -> Any:
+            key = (name, *arguments)
+            if key not in self._results:
+                self._results[key] = method(*arguments)
+            return self._results[key]
 
-        return answer
+        return call

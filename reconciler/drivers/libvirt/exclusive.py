@@ -1,35 +1,35 @@
-"""What a machine may have to itself: files and MAC addresses.
+"""What only one machine may have: files and MAC addresses.
 
-To be asked for while ``Host.claiming`` is held, so that nobody takes the same in between.
+To be checked while ``Host.claim_lock`` is held, so that no other operation takes the same in between.
 """
 
 from __future__ import annotations
 
-from reconciler.drivers.libvirt.action import Action
+from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of
 from reconciler.drivers.libvirt.wire import Element
-from reconciler.drivers.request import LIBVIRT, refuse
+from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import DISK, MACHINE
 
 
-def touch_disks(act: Action, *definitions: Element) -> None:
-    """What definitions say of disks may have changed whose they are."""
+def mark_disks_touched(context: LibvirtContext, *definitions: Element) -> None:
+    """Note that the disks in these definitions may show another user now."""
     for definition in definitions:
         for disk in definition.iterfind("devices/disk"):
-            owner = act.host.owner(path_of(disk))
+            owner = context.host.owner(path_of(disk))
             if owner is not None and owner[0] == DISK:
-                act.touched.add(act.id(DISK, owner[1]))
+                context.touched.add(context.id(DISK, owner[1]))
 
 
-def free_file(act: Action, path: str, *, shared: bool, but: str = "") -> None:
-    """Refuse a file that a domain other than ``but`` has, unless all only read it or share it.
+def require_free_file(context: LibvirtContext, path: str, *, shared: bool, but: str = "") -> None:
+    """Refuse a file that a domain other than ``but`` has, unless all of them read or share it.
 
-    Nor may anybody have a file that its disk has gone on from: what others read on from must not change.
+    Refused as well is a backing file of a disk, which must not change.
     """
-    owner = act.host.owner(path)
+    owner = context.host.owner(path)
     if owner is not None and owner[2]["current"] != path:
         refuse(LIBVIRT, f"{path} is not in use any more: it is what {owner[2]['current']} reads on from")
-    for domain, _ in act.host.users(path):
+    for domain, _ in context.host.users(path):
         if domain.name() == but:
             continue
         for definition in (live_of(domain), config_of(domain)):
@@ -42,12 +42,13 @@ def free_file(act: Action, path: str, *, shared: bool, but: str = "") -> None:
                     )
 
 
-def free_address(act: Action, mac: str, *, but: str = "") -> None:
+def require_free_address(context: LibvirtContext, mac: str, *, but: str = "") -> None:
     """Refuse a MAC address that a domain other than ``but`` has."""
-    for domain in act.host.domains():
+    for domain in context.host.domains():
         if domain.name() != but and mac in macs_of(live_of(domain)) | macs_of(config_of(domain)):
             refuse(LIBVIRT, f"MAC address {mac} is already in use by {MACHINE}/{domain.name()}")
 
 
 def macs_of(definition: Element) -> set[str]:
+    """The MAC addresses of the NICs of a definition, in lower case."""
     return {each.get("address", "").lower() for each in definition.iterfind("devices/interface/mac")}

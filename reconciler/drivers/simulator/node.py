@@ -1,23 +1,23 @@
-"""The nodes of a world and the addresses at which they answer each other."""
+"""The simulated nodes, and the addresses at which they reach each other."""
 
 from __future__ import annotations
 
 import re
 
 from reconciler.catalogue.common import IP
-from reconciler.drivers.request import TOOL, refuse
-from reconciler.drivers.simulator.act import Act, World, unique
+from reconciler.drivers.operation import TOOL, refuse
+from reconciler.drivers.simulator.context import SimulatorContext, World, stable_uuid
 
 
-def settle_in(world: World, node: str, given: str = "") -> str:
-    """The address of a node: as given, or else made of its name the first time it comes, unless that is one."""
+def register_node(world: World, node: str, given: str = "") -> str:
+    """The address of a node: as given, or else its name if that is one, or else derived from its name."""
     if given:
         if world.get(f"address:{given}") != node:
             world[f"address:{given}"] = node
         return given
     attempt = 0
     while True:
-        digits = unique("address", node, attempt).replace("-", "")
+        digits = stable_uuid("address", node, attempt).replace("-", "")
         made = ".".join(str(int(digits[at : at + 2], 16)) for at in (0, 2, 4))
         address = node if attempt == 0 and re.fullmatch(IP, node) else f"10.{made}"
         holder = world.get(f"address:{address}")
@@ -29,9 +29,9 @@ def settle_in(world: World, node: str, given: str = "") -> str:
         attempt += 1
 
 
-def node_at(act: Act, address: str) -> str:
+def node_at(context: SimulatorContext, address: str) -> str:
     """The node that answers at an address."""
-    node = act.value(f"address:{address}")
+    node = context.get(f"address:{address}")
     if node is None:
         refuse(TOOL, f"no node answers at {address}")
     return str(node)

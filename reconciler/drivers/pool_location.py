@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reconciler.drivers.request import STORAGE, Asked, refuse
+from reconciler.drivers.operation import STORAGE, OperationContext, refuse
 
 MOUNTS = "/var/lib/libvirt/cstor"
 
@@ -21,7 +21,7 @@ _FORMS = {
 
 
 @dataclass(frozen=True)
-class Place:
+class PoolLocation:
     """``directory`` is on this host; ``host`` and ``path`` are where what is mounted there comes from."""
 
     directory: str
@@ -30,12 +30,13 @@ class Place:
 
     @property
     def share(self) -> str:
+        """What is mounted on the directory, as HOST:PATH; empty if nothing is."""
         return f"{self.host}:{self.path}" if self.host else ""
 
 
-def place(asked: Asked) -> Place:
-    """Where the pool that is asked for is to be. Refuses a url that does not go with its type."""
-    name, type, url = asked.target.name, asked.text("type"), asked.text("url")
+def pool_location(context: OperationContext) -> PoolLocation:
+    """Where the pool that an operation creates will be. Refuses a url that does not fit its type."""
+    name, type, url = context.target.name, context.text("type"), context.text("url")
     if type not in _FORMS:
         refuse(STORAGE, f"pool {name} is of type {type}; there are {', '.join(_FORMS)}")
     words, form = _FORMS[type]
@@ -43,5 +44,5 @@ def place(asked: Asked) -> Place:
     if found is None:
         refuse(STORAGE, f"pool {name} of type {type} needs {words} as its url, not {url!r}")
     if url.startswith("/"):
-        return Place(url)
-    return Place(f"{MOUNTS}/{asked.text('uuid')}/{name}", *found.groups())
+        return PoolLocation(url)
+    return PoolLocation(f"{MOUNTS}/{context.text('uuid')}/{name}", *found.groups())

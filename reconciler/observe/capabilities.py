@@ -1,0 +1,59 @@
+"""What the agents of nodes say that their drivers carry out, as they write it on the leases of their nodes."""
+
+from __future__ import annotations
+
+import json
+
+from reconciler.catalogue import OPERATIONS
+from reconciler.clusters.base import Cluster
+from reconciler.drivers.capabilities import CAPABILITIES
+from reconciler.drivers.capability import YES, Capabilities, Level, no
+from reconciler.model.problem import Forbidden
+
+
+def lease_name(node: str) -> str:
+    """The name of the lease that the agent of a node holds while it serves it."""
+    return f"agent {node.lower()}"
+
+
+def announcement(node: str, capabilities: Capabilities) -> str:
+    """What the agent of a node writes on its lease: node, driver, and by kind the operations it carries out."""
+    operations: dict[str, list[str]] = {}
+    for kind, name in sorted(capabilities.supported):
+        operations.setdefault(kind, []).append(name)
+    return json.dumps({"node": node.lower(), "driver": capabilities.driver, "operations": operations})
+
+
+def announced(cluster: Cluster) -> dict[str, Capabilities]:
+    """What agents that serve a node now have announced, by node in lower case.
+
+    Nodes whose agent says nothing, or nothing that can be read, are not in it. Who may not list leases sees none.
+    Raises ``ClusterError`` where the cluster does not answer.
+    """
+    try:
+        texts = cluster.lease_annotations(lease_name(""))
+    except Forbidden:
+        return {}
+    return dict(each for text in texts if (each := _read(text)) is not None)
+
+
+def _read(text: str) -> tuple[str, Capabilities] | None:
+    """Node and capabilities of an announcement; None for a text that is none."""
+    try:
+        said = json.loads(text)
+        node, driver = str(said["node"]), str(said["driver"])
+        operations = {(kind, name) for kind, names in said["operations"].items() for name in names}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    rows = {key: YES if key in operations else no(_reason(driver, *key)) for key in _CATALOGUE}
+    return node, Capabilities(driver, rows)
+
+
+_CATALOGUE = [(operation.kind, operation.name) for operation in OPERATIONS]
+
+
+def _reason(driver: str, kind: str, operation: str) -> str:
+    """Why a driver does not carry an operation out, where its table here says so."""
+    known = CAPABILITIES.get(driver)
+    support = known.of(kind, operation) if known is not None else YES
+    return support.reason if support.level is Level.NO else "its agent does not announce it"
