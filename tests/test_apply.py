@@ -163,7 +163,7 @@ def edited(*edits: tuple[str, str]) -> str:
 
 
 def results(report: Report) -> dict[str, str]:
-    return {f"{outcome.step.operation} {outcome.step.subject.name}": outcome.result for outcome in report.outcomes}
+    return {f"{outcome.step.operation} {outcome.step.resource.name}": outcome.result for outcome in report.outcomes}
 
 
 def test_a_failure_blocks_only_what_needs_it_and_the_next_run_ends_it() -> None:
@@ -465,7 +465,7 @@ def test_who_lost_the_lease_starts_nothing_more() -> None:
 
 def numbered(number: int, *, needs: tuple[str, ...] = (), after: tuple[str, ...] = (), held: str = "") -> Step:
     return Step(
-        id=f"step-{number}", action=Action.CHANGE, operation="ResizeRAM", subject=WEB, target=WEB, node="node22",
+        id=f"step-{number}", action=Action.CHANGE, operation="ResizeRAM", resource=WEB, carrier=WEB, node="node22",
         parameters={}, because="", impact=Impact.LIVE, needs=needs, after=after, held=held,
     )  # fmt: skip
 

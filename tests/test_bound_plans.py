@@ -125,7 +125,7 @@ VirtualMachinePool, name: vmd-pool}, operation: ShowPool}\n"
 
 def relied(plan: Plan) -> dict[str, list[str]]:
     return {
-        step.operation: [f"{each.id.name}:{'.'.join(each.path)}={each.value}" for each in step.relies]
+        step.operation: [f"{each.id.name}:{'.'.join(each.path)}={each.value}" for each in step.preconditions]
         for step in plan.steps
     }
 

@@ -239,10 +239,10 @@ def test_a_creation_that_was_cut_short_goes_on(mode: str, restarted: bool) -> No
     with served() as cluster:
         run = Daemon(cluster, text, allow=frozenset({"restart"}))
         _, judged = run.judge()
-        first, *more = [step for step in judged.plan.steps if step.subject == WEB]
+        first, *more = [step for step in judged.plan.steps if step.resource == WEB]
         assert first.action is Action.CREATE
-        assert first.remember[DECLARED] == "", "it is not as declared yet"
-        assert [bool(step.remember.get(DECLARED)) for step in more] == [False] * (len(more) - 1) + [True]
+        assert first.last_applied[DECLARED] == "", "it is not as declared yet"
+        assert [bool(step.last_applied.get(DECLARED)) for step in more] == [False] * (len(more) - 1) + [True]
         cut = replace(judged.plan, steps=tuple(step for step in judged.plan.steps if step not in more))
         assert apply(cut, cluster, options=OPTIONS).ok
         for step in cut.steps:
@@ -371,7 +371,7 @@ def test_what_is_withheld_leaves_an_order() -> None:
         run.memory(4)
         run.text = both.replace("{name: web-1}", "{name: web-1, drift: {mode: Report}}")
         plan, judged = run.judge()
-        before, withheld, *after = [step for step in plan.steps if step.subject == WEB]
+        before, withheld, *after = [step for step in plan.steps if step.resource == WEB]
         assert [*judged.withheld] == [withheld.id]
         assert withheld.id in after[0].after
         left = {step.id: step for step in judged.plan.steps}
@@ -598,7 +598,7 @@ class Model:
         for each in step.expect:
             self.write(each.path, each.value // GIB if each.path == ("memory", "size") else each.value)
         resource: Resource = json.loads(json.dumps(self.seen.resources[WEB].resource))
-        remember(resource, step.remember)
+        remember(resource, step.last_applied)
         self._put(resource)
 
     def _put(self, resource: Resource) -> None:
@@ -714,7 +714,7 @@ def test_a_resource_with_a_held_step_has_no_mark() -> None:
         plan, _ = run.judge()
         assert {step.operation for step in plan.held} == {"StopVM"}
         assert [step.operation for step in plan.runnable] == ["ChangeNumberOfCPU"]
-        assert not any(DECLARED in step.remember for step in plan.steps)
+        assert not any(DECLARED in step.last_applied for step in plan.steps)
 
 
 # At the edge ------------------------------------------------------------------------------------------------

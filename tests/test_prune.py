@@ -48,7 +48,7 @@ def pruned(cluster: LocalCluster, text: str, most: str = "") -> Plan:
 
 
 def gone(plan: Plan) -> list[str]:
-    return [step.subject.name for step in plan.steps]
+    return [step.resource.name for step in plan.steps]
 
 
 @pytest.mark.parametrize(("most", "goes"), [("", True), ("3", True), ("2", False), ("60%", True), ("59%", False)])

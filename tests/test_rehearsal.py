@@ -67,7 +67,7 @@ def quickstart(cluster: LocalCluster, *faults: str, path: str = QUICKSTART) -> R
 
 
 def results(rehearsal: Rehearsal) -> dict[str, str]:
-    return {f"{moment.step.operation}:{moment.step.subject.name}": moment.result for moment in rehearsal.first.moments}
+    return {f"{moment.step.operation}:{moment.step.resource.name}": moment.result for moment in rehearsal.first.moments}
 
 
 @pytest.fixture

@@ -88,8 +88,8 @@ class Journal:
 
 
 def _names(step: Step) -> dict[str, str]:
-    names = {"step": step.id, "operation": step.operation, "target": str(step.target)}
-    return names if step.subject == step.target else {**names, "subject": str(step.subject)}
+    names = {"step": step.id, "operation": step.operation, "target": str(step.carrier)}
+    return names if step.resource == step.carrier else {**names, "subject": str(step.resource)}
 
 
 def _other(outcome: Outcome) -> dict[str, str]:

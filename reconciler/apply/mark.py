@@ -31,8 +31,8 @@ class Marks:
         observed = Observed(resource, {})
         annotations = resource["metadata"].setdefault("annotations", {})
         pending = self._pending(observed, step)
-        if step.remember:
-            remember(resource, self._digested(step.remember))
+        if step.last_applied:
+            remember(resource, self._digested(step.last_applied))
         if pending:
             annotations[ANNOTATION_PENDING] = json.dumps(pending, sort_keys=True, separators=(",", ":"))
         if not annotations:
@@ -40,8 +40,8 @@ class Marks:
 
     def _pending(self, observed: Observed, step: Step) -> dict[str, Any] | None:
         """What waits for the next start from now on, without what the step does at once; None if that stays."""
-        set_now = [path for path, _ in leaves((), step.remember)]
-        set_now += [each.path for each in step.expect if each.id == step.subject]
+        set_now = [path for path, _ in leaves((), step.last_applied)]
+        set_now += [each.path for each in step.expect if each.id == step.resource]
         done = {".".join(path) for path in set_now} - step.pending.keys()
         if not step.pending and done.isdisjoint(observed.pending):
             return None
@@ -57,14 +57,14 @@ class Marks:
 
     def note(self, step: Step, resource: Resource | None) -> dict[str, Any] | None:
         """What the next run needs to know if this one does not see the end (``mend``)."""
-        carried = step.subject != step.target
-        if not (carried or step.remember or (resource and self._pending(Observed(resource, {}), step))):
+        carried = step.resource != step.carrier
+        if not (carried or step.last_applied or (resource and self._pending(Observed(resource, {}), step))):
             return None
         return {
-            "id": list(step.subject),
+            "id": list(step.resource),
             "carried": carried,
             "labels": step.labels if carried else {},
-            "remember": self._digested(step.remember) if carried else {},
+            "remember": self._digested(step.last_applied) if carried else {},
             "before": {} if carried else annotations_of(resource),
             "creates": step.action is Action.CREATE and not carried,
         }
@@ -77,11 +77,11 @@ class Marks:
             self.remember(subject, step)
             return subject
 
-        rewrite(self.cluster, step.subject, marked)
+        rewrite(self.cluster, step.resource, marked)
 
     def forget(self, flight: RunningStep) -> None:
         """Take back what was noted as applied when the step was submitted. Raises ``Conflict``."""
-        mend = UnfinishedMark(flight.step.target, {}, {}, flight.annotations_before)
+        mend = UnfinishedMark(flight.step.carrier, {}, {}, flight.annotations_before)
         rewrite(self.cluster, mend.id, lambda resource: mended(resource, mend))
 
     def _digested(self, value: Any) -> Any:

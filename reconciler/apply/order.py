@@ -73,7 +73,7 @@ class Order:
             return
         if ended.id in step.needs and result not in GOOD:
             if result is not Result.INTERRUPTED:
-                self.skip(step, f"needs {ended.operation} of {ended.subject}")
+                self.skip(step, f"needs {ended.operation} of {ended.resource}")
             return
         self._waits[step.id].discard(ended.id)
         if not self._waits[step.id] and not (step.last and self._open > 0):

@@ -119,7 +119,7 @@ class Run:
 
     def _claims(self, step: Step) -> set[ResourceId | str]:
         """What no other operation may work on meanwhile: the resources, and the storage pool."""
-        return {step.target, step.subject, *((f"pool {step.pool}",) if step.pool else ())}
+        return {step.carrier, step.resource, *((f"pool {step.pool}",) if step.pool else ())}
 
     def _patience(self) -> float:
         """How long nothing needs doing unless something is seen."""
@@ -186,21 +186,21 @@ class Run:
         if self._has_run(step):
             self._end(step, Result.UNCHANGED, "has run before")
             return
-        resource = self.cluster.get(step.target)
+        resource = self.cluster.get(step.carrier)
         if (sent := self.sent.get(step.id)) and event_id_of(resource) == sent.event_id:
             self._fly(sent)  # an earlier attempt arrived after all
             self._verify(sent)
             return
-        operation = catalogue.find(step.target.kind, step.operation)
+        operation = catalogue.find(step.carrier.kind, step.operation)
         expect = self.submission.expected(step)
-        subject = resource if step.subject == step.target else self.cluster.get(step.subject)
+        subject = resource if step.resource == step.carrier else self.cluster.get(step.resource)
         if expect and self.sight.holds(expect, subject) and not under_way(resource):
             self._end(step, Result.UNCHANGED, "already so")
             return
         parameters = self.submission.parameters(step)
         if (other := under_way(resource)) and not operation.forces:
-            raise Busy(f"{other} is under way on {step.target}")
-        known = {step.target: resource, step.subject: subject}
+            raise Busy(f"{other} is under way on {step.carrier}")
+        known = {step.carrier: resource, step.resource: subject}
         self._hold_to(step, known)
         flight = self._flight(step, resource, expect)
         self._submit(flight, known, parameters)
@@ -230,26 +230,26 @@ class Run:
         """
         for left in reversed(range(RUSHES)):
             try:
-                self.submission.submit(flight.step, known[flight.step.target], parameters, flight.event_id)
+                self.submission.submit(flight.step, known[flight.step.carrier], parameters, flight.event_id)
                 return
             except Conflict:
-                known[flight.step.target] = self.cluster.get(flight.step.target)
+                known[flight.step.carrier] = self.cluster.get(flight.step.carrier)
                 if not left or not self._still_waits(flight, known):
                     raise
 
     def _still_waits(self, flight: RunningStep, known: dict[ResourceId, Resource | None]) -> bool:
         """Whether the target is as the step needs it, and neither its operation nor another is on it."""
-        step, target = flight.step, known[flight.step.target]
+        step, target = flight.step, known[flight.step.carrier]
         if target is None or under_way(target) or event_id_of(target) == flight.event_id:
             return False
-        met = flight.expect and self.sight.holds(flight.expect, known[step.subject])
+        met = flight.expect and self.sight.holds(flight.expect, known[step.resource])
         return not met and not self._moved(step, known)
 
     def _hold_to(self, step: Step, known: dict[ResourceId, Resource | None]) -> None:
         """Raise ``StalePlan`` if what the step relies on is not as it was planned upon; adds to ``known``."""
-        gone = any(each.id == step.subject and not each.path and each.value is False for each in step.expect)
-        if gone and (users := self.sight.users_of(step.subject)):
-            raise StalePlan(f"{step.subject} is used by {', '.join(map(str, users[:3]))} by now. Plan again.")
+        gone = any(each.id == step.resource and not each.path and each.value is False for each in step.expect)
+        if gone and (users := self.sight.users_of(step.resource)):
+            raise StalePlan(f"{step.resource} is used by {', '.join(map(str, users[:3]))} by now. Plan again.")
         if told := self._moved(step, known):
             raise StalePlan(f"moved since it was planned: {'; '.join(told)}. Plan again.")
 
@@ -260,7 +260,7 @@ class Run:
             resource = known[id]
             return None if resource is None else Observed(resource, self.sight.disk_at)
 
-        return moved(step.relies, look)
+        return moved(step.preconditions, look)
 
     def _flight(self, step: Step, resource: Resource | None, expect: tuple[Expectation, ...]) -> RunningStep:
         """Say that a step begins; the operation has one event id however often it takes to submit it."""
@@ -293,17 +293,19 @@ class Run:
 
     def _succeed(self, flight: RunningStep, subject: Resource | None) -> None:
         step = flight.step
-        if step.subject != step.target and subject is not None:
+        if step.resource != step.carrier and subject is not None:
             try:
                 self.marks.claim(step)
             except ReconcilerError as error:
-                self._end(step, Result.FAILED, f"done, but {step.subject} could not be marked as ours: {error}", flight)
+                self._end(
+                    step, Result.FAILED, f"done, but {step.resource} could not be marked as ours: {error}", flight
+                )
                 return
         self._end(step, DONE[step.action], "", flight)
 
     def _fail(self, flight: RunningStep, message: str) -> None:
         step = flight.step
-        if step.subject == step.target and flight.noted:
+        if step.resource == step.carrier and flight.noted:
             try:
                 self.marks.forget(flight)
             except ReconcilerError as error:

@@ -57,8 +57,8 @@ class Verifier:
 
     def follow(self, flight: RunningStep) -> None:
         """A step is under way from here on: what was seen of its resources before says nothing of it."""
-        self._latest.pop(flight.step.target, None)
-        self._latest.pop(flight.step.subject, None)
+        self._latest.pop(flight.step.carrier, None)
+        self._latest.pop(flight.step.resource, None)
         flight.done = self._heard.pop(flight.event_id, "")
 
     def forget(self) -> None:
@@ -85,10 +85,10 @@ class Verifier:
                 moved.add(id)
                 self._latest[id] = None if notice.movement is Movement.DELETED else notice.resource
                 self._note_uses(id, self._latest[id])
-        watched = {id for flight in flights for id in (flight.step.target, flight.step.subject)}
+        watched = {id for flight in flights for id in (flight.step.carrier, flight.step.resource)}
         self._latest = {id: self._latest[id] for id in watched & self._latest.keys()}
         for flight in flights:
-            if flight.step.subject in moved or flight.step.target in moved:
+            if flight.step.resource in moved or flight.step.carrier in moved:
                 touched[flight.step.id] = flight
         return list(touched.values())
 
@@ -96,12 +96,12 @@ class Verifier:
         """Has it come to what was expected, or failed? None if it goes on, or that cannot be told now."""
         step = flight.step
         try:
-            resource = self._last(step.target)
-            subject = resource if step.subject == step.target else self._last(step.subject)
+            resource = self._last(step.carrier)
+            subject = resource if step.resource == step.carrier else self._last(step.resource)
         except Unavailable:
             return None
-        self._note_uses(step.target, resource)
-        self._note_uses(step.subject, subject)
+        self._note_uses(step.carrier, resource)
+        self._note_uses(step.resource, subject)
         if subject is not None:
             self._index(Notice(Movement.MODIFIED, subject))
         if under_way(resource):
@@ -116,7 +116,7 @@ class Verifier:
             return Verdict(subject, flight.last_seen if failed else None)
         if flight.done and flight.done != "Normal":
             if not failed:  # the Event came by another stream, before the resource that it comes after
-                status = status_of(self._fetched(step.target))
+                status = status_of(self._fetched(step.carrier))
                 flight.last_seen = ": ".join(part for part in status if part) or flight.last_seen
             return Verdict(subject, flight.last_seen or "reported as failed without a reason")
         return Verdict(subject, flight.last_seen) if flight.done and failed else None

@@ -572,8 +572,8 @@ def _disproved(
         for step in plan.steps:
             if step.action is not Action.MARK:
                 message = f"what would be written is not what is there: {step.operation} for {step.because}"
-                remedy = "Correct what --with says of it." if step.subject in given else "Write the manifest by hand."
-                yield step.subject, Problem(Origin(str(step.subject)), message, remedy)
+                remedy = "Correct what --with says of it." if step.resource in given else "Write the manifest by hand."
+                yield step.resource, Problem(Origin(str(step.resource)), message, remedy)
 
 
 def _about_resource(id: ResourceId, problem: Problem) -> Problem:

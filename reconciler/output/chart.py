@@ -69,7 +69,7 @@ def of_steps(plan: Plan) -> Chart:
 def _step(step: Step) -> Node:
     tone = "grave" if gravity(step) else str(step.action)
     does = f"{step.impact}, held" if step.held else str(step.impact)
-    lines = (step.operation, str(step.subject), " · ".join(filter(None, (step.action, step.node, does))))
+    lines = (step.operation, str(step.resource), " · ".join(filter(None, (step.action, step.node, does))))
     return Node(step.id, lines, tone, bool(step.held))
 
 

@@ -109,7 +109,7 @@ def _grave(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
         yield "<tbody>"
         for step in steps:
             number = numbers[step.id]
-            cells = (_impact(step), code(step.operation), code(step.subject), code(step.node), text(step.because))
+            cells = (_impact(step), code(step.operation), code(step.resource), code(step.node), text(step.because))
             row = "".join(f"<td>{cell}</td>" for cell in cells)
             yield f'<tr><th scope="row"><a href="#step-{number}">{number}</a></th>{row}</tr>'
         yield "</tbody></table></div>"
@@ -178,8 +178,8 @@ def _row(step: Step, numbers: dict[str, int]) -> str:
     waits = ", ".join(f'<a href="#step-{each}">{each}</a>' for each in first[:NAMED])
     waits += f" and {len(first) - NAMED} more" if len(first) > NAMED else ""
     action = f'<span class="{step.action}">{step.action.sign} {step.action}</span>'
-    on = f"<br>on {code(step.target)}" if step.target != step.subject else ""
-    cells = (action, code(step.operation), code(step.subject) + on, code(step.node), _impact(step), waits)
+    on = f"<br>on {code(step.carrier)}" if step.carrier != step.resource else ""
+    cells = (action, code(step.operation), code(step.resource) + on, code(step.node), _impact(step), waits)
     row = "".join(f"<td>{cell}</td>" for cell in (*cells, text(step.because) + _parameters(step)))
     return f'<tr id="step-{number}"><th scope="row">{number}</th>{row}</tr>'
 

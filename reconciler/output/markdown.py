@@ -113,7 +113,7 @@ def _unlisted(count: int) -> list[str]:
 
 
 def _row(step: Step) -> str:
-    cells = (code(step.operation), code(step.subject), code(step.node), escaped(impact(step)), code(step.because))
+    cells = (code(step.operation), code(step.resource), code(step.node), escaped(impact(step)), code(step.because))
     return f"| {step.action} | {' | '.join(cells)} |"
 
 

@@ -60,8 +60,8 @@ def _step(step: Step, wave: int) -> dict[str, Any]:
         "wave": wave,
         "action": str(step.action),
         "operation": step.operation,
-        "subject": str(step.subject),
-        "target": str(step.target),
+        "subject": str(step.resource),
+        "target": str(step.carrier),
         "node": step.node,
         "parameters": {name: _value(value) for name, value in step.parameters.items()},
         "because": step.because,
@@ -73,9 +73,11 @@ def _step(step: Step, wave: int) -> dict[str, Any]:
         "expect": [
             {"resource": str(each.id), "path": list(each.path), "value": _value(each.value)} for each in step.expect
         ],
-        "relies": [{"resource": str(each.id), "path": list(each.path), "value": each.value} for each in step.relies],
-        "digest": digest(step.relies),
-        "remember": _value(step.remember),
+        "relies": [
+            {"resource": str(each.id), "path": list(each.path), "value": each.value} for each in step.preconditions
+        ],
+        "digest": digest(step.preconditions),
+        "remember": _value(step.last_applied),
         "pending": _value(step.pending),
         "last": step.last,
         "pool": step.pool,
@@ -180,8 +182,8 @@ def _read_step(step: dict[str, Any]) -> Step:
         id=step["id"],
         action=Action(step["action"]),
         operation=step["operation"],
-        subject=_id(step["subject"]),
-        target=_id(step["target"]),
+        resource=_id(step["subject"]),
+        carrier=_id(step["target"]),
         node=step["node"],
         parameters={name: _read_value(value) for name, value in step["parameters"].items()},
         because=step["because"],
@@ -192,8 +194,8 @@ def _read_step(step: dict[str, Any]) -> Step:
             Expectation(_id(each["resource"]), tuple(each["path"]), _read_value(each["value"]))
             for each in step["expect"]
         ),
-        relies=_relies(step),
-        remember=_read_value(step.get("remember", {})),
+        preconditions=_relies(step),
+        last_applied=_read_value(step.get("remember", {})),
         pending=_read_value(step.get("pending", {})),
         last=step.get("last", False),
         pool=step.get("pool", ""),

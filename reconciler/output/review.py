@@ -63,7 +63,7 @@ class StepKind(NamedTuple):
 
 def counted(steps: Iterable[Step]) -> list[tuple[StepKind, int]]:
     """How many steps there are of each sort, most first."""
-    counts = Counter(StepKind(step.action, step.operation, step.subject.kind) for step in steps)
+    counts = Counter(StepKind(step.action, step.operation, step.resource.kind) for step in steps)
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
@@ -110,5 +110,5 @@ def differences(plan: Plan) -> dict[ResourceId, dict[Move, list[Step]]]:
     found: dict[ResourceId, dict[Move, list[Step]]] = {}
     for step in in_order(plan):
         for move in moves(step):
-            found.setdefault(step.subject, {}).setdefault(move, []).append(step)
+            found.setdefault(step.resource, {}).setdefault(move, []).append(step)
     return found

@@ -48,7 +48,7 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
         (
             step.action.sign,
             step.operation,
-            str(step.subject),
+            str(step.resource),
             step.node,
             str(step.impact) + (" (held)" if step.held else ""),
             step.because,
@@ -75,13 +75,13 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
 def headline(plan: Plan) -> list[str]:
     """What a plan will do that people must not overlook, before anything else; nothing if it does no such thing."""
     steps = plan.runnable
-    restarted = {step.target for step in steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}
-    removed = {step.subject for step in steps if step.impact is Impact.RECREATE}
+    restarted = {step.carrier for step in steps if step.impact is Impact.RESTART and step.carrier.kind == MACHINE}
+    removed = {step.resource for step in steps if step.impact is Impact.RECREATE}
     lost: dict[str, dict[ResourceId, int]] = {}
     for step in steps:
         if step.impact is Impact.DATA:
-            of_kind = lost.setdefault(step.subject.kind, {})
-            of_kind[step.subject] = of_kind.get(step.subject, 0) + step.loses
+            of_kind = lost.setdefault(step.resource.kind, {})
+            of_kind[step.resource] = of_kind.get(step.resource, 0) + step.loses
     said = []
     if going := restarted - removed:
         said.append(f"stops or restarts {_counted(len(going), MACHINE)}")
@@ -116,10 +116,10 @@ def summary(plan: Plan, most: int | None = None) -> str:
     parts = [f"{actions[action]} to {action}" for action in Action if actions[action]]
     text = f"{len(plan.steps)} {_plural(len(plan.steps), 'step', 'steps')}: {', '.join(parts)}; "
     text += f"{plan.unchanged} unchanged."
-    restarted = {step.target for step in plan.steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}
+    restarted = {step.carrier for step in plan.steps if step.impact is Impact.RESTART and step.carrier.kind == MACHINE}
     if restarted:
         text += f" Stops or restarts {len(restarted)} {_plural(len(restarted), 'VM', 'VMs')}."
-    destroyed = list(dict.fromkeys(str(step.subject) for step in plan.steps if step.impact is Impact.DATA))
+    destroyed = list(dict.fromkeys(str(step.resource) for step in plan.steps if step.impact is Impact.DATA))
     if destroyed:
         unnamed = len(destroyed) - len(destroyed[:most])
         text += f" Destroys data of {', '.join(destroyed[:most])}{f' and {unnamed} more' if unnamed else ''}."
@@ -156,7 +156,7 @@ def notes_text(notes: Iterable[Note]) -> str:
 
 def outcome_text(outcome: Outcome) -> str:
     step = outcome.step
-    text = f"{outcome.result:<11} {step.operation} {step.subject}"
+    text = f"{outcome.result:<11} {step.operation} {step.resource}"
     if outcome.seconds:
         text += f" ({outcome.seconds:.1f} s)"
     return f"{text}: {outcome.message}" if outcome.message else text
@@ -169,7 +169,7 @@ def report_json(report: Report) -> dict[str, Any]:
             {
                 "step": outcome.step.id,
                 "operation": outcome.step.operation,
-                "subject": str(outcome.step.subject),
+                "subject": str(outcome.step.resource),
                 "result": str(outcome.result),
                 "message": outcome.message,
                 "seconds": round(outcome.seconds, 3),

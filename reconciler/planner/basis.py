@@ -57,10 +57,10 @@ def bind(steps: Sequence[Step]) -> tuple[Step, ...]:
     for step in steps:
         left = {
             (each.id, each.path): each
-            for each in step.relies
-            if not any(_overlap(each.path, path) for path in (before if each.id == step.target else by_any)[each.id])
+            for each in step.preconditions
+            if not any(_overlap(each.path, path) for path in (before if each.id == step.carrier else by_any)[each.id])
         }
-        bound.append(replace(step, relies=tuple(left.values())))
+        bound.append(replace(step, preconditions=tuple(left.values())))
         for id, paths in _moved([step]).items():
             before[id] |= paths
     return tuple(bound)
@@ -76,16 +76,16 @@ def _moved(steps: Iterable[Step]) -> Moved:
 
 def _moves(step: Step) -> Iterator[tuple[ResourceId, Path]]:
     if step.action in (Action.CREATE, Action.DELETE, Action.RUN):
-        yield step.subject, ()
-        yield step.target, ()
+        yield step.resource, ()
+        yield step.carrier, ()
     if step.action is Action.MARK:
-        yield step.subject, STACK
+        yield step.resource, STACK
     for each in step.expect:
         yield each.id, each.path
     for dotted in step.pending:
-        yield step.subject, tuple(dotted.split("."))
-    for path in _leaves((), step.remember):
-        yield step.subject, path
+        yield step.resource, tuple(dotted.split("."))
+    for path in _leaves((), step.last_applied):
+        yield step.resource, path
 
 
 def _leaves(path: Path, value: object) -> Iterator[Path]:

@@ -44,20 +44,20 @@ def marked(
     """
     last: dict[ResourceId, str] = {}
     for step in steps:
-        if step.action in _MOVING and step.subject in declared:
-            last[step.subject] = step.id
-    for id in {step.subject for step in steps if step.held} | {*but}:
+        if step.action in _MOVING and step.resource in declared:
+            last[step.resource] = step.id
+    for id in {step.resource for step in steps if step.held} | {*but}:
         last.pop(id, None)
-    return tuple(_noting(step, last.get(step.subject) == step.id, declared) for step in steps)
+    return tuple(_noting(step, last.get(step.resource) == step.id, declared) for step in steps)
 
 
 def _noting(step: Step, last: bool, declared: Mapping[ResourceId, Declared]) -> Step:
-    remember = {name: each for name, each in step.remember.items() if name != DECLARED}
+    remember = {name: each for name, each in step.last_applied.items() if name != DECLARED}
     if last:
-        remember[DECLARED] = digest(declared[step.subject].shape)
-    elif step.action is Action.CREATE and step.subject in declared:
+        remember[DECLARED] = digest(declared[step.resource].shape)
+    elif step.action is Action.CREATE and step.resource in declared:
         remember[DECLARED] = BEGUN
-    return step if remember == step.remember else replace(step, remember=remember)
+    return step if remember == step.last_applied else replace(step, last_applied=remember)
 
 
 def _plain(value: Any) -> Any:

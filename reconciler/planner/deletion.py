@@ -49,7 +49,7 @@ def prune(sheet: PlanBuilder) -> None:
 
 
 def _going(sheet: PlanBuilder) -> set[ResourceId]:
-    return {sketch.step.subject for sketch in sheet.sketches if sketch.step.action is Action.DELETE}
+    return {sketch.step.resource for sketch in sheet.sketches if sketch.step.action is Action.DELETE}
 
 
 def keep_all(sheet: PlanBuilder) -> None:
@@ -123,7 +123,7 @@ def _users(sheet: PlanBuilder) -> tuple[Users, Users]:
     """Who uses what, now or once the other steps have run; and who uses it now and will not."""
     users: Users = defaultdict(set)
     former: Users = defaultdict(set)
-    moving = {sketch.step.subject for sketch in sheet.sketches}
+    moving = {sketch.step.resource for sketch in sheet.sketches}
     for id, observed in sheet.observed.resources.items():
         if observed.exists:
             for other in _used(sheet, id, observed.shape):

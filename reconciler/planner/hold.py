@@ -33,5 +33,5 @@ def _bouts(sheet: PlanBuilder) -> dict[str, list[str]]:
     members: dict[tuple[ResourceId, str], list[str]] = defaultdict(list)
     for sketch in sheet.sketches:
         if sketch.bout:
-            members[sketch.step.subject, sketch.bout].append(sketch.step.id)
+            members[sketch.step.resource, sketch.bout].append(sketch.step.id)
     return {id: together for together in members.values() for id in together}

@@ -24,8 +24,8 @@ def connect(sheet: PlanBuilder) -> list[Step]:
     """Turn sketches into steps that know what they need and what they come after."""
     needs: Edges = defaultdict(set)
     after: Edges = defaultdict(set)
-    by_subject = _ranked((sketch.step.subject, sketch) for sketch in sheet.sketches)
-    for chain in _ranked((sketch.step.target, sketch) for sketch in sheet.sketches).values():
+    by_subject = _ranked((sketch.step.resource, sketch) for sketch in sheet.sketches)
+    for chain in _ranked((sketch.step.carrier, sketch) for sketch in sheet.sketches).values():
         for earlier, sketch in pairwise(chain):
             after[sketch.step.id].add(earlier.step.id)
     for chain in by_subject.values():
@@ -51,7 +51,7 @@ def in_order(sheet: PlanBuilder, steps: Iterable[Step]) -> tuple[Step, ...]:
     try:
         return tuple(step for wave in Plan(sheet.desired.stack.name, tuple(steps)).waves for step in wave)
     except graph.Cycle as cycle:
-        subject = next(sketch.step.subject for sketch in sheet.sketches if sketch.step.id == cycle.members[0])
+        subject = next(sketch.step.resource for sketch in sheet.sketches if sketch.step.id == cycle.members[0])
         message = f"these wait for each other: {cycle}"
         sheet.problems.append(Problem(sheet.place(subject), message, "Remove one of the references."))
         return ()
@@ -91,10 +91,10 @@ def _by_holding(sheet: PlanBuilder, needs: Edges) -> None:
     freed: dict[tuple[str, str], list[StepDraft]] = defaultdict(list)
     for sketch in sheet.sketches:
         for what in sketch.frees:
-            freed[sketch.step.subject.namespace, what].append(sketch)
+            freed[sketch.step.resource.namespace, what].append(sketch)
     for sketch in sheet.sketches:
         for what in sketch.takes:
-            holders = freed.get((sketch.step.subject.namespace, what), ())
+            holders = freed.get((sketch.step.resource.namespace, what), ())
             needs[sketch.step.id].update(other.step.id for other in holders if other is not sketch)
 
 
@@ -112,8 +112,8 @@ def _by_use(sheet: PlanBuilder, by_subject: dict[ResourceId, list[StepDraft]], n
             elif not sheet.surroundings.exists(id) and id not in sheet.desired.resources:
                 sheet.problems.append(
                     Problem(
-                        sheet.place(step.subject),
-                        f"{step.subject} needs {id}, which is neither described nor on the cluster",
+                        sheet.place(step.resource),
+                        f"{step.resource} needs {id}, which is neither described nor on the cluster",
                         "Add a manifest for it, or correct the name.",
                     )
                 )

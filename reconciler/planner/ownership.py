@@ -56,14 +56,14 @@ def mark(sheet: PlanBuilder, declared: Declared, observed: Observed) -> None:
         id=f"{declared.id}:{MARK}",
         action=Action.MARK,
         operation=MARK,
-        subject=declared.id,
-        target=declared.id,
+        resource=declared.id,
+        carrier=declared.id,
         node=observed.node,
         parameters={},
         because="; ".join(reasons),
         impact=Impact.NONE,
-        relies=tuple(identity(sheet.observed, declared.id)),
-        remember=remember,
+        preconditions=tuple(identity(sheet.observed, declared.id)),
+        last_applied=remember,
         labels={**declared.labels, LABEL_STACK: stack},
     )
     sheet.sketches.append(StepDraft(step, MARKING))

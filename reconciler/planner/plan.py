@@ -66,15 +66,15 @@ class Expectation(NamedTuple):
 class Step:
     """One operation on one resource.
 
-    ``target`` carries the operation; ``subject`` is the resource whose manifest asked for it and on which it
+    ``carrier`` carries the operation; ``resource`` is the one whose manifest asked for it and on which it
     is verified. They differ where an operation on one kind moves another (CloneDisk, ResizeVM).
     """
 
     id: str
     action: Action
     operation: str
-    subject: ResourceId
-    target: ResourceId
+    resource: ResourceId
+    carrier: ResourceId
     node: str
     parameters: dict[str, Value]
     because: str
@@ -82,8 +82,8 @@ class Step:
     needs: tuple[str, ...] = ()  # steps that must have succeeded
     after: tuple[str, ...] = ()  # steps that must have ended, however: one operation at a time on a resource
     expect: tuple[Expectation, ...] = ()
-    relies: tuple[Expectation, ...] = ()  # what it was planned upon: looked at again when it starts
-    remember: dict[str, Any] = field(default_factory=dict)  # unreadable fields, for the last-applied annotation
+    preconditions: tuple[Expectation, ...] = ()  # what it was planned upon: looked at again when it starts
+    last_applied: dict[str, Any] = field(default_factory=dict)  # unreadable fields, for the last-applied annotation
     pending: dict[str, Any] = field(default_factory=dict)  # dotted field -> value that waits for the next start
     last: bool = False  # destructive: starts when everything else has ended well
     pool: str = ""  # storage pool it works in: one operation at a time

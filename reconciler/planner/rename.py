@@ -68,9 +68,9 @@ def _put(value: Any, path: tuple[str | int, ...], name: str) -> Any:
 def suspect(sheet: PlanBuilder) -> None:
     """Say of what is to be made with the content of something no longer described that it may be a rename."""
     made = [
-        sheet.desired.resources[sketch.step.subject]
+        sheet.desired.resources[sketch.step.resource]
         for sketch in sheet.sketches
-        if sketch.step.action is Action.CREATE and sketch.step.subject in sheet.desired.resources
+        if sketch.step.action is Action.CREATE and sketch.step.resource in sheet.desired.resources
     ]
     if not made:
         return

@@ -15,21 +15,21 @@ def leave_out(sheet: PlanBuilder) -> None:
     """What uni-virt does not have must not be sent to it: some of it stops a node from serving a whole kind."""
     missing: set[ResourceId] = set()
     kept: list[StepDraft] = []
-    for sketch in sorted(sheet.sketches, key=lambda sketch: (RANK[sketch.step.subject.kind], sketch.rank)):
+    for sketch in sorted(sheet.sketches, key=lambda sketch: (RANK[sketch.step.resource.kind], sketch.rank)):
         step = sketch.step
         if why := _lacking(step):
-            message = f"{step.subject}: {step.operation} cannot be sent to uni-virt: {why}"
+            message = f"{step.resource}: {step.operation} cannot be sent to uni-virt: {why}"
             remedy = "Leave this to people, or serve the node with 'reconcile agent'."
-            sheet.refused.add(step.subject)
-            sheet.problems.append(Problem(sheet.place(step.subject), message, remedy))
-        elif wanting := next((id for id in (step.subject, *sketch.uses) if id in missing), None):
-            if wanting != step.subject:
-                sheet.notes.append(Note(step.subject, f"left out: {wanting} cannot be created by uni-virt"))
+            sheet.refused.add(step.resource)
+            sheet.problems.append(Problem(sheet.place(step.resource), message, remedy))
+        elif wanting := next((id for id in (step.resource, *sketch.uses) if id in missing), None):
+            if wanting != step.resource:
+                sheet.notes.append(Note(step.resource, f"left out: {wanting} cannot be created by uni-virt"))
         else:
             kept.append(sketch)
             continue
         if step.action is Action.CREATE:
-            missing.add(step.subject)
+            missing.add(step.resource)
     sheet.sketches = kept
 
 
@@ -37,7 +37,7 @@ def _lacking(step: Step) -> str:
     """Why the step cannot be sent; empty if it can."""
     if step.action is Action.MARK:
         return ""
-    operation = catalogue.find(step.target.kind, step.operation)
+    operation = catalogue.find(step.carrier.kind, step.operation)
     if not operation.on_univirt:
         return operation.univirt
     unknown = operation.lacking(UNIVIRT, step.parameters)

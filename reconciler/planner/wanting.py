@@ -13,21 +13,21 @@ def put_off(sheet: PlanBuilder) -> None:
 
     What is removed is not looked for: whoever uses it goes first, and the driver refuses otherwise.
     """
-    coming = {sketch.step.subject for sketch in sheet.sketches if sketch.step.action is Action.CREATE}
+    coming = {sketch.step.resource for sketch in sheet.sketches if sketch.step.action is Action.CREATE}
     missing: set[ResourceId] = set()
     kept: list[StepDraft] = []
-    for sketch in sorted(sheet.sketches, key=lambda sketch: (RANK[sketch.step.subject.kind], sketch.rank)):
+    for sketch in sorted(sheet.sketches, key=lambda sketch: (RANK[sketch.step.resource.kind], sketch.rank)):
         step = sketch.step
-        if step.subject in missing:
+        if step.resource in missing:
             continue
         why = next((why for id in sketch.uses if (why := _wanting(sheet, id, coming))), "") if not step.last else ""
         if not why:
             kept.append(sketch)
             continue
-        sheet.notes.append(Note(step.subject, f"{step.operation} waits: {why}"))
+        sheet.notes.append(Note(step.resource, f"{step.operation} waits: {why}"))
         if step.action is Action.CREATE:
-            coming.discard(step.subject)
-            missing.add(step.subject)
+            coming.discard(step.resource)
+            missing.add(step.resource)
     if len(kept) < len(sheet.sketches):
         sheet.sketches = kept
 

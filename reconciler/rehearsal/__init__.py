@@ -104,7 +104,7 @@ def rehearse(
             for moment in first.moments
             if ways.get(moment.step.id) is FaultMode.SILENT and moment.result in map(str, DONE.values())
         )
-        concerned = {id for moment in first.moments for id in (moment.step.subject, moment.step.target)}
+        concerned = {id for moment in first.moments for id in (moment.step.resource, moment.step.carrier)}
         return Rehearsal(first, again, theatre.notes(concerned), deceived)
     finally:
         theatre.stage.close()
@@ -133,12 +133,12 @@ class Simulation:
         self.under_way = [
             each.id
             for each in observed.resources.values()
-            if each.under_way and any(each.id in (step.subject, step.target) for step in plan.runnable)
+            if each.under_way and any(each.id in (step.resource, step.carrier) for step in plan.runnable)
         ]
         resources = [_rested(each.resource) if each.id in self.under_way else each.resource for each in _well(observed)]
         self.stage = SimulatedCluster(resources, seconds_of)
         calls = [
-            Call(step.target, step.operation, {n: v for n, v in step.parameters.items() if isinstance(v, str | bool)})
+            Call(step.carrier, step.operation, {n: v for n, v in step.parameters.items() if isinstance(v, str | bool)})
             for step in script(plan).runnable
             if step.action is not Action.MARK
         ]
@@ -155,7 +155,7 @@ class Simulation:
 
         def on_start(step: Step) -> None:
             begun[step.id] = stage.clock
-            stage.playing[step.target] = step
+            stage.playing[step.carrier] = step
 
         def on_outcome(outcome: Outcome) -> None:
             start = begun.get(outcome.step.id)

@@ -30,8 +30,8 @@ def step(number: int, because: str = "not on the cluster", **given: object) -> S
         "id": f"s{number}",
         "action": Action.CHANGE,
         "operation": "ResizeRAM",
-        "subject": id,
-        "target": id,
+        "resource": id,
+        "carrier": id,
         "node": "node22",
         "parameters": {"size": "1"},
         "because": because,
@@ -59,4 +59,4 @@ def hostile() -> Plan:
             else step(number, f"cpu.model {text} -> {text}", impact=impact, held=held, needs=after, node=text)
         )
     problems = tuple(Problem(Origin(text, 1, 2), text, text, text) for text in TEXTS)
-    return Plan(TEXTS[0], tuple(steps), problems, tuple(Note(step.subject, step.because) for step in steps), 3)
+    return Plan(TEXTS[0], tuple(steps), problems, tuple(Note(step.resource, step.because) for step in steps), 3)

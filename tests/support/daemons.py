@@ -85,7 +85,7 @@ def shop(now: datetime = NOW) -> tuple[View, ...]:
 def step(number: int, operation: str, subject: ResourceId, because: str, **given: Any) -> Step:
     plain: dict[str, Any] = {"action": Action.CHANGE, "impact": Impact.NONE, "node": "node22", "parameters": {}}
     return Step(
-        f"s{number}", operation=operation, subject=subject, target=subject, because=because, **{**plain, **given}
+        f"s{number}", operation=operation, resource=subject, carrier=subject, because=because, **{**plain, **given}
     )
 
 

@@ -84,7 +84,7 @@ class Drifts:
         desired = under_old_names(desired, observed)
         steps: dict[ResourceId, list[Step]] = defaultdict(list)
         for step in plan.steps:
-            steps[step.subject].append(step)
+            steps[step.resource].append(step)
         ids = dict.fromkeys((*(desired.resources if touched is None else touched), *steps))
         ids |= dict.fromkeys((*(note.id for note in plan.notes), *self._differences, *self._contests.calming()))
         news: list[DriftEvent] = []
@@ -99,7 +99,7 @@ class Drifts:
                 self._forget(id)
         withheld = withhold(plan.steps, lambda step: self._why(step, desired, observed))
         behind = {
-            step.subject
+            step.resource
             for step in plan.steps
             if step.id in withheld and any(drift.since in _ASKED_FOR for drift in self._ended_by(step))
         }
@@ -108,7 +108,7 @@ class Drifts:
 
     def healed(self, step: Step, at: datetime) -> None:
         """A step of the plan that was judged last has ended, and what it leaves was seen."""
-        found, known = self._differences.get(step.subject), self._baselines.get(step.subject)
+        found, known = self._differences.get(step.resource), self._baselines.get(step.resource)
         if found is None or known is None:
             return
         for move, since in found.sides(known):
@@ -117,14 +117,14 @@ class Drifts:
                 continue
             about.discard(step.id)
             if since in _BY_ITSELF:
-                self._contests.healed(step.subject, move.path, move.desired, at, self._round)
-                memory = self._told[step.subject]
+                self._contests.healed(step.resource, move.path, move.desired, at, self._round)
+                memory = self._told[step.resource]
                 memory[move.path] = memory[move.path]._replace(healed=True)
             if not about:
                 known = known.settled(move.path)
         if step.action is Action.CREATE:
             known = made(found.shape)
-        self._baselines[step.subject] = known
+        self._baselines[step.resource] = known
 
     def forgive(self, id: ResourceId | None = None) -> None:
         """Heal what is contested again, of one resource or of all: somebody has looked into it."""
@@ -180,10 +180,10 @@ class Drifts:
 
     def _why(self, step: Step, desired: Desired, observed: Observation) -> str:
         """Why a step is not run for its own sake; empty if it is to be."""
-        declared, found = desired.resources.get(step.subject), observed.get(step.subject)
+        declared, found = desired.resources.get(step.resource), observed.get(step.resource)
         own = declared.drift.mode if declared is not None else ""
         mode = own or desired.stack.drift.mode
-        known = self._baselines.get(step.subject)
+        known = self._baselines.get(step.resource)
         left = found is not None and found.exists and not (known is not None and known.unfinished)
         if mode == Mode.IGNORE and left and step.action is not Action.RUN:
             return f"{'its manifest' if own else 'the Stack'} says that drift is ignored"
@@ -192,7 +192,7 @@ class Drifts:
         ended = self._ended_by(step)
         if not ended or any(drift.since in _ASKED_FOR for drift in ended):
             return ""
-        words = {drift.path: self._told[step.subject][drift.path].text for drift in ended}
+        words = {drift.path: self._told[step.resource][drift.path].text for drift in ended}
         if contested := next((drift for drift in ended if drift.note), None):
             return f"{words[contested.path]}; {contested.note}"
         return f"drift is only reported here: {'; '.join(words.values())}" if mode == Mode.REPORT else ""
@@ -202,7 +202,7 @@ class Drifts:
         paths = {*reach(step)}
         return [
             drift
-            for drift in self._drift.get(step.subject, ())
+            for drift in self._drift.get(step.resource, ())
             if drift.since is not Since.PENDING and any(overlap(path, drift.path) for path in paths)
         ]
 

@@ -20,11 +20,11 @@ def reach(step: Step) -> Iterator[Path]:
     if step.action in (Action.CREATE, Action.DELETE):
         yield ()
     for each in step.expect:
-        if each.id == step.subject:
+        if each.id == step.resource:
             yield each.path[1:] if each.path[:1] == (NEXT_START,) else each.path
     for dotted in step.pending:
         yield tuple(dotted.split("."))
-    yield from _leaves((), {name: each for name, each in step.remember.items() if name != DECLARED})
+    yield from _leaves((), {name: each for name, each in step.last_applied.items() if name != DECLARED})
 
 
 def withhold(steps: Iterable[Step], why: Callable[[Step], str]) -> dict[str, str]:
@@ -42,13 +42,13 @@ def withhold(steps: Iterable[Step], why: Callable[[Step], str]) -> dict[str, str
         for other in step.needs:
             needing[other].append(step.id)
         if bout := _bout(step):
-            bouts[step.subject, bout].append(step.id)
+            bouts[step.resource, bout].append(step.id)
     left = list(found)
     while left:
         step = known[left.pop(0)]
-        others = [(id, f"needs {step.operation} of {step.subject}, which is not run") for id in needing[step.id]]
+        others = [(id, f"needs {step.operation} of {step.resource}, which is not run") for id in needing[step.id]]
         if bout := _bout(step):
-            others += [(id, f"goes with {step.operation}, which is not run") for id in bouts[step.subject, bout]]
+            others += [(id, f"goes with {step.operation}, which is not run") for id in bouts[step.resource, bout]]
         for id, reason in others:
             if id not in found:
                 found[id] = reason
@@ -86,16 +86,16 @@ def without(
         return tuple(sorted(found.keys() - set(step.needs)))
 
     steps = [replace(step, after=before(step)) for step in plan.steps if step.id not in gone]
-    whole = {step.subject for step in plan.steps if step.remember.get(DECLARED)}
-    unmarked = {step.subject for step in plan.steps} - whole
+    whole = {step.resource for step in plan.steps if step.last_applied.get(DECLARED)}
+    unmarked = {step.resource for step in plan.steps} - whole
     return replace(plan, steps=marked(steps, declared, unmarked | {*behind}))
 
 
 def _bout(step: Step) -> str:
     if step.action is Action.DELETE:
         return "removal"
-    power = step.subject.kind == MACHINE and any(
-        each.id == step.subject and each.path == ("powerState",) for each in step.expect
+    power = step.resource.kind == MACHINE and any(
+        each.id == step.resource and each.path == ("powerState",) for each in step.expect
     )
     return "power" if power and step.action is Action.CHANGE else ""
 

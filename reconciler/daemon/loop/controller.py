@@ -219,7 +219,7 @@ class StackController:
         desired = self._reading.desired
         self._setbacks.planned(judged.plan, at)
         waiting = withhold(judged.plan.steps, lambda step: self._setbacks.why(step, at))
-        behind = {step.subject for step in judged.plan.steps if step.id in waiting}
+        behind = {step.resource for step in judged.plan.steps if step.id in waiting}
         self._again = dict(judged.again)
         outlook = SyncStatus(
             dict(desired.resources),
@@ -297,7 +297,7 @@ class StackController:
     def _began(self, step: Step) -> None:
         running = Running(step, self._ways.now(), self._typical.get(step.operation))
         self.status = replace(self.status, running=(*self.status.running, running))
-        self._say(step, f"{step.operation} of {step.subject}: {step.because}")
+        self._say(step, f"{step.operation} of {step.resource}: {step.because}")
 
     def _ended(self, outcome: Outcome) -> None:
         step = outcome.step
@@ -305,11 +305,11 @@ class StackController:
         self.status = replace(self.status, running=running)
         if outcome.result in DONE.values():
             self._drifts.healed(step, self._ways.now())
-        self._say(step, f"{outcome.result}: {step.operation} of {step.subject} {outcome.message}".rstrip(), outcome)
+        self._say(step, f"{outcome.result}: {step.operation} of {step.resource} {outcome.message}".rstrip(), outcome)
         self._ways.on_outcome(outcome)
 
     def _say(self, step: Step, text: str, outcome: Outcome | None = None) -> None:
-        words = {"stack": self._stack, "commit": self._commit, "resource": str(step.subject), "step": step.id}
+        words = {"stack": self._stack, "commit": self._commit, "resource": str(step.resource), "step": step.id}
         if outcome is not None:
             words |= {"outcome": str(outcome.result), "seconds": f"{outcome.seconds:.3f}"}
         log.info("%s", text, extra=words)

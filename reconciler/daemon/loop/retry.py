@@ -38,11 +38,11 @@ class RetryBackoff:
 
     def planned(self, plan: Plan, at: datetime) -> None:
         """A plan was made: what was done and is in it once more was not done, what is not in it is no worry."""
-        planned = {step.subject for step in plan.runnable}
+        planned = {step.resource for step in plan.runnable}
         self.forget([id for id in self.known if id not in planned])
         again = {step.id: step for step in plan.runnable if step.id in self._done}
         for step in again.values():
-            self._failed(step.subject, f"{step.operation} ended well, and is to be done again", at)
+            self._failed(step.resource, f"{step.operation} ended well, and is to be done again", at)
         self._done.clear()
 
     def ended(self, outcomes: Iterable[Outcome], at: datetime) -> None:
@@ -52,17 +52,17 @@ class RetryBackoff:
         for outcome in outcomes:
             step = outcome.step
             if outcome.result is Result.FAILED:
-                failed.setdefault(step.subject, f"{step.operation}: {outcome.message}")
+                failed.setdefault(step.resource, f"{step.operation}: {outcome.message}")
             elif outcome.result in GOOD:
-                well.add(step.subject)
-                self._done[step.id] = step.subject
+                well.add(step.resource)
+                self._done[step.id] = step.resource
         for id, message in failed.items():
             self._failed(id, message, at)
         self.forget(well - failed.keys())
 
     def why(self, step: Step, at: datetime) -> str:
         """Why a step is not run now; empty if it may be."""
-        setback = self.known.get(step.subject)
+        setback = self.known.get(step.resource)
         if setback is None or setback.retry <= at:
             return ""
         return f"tried again at {setback.retry:%H:%M:%S}: {setback.message}"

@@ -33,7 +33,7 @@ class SyncStatus:
         """Every resource, those of manifests and all others, in the order of kinds."""
         steps: defaultdict[ResourceId, list[Step]] = defaultdict(list)
         for step in self.plan.steps:
-            steps[step.subject].append(step)
+            steps[step.resource].append(step)
         blocked = {problem.message.partition(" ")[0].rstrip(":"): problem.message for problem in self.plan.problems}
         ids = sorted(
             (id for id in self.declared.keys() | self.observed.keys() if id.kind in RANK),
