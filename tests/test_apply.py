@@ -466,7 +466,7 @@ def test_who_lost_the_lease_starts_nothing_more() -> None:
 def numbered(number: int, *, needs: tuple[str, ...] = (), after: tuple[str, ...] = (), held: str = "") -> Step:
     return Step(
         id=f"step-{number}", action=Action.CHANGE, operation="ResizeRAM", resource=WEB, carrier=WEB, node="node22",
-        parameters={}, because="", impact=Impact.LIVE, needs=needs, after=after, held=held,
+        parameters={}, because="", impact=Impact.LIVE, needs=needs, after=after, held_by=held,
     )  # fmt: skip
 
 

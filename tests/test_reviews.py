@@ -105,8 +105,8 @@ def test_what_destroys_or_restarts_is_never_folded() -> None:
         step(1, operation="DeleteDisk", impact=Impact.DATA, action=Action.DELETE),
         step(2, operation="DeletePool", action=Action.DELETE),
         step(3, operation="ConvertVMToImage", impact=Impact.RECREATE),
-        step(4, operation="StopVM", impact=Impact.RESTART, held="restart"),
-        step(5, operation="StartVM", held="restart"),
+        step(4, operation="StopVM", impact=Impact.RESTART, held_by="restart"),
+        step(5, operation="StartVM", held_by="restart"),
         *(step(number) for number in range(6, 30)),
     ]
     text = plan_markdown(Plan("shop", tuple(reversed(steps))))
@@ -154,7 +154,7 @@ values = st.one_of(st.text(max_size=40), st.sampled_from(TEXTS))
 )
 def test_a_comment_takes_any_plan(rows: list[tuple[str, str, Impact, Action, str]], times: int) -> None:
     steps = tuple(
-        step(number, because, operation=name, node=name, impact=impact, action=action, held=held)
+        step(number, because, operation=name, node=name, impact=impact, action=action, held_by=held)
         for number, (name, because, impact, action, held) in enumerate(rows * times)
     )
     extra = hostile()

@@ -56,7 +56,7 @@ class Order:
     def ended(self, step: Step, result: Result) -> None:
         """A step has its result: unblock what waited for it, or skip it."""
         self.results[step.id] = result
-        if not step.last and not step.held:
+        if not step.last and not step.held_by:
             self._open -= 1
             if not self._open:
                 self._release_destructive()

@@ -73,8 +73,8 @@ class Run:
     def run(self) -> Report:
         """Run it, and report on every step of the plan."""
         for step in self.plan.steps:
-            if step.held:
-                self._end(step, Result.HELD, f"needs --allow {step.held}")
+            if step.held_by:
+                self._end(step, Result.HELD, f"needs --allow {step.held_by}")
         self.order.begin()
         if not self.order.ready and not self.flights:
             return self.report

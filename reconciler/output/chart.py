@@ -68,9 +68,9 @@ def of_steps(plan: Plan) -> Chart:
 
 def _step(step: Step) -> Node:
     tone = "grave" if gravity(step) else str(step.action)
-    does = f"{step.impact}, held" if step.held else str(step.impact)
+    does = f"{step.impact}, held" if step.held_by else str(step.impact)
     lines = (step.operation, str(step.resource), " · ".join(filter(None, (step.action, step.node, does))))
-    return Node(step.id, lines, tone, bool(step.held))
+    return Node(step.id, lines, tone, bool(step.held_by))
 
 
 def of_resources(desired: Desired) -> Chart:

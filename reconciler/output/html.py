@@ -117,7 +117,7 @@ def _grave(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
 
 
 def _impact(step: Step) -> str:
-    tone = "held" if step.held else "grave" if gravity(step) else "mild"
+    tone = "held" if step.held_by else "grave" if gravity(step) else "mild"
     return f'<span class="{tone}">{text(impact(step))}</span>'
 
 

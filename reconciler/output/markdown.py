@@ -139,7 +139,7 @@ def _counts(steps: Sequence[Step], room: int) -> list[str]:
 def _folded(steps: Sequence[Step], body: Sequence[str]) -> list[str]:
     if not steps:
         return []
-    held = sum(bool(step.held) for step in steps)
+    held = sum(bool(step.held_by) for step in steps)
     does = f"{_count(len(steps), 'step')} that {'does' if len(steps) == 1 else 'do'} no harm"
     title = f"<summary>{does}{f', {held} of them held' if held else ''}</summary>"
     return ["<details open>" if len(steps) <= OPEN else "<details>", title, "", *body, "", "</details>", ""]

@@ -67,7 +67,7 @@ def _step(step: Step, wave: int) -> dict[str, Any]:
         "because": step.because,
         "impact": str(step.impact),
         "loses": step.loses,
-        "held": step.held or None,
+        "held": step.held_by or None,
         "needs": list(step.needs),
         "after": list(step.after),
         "expect": [
@@ -200,7 +200,7 @@ def _read_step(step: dict[str, Any]) -> Step:
         last=step.get("last", False),
         pool=step.get("pool", ""),
         loses=step.get("loses", 0),
-        held=step.get("held") or "",
+        held_by=step.get("held") or "",
         labels=step.get("labels", {}),
         request=(step["request"]["name"], step["request"]["content"]) if "request" in step else ("", ""),
     )

@@ -50,7 +50,7 @@ def in_order(plan: Plan) -> list[Step]:
 
 def impact(step: Step) -> str:
     """What a step does to the guest, and what would let it run if nothing does yet."""
-    return f"{step.impact}, held: --allow {step.held}" if step.held else str(step.impact)
+    return f"{step.impact}, held: --allow {step.held_by}" if step.held_by else str(step.impact)
 
 
 class StepKind(NamedTuple):

@@ -50,7 +50,7 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
             step.operation,
             str(step.resource),
             step.node,
-            str(step.impact) + (" (held)" if step.held else ""),
+            str(step.impact) + (" (held)" if step.held_by else ""),
             step.because,
         )
         for wave in plan.waves
@@ -124,7 +124,7 @@ def summary(plan: Plan, most: int | None = None) -> str:
         unnamed = len(destroyed) - len(destroyed[:most])
         text += f" Destroys data of {', '.join(destroyed[:most])}{f' and {unnamed} more' if unnamed else ''}."
     if plan.held:
-        count, flags = len(plan.held), ",".join(sorted({step.held for step in plan.held}))
+        count, flags = len(plan.held), ",".join(sorted({step.held_by for step in plan.held}))
         text += f"\n{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {flags}."
     return text
 

@@ -42,22 +42,22 @@ __all__ = ["DeletionLimit", "Policy", "make_plan", "plan_request"]
 
 
 def make_plan(
-    desired: Desired, observed: Observation, policy: Policy | None = None, *, settled: Collection[ResourceId] = ()
+    desired: Desired, observed: Observation, policy: Policy | None = None, *, unchanged: Collection[ResourceId] = ()
 ) -> Plan:
     """The steps that make the cluster as declared, in the order in which they can run.
 
-    What stands in the way of a resource is among the plan's problems and leaves the others alone. ``settled`` are
-    resources known to be as declared, from a plan made for the same stack (``Plan.settled``): if neither they nor
+    What stands in the way of a resource is among the plan's problems and leaves the others alone. ``unchanged`` are
+    resources known to be as declared, from a plan made for the same stack (``Plan.unchanged_resources``): if neither they nor
     their manifests have moved since, they need no look, as nothing else has a say in whether they are.
     """
     desired = under_old_names(desired, observed)
     policy = _widened(policy or Policy(), desired)
-    left, notes = (desired, []) if policy.delete else as_left(desired, observed, policy.at, settled)
+    left, notes = (desired, []) if policy.delete else as_left(desired, observed, policy.at, unchanged)
     sheet = PlanBuilder(left, observed, policy, notes=[note for note in notes if policy.concerns(note.id)])
     if sheet.policy.delete:
         delete(sheet)
     else:
-        sheet.settled.update(desired.resources.keys() & settled)
+        sheet.settled.update(desired.resources.keys() & unchanged)
         sheet.unchanged = len(sheet.settled)
         for id in sorted(desired.resources.keys() - sheet.settled, key=lambda id: (RANK[id.kind], id)):
             if sheet.policy.concerns(id):
@@ -135,5 +135,5 @@ def _finished(sheet: PlanBuilder) -> Plan:
         sheet.unchanged,
         nodes=dict(sheet.desired.stack.nodes),
         agent=sheet.desired.stack.agent,
-        settled=frozenset(sheet.settled),
+        unchanged_resources=frozenset(sheet.settled),
     )

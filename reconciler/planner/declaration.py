@@ -46,7 +46,7 @@ def marked(
     for step in steps:
         if step.action in _MOVING and step.resource in declared:
             last[step.resource] = step.id
-    for id in {step.resource for step in steps if step.held} | {*but}:
+    for id in {step.resource for step in steps if step.held_by} | {*but}:
         last.pop(id, None)
     return tuple(_noting(step, last.get(step.resource) == step.id, declared) for step in steps)
 

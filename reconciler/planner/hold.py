@@ -25,7 +25,7 @@ def withhold(sheet: PlanBuilder, steps: Sequence[Step]) -> list[Step]:
             if reason := next((held[other] for other in others if other in held), ""):
                 held[step.id] = reason
                 moved = True
-    return [replace(step, held=held[step.id]) if step.id in held else step for step in steps]
+    return [replace(step, held_by=held[step.id]) if step.id in held else step for step in steps]
 
 
 def _bouts(sheet: PlanBuilder) -> dict[str, list[str]]:

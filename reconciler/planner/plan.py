@@ -88,7 +88,7 @@ class Step:
     last: bool = False  # destructive: starts when everything else has ended well
     pool: str = ""  # storage pool it works in: one operation at a time
     loses: int = 0  # bytes of data that it destroys, where that is known
-    held: str = ""  # the impact that is not allowed, if any; the step does not run
+    held_by: str = ""  # the impact that is not allowed, if any; the step does not run
     labels: dict[str, str] = field(default_factory=dict)
     request: tuple[str, str] = ("", "")  # name and content of the Operation it runs, if it does
 
@@ -112,7 +112,7 @@ class Plan:
     cluster: dict[str, Any] = field(default_factory=dict)  # where it is to run, as a Stack says it; empty: not said
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address, as the Stack says
     agent: str = OWN_AGENT  # who serves the nodes, and so under which names parameters are sent
-    settled: frozenset[ResourceId] = field(default=frozenset(), compare=False, repr=False)  # found to be as declared
+    unchanged_resources: frozenset[ResourceId] = field(default=frozenset(), compare=False, repr=False)
 
     @cached_property
     def waves(self) -> list[list[Step]]:
@@ -126,11 +126,11 @@ class Plan:
 
     @property
     def runnable(self) -> tuple[Step, ...]:
-        return tuple(step for step in self.steps if not step.held)
+        return tuple(step for step in self.steps if not step.held_by)
 
     @property
     def held(self) -> tuple[Step, ...]:
-        return tuple(step for step in self.steps if step.held)
+        return tuple(step for step in self.steps if step.held_by)
 
     def impacts(self) -> Iterator[tuple[Impact, int]]:
         for impact in Impact:

@@ -56,7 +56,7 @@ def hostile() -> Plan:
         steps.append(
             Step(f"{text}#{number}", list(Action)[number % 5], text, id, id, text, {text: text}, text, impact)
             if number % 3
-            else step(number, f"cpu.model {text} -> {text}", impact=impact, held=held, needs=after, node=text)
+            else step(number, f"cpu.model {text} -> {text}", impact=impact, held_by=held, needs=after, node=text)
         )
     problems = tuple(Problem(Origin(text, 1, 2), text, text, text) for text in TEXTS)
     return Plan(TEXTS[0], tuple(steps), problems, tuple(Note(step.resource, step.because) for step in steps), 3)

@@ -94,9 +94,9 @@ STEPS = (
     step(2, "ResizeDisk", id(DISK, "db-1-data"), "capacity 40Gi -> 80Gi"),
     step(3, "ResizeVM", id(MACHINE, "db-1"), "disks[vdb].capacity 40Gi -> 80Gi", impact=Impact.LIVE, needs=("s2",)),
     step(4, "ResizeRAM", id(MACHINE, "web-2"), "memory.size 2Gi -> 4Gi", impact=Impact.LIVE),
-    step(5, "StopVM", id(MACHINE, "web-3"), "restart for memory.max 4Gi -> 8Gi", impact=Impact.RESTART, held="restart"),
+    step(5, "StopVM", id(MACHINE, "web-3"), "restart for memory.max 4Gi -> 8Gi", impact=Impact.RESTART, held_by="restart"),
     step(6, "DeleteDisk", id(DISK, "old-data"), "its manifest is gone", action=Action.DELETE, impact=Impact.DATA,
-         held="data", last=True, loses=40 * GIB, node="node23"),
+         held_by="data", last=True, loses=40 * GIB, node="node23"),
 )  # fmt: skip
 PROBLEMS = (
     Problem(Origin("shop/cache.yaml", 9, 13), "there is no disk cache-1-root", "Declare it, or name another.",

@@ -31,7 +31,7 @@ def withhold(steps: Iterable[Step], why: Callable[[Step], str]) -> dict[str, str
     """Id of a step -> why it is not run: those that ``why`` has a reason for, those that need one of them, and those
     that are nothing by halves: the power of one machine, the removal of one resource.
     """
-    steps = [step for step in steps if not step.held]
+    steps = [step for step in steps if not step.held_by]
     found = {step.id: reason for step in steps if (reason := why(step))}
     if not found:
         return {}

@@ -196,8 +196,8 @@ class StackController:
             seen.ledger = self._ledger
         policy = self._ways.policy(reading.desired.stack)
         policy = replace(policy, prune=policy.prune and reading.complete, at=self._ways.now())
-        settled = self._plan.settled - self._moved if self._plan is not None and not anew else frozenset()
-        return make_plan(reading.desired, seen, policy, settled=settled), policy
+        unchanged = self._plan.unchanged_resources - self._moved if self._plan is not None and not anew else frozenset()
+        return make_plan(reading.desired, seen, policy, unchanged=unchanged), policy
 
     def _verified(self, made: tuple[Plan, Policy]) -> tuple[Plan, Policy]:
         """A plan of everything, listed anew; says if it is another one though nothing has moved."""

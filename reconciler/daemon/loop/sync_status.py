@@ -66,10 +66,10 @@ class SyncStatus:
             return Sync.FAILED, setback.message
         if blocked:
             return Sync.BLOCKED, blocked
-        held = [step for step in steps if step.held]
+        held = [step for step in steps if step.held_by]
         waits = next((self.waiting[step.id] for step in steps if step.id in self.waiting), "")
         if held and len(held) == len(steps):
-            flags = ",".join(sorted({step.held for step in held}))
+            flags = ",".join(sorted({step.held_by for step in held}))
             return Sync.HELD, f"{held[0].operation}: {held[0].because}; needs --allow {flags}"
         if steps:
             return Sync.DRIFTED, waits or f"{steps[0].operation}: {steps[0].because}"

@@ -164,7 +164,7 @@ def _step(step: Step) -> dict[str, Any]:
         "because": step.because,
         "impact": str(step.impact),
         "grave": None if grave is None else str(grave),
-        "held": step.held or None,
+        "held": step.held_by or None,
         "needs": list(dict.fromkeys((*step.needs, *step.after))),
     }
 
