@@ -23,7 +23,8 @@ from reconciler.drivers.base import Driver, HostSnapshot
 from reconciler.model.kinds import NETWORK
 from reconciler.model.problem import Conflict, Forbidden, OperationFailed, Unavailable
 from reconciler.model.resource import CLAIM, Resource, ResourceId, id_of
-from reconciler.planner.plan import Action, Plan, Step
+from reconciler.planner.explanation import explain
+from reconciler.planner.plan import Action, Plan, Reason, Step
 from support.scenario import converge, desired_of, plan_of
 
 QUICKSTART = Path(__file__).parent.parent / "examples" / "manifests" / "quickstart"
@@ -180,7 +181,7 @@ def test_a_failure_blocks_only_what_needs_it_and_the_next_run_ends_it() -> None:
         stage.driver.failing.clear()
         plan = plan_of(stage.cluster, desired_of(QUICKSTART))
         assert [step.operation for step in plan.steps] == ["CreateSwitch", "PlugNIC"]
-        assert "failed before: ovn-nbctl: no such database" in plan.steps[0].because
+        assert "failed before: ovn-nbctl: no such database" in explain(plan.steps[0])
         converge(stage.cluster, desired_of(QUICKSTART))
         assert not plan_of(stage.cluster, desired_of(QUICKSTART)).steps
 
@@ -466,7 +467,7 @@ def test_who_lost_the_lease_starts_nothing_more() -> None:
 def numbered(number: int, *, needs: tuple[str, ...] = (), after: tuple[str, ...] = (), held: str = "") -> Step:
     return Step(
         id=f"step-{number}", action=Action.CHANGE, operation="ResizeRAM", resource=WEB, carrier=WEB, node="node22",
-        parameters={}, because="", impact=Impact.LIVE, needs=needs, after=after, held_by=held,
+        parameters={}, reason=Reason.FIELDS_CHANGED, impact=Impact.LIVE, needs=needs, after=after, held_by=held,
     )  # fmt: skip
 
 

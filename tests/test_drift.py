@@ -30,6 +30,7 @@ from reconciler.manifests.validation import Desired
 from reconciler.model.resource import ANNOTATION_APPLIED, Resource, ResourceId
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.declaration import DECLARED, digest
+from reconciler.planner.explanation import explain_note
 from reconciler.planner.plan import Action, Step
 from reconciler.reconcile import run_request, sealed
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served
@@ -730,7 +731,7 @@ def test_a_run_knows_what_day_it_is(until: str, steps: list[str]) -> None:
         assert [step.operation for step in made.steps] == steps
         assert run.shape["memory"]["size"] == (2 if steps else 4) * GIB
         assert any(
-            "ignored until 9999-12-31: memory.size is 4Gi, 2Gi is declared" in each.text for each in made.notes
+            "ignored until 9999-12-31: memory.size is 4Gi, 2Gi is declared" in explain_note(each) for each in made.notes
         ) is (not steps)
 
 

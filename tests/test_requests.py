@@ -15,6 +15,7 @@ from reconciler.agent.embedded import simulators
 from reconciler.apply.recovery import settle
 from reconciler.manifests.validation import Desired
 from reconciler.model.problem import OperationFailed
+from reconciler.planner.explanation import explain
 from reconciler.reconcile import look
 from support.scenario import OPTIONS, desired_of, served
 
@@ -82,7 +83,7 @@ def test_what_failed_is_tried_again_and_holds_up_what_comes_after() -> None:
         wanted = desired(operation(), operation("then", after=["look"]))
         driver.failing["ShowPool"] = OperationFailed("Exception", "not now")
         assert converge(cluster, wanted) == ["CreatePool created", "ShowPool failed", "ShowPool skipped"]
-        assert "which failed before: Exception: not now" in plan(wanted, cluster).steps[0].because
+        assert "which failed before: Exception: not now" in explain(plan(wanted, cluster).steps[0])
         driver.failing.clear()
         assert converge(cluster, wanted) == ["ShowPool ran", "ShowPool ran"]
 

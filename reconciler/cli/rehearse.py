@@ -67,6 +67,7 @@ def show_timeline(rehearsal: Rehearsal) -> None:
 def rehearsal_lines(rehearsal: Rehearsal, paint: Any, *, bars: bool = False) -> list[str]:
     """Timeline, what was assumed, what is left, verdict."""
     from reconciler.output.text import plan_text
+    from reconciler.planner.explanation import explain
 
     lines = ["rehearsal, in nominal seconds", *timeline(rehearsal.first, paint, bars=bars)]
     lines += [f"assumed: {note.id}: {note.text}" for note in rehearsal.assumed]
@@ -77,7 +78,7 @@ def rehearsal_lines(rehearsal: Rehearsal, paint: Any, *, bars: bool = False) -> 
     last = rehearsal.again or rehearsal.first
     if not last.converges:
         lines += ["", "left to do after it:"]
-        lines += [f"  {step.operation} of {step.resource}: {step.because}" for step in last.unwelcome]
+        lines += [f"  {step.operation} of {step.resource}: {explain(step)}" for step in last.unwelcome]
         lines += [f"  {text}" for text in last.problems]
     lines += [
         f"not noticed: {step.operation} of {step.resource} did nothing, and nothing the API shows tells"

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.manifests import schema
 from reconciler.manifests.loader import load_texts
@@ -52,7 +52,8 @@ from reconciler.model.shape import Shape, overlaid
 from reconciler.observe.observed import UNREADABLE, ApproximateBytes, Observation, Observed
 from reconciler.planner import Policy, make_plan
 from reconciler.planner.declaration import DECLARED
-from reconciler.planner.plan import Action, Note
+from reconciler.planner.explanation import explain
+from reconciler.planner.plan import Action
 
 Document = dict[str, Any]
 
@@ -60,6 +61,14 @@ Document = dict[str, Any]
 _PRIVATE_LABEL = re.compile(rf"({LABEL_HOST}|{LABEL_EVENT})\Z|kubestack\.label\.|gitops\.doslab\.io/")
 
 ADD = "Say it in a file for --with, or write the manifest by hand."
+
+
+class Note(NamedTuple):
+    """Something to know about what was imported: what is left out, and why."""
+
+    id: ResourceId
+    text: str
+    left_alone: bool = False  # the whole resource is
 
 
 @dataclass(slots=True)
@@ -107,7 +116,7 @@ def draft(
             continue
         reasons = list(_in_the_way(each, stack))
         if reasons and each.stack not in ("", stack) and stack and id not in named:
-            made.notes.append(Note(id, f"left alone: {reasons[0][0]}"))
+            made.notes.append(Note(id, f"left alone: {reasons[0][0]}", left_alone=True))
         elif reasons:
             made.problems += [Problem(Origin(str(id)), message, remedy) for message, remedy in reasons]
         else:
@@ -122,7 +131,7 @@ def draft(
     made.documents = {id: made.documents[id] for id in sorted(made.documents, key=lambda id: (RANK[id.kind], id))}
     _prove(made, observed, stack, given or {})
     left = made.documents.keys()
-    made.notes = [note for note in made.notes if note.id in left or note.text.startswith("left alone")]
+    made.notes = [note for note in made.notes if note.id in left or note.left_alone]
     made.notes += _never_shown(made, observed)
     made.problems = sorted(set(made.problems))
     return made
@@ -571,7 +580,7 @@ def _disproved(
             yield files[problem.origin.file], _about_resource(files[problem.origin.file], problem)
         for step in plan.steps:
             if step.action is not Action.MARK:
-                message = f"what would be written is not what is there: {step.operation} for {step.because}"
+                message = f"what would be written is not what is there: {step.operation} for {explain(step)}"
                 remedy = "Correct what --with says of it." if step.resource in given else "Write the manifest by hand."
                 yield step.resource, Problem(Origin(str(step.resource)), message, remedy)
 

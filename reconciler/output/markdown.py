@@ -16,6 +16,7 @@ from reconciler.model.problem import Problem
 from reconciler.output.escaping import visible
 from reconciler.output.review import counted, grave, harmless, impact
 from reconciler.output.text import summary
+from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import Note, Plan, Step
 
 LIMIT = 64_000  # bytes, so at most as many characters; leaves room for what is put around a plan
@@ -113,7 +114,7 @@ def _unlisted(count: int) -> list[str]:
 
 
 def _row(step: Step) -> str:
-    cells = (code(step.operation), code(step.resource), code(step.node), escaped(impact(step)), code(step.because))
+    cells = (code(step.operation), code(step.resource), code(step.node), escaped(impact(step)), code(explain(step)))
     return f"| {step.action} | {' | '.join(cells)} |"
 
 
@@ -157,7 +158,7 @@ def _problems(problems: Sequence[Problem], room: int) -> list[str]:
 def _notes(notes: Sequence[Note], room: int) -> list[str]:
     about: dict[str, list[str]] = {}
     for note in notes:
-        about.setdefault(note.text, []).append(str(note.id))
+        about.setdefault(explain_note(note), []).append(str(note.id))
     lines = []
     for text, names in about.items():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from reconciler.apply import Outcome, Report, Result
 from reconciler.catalogue.operation import Impact
@@ -12,7 +12,19 @@ from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
-from reconciler.planner.plan import Action, Note, Plan
+from reconciler.planner.explanation import explain, explain_note
+from reconciler.planner.plan import Action, Plan
+
+
+class Remark(Protocol):
+    """A sentence about a resource."""
+
+    @property
+    def id(self) -> ResourceId: ...
+
+    @property
+    def text(self) -> str: ...
+
 
 Paint = Callable[[str, str], str]  # text, colour name -> text
 
@@ -51,7 +63,7 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
             str(step.resource),
             step.node,
             str(step.impact) + (" (held)" if step.held_by else ""),
-            step.because,
+            explain(step),
         )
         for wave in plan.waves
         for step in wave
@@ -65,7 +77,7 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
     if lines:
         lines.append("")
     for note in plan.notes:
-        lines.append(f"note: {note.id}: {note.text}")
+        lines.append(f"note: {note.id}: {explain_note(note)}")
     if plan.notes:
         lines.append("")
     lines.append(summary(plan))
@@ -142,7 +154,7 @@ def problems_text(problems: Iterable[Problem], paint: Paint = plain) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def notes_text(notes: Iterable[Note]) -> str:
+def notes_text(notes: Iterable[Remark]) -> str:
     """One line for each thing that is to be said, however many resources it is said of."""
     about: dict[str, list[str]] = {}
     for note in notes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +13,7 @@ from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation
 from reconciler.planner.diff import diff
 from reconciler.planner.last_applied import unknown
-from reconciler.planner.plan import Action, Note
-from reconciler.planner.sheet import PlanBuilder
+from reconciler.planner.plan import Note, NoteKind
 
 _MOMENTS = frozenset({SNAPSHOT, DISK_SNAPSHOT})  # two of these are never the same, however alike they look
 
@@ -65,27 +65,22 @@ def _put(value: Any, path: tuple[str | int, ...], name: str) -> Any:
     return {**value, head: _put(value[head], rest, name)}
 
 
-def suspect(sheet: PlanBuilder) -> None:
-    """Say of what is to be made with the content of something no longer described that it may be a rename."""
-    made = [
-        sheet.desired.resources[sketch.step.resource]
-        for sketch in sheet.sketches
-        if sketch.step.action is Action.CREATE and sketch.step.resource in sheet.desired.resources
-    ]
-    if not made:
+def possible_renames(desired: Desired, observed: Observation, created: Collection[ResourceId]) -> Iterator[Note]:
+    """A note on what is ``created`` with the content of something no longer declared: it may be a rename."""
+    declared_new = sorted((desired.resources[id] for id in created if id in desired.resources), key=_id)
+    if not declared_new:
         return
     found: dict[ResourceId, ResourceId] = {}
-    for id in sorted(sheet.observed.resources.keys() - sheet.desired.resources.keys()):
-        observed = sheet.observed.resources[id]
-        if id.kind in _MOMENTS or not observed.exists or observed.stack != sheet.desired.stack.name:
+    for id in sorted(observed.resources.keys() - desired.resources.keys()):
+        old = observed.resources[id]
+        if id.kind in _MOMENTS or not old.exists or old.stack != desired.stack.name:
             continue
-        for declared in sorted(made, key=_id):
+        for declared in declared_new:
             new = declared.id
             if (new.kind, new.namespace) != (id.kind, id.namespace) or new in found.values():
                 continue
-            if all(unknown(id.kind, move) for move in diff(id.kind, declared.shape, observed.shape)):
+            if all(unknown(id.kind, change) for change in diff(id.kind, declared.shape, old.shape)):
                 found[id] = new
                 break
-    for old, new in found.items():
-        text = f"is as {old} was, which is described no longer; if it was renamed, write movedFrom: {old.name}"
-        sheet.notes.append(Note(new, f"{text} in its metadata, and it is kept"))
+    for former, new in found.items():
+        yield Note(new, NoteKind.POSSIBLE_RENAME, {"former": str(former), "name": former.name})

@@ -21,7 +21,7 @@ from reconciler.model.resource import CLAIM, Resource, ResourceId
 from reconciler.observe.ledger import read_ledger
 from reconciler.observe.observed import Observation, Observed, observe
 from reconciler.planner import Policy, make_plan
-from reconciler.planner.plan import Action, Note, Plan, Step
+from reconciler.planner.plan import Action, Plan, Step
 from reconciler.rehearsal.duration import seconds_of
 from reconciler.rehearsal.fault import Fault, FaultMode, FaultyDriver, UnknownStep, faulty
 from reconciler.rehearsal.sanitiser import script, without
@@ -62,13 +62,20 @@ class Act:
         return not self.unwelcome and not self.problems
 
 
+class Assumption(NamedTuple):
+    """What nobody can know of a resource and was taken to be so."""
+
+    id: ResourceId
+    text: str
+
+
 @dataclass(frozen=True)
 class Rehearsal:
     """How a plan would go. ``again`` is a second run without faults, after a first one with some."""
 
     first: Act
     again: Act | None
-    assumed: tuple[Note, ...]  # what nobody can know and was taken to be so
+    assumed: tuple[Assumption, ...]  # what nobody can know and was taken to be so
     unnoticed: tuple[Step, ...]  # steps that did nothing and that nothing shows to have done nothing
 
     @property
@@ -189,11 +196,11 @@ class Simulation:
             tuple(text for text in map(str, left.problems) if text not in known),
         )
 
-    def notes(self, concerned: Collection[ResourceId]) -> tuple[Note, ...]:
+    def notes(self, concerned: Collection[ResourceId]) -> tuple[Assumption, ...]:
         """What was taken to be so of these resources, and what could not be put on the stage."""
-        found = [Note(id, text) for id, text in self.bed.assumed if id in concerned]
-        found += [Note(id, f"not rehearsed: {why}") for id, why in sorted(self.bed.left_out.items())]
-        found += [Note(id, "what is under way there ends well") for id in self.under_way]
+        found = [Assumption(id, text) for id, text in self.bed.assumed if id in concerned]
+        found += [Assumption(id, f"not rehearsed: {why}") for id, why in sorted(self.bed.left_out.items())]
+        found += [Assumption(id, "what is under way there ends well") for id in self.under_way]
         return tuple(dict.fromkeys(found))
 
     def _look(self) -> Observation:

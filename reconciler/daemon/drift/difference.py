@@ -14,11 +14,11 @@ from reconciler.manifests.loader import Manifest
 from reconciler.manifests.validation import Declared, Stack
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observed
+from reconciler.planner.configuration import waiting
 from reconciler.planner.declaration import BEGUN, DECLARED, digest
 from reconciler.planner.diff import Change, differences, undone
-from reconciler.planner.ignored import outermost, waivers_of
+from reconciler.planner.ignored import ignore_rules_of, outermost
 from reconciler.planner.plan import Step
-from reconciler.planner.restart import waiting
 
 Path = tuple[str, ...]
 
@@ -91,7 +91,7 @@ def compare(declared: Declared, stack: Stack, observed: Observed | None) -> Diff
     """Put the two sides of a resource beside each other."""
     mode = Mode(declared.drift.mode or stack.drift.mode or Mode.HEAL)
     moves, pending = _moves(declared, observed)
-    waivers = waivers_of(declared, stack) if moves or pending else ()
+    waivers = ignore_rules_of(declared, stack) if moves or pending else ()
     return Difference(declared.shape, declared.manifest, observed, stack.drift, mode, waivers, moves, pending)
 
 

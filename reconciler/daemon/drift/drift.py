@@ -34,7 +34,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.diff import Change
-from reconciler.planner.ignored import lets, told
+from reconciler.planner.ignored import ignored_text, lets
 from reconciler.planner.plan import Action, Plan, Step
 from reconciler.planner.rename import under_old_names
 
@@ -164,7 +164,7 @@ class Drifts:
         note, was, what, mode = "", "", DriftReason.FOUND, found.mode
         for waiver in found.waivers if move.path else ():
             if waiver.holds(at) and lets(waiver, move):
-                note, mode = told(id.kind, move, waiver, brief=True), Mode.IGNORE
+                note, mode = ignored_text(waiver), Mode.IGNORE
                 break
             if lets(waiver, move):
                 was, what = f"that it is ignored has ended with {waiver.until}", DriftReason.EXPIRED

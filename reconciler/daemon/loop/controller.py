@@ -38,6 +38,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Vault
 from reconciler.observe.ledger import LedgerEntry
 from reconciler.planner import Policy, make_plan
+from reconciler.planner.explanation import explain
 from reconciler.planner.plan import Plan, Step
 from reconciler.reconcile import ledger_of
 
@@ -297,7 +298,7 @@ class StackController:
     def _began(self, step: Step) -> None:
         running = Running(step, self._ways.now(), self._typical.get(step.operation))
         self.status = replace(self.status, running=(*self.status.running, running))
-        self._say(step, f"{step.operation} of {step.resource}: {step.because}")
+        self._say(step, f"{step.operation} of {step.resource}: {explain(step)}")
 
     def _ended(self, outcome: Outcome) -> None:
         step = outcome.step

@@ -13,6 +13,7 @@ from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE, POOL, RANK, references_of
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
+from reconciler.planner.explanation import explain
 from reconciler.planner.plan import Plan, Step
 
 _RESTING = {MACHINE: ("powerState", ("Stopped", "Paused")), POOL: ("state", ("Inactive",))}
@@ -70,9 +71,9 @@ class SyncStatus:
         waits = next((self.waiting[step.id] for step in steps if step.id in self.waiting), "")
         if held and len(held) == len(steps):
             flags = ",".join(sorted({step.held_by for step in held}))
-            return Sync.HELD, f"{held[0].operation}: {held[0].because}; needs --allow {flags}"
+            return Sync.HELD, f"{held[0].operation}: {explain(held[0])}; needs --allow {flags}"
         if steps:
-            return Sync.DRIFTED, waits or f"{steps[0].operation}: {steps[0].because}"
+            return Sync.DRIFTED, waits or f"{steps[0].operation}: {explain(steps[0])}"
         if id not in self.declared:
             return Sync.UNMANAGED, ""
         moved = [each for each in self.drift.get(id, ()) if each.mode is not Mode.IGNORE]

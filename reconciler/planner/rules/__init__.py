@@ -1,7 +1,7 @@
 """Which operation moves which field, with which parameters: the planner's knowledge, as tables.
 
-``CREATE``, ``CHANGE`` and ``DELETE`` are rows, a module a noun; the planner holds no ``if kind == ...``. Ranks
-order the steps of one resource: what makes room first, what needs it last.
+``CREATE``, ``CHANGE`` and ``DELETE`` are rows, a module a noun; the planner holds no ``if kind == ...``. ``Phase``
+orders the steps of one resource.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.planner.rules import console, device, disk, image, machine, network, pool, port, snapshot
 from reconciler.planner.rules.rule import (
-    LAST,
     ChangeKind,
     CreateRule,
     DeleteRule,
@@ -23,7 +22,6 @@ __all__ = [
     "CHANGE",
     "CREATE",
     "DELETE",
-    "LAST",
     "REFUSALS",
     "REPLACED",
     "ChangeKind",

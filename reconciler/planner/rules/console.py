@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model.kinds import MACHINE
+from reconciler.planner.phase import Phase
 from reconciler.planner.rules.rule import CONFIG, ChangeKind, Make, Rule, RuleContext, guest_runs, key, live, text
 
 
@@ -28,11 +29,11 @@ _GUEST: dict[str, Make] = {
 
 CHANGE: tuple[Rule, ...] = (
     Rule(
-        MACHINE,
-        ("graphics.type", "graphics.passwordFrom"),
-        "UpdateGraphic",
-        54,
-        {
+        kind=MACHINE,
+        fields=("graphics.type", "graphics.passwordFrom"),
+        operation="UpdateGraphic",
+        phase=Phase.CONSOLE,
+        parameters={
             "type": text("graphics", "type"),
             "password": lambda case: case.desired["graphics"].get("passwordFrom"),
             "no_password": lambda case: None if "passwordFrom" in case.desired["graphics"] else True,
@@ -41,11 +42,11 @@ CHANGE: tuple[Rule, ...] = (
         next_start=guest_runs,
     ),
     Rule(
-        MACHINE,
-        ("graphics.passwordFrom",),
-        "SetVncPassword",
-        54,
-        {
+        kind=MACHINE,
+        fields=("graphics.passwordFrom",),
+        operation="SetVncPassword",
+        phase=Phase.CONSOLE,
+        parameters={
             "password": lambda case: case.desired["graphics"]["passwordFrom"],
             "live": lambda case: None if _starts_or_stops_asking(case) else live(case),
             **CONFIG,
@@ -54,27 +55,27 @@ CHANGE: tuple[Rule, ...] = (
         next_start=_starts_or_stops_asking,
     ),
     Rule(
-        MACHINE,
-        ("graphics.passwordFrom",),
-        "UnsetVncPassword",
-        54,
-        {**CONFIG},
+        kind=MACHINE,
+        fields=("graphics.passwordFrom",),
+        operation="UnsetVncPassword",
+        phase=Phase.CONSOLE,
+        parameters={**CONFIG},
         when=lambda case: not _console_anew(case) and "passwordFrom" not in case.desired["graphics"],
         next_start=guest_runs,
     ),
     Rule(
-        MACHINE,
-        ("guest.passwordFrom",),
-        "SetGuestPassword",
-        92,
-        {**_GUEST, "password": lambda case: case.desired["guest"]["passwordFrom"]},
+        kind=MACHINE,
+        fields=("guest.passwordFrom",),
+        operation="SetGuestPassword",
+        phase=Phase.GUEST_ACCOUNT,
+        parameters={**_GUEST, "password": lambda case: case.desired["guest"]["passwordFrom"]},
     ),
     Rule(
-        MACHINE,
-        ("guest.sshKeys.*",),
-        "InjectSshKey",
-        92,
-        {**_GUEST, "ssh_key": key},
+        kind=MACHINE,
+        fields=("guest.sshKeys.*",),
+        operation="InjectSshKey",
+        phase=Phase.GUEST_ACCOUNT,
+        parameters={**_GUEST, "ssh_key": key},
         on=frozenset({ChangeKind.ADDED}),
     ),
 )

@@ -18,6 +18,7 @@ from reconciler.model.kinds import DISK, NETWORK, POOL, values_at
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation, Observed
+from reconciler.planner.phase import Phase
 from reconciler.planner.plan import PathOf, Value
 
 
@@ -32,8 +33,8 @@ class RuleContext:
     observed: Observed | None = None
     running: bool = False  # the guest runs when the step does
     at: tuple[str, ...] = ()  # where the part is, for rows about parts: ("nics", MAC)
-    now: bool = True  # the running guest has it otherwise
-    later: bool = True  # the definition of its next start has it otherwise
+    differs_live: bool = True  # the running guest has another value
+    differs_persistent: bool = True  # the definition of its next start has another value
 
     @property
     def key(self) -> str:
@@ -136,9 +137,6 @@ class Surroundings:
 Make = Callable[[RuleContext], "Value | None"]
 
 
-LAST = 120  # ranks from here on: steps that destroy data, when everything else has ended well
-
-
 class ChangeKind(StrEnum):
     """What happened to a field: a part came, a part went, or a value differs."""
 
@@ -159,14 +157,14 @@ def nothing(case: RuleContext) -> list[str]:
     return []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A row: these fields of this kind are moved by this operation."""
 
     kind: str
     fields: tuple[str, ...]  # dotted, ``*`` for a part's identity
     operation: str
-    rank: int
+    phase: Phase
     parameters: Mapping[str, Make] = field(default_factory=dict)
     on: frozenset[ChangeKind] = frozenset({ChangeKind.CHANGED})
     when: Callable[[RuleContext], bool] = always
@@ -180,7 +178,7 @@ class Rule:
     covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part set anew, or at all
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateRule:
     """How a resource comes to be, and which part of what is desired it leaves done."""
 
@@ -194,7 +192,7 @@ class CreateRule:
     takes: Callable[[RuleContext], list[str]] = nothing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteRule:
     """One step of how a resource goes, in the order of the table. ``gone``: the resource is gone after it."""
 
@@ -253,11 +251,11 @@ def key(case: RuleContext) -> Value:
 
 
 def live(case: RuleContext) -> Value | None:
-    return True if case.running and case.now else None
+    return True if case.running and case.differs_live else None
 
 
 def config(case: RuleContext) -> Value | None:
-    return True if case.later else None
+    return True if case.differs_persistent else None
 
 
 def pool_type(*path: str) -> Make:
