@@ -19,7 +19,7 @@ from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.output.escaping import visible
-from reconciler.planner.plan import Plan
+from reconciler.planner.plan import Plan, Reason
 from support.adversarial_plans import TEXTS
 from support.browser_page import Tab, opened
 from support.daemons import PROBLEMS, STEPS, calm, fleet, passes, renamed, shop, status, step, told
@@ -144,7 +144,7 @@ def test_problems_of_the_input_are_loud_and_have_their_place(seen: Seen) -> None
 def test_the_plan_shows_what_is_grave_first_then_waves(seen: Seen) -> None:
     text = seen.text("#plan")
     order = [text.index(words) for words in ("Destroys data (1)", "DeleteDisk", "Stops or restarts (1)", "StopVM",
-                                             "WAVE 1", "StartVM", "WAVE 2", "ResizeVM", "is kept")]  # fmt: skip
+                                             "WAVE 1", "StartVM", "WAVE 2", "ResizeVM", "kept: deletionPolicy")]  # fmt: skip
     assert order == sorted(order)
     assert "Held: --allow data lets it run" in text
     assert "Waits: tried again in 48 seconds" in text
@@ -155,7 +155,7 @@ def test_the_plan_shows_what_is_grave_first_then_waves(seen: Seen) -> None:
 
 def test_a_long_plan_is_folded_but_for_what_is_grave(seen: Seen) -> None:
     many = tuple(
-        step(number, "ResizeRAM", ResourceId(MACHINE, f"m-{number}"), "memory.size") for number in range(100, 160)
+        step(number, "ResizeRAM", ResourceId(MACHINE, f"m-{number}"), "memory.size 2Gi 4Gi") for number in range(100, 160)
     )
     seen.daemon.status = replace(seen.daemon.status, plan=Plan("shop", (*many, *STEPS[4:])))
     seen.until_says("Show 35 more", "#plan")
@@ -324,7 +324,17 @@ def hostile() -> Status:
     for each, text in zip(shop(now), TEXTS, strict=False):
         views = renamed(views, each.id.name, text)
     problems = tuple(Problem(Origin(text, 1, 1), text, text, text) for text in TEXTS)
-    steps = tuple(step(number, text, ResourceId(MACHINE, text), text, node=text) for number, text in enumerate(TEXTS))
+    steps = tuple(
+        step(
+            number,
+            text,
+            ResourceId(MACHINE, text),
+            node=text,
+            reason=Reason.CREATION_FAILED,
+            details={"message": text},
+        )
+        for number, text in enumerate(TEXTS)
+    )
     return replace(status(now), views=lambda: views, problems=problems, plan=Plan("s", steps), waiting={"s1": TEXTS[0]},
                   running=tuple(Running(each, now) for each in steps), commit=TEXTS[0], holder=TEXTS[1],
                   watches=dict.fromkeys(TEXTS, 1.0))  # fmt: skip
