@@ -24,7 +24,7 @@ check: $(READY) ## style, types, layers, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest tests/test_layers.py
+	$(BIN)/pytest tests/unit/test_layers.py
 	$(BIN)/python -m docs.generate --check
 
 test: $(READY) ## everything; what needs a Kubernetes API, a browser or libvirt is skipped unless 'make envtest browser libvirt'
@@ -38,7 +38,7 @@ libvirt: $(READY) ## libvirt, QEMU and their Python binding for the tests on rea
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,libvirt]'
 
 test-libvirt: libvirt ## the libvirt driver on this host: it makes machines, and cleans up after itself
-	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest $(wildcard tests/test_libvirt*.py)
+	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest tests/libvirt
 
 browser: ## Chromium for the tests, where there is none and we may install it
 	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \
