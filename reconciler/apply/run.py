@@ -24,7 +24,7 @@ from reconciler.model.secret import Vault
 from reconciler.observe.ledger import State
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.plan import Action, Expectation, Plan, Step
-from reconciler.planner.preconditions import moved
+from reconciler.planner.preconditions import unmet
 
 TURN = 1.0  # seconds until it looks whether it was asked to stop, though nothing moves
 RUSHES = 20  # attempts without a pause to write to a resource that others write to, but not in the way of the step
@@ -260,7 +260,7 @@ class Run:
             resource = known[id]
             return None if resource is None else Observed(resource, self.sight.disk_at)
 
-        return moved(step.preconditions, look)
+        return unmet(step.preconditions, look)
 
     def _flight(self, step: Step, resource: Resource | None, expect: tuple[Expectation, ...]) -> RunningStep:
         """Say that a step begins; the operation has one event id however often it takes to submit it."""

@@ -48,6 +48,7 @@ class Chart:
 
     @property
     def nodes(self) -> list[Node]:
+        """The nodes of all groups, in their order."""
         return [node for group in self.groups for node in group.nodes]
 
 

@@ -57,6 +57,7 @@ def text(value: object) -> str:
 
 
 def code(value: object) -> str:
+    """A value as others wrote it, shown in fixed width; nothing for nothing."""
     return f"<code>{text(value)}</code>" if str(value) else ""
 
 
@@ -80,7 +81,7 @@ def _section(name: str, title: str) -> str:
 
 
 def _scroll(name: str) -> str:
-    """What may be wider than the page moves inside a frame that the keyboard reaches."""
+    """What may be wider than the page scrolls inside a frame that the keyboard reaches."""
     return f'<div class="scroll" role="region" tabindex="0" aria-label="{name}">'
 
 

@@ -69,6 +69,7 @@ def note_json(note: Note) -> dict[str, Any]:
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:
+    """A problem with file, line and column, which are null where they are not known."""
     return {
         "severity": str(problem.severity),
         "file": problem.origin.file,

@@ -45,6 +45,7 @@ def harmless(plan: Plan) -> list[Step]:
 
 
 def in_order(plan: Plan) -> list[Step]:
+    """All steps, wave after wave."""
     return [step for wave in plan.waves for step in wave]
 
 

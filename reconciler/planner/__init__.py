@@ -7,7 +7,7 @@ Stages in one direction, a module each; every stage is a function of what the on
 3. ``blocked``: without those that cannot run
 4. ``order``: what each waits for, from references, from the one operation slot of a resource and from ``phase``
 5. ``held``: without permission for those that may not run
-6. the plan: in waves, with the preconditions that are left, and the mark of what was ``declared``
+6. the plan: in waves, with the preconditions that are left, and the digest of what was declared (``declaration``)
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def make_plan(
 ) -> Plan:
     """The steps that make the cluster as declared, in the order in which they can run.
 
-    What stands in the way of a resource is among the plan's problems and leaves the others alone. ``unchanged`` are
+    What is wrong with a resource is among the plan's problems and leaves the others alone. ``unchanged`` are
     resources known to be as declared, from a plan made for the same stack (``Plan.unchanged_resources``): if neither
     they nor their manifests have changed since, they are not compared, as nothing else has a say in whether they are.
     """

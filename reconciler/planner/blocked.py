@@ -65,7 +65,7 @@ def _unsupported(step: Step) -> str:
 def _without_missing(inputs: PlanInput, found: Findings) -> Findings:
     """Without the steps that would find what they use missing or under way, and what would follow them.
 
-    Deletions are not looked at: whoever uses the resource goes first, and the driver refuses otherwise.
+    Deletions are not checked: whoever uses the resource goes first, and the driver refuses otherwise.
     """
     coming = {each.step.resource for each in found.steps if each.step.action is Action.CREATE}
     missing: set[ResourceId] = set()

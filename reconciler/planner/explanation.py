@@ -19,6 +19,9 @@ from reconciler.planner.rules import REPLACED
 
 _OTHER_VALUE = SecretValue("another value")
 _LISTED = 3  # names that a note lists
+# The last names of the patterns, which rule out most fields at once. None of them ends with ``*``.
+_SIZE_NAMES = {kind: {pattern[-1:] for pattern in row.sizes} for kind, row in KINDS.items()}
+_SECRET_NAMES = {kind: {pattern[-1:] for pattern in SECRETS.get(kind, ())} for kind in KINDS}
 
 
 class ChangeText(NamedTuple):
@@ -90,11 +93,11 @@ def as_manifest(kind: str, path: tuple[str, ...], value: Any) -> Any:
 
 
 def _is_secret(kind: str, path: tuple[str, ...]) -> bool:
-    return any(matches(pattern, path) for pattern in SECRETS.get(kind, ()))
+    return path[-1:] in _SECRET_NAMES[kind] and any(matches(pattern, path) for pattern in SECRETS[kind])
 
 
 def _is_size(kind: str, path: tuple[str, ...]) -> bool:
-    return any(matches(pattern, path) for pattern in KINDS[kind].sizes)
+    return path[-1:] in _SIZE_NAMES[kind] and any(matches(pattern, path) for pattern in KINDS[kind].sizes)
 
 
 # Words ----------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ class Action(StrEnum):
 
     @property
     def sign(self) -> str:
+        """The character that stands before a step in the text of a plan."""
         return {"create": "+", "change": "~", "delete": "-", "run": "!", "mark": "="}[self.value]
 
 
@@ -144,7 +145,7 @@ class Step:
     """One operation on one resource.
 
     ``carrier`` carries the operation; ``resource`` is the one whose manifest asked for it and on which it
-    is verified. They differ where an operation on one kind moves another (CloneDisk, ResizeVM).
+    is verified. They differ where an operation on one kind changes another (CloneDisk, ResizeVM).
     """
 
     id: str
@@ -213,13 +214,16 @@ class Plan:
 
     @property
     def runnable(self) -> tuple[Step, ...]:
+        """The steps that an apply runs."""
         return tuple(step for step in self.steps if not step.held_by)
 
     @property
     def held(self) -> tuple[Step, ...]:
+        """The steps that wait for permission."""
         return tuple(step for step in self.steps if step.held_by)
 
     def impacts(self) -> Iterator[tuple[Impact, int]]:
+        """How many steps there are of each impact, mildest first, without those there are none of."""
         for impact in Impact:
             count = sum(step.impact is impact for step in self.steps)
             if count:

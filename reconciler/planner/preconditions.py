@@ -115,7 +115,7 @@ def _overlap(needed: Path, changed: Path) -> bool:
     return all(a == b for a, b in zip(needed, changed, strict=False))
 
 
-def moved(preconditions: Iterable[Expectation], look: Callable[[ResourceId], Observed | None]) -> list[str]:
+def unmet(preconditions: Iterable[Expectation], look: Callable[[ResourceId], Observed | None]) -> list[str]:
     """The preconditions that hold no longer, in words; nothing if all of them do.
 
     ``look`` gives a resource as it is now.

@@ -23,20 +23,20 @@ def under_old_names(desired: Desired, observed: Observation) -> Desired:
 
     A manifest with ``movedFrom`` describes the resource of that name for as long as it is there.
     """
-    moved: dict[ResourceId, ResourceId] = {}
+    former: dict[ResourceId, ResourceId] = {}
     for declared in [each for each in desired.resources.values() if "movedFrom" in each.manifest.metadata]:
         id, old = declared.id, declared.moved_from
         found = observed.get(old) if old is not None else None
         if old is not None and found is not None and found.exists:
-            moved[id] = old
-    if not moved:
+            former[id] = old
+    if not former:
         return desired
     resources = [
-        replace(declared, id=moved.get(id, id), shape=_referring(declared, moved))
+        replace(declared, id=former.get(id, id), shape=_referring(declared, former))
         for id, declared in desired.resources.items()
     ]
     requests = {
-        name: replace(request, target=moved.get(request.target, request.target))
+        name: replace(request, target=former.get(request.target, request.target))
         for name, request in desired.requests.items()
     }
     return replace(desired, resources={each.id: each for each in sorted(resources, key=_id)}, requests=requests)
@@ -46,12 +46,12 @@ def _id(declared: Declared) -> ResourceId:
     return declared.id
 
 
-def _referring(declared: Declared, moved: dict[ResourceId, ResourceId]) -> Shape:
+def _referring(declared: Declared, former: dict[ResourceId, ResourceId]) -> Shape:
     """The shape with the old names of what it refers to."""
     shape = declared.shape
     for path, other in list(references_of(declared.id.kind, shape, declared.id.namespace)):
-        if other in moved:
-            shape = _put(shape, path, moved[other].name)
+        if other in former:
+            shape = _put(shape, path, former[other].name)
     return shape
 
 

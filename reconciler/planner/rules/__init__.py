@@ -1,4 +1,4 @@
-"""Which operation moves which field, with which parameters: the planner's knowledge, as tables.
+"""Which operation changes which field, with which parameters: the planner's knowledge, as tables.
 
 ``CREATE``, ``CHANGE`` and ``DELETE`` are rows, a module a noun; the planner holds no ``if kind == ...``. ``Phase``
 orders the steps of one resource.
@@ -61,13 +61,13 @@ DELETE: tuple[DeleteRule, ...] = (
     *snapshot.DELETE,
 )
 
-# A part cannot be given another one of these in place: it goes, and comes anew.
+# A part cannot be given another one of these in place: it is removed, and added with the new one.
 REPLACED: dict[tuple[str, str], tuple[str, ...]] = {
     (MACHINE, "disks"): device.DISK_PARTS,
     (MACHINE, "nics"): port.NIC_PARTS,
 }
 
-# What to say about a field that nothing moves; any other one gets the general advice.
+# What to say about a field that no operation changes; any other one gets the general advice.
 REFUSALS: dict[tuple[str, str], str] = {
     (MACHINE, "nodeName"): "Add the address of the node to spec.nodes of the Stack.",
     (MACHINE, "cdroms"): "A drive is made with the VM and with a medium in it: give it a path, and eject it later.",

@@ -7,8 +7,8 @@ from reconciler.planner.phase import Phase
 from reconciler.planner.rules.rule import CONFIG, ChangeKind, Make, Rule, RuleContext, guest_runs, key, live, text
 
 
-def _console_anew(case: RuleContext) -> bool:
-    """Whether the console is defined anew: another type, or a password that only the definition can hold."""
+def _redefines_console(case: RuleContext) -> bool:
+    """Whether the whole console is defined once more: another type, or a password that only the definition can hold."""
     desired, seen = case.desired["graphics"], case.seen.get("graphics", {})
     return bool(desired["type"] != seen.get("type") or desired["type"] == "spice")
 
@@ -38,7 +38,7 @@ CHANGE: tuple[Rule, ...] = (
             "password": lambda case: case.desired["graphics"].get("passwordFrom"),
             "no_password": lambda case: None if "passwordFrom" in case.desired["graphics"] else True,
         },
-        when=_console_anew,
+        when=_redefines_console,
         next_start=guest_runs,
     ),
     Rule(
@@ -51,7 +51,7 @@ CHANGE: tuple[Rule, ...] = (
             "live": lambda case: None if _starts_or_stops_asking(case) else live(case),
             **CONFIG,
         },
-        when=lambda case: not _console_anew(case) and "passwordFrom" in case.desired["graphics"],
+        when=lambda case: not _redefines_console(case) and "passwordFrom" in case.desired["graphics"],
         next_start=_starts_or_stops_asking,
     ),
     Rule(
@@ -60,7 +60,7 @@ CHANGE: tuple[Rule, ...] = (
         operation="UnsetVncPassword",
         phase=Phase.CONSOLE,
         parameters={**CONFIG},
-        when=lambda case: not _console_anew(case) and "passwordFrom" not in case.desired["graphics"],
+        when=lambda case: not _redefines_console(case) and "passwordFrom" not in case.desired["graphics"],
         next_start=guest_runs,
     ),
     Rule(

@@ -1,4 +1,4 @@
-"""Disks: made, grown, moved, with snapshots inside."""
+"""Disks: created, grown, moved to another pool, with snapshots inside."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from reconciler.model.kinds import NETWORK
 from reconciler.planner.phase import Phase
-from reconciler.planner.rules.rule import CreateRule, DeleteRule, Rule, RuleContext, moved, text
+from reconciler.planner.rules.rule import CreateRule, DeleteRule, Rule, RuleContext, if_changed, text
 
 
 def _ipv6(case: RuleContext) -> str | None:
@@ -77,12 +77,12 @@ CHANGE: tuple[Rule, ...] = (
         operation="ModifySwitch",
         phase=Phase.NETWORK_SETTINGS,
         parameters={
-            "gateway": moved("switch", "gateway"),
-            "mtu": moved("switch", "mtu"),
+            "gateway": if_changed("switch", "gateway"),
+            "mtu": if_changed("switch", "mtu"),
             # Left out, it would be dropped (wire format 7.2); dhcp, sent again, takes the router port down.
             "dnsServer": lambda case: _dns(case),
-            "dhcp": moved("switch", "dhcp"),
-            "vlanId": moved("switch", "vlanId"),
+            "dhcp": if_changed("switch", "dhcp"),
+            "vlanId": if_changed("switch", "vlanId"),
             "ipv6": lambda case: _ipv6(case),
         },
     ),

@@ -11,6 +11,7 @@ from reconciler.planner.rules.rule import LIVE_AND_CONFIG, ChangeKind, Make, Rul
 
 
 def rate(nic: Shape, way: str) -> str | None:
+    """The limit of a NIC ``inbound`` or ``outbound`` in KiB a second; None if there is none."""
     rate = nic.get("qos", {}).get(way)
     return None if rate is None else str(rate // quantity.KIB)
 
@@ -27,6 +28,7 @@ def _nic_source(case: RuleContext) -> str:
 
 
 def addresses(mac: str, nic: Shape) -> list[str]:
+    """What only one NIC may have: its MAC, and its address in a network."""
     return [f"mac {mac}", *([f"ip {nic['ip']} of {nic.get('network')}"] if "ip" in nic else [])]
 
 
