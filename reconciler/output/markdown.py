@@ -78,15 +78,10 @@ def code(value: object, most: int = MOST) -> str:
 
 def _head(plan: Plan) -> list[str]:
     title = f"## Plan of {code(plan.stack, 100)}" if plan.stack else "## Plan"
-    totals, _, held = summary(plan, most=5).partition("\n")
-    lines = [title, "", f"**{_sentence(totals)}**", ""]
-    return [*lines, f"**{_sentence(held)}**", ""] if held else lines
-
-
-def _sentence(text: str) -> str:
-    """Our own words, and names that others gave."""
-    before, data, names = text.partition(" Destroys data of ")
-    return escaped(before, 1000) + (f"{data}{code(names.removesuffix('.'), 2000)}." if data else "")
+    found = summary(plan, most=5)
+    destroyed = f" Destroys data of {code(found.destroyed, 2000)}." if found.destroyed else ""
+    lines = [title, "", f"**{escaped(found.totals, 1000)}{destroyed}**", ""]
+    return [*lines, f"**{escaped(found.held, 1000)}**", ""] if found.held else lines
 
 
 def _grave(plan: Plan, room: int) -> list[str]:

@@ -78,6 +78,7 @@ def problem_json(problem: Problem) -> dict[str, Any]:
         "path": problem.path,
         "message": problem.message,
         "remedy": problem.remedy,
+        "id": str(problem.id) if problem.id is not None else None,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from reconciler.apply import Outcome, Report, Result
 from reconciler.catalogue.operation import Impact
@@ -80,7 +80,7 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
         lines.append(f"note: {note.id}: {explain_note(note)}")
     if plan.notes:
         lines.append("")
-    lines.append(summary(plan))
+    lines.append(str(summary(plan)))
     return "\n".join(lines) + "\n"
 
 
@@ -114,31 +114,51 @@ def _counted(number: int, kind: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def summary(plan: Plan, most: int | None = None) -> str:
+class Summary(NamedTuple):
+    """The totals of a plan in sentences; empty ones where there is nothing to say."""
+
+    totals: str
+    destroyed: str = ""  # the names of resources whose data is destroyed
+    held: str = ""
+
+    def __str__(self) -> str:
+        destroyed = f" Destroys data of {self.destroyed}." if self.destroyed else ""
+        return f"{self.totals}{destroyed}" + (f"\n{self.held}" if self.held else "")
+
+
+def summary(plan: Plan, most: int | None = None) -> Summary:
     """The totals: steps by kind of action, what they do to guests and data, what is held.
 
     Names all whose data is destroyed, or as many as ``most`` and how many more.
     """
     if not plan.steps and plan.problems:
         count = len(plan.problems)
-        return f"Nothing can be changed: {count} {_plural(count, 'problem stands', 'problems stand')} in the way."
+        verb = _plural(count, "problem stands", "problems stand")
+        return Summary(f"Nothing can be changed: {count} {verb} in the way.")
     if not plan.steps:
-        return f"No changes. {plan.unchanged} {_plural(plan.unchanged, 'resource is', 'resources are')} as declared."
+        verb = _plural(plan.unchanged, "resource is", "resources are")
+        return Summary(f"No changes. {plan.unchanged} {verb} as declared.")
     actions = Counter(step.action for step in plan.steps)
     parts = [f"{actions[action]} to {action}" for action in Action if actions[action]]
-    text = f"{len(plan.steps)} {_plural(len(plan.steps), 'step', 'steps')}: {', '.join(parts)}; "
-    text += f"{plan.unchanged} unchanged."
+    totals = f"{len(plan.steps)} {_plural(len(plan.steps), 'step', 'steps')}: {', '.join(parts)}; "
+    totals += f"{plan.unchanged} unchanged."
     restarted = {step.carrier for step in plan.steps if step.impact is Impact.RESTART and step.carrier.kind == MACHINE}
     if restarted:
-        text += f" Stops or restarts {len(restarted)} {_plural(len(restarted), 'VM', 'VMs')}."
-    destroyed = list(dict.fromkeys(str(step.resource) for step in plan.steps if step.impact is Impact.DATA))
-    if destroyed:
-        unnamed = len(destroyed) - len(destroyed[:most])
-        text += f" Destroys data of {', '.join(destroyed[:most])}{f' and {unnamed} more' if unnamed else ''}."
-    if plan.held:
-        count, flags = len(plan.held), ",".join(sorted({step.held_by for step in plan.held}))
-        text += f"\n{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {flags}."
-    return text
+        totals += f" Stops or restarts {len(restarted)} {_plural(len(restarted), 'VM', 'VMs')}."
+    return Summary(totals, _destroyed(plan, most), _held(plan))
+
+
+def _destroyed(plan: Plan, most: int | None) -> str:
+    names = list(dict.fromkeys(str(step.resource) for step in plan.steps if step.impact is Impact.DATA))
+    unnamed = len(names) - len(names[:most])
+    return f"{', '.join(names[:most])}{f' and {unnamed} more' if unnamed else ''}"
+
+
+def _held(plan: Plan) -> str:
+    if not plan.held:
+        return ""
+    count, flags = len(plan.held), ",".join(sorted({step.held_by for step in plan.held}))
+    return f"{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {flags}."
 
 
 def _plural(count: int, one: str, many: str) -> str:

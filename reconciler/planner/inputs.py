@@ -52,9 +52,10 @@ class PlanInput:
         """A problem of a resource, at a field of its manifest (the empty path: at its spec)."""
         declared = self.desired.resources.get(id)
         if declared is None:
-            return Problem(Origin(str(id)), message, remedy)
+            return Problem(Origin(str(id)), message, remedy, id=id)
         written = ("spec", *as_written(declared, path))
-        return Problem(declared.manifest.origin(*written), message, remedy, show_path(written) if path else "")
+        origin, field = declared.manifest.origin(*written), show_path(written) if path else ""
+        return Problem(origin, message, remedy, field, id=id)
 
     def node(self, id: ResourceId, otherwise: str) -> str:
         """The node that serves a resource, or will once it exists; ``otherwise`` if nobody knows."""

@@ -38,9 +38,9 @@ def step_id(name: str) -> str:
 
 
 def request_problem(request: Request, message: str, remedy: str) -> Problem:
-    """A problem of a request, at its name."""
+    """A problem of a request, at its name; it concerns the target."""
     place = request.manifest.origin("metadata", "name") if request.manifest else Origin(request.name)
-    return Problem(place, message, remedy)
+    return Problem(place, message, remedy, id=request.target)
 
 
 def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:

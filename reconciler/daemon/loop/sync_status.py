@@ -35,12 +35,12 @@ class SyncStatus:
         steps: defaultdict[ResourceId, list[Step]] = defaultdict(list)
         for step in self.plan.steps:
             steps[step.resource].append(step)
-        blocked = {problem.message.partition(" ")[0].rstrip(":"): problem.message for problem in self.plan.problems}
+        blocked = {problem.id: problem.message for problem in self.plan.problems}
         ids = sorted(
             (id for id in self.declared.keys() | self.observed.keys() if id.kind in RANK),
             key=lambda id: (RANK[id.kind], id),
         )
-        return tuple(self._view(id, steps.get(id, ()), blocked.get(str(id), "")) for id in ids)
+        return tuple(self._view(id, steps.get(id, ()), blocked.get(id, "")) for id in ids)
 
     def _view(self, id: ResourceId, steps: Sequence[Step], blocked: str) -> View:
         declared, observed = self.declared.get(id), self.observed.get(id)
