@@ -262,7 +262,7 @@ class Soak:
     def _state(self) -> str:
         """What the daemon says of itself."""
         status = (self._controller or self._start()).status
-        steps = [(step.id, step.held) for step in status.plan.steps] if status.plan is not None else None
+        steps = [(step.id, step.held_by) for step in status.plan.steps] if status.plan is not None else None
         return f"{status.problems=} {status.waiting=} {steps=} {status.reconciliations[:2]=}"
 
     def _under_way(self) -> bool:

@@ -86,7 +86,7 @@ class RunJournal:
 
 
 def _names(step: Step) -> JournalStep:
-    return JournalStep(step.id, step.operation, str(step.target), str(step.subject))
+    return JournalStep(step.id, step.operation, str(step.carrier), str(step.resource))
 
 
 def _request(step: Step) -> RequestContent | None:

@@ -34,8 +34,8 @@ class MetadataWriter:
         observed = Observed(resource, {})
         annotations = resource["metadata"].setdefault("annotations", {})
         pending = self._pending(observed, step)
-        if step.remember:
-            record_last_applied(resource, self._digested(step.remember))
+        if step.last_applied:
+            record_last_applied(resource, self._digested(step.last_applied))
         if pending:
             annotations[ANNOTATION_PENDING] = json.dumps(pending, sort_keys=True, separators=(",", ":"))
         if not annotations:
@@ -43,8 +43,8 @@ class MetadataWriter:
 
     def _pending(self, observed: Observed, step: Step) -> dict[str, Any] | None:
         """What waits for the next start from now on, without what the step does at once; None if that stays."""
-        set_now = [path for path, _ in leaves((), step.remember)]
-        set_now += [each.path for each in step.expect if each.id == step.subject]
+        set_now = [path for path, _ in leaves((), step.last_applied)]
+        set_now += [each.path for each in step.expect if each.id == step.resource]
         done = {".".join(path) for path in set_now} - step.pending.keys()
         if not step.pending and done.isdisjoint(observed.pending):
             return None
@@ -63,12 +63,12 @@ class MetadataWriter:
 
         ``resource`` is the target as it was read.
         """
-        carried = step.subject != step.target
-        if not (carried or step.remember or (resource and self._pending(Observed(resource, {}), step))):
+        carried = step.resource != step.carrier
+        if not (carried or step.last_applied or (resource and self._pending(Observed(resource, {}), step))):
             return None
         if carried:
-            return Recovery(step.subject, True, step.labels, self._digested(step.remember))
-        return Recovery(step.subject, False, before=annotations_of(resource), creates=step.action is Action.CREATE)
+            return Recovery(step.resource, True, step.labels, self._digested(step.last_applied))
+        return Recovery(step.resource, False, before=annotations_of(resource), creates=step.action is Action.CREATE)
 
     def take_ownership(self, step: Step) -> None:
         """Label the subject as ours and annotate it, on the cluster. Raises ``Conflict``."""
@@ -78,11 +78,11 @@ class MetadataWriter:
             self.annotate(subject, step)
             return subject
 
-        retry_on_conflict(self.cluster, step.subject, owned)
+        retry_on_conflict(self.cluster, step.resource, owned)
 
     def restore_annotations(self, running: RunningStep) -> None:
         """Take back what was written down as applied when the step was submitted. Raises ``Conflict``."""
-        before = Recovery(running.step.target, carried=False, before=running.annotations_before)
+        before = Recovery(running.step.carrier, carried=False, before=running.annotations_before)
         retry_on_conflict(self.cluster, before.id, lambda resource: recovered(resource, before))
 
     def _digested(self, value: Any) -> Any:

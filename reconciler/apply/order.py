@@ -56,7 +56,7 @@ class Order:
     def ended(self, step: Step, result: Result) -> None:
         """A step has its result: unblock what waited for it, or skip it."""
         self.results[step.id] = result
-        if not step.last and not step.held:
+        if not step.last and not step.held_by:
             self._open -= 1
             if not self._open:
                 self._release_destructive()
@@ -73,7 +73,7 @@ class Order:
             return
         if ended.id in step.needs and result not in SUCCEEDED:
             if result is not Result.INTERRUPTED:
-                self.skip(step, f"needs {ended.operation} of {ended.subject}")
+                self.skip(step, f"needs {ended.operation} of {ended.resource}")
             return
         self._waits[step.id].discard(ended.id)
         if not self._waits[step.id] and not (step.last and self._open > 0):

@@ -79,8 +79,8 @@ class Run:
     def run(self) -> Report:
         """Run it, and report on every step of the plan. Raises ``ClusterError`` as ``apply`` does."""
         for step in self.plan.steps:
-            if step.held:
-                self._end(step, Result.HELD, f"needs --allow {step.held}")
+            if step.held_by:
+                self._end(step, Result.HELD, f"needs --allow {step.held_by}")
         self.order.begin()
         if not self.order.ready and not self.running:
             return self.report
@@ -135,7 +135,7 @@ class Run:
 
     def _claims(self, step: Step) -> set[ResourceId | str]:
         """What no other operation may work on meanwhile: the resources, and the storage pool."""
-        return {step.target, step.subject, *((f"pool {step.pool}",) if step.pool else ())}
+        return {step.carrier, step.resource, *((f"pool {step.pool}",) if step.pool else ())}
 
     def _patience(self) -> float:
         """Seconds for which nothing needs doing unless something is seen."""
@@ -216,18 +216,18 @@ class Run:
 
     def _succeed(self, running: RunningStep, subject: Resource | None) -> None:
         step = running.step
-        if step.subject != step.target and subject is not None:
+        if step.resource != step.carrier and subject is not None:
             try:
                 self.metadata.take_ownership(step)
             except ReconcilerError as error:
-                message = f"done, but {step.subject} could not be labelled as ours: {error}"
+                message = f"done, but {step.resource} could not be labelled as ours: {error}"
                 self._end(step, Result.FAILED, message, running, kind_of(error))
                 return
         self._end(step, DONE[step.action], "", running)
 
     def _fail(self, running: RunningStep, message: str, kind: ErrorKind) -> None:
         step = running.step
-        if step.subject == step.target and running.noted:
+        if step.resource == step.carrier and running.noted:
             try:
                 self.metadata.restore_annotations(running)
             except ReconcilerError as error:

@@ -19,7 +19,7 @@ from reconciler.model.resource import Resource, ResourceId
 from reconciler.observe.ledger import LedgerEntry, State
 from reconciler.observe.observed import Observed
 from reconciler.planner.plan import Action, Expectation, Step
-from reconciler.planner.preconditions import moved
+from reconciler.planner.preconditions import unmet
 
 RUSHES = 20  # attempts without a pause to write to a resource that others write to, but not in the way of the step
 
@@ -74,16 +74,16 @@ class StepStarter:
             return NothingToRun(Result.MARKED)
         if self._has_run(step):
             return NothingToRun(Result.UNCHANGED, "has already run")
-        resource = self.resources.get(step.target)
+        resource = self.resources.get(step.carrier)
         if (submitted := self._submitted.get(step.id)) and event_id_of(resource) == submitted.event_id:
             return Started(submitted, resumed=True)
         expect = self.submission.expected(step)
-        subject = resource if step.subject == step.target else self.resources.get(step.subject)
+        subject = resource if step.resource == step.carrier else self.resources.get(step.resource)
         if expect and self.verifier.holds(expect, subject) and not under_way(resource):
             return NothingToRun(Result.UNCHANGED, "already as planned")
         parameters = self.submission.parameters(step)
         self._check_free(step, resource)
-        known = {step.target: resource, step.subject: subject}
+        known = {step.carrier: resource, step.resource: subject}
         self._check_preconditions(step, known)
         running = self._announce(step, resource, expect)
         self._submit(running, known, parameters)
@@ -106,15 +106,15 @@ class StepStarter:
     def _check_free(self, step: Step, resource: Resource | None) -> None:
         """Raise ``Busy`` while another operation is on the target, unless the step's may replace it."""
         other = under_way(resource)
-        if other and not catalogue.find(step.target.kind, step.operation).forces:
-            raise Busy(f"{other} is under way on {step.target}")
+        if other and not catalogue.find(step.carrier.kind, step.operation).forces:
+            raise Busy(f"{other} is under way on {step.carrier}")
 
     def _check_preconditions(self, step: Step, known: Known) -> None:
         """Raise ``StalePlan`` if what the step relies on is not as it was planned upon; adds to ``known``."""
-        deletes = any(each.id == step.subject and not each.path and each.value is False for each in step.expect)
+        deletes = any(each.id == step.resource and not each.path and each.value is False for each in step.expect)
         references = self.verifier.references
-        if deletes and references is not None and (users := references.users_of(step.subject)):
-            raise StalePlan(f"{step.subject} is used by {', '.join(map(str, users[:3]))} now. Plan again.")
+        if deletes and references is not None and (users := references.users_of(step.resource)):
+            raise StalePlan(f"{step.resource} is used by {', '.join(map(str, users[:3]))} now. Plan again.")
         if changes := self._changes(step, known):
             raise StalePlan(f"changed since it was planned: {'; '.join(changes)}. Plan again.")
 
@@ -127,7 +127,7 @@ class StepStarter:
             resource = known[id]
             return None if resource is None else Observed(resource, self.verifier.disk_at)
 
-        return moved(step.relies, read)
+        return unmet(step.preconditions, read)
 
     def _announce(self, step: Step, resource: Resource | None, expect: tuple[Expectation, ...]) -> RunningStep:
         """Say that a step starts; its operation has one event id however often it takes to submit it."""
@@ -147,7 +147,7 @@ class StepStarter:
         Who writes to the target without rest leaves no time to read everything again: while it stays as the step
         needs it, only the target is read again, and written at once. Raises as ``Submission.submit`` does.
         """
-        target = running.step.target
+        target = running.step.carrier
         for left in reversed(range(RUSHES)):
             try:
                 self.submission.submit(running.step, known[target], parameters, running.event_id)
@@ -159,8 +159,8 @@ class StepStarter:
 
     def _still_waits(self, running: RunningStep, known: Known) -> bool:
         """Whether the target is as the step needs it, and neither its operation nor another is on it."""
-        step, target = running.step, known[running.step.target]
+        step, target = running.step, known[running.step.carrier]
         if target is None or under_way(target) or event_id_of(target) == running.event_id:
             return False
-        met = running.expect and self.verifier.holds(running.expect, known[step.subject])
+        met = running.expect and self.verifier.holds(running.expect, known[step.resource])
         return not met and not self._changes(step, known)

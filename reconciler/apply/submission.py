@@ -41,7 +41,7 @@ class Submission:
         vault raises.
         """
         parameters = {name: self._resolve(value) for name, value in step.parameters.items()}
-        if wrong := catalogue.check(catalogue.find(step.target.kind, step.operation), parameters):
+        if wrong := catalogue.check(catalogue.find(step.carrier.kind, step.operation), parameters):
             raise InvalidParameters("; ".join(wrong))
         return parameters
 
@@ -50,20 +50,20 @@ class Submission:
 
         Raises ``NotFound`` if there is none and the step does not make it, ``Conflict`` if it moved meanwhile.
         """
-        operation = catalogue.find(step.target.kind, step.operation)
+        operation = catalogue.find(step.carrier.kind, step.operation)
         if resource is None:
-            if step.action is not Action.CREATE or step.subject != step.target:
-                raise NotFound(f"{step.target} does not exist")
+            if step.action is not Action.CREATE or step.resource != step.carrier:
+                raise NotFound(f"{step.carrier} does not exist")
             resource = {
                 "apiVersion": WIRE_API_VERSION,
-                "kind": step.target.kind,
-                "metadata": {"name": step.target.name, "namespace": step.target.namespace},
+                "kind": step.carrier.kind,
+                "metadata": {"name": step.carrier.name, "namespace": step.carrier.namespace},
                 "spec": {},
             }
         metadata, spec = resource["metadata"], resource.setdefault("spec", {})
         labels = metadata.setdefault("labels", {})
         labels.update({LABEL_HOST: step.node.lower(), LABEL_EVENT: event_id, LABEL_EVENT_SDK: event_id})
-        if step.subject == step.target:
+        if step.resource == step.carrier:
             labels.update(step.labels)
             self.metadata.annotate(resource, step)
         if status_of(resource)[0] in FAILURES:

@@ -53,8 +53,8 @@ class Verifier:
 
     def follow(self, running: RunningStep) -> None:
         """A step runs from now on: what was seen of its resources before says nothing about it."""
-        self._latest.pop(running.step.target, None)
-        self._latest.pop(running.step.subject, None)
+        self._latest.pop(running.step.carrier, None)
+        self._latest.pop(running.step.resource, None)
         running.done = self._early.pop(running.event_id, "")
 
     def forget(self) -> None:
@@ -71,9 +71,9 @@ class Verifier:
                 concerned |= {each.step.id: each for each in self._take_done(event.resource, by_event)}
             else:
                 changed.add(self._take_resource(event))
-        watched = {id for each in running for id in (each.step.target, each.step.subject)}
+        watched = {id for each in running for id in (each.step.carrier, each.step.resource)}
         self._latest = {id: self._latest[id] for id in watched & self._latest.keys()}
-        concerned |= {each.step.id: each for each in running if {each.step.subject, each.step.target} & changed}
+        concerned |= {each.step.id: each for each in running if {each.step.resource, each.step.carrier} & changed}
         return list(concerned.values())
 
     def _take_done(self, event: Resource, by_event: dict[str, RunningStep]) -> list[RunningStep]:
@@ -97,12 +97,12 @@ class Verifier:
         """Has it come to what was expected, or failed? None if it goes on, or that cannot be told now."""
         step = running.step
         try:
-            resource = self._last(step.target)
-            subject = resource if step.subject == step.target else self._last(step.subject)
+            resource = self._last(step.carrier)
+            subject = resource if step.resource == step.carrier else self._last(step.resource)
         except Unavailable:
             return None
-        self._note(step.target, resource)
-        self._note(step.subject, subject)
+        self._note(step.carrier, resource)
+        self._note(step.resource, subject)
         if under_way(resource):
             return None
         running.last_status, failed = _status_text(resource), status_of(resource)[0] in FAILURES
@@ -112,7 +112,7 @@ class Verifier:
             return None
         if running.done != "Normal":
             if not failed:  # the Event came by another stream, before the resource that it comes after
-                running.last_status = _status_text(self._fetched(step.target)) or running.last_status
+                running.last_status = _status_text(self._fetched(step.carrier)) or running.last_status
             return Verdict(subject, running.last_status or "reported as failed without a reason")
         if failed:
             return Verdict(subject, running.last_status)

@@ -73,7 +73,7 @@ def describe(what: tuple[str, ...], history: bool, cluster: ClusterReference, ou
 
         made = make_plan(desired, observed, policy_now(None))
         show_problems(made.problems)
-        steps = [step for step in made.steps if step.subject == id]
+        steps = [step for step in made.steps if step.resource == id]
     if output == "json":
         told = {
             "resource": resource.resource,

@@ -68,6 +68,7 @@ def show_timeline(rehearsal: Rehearsal) -> None:
 def rehearsal_lines(rehearsal: Rehearsal, paint: Any, *, bars: bool = False) -> list[str]:
     """Timeline, what was assumed, what is left, verdict."""
     from reconciler.output.text import plan_text
+    from reconciler.planner.explanation import explain
 
     lines = ["rehearsal, in nominal seconds", *timeline(rehearsal.first, paint, bars=bars)]
     lines += [f"assumed: {note.id}: {note.text}" for note in rehearsal.assumed]
@@ -78,10 +79,10 @@ def rehearsal_lines(rehearsal: Rehearsal, paint: Any, *, bars: bool = False) -> 
     last = rehearsal.again or rehearsal.first
     if not last.converges:
         lines += ["", "left to do after it:"]
-        lines += [f"  {step.operation} of {step.subject}: {step.because}" for step in last.unwelcome]
+        lines += [f"  {step.operation} of {step.resource}: {explain(step)}" for step in last.unwelcome]
         lines += [f"  {text}" for text in last.problems]
     lines += [
-        f"not noticed: {step.operation} of {step.subject} did nothing, and nothing the API shows tells"
+        f"not noticed: {step.operation} of {step.resource} did nothing, and nothing the API shows tells"
         for step in rehearsal.unnoticed
     ]
     lines += ["", paint(verdict(rehearsal), "green" if rehearsal.converges else "red")]
@@ -102,7 +103,7 @@ def timeline(act: SimulatedRun, paint: Any, *, bars: bool = False) -> list[str]:
                 _seconds(moment.end).rjust(width),
                 moment.result,
                 moment.step.operation,
-                str(moment.step.subject),
+                str(moment.step.resource),
                 *([_bar(moment, act.seconds)] if bars else []),
                 " ".join(filter(None, told)),
             ]
@@ -163,7 +164,7 @@ def _act_json(act: SimulatedRun) -> dict[str, Any]:
             {
                 "step": moment.step.id,
                 "operation": moment.step.operation,
-                "resource": str(moment.step.subject),
+                "resource": str(moment.step.resource),
                 "start": moment.start,
                 "end": moment.end,
                 "result": moment.result,

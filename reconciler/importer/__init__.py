@@ -12,7 +12,7 @@ from typing import Any
 from reconciler.importer.document import describe
 from reconciler.importer.proof import prove
 from reconciler.importer.recovered import NetworkPorts
-from reconciler.importer.result import ImportResult
+from reconciler.importer.result import ImportResult, Note
 from reconciler.model.fields import FIELDS, references_of, unreadable_fields
 from reconciler.model.fields.field import Field
 from reconciler.model.kinds import MACHINE, NETWORK, RANK
@@ -21,7 +21,6 @@ from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.declaration import DECLARED
-from reconciler.planner.plan import Note
 
 
 def import_resources(
@@ -46,7 +45,7 @@ def import_resources(
             continue
         reasons = list(_in_the_way(each, stack))
         if reasons and each.stack not in ("", stack) and stack and id not in named:
-            result.notes.append(Note(id, f"left alone: {reasons[0][0]}"))
+            result.notes.append(Note(id, f"left alone: {reasons[0][0]}", left_alone=True))
         elif reasons:
             result.problems += [Problem(Origin(str(id)), message, remedy, id=id) for message, remedy in reasons]
         else:
@@ -61,7 +60,7 @@ def import_resources(
     result.documents = {id: result.documents[id] for id in sorted(result.documents, key=lambda id: (RANK[id.kind], id))}
     prove(result, observed, stack, given or {})
     left = result.documents.keys()
-    result.notes = [note for note in result.notes if note.id in left or note.text.startswith("left alone")]
+    result.notes = [note for note in result.notes if note.id in left or note.left_alone]
     result.notes += _never_shown(result, observed)
     result.problems = sorted(set(result.problems))
     return result

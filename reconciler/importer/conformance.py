@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.importer.result import Document
+from reconciler.importer.result import Document, Note
 from reconciler.manifests import schema
 from reconciler.manifests.finding import Finding
 from reconciler.model.fields import field_at, parts_at
@@ -13,7 +13,6 @@ from reconciler.model.kinds import NETWORK
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import Path, ResourceId, show_path
 from reconciler.model.shape import Shape
-from reconciler.planner.plan import Note
 
 _ADD = "Say it in a file for --with, or write the manifest by hand."
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from reconciler.importer.conformance import conform
 from reconciler.importer.recovered import NetworkPorts, recover
-from reconciler.importer.result import Document, ImportResult
+from reconciler.importer.result import Document, ImportResult, Note
 from reconciler.model import quantity
 from reconciler.model.fields import Node, deletion_policy, parts_at, secret_fields, tree
 from reconciler.model.fields.field import Field, Type
@@ -23,7 +23,6 @@ from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE
 from reconciler.model.shape import Shape, overlaid
 from reconciler.model.wire import LABEL_EVENT, LABEL_HOST
 from reconciler.observe.observed import Observed
-from reconciler.planner.plan import Note
 
 # Labels that route, report or own; what else there is, somebody wants there.
 _PRIVATE_LABEL = re.compile(rf"({LABEL_HOST}|{LABEL_EVENT})\Z|kubestack\.label\.|gitops\.doslab\.io/")

@@ -16,6 +16,7 @@ from reconciler.model.problem import InvalidInput, Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observation
 from reconciler.planner import Policy, make_plan
+from reconciler.planner.explanation import explain
 from reconciler.planner.plan import Action
 
 
@@ -48,9 +49,9 @@ def _disproved(
             yield _about_resource(problem)
         for step in plan.steps:
             if step.action is not Action.MARK:
-                message = f"what would be written is not what is there: {step.operation} for {step.because}"
-                remedy = "Correct what --with says of it." if step.subject in given else "Write the manifest by hand."
-                yield step.subject, Problem(Origin(str(step.subject)), message, remedy, id=step.subject)
+                message = f"what would be written is not what is there: {step.operation} for {explain(step)}"
+                remedy = "Correct what --with says of it." if step.resource in given else "Write the manifest by hand."
+                yield step.resource, Problem(Origin(str(step.resource)), message, remedy, id=step.resource)
 
 
 def _about_resource(problem: Problem) -> tuple[ResourceId, Problem]:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from reconciler.manifests.writer import yaml_text
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import Problem
 from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, ResourceId
-from reconciler.planner.plan import Note
 
 Document: TypeAlias = dict[str, Any]
+
+
+class Note(NamedTuple):
+    """Something to know about what was imported: what is left out, and why."""
+
+    id: ResourceId
+    text: str
+    left_alone: bool = False  # the whole resource is
 
 
 @dataclass(slots=True)

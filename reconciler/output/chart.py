@@ -49,6 +49,7 @@ class Chart:
 
     @property
     def nodes(self) -> list[Node]:
+        """The nodes of all groups, in their order."""
         return [node for group in self.groups for node in group.nodes]
 
 
@@ -69,9 +70,9 @@ def of_steps(plan: Plan) -> Chart:
 
 def _step(step: Step) -> Node:
     tone = "grave" if gravity(step) else str(step.action)
-    does = f"{step.impact}, held" if step.held else str(step.impact)
-    lines = (step.operation, str(step.subject), " · ".join(filter(None, (step.action, step.node, does))))
-    return Node(step.id, lines, tone, bool(step.held))
+    does = f"{step.impact}, held" if step.held_by else str(step.impact)
+    lines = (step.operation, str(step.resource), " · ".join(filter(None, (step.action, step.node, does))))
+    return Node(step.id, lines, tone, bool(step.held_by))
 
 
 def of_resources(desired: Desired) -> Chart:

@@ -21,9 +21,9 @@ from reconciler.model.wire import STATUS_READY
 from reconciler.observe.observed import Observed
 from reconciler.output.history import PastStep, past_steps_text
 from reconciler.output.text import table
-from reconciler.planner.explanation import describe
+from reconciler.planner.configuration import waiting
+from reconciler.planner.explanation import describe, explain
 from reconciler.planner.plan import Step
-from reconciler.planner.restart import waiting
 from reconciler.planner.rules import CHANGE, CREATE, DELETE
 
 # Observed resources ---------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def description(
         lines += [f"  {describe(observed.id.kind, move)}" for move in later]
     if steps is not None:
         lines.append("Would change:" if steps else "Would change: nothing")
-        lines += table([(step.action.sign, step.operation, str(step.impact), step.because) for step in steps], "  ")
+        lines += table([(step.action.sign, step.operation, str(step.impact), explain(step)) for step in steps], "  ")
     if events:
         lines.append("Events:")
         rows = [

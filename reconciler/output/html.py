@@ -11,9 +11,10 @@ from html import escape
 from importlib.resources import files
 
 from reconciler.output.escaping import visible
-from reconciler.output.review import Move, differences, grave, gravity, impact, in_order
+from reconciler.output.review import differences, grave, gravity, impact, in_order
 from reconciler.output.svg import MOST, plan_svg
 from reconciler.output.text import summary
+from reconciler.planner.explanation import ChangeText, explain, explain_note
 from reconciler.planner.plan import Action, Plan, Step, show_value
 
 NAMED = 10  # steps that a row names of those it waits for
@@ -27,7 +28,7 @@ def plan_html(plan: Plan) -> str:
     body = [
         "<header>",
         f"<h1>{text(title)}</h1>",
-        *(f"<p>{text(line)}</p>" for line in summary(plan, most=20).splitlines()),
+        *(f"<p>{text(line)}</p>" for line in str(summary(plan, most=20)).splitlines()),
         *_totals(plan),
         "</header>",
         "<main>",
@@ -56,6 +57,7 @@ def text(value: object) -> str:
 
 
 def code(value: object) -> str:
+    """A value as others wrote it, shown in fixed width; nothing for nothing."""
     return f"<code>{text(value)}</code>" if str(value) else ""
 
 
@@ -79,7 +81,7 @@ def _section(name: str, title: str) -> str:
 
 
 def _scroll(name: str) -> str:
-    """What may be wider than the page moves inside a frame that the keyboard reaches."""
+    """What may be wider than the page scrolls inside a frame that the keyboard reaches."""
     return f'<div class="scroll" role="region" tabindex="0" aria-label="{name}">'
 
 
@@ -109,7 +111,7 @@ def _grave(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
         yield "<tbody>"
         for step in steps:
             number = numbers[step.id]
-            cells = (_impact(step), code(step.operation), code(step.subject), code(step.node), text(step.because))
+            cells = (_impact(step), code(step.operation), code(step.resource), code(step.node), text(explain(step)))
             row = "".join(f"<td>{cell}</td>" for cell in cells)
             yield f'<tr><th scope="row"><a href="#step-{number}">{number}</a></th>{row}</tr>'
         yield "</tbody></table></div>"
@@ -117,7 +119,7 @@ def _grave(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
 
 
 def _impact(step: Step) -> str:
-    tone = "held" if step.held else "grave" if gravity(step) else "mild"
+    tone = "held" if step.held_by else "grave" if gravity(step) else "mild"
     return f'<span class="{tone}">{text(impact(step))}</span>'
 
 
@@ -139,20 +141,20 @@ def _differences(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
     columns = ("Field", "Now", "Then", "By")
     yield _section("changes", f"Changes of {_count(len(found), 'resource')}") + _scroll("Changes")
     yield _table("What becomes of each field", columns)
-    for id, moves in found.items():
+    for id, changes in found.items():
         yield f'<tbody><tr><th scope="rowgroup" colspan="{len(columns)}">{code(id)}</th></tr>'
-        for move, steps in moves.items():
-            yield f"<tr>{_move(move, steps)}<td>{', '.join(_link(step, numbers) for step in steps)}</td></tr>"
+        for change, steps in changes.items():
+            yield f"<tr>{_change(change, steps)}<td>{', '.join(_link(step, numbers) for step in steps)}</td></tr>"
         yield "</tbody>"
     yield "</table></div></section>"
 
 
-def _move(move: Move, steps: list[Step]) -> str:
-    """Three cells. Of what is no field, such as the making of a resource, the parameters say more."""
-    if not move.field:
-        return f'<td colspan="3">{text(move.after)}{_parameters(steps[0]) if len(steps) == 1 else ""}</td>'
-    before = f"<del>{text(move.before)}</del>" if move.before else ""
-    return f'<th scope="row">{code(move.field)}</th><td>{before}</td><td><ins>{text(move.after)}</ins></td>'
+def _change(change: ChangeText, steps: list[Step]) -> str:
+    """Three cells. Of what is no field, such as the creation of a resource, the parameters say more."""
+    if not change.field:
+        return f'<td colspan="3">{text(change.after)}{_parameters(steps[0]) if len(steps) == 1 else ""}</td>'
+    before = f"<del>{text(change.before)}</del>" if change.before else ""
+    return f'<th scope="row">{code(change.field)}</th><td>{before}</td><td><ins>{text(change.after)}</ins></td>'
 
 
 def _link(step: Step, numbers: dict[str, int]) -> str:
@@ -178,9 +180,9 @@ def _row(step: Step, numbers: dict[str, int]) -> str:
     waits = ", ".join(f'<a href="#step-{each}">{each}</a>' for each in first[:NAMED])
     waits += f" and {len(first) - NAMED} more" if len(first) > NAMED else ""
     action = f'<span class="{step.action}">{step.action.sign} {step.action}</span>'
-    on = f"<br>on {code(step.target)}" if step.target != step.subject else ""
-    cells = (action, code(step.operation), code(step.subject) + on, code(step.node), _impact(step), waits)
-    row = "".join(f"<td>{cell}</td>" for cell in (*cells, text(step.because) + _parameters(step)))
+    on = f"<br>on {code(step.carrier)}" if step.carrier != step.resource else ""
+    cells = (action, code(step.operation), code(step.resource) + on, code(step.node), _impact(step), waits)
+    row = "".join(f"<td>{cell}</td>" for cell in (*cells, text(explain(step)) + _parameters(step)))
     return f'<tr id="step-{number}"><th scope="row">{number}</th>{row}</tr>'
 
 
@@ -195,5 +197,5 @@ def _notes(plan: Plan) -> Iterator[str]:
     if plan.notes:
         yield _section("notes", "Notes") + "<ul>"
         for note in plan.notes:
-            yield f"<li>{code(note.id)}: {text(note.text)}</li>"
+            yield f"<li>{code(note.id)}: {text(explain_note(note))}</li>"
         yield "</ul></section>"

@@ -16,6 +16,7 @@ from reconciler.model.problem import Problem
 from reconciler.output.escaping import visible
 from reconciler.output.review import counted, grave, harmless, impact
 from reconciler.output.text import summary
+from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import Note, Plan, Step
 
 LIMIT = 64_000  # bytes, so at most as many characters; leaves room for what is put around a plan
@@ -77,15 +78,10 @@ def code(value: object, most: int = MOST) -> str:
 
 def _head(plan: Plan) -> list[str]:
     title = f"## Plan of {code(plan.stack, 100)}" if plan.stack else "## Plan"
-    totals, _, held = summary(plan, most=5).partition("\n")
-    lines = [title, "", f"**{_sentence(totals)}**", ""]
-    return [*lines, f"**{_sentence(held)}**", ""] if held else lines
-
-
-def _sentence(text: str) -> str:
-    """Our own words, and names that others gave."""
-    before, data, names = text.partition(" Destroys data of ")
-    return escaped(before, 1000) + (f"{data}{code(names.removesuffix('.'), 2000)}." if data else "")
+    found = summary(plan, most=5)
+    destroyed = f" Destroys data of {code(found.destroyed, 2000)}." if found.destroyed else ""
+    lines = [title, "", f"**{escaped(found.totals, 1000)}{destroyed}**", ""]
+    return [*lines, f"**{escaped(found.held, 1000)}**", ""] if found.held else lines
 
 
 def _grave(plan: Plan, room: int) -> list[str]:
@@ -113,7 +109,7 @@ def _unlisted(count: int) -> list[str]:
 
 
 def _row(step: Step) -> str:
-    cells = (code(step.operation), code(step.subject), code(step.node), escaped(impact(step)), code(step.because))
+    cells = (code(step.operation), code(step.resource), code(step.node), escaped(impact(step)), code(explain(step)))
     return f"| {step.action} | {' | '.join(cells)} |"
 
 
@@ -139,7 +135,7 @@ def _counts(steps: Sequence[Step], room: int) -> list[str]:
 def _folded(steps: Sequence[Step], body: Sequence[str]) -> list[str]:
     if not steps:
         return []
-    held = sum(bool(step.held) for step in steps)
+    held = sum(bool(step.held_by) for step in steps)
     does = f"{_count(len(steps), 'step')} that {'does' if len(steps) == 1 else 'do'} no harm"
     title = f"<summary>{does}{f', {held} of them held' if held else ''}</summary>"
     return ["<details open>" if len(steps) <= OPEN else "<details>", title, "", *body, "", "</details>", ""]
@@ -157,7 +153,7 @@ def _problems(problems: Sequence[Problem], room: int) -> list[str]:
 def _notes(notes: Sequence[Note], room: int) -> list[str]:
     about: dict[str, list[str]] = {}
     for note in notes:
-        about.setdefault(note.text, []).append(str(note.id))
+        about.setdefault(explain_note(note), []).append(str(note.id))
     lines = []
     for text, names in about.items():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""

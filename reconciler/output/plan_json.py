@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from reconciler import catalogue
@@ -17,10 +18,24 @@ from reconciler.model import graph
 from reconciler.model.problem import InvalidInput, Origin, Problem
 from reconciler.model.resource import ResourceId, show_path
 from reconciler.model.secret import Secret
-from reconciler.planner.plan import Action, Expectation, Note, PathOf, Plan, Step
+from reconciler.planner.explanation import explain, explain_note
+from reconciler.planner.plan import (
+    Action,
+    Expectation,
+    FieldChange,
+    Note,
+    NoteKind,
+    PathOf,
+    Plan,
+    Reason,
+    SecretValue,
+    Step,
+)
 from reconciler.planner.preconditions import digest
 
-FORMAT = "reconcile.plan/v1"
+VERSION = 2
+FORMAT = f"reconcile.plan/v{VERSION}"
+_FORMAT = re.compile(r"reconcile\.plan/v([0-9]{1,9})")
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
@@ -32,7 +47,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "cluster": plan.cluster,
         "nodes": plan.nodes,
         "steps": [_step(step, number) for number, wave in enumerate(plan.waves, 1) for step in wave],
-        "notes": [{"resource": str(note.id), "text": note.text} for note in plan.notes],
+        "notes": [note_json(note) for note in plan.notes],
         "problems": [problem_json(problem) for problem in plan.problems],
         "unchanged": plan.unchanged,
         "totals": {
@@ -42,7 +57,19 @@ def to_json(plan: Plan) -> dict[str, Any]:
     }
 
 
+def note_json(note: Note) -> dict[str, Any]:
+    """A note as values, and the sentence that follows from them."""
+    return {
+        "resource": str(note.id),
+        "kind": str(note.kind),
+        "details": note.details,
+        "changes": _changes(note.changes),
+        "text": explain_note(note),
+    }
+
+
 def problem_json(problem: Problem) -> dict[str, Any]:
+    """A problem with file, line and column, which are null where they are not known."""
     return {
         "severity": str(problem.severity),
         "id": str(problem.id) if problem.id is not None else None,
@@ -61,28 +88,44 @@ def _step(step: Step, wave: int) -> dict[str, Any]:
         "wave": wave,
         "action": str(step.action),
         "operation": step.operation,
-        "subject": str(step.subject),
-        "target": str(step.target),
+        "resource": str(step.resource),
+        "carrier": str(step.carrier),
         "node": step.node,
         "parameters": {name: _value(value) for name, value in step.parameters.items()},
-        "because": step.because,
+        "reason": str(step.reason),
+        "details": step.details,
+        "changes": _changes(step.changes),
+        "text": explain(step),
+        "origin": _origin(step.origin),
         "impact": str(step.impact),
         "loses": step.loses,
-        "held": step.held or None,
+        "heldBy": step.held_by or None,
         "needs": list(step.needs),
         "after": list(step.after),
         "expect": [
             {"resource": str(each.id), "path": list(each.path), "value": _value(each.value)} for each in step.expect
         ],
-        "relies": [{"resource": str(each.id), "path": list(each.path), "value": each.value} for each in step.relies],
-        "digest": digest(step.relies),
-        "remember": _value(step.remember),
+        "preconditions": [
+            {"resource": str(each.id), "path": list(each.path), "value": each.value} for each in step.preconditions
+        ],
+        "digest": digest(step.preconditions),
+        "lastApplied": _value(step.last_applied),
         "pending": _value(step.pending),
         "last": step.last,
         "pool": step.pool,
         "labels": step.labels,
         **({"request": {"name": step.request[0], "content": step.request[1]}} if step.request[0] else {}),
     }
+
+
+def _changes(changes: Iterable[FieldChange]) -> list[dict[str, Any]]:
+    return [{"path": list(each.path), "before": _shown(each.before), "after": _shown(each.after)} for each in changes]
+
+
+def _origin(origin: Origin | None) -> dict[str, Any] | None:
+    if origin is None:
+        return None
+    return {"file": origin.file, "line": origin.line or None, "column": origin.column or None}
 
 
 def _value(value: Any) -> Any:
@@ -93,6 +136,13 @@ def _value(value: Any) -> Any:
     if not isinstance(value, tuple):
         return value
     return {"text": [{"pathOf": str(part.id)} if isinstance(part, PathOf) else _value(part) for part in value]}
+
+
+def _shown(value: Any) -> Any:
+    """A value of a change: of a secret, where it is kept."""
+    if isinstance(value, dict):
+        return {key: _shown(each) for key, each in value.items()}
+    return {"secret": value.text} if isinstance(value, SecretValue) else value
 
 
 def is_plan(text: str) -> bool:
@@ -110,6 +160,8 @@ def from_json(name: str, text: str) -> Plan:
     document = documents[0] if len(documents) == 1 else None
     if not isinstance(document, dict):
         raise InvalidInput([Problem(Origin(name), "not a saved plan", "Make one with --plan --out FILE.")])
+    if problem := _other_version(source, document.get("format")):
+        raise InvalidInput([problem])
     problems = [
         Problem(source.locate(0, each.path), each.message, each.remedy or "Make the plan again.", show_path(each.path))
         for each in schema.explain_errors("plan", document)
@@ -121,12 +173,22 @@ def from_json(name: str, text: str) -> Plan:
     return Plan(
         document["stack"],
         tuple(_read_step(step) for step in document["steps"]),
-        notes=tuple(Note(_id(note["resource"]), note["text"]) for note in document.get("notes", ())),
+        notes=tuple(_read_note(note) for note in document.get("notes", ())),
         unchanged=document.get("unchanged", 0),
         cluster=document.get("cluster", {}),
         nodes=document.get("nodes", {}),
         agent=document.get("agent", OWN_AGENT),
     )
+
+
+def _other_version(source: Source, format: object) -> Problem | None:
+    """A plan of another version is refused by name, rather than for each field that is other there."""
+    match = _FORMAT.fullmatch(format) if isinstance(format, str) else None
+    if match is None or int(match[1]) == VERSION:
+        return None
+    age = "an older" if int(match[1]) < VERSION else "a newer"
+    message = f"written by {age} version (plan v{match[1]}); make the plan again"
+    return Problem(source.locate(0, ("format",)), message, "Make it with --plan --out FILE.", "format")
 
 
 def _inconsistencies(source: Source, document: dict[str, Any]) -> Iterator[Problem]:
@@ -147,14 +209,14 @@ def _inconsistencies(source: Source, document: dict[str, Any]) -> Iterator[Probl
         for need in earlier:
             if need not in ids:
                 yield wrong("needs", f"needs {need}, which is not in the plan")
-        if digest(_relies(step)) != step["digest"]:
-            yield wrong("digest", "what the step relies on is not what it was planned upon")
+        if digest(_read_preconditions(step)) != step["digest"]:
+            yield wrong("digest", "the preconditions are not those that it was planned upon")
         if step["action"] == Action.MARK:
             continue
         try:
-            operation = catalogue.find(_id(step["target"]).kind, step["operation"])
+            operation = catalogue.find(_id(step["carrier"]).kind, step["operation"])
         except KeyError:
-            yield wrong("operation", f"{step['operation']} is not an operation of {step['target']}")
+            yield wrong("operation", f"{step['operation']} is not an operation of {step['carrier']}")
             continue
         sample = {
             key: value if isinstance(value, str | bool) else _sample(value) for key, value in step["parameters"].items()
@@ -181,32 +243,52 @@ def _read_step(step: dict[str, Any]) -> Step:
         id=step["id"],
         action=Action(step["action"]),
         operation=step["operation"],
-        subject=_id(step["subject"]),
-        target=_id(step["target"]),
+        resource=_id(step["resource"]),
+        carrier=_id(step["carrier"]),
         node=step["node"],
         parameters={name: _read_value(value) for name, value in step["parameters"].items()},
-        because=step["because"],
+        reason=Reason(step["reason"]),
         impact=Impact(step["impact"]),
+        details=step.get("details", {}),
+        changes=_read_changes(step["changes"]),
+        place=_read_origin(step.get("origin")),
         needs=tuple(step.get("needs", ())),
         after=tuple(step.get("after", ())),
         expect=tuple(
             Expectation(_id(each["resource"]), tuple(each["path"]), _read_value(each["value"]))
             for each in step["expect"]
         ),
-        relies=_relies(step),
-        remember=_read_value(step.get("remember", {})),
+        preconditions=_read_preconditions(step),
+        last_applied=_read_value(step.get("lastApplied", {})),
         pending=_read_value(step.get("pending", {})),
         last=step.get("last", False),
         pool=step.get("pool", ""),
         loses=step.get("loses", 0),
-        held=step.get("held") or "",
+        held_by=step.get("heldBy") or "",
         labels=step.get("labels", {}),
         request=(step["request"]["name"], step["request"]["content"]) if "request" in step else ("", ""),
     )
 
 
-def _relies(step: dict[str, Any]) -> tuple[Expectation, ...]:
-    return tuple(Expectation(_id(each["resource"]), tuple(each["path"]), each["value"]) for each in step["relies"])
+def _read_preconditions(step: dict[str, Any]) -> tuple[Expectation, ...]:
+    return tuple(
+        Expectation(_id(each["resource"]), tuple(each["path"]), each["value"]) for each in step["preconditions"]
+    )
+
+
+def _read_changes(given: list[dict[str, Any]]) -> tuple[FieldChange, ...]:
+    return tuple(
+        FieldChange(tuple(each["path"]), _read_shown(each["before"]), _read_shown(each["after"])) for each in given
+    )
+
+
+def _read_note(note: dict[str, Any]) -> Note:
+    changes = _read_changes(note.get("changes", []))
+    return Note(_id(note["resource"]), NoteKind(note["kind"]), note.get("details", {}), changes)
+
+
+def _read_origin(given: dict[str, Any] | None) -> Origin | None:
+    return Origin(given["file"], given.get("line") or 0, given.get("column") or 0) if given else None
 
 
 def _read_value(value: Any) -> Any:
@@ -219,6 +301,14 @@ def _read_value(value: Any) -> Any:
     if set(value) == {"secret"}:
         return Secret(**value["secret"])
     return {key: _read_value(each) for key, each in value.items()}
+
+
+def _read_shown(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"secret"} and isinstance(value["secret"], str):
+        return SecretValue(value["secret"])
+    return {key: _read_shown(each) for key, each in value.items()}
 
 
 def _id(text: str) -> ResourceId:

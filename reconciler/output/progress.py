@@ -75,7 +75,7 @@ class Progress:
         if self.bar is not None:
             steps = list(self.running.values())
             more = f" and {len(steps) - 2} more" if len(steps) > 2 else ""
-            text = ", ".join(f"{step.operation} {step.subject}" for step in steps[:2])
+            text = ", ".join(f"{step.operation} {step.resource}" for step in steps[:2])
             self.bar.update(self.task, description=text + more)
 
     def finish(self) -> None:

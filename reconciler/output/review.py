@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
@@ -10,7 +9,8 @@ from typing import NamedTuple
 
 from reconciler.catalogue.operation import Impact
 from reconciler.model.resource import ResourceId
-from reconciler.planner.plan import Action, Plan, Step
+from reconciler.planner.explanation import ChangeText, change_cells, explain
+from reconciler.planner.plan import Action, Plan, Reason, Step
 
 
 class Gravity(StrEnum):
@@ -45,12 +45,13 @@ def harmless(plan: Plan) -> list[Step]:
 
 
 def in_order(plan: Plan) -> list[Step]:
+    """All steps, wave after wave."""
     return [step for wave in plan.waves for step in wave]
 
 
 def impact(step: Step) -> str:
     """What a step does to the guest, and what would let it run if nothing does yet."""
-    return f"{step.impact}, held: --allow {step.held}" if step.held else str(step.impact)
+    return f"{step.impact}, held: --allow {step.held_by}" if step.held_by else str(step.impact)
 
 
 class StepKind(NamedTuple):
@@ -63,52 +64,24 @@ class StepKind(NamedTuple):
 
 def counted(steps: Iterable[Step]) -> list[tuple[StepKind, int]]:
     """How many steps there are of each sort, most first."""
-    counts = Counter(StepKind(step.action, step.operation, step.subject.kind) for step in steps)
+    counts = Counter(StepKind(step.action, step.operation, step.resource.kind) for step in steps)
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-class Move(NamedTuple):
-    """What becomes of a field. Without a field it is about the resource, and ``after`` is the whole reason."""
-
-    field: str
-    before: str
-    after: str
+_BY_FIELD = frozenset({Reason.FIELDS_CHANGED, Reason.RESTART, Reason.OWNERSHIP})
 
 
-_FIELD = r"[A-Za-z]\w*(?:\.\w+|\[[^\]]*\])*"
-_MOVED = re.compile(rf"({_FIELD}) (.*?) -> (.*)")
-_NEW = re.compile(rf"({_FIELD}) new(?:: (.*))?")
-_GONE = re.compile(rf"({_FIELD}) is no longer declared")
-_ANEW = re.compile(rf"({_FIELD}) anew(?:: (.*))?")
-_THROUGH = re.compile(r" \(through [^()]*\)$")
+def changes(step: Step) -> list[ChangeText]:
+    """What becomes of each field that a step changes; the reason alone of one that is about the whole resource."""
+    if step.reason not in _BY_FIELD:
+        return [ChangeText("", "", explain(step))]
+    return [change_cells(step.resource.kind, each) for each in step.changes]
 
 
-def moves(step: Step) -> list[Move]:
-    """The moves that a step's reason tells of; the reason as it is where it is not surely a list of moves."""
-    text = _THROUGH.sub("", step.because.removeprefix("restart for "))
-    found = [_move(part) for part in text.split("; ")]
-    certain = [move for move in found if move is not None]
-    return certain if len(certain) == len(found) else [Move("", "", step.because)]
-
-
-def _move(text: str) -> Move | None:
-    if text.count(" -> ") > 1 and not _ANEW.fullmatch(text):
-        return None  # a value that holds an arrow: which one is ours cannot be told
-    if match := _ANEW.fullmatch(text):
-        return Move(match[1], "", f"anew: {match[2]}" if match[2] else "anew")
-    if match := _NEW.fullmatch(text):
-        return Move(match[1], "nothing", match[2] or "new")
-    if match := _GONE.fullmatch(text):
-        return Move(match[1], "declared", "no longer declared")
-    if match := _MOVED.fullmatch(text):
-        return Move(match[1], match[2], match[3])
-    return None
-
-
-def differences(plan: Plan) -> dict[ResourceId, dict[Move, list[Step]]]:
+def differences(plan: Plan) -> dict[ResourceId, dict[ChangeText, list[Step]]]:
     """For each resource what becomes of it, once each, and by which steps; in the order in which they run."""
-    found: dict[ResourceId, dict[Move, list[Step]]] = {}
+    found: dict[ResourceId, dict[ChangeText, list[Step]]] = {}
     for step in in_order(plan):
-        for move in moves(step):
-            found.setdefault(step.subject, {}).setdefault(move, []).append(step)
+        for change in changes(step):
+            found.setdefault(step.resource, {}).setdefault(change, []).append(step)
     return found

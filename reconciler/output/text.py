@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from reconciler.apply import Outcome, Report, Result
 from reconciler.catalogue.operation import Impact
@@ -12,7 +12,19 @@ from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
-from reconciler.planner.plan import Action, Note, Plan
+from reconciler.planner.explanation import explain, explain_note
+from reconciler.planner.plan import Action, Plan
+
+
+class Remark(Protocol):
+    """A sentence about a resource."""
+
+    @property
+    def id(self) -> ResourceId: ...
+
+    @property
+    def text(self) -> str: ...
+
 
 Paint = Callable[[str, str], str]  # text, colour name -> text
 
@@ -48,10 +60,10 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
         (
             step.action.sign,
             step.operation,
-            str(step.subject),
+            str(step.resource),
             step.node,
-            str(step.impact) + (" (held)" if step.held else ""),
-            step.because,
+            str(step.impact) + (" (held)" if step.held_by else ""),
+            explain(step),
         )
         for wave in plan.waves
         for step in wave
@@ -65,23 +77,23 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
     if lines:
         lines.append("")
     for note in plan.notes:
-        lines.append(f"note: {note.id}: {note.text}")
+        lines.append(f"note: {note.id}: {explain_note(note)}")
     if plan.notes:
         lines.append("")
-    lines.append(summary(plan))
+    lines.append(str(summary(plan)))
     return "\n".join(lines) + "\n"
 
 
 def headline(plan: Plan) -> list[str]:
     """What a plan will do that people must not overlook, before anything else; nothing if it does no such thing."""
     steps = plan.runnable
-    restarted = {step.target for step in steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}
-    removed = {step.subject for step in steps if step.impact is Impact.RECREATE}
+    restarted = {step.carrier for step in steps if step.impact is Impact.RESTART and step.carrier.kind == MACHINE}
+    removed = {step.resource for step in steps if step.impact is Impact.RECREATE}
     lost: dict[str, dict[ResourceId, int]] = {}
     for step in steps:
         if step.impact is Impact.DATA:
-            of_kind = lost.setdefault(step.subject.kind, {})
-            of_kind[step.subject] = of_kind.get(step.subject, 0) + step.loses
+            of_kind = lost.setdefault(step.resource.kind, {})
+            of_kind[step.resource] = of_kind.get(step.resource, 0) + step.loses
     said = []
     if going := restarted - removed:
         said.append(f"stops or restarts {_counted(len(going), MACHINE)}")
@@ -102,31 +114,51 @@ def _counted(number: int, kind: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def summary(plan: Plan, most: int | None = None) -> str:
+class Summary(NamedTuple):
+    """The totals of a plan in sentences; empty ones where there is nothing to say."""
+
+    totals: str
+    destroyed: str = ""  # the names of resources whose data is destroyed
+    held: str = ""
+
+    def __str__(self) -> str:
+        destroyed = f" Destroys data of {self.destroyed}." if self.destroyed else ""
+        return f"{self.totals}{destroyed}" + (f"\n{self.held}" if self.held else "")
+
+
+def summary(plan: Plan, most: int | None = None) -> Summary:
     """The totals: steps by kind of action, what they do to guests and data, what is held.
 
     Names all whose data is destroyed, or as many as ``most`` and how many more.
     """
     if not plan.steps and plan.problems:
         count = len(plan.problems)
-        return f"Nothing can be changed: {count} {_plural(count, 'problem stands', 'problems stand')} in the way."
+        verb = _plural(count, "problem stands", "problems stand")
+        return Summary(f"Nothing can be changed: {count} {verb} in the way.")
     if not plan.steps:
-        return f"No changes. {plan.unchanged} {_plural(plan.unchanged, 'resource is', 'resources are')} as declared."
+        verb = _plural(plan.unchanged, "resource is", "resources are")
+        return Summary(f"No changes. {plan.unchanged} {verb} as declared.")
     actions = Counter(step.action for step in plan.steps)
     parts = [f"{actions[action]} to {action}" for action in Action if actions[action]]
-    text = f"{len(plan.steps)} {_plural(len(plan.steps), 'step', 'steps')}: {', '.join(parts)}; "
-    text += f"{plan.unchanged} unchanged."
-    restarted = {step.target for step in plan.steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}
+    totals = f"{len(plan.steps)} {_plural(len(plan.steps), 'step', 'steps')}: {', '.join(parts)}; "
+    totals += f"{plan.unchanged} unchanged."
+    restarted = {step.carrier for step in plan.steps if step.impact is Impact.RESTART and step.carrier.kind == MACHINE}
     if restarted:
-        text += f" Stops or restarts {len(restarted)} {_plural(len(restarted), 'VM', 'VMs')}."
-    destroyed = list(dict.fromkeys(str(step.subject) for step in plan.steps if step.impact is Impact.DATA))
-    if destroyed:
-        unnamed = len(destroyed) - len(destroyed[:most])
-        text += f" Destroys data of {', '.join(destroyed[:most])}{f' and {unnamed} more' if unnamed else ''}."
-    if plan.held:
-        count, flags = len(plan.held), ",".join(sorted({step.held for step in plan.held}))
-        text += f"\n{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {flags}."
-    return text
+        totals += f" Stops or restarts {len(restarted)} {_plural(len(restarted), 'VM', 'VMs')}."
+    return Summary(totals, _destroyed(plan, most), _held(plan))
+
+
+def _destroyed(plan: Plan, most: int | None) -> str:
+    names = list(dict.fromkeys(str(step.resource) for step in plan.steps if step.impact is Impact.DATA))
+    unnamed = len(names) - len(names[:most])
+    return f"{', '.join(names[:most])}{f' and {unnamed} more' if unnamed else ''}"
+
+
+def _held(plan: Plan) -> str:
+    if not plan.held:
+        return ""
+    count, flags = len(plan.held), ",".join(sorted({step.held_by for step in plan.held}))
+    return f"{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {flags}."
 
 
 def _plural(count: int, one: str, many: str) -> str:
@@ -142,7 +174,7 @@ def problems_text(problems: Iterable[Problem], paint: Paint = plain) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def notes_text(notes: Iterable[Note]) -> str:
+def notes_text(notes: Iterable[Remark]) -> str:
     """One line for each thing that is to be said, however many resources it is said of."""
     about: dict[str, list[str]] = {}
     for note in notes:
@@ -157,7 +189,7 @@ def notes_text(notes: Iterable[Note]) -> str:
 def outcome_text(outcome: Outcome) -> str:
     """One line; of a failed step also ``file:line:column`` of what asks for it, where that is known."""
     step = outcome.step
-    text = f"{outcome.result:<11} {step.operation} {step.subject}"
+    text = f"{outcome.result:<11} {step.operation} {step.resource}"
     if outcome.seconds:
         text += f" ({outcome.seconds:.1f} s)"
     text = f"{text}: {outcome.message}" if outcome.message else text
@@ -173,7 +205,7 @@ def report_json(report: Report) -> dict[str, Any]:
             {
                 "step": outcome.step.id,
                 "operation": outcome.step.operation,
-                "subject": str(outcome.step.subject),
+                "subject": str(outcome.step.resource),
                 "result": str(outcome.result),
                 "message": outcome.message,
                 "seconds": round(outcome.seconds, 3),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model.kinds import RANK
-from reconciler.model.problem import Origin, Problem
+from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
-from reconciler.planner.plan import Action, Note, Step
-from reconciler.planner.sheet import PlanBuilder, StepDraft
+from reconciler.planner.findings import Findings, UnorderedStep
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.plan import Action, NoteKind, Step
+from reconciler.planner.requests import request_problem
 
 
 class Lack(NamedTuple):
@@ -21,47 +25,50 @@ class Lack(NamedTuple):
     remedy: str
 
 
-def refuse_unsupported(sheet: PlanBuilder) -> None:
-    """Take out of the plan what the agent of its node does not carry out, and what needs a resource it would create.
+def used_first(steps: Iterable[UnorderedStep]) -> list[UnorderedStep]:
+    """What others use before what uses it."""
+    return sorted(steps, key=lambda each: (RANK[each.step.resource.kind], each.rank))
 
-    A stack that says so is served by uni-virt. Of other nodes ``sheet.observed.capabilities`` says what their
+
+def without_unsupported(inputs: PlanInput, found: Findings) -> Findings:
+    """What was found, without what the agent of its node does not carry out and what needs a resource it would create.
+
+    A stack that says so is served by uni-virt. Of other nodes ``inputs.observed.capabilities`` says what their
     drivers carry out; where it says nothing, everything is taken to be.
     """
-    lacks = {id(draft): lack for draft in sheet.sketches if (lack := _lack(sheet, draft.step)) is not None}
+    lacks = {each.step.id: lack for each in found.steps if (lack := _lack(inputs, each.step)) is not None}
     if not lacks:
-        return
+        return found
     missing: dict[ResourceId, str] = {}  # resources that are not created, and by whom
-    kept: list[StepDraft] = []
-    for sketch in sorted(sheet.sketches, key=lambda sketch: (RANK[sketch.step.subject.kind], sketch.rank)):
-        step = sketch.step
-        if lack := lacks.get(id(sketch)):
-            sheet.refused.add(step.subject)
-            sheet.problems.append(
-                Problem(_place(sheet, step), f"{step.subject}: {lack.message}", lack.remedy, id=step.subject)
-            )
+    kept: list[UnorderedStep] = []
+    more = Findings()
+    for each in used_first(found.steps):
+        step = each.step
+        if lack := lacks.get(step.id):
+            more.refuse(step.resource, _problem(inputs, step, lack))
             agent = lack.agent
-        elif wanting := next((each for each in (step.subject, *sketch.uses) if each in missing), None):
-            agent = missing[wanting]
-            if wanting != step.subject:
-                sheet.notes.append(Note(step.subject, f"left out: {wanting} cannot be created by {agent}"))
+        elif blocking := next((id for id in (step.resource, *each.uses) if id in missing), None):
+            agent = missing[blocking]
+            if blocking != step.resource:
+                more.note(step.resource, NoteKind.BLOCKED_BY_AGENT, resource=str(blocking), agent=agent)
         else:
-            kept.append(sketch)
+            kept.append(each)
             continue
         if step.action is Action.CREATE:
-            missing.setdefault(step.subject, agent)
-    sheet.sketches = kept
+            missing.setdefault(step.resource, agent)
+    return replace(found, steps=kept).with_more(more)
 
 
-def _lack(sheet: PlanBuilder, step: Step) -> Lack | None:
+def _lack(inputs: PlanInput, step: Step) -> Lack | None:
     """Why the agent of a step's node does not carry it out; None if it does."""
     if step.action is Action.MARK:
         return None
-    if sheet.desired.stack.agent == UNIVIRT:
+    if inputs.desired.stack.agent == UNIVIRT:
         return _lack_of_univirt(step)
-    capabilities = sheet.observed.capabilities.get(step.node.lower())
-    if capabilities is None or capabilities.supports(step.target.kind, step.operation):
+    capabilities = inputs.observed.capabilities.get(step.node.lower())
+    if capabilities is None or capabilities.supports(step.carrier.kind, step.operation):
         return None
-    reason = capabilities.of(step.target.kind, step.operation).reason
+    reason = capabilities.of(step.carrier.kind, step.operation).reason
     return Lack(
         f"the agent of node {step.node}",
         f"node {step.node} does not carry out {step.operation} (driver {capabilities.driver}): {reason}",
@@ -70,7 +77,7 @@ def _lack(sheet: PlanBuilder, step: Step) -> Lack | None:
 
 
 def _lack_of_univirt(step: Step) -> Lack | None:
-    operation = catalogue.find(step.target.kind, step.operation)
+    operation = catalogue.find(step.carrier.kind, step.operation)
     unknown = operation.lacking(UNIVIRT, step.parameters)
     if not operation.on_univirt:
         reason = operation.univirt
@@ -85,9 +92,10 @@ def _lack_of_univirt(step: Step) -> Lack | None:
     )
 
 
-def _place(sheet: PlanBuilder, step: Step) -> Origin:
-    """Where a manifest asks for the step: the resource or, of an operation on request, the ``Operation``."""
-    request = sheet.desired.requests.get(step.request[0])
+def _problem(inputs: PlanInput, step: Step, lack: Lack) -> Problem:
+    """At the manifest that asks for the step: that of the resource or, of one on request, the ``Operation``."""
+    message = f"{step.resource}: {lack.message}"
+    request = inputs.desired.requests.get(step.request[0])
     if request is not None and request.manifest is not None:
-        return request.manifest.origin("metadata", "name")
-    return sheet.place(step.subject)
+        return request_problem(request, message, lack.remedy)
+    return inputs.problem(step.resource, message, lack.remedy)

@@ -1,7 +1,7 @@
-"""The mark of what was declared: by it a later run tells which side of a difference moved.
+"""The digest of what was declared: by it a later run tells whether the manifest or the cluster changed.
 
-It is noted under ``declared`` in the last-applied annotation, beside the fields that are remembered there, with the
-last step that moves a resource; a creation that is not the last notes that it is not as declared yet. A step that
+It is noted under ``declared`` in the last-applied annotation, beside the fields that are kept there, with the
+last step that changes a resource; a creation that is not the last notes that it is not as declared yet. A step that
 fails takes it back like all else it notes.
 """
 
@@ -22,7 +22,7 @@ from reconciler.planner.plan import Action, Step
 
 DECLARED = "declared"  # the key in the annotation
 BEGUN = ""  # in its place: made by a step that was not to be the last
-_MOVING = frozenset({Action.CREATE, Action.CHANGE, Action.MARK})
+_APPLYING = frozenset({Action.CREATE, Action.CHANGE, Action.MARK})
 
 
 def digest(shape: Shape) -> str:
@@ -38,26 +38,26 @@ def canonical(value: Any) -> str:
 def marked(
     steps: Sequence[Step], declared: Mapping[ResourceId, Declared], but: Collection[ResourceId] = ()
 ) -> tuple[Step, ...]:
-    """The steps, the last of each resource with its mark.
+    """The steps, the last of each resource with the digest of what is declared.
 
     None for a resource of which a step is held, nor for those in ``but``: they will not be as declared.
     """
     last: dict[ResourceId, str] = {}
     for step in steps:
-        if step.action in _MOVING and step.subject in declared:
-            last[step.subject] = step.id
-    for id in {step.subject for step in steps if step.held} | {*but}:
+        if step.action in _APPLYING and step.resource in declared:
+            last[step.resource] = step.id
+    for id in {step.resource for step in steps if step.held_by} | {*but}:
         last.pop(id, None)
-    return tuple(_noting(step, last.get(step.subject) == step.id, declared) for step in steps)
+    return tuple(_noting(step, last.get(step.resource) == step.id, declared) for step in steps)
 
 
 def _noting(step: Step, last: bool, declared: Mapping[ResourceId, Declared]) -> Step:
-    remember = {name: each for name, each in step.remember.items() if name != DECLARED}
+    remember = {name: each for name, each in step.last_applied.items() if name != DECLARED}
     if last:
-        remember[DECLARED] = digest(declared[step.subject].shape)
-    elif step.action is Action.CREATE and step.subject in declared:
+        remember[DECLARED] = digest(declared[step.resource].shape)
+    elif step.action is Action.CREATE and step.resource in declared:
         remember[DECLARED] = BEGUN
-    return step if remember == step.remember else replace(step, remember=remember)
+    return step if remember == step.last_applied else replace(step, last_applied=remember)
 
 
 def _plain(value: Any) -> Any:

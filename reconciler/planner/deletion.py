@@ -5,167 +5,183 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from reconciler.manifests.desired import Declared
 from reconciler.model.fields import deletion_policy, references_of
 from reconciler.model.kinds import DISK, RANK
+from reconciler.model.path import values_at
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.model.wire import LABEL_PROTECT
-from reconciler.planner.plan import Action, Expectation, Note
-from reconciler.planner.rank import DELETION
-from reconciler.planner.rename import suspect
-from reconciler.planner.rules import DELETE, RuleContext
-from reconciler.planner.sheet import PlanBuilder
+from reconciler.planner.explanation import as_manifest
+from reconciler.planner.findings import Findings, StepDraft, UnorderedStep, step_of
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.phase import Phase
+from reconciler.planner.plan import Action, Expectation, FieldChange, Note, NoteKind, Reason
+from reconciler.planner.rename import possible_renames
+from reconciler.planner.rules import DELETE, DeleteRule, RuleContext
 
 Users: TypeAlias = dict[ResourceId, set[ResourceId]]
 
 
-def delete(sheet: PlanBuilder) -> None:
-    """What is described, as far as the run is about it, is to go."""
-    _unmake(sheet, {id: each for id, each in sheet.desired.resources.items() if sheet.policy.concerns(id)})
+def with_deletions(inputs: PlanInput, found: Findings) -> Findings:
+    """What was found, and the deletions: of all that is declared, or of what is declared no longer.
+
+    A prune that goes too far is taken for a mistake: then there are no steps at all.
+    """
+    if inputs.policy.delete:
+        going = {id: each for id, each in inputs.desired.resources.items() if inputs.policy.concerns(id)}
+        return found.with_more(_deletions(inputs, going, found.steps))
+    owned = [id for id, each in inputs.observed.resources.items() if each.stack == inputs.stack and id.kind in RANK]
+    orphans = sorted(id for id in owned if id not in inputs.desired.resources and inputs.policy.concerns(id))
+    noted = Findings(notes=list(possible_renames(inputs.desired, inputs.observed, _created(found.steps))))
+    if not inputs.policy.prune:
+        noted.notes += [Note(id, NoteKind.NO_LONGER_DECLARED) for id in orphans]
+        return found.with_more(noted)
+    pruned = _deletions(inputs, dict.fromkeys(orphans), found.steps)
+    result = found.with_more(noted).with_more(pruned)
+    if excess := _excess(inputs, _going(pruned.steps), len(owned)):
+        remedy = "If that is meant: --max-deletions, or policy.maxDeletions of the Stack, a number or a share (100%)."
+        result.problems.append(Problem(Origin(f"stack {inputs.stack}"), excess, remedy))
+        result.steps = []
+    return result
 
 
-def prune(sheet: PlanBuilder) -> None:
-    """What this stack owns and no longer describes: deleted if asked for, otherwise noted."""
-    stack, seen = sheet.desired.stack, sheet.observed.resources
-    strangers = sorted(id for id in seen.keys() - sheet.desired.resources.keys() if id.kind in RANK)
-    orphans = {id: None for id in strangers if seen[id].stack == stack.name and sheet.policy.concerns(id)}
-    suspect(sheet)
-    if not sheet.policy.prune:
-        for id in orphans:
-            sheet.notes.append(Note(id, "no longer described; delete it with --prune"))
-        return
-    _unmake(sheet, orphans)
-    going, limit = _going(sheet), sheet.policy.max_deletions
+def without_deletions(found: Findings) -> Findings:
+    """Without the deletions of a prune: what is declared elsewhere is not known while part of it is not right."""
+    notes = [Note(id, NoteKind.KEPT_WITH_PROBLEMS) for id in _going(found.steps)]
+    kept = [each for each in found.steps if each.step.action is not Action.DELETE]
+    return replace(found, steps=kept, notes=[*found.notes, *notes])
+
+
+def _created(steps: Iterable[UnorderedStep]) -> set[ResourceId]:
+    return {each.step.resource for each in steps if each.step.action is Action.CREATE}
+
+
+def _going(steps: Iterable[UnorderedStep]) -> set[ResourceId]:
+    return {each.step.resource for each in steps if each.step.action is Action.DELETE}
+
+
+def _excess(inputs: PlanInput, going: set[ResourceId], owned: int) -> str:
+    """Why a prune deletes more than it may; empty if it does not."""
+    limit = inputs.policy.max_deletions
     if not going:
-        return
-    owned = [id for id, each in seen.items() if each.stack == stack.name and id.kind in RANK]
-    if limit is None and not sheet.desired.resources:
-        _stop(sheet, f"nothing is described any more, and the stack {stack.name} owns {len(owned)}: {_named(going)}")
-    elif limit is not None and len(going) > limit.of(len(owned)):
-        many = f"{len(going)} of {len(owned)} resources"
-        _stop(sheet, f"{many} would be deleted, and at most {limit.of(len(owned))} may: {_named(going)}")
+        return ""
+    first, *more = sorted(going)
+    named = f"{first}{f' and {len(more)} more' if more else ''}"
+    if limit is None and not inputs.desired.resources:
+        return f"nothing is described any more, and the stack {inputs.stack} owns {owned}: {named}"
+    if limit is not None and len(going) > limit.of(owned):
+        return f"{len(going)} of {owned} resources would be deleted, and at most {limit.of(owned)} may: {named}"
+    return ""
 
 
-def _going(sheet: PlanBuilder) -> set[ResourceId]:
-    return {sketch.step.subject for sketch in sheet.sketches if sketch.step.action is Action.DELETE}
-
-
-def keep_all(sheet: PlanBuilder) -> None:
-    """Take the deletions of a prune back: what is described elsewhere is not known while part of it is not right."""
-    going = _going(sheet)
-    sheet.sketches = [sketch for sketch in sheet.sketches if sketch.step.action is not Action.DELETE]
-    for id in going:
-        sheet.notes.append(Note(id, "kept: nothing is pruned while there are problems"))
-
-
-def _stop(sheet: PlanBuilder, message: str) -> None:
-    """A prune that goes too far is taken for a mistake: nothing runs at all."""
-    remedy = "If that is meant: --max-deletions, or policy.maxDeletions of the Stack, a number or a share (100%)."
-    sheet.problems.append(Problem(Origin(f"stack {sheet.desired.stack.name}"), message, remedy))
-    sheet.sketches.clear()
-
-
-def _named(ids: Iterable[ResourceId]) -> str:
-    first, *more = sorted(ids)
-    return f"{first}{f' and {len(more)} more' if more else ''}"
-
-
-def _unmake(sheet: PlanBuilder, going: Mapping[ResourceId, Declared | None]) -> None:
-    """The steps of those that may go and that nothing which stays still uses."""
-    users, former = _users(sheet)
-    leaving = _leaving(sheet, going, users)
+def _deletions(
+    inputs: PlanInput, going: Mapping[ResourceId, Declared | None], steps: Iterable[UnorderedStep]
+) -> Findings:
+    """The steps of those that may go and that nothing which stays still uses. ``steps`` are all others."""
+    found = Findings()
+    users, former = _users(inputs, {each.step.resource for each in steps})
+    leaving = _leaving(inputs, going, users, found)
     for id in sorted(leaving, key=lambda id: (-RANK[id.kind], id)):
-        _steps(sheet, id, going[id], users[id] | former[id])
+        _draft_deletion(inputs, id, going[id], users[id] | former[id], found)
+    return found
 
 
 def _leaving(
-    sheet: PlanBuilder, going: Mapping[ResourceId, Declared | None], users: Mapping[ResourceId, set[ResourceId]]
+    inputs: PlanInput, going: Mapping[ResourceId, Declared | None], users: Users, found: Findings
 ) -> set[ResourceId]:
-    """Those of the going that go; says what keeps the others."""
-    leaving = {id for id, declared in going.items() if _may_go(sheet, id, declared)}
+    """Those of the going that go; notes what keeps the others."""
+    leaving = {id for id, declared in going.items() if _may_go(inputs, id, declared, found)}
     # Whatever something that stays still uses stays as well; keeping one thing may keep the next.
     while kept := sorted(id for id in leaving if any(user not in leaving for user in users[id])):
         for id in kept:
-            names = [str(user) for user in sorted(users[id] - leaving)]
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            sheet.notes.append(Note(id, f"kept: used by {', '.join(names[:3])}{more}"))
+            found.note(id, NoteKind.KEPT_IN_USE, users=[str(user) for user in sorted(users[id] - leaving)])
             leaving.discard(id)
     return leaving
 
 
-def _may_go(sheet: PlanBuilder, id: ResourceId, declared: Declared | None) -> bool:
-    """Whether a resource is there, ours and not to be retained."""
-    observed = sheet.observed.get(id)
+def _may_go(inputs: PlanInput, id: ResourceId, declared: Declared | None, found: Findings) -> bool:
+    """Whether a resource exists, is ours and not to be retained; notes why not."""
+    observed = inputs.observed.get(id)
     if observed is None:
         return False
-    if observed.stack != sheet.desired.stack.name:
+    if observed.stack != inputs.stack:
         if declared is not None:
-            owner = f"the stack {observed.stack}" if observed.stack else "no stack"
-            sheet.notes.append(Note(id, f"kept: belongs to {owner}"))
+            found.note(id, NoteKind.KEPT_OTHER_OWNER, stack=observed.stack)
         return False
     if not observed.exists:
         return False
     if observed.under_way:
-        sheet.notes.append(Note(id, f"kept: {observed.under_way} is under way"))
-        return False
-    if observed.labels.get(LABEL_PROTECT) == "true":
-        sheet.notes.append(Note(id, f"kept: protected by its label {LABEL_PROTECT}"))
-        return False
-    if deletion_policy(id.kind, declared.shape if declared else observed.applied) != "Delete":
-        sheet.notes.append(Note(id, "kept: deletionPolicy is Retain"))
-        return False
-    return True
+        found.note(id, NoteKind.KEPT_UNDER_WAY, operation=observed.under_way)
+    elif observed.labels.get(LABEL_PROTECT) == "true":
+        found.note(id, NoteKind.KEPT_PROTECTED, label=LABEL_PROTECT)
+    elif deletion_policy(id.kind, declared.shape if declared else observed.applied) != "Delete":
+        found.note(id, NoteKind.KEPT_RETAINED)
+    else:
+        return True
+    return False
 
 
-def _users(sheet: PlanBuilder) -> tuple[Users, Users]:
+def _users(inputs: PlanInput, changing: set[ResourceId]) -> tuple[Users, Users]:
     """Who uses what, now or once the other steps have run; and who uses it now and will not."""
     users: Users = defaultdict(set)
     former: Users = defaultdict(set)
-    moving = {sketch.step.subject for sketch in sheet.sketches}
-    for id, observed in sheet.observed.resources.items():
+    for id, observed in inputs.observed.resources.items():
         if observed.exists:
-            for other in _used(sheet, id, observed.shape):
-                (former if id in moving and id in sheet.desired.resources else users)[other].add(id)
-    if not sheet.policy.delete:
-        for id, declared in sheet.desired.resources.items():
-            for other in _used(sheet, id, declared.shape):
+            for other in _used(inputs, id, observed.shape):
+                (former if id in changing and id in inputs.desired.resources else users)[other].add(id)
+    if not inputs.policy.delete:
+        for id, declared in inputs.desired.resources.items():
+            for other in _used(inputs, id, declared.shape):
                 users[other].add(id)
     return users, former
 
 
-def _used(sheet: PlanBuilder, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
+def _used(inputs: PlanInput, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
     yield from (other for _, other in references_of(id.kind, shape, id.namespace))
     for nic in shape.get("nics", {}).values():
-        yield from sheet.surroundings.bridges_of(nic, id.namespace)
+        yield from inputs.surroundings.bridges_of(nic, id.namespace)
 
 
-def _steps(sheet: PlanBuilder, id: ResourceId, declared: Declared | None, users: Iterable[ResourceId]) -> None:
+def _draft_deletion(
+    inputs: PlanInput, id: ResourceId, declared: Declared | None, users: Iterable[ResourceId], found: Findings
+) -> None:
     """The rows of one resource, in their order, after those that use it."""
-    observed = sheet.observed.resources[id]
-    case = RuleContext(id, declared.shape if declared else {}, observed.shape, sheet.surroundings, observed)
-    case.running = sheet.runs(id, observed.shape)
+    observed = inputs.observed.resources[id]
+    case = RuleContext(id, declared.shape if declared else {}, observed.shape, inputs.surroundings, observed)
+    case.running = inputs.runs(id, observed.shape)
     uses = tuple(sorted(users))
-    for order, row in enumerate(DELETE):
-        if row.kind == id.kind and row.when(case):
-            expect = (
-                [Expectation(id, (), False)]
-                if row.gone
-                else [Expectation(id, tuple(dotted.split(".")), value) for dotted, value in row.leaves]
-            )
-            sheet.add(
-                row,
-                replace(case),
-                Action.DELETE,
-                "deletion asked for" if sheet.policy.delete else "no longer described",
-                rank=DELETION + order,
-                uses=uses,
-                expect=expect,
-                last=True,
-                bout="deletion",
-                loses=int(observed.shape.get("capacity", 0)) if row.gone and id.kind == DISK else 0,
-            )
-            case.running = case.running and ("powerState", "Stopped") not in row.leaves
+    for number, row in enumerate(DELETE):
+        if row.kind != id.kind or not row.when(case):
+            continue
+        draft = StepDraft(
+            action=Action.DELETE,
+            phase=Phase.DELETION,
+            offset=number,
+            reason=Reason.DELETION_REQUESTED if inputs.policy.delete else Reason.NO_LONGER_DECLARED,
+            changes=tuple(_changes(row, id, observed.shape)),
+            place=inputs.place(id),
+            uses=uses,
+            expect=[Expectation(id, path, value) for path, value in _left_by(row)],
+            last=True,
+            group="deletion",
+            loses=int(observed.shape.get("capacity", 0)) if row.gone and id.kind == DISK else 0,
+        )
+        step_of(inputs, row, replace(case), draft, found)
+        case.running = case.running and ("powerState", "Stopped") not in row.leaves
+
+
+def _left_by(row: DeleteRule) -> list[tuple[tuple[str, ...], Any]]:
+    return [((), False)] if row.gone else [(tuple(dotted.split(".")), value) for dotted, value in row.leaves]
+
+
+def _changes(row: DeleteRule, id: ResourceId, shape: Shape) -> Iterator[FieldChange]:
+    if row.gone:
+        yield FieldChange((), as_manifest(id.kind, (), shape), None)
+        return
+    for path, value in _left_by(row):
+        before = next((each for _, each in values_at(shape, path)), None)
+        yield FieldChange(path, before, value)

@@ -1,15 +1,31 @@
-"""Why a step is planned, in the words of the manifest, and where the manifest says so. Pure."""
+"""The sentences of a plan: changes, reasons and notes are values, and are put into words here and nowhere else. Pure.
+
+``field_change`` makes a value that people may see of a difference; the other functions only read such values, so
+that a plan that was saved and read again says the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
 from reconciler.model.fields import is_quantity, is_secret, part_of, parts_at, replacing
 from reconciler.model.secret import Secret
 from reconciler.planner.diff import Change
+from reconciler.planner.plan import STACK, FieldChange, Note, NoteKind, Reason, SecretValue, Step, show_value
+
+_OTHER_VALUE = SecretValue("another value")
+_LISTED = 3  # names that a note lists
+
+
+class ChangeText(NamedTuple):
+    """A change of a field as people read it. Without a field, ``after`` is a sentence about the whole resource."""
+
+    field: str
+    before: str
+    after: str
 
 
 def leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -38,49 +54,188 @@ def as_written(declared: Declared, path: tuple[str, ...]) -> tuple[str | int, ..
     return written
 
 
-def describe(kind: str, move: Change, covers: tuple[str, ...] = ()) -> str:
+# Values ---------------------------------------------------------------------------------------------------
+
+
+def field_change(kind: str, change: Change, covers: tuple[str, ...] = ()) -> FieldChange:
+    """The change in the values of manifests. ``covers`` are the fields that are set of an added part; empty: all."""
+    before, after = change.observed, change.desired
+    if is_secret(kind, change.path):
+        known = after is None or isinstance(after, Secret)  # else a digest, which tells people nothing
+        hidden = SecretValue(str(after)) if known else SecretValue("a secret")
+        return FieldChange(change.path, None if before is None else _OTHER_VALUE, None if after is None else hidden)
+    if covers and before is None and isinstance(after, dict) and part_of(kind, change.path) == change.path:
+        after = {name: value for name, value in after.items() if name in covers}
+    return FieldChange(change.path, as_manifest(kind, change.path, before), as_manifest(kind, change.path, after))
+
+
+def field_changes(kind: str, changes: Iterable[Change], covers: tuple[str, ...] = ()) -> tuple[FieldChange, ...]:
+    """Each of the changes in the values of manifests."""
+    return tuple(field_change(kind, change, covers) for change in changes)
+
+
+def as_manifest(kind: str, path: tuple[str, ...], value: Any) -> Any:
+    """A value of a shape as a manifest shows it, without any secret; the very value where that is the same."""
+    if isinstance(value, dict):
+        shown = {name: as_manifest(kind, (*path, name), each) for name, each in value.items()}
+        return value if all(shown[name] is each for name, each in value.items()) else shown
+    if isinstance(value, Secret):
+        return SecretValue(str(value))
+    if value is not None and is_secret(kind, path):
+        return _OTHER_VALUE
+    if isinstance(value, int) and not isinstance(value, bool) and is_quantity(kind, path):
+        return quantity.show(value)
+    return value
+
+
+# Words ----------------------------------------------------------------------------------------------------
+
+
+def explain(step: Step) -> str:
+    """Why the step is planned: ``memory.size 2Gi -> 4Gi``."""
+    match step.reason:
+        case Reason.NOT_ON_CLUSTER:
+            return "not on the cluster"
+        case Reason.CREATION_FAILED:
+            return f"its creation failed before: {step.details['message']}"
+        case Reason.FIELDS_CHANGED:
+            through = f" (through {step.carrier})" if step.carrier != step.resource else ""
+            return _joined(step) + through + (", at its next start" if step.details.get("nextStart") else "")
+        case Reason.RESTART:
+            return f"restart for {_joined(step)}"
+        case Reason.OWNERSHIP:
+            return _joined(step)
+        case Reason.NO_LONGER_DECLARED:
+            return "no longer described"
+        case Reason.DELETION_REQUESTED:
+            return "deletion asked for"
+        case Reason.OPERATION:
+            failure = step.details.get("failure")
+            return f"Operation {step.request[0]}{f', which failed before: {failure}' if failure else ''}{_sent(step)}"
+        case Reason.REQUESTED:
+            return f"asked for as {step.request[0]}{_sent(step)}"
+
+
+def _joined(step: Step) -> str:
+    return change_texts(step.resource.kind, step.changes)
+
+
+def _sent(step: Step) -> str:
+    """The parameters of an operation on request, as people read them."""
+    shown = " ".join(f"{name}={show_value(value)}" for name, value in step.parameters.items())
+    return f" ({shown})" if shown else ""
+
+
+_NOTES: dict[NoteKind, str] = {
+    NoteKind.PENDING_RESTART: "pending restart: {changes}",
+    NoteKind.NO_LONGER_DECLARED: "no longer described; delete it with --prune",
+    NoteKind.KEPT_WITH_PROBLEMS: "kept: nothing is pruned while there are problems",
+    NoteKind.KEPT_IN_USE: "kept: used by {users}",
+    NoteKind.KEPT_OTHER_OWNER: "kept: belongs to {owner}",
+    NoteKind.KEPT_UNDER_WAY: "kept: {operation} is under way",
+    NoteKind.KEPT_PROTECTED: "kept: protected by its label {label}",
+    NoteKind.KEPT_RETAINED: "kept: deletionPolicy is Retain",
+    NoteKind.IGNORED: "ignored{until}: {contrast}{because}",
+    NoteKind.MEMORY_NOT_RETURNED: "memory.size is {size}, and the guest still has {excess} more: without a balloon "
+    "driver it gives nothing back",
+    NoteKind.SECRET_UNREADABLE: "the {secret} cannot be read here; the step that sends it will fail",
+    NoteKind.UNDER_WAY: "{operation} is under way; plan again when it has ended",
+    NoteKind.BLOCKED_UNDER_WAY: "{operation} waits: {other} is under way on {resource}",
+    NoteKind.BLOCKED_MISSING: "{operation} waits: {resource} is not there",
+    NoteKind.BLOCKED_BY_AGENT: "left out: {resource} cannot be created by {agent}",
+    NoteKind.POSSIBLE_RENAME: "is as {former} was, which is described no longer; if it was renamed, write "
+    "movedFrom: {name} in its metadata, and it is kept",
+}
+
+
+def explain_note(note: Note) -> str:
+    """The sentence of a note."""
+    words = {name: each if isinstance(each, str) else _names(each) for name, each in note.details.items()}
+    if note.kind is NoteKind.PENDING_RESTART:
+        words["changes"] = change_texts(note.id.kind, note.changes)
+    if note.kind is NoteKind.KEPT_OTHER_OWNER:
+        words["owner"] = f"the stack {words['stack']}" if words["stack"] else "no stack"
+    if note.kind is NoteKind.IGNORED:
+        words["until"] = f" until {words['until']}" if words.get("until") else ""
+        words["contrast"] = contrast_text(note.id.kind, note.changes[0])
+        words["because"] = f": {words['reason']}" if words.get("reason") else ""
+    return _NOTES[note.kind].format_map(words)
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{', '.join(names[:_LISTED])}{more}"
+
+
+def describe(kind: str, change: Change) -> str:
     """``memory.size 2Gi -> 4Gi``; of a part that comes, what is set of it: ``disks[vdb] new: disk web-1-data``."""
-    name, at = _named(kind, move.path), part_of(kind, move.path)
-    if move.path == at and move.desired is None:
-        return f"{name} is no longer declared"
-    if move.path == at and move.observed is not None:
-        fields = replacing(kind, move.path[0]) or tuple(move.desired)
-        changes = [
-            f"{field} {_shown(move.observed.get(field), False)} -> {_shown(move.desired[field], False)}"
-            for field in fields
-            if field in move.desired and move.desired[field] != move.observed.get(field)
-        ]
-        return f"{name} anew: {', '.join(changes)}" if changes else f"{name} anew"
-    if move.path == at:
-        row = parts_at(kind, at[:-1])
-        keys = row.keys if row else ()
-        parts = [
-            f"{'.'.join(path[len(at) :])} {_shown(value, is_quantity(kind, path))}"
-            for path, value in leaves(move.path, move.desired)
-            if len(path) > len(at) and (path[len(at)] in covers if covers else path[len(at)] not in keys)
-        ]
-        return f"{name} new: {', '.join(parts)}" if parts else f"{name} new"
-    in_bytes = is_quantity(kind, move.path)
-    if is_secret(kind, move.path):
-        before = "nothing" if move.observed is None else "another value"
-        known = move.desired is None or isinstance(move.desired, Secret)  # else a digest, which tells people nothing
-        return f"{name} {before} -> {_shown(move.desired, False) if known else 'a secret'}"
-    return f"{name} {_shown(move.observed, in_bytes)} -> {_shown(move.desired, in_bytes)}"
+    return change_text(kind, field_change(kind, change))
 
 
-def contrast(kind: str, move: Change) -> str:
+def contrast(kind: str, change: Change) -> str:
     """``memory.size is 4Gi, 2Gi is declared``; of a part, whether it is there. Of a secret, no value."""
-    name, at = _named(kind, move.path), part_of(kind, move.path)
-    if not move.path:
+    return contrast_text(kind, field_change(kind, change))
+
+
+def change_texts(kind: str, changes: Iterable[FieldChange]) -> str:
+    """The changes in one line, each once."""
+    return "; ".join(dict.fromkeys(change_text(kind, change) for change in changes))
+
+
+def change_text(kind: str, change: FieldChange) -> str:
+    """One change: ``memory.size 2Gi -> 4Gi``."""
+    if change.path == STACK:
+        return f"taken over into the stack {change.after}"
+    name, before, after = change_cells(kind, change)
+    if change.path != part_of(kind, change.path):
+        return f"{name} {before} -> {after}"
+    if change.after is None:
+        return f"{name} is no longer declared"
+    return f"{name} {after}" if change.before is not None or after == "new" else f"{name} new: {after}"
+
+
+def change_cells(kind: str, change: FieldChange) -> ChangeText:
+    """One change as the cells of a table: the field, what it is now and what it becomes."""
+    if change.path == STACK:
+        return ChangeText("", "", change_text(kind, change))
+    name = _named(kind, change.path)
+    if change.path != part_of(kind, change.path):
+        return ChangeText(name, _shown(change.before), _shown(change.after))
+    if change.after is None:
+        return ChangeText(name, "declared", "no longer declared")
+    if change.before is not None:
+        changed = ", ".join(_replacements(kind, change))
+        return ChangeText(name, "", f"anew: {changed}" if changed else "anew")
+    return ChangeText(name, "nothing", ", ".join(_settings(kind, change)) or "new")
+
+
+def _replacements(kind: str, change: FieldChange) -> Iterator[str]:
+    """Why a part is replaced: the fields that no operation changes in place."""
+    for name in replacing(kind, change.path[0]) or tuple(change.after):
+        if name in change.after and (before := change.before.get(name)) != (after := change.after[name]):
+            yield f"{name} {_shown(before)} -> {_shown(after)}"
+
+
+def _settings(kind: str, change: FieldChange) -> Iterator[str]:
+    """What is set of a part that comes, but for its identity."""
+    row, length = parts_at(kind, change.path[:-1]), len(change.path)
+    for path, value in leaves(change.path, change.after):
+        if len(path) > length and (row is None or path[length] not in row.keys):
+            yield f"{'.'.join(path[length:])} {_shown(value)}"
+
+
+def contrast_text(kind: str, change: FieldChange) -> str:
+    """What is observed beside what is declared: ``memory.size is 4Gi, 2Gi is declared``."""
+    name, at = _named(kind, change.path), part_of(kind, change.path)
+    if not change.path:
         return "is not there"
-    if move.path == at and move.observed is None:
+    if change.path == at and change.before is None:
         return f"{name} is not there, though it is declared"
-    if move.path == at and move.desired is None:
+    if change.path == at and change.after is None:
         return f"{name} is there, and not declared"
-    if is_secret(kind, move.path):
-        return f"{name} is {'nothing' if move.observed is None else 'another value'}"
-    in_bytes = is_quantity(kind, move.path)
-    return f"{name} is {_shown(move.observed, in_bytes)}, {_shown(move.desired, in_bytes)} is declared"
+    if is_secret(kind, change.path):
+        return f"{name} is {_shown(change.before)}"
+    return f"{name} is {_shown(change.before)}, {_shown(change.after)} is declared"
 
 
 def _named(kind: str, path: tuple[str, ...]) -> str:
@@ -94,11 +249,9 @@ def _named(kind: str, path: tuple[str, ...]) -> str:
     return name
 
 
-def _shown(value: Any, in_bytes: bool) -> str:
+def _shown(value: Any) -> str:
     if value is None or value == "":
         return "nothing"
-    if in_bytes and isinstance(value, int):
-        return quantity.show(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):

@@ -1,8 +1,8 @@
-"""What is left as it is on the cluster, because a manifest or the Stack says so: not compared, but noted.
+"""Fields that are left as they are on the cluster, because a manifest or the Stack says so: not compared, but noted.
 
-A resource that exists is planned for with a shape in which the observed value stands in the place of a waived field.
-So no step moves it, and one that moves a field beside it sends the value that is there. What is made anew, a
-resource or a part of one, is made as declared.
+A resource that exists is planned for with a shape in which the observed value stands in the place of an ignored
+field. So no step changes it, and one that changes a field beside it sends the value that is observed. What is
+created, a resource or a part of one, is created as declared.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from reconciler.manifests.drift_policy import IgnoreRule
 from reconciler.model.fields import part_of
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
-from reconciler.observe.observed import Observation
+from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.diff import Change, equivalent, live_diff, persistent_diff
-from reconciler.planner.explanation import contrast
+from reconciler.planner.explanation import field_change
 from reconciler.planner.last_applied import unknown
-from reconciler.planner.plan import Note
+from reconciler.planner.plan import Details, Note, NoteKind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,80 +28,93 @@ if TYPE_CHECKING:
 _ALWAYS_THERE = ("nodeName",)
 
 
-def as_left(
-    desired: Desired, observed: Observation, at: datetime | None, settled: Collection[ResourceId] = ()
+def without_ignored(
+    desired: Desired, observed: Observation, at: datetime | None, unchanged: Collection[ResourceId] = ()
 ) -> tuple[Desired, list[Note]]:
-    """The same with what is left as it is, and a note for each such field that differs.
+    """The same with ignored fields as they are observed, and a note for each such field that differs.
 
-    ``at`` is the moment, without which every waiver holds. Nothing is copied where nothing is waived. Those that are
-    ``settled`` are known to be as declared.
+    ``at`` is the moment, without which every rule holds. Nothing is copied where nothing is ignored. Those that are
+    ``unchanged`` are known to be as declared.
     """
-    everywhere = {waiver.kind for waiver in desired.stack.drift.ignore_rules}
+    everywhere = {rule.kind for rule in desired.stack.drift.ignore_rules}
     left: dict[ResourceId, Declared] = {}
-    notes = []
+    notes: list[Note] = []
     for id, declared in desired.resources.items():
-        if (id.kind not in everywhere and "drift" not in declared.manifest.metadata) or id in settled:
+        if (id.kind not in everywhere and "drift" not in declared.manifest.metadata) or id in unchanged:
             continue
         found = observed.get(id)
         if found is None or not found.exists:
             continue
-        shape, paths = declared.shape, set[tuple[str, ...]]()
-        waivers = waivers_of(declared, desired.stack)
-        # What only the next start has otherwise is left so as well; the shape is that of the guest that runs.
-        paths |= {move.path for move, _ in waived(waivers, persistent_diff(id.kind, shape, found), at)}
-        for move, waiver in waived(waivers, outermost(id.kind, live_diff(id.kind, shape, found)), at):
-            shape = _with(shape, move.path, move.observed)
-            paths.add(move.path)
-            if not unknown(id.kind, move):
-                notes.append(Note(id, told(id.kind, move, waiver)))
-        if paths:
-            left[id] = replace(declared, shape=shape, ignored=frozenset(paths))
+        replaced, more = _as_observed(declared, found, ignore_rules_of(declared, desired.stack), at)
+        notes += more
+        if replaced.ignored:
+            left[id] = replaced
     if not left:
         return desired, notes
     return replace(desired, resources={**desired.resources, **left}), notes
 
 
-def waivers_of(declared: Declared, stack: Stack) -> tuple[IgnoreRule, ...]:
-    """What is waived of a resource: by its own manifest first, then by the Stack."""
-    everywhere = tuple(waiver for waiver in stack.drift.ignore_rules if waiver.kind == declared.id.kind)
+def _as_observed(
+    declared: Declared, found: Observed, rules: Sequence[IgnoreRule], at: datetime | None
+) -> tuple[Declared, list[Note]]:
+    """One resource with its ignored fields as they are observed."""
+    kind, shape, notes = declared.id.kind, declared.shape, []
+    # What only the next start has otherwise is left so as well; the shape is that of the guest that runs.
+    paths = {change.path for change, _ in _ignored(rules, persistent_diff(kind, shape, found), at)}
+    for change, rule in _ignored(rules, outermost(kind, live_diff(kind, shape, found)), at):
+        shape = _with(shape, change.path, change.observed)
+        paths.add(change.path)
+        if not unknown(kind, change):
+            notes.append(ignored_note(declared.id, change, rule))
+    return replace(declared, shape=shape, ignored=frozenset(paths)), notes
+
+
+def ignore_rules_of(declared: Declared, stack: Stack) -> tuple[IgnoreRule, ...]:
+    """What is ignored of a resource: by its own manifest first, then by the Stack."""
+    everywhere = tuple(rule for rule in stack.drift.ignore_rules if rule.kind == declared.id.kind)
     return declared.drift.ignore_rules + everywhere
 
 
-def waived(
-    waivers: Sequence[IgnoreRule], moves: Iterable[Change], at: datetime | None
+def _ignored(
+    rules: Sequence[IgnoreRule], changes: Iterable[Change], at: datetime | None
 ) -> Iterator[tuple[Change, IgnoreRule]]:
-    """What of these is left as it is, each with the first waiver that says so."""
-    holding = [waiver for waiver in waivers if waiver.in_force(at)]
-    for move in moves:
-        if (by := next((waiver for waiver in holding if lets(waiver, move)), None)) is not None:
-            yield move, by
+    """What of these is left as it is, each with the first rule that says so."""
+    holding = [rule for rule in rules if rule.in_force(at)]
+    for change in changes:
+        if (by := next((rule for rule in holding if lets(rule, change)), None)) is not None:
+            yield change, by
 
 
-def outermost(kind: str, moves: Sequence[Change]) -> list[Change]:
-    """The moves without those inside a part that comes or goes as a whole."""
+def outermost(kind: str, changes: Sequence[Change]) -> list[Change]:
+    """The changes without those inside a part that comes or goes as a whole."""
     wholes: set[tuple[str, ...]] = set()
     found = []
-    for move in moves:
-        if any(move.path[:length] in wholes for length in range(2, len(move.path))):
+    for change in changes:
+        if any(change.path[:length] in wholes for length in range(2, len(change.path))):
             continue
-        if part_of(kind, move.path) == move.path:
-            wholes.add(move.path)
-        found.append(move)
+        if part_of(kind, change.path) == change.path:
+            wholes.add(change.path)
+        found.append(change)
     return found
 
 
-def lets(waiver: IgnoreRule, move: Change) -> bool:
-    """Whether a waiver, if it holds, leaves the move undone."""
-    if not waiver.covers(move.path) or (move.path == _ALWAYS_THERE and move.observed is None):
+def lets(rule: IgnoreRule, change: Change) -> bool:
+    """Whether a rule, if it holds, leaves the field as it is observed."""
+    if not rule.covers(change.path) or (change.path == _ALWAYS_THERE and change.observed is None):
         return False
-    return not waiver.accepted or any(equivalent(value, move.observed) for value in waiver.accepted)
+    return not rule.accepted or any(equivalent(value, change.observed) for value in rule.accepted)
 
 
-def told(kind: str, move: Change, waiver: IgnoreRule, *, brief: bool = False) -> str:
-    """``ignored until 2026-12-31: memory.size is 4Gi, 2Gi is declared: the reason``; ``brief`` without what it is."""
-    until = f" until {waiver.until}" if waiver.until else ""
-    parts = [f"ignored{until}", "" if brief else contrast(kind, move), waiver.reason]
-    return ": ".join(part for part in parts if part)
+def ignored_note(id: ResourceId, change: Change, rule: IgnoreRule) -> Note:
+    """A note on a field that differs and is left as it is."""
+    details: Details = {"until": str(rule.until or ""), "reason": rule.reason}
+    return Note(id, NoteKind.IGNORED, details, (field_change(id.kind, change),))
+
+
+def ignored_text(rule: IgnoreRule) -> str:
+    """``ignored until 2026-12-31: the reason``."""
+    until = f" until {rule.until}" if rule.until else ""
+    return f"ignored{until}: {rule.reason}" if rule.reason else f"ignored{until}"
 
 
 def _with(shape: Shape, path: tuple[str, ...], value: Any) -> Shape:

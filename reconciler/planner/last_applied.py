@@ -1,4 +1,4 @@
-"""What is remembered with a resource because the API never shows it: the fields of the last-applied annotation."""
+"""What was last applied and is kept with a resource, as the API never shows it: the last-applied annotation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from reconciler.planner.diff import Change
 from reconciler.planner.explanation import leaves
 
 
-def unknown(kind: str, move: Change) -> bool:
+def unknown(kind: str, change: Change) -> bool:
     """Whether the observed value is missing only because nobody can see it."""
-    return move.observed is None and unreadable(kind, move.path)
+    return change.observed is None and unreadable(kind, change.path)
 
 
 def of_creation(kind: str, seen: Shape, desired: Shape) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def of_creation(kind: str, seen: Shape, desired: Shape) -> dict[str, Any]:
 
 
 def of_change(kind: str, covered: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
-    """The same of a change that sets these fields; of a part that goes, all that was remembered of it goes too."""
+    """The same of a change that sets these fields; of a part that goes, all that was kept of it goes too."""
     return nested(
         (path, value)
         for path, value in covered

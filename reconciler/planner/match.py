@@ -1,4 +1,4 @@
-"""A rule and the moves it takes: which they are, and which fields are set by them."""
+"""A rule and the changes it takes: which they are, and which fields are set by them."""
 
 from __future__ import annotations
 
@@ -12,47 +12,53 @@ from reconciler.planner.explanation import leaves
 from reconciler.planner.rules import ChangeKind, Rule, RuleContext
 
 
-def matching(rule: Rule, moves: list[Change], kind: str) -> dict[tuple[str, ...], list[Change]]:
-    """The moves a rule takes, by the part they are about (one group with no name for plain fields)."""
+def matching(rule: Rule, changes: list[Change], kind: str) -> dict[tuple[str, ...], list[Change]]:
+    """The changes a rule takes, by the part they are about (one group with no name for plain fields)."""
     groups: dict[tuple[str, ...], list[Change]] = {}
     patterns = [tuple(dotted.split(".")) for dotted in rule.fields]
-    for move in moves:
-        if not any(matches(pattern, move.path) for pattern in patterns):
+    for change in changes:
+        if not any(matches(pattern, change.path) for pattern in patterns):
             continue
-        at = part_of(kind, move.path)
-        if rule.on & _what(move, at):
-            groups.setdefault(at, []).append(move)
+        at = part_of(kind, change.path)
+        if rule.on & _kinds(change, at):
+            groups.setdefault(at, []).append(change)
     return groups
 
 
-def _what(move: Change, at: tuple[str, ...]) -> frozenset[ChangeKind]:
-    if not at or move.path != at:
+def _kinds(change: Change, at: tuple[str, ...]) -> frozenset[ChangeKind]:
+    if not at or change.path != at:
         return frozenset({ChangeKind.CHANGED})
-    came = {ChangeKind.ADDED} if move.desired is not None else set()
-    return frozenset(came | {ChangeKind.REMOVED} if move.observed is not None else came)
+    added = {ChangeKind.ADDED} if change.desired is not None else set()
+    return frozenset(added | {ChangeKind.REMOVED} if change.observed is not None else added)
 
 
-def replaced(kind: str, moves: list[Change], desired: Shape, seen: Shape) -> list[Change]:
-    """The moves, with one whole move instead of many where a part cannot be changed in place."""
-    anew = {move.path[:2] for move in moves if len(move.path) > 2 and move.path[2] in replacing(kind, move.path[0])}
-    wholes = [
-        move
-        for name, key in sorted(anew)
-        for move in part_changes(kind, (name, key), seen[name][key], desired[name][key])
-    ]
-    return wholes + [move for move in moves if move.path[:2] not in anew]
+def with_replacements(kind: str, changes: list[Change], desired: Shape, seen: Shape) -> list[Change]:
+    """The changes, with one of the whole part instead of many where it cannot be changed in place."""
+    parts = {
+        change.path[:2]
+        for change in changes
+        if len(change.path) > 2 and change.path[2] in replacing(kind, change.path[0])
+    }
+    wholes: list[Change] = []
+    for name, key in sorted(parts):
+        wholes += part_changes(kind, (name, key), seen[name][key], desired[name][key])
+    return wholes + [change for change in changes if change.path[:2] not in parts]
 
 
-def set_by(rule: Rule, moves: list[Change]) -> list[Change]:
-    """Of the moves that ask for a rule about plain fields, those whose value it sets."""
-    return [move for move in moves if not rule.covers or ".".join(move.path) in rule.covers]
+def set_by(rule: Rule, changes: list[Change]) -> list[Change]:
+    """Of the changes that ask for a rule about plain fields, those whose value it sets."""
+    return [change for change in changes if not rule.covers or ".".join(change.path) in rule.covers]
 
 
-def covered_by(rule: Rule, case: RuleContext, moves: list[Change]) -> list[tuple[tuple[str, ...], Any]]:
-    """The leaf fields a step sets: a part that comes anew is set with all the rule's fields of it."""
+def covered_by(rule: Rule, case: RuleContext, changes: list[Change]) -> list[tuple[tuple[str, ...], Any]]:
+    """The leaf fields a step sets, with their values: of a part that is added, all the rule's fields of it."""
+    if rule.leaves:
+        return [(_placed(dotted, case.at), value) for dotted, value in rule.leaves]
+    if rule.on == {ChangeKind.REMOVED}:
+        return [(case.at, None)]
     if not case.at or ChangeKind.ADDED not in rule.on:
-        written = moves if case.at else set_by(rule, moves)
-        return [leaf for move in written for leaf in leaves(move.path, move.desired)]
+        written = changes if case.at else set_by(rule, changes)
+        return [leaf for change in written for leaf in leaves(change.path, change.desired)]
     if not case.part:
         return [(case.at, {})]
     return [
@@ -63,7 +69,7 @@ def covered_by(rule: Rule, case: RuleContext, moves: list[Change]) -> list[tuple
     ]
 
 
-def placed(dotted: str, at: tuple[str, ...]) -> tuple[str, ...]:
+def _placed(dotted: str, at: tuple[str, ...]) -> tuple[str, ...]:
     """A path with ``*`` in the part that a rule is about."""
     path = tuple(dotted.split("."))
     return (*at, *path[len(at) :])

@@ -1,69 +1,93 @@
-"""Whose a resource is: what has to be left alone, and what is said on the others."""
+"""Whose a resource is: what has to be left alone, and what is noted on the others."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
 from reconciler.model.fields import deletion_policy
 from reconciler.model.wire import LABEL_STACK
 from reconciler.observe.observed import Observed
-from reconciler.planner.basis import identity
 from reconciler.planner.diff import diff
+from reconciler.planner.findings import Findings, UnorderedStep
+from reconciler.planner.inputs import PlanInput
 from reconciler.planner.last_applied import nested, unknown
-from reconciler.planner.plan import MARK, Action, Note, Step
-from reconciler.planner.rank import MARKING
-from reconciler.planner.sheet import PlanBuilder, StepDraft
+from reconciler.planner.phase import Phase
+from reconciler.planner.plan import MARK, STACK, Action, FieldChange, ManifestPlace, NoteKind, Reason, Step
+from reconciler.planner.preconditions import identity
 
 
-def out_of_reach(sheet: PlanBuilder, declared: Declared, observed: Observed) -> bool:
-    """Whether the resource must be left alone; says why."""
+class OwnershipChanges(NamedTuple):
+    """What a resource is to say of itself: its stack, its labels, what only its manifest knows."""
+
+    changes: tuple[FieldChange, ...]
+    last_applied: dict[str, Any]
+
+
+def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found: Findings) -> bool:
+    """Whether the resource must be left alone, being busy or not ours; says why."""
     if observed.under_way:
-        sheet.notes.append(Note(declared.id, f"{observed.under_way} is under way; plan again when it has ended"))
+        found.note(declared.id, NoteKind.UNDER_WAY, operation=observed.under_way)
         return True
     owner = observed.stack
-    if owner == sheet.desired.stack.name or (not owner and sheet.policy.adopt):
+    if owner == inputs.stack or (not owner and inputs.policy.adopt):
         return False
     if owner:
-        sheet.refuse(declared, (), f"belongs to the stack {owner}", "Let one stack describe it.")
-        return True
-    if observed.exists:
-        sheet.refuse(declared, (), "exists and belongs to no stack", "Take it over with --adopt.")
-        return True
-    return False
+        message, remedy = f"{declared.id} belongs to the stack {owner}", "Let one stack describe it."
+    elif observed.exists:
+        message, remedy = f"{declared.id} exists and belongs to no stack", "Take it over with --adopt."
+    else:
+        return False
+    found.refuse(declared.id, inputs.problem(declared.id, message, remedy))
+    return True
 
 
-def mark(sheet: PlanBuilder, declared: Declared, observed: Observed) -> None:
-    """Say on the resource whose it is, and what only its manifest knows."""
-    stack = sheet.desired.stack.name
-    reasons, remember = [], {}
+def ownership_changes(inputs: PlanInput, declared: Declared, observed: Observed) -> OwnershipChanges | None:
+    """What is noted on the resource and is to be noted otherwise; None if it is as it should be."""
+    changes, last_applied = [], dict[str, Any]()
     if not observed.stack:
-        reasons.append(f"taken over into the stack {stack}")
-        moves = diff(declared.id.kind, declared.shape, observed.shape)
+        changes.append(FieldChange(STACK, None, inputs.stack))
         # Nobody can tell whether these are as declared: taking over says that they are.
-        remember = nested((move.path, move.desired) for move in moves if unknown(declared.id.kind, move))
-    reasons += [
-        f"labels.{name} {observed.labels.get(name, 'nothing')} -> {value}"
+        differing = diff(declared.id.kind, declared.shape, observed.shape)
+        last_applied = nested((each.path, each.desired) for each in differing if unknown(declared.id.kind, each))
+    changes += [
+        FieldChange(("labels", name), observed.labels.get(name), value)
         for name, value in sorted(declared.labels.items())
         if observed.labels.get(name) != value
     ]
     wish, noted = (deletion_policy(declared.id.kind, each) for each in (declared.shape, observed.applied))
     if wish != noted:
-        reasons.append(f"deletionPolicy {noted} -> {wish}")
-        remember["deletionPolicy"] = wish
-    if not reasons:
-        return
+        changes.append(FieldChange(("deletionPolicy",), noted, wish))
+        last_applied["deletionPolicy"] = wish
+    return OwnershipChanges(tuple(changes), last_applied) if changes else None
+
+
+def ownership_step(
+    inputs: PlanInput, declared: Declared, observed: Observed, ownership: OwnershipChanges
+) -> UnorderedStep:
+    """The step that notes it on the resource."""
     step = Step(
         id=f"{declared.id}:{MARK}",
         action=Action.MARK,
         operation=MARK,
-        subject=declared.id,
-        target=declared.id,
+        resource=declared.id,
+        carrier=declared.id,
         node=observed.node,
         parameters={},
-        because="; ".join(reasons),
+        reason=Reason.OWNERSHIP,
         impact=Impact.NONE,
-        relies=tuple(identity(sheet.observed, declared.id)),
-        remember=remember,
-        labels={**declared.labels, LABEL_STACK: stack},
+        changes=ownership.changes,
+        place=_place(declared, ownership.changes[0]),
+        preconditions=tuple(identity(inputs.observed, declared.id)),
+        last_applied=ownership.last_applied,
+        labels={**declared.labels, LABEL_STACK: inputs.stack},
     )
-    sheet.sketches.append(StepDraft(step, MARKING))
+    return UnorderedStep(step, Phase.MARK)
+
+
+def _place(declared: Declared, change: FieldChange) -> ManifestPlace:
+    if change.path == STACK:
+        return ManifestPlace(declared.manifest)
+    head = "metadata" if change.path[0] == "labels" else "spec"
+    return ManifestPlace(declared.manifest, (head, *change.path))

@@ -11,10 +11,10 @@ from reconciler.planner.plan import PathOf, Value
 from reconciler.planner.rules import Make, RuleContext
 
 
-def made(makes: Mapping[str, Make], case: RuleContext) -> dict[str, Value]:
+def parameters_of(makes: Mapping[str, Make], case: RuleContext) -> dict[str, Value]:
     """Name -> value, without those that a case has no value for."""
     values = {name: make(case) for name, make in makes.items()}
-    return {name: _settled(value) for name, value in values.items() if value is not None}
+    return {name: _plain(value) for name, value in values.items() if value is not None}
 
 
 def samples(operation: Operation, parameters: Mapping[str, Value]) -> dict[str, str | bool]:
@@ -23,7 +23,7 @@ def samples(operation: Operation, parameters: Mapping[str, Value]) -> dict[str, 
     return {name: examples.get(name) or _sample(value) for name, value in parameters.items()}
 
 
-def _settled(value: Value) -> Value:
+def _plain(value: Value) -> Value:
     """A text without unknown parts is just text."""
     if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
         return "".join(str(part) for part in value)

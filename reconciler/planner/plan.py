@@ -9,14 +9,15 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from reconciler.catalogue.operation import OWN_AGENT, Impact
+from reconciler.manifests.loader import Manifest
 from reconciler.model import graph
 from reconciler.model.problem import Origin, Problem
-from reconciler.model.resource import ResourceId
+from reconciler.model.resource import Path, ResourceId
 from reconciler.model.secret import Secret
 
 
 class Action(StrEnum):
-    """What a step is to its subject. The value is the word, ``sign`` what a plan prints."""
+    """What a step is to its resource. The value is the word, ``sign`` what a plan prints."""
 
     CREATE = "create"
     CHANGE = "change"
@@ -26,9 +27,11 @@ class Action(StrEnum):
 
     @property
     def sign(self) -> str:
+        """The character that stands before a step in the text of a plan."""
         return {"create": "+", "change": "~", "delete": "-", "run": "!", "mark": "="}[self.value]
 
 
+STACK = ("stack",)  # stands where a path of the shape does: the stack that owns the resource
 MARK = "(mark)"  # stands where a step that only marks has no operation
 
 
@@ -55,7 +58,10 @@ def show_value(value: Any) -> str:
 
 
 class Expectation(NamedTuple):
-    """The value of a field of the observed shape, which a step leaves or relies on. The empty path is existence."""
+    """The value of a field of the observed shape: one that a step leaves, or its precondition.
+
+    The empty path is existence.
+    """
 
     id: ResourceId
     path: tuple[str, ...]
@@ -63,42 +69,123 @@ class Expectation(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class SecretValue:
+    """Stands where the value of a secret would: says where the value is kept, or that it is another one."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class FieldChange(NamedTuple):
+    """What becomes of a field, in the values that manifests use: quantities as text, secrets as ``SecretValue``.
+
+    None stands for absent. The empty path is existence (False or True), ``stack`` the owner, ``labels`` a label.
+    """
+
+    path: tuple[str, ...]
+    before: Any
+    after: Any
+
+
+class Reason(StrEnum):
+    """Why a step is planned. Each says which of the step's ``details`` and ``changes`` tell more."""
+
+    NOT_ON_CLUSTER = "NotOnCluster"
+    CREATION_FAILED = "CreationFailed"  # an attempt before: its message
+    FIELDS_CHANGED = "FieldsChanged"  # the changes; nextStart: in the persistent configuration only
+    RESTART = "Restart"  # for changes that wait for the next start
+    OWNERSHIP = "Ownership"  # the stack, a label or the deletion policy noted on the resource changes
+    NO_LONGER_DECLARED = "NoLongerDeclared"
+    DELETION_REQUESTED = "DeletionRequested"
+    OPERATION = "Operation"  # an Operation document; failure: why it failed before
+    REQUESTED = "Requested"  # a person asks for an operation by name
+
+
+class NoteKind(StrEnum):
+    """What a note says. ``explanation`` has the sentence of each, with the names of its details."""
+
+    PENDING_RESTART = "PendingRestart"
+    NO_LONGER_DECLARED = "NoLongerDeclared"
+    KEPT_WITH_PROBLEMS = "KeptWithProblems"
+    KEPT_IN_USE = "KeptInUse"
+    KEPT_OTHER_OWNER = "KeptOtherOwner"
+    KEPT_UNDER_WAY = "KeptUnderWay"
+    KEPT_PROTECTED = "KeptProtected"
+    KEPT_RETAINED = "KeptRetained"
+    IGNORED = "Ignored"
+    MEMORY_NOT_RETURNED = "MemoryNotReturned"
+    SECRET_UNREADABLE = "SecretUnreadable"
+    UNDER_WAY = "UnderWay"
+    BLOCKED_UNDER_WAY = "BlockedUnderWay"
+    BLOCKED_MISSING = "BlockedMissing"
+    BLOCKED_BY_AGENT = "BlockedByAgent"
+    POSSIBLE_RENAME = "PossibleRename"
+
+
+Details = dict[str, "str | list[str]"]  # arguments of a reason or a note, by name
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestPlace:
+    """A field of a manifest. Its line is looked up when it is asked for, as that reads the file once more."""
+
+    manifest: Manifest
+    path: Path = ("metadata", "name")
+
+    @property
+    def origin(self) -> Origin:
+        """File, line and column of the field, or of the nearest part of the manifest that holds it."""
+        return self.manifest.origin(*self.path)
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One operation on one resource.
 
-    ``target`` carries the operation; ``subject`` is the resource whose manifest asked for it and on which it
-    is verified. They differ where an operation on one kind moves another (CloneDisk, ResizeVM).
+    ``carrier`` carries the operation; ``resource`` is the one whose manifest asked for it and on which it
+    is verified. They differ where an operation on one kind changes another (CloneDisk, ResizeVM).
     """
 
     id: str
     action: Action
     operation: str
-    subject: ResourceId
-    target: ResourceId
+    resource: ResourceId
+    carrier: ResourceId
     node: str
     parameters: dict[str, Value]
-    because: str
+    reason: Reason
     impact: Impact
+    details: Details = field(default_factory=dict)  # the arguments of its reason
+    changes: tuple[FieldChange, ...] = ()  # of its resource, written by it now or for the next start
+    place: ManifestPlace | Origin | None = field(default=None, compare=False, repr=False)  # what asked for it
     needs: tuple[str, ...] = ()  # steps that must have succeeded
     after: tuple[str, ...] = ()  # steps that must have ended, however: one operation at a time on a resource
     expect: tuple[Expectation, ...] = ()
-    relies: tuple[Expectation, ...] = ()  # what it was planned upon: looked at again when it starts
-    remember: dict[str, Any] = field(default_factory=dict)  # unreadable fields, for the last-applied annotation
+    preconditions: tuple[Expectation, ...] = ()  # what it was planned upon: checked again when it starts
+    last_applied: dict[str, Any] = field(default_factory=dict)  # unreadable fields, for the last-applied annotation
     pending: dict[str, Any] = field(default_factory=dict)  # dotted field -> value that waits for the next start
     last: bool = False  # destructive: starts when everything else has ended well
     pool: str = ""  # storage pool it works in: one operation at a time
     loses: int = 0  # bytes of data that it destroys, where that is known
-    held: str = ""  # the impact that is not allowed, if any; the step does not run
+    held_by: str = ""  # the impact that is not allowed, if any; the step does not run
     labels: dict[str, str] = field(default_factory=dict)
     request: tuple[str, str] = ("", "")  # name and content of the Operation it runs, if it does
-    origin: Origin | None = None  # where the manifests ask for it
+
+    @property
+    def origin(self) -> Origin | None:
+        """The line of the manifest that asked for it; None where no manifest did."""
+        return self.place.origin if isinstance(self.place, ManifestPlace) else self.place
 
 
 class Note(NamedTuple):
     """Something the reader should know that is not a step: what waits, what is kept, what is left alone."""
 
     id: ResourceId
-    text: str
+    kind: NoteKind
+    details: Details = {}  # noqa: RUF012  read only
+    changes: tuple[FieldChange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +200,7 @@ class Plan:
     cluster: dict[str, Any] = field(default_factory=dict)  # where it is to run, as a Stack says it; empty: not said
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address, as the Stack says
     agent: str = OWN_AGENT  # who serves the nodes, and so under which names parameters are sent
-    settled: frozenset[ResourceId] = field(default=frozenset(), compare=False, repr=False)  # found to be as declared
+    unchanged_resources: frozenset[ResourceId] = field(default=frozenset(), compare=False, repr=False)
 
     @cached_property
     def waves(self) -> list[list[Step]]:
@@ -127,13 +214,16 @@ class Plan:
 
     @property
     def runnable(self) -> tuple[Step, ...]:
-        return tuple(step for step in self.steps if not step.held)
+        """The steps that an apply runs."""
+        return tuple(step for step in self.steps if not step.held_by)
 
     @property
     def held(self) -> tuple[Step, ...]:
-        return tuple(step for step in self.steps if step.held)
+        """The steps that wait for permission."""
+        return tuple(step for step in self.steps if step.held_by)
 
     def impacts(self) -> Iterator[tuple[Impact, int]]:
+        """How many steps there are of each impact, mildest first, without those there are none of."""
         for impact in Impact:
             count = sum(step.impact is impact for step in self.steps)
             if count:

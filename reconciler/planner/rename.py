@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +14,7 @@ from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation
 from reconciler.planner.diff import diff
 from reconciler.planner.last_applied import unknown
-from reconciler.planner.plan import Action, Note
-from reconciler.planner.sheet import PlanBuilder
+from reconciler.planner.plan import Note, NoteKind
 
 _MOMENTS = frozenset({SNAPSHOT, DISK_SNAPSHOT})  # two of these are never the same, however alike they look
 
@@ -24,20 +24,20 @@ def under_old_names(desired: Desired, observed: Observation) -> Desired:
 
     A manifest with ``movedFrom`` describes the resource of that name for as long as it is there.
     """
-    moved: dict[ResourceId, ResourceId] = {}
+    former: dict[ResourceId, ResourceId] = {}
     for declared in [each for each in desired.resources.values() if "movedFrom" in each.manifest.metadata]:
         id, old = declared.id, declared.moved_from
         found = observed.get(old) if old is not None else None
         if old is not None and found is not None and found.exists:
-            moved[id] = old
-    if not moved:
+            former[id] = old
+    if not former:
         return desired
     resources = [
-        replace(declared, id=moved.get(id, id), shape=_referring(declared, moved))
+        replace(declared, id=former.get(id, id), shape=_referring(declared, former))
         for id, declared in desired.resources.items()
     ]
     requests = {
-        name: replace(request, target=moved.get(request.target, request.target))
+        name: replace(request, target=former.get(request.target, request.target))
         for name, request in desired.requests.items()
     }
     return replace(desired, resources={each.id: each for each in sorted(resources, key=_id)}, requests=requests)
@@ -47,12 +47,12 @@ def _id(declared: Declared) -> ResourceId:
     return declared.id
 
 
-def _referring(declared: Declared, moved: dict[ResourceId, ResourceId]) -> Shape:
+def _referring(declared: Declared, former: dict[ResourceId, ResourceId]) -> Shape:
     """The shape with the old names of what it refers to."""
     shape = declared.shape
     for path, other in list(references_of(declared.id.kind, shape, declared.id.namespace)):
-        if other in moved:
-            shape = _put(shape, path, moved[other].name)
+        if other in former:
+            shape = _put(shape, path, former[other].name)
     return shape
 
 
@@ -66,27 +66,22 @@ def _put(value: Any, path: tuple[str | int, ...], name: str) -> Any:
     return {**value, head: _put(value[head], rest, name)}
 
 
-def suspect(sheet: PlanBuilder) -> None:
-    """Say of what is to be made with the content of something no longer described that it may be a rename."""
-    made = [
-        sheet.desired.resources[sketch.step.subject]
-        for sketch in sheet.sketches
-        if sketch.step.action is Action.CREATE and sketch.step.subject in sheet.desired.resources
-    ]
-    if not made:
+def possible_renames(desired: Desired, observed: Observation, created: Collection[ResourceId]) -> Iterator[Note]:
+    """A note on what is ``created`` with the content of something no longer declared: it may be a rename."""
+    declared_new = sorted((desired.resources[id] for id in created if id in desired.resources), key=_id)
+    if not declared_new:
         return
     found: dict[ResourceId, ResourceId] = {}
-    for id in sorted(sheet.observed.resources.keys() - sheet.desired.resources.keys()):
-        observed = sheet.observed.resources[id]
-        if id.kind in _MOMENTS or not observed.exists or observed.stack != sheet.desired.stack.name:
+    for id in sorted(observed.resources.keys() - desired.resources.keys()):
+        old = observed.resources[id]
+        if id.kind in _MOMENTS or not old.exists or old.stack != desired.stack.name:
             continue
-        for declared in sorted(made, key=_id):
+        for declared in declared_new:
             new = declared.id
             if (new.kind, new.namespace) != (id.kind, id.namespace) or new in found.values():
                 continue
-            if all(unknown(id.kind, move) for move in diff(id.kind, declared.shape, observed.shape)):
+            if all(unknown(id.kind, change) for change in diff(id.kind, declared.shape, old.shape)):
                 found[id] = new
                 break
-    for old, new in found.items():
-        text = f"is as {old} was, which is described no longer; if it was renamed, write movedFrom: {old.name}"
-        sheet.notes.append(Note(new, f"{text} in its metadata, and it is kept"))
+    for former, new in found.items():
+        yield Note(new, NoteKind.POSSIBLE_RENAME, {"former": str(former), "name": former.name})

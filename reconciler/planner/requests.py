@@ -7,89 +7,101 @@ from reconciler.model.kinds import POOL
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.observe.ledger import State
-from reconciler.planner.plan import Action, Step, Value
-from reconciler.planner.rank import REQUEST
-from reconciler.planner.sheet import PlanBuilder, StepDraft
+from reconciler.planner.findings import Findings, UnorderedStep, preconditions_of, unreadable_secrets
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.phase import Phase
+from reconciler.planner.plan import Action, Details, ManifestPlace, Reason, Step, Value
 
 _POOL_PARAMETERS = ("pool", "targetPool")
 
 
-def answer(sheet: PlanBuilder, request: Request) -> None:
-    """The step of an ``Operation`` that has not run yet, or what is to be said instead."""
-    known = sheet.observed.ledger.get(request.name)
-    because = f"Operation {request.name}"
-    if known is not None and known.state is State.DONE:
-        if known.content == request.content:
-            sheet.unchanged += 1
-        else:
-            message = f"the Operation {request.name} has run with another content"
-            _refuse(sheet, request, message, "Give the new one a new name.")
-        return
-    if known is not None and known.state is State.UNKNOWN:
-        message = f"the Operation {request.name} was begun and nobody saw how it ended"
-        _refuse(sheet, request, message, "Look at its target; to run it once more, give it a new name.")
-        return
-    if known is not None:
-        because += f", which failed before: {known.message}"
-    id = request.target
-    observed, declared = sheet.observed.get(id), sheet.desired.resources.get(id)
-    exists = observed is not None and observed.exists
-    if not exists and declared is None:
-        _refuse(sheet, request, f"{id} is neither described nor on the cluster", "Correct the target.")
-        return
-    if exists and observed is not None and declared is None and observed.stack != sheet.desired.stack.name:
-        owner = f"the stack {observed.stack}" if observed.stack else "no stack"
-        remedy = "Ask for it in its own stack, or describe it here."
-        _refuse(sheet, request, f"{id} belongs to {owner}", remedy)
-        return
-    ask(sheet, request, because)
+def with_requests(inputs: PlanInput, found: Findings) -> Findings:
+    """What was found, and the steps of the ``Operation`` documents that have not run; none in a deletion."""
+    requested = Findings()
+    if not inputs.policy.delete:
+        for request in inputs.desired.requests.values():
+            if inputs.policy.concerns(request.target):
+                _answer(inputs, request, requested)
+    return found.with_more(requested)
 
 
-def ask(sheet: PlanBuilder, request: Request, because: str) -> None:
-    """The step of a request, whatever is known of it."""
-    id, operation = request.target, request.operation
-    observed, declared = sheet.observed.get(id), sheet.desired.resources.get(id)
-    shape = observed.shape if observed is not None and observed.exists else {}
-    parameters: dict[str, Value] = dict(request.parameters)
-    pools = [str(parameters[name]) for name in _POOL_PARAMETERS if name in parameters]
-    step = Step(
-        id=_step_id(request.name),
-        action=Action.RUN,
-        operation=operation.name,
-        subject=id,
-        target=id,
-        node=observed.node if shape and observed is not None else declared.node if declared else "",
-        parameters=parameters,
-        because=f"{because} ({request.show()})" if request.parameters else because,
-        impact=operation.running if sheet.runs(id, shape) else operation.stopped,
-        relies=sheet.basis(id, id, operation),
-        pool=pools[0] if pools else "",
-        request=(request.name, request.content),
-    )
-    sheet.note_unreadable(id, parameters)
-    uses = tuple(ResourceId(POOL, name, id.namespace) for name in pools)
-    sheet.sketches.append(StepDraft(step, REQUEST, uses=uses, follows=tuple(_step_id(name) for name in request.after)))
+def request_step(inputs: PlanInput, request: Request) -> Findings:
+    """The step of an operation that a person asks for by name."""
+    found = Findings()
+    _draft_request(inputs, request, Reason.REQUESTED, {}, found)
+    return found
 
 
-def hold_back(sheet: PlanBuilder) -> None:
-    """An Operation that comes after another does not run unless that one did, or does in this plan."""
-    done = {_step_id(name) for name, known in sheet.observed.ledger.items() if known.state is State.DONE}
-    while True:
-        there = done | {sketch.step.id for sketch in sheet.sketches}
-        late = [(sketch, first) for sketch in sheet.sketches for first in sketch.follows if first not in there]
-        if not late:
-            return
-        for sketch, first in late:
-            request = sheet.desired.requests[sketch.step.request[0]]
-            message = f"the Operation {request.name} comes after {first}, which does not run"
-            _refuse(sheet, request, message, "Settle that one first, or take it off the list 'after'.")
-        sheet.sketches = [sketch for sketch in sheet.sketches if all(first in there for first in sketch.follows)]
-
-
-def _step_id(name: str) -> str:
+def step_id(name: str) -> str:
+    """The id of the step of an ``Operation`` document."""
     return f"{KIND}/{name}"
 
 
-def _refuse(sheet: PlanBuilder, request: Request, message: str, remedy: str) -> None:
+def request_problem(request: Request, message: str, remedy: str) -> Problem:
+    """A problem of a request, at its name; it concerns the target."""
     place = request.manifest.origin("metadata", "name") if request.manifest else Origin(request.name)
-    sheet.problems.append(Problem(place, message, remedy, id=ResourceId(KIND, request.name, request.target.namespace)))
+    return Problem(place, message, remedy, id=request.target)
+
+
+def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:
+    """The step of a document, or why there is none."""
+    known = inputs.observed.ledger.get(request.name)
+    details: Details = {}
+    if known is not None and known.state is State.DONE and known.content == request.content:
+        found.unchanged += 1
+        return
+    if problem := _problem(inputs, request):
+        found.problems.append(request_problem(request, *problem))
+        return
+    if known is not None:
+        details = {"failure": known.message}
+    _draft_request(inputs, request, Reason.OPERATION, details, found)
+
+
+def _problem(inputs: PlanInput, request: Request) -> tuple[str, str] | None:
+    """Why a document cannot run, and what to do about it."""
+    known, id = inputs.observed.ledger.get(request.name), request.target
+    if known is not None and known.state is State.DONE:
+        return f"the Operation {request.name} has run with another content", "Give the new one a new name."
+    if known is not None and known.state is State.UNKNOWN:
+        message = f"the Operation {request.name} was begun and nobody saw how it ended"
+        return message, "Look at its target; to run it once more, give it a new name."
+    observed = inputs.observed.get(id)
+    if id in inputs.desired.resources:
+        return None
+    if observed is None or not observed.exists:
+        return f"{id} is neither described nor on the cluster", "Correct the target."
+    if observed.stack != inputs.stack:
+        owner = f"the stack {observed.stack}" if observed.stack else "no stack"
+        return f"{id} belongs to {owner}", "Ask for it in its own stack, or describe it here."
+    return None
+
+
+def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details: Details, found: Findings) -> None:
+    """The step of a request, whatever is known of it."""
+    id, operation = request.target, request.operation
+    observed = inputs.observed.get(id)
+    shape = observed.shape if observed is not None and observed.exists else {}
+    parameters: dict[str, Value] = dict(request.parameters)
+    pools = [str(parameters[name]) for name in _POOL_PARAMETERS if name in parameters]
+    declared = inputs.desired.resources.get(id)
+    step = Step(
+        id=step_id(request.name),
+        action=Action.RUN,
+        operation=operation.name,
+        resource=id,
+        carrier=id,
+        node=observed.node if shape and observed is not None else declared.node if declared else "",
+        parameters=parameters,
+        reason=reason,
+        impact=operation.running if inputs.runs(id, shape) else operation.stopped,
+        details=details,
+        place=ManifestPlace(request.manifest, ("spec", "operation")) if request.manifest else None,
+        preconditions=preconditions_of(inputs, id, id, operation),
+        pool=pools[0] if pools else "",
+        request=(request.name, request.content),
+    )
+    found.notes += unreadable_secrets(id, parameters)
+    uses = tuple(ResourceId(POOL, name, id.namespace) for name in pools)
+    follows = tuple(step_id(name) for name in request.after)
+    found.steps.append(UnorderedStep(step, Phase.REQUEST, uses=uses, follows=follows))

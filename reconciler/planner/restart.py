@@ -2,67 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from reconciler.manifests.desired import Declared
 from reconciler.model.fields import unreadable
 from reconciler.model.kinds import MACHINE
-from reconciler.model.path import values_at
-from reconciler.model.shape import Shape
-from reconciler.planner.diff import Change, equivalent
-from reconciler.planner.explanation import describe
-from reconciler.planner.plan import Action, Expectation, Note
-from reconciler.planner.rank import RESTART
+from reconciler.planner.diff import Change
+from reconciler.planner.explanation import field_changes
+from reconciler.planner.findings import Findings, StepDraft, step_of
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.phase import Phase
+from reconciler.planner.plan import Action, Expectation, Note, NoteKind, Reason
 from reconciler.planner.rules import Rule, RuleContext
-from reconciler.planner.sheet import PlanBuilder
 
 RESTART_AT = ("restart",)  # the part that the steps of a restart are about
-_STEPS = (  # operation, what it leaves, whether only a guest that is paused and stays so needs it
-    ("ResumeVM", "Running", True),
-    ("StopVM", "Stopped", False),
-    ("StartVM", "Running", False),
-    ("SuspendVM", "Paused", True),
+_STEPS = (  # operation, when, what it leaves, whether only a guest that is paused and stays so needs it
+    ("ResumeVM", Phase.RESTART_RESUME, "Running", True),
+    ("StopVM", Phase.RESTART_STOP, "Stopped", False),
+    ("StartVM", Phase.RESTART_START, "Running", False),
+    ("SuspendVM", Phase.RESTART_SUSPEND, "Paused", True),
 )
 
 
-def waiting(shape: Shape, pending: Mapping[str, Any]) -> list[Change]:
-    """The fields whose written value the running guest does not have yet."""
-    moves = []
-    for dotted, value in sorted(pending.items()):
-        path = tuple(dotted.split("."))
-        now = next((each for _, each in values_at(shape, path)), None)
-        if not equivalent(value, now):
-            moves.append(Change(path, now, value))
-    return moves
-
-
-def restart(sheet: PlanBuilder, declared: Declared, case: RuleContext, later: list[Change], runs: bool) -> None:
-    """What to do about changes that wait for the next start."""
+def draft_restart(
+    inputs: PlanInput, declared: Declared, case: RuleContext, later: list[Change], runs: bool, found: Findings
+) -> None:
+    """The steps of a restart, or a note, for the changes that wait for the next start of a guest that ``runs``."""
     if not runs:
         return
-    what = "; ".join(dict.fromkeys(describe(MACHINE, move) for move in later))
+    changes = field_changes(MACHINE, later)
     if declared.shape.get("updatePolicy", {}).get("restart", "Manual") == "Manual":
-        sheet.notes.append(Note(declared.id, f"pending restart: {what}"))
+        found.notes.append(Note(declared.id, NoteKind.PENDING_RESTART, changes=changes))
         return
-    case.at = ()
-    fields = [Expectation(declared.id, move.path, move.desired) for move in later if not unreadable(MACHINE, move.path)]
+    fields = [Expectation(declared.id, each.path, each.desired) for each in later if not unreadable(MACHINE, each.path)]
     stays_paused = case.seen.get("powerState") == declared.shape.get("powerState") == "Paused"
-    for offset, (operation, state, only_paused) in enumerate(_STEPS):
+    for operation, phase, state, only_paused in _STEPS:
         if only_paused and not stays_paused:
             continue
-        case.running = operation != "StartVM"
-        sheet.add(
-            Rule(MACHINE, ("powerState",), operation, RESTART + offset),
-            replace(case),
-            Action.CHANGE,
-            f"restart for {what}",
-            rank=RESTART + offset,
+        draft = StepDraft(
+            action=Action.CHANGE,
+            phase=phase,
+            reason=Reason.RESTART,
+            changes=changes,
+            place=inputs.place(declared.id, later[0].path),
             at=RESTART_AT,
-            bout="restart",
+            group="restart",
             expect=[
                 Expectation(declared.id, ("powerState",), state),
                 *(fields if operation == "StartVM" else ()),
             ],
         )
+        rule = Rule(kind=MACHINE, fields=("powerState",), operation=operation, phase=phase)
+        step_of(inputs, rule, replace(case, running=operation != "StartVM"), draft, found)

@@ -24,7 +24,7 @@ from reconciler.model.wire import CLAIM, LIFECYCLE
 from reconciler.observe.ledger import read_ledger
 from reconciler.observe.observed import Observation, Observed, observe
 from reconciler.planner import Policy, make_plan
-from reconciler.planner.plan import Action, Note, Plan, Step
+from reconciler.planner.plan import Action, Plan, Step
 from reconciler.rehearsal.duration import seconds_of
 from reconciler.rehearsal.fault import Fault, FaultMode, FaultyDriver, UnknownStep, faulty
 from reconciler.rehearsal.sanitiser import sanitised, without
@@ -65,13 +65,20 @@ class SimulatedRun:
         return not self.unwelcome and not self.problems
 
 
+class Assumption(NamedTuple):
+    """What nobody can know of a resource and was taken to be so."""
+
+    id: ResourceId
+    text: str
+
+
 @dataclass(frozen=True)
 class Rehearsal:
     """How a plan would go. ``again`` is a second run without faults, after a first one with some."""
 
     first: SimulatedRun
     again: SimulatedRun | None
-    assumed: tuple[Note, ...]  # what nobody can know and was assumed
+    assumed: tuple[Assumption, ...]  # what nobody can know and was assumed
     unnoticed: tuple[Step, ...]  # steps that did nothing and that nothing shows to have done nothing
 
     @property
@@ -108,7 +115,7 @@ def rehearse(
             for entry in first.timeline
             if modes.get(entry.step.id) is FaultMode.SILENT and entry.result in DONE.values()
         )
-        concerned = {id for entry in first.timeline for id in (entry.step.subject, entry.step.target)}
+        concerned = {id for entry in first.timeline for id in (entry.step.resource, entry.step.carrier)}
         return Rehearsal(first, again, simulation.notes(concerned), unnoticed)
     finally:
         simulation.cluster.close()
@@ -137,7 +144,7 @@ class Simulation:
         self.under_way = [
             each.id
             for each in observed.resources.values()
-            if each.under_way and any(each.id in (step.subject, step.target) for step in plan.runnable)
+            if each.under_way and any(each.id in (step.resource, step.carrier) for step in plan.runnable)
         ]
         resources = [
             _without_operation(each.resource) if each.id in self.under_way else each.resource
@@ -145,7 +152,7 @@ class Simulation:
         ]
         self.cluster = SimulatedCluster(resources, seconds_of)
         calls = [
-            Call(step.target, step.operation, {n: v for n, v in step.parameters.items() if isinstance(v, str | bool)})
+            Call(step.carrier, step.operation, {n: v for n, v in step.parameters.items() if isinstance(v, str | bool)})
             for step in sanitised(plan).runnable
             if step.action is not Action.MARK
         ]
@@ -178,7 +185,7 @@ class Simulation:
 
         def on_start(step: Step) -> None:
             starts[step.id] = cluster.clock - opened
-            cluster.running_steps[step.target] = step
+            cluster.running_steps[step.carrier] = step
 
         def on_outcome(outcome: Outcome) -> None:
             id = outcome.step.id
@@ -201,11 +208,11 @@ class Simulation:
             cluster.run_to_end()
         return timeline
 
-    def notes(self, concerned: Collection[ResourceId]) -> tuple[Note, ...]:
+    def notes(self, concerned: Collection[ResourceId]) -> tuple[Assumption, ...]:
         """What was assumed of these resources, and what could not be simulated."""
-        found = [Note(id, text) for id, text in self.seeded.assumed if id in concerned]
-        found += [Note(id, f"not rehearsed: {why}") for id, why in sorted(self.seeded.left_out.items())]
-        found += [Note(id, "what is under way there ends well") for id in self.under_way]
+        found = [Assumption(id, text) for id, text in self.seeded.assumed if id in concerned]
+        found += [Assumption(id, f"not rehearsed: {why}") for id, why in sorted(self.seeded.left_out.items())]
+        found += [Assumption(id, "what is under way there ends well") for id in self.under_way]
         return tuple(dict.fromkeys(found))
 
     def _observe(self) -> Observation:

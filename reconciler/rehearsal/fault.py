@@ -60,7 +60,7 @@ class Fault(NamedTuple):
             return False
         kind, _, name = resource.partition("/")
         kind = kind_named(kind) or kind
-        return f"{kind}/{name}" in (str(step.subject), str(step.target))
+        return f"{kind}/{name}" in (str(step.resource), str(step.carrier))
 
 
 def faulty(plan: Plan, faults: Iterable[Fault]) -> dict[str, FaultMode]:
@@ -70,7 +70,7 @@ def faulty(plan: Plan, faults: Iterable[Fault]) -> dict[str, FaultMode]:
     for fault in faults:
         named = [step.id for step in able if fault.names(step)]
         if not named:
-            known = ", ".join(f"{step.operation}:{step.subject}" for step in able[:LISTED]) or "none"
+            known = ", ".join(f"{step.operation}:{step.resource}" for step in able[:LISTED]) or "none"
             known += f" and {len(able) - LISTED} more" if len(able) > LISTED else ""
             raise UnknownStep(f"{fault.pattern} is no step of the plan that could fail; its steps: {known}")
         found |= dict.fromkeys(named, fault.mode)

@@ -22,12 +22,12 @@ def sanitised(plan: Plan) -> Plan:
 
 
 def _sanitised_step(step: Step) -> Step:
-    operation = catalogue.find(step.target.kind, step.operation) if step.action.value != "mark" else None
+    operation = catalogue.find(step.carrier.kind, step.operation) if step.action.value != "mark" else None
     examples = {row.name: row.example for row in operation.parameters if row.secret} if operation else {}
     return replace(
         step,
         parameters={name: _sample(value, examples.get(name)) for name, value in step.parameters.items()},
-        remember=_digests(step.remember),
+        last_applied=_digests(step.last_applied),
         pending=_digests(step.pending),
         expect=tuple(each._replace(value=_digests(each.value)) for each in step.expect),
     )
@@ -53,7 +53,7 @@ def without(plan: Plan, left_out: Collection[ResourceId]) -> tuple[Plan, dict[st
     """The plan without the steps on these resources and what needs those; of each such step, why."""
     missing: dict[str, str] = {}
     for step in plan.runnable:
-        on = next((id for id in (step.subject, step.target) if id in left_out), None)
+        on = next((id for id in (step.resource, step.carrier) if id in left_out), None)
         needed = next((need for need in step.needs if need in missing), None)
         if on is not None:
             missing[step.id] = f"{on} cannot be put on the cluster"

@@ -144,7 +144,7 @@ def test_problems_of_the_input_are_loud_and_have_their_place(seen: Seen) -> None
 def test_the_plan_shows_what_is_grave_first_then_waves(seen: Seen) -> None:
     text = seen.text("#plan")
     order = [text.index(words) for words in ("Destroys data (1)", "DeleteDisk", "Stops or restarts (1)", "StopVM",
-                                             "WAVE 1", "StartVM", "WAVE 2", "ResizeVM", "is kept")]  # fmt: skip
+                                             "WAVE 1", "StartVM", "WAVE 2", "ResizeVM", "kept:")]  # fmt: skip
     assert order == sorted(order)
     assert "Held: needs --allow data" in text
     assert "Waiting: failed, retried at 14:04:00: ResizeRAM: no balloon" in text
@@ -155,7 +155,8 @@ def test_the_plan_shows_what_is_grave_first_then_waves(seen: Seen) -> None:
 
 def test_a_long_plan_is_folded_but_for_what_is_grave(seen: Seen) -> None:
     many = tuple(
-        step(number, "ResizeRAM", ResourceId(MACHINE, f"m-{number}"), "memory.size") for number in range(100, 160)
+        step(number, "ResizeRAM", ResourceId(MACHINE, f"m-{number}"), "memory.size 2Gi 4Gi")
+        for number in range(100, 160)
     )
     seen.daemon.status = replace(seen.daemon.status, plan=Plan("shop", (*many, *STEPS[4:])))
     seen.until_says("Show 35 more", "#plan")

@@ -37,7 +37,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_applied(tmp_path: Path) -
 
 def test_json_goes_to_standard_output_and_nothing_else_does(tmp_path: Path) -> None:
     plan = json.loads(run(tmp_path, "--plan", "-o", "json", QUICKSTART).out)
-    assert plan["format"] == "reconcile.plan/v1"
+    assert plan["format"] == "reconcile.plan/v2"
     assert [step["operation"] for step in plan["steps"]][:2] == ["CreatePool", "CreateSwitch"]
     applied = json.loads(run(tmp_path, "--yes", "-o", "json", QUICKSTART).out)
     assert applied["report"]["ok"]
@@ -91,7 +91,10 @@ def test_a_saved_plan_is_applied_exactly_and_can_be_taken_up_again(tmp_path: Pat
         (lambda plan: plan["steps"][0]["parameters"].update(extra="1"), "extra"),
         (lambda plan: plan["steps"][0].update(needs=["gone"]), "needs gone, which is not in the plan"),
         (lambda plan: plan["steps"].append(plan["steps"][0]), "is used twice"),
-        (lambda plan: plan.update(format="reconcile.plan/v9"), "must be 'reconcile.plan/v1'"),
+        (
+            lambda plan: plan.update(format="reconcile.plan/v9"),
+            "written by a newer version (plan v9)",
+        ),
     ],
 )
 def test_a_damaged_plan_is_refused_with_the_place(tmp_path: Path, change: object, said: str) -> None:

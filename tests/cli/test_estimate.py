@@ -17,7 +17,7 @@ from reconciler.catalogue.operation import Impact
 from reconciler.model.journal import read_journal
 from reconciler.model.resource import ResourceId
 from reconciler.output.progress import Left
-from reconciler.planner.plan import Action, Step
+from reconciler.planner.plan import Action, Reason, Step
 from support.command_line import COMMAND
 from support.paths import QUICKSTART, ROOT
 
@@ -27,7 +27,7 @@ TAKES = {"Short": 1.0, "Long": 10.0}
 def step(id: str, operation: str = "Long", **more: Any) -> Step:
     target = ResourceId("VirtualMachine", id)
     action = more.pop("action", Action.CHANGE)
-    return Step(id, action, operation, target, target, "node22", {}, "", Impact.NONE, **more)
+    return Step(id, action, operation, target, target, "node22", {}, Reason.NOT_ON_CLUSTER, Impact.NONE, **more)
 
 
 @pytest.mark.parametrize(

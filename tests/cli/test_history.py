@@ -25,7 +25,7 @@ from reconciler.model.provenance import Provenance
 from reconciler.model.resource import ResourceId
 from reconciler.output.history import Run, past_steps_text, run_json, run_text, runs_text, steps_on
 from reconciler.output.history import runs as runs_of
-from reconciler.planner.plan import MARK, Action, Step
+from reconciler.planner.plan import MARK, Action, Reason, Step
 from support.command_line import COMMAND, run
 from support.paths import QUICKSTART, ROOT
 
@@ -205,7 +205,7 @@ def test_the_last_entry_stays_small_and_tells_the_worst_first() -> None:
     subject = ResourceId("VirtualMachine", "web-1")
 
     def step(number: int) -> Step:
-        return Step(f"s{number}", Action.MARK, MARK, subject, subject, "n", {}, "", Impact.NONE)
+        return Step(f"s{number}", Action.MARK, MARK, subject, subject, "n", {}, Reason.OWNERSHIP, Impact.NONE)
 
     outcomes = [Outcome(step(number), Result.MARKED) for number in range(1000)]
     outcomes += [Outcome(step(1000), Result.FAILED, "x" * 10_000)]
@@ -227,7 +227,7 @@ def test_only_a_run_that_stopped_may_go_without_its_last_entry(result: Result) -
             raise Unavailable("the API does not answer")
 
     subject = ResourceId("VirtualMachine", "web-1")
-    step = Step("s1", Action.MARK, MARK, subject, subject, "n", {}, "", Impact.NONE)
+    step = Step("s1", Action.MARK, MARK, subject, subject, "n", {}, Reason.OWNERSHIP, Impact.NONE)
     with Gone(":memory:") as cluster:
         journal = RunJournal(cluster, "shop", "r1", lambda: datetime(2026, 11, 23, tzinfo=UTC))
         with pytest.raises(Unavailable) if result is Result.MARKED else nullcontext():

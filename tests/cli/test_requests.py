@@ -13,6 +13,7 @@ from reconciler.agent.embedded import simulators
 from reconciler.apply.recovery import wait_until_idle
 from reconciler.manifests.desired import Desired
 from reconciler.model.problem import OperationFailed
+from reconciler.planner.explanation import explain
 from reconciler.reconcile import observe_stack
 from support.command_line import run
 from support.paths import QUICKSTART
@@ -83,7 +84,7 @@ def test_what_failed_is_tried_again_and_holds_up_what_comes_after() -> None:
         wanted = desired(operation(), operation("then", after=["look"]))
         driver.failing["ShowPool"] = OperationFailed("Exception", "not now")
         assert converge(cluster, wanted) == ["CreatePool created", "ShowPool failed", "ShowPool skipped"]
-        assert "which failed before: Exception: not now" in plan(wanted, cluster).steps[0].because
+        assert "which failed before: Exception: not now" in explain(plan(wanted, cluster).steps[0])
         driver.failing.clear()
         assert converge(cluster, wanted) == ["ShowPool ran", "ShowPool ran"]
 

@@ -12,6 +12,7 @@ import pytest
 from reconciler import LocalCluster, plan
 from reconciler.model.kinds import KINDS
 from reconciler.model.secret import Secret, SecretMissing, Vault
+from reconciler.planner.plan import NoteKind
 from support.command_line import run
 from support.scenario import desired_of
 
@@ -196,4 +197,4 @@ def test_a_secret_of_kubernetes_is_read_where_the_manifest_lives() -> None:
     assert secret == Secret("secretKeyRef", "web-1", "good", "shop")
     assert Vault(Store()).read(secret) == "horse"
     with LocalCluster(":memory:") as cluster:
-        assert any("cannot be read here" in note.text for note in plan(desired, cluster).notes)
+        assert any(note.kind is NoteKind.SECRET_UNREADABLE for note in plan(desired, cluster).notes)

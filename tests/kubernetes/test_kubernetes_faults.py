@@ -71,7 +71,7 @@ def issued(cluster: KubernetesCluster) -> Counter[tuple[str, str, str]]:
 
 def as_planned(made: Plan) -> Counter[tuple[str, str, str]]:
     return Counter(
-        (step.target.kind, step.target.name, step.operation[0].lower() + step.operation[1:]) for step in made.steps
+        (step.carrier.kind, step.carrier.name, step.operation[0].lower() + step.operation[1:]) for step in made.steps
     )
 
 
@@ -246,4 +246,4 @@ def test_a_kind_that_is_not_served_is_said_in_the_plan(proxy: Proxy) -> None:
     assert [problem.remedy for problem in made.problems] == [
         "Install its definition: reconcile crds | kubectl apply -f -"
     ]
-    assert POOL not in {step.subject.kind for step in made.steps}
+    assert POOL not in {step.resource.kind for step in made.steps}

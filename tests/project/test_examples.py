@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import observe
+from reconciler.planner.plan import NoteKind
 from support.paths import EXAMPLES
 from support.scenario import converge, desired_of, plan_of, served
 
@@ -24,7 +25,7 @@ def test_an_example_converges_and_is_deleted_as_far_as_it_allows(example: Path) 
         again = plan_of(cluster, desired, allow=ALL, delete=True)
         assert not again.steps
         left = {id for id, observed in observe(cluster).resources.items() if observed.exists}
-        assert left == {note.id for note in again.notes if note.text.startswith("kept")}
+        assert left == {note.id for note in again.notes if note.kind in (NoteKind.KEPT_RETAINED, NoteKind.KEPT_IN_USE)}
 
 
 def test_the_examples_are_a_quickstart_and_a_fleet() -> None:

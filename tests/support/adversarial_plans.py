@@ -5,7 +5,10 @@ from __future__ import annotations
 from reconciler.catalogue.operation import Impact
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
-from reconciler.planner.plan import Action, Note, Plan, Step
+from reconciler.planner.explanation import explain
+from reconciler.planner.plan import Action, FieldChange, Note, NoteKind, Plan, Reason, Step
+
+RESIZED = FieldChange(("memory", "size"), "2Gi", "4Gi")
 
 TEXTS = (
     "<script>document.title = 'taken'</script>",
@@ -23,18 +26,19 @@ TEXTS = (
 )
 
 
-def step(number: int, because: str = "not on the cluster", **given: object) -> Step:
-    """One step, number and reason given; the rest as keywords of ``Step`` say."""
+def step(number: int, *changes: FieldChange, **given: object) -> Step:
+    """One step, number and changes given; the rest as keywords of ``Step`` say."""
     id = ResourceId("VirtualMachine", f"web-{number}")
     plain: dict[str, object] = {
         "id": f"s{number}",
         "action": Action.CHANGE,
         "operation": "ResizeRAM",
-        "subject": id,
-        "target": id,
+        "resource": id,
+        "carrier": id,
         "node": "node22",
         "parameters": {"size": "1"},
-        "because": because,
+        "reason": Reason.FIELDS_CHANGED if changes else Reason.NOT_ON_CLUSTER,
+        "changes": changes,
         "impact": Impact.NONE,
     }
     return Step(**{**plain, **given})  # type: ignore[arg-type]
@@ -42,7 +46,7 @@ def step(number: int, because: str = "not on the cluster", **given: object) -> S
 
 def fleet(count: int, **given: object) -> Plan:
     """So many steps that are alike."""
-    return Plan("shop", tuple(step(number, "memory.size 2Gi -> 4Gi", **given) for number in range(count)))
+    return Plan("shop", tuple(step(number, RESIZED, **given) for number in range(count)))
 
 
 def hostile() -> Plan:
@@ -53,10 +57,13 @@ def hostile() -> Plan:
         impact = list(Impact)[number % len(Impact)]
         held = str(impact) if number % 2 and impact in (Impact.RESTART, Impact.DATA) else ""
         after = tuple(each.id for each in steps[-2:])
-        steps.append(
-            Step(f"{text}#{number}", list(Action)[number % 5], text, id, id, text, {text: text}, text, impact)
-            if number % 3
-            else step(number, f"cpu.model {text} -> {text}", impact=impact, held=held, needs=after, node=text)
-        )
+        if number % 3:
+            given = {"id": f"{text}#{number}", "action": list(Action)[number % 5], "operation": text, "resource": id}
+            failed = {"reason": Reason.CREATION_FAILED, "details": {"message": text}, "parameters": {text: text}}
+            steps.append(step(number, **given, carrier=id, node=text, **failed, impact=impact))
+        else:
+            changed = FieldChange(("cpu", "model"), text, text)
+            steps.append(step(number, changed, impact=impact, held_by=held, needs=after, node=text))
     problems = tuple(Problem(Origin(text, 1, 2), text, text, text) for text in TEXTS)
-    return Plan(TEXTS[0], tuple(steps), problems, tuple(Note(step.subject, step.because) for step in steps), 3)
+    notes = tuple(Note(each.resource, NoteKind.KEPT_UNDER_WAY, {"operation": explain(each)}) for each in steps)
+    return Plan(TEXTS[0], tuple(steps), problems, notes, 3)

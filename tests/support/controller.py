@@ -18,12 +18,16 @@ from reconciler.daemon.status.values import Reconciliation, Sync
 from reconciler.model.event_id import done_of
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import observe
+from reconciler.planner.plan import NoteKind
 from support.scenario import OPTIONS
 
 PATIENCE = 30.0
 POOL = ResourceId("VirtualMachinePool", "pool-a")
 FILES = Trigger("files")
 CLUSTER = Trigger("cluster")
+
+
+_UNDER_WAY = (NoteKind.UNDER_WAY, NoteKind.KEPT_UNDER_WAY, NoteKind.BLOCKED_UNDER_WAY)
 
 
 class Clock:
@@ -88,7 +92,7 @@ class ControllerFixture:
     def _waits(self) -> bool:
         """Whether something was under way, at whose end a watch would hint."""
         plan = self.controller.status.plan
-        return plan is not None and any("under way" in note.text for note in plan.notes)
+        return plan is not None and any(note.kind in _UNDER_WAY for note in plan.notes)
 
     def names(self) -> set[str]:
         return {id.name for id, each in observe(self.cluster).resources.items() if each.exists}

@@ -24,7 +24,7 @@ from reconciler.model.problem import Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.output.history import Run, StepRecord
-from reconciler.planner.plan import Action, Note, Plan, Step
+from reconciler.planner.plan import Action, FieldChange, Note, NoteKind, Plan, Reason, Step
 
 NOW = datetime(2026, 11, 23, 14, 3, 12, tzinfo=UTC)
 GIB = 1024**3
@@ -101,21 +101,25 @@ def shop(now: datetime = NOW) -> tuple[ResourceStatus, ...]:
     return (*pools, image, *root, data, old, *machines, cache, stray, kept, *networks)
 
 
-def step(number: int, operation: str, subject: ResourceId, because: str, **given: Any) -> Step:
+def step(number: int, operation: str, resource: ResourceId, change: str = "", **given: Any) -> Step:
+    """A step that makes a change, written ``path before after``."""
     plain: dict[str, Any] = {"action": Action.CHANGE, "impact": Impact.NONE, "node": "node22", "parameters": {}}
-    return Step(
-        f"s{number}", operation=operation, subject=subject, target=subject, because=because, **{**plain, **given}
-    )
+    if change:
+        path, before, after = change.split()
+        plain["changes"] = (FieldChange(tuple(path.split(".")), before, after),)
+    plain["reason"] = Reason.FIELDS_CHANGED if change else Reason.NO_LONGER_DECLARED
+    return Step(f"s{number}", operation=operation, resource=resource, carrier=resource, **{**plain, **given})
 
 
 STEPS = (
-    step(1, "StartVM", id(MACHINE, "web-1"), "powerState Stopped -> Running", impact=Impact.LIVE),
-    step(2, "ResizeDisk", id(DISK, "db-1-data"), "capacity 40Gi -> 80Gi"),
-    step(3, "ResizeVM", id(MACHINE, "db-1"), "disks[vdb].capacity 40Gi -> 80Gi", impact=Impact.LIVE, needs=("s2",)),
-    step(4, "ResizeRAM", id(MACHINE, "web-2"), "memory.size 2Gi -> 4Gi", impact=Impact.LIVE),
-    step(5, "StopVM", id(MACHINE, "web-3"), "restart for memory.max 4Gi -> 8Gi", impact=Impact.RESTART, held="restart"),
-    step(6, "DeleteDisk", id(DISK, "old-data"), "its manifest is gone", action=Action.DELETE, impact=Impact.DATA,
-         held="data", last=True, loses=40 * GIB, node="node23"),
+    step(1, "StartVM", id(MACHINE, "web-1"), "powerState Stopped Running", impact=Impact.LIVE),
+    step(2, "ResizeDisk", id(DISK, "db-1-data"), "capacity 40Gi 80Gi"),
+    step(3, "ResizeVM", id(MACHINE, "db-1"), "disks.vdb.capacity 40Gi 80Gi", impact=Impact.LIVE, needs=("s2",)),
+    step(4, "ResizeRAM", id(MACHINE, "web-2"), "memory.size 2Gi 4Gi", impact=Impact.LIVE),
+    step(5, "StopVM", id(MACHINE, "web-3"), "memory.max 4Gi 8Gi", impact=Impact.RESTART, held_by="restart",
+         reason=Reason.RESTART),
+    step(6, "DeleteDisk", id(DISK, "old-data"), action=Action.DELETE, impact=Impact.DATA,
+         held_by="data", last=True, loses=40 * GIB, node="node23"),
 )  # fmt: skip
 PROBLEMS = (
     Problem(Origin("shop/cache.yaml", 9, 13), "there is no disk cache-1-root", "Declare it, or name another.",
@@ -171,7 +175,7 @@ def told(views: Sequence[ResourceStatus], now: datetime = NOW, **given: Any) -> 
 
 def status(now: datetime = NOW, **given: Any) -> Status:
     """The shop, busy: drift, a failure, steps under way, held and waiting, a problem in a file."""
-    notes = (Note(id(DISK, "web-3-root"), "is kept: deletionPolicy Retain"),)
+    notes = (Note(id(DISK, "web-3-root"), NoteKind.KEPT_RETAINED),)
     plain: dict[str, Any] = {
         "problems": PROBLEMS,
         "plan": Plan("shop", STEPS, notes=notes, unchanged=9),

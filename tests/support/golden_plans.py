@@ -74,8 +74,8 @@ def wire(value: Any) -> Any:
 
 def parameters(step: Step) -> str:
     sent = json.dumps({name: wire(value) for name, value in step.parameters.items()})
-    carrier = f" on {step.target}" if step.target != step.subject else ""
-    return f"  {step.operation} {step.subject}{carrier} {sent}\n"
+    carrier = f" on {step.carrier}" if step.carrier != step.resource else ""
+    return f"  {step.operation} {step.resource}{carrier} {sent}\n"
 
 
 def golden(made: Plan) -> str:

@@ -33,7 +33,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.diff import Change
-from reconciler.planner.ignored import lets, told
+from reconciler.planner.ignored import ignored_text, lets
 from reconciler.planner.plan import Action, Plan, Step
 from reconciler.planner.rename import under_old_names
 
@@ -84,7 +84,7 @@ class DriftDetector:
         desired = under_old_names(desired, observed)
         steps: dict[ResourceId, list[Step]] = defaultdict(list)
         for step in plan.steps:
-            steps[step.subject].append(step)
+            steps[step.resource].append(step)
         ids = dict.fromkeys((*(desired.resources if touched is None else touched), *steps))
         ids |= dict.fromkeys((*(note.id for note in plan.notes), *self._differences, *self._flapping.quiet()))
         events: list[DriftEvent] = []
@@ -99,7 +99,7 @@ class DriftDetector:
                 self._forget(id)
         skipped = skipped_steps(plan.steps, lambda step: self._skip_reason(step, desired, observed))
         incomplete = {
-            step.subject
+            step.resource
             for step in plan.steps
             if step.id in skipped and any(drift.side in _REQUESTED for drift in self._drift_ended_by(step))
         }
@@ -108,7 +108,7 @@ class DriftDetector:
 
     def record_success(self, step: Step, at: datetime) -> None:
         """A step of the plan that was evaluated last has succeeded, and its result was observed."""
-        difference, known = self._differences.get(step.subject), self._baselines.get(step.subject)
+        difference, known = self._differences.get(step.resource), self._baselines.get(step.resource)
         if difference is None or known is None:
             return
         for change, side in difference.classified(known):
@@ -117,14 +117,14 @@ class DriftDetector:
                 continue
             open_steps.discard(step.id)
             if side in _NOT_REQUESTED:
-                self._flapping.healed(step.subject, change.path, change.desired, at, self._plan_number)
-                reported = self._reported[step.subject]
+                self._flapping.healed(step.resource, change.path, change.desired, at, self._plan_number)
+                reported = self._reported[step.resource]
                 reported[change.path] = reported[change.path]._replace(healed=True)
             if not open_steps:
                 known = known.applied(change.path)
         if step.action is Action.CREATE:
             known = created(difference.shape)
-        self._baselines[step.subject] = known
+        self._baselines[step.resource] = known
 
     def reset_contests(self, id: ResourceId | None = None) -> None:
         """Heal contested fields again, of one resource or of all."""
@@ -166,7 +166,7 @@ class DriftDetector:
         note, rule_note, reason, mode = "", "", DriftReason.FOUND, difference.mode
         for rule in difference.ignore_rules if change.path else ():
             if rule.in_force(at) and lets(rule, change):
-                note, mode = told(id.kind, change, rule, brief=True), Mode.IGNORE
+                note, mode = ignored_text(rule), Mode.IGNORE
                 break
             if lets(rule, change):
                 rule_note, reason = f"the rule that ignored it expired at {rule.until}", DriftReason.EXPIRED
@@ -184,10 +184,10 @@ class DriftDetector:
 
     def _skip_reason(self, step: Step, desired: Desired, observed: Observation) -> str:
         """Why drift is a reason not to run a step; empty if it is none."""
-        declared, found = desired.resources.get(step.subject), observed.get(step.subject)
+        declared, found = desired.resources.get(step.resource), observed.get(step.resource)
         own_mode = declared.drift.mode if declared is not None else ""
         mode = own_mode or desired.stack.drift.mode
-        known = self._baselines.get(step.subject)
+        known = self._baselines.get(step.resource)
         complete = found is not None and found.exists and not (known is not None and known.incomplete)
         if mode == Mode.IGNORE and complete and step.action is not Action.RUN:
             return f"the drift mode of {'its manifest' if own_mode else 'the Stack'} is Ignore"
@@ -196,7 +196,7 @@ class DriftDetector:
         ended = self._drift_ended_by(step)
         if not ended or any(drift.side in _REQUESTED for drift in ended):
             return ""
-        texts = {drift.path: self._reported[step.subject][drift.path].text for drift in ended}
+        texts = {drift.path: self._reported[step.resource][drift.path].text for drift in ended}
         if contested := next((drift for drift in ended if drift.note), None):
             return f"{texts[contested.path]}; {contested.note}"
         return f"the drift mode is Report: {'; '.join(texts.values())}" if mode == Mode.REPORT else ""
@@ -206,7 +206,7 @@ class DriftDetector:
         paths = {*changed_paths(step)}
         return [
             drift
-            for drift in self._drift.get(step.subject, ())
+            for drift in self._drift.get(step.resource, ())
             if drift.side is not ChangedSide.PENDING and any(overlap(path, drift.path) for path in paths)
         ]
 

@@ -14,11 +14,11 @@ from reconciler.manifests.drift_policy import DriftPolicy, IgnoreRule
 from reconciler.manifests.loader import Manifest
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observed
+from reconciler.planner.configuration import waiting
 from reconciler.planner.declaration import BEGUN, DECLARED, digest
 from reconciler.planner.diff import Change, live_diff, persistent_diff
-from reconciler.planner.ignored import outermost, waivers_of
+from reconciler.planner.ignored import ignore_rules_of, outermost
 from reconciler.planner.plan import Step
-from reconciler.planner.restart import waiting
 
 Path = tuple[str, ...]
 
@@ -92,7 +92,7 @@ def compare(declared: Declared, stack: Stack, observed: Observed | None) -> Diff
     """Compare a declared resource with the observed one (None if it does not exist)."""
     mode = Mode(declared.drift.mode or stack.drift.mode or Mode.HEAL)
     changes, pending = _changes(declared, observed)
-    rules = waivers_of(declared, stack) if changes or pending else ()
+    rules = ignore_rules_of(declared, stack) if changes or pending else ()
     return Difference(declared.shape, declared.manifest, observed, stack.drift, mode, rules, changes, pending)
 
 

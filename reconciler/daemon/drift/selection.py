@@ -21,11 +21,11 @@ def changed_paths(step: Step) -> Iterator[Path]:
     if step.action in (Action.CREATE, Action.DELETE):
         yield ()
     for each in step.expect:
-        if each.id == step.subject:
+        if each.id == step.resource:
             yield each.path[1:] if each.path[:1] == (NEXT_START,) else each.path
     for dotted in step.pending:
         yield tuple(dotted.split("."))
-    yield from _leaves((), {name: each for name, each in step.remember.items() if name != DECLARED})
+    yield from _leaves((), {name: each for name, each in step.last_applied.items() if name != DECLARED})
 
 
 def skipped_steps(steps: Iterable[Step], reason_of: Callable[[Step], str]) -> dict[str, str]:
@@ -34,7 +34,7 @@ def skipped_steps(steps: Iterable[Step], reason_of: Callable[[Step], str]) -> di
 
     Held steps are not among them: they do not run anyway.
     """
-    steps = [step for step in steps if not step.held]
+    steps = [step for step in steps if not step.held_by]
     skipped = {step.id: reason for step in steps if (reason := reason_of(step))}
     if not skipped:
         return {}
@@ -45,13 +45,15 @@ def skipped_steps(steps: Iterable[Step], reason_of: Callable[[Step], str]) -> di
         for other in step.needs:
             needed_by[other].append(step.id)
         if group := _atomic_group(step):
-            groups[step.subject, group].append(step.id)
+            groups[step.resource, group].append(step.id)
     pending = list(skipped)
     while pending:
         step = by_id[pending.pop(0)]
-        others = [(id, f"needs {step.operation} of {step.subject}, which is skipped") for id in needed_by[step.id]]
+        others = [(id, f"needs {step.operation} of {step.resource}, which is skipped") for id in needed_by[step.id]]
         if group := _atomic_group(step):
-            others += [(id, f"runs only with {step.operation}, which is skipped") for id in groups[step.subject, group]]
+            others += [
+                (id, f"runs only with {step.operation}, which is skipped") for id in groups[step.resource, group]
+            ]
         for id, reason in others:
             if id not in skipped:
                 skipped[id] = reason
@@ -89,8 +91,8 @@ def remove_steps(
         return tuple(sorted(found.keys() - set(step.needs)))
 
     steps = [replace(step, after=predecessors(step)) for step in plan.steps if step.id not in gone]
-    with_mark = {step.subject for step in plan.steps if step.remember.get(DECLARED)}
-    without_mark = {step.subject for step in plan.steps} - with_mark
+    with_mark = {step.resource for step in plan.steps if step.last_applied.get(DECLARED)}
+    without_mark = {step.resource for step in plan.steps} - with_mark
     return replace(plan, steps=marked(steps, declared, without_mark | {*incomplete}))
 
 
@@ -98,8 +100,8 @@ def _atomic_group(step: Step) -> str:
     """The name of the group that runs as a whole or not at all; empty if the step is in none."""
     if step.action is Action.DELETE:
         return "deletion"
-    power = step.subject.kind == MACHINE and any(
-        each.id == step.subject and each.path == ("powerState",) for each in step.expect
+    power = step.resource.kind == MACHINE and any(
+        each.id == step.resource and each.path == ("powerState",) for each in step.expect
     )
     return "power" if power and step.action is Action.CHANGE else ""
 

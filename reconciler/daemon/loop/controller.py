@@ -42,6 +42,7 @@ from reconciler.model.secret import Vault
 from reconciler.observe.capabilities import announced
 from reconciler.observe.ledger import LedgerEntry
 from reconciler.planner import Policy, make_plan
+from reconciler.planner.explanation import explain
 from reconciler.planner.plan import Plan, Step
 from reconciler.reconcile import read_operation_ledger
 
@@ -245,8 +246,8 @@ class StackController:
         policy = replace(policy, prune=policy.prune and reading.complete, at=at)
         unchanged = frozenset[ResourceId]()
         if self._plan is not None and not from_scratch:
-            unchanged = self._plan.settled - self._changed
-        return make_plan(reading.desired, observed, policy, settled=unchanged), at
+            unchanged = self._plan.unchanged_resources - self._changed
+        return make_plan(reading.desired, observed, policy, unchanged=unchanged), at
 
     def _verify(self, incremental: Plan) -> tuple[Plan, datetime]:
         """List and plan everything again; reports if the plan is another one though nothing has changed."""
@@ -268,7 +269,7 @@ class StackController:
         desired = self._reading.desired
         self._retries.record_plan(drift.plan, at)
         backing_off = skipped_steps(drift.plan.steps, lambda step: self._retries.skip_reason(step, at))
-        incomplete = {step.subject for step in drift.plan.steps if step.id in backing_off}
+        incomplete = {step.resource for step in drift.plan.steps if step.id in backing_off}
         self._replan_at = dict(drift.replan_at)
         sync = SyncStatus(
             dict(desired.resources),
@@ -318,7 +319,7 @@ class StackController:
     def _step_started(self, step: Step) -> None:
         running = Running(step, self._options.now(), self._typical.get(step.operation))
         self.status = replace(self.status, running=(*self.status.running, running))
-        self._log_step(step, f"{step.operation} of {step.subject}: {step.because}")
+        self._log_step(step, f"{step.operation} of {step.resource}: {explain(step)}")
 
     def _step_ended(self, outcome: Outcome) -> None:
         step = outcome.step
@@ -326,12 +327,12 @@ class StackController:
         self.status = replace(self.status, running=running)
         if outcome.result in DONE.values():
             self._drift.record_success(step, self._options.now())
-        text = f"{outcome.result}: {step.operation} of {step.subject} {outcome.message}".rstrip()
+        text = f"{outcome.result}: {step.operation} of {step.resource} {outcome.message}".rstrip()
         self._log_step(step, text, outcome)
         self._options.on_outcome(outcome)
 
     def _log_step(self, step: Step, text: str, outcome: Outcome | None = None) -> None:
-        fields = {"stack": self._stack, "commit": self._commit, "resource": str(step.subject), "step": step.id}
+        fields = {"stack": self._stack, "commit": self._commit, "resource": str(step.resource), "step": step.id}
         if outcome is not None:
             fields |= {"outcome": str(outcome.result), "seconds": f"{outcome.seconds:.3f}"}
         log.info("%s", text, extra=fields)

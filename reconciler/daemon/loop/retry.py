@@ -42,11 +42,11 @@ class RetryBackoff:
         """A plan was made: a step that succeeded and is planned again counts as failed; a failed resource without a
         step needs no retry.
         """
-        planned = {step.subject for step in plan.runnable}
+        planned = {step.resource for step in plan.runnable}
         self.forget([id for id in self.failed if id not in planned])
         repeated = {step.id: step for step in plan.runnable if step.id in self._succeeded}
         for step in repeated.values():
-            self._record_failure(step.subject, f"{step.operation} succeeded, but is planned again", at)
+            self._record_failure(step.resource, f"{step.operation} succeeded, but is planned again", at)
         self._succeeded.clear()
 
     def record_outcomes(self, outcomes: Iterable[Outcome], at: datetime) -> None:
@@ -56,17 +56,17 @@ class RetryBackoff:
         for outcome in outcomes:
             step = outcome.step
             if outcome.result is Result.FAILED:
-                failed.setdefault(step.subject, f"{step.operation}: {outcome.message}")
+                failed.setdefault(step.resource, f"{step.operation}: {outcome.message}")
             elif outcome.result in SUCCEEDED:
-                succeeded.add(step.subject)
-                self._succeeded[step.id] = step.subject
+                succeeded.add(step.resource)
+                self._succeeded[step.id] = step.resource
         for id, message in failed.items():
             self._record_failure(id, message, at)
         self.forget(succeeded - failed.keys())
 
     def skip_reason(self, step: Step, at: datetime) -> str:
         """Why a step does not run at ``at``; empty if it may."""
-        state = self.failed.get(step.subject)
+        state = self.failed.get(step.resource)
         if state is None or state.retry <= at:
             return ""
         return f"failed, retried at {state.retry:%H:%M:%S}: {state.message}"

@@ -14,6 +14,7 @@ from reconciler.model.fields import references_of
 from reconciler.model.kinds import MACHINE, POOL, RANK
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
+from reconciler.planner.explanation import explain
 from reconciler.planner.plan import Plan, Step
 
 _SUSPENDED = {MACHINE: ("powerState", ("Stopped", "Paused")), POOL: ("state", ("Inactive",))}
@@ -34,7 +35,7 @@ class SyncStatus:
         """Every declared and every observed resource, in the order of kinds."""
         steps: defaultdict[ResourceId, list[Step]] = defaultdict(list)
         for step in self.plan.steps:
-            steps[step.subject].append(step)
+            steps[step.resource].append(step)
         blocked = {problem.id: problem.message for problem in self.plan.problems}
         ids = sorted(
             (id for id in self.declared.keys() | self.observed.keys() if id.kind in RANK),
@@ -67,13 +68,13 @@ class SyncStatus:
             return Sync.FAILED, failure.message
         if blocked:
             return Sync.BLOCKED, blocked
-        held = [step for step in steps if step.held]
+        held = [step for step in steps if step.held_by]
         waits = next((self.waiting[step.id] for step in steps if step.id in self.waiting), "")
         if held and len(held) == len(steps):
-            flags = ",".join(sorted({step.held for step in held}))
-            return Sync.HELD, f"{held[0].operation}: {held[0].because}; needs --allow {flags}"
+            flags = ",".join(sorted({step.held_by for step in held}))
+            return Sync.HELD, f"{held[0].operation}: {explain(held[0])}; needs --allow {flags}"
         if steps:
-            return Sync.OUT_OF_SYNC, waits or f"{steps[0].operation}: {steps[0].because}"
+            return Sync.OUT_OF_SYNC, waits or f"{steps[0].operation}: {explain(steps[0])}"
         if id not in self.declared:
             return Sync.UNMANAGED, ""
         differing = [each for each in self.drift.get(id, ()) if each.mode is not Mode.IGNORE]

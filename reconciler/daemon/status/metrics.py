@@ -153,7 +153,9 @@ def _work(status: Status) -> Iterator[Metric]:
         labels=("state",),
     )
     steps = status.plan.steps if status.plan else ()
-    states = Counts("held" if step.held else "waiting" if step.id in status.waiting else "runnable" for step in steps)
+    states = Counts(
+        "held" if step.held_by else "waiting" if step.id in status.waiting else "runnable" for step in steps
+    )
     for state in ("runnable", "waiting", "held"):
         planned.add_metric((state,), states[state])
     yield planned

@@ -19,6 +19,7 @@ from reconciler.model.secret import Secret
 from reconciler.output.history import run_json
 from reconciler.output.plan_json import problem_json
 from reconciler.output.review import gravity
+from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import Action, PathOf, Plan, Step, show_value
 
 VERSION = 2
@@ -147,7 +148,7 @@ def _plan(plan: Plan, waiting: Mapping[str, str]) -> dict[str, Any]:
         },
         "steps": steps,
         "problems": [problem_json(problem) for problem in plan.problems],
-        "notes": [{"resource": str(note.id), "text": note.text} for note in plan.notes],
+        "notes": [{"resource": str(note.id), "text": explain_note(note)} for note in plan.notes],
     }
 
 
@@ -159,13 +160,13 @@ def _step(step: Step) -> dict[str, Any]:
         "action": str(step.action),
         "sign": step.action.sign,
         "operation": step.operation,
-        "subject": str(step.subject),
-        "target": str(step.target),
+        "subject": str(step.resource),
+        "target": str(step.carrier),
         "node": step.node,
-        "because": step.because,
+        "because": explain(step),
         "impact": str(step.impact),
         "grave": None if grave is None else str(grave),
-        "held": step.held or None,
+        "held": step.held_by or None,
         "needs": list(dict.fromkeys((*step.needs, *step.after))),
     }
 

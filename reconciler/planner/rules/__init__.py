@@ -1,14 +1,13 @@
-"""Which operation moves which field, with which parameters: the planner's knowledge, as tables.
+"""Which operation changes which field, with which parameters: the planner's knowledge, as tables.
 
-``CREATE``, ``CHANGE`` and ``DELETE`` are rows, a module a noun; the planner holds no ``if kind == ...``. Ranks
-order the steps of one resource: what makes room first, what needs it last.
+``CREATE``, ``CHANGE`` and ``DELETE`` are rows, a module a noun; the planner holds no ``if kind == ...``. ``Phase``
+orders the steps of one resource.
 """
 
 from __future__ import annotations
 
 from reconciler.planner.rules import console, device, disk, image, machine, network, pool, port, snapshot
 from reconciler.planner.rules.rule import (
-    LAST,
     ChangeKind,
     CreateRule,
     DeleteRule,
@@ -22,7 +21,6 @@ __all__ = [
     "CHANGE",
     "CREATE",
     "DELETE",
-    "LAST",
     "ChangeKind",
     "CreateRule",
     "DeleteRule",

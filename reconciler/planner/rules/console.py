@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from reconciler.model.kinds import MACHINE
+from reconciler.planner.phase import Phase
 from reconciler.planner.rules.rule import CONFIG, ChangeKind, Make, Rule, RuleContext, guest_runs, key, live, text
 
 
-def _console_anew(case: RuleContext) -> bool:
-    """Whether the console is defined anew: another type, or a password that only the definition can hold."""
+def _redefines_console(case: RuleContext) -> bool:
+    """Whether the whole console is defined once more: another type, or a password that only the definition can hold."""
     desired, seen = case.desired["graphics"], case.seen.get("graphics", {})
     return bool(desired["type"] != seen.get("type") or desired["type"] == "spice")
 
@@ -28,53 +29,53 @@ _GUEST: dict[str, Make] = {
 
 CHANGE: tuple[Rule, ...] = (
     Rule(
-        MACHINE,
-        ("graphics.type", "graphics.passwordFrom"),
-        "UpdateGraphic",
-        54,
-        {
+        kind=MACHINE,
+        fields=("graphics.type", "graphics.passwordFrom"),
+        operation="UpdateGraphic",
+        phase=Phase.CONSOLE,
+        parameters={
             "type": text("graphics", "type"),
             "password": lambda case: case.desired["graphics"].get("passwordFrom"),
             "no_password": lambda case: None if "passwordFrom" in case.desired["graphics"] else True,
         },
-        when=_console_anew,
+        when=_redefines_console,
         next_start=guest_runs,
     ),
     Rule(
-        MACHINE,
-        ("graphics.passwordFrom",),
-        "SetVncPassword",
-        54,
-        {
+        kind=MACHINE,
+        fields=("graphics.passwordFrom",),
+        operation="SetVncPassword",
+        phase=Phase.CONSOLE,
+        parameters={
             "password": lambda case: case.desired["graphics"]["passwordFrom"],
             "live": lambda case: None if _starts_or_stops_asking(case) else live(case),
             **CONFIG,
         },
-        when=lambda case: not _console_anew(case) and "passwordFrom" in case.desired["graphics"],
+        when=lambda case: not _redefines_console(case) and "passwordFrom" in case.desired["graphics"],
         next_start=_starts_or_stops_asking,
     ),
     Rule(
-        MACHINE,
-        ("graphics.passwordFrom",),
-        "UnsetVncPassword",
-        54,
-        {**CONFIG},
-        when=lambda case: not _console_anew(case) and "passwordFrom" not in case.desired["graphics"],
+        kind=MACHINE,
+        fields=("graphics.passwordFrom",),
+        operation="UnsetVncPassword",
+        phase=Phase.CONSOLE,
+        parameters={**CONFIG},
+        when=lambda case: not _redefines_console(case) and "passwordFrom" not in case.desired["graphics"],
         next_start=guest_runs,
     ),
     Rule(
-        MACHINE,
-        ("guest.passwordFrom",),
-        "SetGuestPassword",
-        92,
-        {**_GUEST, "password": lambda case: case.desired["guest"]["passwordFrom"]},
+        kind=MACHINE,
+        fields=("guest.passwordFrom",),
+        operation="SetGuestPassword",
+        phase=Phase.GUEST_ACCOUNT,
+        parameters={**_GUEST, "password": lambda case: case.desired["guest"]["passwordFrom"]},
     ),
     Rule(
-        MACHINE,
-        ("guest.sshKeys.*",),
-        "InjectSshKey",
-        92,
-        {**_GUEST, "ssh_key": key},
+        kind=MACHINE,
+        fields=("guest.sshKeys.*",),
+        operation="InjectSshKey",
+        phase=Phase.GUEST_ACCOUNT,
+        parameters={**_GUEST, "ssh_key": key},
         on=frozenset({ChangeKind.ADDED}),
     ),
 )

@@ -64,6 +64,7 @@ def _creation_network(case: RuleContext) -> str:
 
 
 def most_cpus(shape: Shape) -> int:
+    """The largest number of CPUs a machine is to have without a restart."""
     cpu = shape["cpu"]
     if any(name in cpu for name in ("cores", "sockets", "threads")):
         return int(cpu.get("cores", 1) * cpu.get("sockets", 1) * cpu.get("threads", 1))
@@ -79,6 +80,7 @@ def _vcpus(case: RuleContext) -> str:
 
 
 def topology(shape: Shape) -> dict[str, int]:
+    """Cores, sockets and threads, whose product is the maximum of CPUs."""
     cpu = shape["cpu"]
     if any(name in cpu for name in ("cores", "sockets", "threads")):
         return {name: cpu.get(name, 1) for name in ("cores", "sockets", "threads")}
@@ -86,6 +88,7 @@ def topology(shape: Shape) -> dict[str, int]:
 
 
 def most_memory(case: RuleContext) -> int:
+    """The largest size of memory in bytes without a restart; never less than what is observed."""
     memory = case.desired["memory"]
     return int(memory.get("max", max(memory["size"], case.seen.get("memory", {}).get("max", 0))))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.model.fields import replacing, wire_names
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
+from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Value
 from reconciler.planner.rules.rule import (
     LIVE_AND_CONFIG,
@@ -49,33 +50,38 @@ DISK_LIMITS = wire_names(MACHINE, ("disks", "*", "qos"))  # field -> parameter
 
 CHANGE: tuple[Rule, ...] = (
     Rule(
-        MACHINE,
-        ("devices.*",),
-        "UnplugDevice",
-        22,
-        {"file": key, **LIVE_AND_CONFIG},
+        kind=MACHINE,
+        fields=("devices.*",),
+        operation="UnplugDevice",
+        phase=Phase.DEVICE_REMOVAL,
+        parameters={"file": key, **LIVE_AND_CONFIG},
         on=frozenset({ChangeKind.REMOVED}),
     ),
     Rule(
-        MACHINE, ("passthrough.*",), "PassthroughDevice", 23, _host_device("remove"), on=frozenset({ChangeKind.REMOVED})
+        kind=MACHINE,
+        fields=("passthrough.*",),
+        operation="PassthroughDevice",
+        phase=Phase.PASSTHROUGH_REMOVAL,
+        parameters=_host_device("remove"),
+        on=frozenset({ChangeKind.REMOVED}),
     ),
     # What goes makes room for what comes.
     Rule(
-        MACHINE,
-        ("disks.*",),
-        "UnplugDisk",
-        20,
-        {"target": key, **LIVE_AND_CONFIG},
+        kind=MACHINE,
+        fields=("disks.*",),
+        operation="UnplugDisk",
+        phase=Phase.DISK_REMOVAL,
+        parameters={"target": key, **LIVE_AND_CONFIG},
         on=frozenset({ChangeKind.REMOVED}),
         frees=lambda case: [f"disk {case.old['disk']}"] if "disk" in case.old else [],
         leaves=(("disks.*", None),),
     ),
     Rule(
-        MACHINE,
-        ("disks.*",),
-        "PlugDisk",
-        40,
-        {
+        kind=MACHINE,
+        fields=("disks.*",),
+        operation="PlugDisk",
+        phase=Phase.DISK_PLUG,
+        parameters={
             "source": lambda case: (case.surroundings.path_of(disk_of(case, case.part["disk"])),),
             "target": key,
             "subdriver": const("qcow2"),
@@ -91,11 +97,11 @@ CHANGE: tuple[Rule, ...] = (
     ),
     # Limits are set by a step of their own even on a new disk: the existing back end ignores those of PlugDisk.
     Rule(
-        MACHINE,
-        ("disks.*", "disks.*.qos", *(f"disks.*.qos.{name}" for name in DISK_LIMITS)),
-        "TuneDiskQoS",
-        42,
-        {
+        kind=MACHINE,
+        fields=("disks.*", "disks.*.qos", *(f"disks.*.qos.{name}" for name in DISK_LIMITS)),
+        operation="TuneDiskQoS",
+        phase=Phase.DISK_LIMITS,
+        parameters={
             "device": key,
             **{wire: _limit(wire, name) for name, wire in DISK_LIMITS.items()},
             **LIVE_AND_CONFIG,
@@ -105,11 +111,11 @@ CHANGE: tuple[Rule, ...] = (
         covers=("qos",),
     ),
     Rule(
-        MACHINE,
-        ("cdroms.*.path",),
-        "ManageISO",
-        44,
-        {
+        kind=MACHINE,
+        fields=("cdroms.*.path",),
+        operation="ManageISO",
+        phase=Phase.MEDIUM,
+        parameters={
             "path": key,
             "source": lambda case: case.part["path"] or case.old.get("path", ""),
             "eject": lambda case: not case.part["path"],
@@ -120,24 +126,38 @@ CHANGE: tuple[Rule, ...] = (
             **LIVE_AND_CONFIG,
         },
     ),
-    Rule(MACHINE, ("devices.*",), "PlugDevice", 47, {"file": key, **LIVE_AND_CONFIG}, on=frozenset({ChangeKind.ADDED})),
-    Rule(MACHINE, ("passthrough.*",), "PassthroughDevice", 48, _host_device("add"), on=frozenset({ChangeKind.ADDED})),
+    Rule(
+        kind=MACHINE,
+        fields=("devices.*",),
+        operation="PlugDevice",
+        phase=Phase.DEVICE_PLUG,
+        parameters={"file": key, **LIVE_AND_CONFIG},
+        on=frozenset({ChangeKind.ADDED}),
+    ),
+    Rule(
+        kind=MACHINE,
+        fields=("passthrough.*",),
+        operation="PassthroughDevice",
+        phase=Phase.PASSTHROUGH_PLUG,
+        parameters=_host_device("add"),
+        on=frozenset({ChangeKind.ADDED}),
+    ),
     # Redirection needs a spice console: it goes before the console does, and comes after it.
     Rule(
-        MACHINE,
-        ("usbRedirection",),
-        "RedirectUsb",
-        49,
-        {"action": const("off")},
+        kind=MACHINE,
+        fields=("usbRedirection",),
+        operation="RedirectUsb",
+        phase=Phase.REDIRECTION_OFF,
+        parameters={"action": const("off")},
         when=lambda case: not case.desired["usbRedirection"],
         next_start=guest_runs,
     ),
     Rule(
-        MACHINE,
-        ("usbRedirection",),
-        "RedirectUsb",
-        55,
-        {"action": const("on"), "number": text("usbRedirection")},
+        kind=MACHINE,
+        fields=("usbRedirection",),
+        operation="RedirectUsb",
+        phase=Phase.REDIRECTION_ON,
+        parameters={"action": const("on"), "number": text("usbRedirection")},
         when=lambda case: bool(case.desired["usbRedirection"]),
         next_start=guest_runs,
     ),

@@ -1,11 +1,11 @@
-"""Disks: made, grown, moved, with snapshots inside."""
+"""Disks: created, grown, moved to another pool, with snapshots inside."""
 
 from __future__ import annotations
 
 from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
 from reconciler.model.shape import Shape
+from reconciler.planner.phase import Phase
 from reconciler.planner.rules.rule import (
-    LAST,
     ChangeKind,
     CreateRule,
     DeleteRule,
@@ -40,9 +40,9 @@ def _is_seed(case: RuleContext) -> bool:
 
 CREATE: tuple[CreateRule, ...] = (
     CreateRule(
-        DISK,
-        "CreateDiskFromDiskImage",
-        {
+        kind=DISK,
+        operation="CreateDiskFromDiskImage",
+        parameters={
             "type": pool_type("pool"),
             "targetPool": text("pool"),
             "source": lambda case: (
@@ -55,9 +55,9 @@ CREATE: tuple[CreateRule, ...] = (
         pool=own_pool,
     ),
     CreateRule(
-        DISK,
-        "CloneDisk",
-        {
+        kind=DISK,
+        operation="CloneDisk",
+        parameters={
             "type": pool_type("pool"),
             "pool": text("pool"),
             "newname": lambda case: case.id.name,
@@ -69,9 +69,9 @@ CREATE: tuple[CreateRule, ...] = (
         pool=own_pool,
     ),
     CreateRule(
-        DISK,
-        "CreateCloudInitUserDataImage",
-        {
+        kind=DISK,
+        operation="CreateCloudInitUserDataImage",
+        parameters={
             "pool": text("pool"),
             "userData": lambda case: case.desired["cloudInit"].get(
                 "userDataFrom", case.desired["cloudInit"].get("userData")
@@ -81,9 +81,9 @@ CREATE: tuple[CreateRule, ...] = (
         pool=own_pool,
     ),
     CreateRule(
-        DISK,
-        "CreateDisk",
-        {
+        kind=DISK,
+        operation="CreateDisk",
+        parameters={
             "type": pool_type("pool"),
             "format": lambda case: str(case.desired.get("format", "qcow2")),
             "pool": text("pool"),
@@ -97,11 +97,11 @@ CREATE: tuple[CreateRule, ...] = (
 CHANGE: tuple[Rule, ...] = (
     # A disk in use grows through its machine, before that machine is stopped; any other by itself.
     Rule(
-        DISK,
-        ("capacity",),
-        "ResizeVM",
-        5,
-        {
+        kind=DISK,
+        fields=("capacity",),
+        operation="ResizeVM",
+        phase=Phase.DISK_GROWTH,
+        parameters={
             "path": lambda case: (case.surroundings.path_of(case.id),),
             "size": kib("capacity"),
         },
@@ -110,39 +110,39 @@ CHANGE: tuple[Rule, ...] = (
         pool=own_pool,
     ),
     Rule(
-        DISK,
-        ("capacity",),
-        "ResizeDisk",
-        5,
-        {"type": pool_type("pool"), "pool": text("pool"), "capacity": text("capacity")},
+        kind=DISK,
+        fields=("capacity",),
+        operation="ResizeDisk",
+        phase=Phase.DISK_GROWTH,
+        parameters={"type": pool_type("pool"), "pool": text("pool"), "capacity": text("capacity")},
         when=lambda case: _grows(case) and not case.running,
         pool=own_pool,
     ),
     Rule(
-        DISK,
-        ("pool",),
-        "MigrateDisk",
-        4,
-        {"pool": text("pool")},
+        kind=DISK,
+        fields=("pool",),
+        operation="MigrateDisk",
+        phase=Phase.DISK_MOVE,
+        parameters={"pool": text("pool")},
         when=lambda case: not case.running,
         uses=lambda case: [case.sibling(POOL, case.desired["pool"])],
         pool=own_pool,
     ),
     Rule(
-        DISK,
-        ("snapshots.*",),
-        "CreateDiskInternalSnapshot",
-        6,
-        {"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
+        kind=DISK,
+        fields=("snapshots.*",),
+        operation="CreateDiskInternalSnapshot",
+        phase=Phase.DISK_SNAPSHOT,
+        parameters={"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
         on=frozenset({ChangeKind.ADDED}),
         pool=own_pool,
     ),
     Rule(
-        DISK,
-        ("snapshots.*",),
-        "DeleteDiskInternalSnapshot",
-        LAST,
-        {"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
+        kind=DISK,
+        fields=("snapshots.*",),
+        operation="DeleteDiskInternalSnapshot",
+        phase=Phase.SNAPSHOT_LOSS,
+        parameters={"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
         on=frozenset({ChangeKind.REMOVED}),
         pool=own_pool,
         leaves=(("snapshots.*", None),),
@@ -150,11 +150,17 @@ CHANGE: tuple[Rule, ...] = (
 )
 
 DELETE: tuple[DeleteRule, ...] = (
-    DeleteRule(DISK, "DeleteCloudInitUserDataImage", {"pool": text("pool")}, when=_is_seed, pool=own_pool),
     DeleteRule(
-        DISK,
-        "DeleteDisk",
-        {"type": pool_type("pool"), "pool": text("pool")},
+        kind=DISK,
+        operation="DeleteCloudInitUserDataImage",
+        parameters={"pool": text("pool")},
+        when=_is_seed,
+        pool=own_pool,
+    ),
+    DeleteRule(
+        kind=DISK,
+        operation="DeleteDisk",
+        parameters={"type": pool_type("pool"), "pool": text("pool")},
         when=lambda case: not _is_seed(case),
         pool=own_pool,
     ),

@@ -7,9 +7,9 @@ from reconciler.planner.rules.rule import CreateRule, DeleteRule, disk_of, own_p
 
 CREATE: tuple[CreateRule, ...] = (
     CreateRule(
-        DISK_IMAGE,
-        "CreateDiskImageFromDisk",
-        {
+        kind=DISK_IMAGE,
+        operation="CreateDiskImageFromDisk",
+        parameters={
             "targetPool": text("pool"),
             "sourcePool": lambda case: str(
                 case.surroundings.shape(disk_of(case, case.desired["from"]["disk"])).get("pool", "")
@@ -19,11 +19,11 @@ CREATE: tuple[CreateRule, ...] = (
         when=lambda case: "from" in case.desired,
         pool=own_pool,
     ),
-    CreateRule(DISK_IMAGE, "CreateDiskImage", {"targetPool": text("pool")}, pool=own_pool),
+    CreateRule(kind=DISK_IMAGE, operation="CreateDiskImage", parameters={"targetPool": text("pool")}, pool=own_pool),
     CreateRule(
-        IMAGE,
-        "CreateImage",
-        {
+        kind=IMAGE,
+        operation="CreateImage",
+        parameters={
             "disk": lambda case: (case.surroundings.path_of(disk_of(case, case.desired["disk"])),),
             "targetPool": text("pool"),
         },
@@ -32,6 +32,6 @@ CREATE: tuple[CreateRule, ...] = (
 )
 
 DELETE: tuple[DeleteRule, ...] = (
-    DeleteRule(DISK_IMAGE, "DeleteDiskImage", {"sourcePool": text("pool")}, pool=own_pool),
-    DeleteRule(IMAGE, "DeleteImage"),
+    DeleteRule(kind=DISK_IMAGE, operation="DeleteDiskImage", parameters={"sourcePool": text("pool")}, pool=own_pool),
+    DeleteRule(kind=IMAGE, operation="DeleteImage"),
 )

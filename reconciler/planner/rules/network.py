@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reconciler.model.kinds import NETWORK
-from reconciler.planner.rules.rule import CreateRule, DeleteRule, Rule, RuleContext, moved, text
+from reconciler.planner.phase import Phase
+from reconciler.planner.rules.rule import CreateRule, DeleteRule, Rule, RuleContext, if_changed, text
 
 
 def _ipv6(case: RuleContext) -> str | None:
@@ -40,9 +41,9 @@ def _is_network(name: str) -> Callable[[RuleContext], bool]:
 
 CREATE: tuple[CreateRule, ...] = (
     CreateRule(
-        NETWORK,
-        "CreateSwitch",
-        {
+        kind=NETWORK,
+        operation="CreateSwitch",
+        parameters={
             "subnet": text("switch", "subnet"),
             "gateway": text("switch", "gateway"),
             "dhcp": text("switch", "dhcp"),
@@ -56,73 +57,73 @@ CREATE: tuple[CreateRule, ...] = (
         when=lambda case: "switch" in case.desired,
     ),
     CreateRule(
-        NETWORK,
-        "CreateBridge",
-        {"nic": text("bridge", "nic"), "name": text("bridge", "name"), "vlan": text("bridge", "vlan")},
+        kind=NETWORK,
+        operation="CreateBridge",
+        parameters={"nic": text("bridge", "nic"), "name": text("bridge", "name"), "vlan": text("bridge", "vlan")},
         when=lambda case: "bridge" in case.desired,
     ),
     CreateRule(
-        NETWORK,
-        "CreateAddress",
-        {"address": lambda case: ",".join(case.desired["addresses"])},
+        kind=NETWORK,
+        operation="CreateAddress",
+        parameters={"address": lambda case: ",".join(case.desired["addresses"])},
         when=lambda case: "addresses" in case.desired,
     ),
 )
 
 CHANGE: tuple[Rule, ...] = (
     Rule(
-        NETWORK,
-        tuple(f"switch.{name}" for name in ("gateway", "mtu", "dnsServers", "dhcp", "vlanId")),
-        "ModifySwitch",
-        10,
-        {
-            "gateway": moved("switch", "gateway"),
-            "mtu": moved("switch", "mtu"),
+        kind=NETWORK,
+        fields=tuple(f"switch.{name}" for name in ("gateway", "mtu", "dnsServers", "dhcp", "vlanId")),
+        operation="ModifySwitch",
+        phase=Phase.NETWORK_SETTINGS,
+        parameters={
+            "gateway": if_changed("switch", "gateway"),
+            "mtu": if_changed("switch", "mtu"),
             # Left out, it would be dropped (wire format 7.2); dhcp, sent again, takes the router port down.
             "dnsServer": lambda case: _dns(case),
-            "dhcp": moved("switch", "dhcp"),
-            "vlanId": moved("switch", "vlanId"),
+            "dhcp": if_changed("switch", "dhcp"),
+            "vlanId": if_changed("switch", "vlanId"),
             "ipv6": lambda case: _ipv6(case),
         },
     ),
     Rule(
-        NETWORK,
-        ("bridge.vlan",),
-        "DelBridgeVlan",
-        9,
-        {"name": text("bridge", "name"), "vlan": lambda case: str(case.seen["bridge"]["vlan"])},
+        kind=NETWORK,
+        fields=("bridge.vlan",),
+        operation="DelBridgeVlan",
+        phase=Phase.BRIDGE_VLAN_REMOVAL,
+        parameters={"name": text("bridge", "name"), "vlan": lambda case: str(case.seen["bridge"]["vlan"])},
         when=lambda case: case.seen.get("bridge", {}).get("vlan") is not None,
         leaves=(("bridge.vlan", None),),
     ),
     Rule(
-        NETWORK,
-        ("bridge.vlan",),
-        "SetBridgeVlan",
-        10,
-        {"name": text("bridge", "name"), "vlan": lambda case: str(case.desired["bridge"]["vlan"])},
+        kind=NETWORK,
+        fields=("bridge.vlan",),
+        operation="SetBridgeVlan",
+        phase=Phase.NETWORK_SETTINGS,
+        parameters={"name": text("bridge", "name"), "vlan": lambda case: str(case.desired["bridge"]["vlan"])},
         when=lambda case: "vlan" in case.desired["bridge"],
     ),
     Rule(
-        NETWORK,
-        ("addresses",),
-        "ModifyAddress",
-        10,
-        {"address": lambda case: ",".join(case.desired["addresses"])},
+        kind=NETWORK,
+        fields=("addresses",),
+        operation="ModifyAddress",
+        phase=Phase.NETWORK_SETTINGS,
+        parameters={"address": lambda case: ",".join(case.desired["addresses"])},
     ),
 )
 
 DELETE: tuple[DeleteRule, ...] = (
     DeleteRule(
-        NETWORK,
-        "DeleteSwitch",
-        {"bridge": text("switch", "bridge"), "ipv6": lambda case: "True" if _ipv6(case) else None},
+        kind=NETWORK,
+        operation="DeleteSwitch",
+        parameters={"bridge": text("switch", "bridge"), "ipv6": lambda case: "True" if _ipv6(case) else None},
         when=_is_network("switch"),
     ),
     DeleteRule(
-        NETWORK,
-        "DeleteBridge",
-        {"nic": text("bridge", "nic"), "name": text("bridge", "name")},
+        kind=NETWORK,
+        operation="DeleteBridge",
+        parameters={"nic": text("bridge", "nic"), "name": text("bridge", "name")},
         when=_is_network("bridge"),
     ),
-    DeleteRule(NETWORK, "DeleteAddress", when=_is_network("addresses")),
+    DeleteRule(kind=NETWORK, operation="DeleteAddress", when=_is_network("addresses")),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from reconciler.model.kinds import POOL
+from reconciler.planner.phase import Phase
 from reconciler.planner.rules.rule import CreateRule, DeleteRule, Rule, RuleContext, text
 
 
@@ -16,9 +17,9 @@ def _uuid(case: RuleContext) -> str:
 
 CREATE: tuple[CreateRule, ...] = (
     CreateRule(
-        POOL,
-        "CreatePool",
-        {
+        kind=POOL,
+        operation="CreatePool",
+        parameters={
             "type": text("type"),
             "content": lambda case: str(case.desired.get("content", "vmd")),
             "url": text("url"),
@@ -32,38 +33,38 @@ CREATE: tuple[CreateRule, ...] = (
 
 CHANGE: tuple[Rule, ...] = (
     Rule(
-        POOL,
-        ("autostart",),
-        "AutoStartPool",
-        10,
-        {"type": text("type"), "disable": lambda case: not case.desired["autostart"]},
+        kind=POOL,
+        fields=("autostart",),
+        operation="AutoStartPool",
+        phase=Phase.POOL_AUTOSTART,
+        parameters={"type": text("type"), "disable": lambda case: not case.desired["autostart"]},
     ),
     Rule(
-        POOL,
-        ("state",),
-        "StartPool",
-        20,
-        {"type": text("type")},
+        kind=POOL,
+        fields=("state",),
+        operation="StartPool",
+        phase=Phase.POOL_STATE,
+        parameters={"type": text("type")},
         when=lambda case: case.desired["state"] == "Active",
     ),
     Rule(
-        POOL,
-        ("state",),
-        "StopPool",
-        20,
-        {"type": text("type")},
+        kind=POOL,
+        fields=("state",),
+        operation="StopPool",
+        phase=Phase.POOL_STATE,
+        parameters={"type": text("type")},
         when=lambda case: case.desired["state"] == "Inactive",
     ),
 )
 
 DELETE: tuple[DeleteRule, ...] = (
     DeleteRule(
-        POOL,
-        "StopPool",
-        {"type": text("type")},
+        kind=POOL,
+        operation="StopPool",
+        parameters={"type": text("type")},
         when=lambda case: case.seen.get("state") == "Active",
         gone=False,
         leaves=(("state", "Inactive"),),
     ),
-    DeleteRule(POOL, "DeletePool", {"type": text("type")}),
+    DeleteRule(kind=POOL, operation="DeletePool", parameters={"type": text("type")}),
 )

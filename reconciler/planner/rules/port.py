@@ -7,10 +7,12 @@ from reconciler.model.fields import replacing
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
+from reconciler.planner.phase import Phase
 from reconciler.planner.rules.rule import LIVE_AND_CONFIG, ChangeKind, Make, Rule, RuleContext, key, part
 
 
 def rate(nic: Shape, way: str) -> str | None:
+    """The limit of a NIC ``inbound`` or ``outbound`` in KiB a second; None if there is none."""
     rate = nic.get("qos", {}).get(way)
     return None if rate is None else str(rate // quantity.KIB)
 
@@ -27,6 +29,7 @@ def _nic_source(case: RuleContext) -> str:
 
 
 def addresses(mac: str, nic: Shape) -> list[str]:
+    """What only one NIC may have: its MAC, and its address in a network."""
     return [f"mac {mac}", *([f"ip {nic['ip']} of {nic.get('network')}"] if "ip" in nic else [])]
 
 
@@ -84,28 +87,28 @@ _FLOATING = ("nics.*.floatingIP", "nics.*.floatingIP.address", "nics.*.floatingI
 CHANGE: tuple[Rule, ...] = (
     # What the switch holds for a NIC goes before the NIC, and by the values it was set with.
     Rule(
-        MACHINE,
-        ("nics.*.acls.*",),
-        "DeprecatedACL",
-        12,
-        _rule_of("vmmac", gone=True),
+        kind=MACHINE,
+        fields=("nics.*.acls.*",),
+        operation="DeprecatedACL",
+        phase=Phase.ACL_REMOVAL,
+        parameters=_rule_of("vmmac", gone=True),
         on=frozenset({ChangeKind.REMOVED}),
     ),
     Rule(
-        MACHINE,
-        ("nics.*.qosRules.*",),
-        "UnsetQoS",
-        13,
-        _rule_of("vmmac", gone=True),
+        kind=MACHINE,
+        fields=("nics.*.qosRules.*",),
+        operation="UnsetQoS",
+        phase=Phase.QOS_RULE_REMOVAL,
+        parameters=_rule_of("vmmac", gone=True),
         on=frozenset({ChangeKind.REMOVED}),
         frees=lambda case: [f"limit {case.key} of {case.old_holder['network']}"],
     ),
     Rule(
-        MACHINE,
-        ("nics.*", *_FLOATING),
-        "UnbindFloatingIP",
-        14,
-        {
+        kind=MACHINE,
+        fields=("nics.*", *_FLOATING),
+        operation="UnbindFloatingIP",
+        phase=Phase.FLOATING_IP_REMOVAL,
+        parameters={
             "swName": lambda case: str(case.old["network"]),
             "vmmac": key,
             "fip": lambda case: str(case.old["floatingIP"]["address"].split("/")[0]),
@@ -117,22 +120,22 @@ CHANGE: tuple[Rule, ...] = (
         frees=lambda case: [f"ip {case.old['floatingIP']['address'].split('/')[0]} outside"],
     ),
     Rule(
-        MACHINE,
-        ("nics.*", "nics.*.vlan"),
-        "UnbindPortVlan",
-        15,
-        {"mac": key, "domain": lambda case: case.id.name, "vlan": lambda case: str(case.old["vlan"])},
+        kind=MACHINE,
+        fields=("nics.*", "nics.*.vlan"),
+        operation="UnbindPortVlan",
+        phase=Phase.PORT_VLAN_REMOVAL,
+        parameters={"mac": key, "domain": lambda case: case.id.name, "vlan": lambda case: str(case.old["vlan"])},
         on=frozenset({ChangeKind.REMOVED, ChangeKind.CHANGED}),
         when=lambda case: case.old.get("vlan") is not None,
         carrier=_old_bridge,
         leaves=(("nics.*.vlan", None),),
     ),
     Rule(
-        MACHINE,
-        ("nics.*",),
-        "UnplugNIC",
-        21,
-        {
+        kind=MACHINE,
+        fields=("nics.*",),
+        operation="UnplugNIC",
+        phase=Phase.NIC_REMOVAL,
+        parameters={
             "type": lambda case: case.old.get("type", case.part.get("type", "l2bridge")),
             "mac": key,
             **LIVE_AND_CONFIG,
@@ -142,11 +145,11 @@ CHANGE: tuple[Rule, ...] = (
         leaves=(("nics.*", None),),
     ),
     Rule(
-        MACHINE,
-        ("nics.*",),
-        "PlugNIC",
-        41,
-        {
+        kind=MACHINE,
+        fields=("nics.*",),
+        operation="PlugNIC",
+        phase=Phase.NIC_PLUG,
+        parameters={
             "type": part("type"),
             "source": _nic_source,
             "mac": key,
@@ -160,11 +163,11 @@ CHANGE: tuple[Rule, ...] = (
         covers=(*replacing(MACHINE, "nics"), "qos"),
     ),
     Rule(
-        MACHINE,
-        ("nics.*.qos.inbound", "nics.*.qos.outbound"),
-        "TuneNICQoS",
-        43,
-        {
+        kind=MACHINE,
+        fields=("nics.*.qos.inbound", "nics.*.qos.outbound"),
+        operation="TuneNICQoS",
+        phase=Phase.NIC_LIMITS,
+        parameters={
             "_interface": key,
             "inbound": _nic_rate("inbound"),
             "outbound": _nic_rate("outbound"),
@@ -172,39 +175,46 @@ CHANGE: tuple[Rule, ...] = (
         },
     ),
     Rule(
-        MACHINE,
-        ("nics.*.acls.*",),
-        "AddACL",
-        50,
-        _rule_of("vmmac", "operator"),
+        kind=MACHINE,
+        fields=("nics.*.acls.*",),
+        operation="AddACL",
+        phase=Phase.ACL,
+        parameters=_rule_of("vmmac", "operator"),
         on=frozenset({ChangeKind.ADDED}),
         uses=_rule_network,
     ),
-    Rule(MACHINE, ("nics.*.acls.*.action",), "ModifyACL", 50, _rule_of("vmmac", "operator"), uses=_rule_network),
     Rule(
-        MACHINE,
-        ("nics.*.qosRules.*",),
-        "SetQoS",
-        51,
-        _rule_of("rate", "burst"),
+        kind=MACHINE,
+        fields=("nics.*.acls.*.action",),
+        operation="ModifyACL",
+        phase=Phase.ACL,
+        parameters=_rule_of("vmmac", "operator"),
+        uses=_rule_network,
+    ),
+    Rule(
+        kind=MACHINE,
+        fields=("nics.*.qosRules.*",),
+        operation="SetQoS",
+        phase=Phase.QOS_RULE,
+        parameters=_rule_of("rate", "burst"),
         on=frozenset({ChangeKind.ADDED}),
         uses=_rule_network,
         takes=lambda case: [f"limit {case.key} of {case.holder['network']}"],
     ),
     Rule(
-        MACHINE,
-        ("nics.*.qosRules.*.rateKbps", "nics.*.qosRules.*.burstKbps"),
-        "ModifyQoS",
-        51,
-        _rule_of("rate", "burst"),
+        kind=MACHINE,
+        fields=("nics.*.qosRules.*.rateKbps", "nics.*.qosRules.*.burstKbps"),
+        operation="ModifyQoS",
+        phase=Phase.QOS_RULE,
+        parameters=_rule_of("rate", "burst"),
         uses=_rule_network,
     ),
     Rule(
-        MACHINE,
-        ("nics.*", *_FLOATING),
-        "BindFloatingIP",
-        52,
-        {
+        kind=MACHINE,
+        fields=("nics.*", *_FLOATING),
+        operation="BindFloatingIP",
+        phase=Phase.FLOATING_IP,
+        parameters={
             "swName": lambda case: str(case.part["network"]),
             "outSwName": lambda case: str(case.part["floatingIP"]["externalNetwork"]),
             "fip": lambda case: str(case.part["floatingIP"]["address"]),
@@ -216,11 +226,11 @@ CHANGE: tuple[Rule, ...] = (
         covers=("floatingIP",),
     ),
     Rule(
-        MACHINE,
-        ("nics.*", "nics.*.vlan"),
-        "BindPortVlan",
-        53,
-        {"mac": key, "domain": lambda case: case.id.name, "vlan": part("vlan")},
+        kind=MACHINE,
+        fields=("nics.*", "nics.*.vlan"),
+        operation="BindPortVlan",
+        phase=Phase.PORT_VLAN,
+        parameters={"mac": key, "domain": lambda case: case.id.name, "vlan": part("vlan")},
         on=frozenset({ChangeKind.ADDED, ChangeKind.CHANGED}),
         when=lambda case: "vlan" in case.part,
         carrier=_bridge,

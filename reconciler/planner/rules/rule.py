@@ -1,4 +1,4 @@
-"""What a row is: which fields of which kind are moved by which operation, and what its parameters are made of.
+"""What a row is: which fields of which kind are changed by which operation, and what its parameters are made of.
 
 A row's parameters are small functions of a ``RuleContext``. Units and traps are those of the API reference (quirks,
 wire format 6).
@@ -19,6 +19,7 @@ from reconciler.model.path import values_at
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation, Observed
+from reconciler.planner.phase import Phase
 from reconciler.planner.plan import PathOf, Value
 
 
@@ -33,8 +34,8 @@ class RuleContext:
     observed: Observed | None = None
     running: bool = False  # the guest runs when the step does
     at: tuple[str, ...] = ()  # where the part is, for rows about parts: ("nics", MAC)
-    now: bool = True  # the running guest has it otherwise
-    later: bool = True  # the definition of its next start has it otherwise
+    differs_live: bool = True  # the running guest has another value
+    differs_persistent: bool = True  # the definition of its next start has another value
 
     @property
     def key(self) -> str:
@@ -43,6 +44,7 @@ class RuleContext:
 
     @property
     def ends_up_running(self) -> bool:
+        """Whether the machine is to run when the plan is done."""
         return self.desired.get("powerState", self.seen.get("powerState")) != "Stopped"
 
     @property
@@ -78,6 +80,7 @@ class RuleContext:
         return None
 
     def sibling(self, kind: str, name: str) -> ResourceId:
+        """A resource of the same namespace."""
         return ResourceId(kind, name, self.id.namespace)
 
 
@@ -105,6 +108,7 @@ class Surroundings:
         return {**(observed.shape if observed else {}), **(declared.shape if declared else {})}
 
     def exists(self, id: ResourceId) -> bool:
+        """Whether a resource is on the cluster."""
         observed = self.observation.get(id)
         return observed is not None and observed.exists
 
@@ -130,14 +134,12 @@ class Surroundings:
         return named
 
     def runs(self, machine: ResourceId) -> bool:
+        """Whether a machine is observed to run, paused or not."""
         observed = self.observation.get(machine)
         return observed is not None and observed.shape.get("powerState") in ("Running", "Paused")
 
 
 Make = Callable[[RuleContext], "Value | None"]
-
-
-LAST = 120  # ranks from here on: steps that destroy data, when everything else has ended well
 
 
 class ChangeKind(StrEnum):
@@ -149,39 +151,42 @@ class ChangeKind(StrEnum):
 
 
 def always(case: RuleContext) -> bool:
+    """For a row that applies whenever its fields change."""
     return True
 
 
 def nobody(case: RuleContext) -> list[ResourceId]:
+    """For a row that uses no other resource."""
     return []
 
 
 def nothing(case: RuleContext) -> list[str]:
+    """For a row that neither takes nor frees what only one may hold."""
     return []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A row: these fields of this kind are moved by this operation."""
+    """A row: these fields of this kind are changed by this operation."""
 
     kind: str
     fields: tuple[str, ...]  # dotted, ``*`` for a part's identity
     operation: str
-    rank: int
+    phase: Phase
     parameters: Mapping[str, Make] = field(default_factory=dict)
     on: frozenset[ChangeKind] = frozenset({ChangeKind.CHANGED})
     when: Callable[[RuleContext], bool] = always
     uses: Callable[[RuleContext], list[ResourceId]] = nobody  # what must be there first
     takes: Callable[[RuleContext], list[str]] = nothing  # what nobody else may hold: comes after whoever frees it
     frees: Callable[[RuleContext], list[str]] = nothing
-    next_start: Callable[[RuleContext], bool] = lambda case: False  # takes effect when the guest starts anew
+    next_start: Callable[[RuleContext], bool] = lambda case: False  # takes effect when the guest starts the next time
     carrier: Callable[[RuleContext], ResourceId] | None = None  # carries the operation, if not the resource itself
     pool: Callable[[RuleContext], str] = lambda case: ""
     leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
-    covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part set anew, or at all
+    covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part that is added, or at all
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateRule:
     """How a resource comes to be, and which part of what is desired it leaves done."""
 
@@ -195,7 +200,7 @@ class CreateRule:
     takes: Callable[[RuleContext], list[str]] = nothing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteRule:
     """One step of how a resource goes, in the order of the table. ``gone``: the resource is gone after it."""
 
@@ -209,6 +214,7 @@ class DeleteRule:
 
 
 def const(value: str | bool) -> Make:
+    """Always the same value."""
     return lambda case: value
 
 
@@ -222,7 +228,7 @@ def text(*path: str) -> Make:
     return make
 
 
-def moved(*path: str) -> Make:
+def if_changed(*path: str) -> Make:
     """A field as text, if it differs."""
 
     def make(case: RuleContext) -> Value | None:
@@ -234,6 +240,8 @@ def moved(*path: str) -> Make:
 
 
 def kib(*path: str) -> Make:
+    """A field in bytes as a whole number of KiB."""
+
     def make(case: RuleContext) -> Value | None:
         value = case.either(*path)
         return None if value is None else str(value // quantity.KIB)
@@ -242,6 +250,8 @@ def kib(*path: str) -> Make:
 
 
 def part(name: str) -> Make:
+    """A field of the part as text: as desired, or else as seen."""
+
     def make(case: RuleContext) -> Value | None:
         value = case.part.get(name, case.old.get(name))
         return None if value is None else str(value)
@@ -250,15 +260,18 @@ def part(name: str) -> Make:
 
 
 def key(case: RuleContext) -> Value:
+    """The identity of the part."""
     return case.key
 
 
 def live(case: RuleContext) -> Value | None:
-    return True if case.running and case.now else None
+    """The switch for the live configuration, where the guest runs and has another value."""
+    return True if case.running and case.differs_live else None
 
 
 def config(case: RuleContext) -> Value | None:
-    return True if case.later else None
+    """The switch for the persistent configuration, where that has another value."""
+    return True if case.differs_persistent else None
 
 
 def pool_type(*path: str) -> Make:
@@ -278,12 +291,15 @@ CONFIG: dict[str, Make] = {"config": const(True)}
 
 
 def own_pool(case: RuleContext) -> str:
+    """The storage pool of the resource; empty if it has none."""
     return str(case.either("pool") or "")
 
 
 def disk_of(case: RuleContext, name: str) -> ResourceId:
+    """The disk of that name beside the resource."""
     return case.sibling(DISK, name)
 
 
 def guest_runs(case: RuleContext) -> bool:
+    """For a row that writes the persistent configuration only, which a running guest does not have yet."""
     return case.running

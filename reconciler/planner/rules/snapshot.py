@@ -46,15 +46,15 @@ _POOL_OF_DISK: dict[str, Make] = {
 
 CREATE: tuple[CreateRule, ...] = (
     CreateRule(
-        DISK_SNAPSHOT,
-        "CreateDiskExternalSnapshot",
-        {**_POOL_OF_DISK, "format": lambda case: str(case.desired.get("format", "qcow2"))},
+        kind=DISK_SNAPSHOT,
+        operation="CreateDiskExternalSnapshot",
+        parameters={**_POOL_OF_DISK, "format": lambda case: str(case.desired.get("format", "qcow2"))},
         pool=_snapshot_pool,
     ),
     CreateRule(
-        SNAPSHOT,
-        "CreateSnapshot",
-        {
+        kind=SNAPSHOT,
+        operation="CreateSnapshot",
+        parameters={
             "diskspec": _diskspec,
             "domain": text("virtualMachine"),
             "isExternal": lambda case: True if case.desired.get("external") else None,
@@ -63,11 +63,13 @@ CREATE: tuple[CreateRule, ...] = (
 )
 
 DELETE: tuple[DeleteRule, ...] = (
-    DeleteRule(DISK_SNAPSHOT, "DeleteDiskExternalSnapshot", _POOL_OF_DISK, pool=_snapshot_pool),
     DeleteRule(
-        SNAPSHOT,
-        "DeleteSnapshot",
-        {
+        kind=DISK_SNAPSHOT, operation="DeleteDiskExternalSnapshot", parameters=_POOL_OF_DISK, pool=_snapshot_pool
+    ),
+    DeleteRule(
+        kind=SNAPSHOT,
+        operation="DeleteSnapshot",
+        parameters={
             "domain": text("virtualMachine"),
             "isExternal": lambda case: True if case.either("external") else None,
         },

@@ -22,7 +22,8 @@ from reconciler.model.kinds import NETWORK
 from reconciler.model.problem import Conflict, Forbidden, OperationFailed, Unavailable
 from reconciler.model.resource import Resource, ResourceId, id_of
 from reconciler.model.wire import CLAIM
-from reconciler.planner.plan import Action, Plan, Step
+from reconciler.planner.explanation import explain
+from reconciler.planner.plan import Action, Plan, Reason, Step
 from support.paths import QUICKSTART
 from support.scenario import converge, desired_of, plan_of
 from support.unruly_driver import Unruly
@@ -115,7 +116,7 @@ def edited(*edits: tuple[str, str]) -> str:
 
 
 def results(report: Report) -> dict[str, str]:
-    return {f"{outcome.step.operation} {outcome.step.subject.name}": outcome.result for outcome in report.outcomes}
+    return {f"{outcome.step.operation} {outcome.step.resource.name}": outcome.result for outcome in report.outcomes}
 
 
 def test_a_failure_blocks_only_what_needs_it_and_the_next_run_ends_it() -> None:
@@ -132,7 +133,7 @@ def test_a_failure_blocks_only_what_needs_it_and_the_next_run_ends_it() -> None:
         stage.driver.failing.clear()
         plan = plan_of(stage.cluster, desired_of(QUICKSTART))
         assert [step.operation for step in plan.steps] == ["CreateSwitch", "PlugNIC"]
-        assert "failed before: ovn-nbctl: no such database" in plan.steps[0].because
+        assert "failed before: ovn-nbctl: no such database" in explain(plan.steps[0])
         converge(stage.cluster, desired_of(QUICKSTART))
         assert not plan_of(stage.cluster, desired_of(QUICKSTART)).steps
 
@@ -417,8 +418,8 @@ def test_who_lost_the_lease_starts_nothing_more() -> None:
 
 def numbered(number: int, *, needs: tuple[str, ...] = (), after: tuple[str, ...] = (), held: str = "") -> Step:
     return Step(
-        id=f"step-{number}", action=Action.CHANGE, operation="ResizeRAM", subject=WEB, target=WEB, node="node22",
-        parameters={}, because="", impact=Impact.LIVE, needs=needs, after=after, held=held,
+        id=f"step-{number}", action=Action.CHANGE, operation="ResizeRAM", resource=WEB, carrier=WEB, node="node22",
+        parameters={}, reason=Reason.FIELDS_CHANGED, impact=Impact.LIVE, needs=needs, after=after, held_by=held,
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from reconciler.model.problem import (
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import SecretMissing
 from reconciler.output.text import outcome_text, report_json
-from reconciler.planner.plan import Action, Step
+from reconciler.planner.plan import Action, Reason, Step
 from support.scenario import desired_of, plan_of
 
 POOL = """\
@@ -110,7 +110,16 @@ def test_every_error_has_a_kind(error: ReconcilerError, kind: str) -> None:
 
 
 STEP = Step(
-    "s1", Action.CREATE, "CreatePool", ID, ID, "node22", {}, "", Impact.NONE, origin=Origin("shop/pool.yaml", 3, 1)
+    "s1",
+    Action.CREATE,
+    "CreatePool",
+    ID,
+    ID,
+    "node22",
+    {},
+    Reason.NOT_ON_CLUSTER,
+    Impact.NONE,
+    place=Origin("shop/pool.yaml", 3, 1),
 )
 
 
@@ -127,7 +136,7 @@ def test_a_failed_step_names_its_kind_and_the_line_that_asked_for_it() -> None:
 def test_other_steps_name_neither() -> None:
     created = Outcome(STEP, Result.CREATED, "", 1.25)
     assert outcome_text(created) == "created     CreatePool VirtualMachinePool/disks (1.2 s)"
-    unasked = Outcome(replace(STEP, origin=None), Result.FAILED, "no", 0.0, ErrorKind.FORBIDDEN)
+    unasked = Outcome(replace(STEP, place=None), Result.FAILED, "no", 0.0, ErrorKind.FORBIDDEN)
     assert outcome_text(unasked) == "failed      CreatePool VirtualMachinePool/disks: no"
     created_json, unasked_json = report_json(Report([created, unasked]))["outcomes"]
     assert (created_json["errorKind"], unasked_json["origin"]) == (None, None)

@@ -30,6 +30,7 @@ from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.wire import ANNOTATION_APPLIED
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.declaration import DECLARED, digest
+from reconciler.planner.explanation import explain_note
 from reconciler.planner.plan import Action, Step
 from reconciler.reconcile import run_request, with_secret_digests
 from support.command_line import run as command
@@ -241,10 +242,10 @@ def test_a_creation_that_was_cut_short_goes_on(mode: str, restarted: bool) -> No
     with served() as cluster:
         run = Daemon(cluster, text, allow=frozenset({"restart"}))
         _, judged = run.judge()
-        first, *more = [step for step in judged.plan.steps if step.subject == WEB]
+        first, *more = [step for step in judged.plan.steps if step.resource == WEB]
         assert first.action is Action.CREATE
-        assert first.remember[DECLARED] == "", "it is not as declared yet"
-        assert [bool(step.remember.get(DECLARED)) for step in more] == [False] * (len(more) - 1) + [True]
+        assert first.last_applied[DECLARED] == "", "it is not as declared yet"
+        assert [bool(step.last_applied.get(DECLARED)) for step in more] == [False] * (len(more) - 1) + [True]
         cut = replace(judged.plan, steps=tuple(step for step in judged.plan.steps if step not in more))
         assert apply(cut, cluster, options=OPTIONS).ok
         for step in cut.steps:
@@ -373,7 +374,7 @@ def test_what_is_withheld_leaves_an_order() -> None:
         run.memory(4)
         run.text = both.replace("{name: web-1}", "{name: web-1, drift: {mode: Report}}")
         plan, judged = run.judge()
-        before, withheld, *after = [step for step in plan.steps if step.subject == WEB]
+        before, withheld, *after = [step for step in plan.steps if step.resource == WEB]
         assert [*judged.skipped] == [withheld.id]
         assert withheld.id in after[0].after
         left = {step.id: step for step in judged.plan.steps}
@@ -600,7 +601,7 @@ class Model:
         for each in step.expect:
             self.write(each.path, each.value // GIB if each.path == ("memory", "size") else each.value)
         resource: Resource = json.loads(json.dumps(self.seen.resources[WEB].resource))
-        record_last_applied(resource, step.remember)
+        record_last_applied(resource, step.last_applied)
         self._put(resource)
 
     def _put(self, resource: Resource) -> None:
@@ -720,7 +721,7 @@ def test_a_resource_with_a_held_step_has_no_mark() -> None:
         plan, _ = run.judge()
         assert {step.operation for step in plan.held} == {"StopVM"}
         assert [step.operation for step in plan.runnable] == ["ChangeNumberOfCPU"]
-        assert not any(DECLARED in step.remember for step in plan.steps)
+        assert not any(DECLARED in step.last_applied for step in plan.steps)
 
 
 # At the edge ------------------------------------------------------------------------------------------------
@@ -736,7 +737,7 @@ def test_a_run_knows_what_day_it_is(until: str, steps: list[str]) -> None:
         assert [step.operation for step in made.steps] == steps
         assert run.shape["memory"]["size"] == (2 if steps else 4) * GIB
         assert any(
-            "ignored until 9999-12-31: memory.size is 4Gi, 2Gi is declared" in each.text for each in made.notes
+            "ignored until 9999-12-31: memory.size is 4Gi, 2Gi is declared" in explain_note(each) for each in made.notes
         ) is (not steps)
 
 

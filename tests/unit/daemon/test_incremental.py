@@ -284,13 +284,13 @@ def test_a_mirror_shows_what_listing_anew_gives(
             notices = [WatchEvent(EventType.MODIFIED, new[id]) for id in new if new[id] != old.get(id)]
             notices += [WatchEvent(EventType.DELETED, buried(old[id], cluster)) for id in old.keys() - new.keys()]
             notices += [WatchEvent(EventType.MODIFIED, old[id]) for id in data.draw(stale(old.keys() & new.keys()))]
-            settled = make_plan(desired, resource_cache.observation, Policy(allow=allow)).settled
+            settled = make_plan(desired, resource_cache.observation, Policy(allow=allow)).unchanged_resources
             moved = resource_cache.apply_notices(data.draw(st.permutations(notices)))
             fresh = observe(cluster)
             assert shown(resource_cache.observation) == shown(fresh)
-            plan = make_plan(desired, resource_cache.observation, Policy(allow=allow), settled=settled - moved)
+            plan = make_plan(desired, resource_cache.observation, Policy(allow=allow), unchanged=settled - moved)
             anew = make_plan(desired, fresh, Policy(allow=allow))
-            assert (plan, plan.settled) == (anew, anew.settled)
+            assert (plan, plan.unchanged_resources) == (anew, anew.unchanged_resources)
 
 
 def buried(resource: Resource, cluster: LocalCluster) -> Resource:
@@ -314,11 +314,13 @@ def test_what_is_settled_is_not_looked_at_again(cluster: LocalCluster) -> None:
     desired = desired_of(pool("pool-a") + "---\n" + pool("pool-b"))
     converge(cluster, desired)
     plan = make_plan(desired, observe(cluster))
-    assert plan.settled == frozenset(desired.resources)
+    assert plan.unchanged_resources == frozenset(desired.resources)
     desired.resources[ResourceId("VirtualMachinePool", "pool-a")].shape["autostart"] = True
-    again = make_plan(desired, observe(cluster), settled=plan.settled)
+    again = make_plan(desired, observe(cluster), unchanged=plan.unchanged_resources)
     assert (again.steps, again.unchanged) == ((), 2)
-    (step,) = make_plan(desired, observe(cluster), settled=plan.settled - {next(iter(desired.resources))}).steps
+    (step,) = make_plan(
+        desired, observe(cluster), unchanged=plan.unchanged_resources - {next(iter(desired.resources))}
+    ).steps
     assert step.operation == "AutoStartPool"
 
 

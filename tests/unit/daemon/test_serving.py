@@ -293,7 +293,7 @@ def test_a_secret_is_in_no_answer(daemon: Daemon, where: str) -> None:
         Drift(("guest", "passwordFrom"), Secret("secretKeyRef", "web-1", "root", "default"), SECRET, ChangedSide.BOTH,
               Mode.HEAL, NOW),
     )  # fmt: skip
-    step = replace(STEPS[0], parameters={"password": SECRET}, remember={"graphics.passwordFrom": SECRET})
+    step = replace(STEPS[0], parameters={"password": SECRET}, last_applied={"graphics.passwordFrom": SECRET})
     daemon.status, before = told((view(MACHINE, "a", "Running", drift=drifts),), plan=Plan("s", (step,))), daemon.status
     try:
         texts = [ask(where, path).text for path in ("/status?resources=all", "/status", "/metrics", "/")]

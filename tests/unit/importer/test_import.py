@@ -30,6 +30,7 @@ from reconciler.model.kinds import KINDS, MACHINE
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observation
 from reconciler.output.text import notes_text, problems_text
+from reconciler.planner.explanation import explain
 from reconciler.planner.plan import Action, Plan
 from support.command_line import run
 from support.fleets import fleets
@@ -70,7 +71,7 @@ def drafted(case: Path, cluster: LocalCluster) -> ImportResult:
 
 
 def operations(plan: Plan) -> list[str]:
-    return [f"{step.operation} {step.because}" for step in plan.steps if step.action is not Action.MARK]
+    return [f"{step.operation} {explain(step)}" for step in plan.steps if step.action is not Action.MARK]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

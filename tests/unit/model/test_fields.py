@@ -42,7 +42,7 @@ from reconciler.output.describe import explanation
 from reconciler.planner.diff import Change, diff
 from reconciler.planner.explanation import contrast, describe
 from reconciler.planner.last_applied import of_creation
-from reconciler.planner.match import replaced
+from reconciler.planner.match import with_replacements
 from support.paths import TESTS
 
 IMPORTS = sorted(path for path in (TESTS / "unit/importer/imports").iterdir() if path.is_dir())
@@ -393,7 +393,7 @@ def test_a_part_is_replaced_where_a_field_cannot_be_changed_in_place(kind: str, 
     path, (one, two) = path_of(row), values(row)
     desired, seen = shape_with(path, two), shape_with(path, observable(one))
     changes = diff(kind, desired, seen)
-    found = replaced(kind, changes, desired, seen)
+    found = with_replacements(kind, changes, desired, seen)
     if row.replaces:
         assert found == [Change(path[:2], seen[path[0]][KEY], desired[path[0]][KEY])]
         assert f"{row.path[-1]} {one} -> {two}" in describe(kind, found[0])

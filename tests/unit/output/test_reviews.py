@@ -18,15 +18,17 @@ from hypothesis import strategies as st
 
 from reconciler import Plan
 from reconciler.catalogue.operation import Impact
+from reconciler.model.resource import ResourceId
 from reconciler.output.chart import of_resources, of_steps, reduced
 from reconciler.output.dot import chart_dot, quoted
 from reconciler.output.escaping import fitted, visible, width
 from reconciler.output.html import plan_html
 from reconciler.output.markdown import plan_markdown
 from reconciler.output.mermaid import chart_mermaid
-from reconciler.output.review import Move, differences, moves
+from reconciler.output.review import changes, differences
 from reconciler.output.svg import MOST, plan_svg
-from reconciler.planner.plan import Action
+from reconciler.planner.explanation import ChangeText, explain
+from reconciler.planner.plan import Action, FieldChange, Reason
 from support.adversarial_plans import TEXTS, fleet, hostile, step
 from support.golden_plans import golden_plan
 from support.paths import QUICKSTART, ROOT
@@ -97,8 +99,8 @@ def test_what_destroys_or_restarts_is_never_folded() -> None:
         step(1, operation="DeleteDisk", impact=Impact.DATA, action=Action.DELETE),
         step(2, operation="DeletePool", action=Action.DELETE),
         step(3, operation="ConvertVMToImage", impact=Impact.RECREATE),
-        step(4, operation="StopVM", impact=Impact.RESTART, held="restart"),
-        step(5, operation="StartVM", held="restart"),
+        step(4, operation="StopVM", impact=Impact.RESTART, held_by="restart"),
+        step(5, operation="StartVM", held_by="restart"),
         *(step(number) for number in range(6, 30)),
     ]
     text = plan_markdown(Plan("shop", tuple(reversed(steps))))
@@ -146,8 +148,16 @@ values = st.one_of(st.text(max_size=40), st.sampled_from(TEXTS))
 )
 def test_a_comment_takes_any_plan(rows: list[tuple[str, str, Impact, Action, str]], times: int) -> None:
     steps = tuple(
-        step(number, because, operation=name, node=name, impact=impact, action=action, held=held)
-        for number, (name, because, impact, action, held) in enumerate(rows * times)
+        step(
+            number,
+            FieldChange(("cpu", "model"), value, value),
+            operation=name,
+            node=name,
+            impact=impact,
+            action=action,
+            held_by=held,
+        )
+        for number, (name, value, impact, action, held) in enumerate(rows * times)
     )
     extra = hostile()
     text = plan_markdown(Plan(TEXTS[-2], steps, extra.problems * times, extra.notes, 1))
@@ -263,35 +273,80 @@ def test_graphs_quote_whatever_a_name_holds() -> None:
 # What they are made of ------------------------------------------------------------------------------------
 
 
+MAXIMUM = FieldChange(("cpu", "max"), 4, 8)
+NIC = ("nics", "52:54:00:00:00:01", "qos", "inbound")
+
+
 @pytest.mark.parametrize(
-    ("because", "expected"),
+    ("changed", "cells", "text"),
     [
-        ("memory.size 2Gi -> 4Gi", [Move("memory.size", "2Gi", "4Gi")]),
-        ("cpu.max 4 -> 8; cpu.count 2 -> 6", [Move("cpu.max", "4", "8"), Move("cpu.count", "2", "6")]),
-        ("restart for cpu.max 4 -> 8", [Move("cpu.max", "4", "8")]),
-        ("capacity 20Gi -> 30Gi (through VirtualMachine/web-1)", [Move("capacity", "20Gi", "30Gi")]),
-        ("disks[vdb] new: disk data-1", [Move("disks[vdb]", "nothing", "disk data-1")]),
-        ("disks[vdb] is no longer declared", [Move("disks[vdb]", "declared", "no longer declared")]),
-        ("disks[vdb] anew: disk a -> b, x c -> d", [Move("disks[vdb]", "", "anew: disk a -> b, x c -> d")]),
+        (FieldChange(("memory", "size"), "2Gi", "4Gi"), ("memory.size", "2Gi", "4Gi"), "memory.size 2Gi -> 4Gi"),
+        (MAXIMUM, ("cpu.max", "4", "8"), "cpu.max 4 -> 8"),
         (
-            "nics[52:54:00:00:00:01].qos.inbound nothing -> 1Mi",
-            [Move("nics[52:54:00:00:00:01].qos.inbound", "nothing", "1Mi")],
+            FieldChange(("disks", "vdb"), None, {"target": "vdb", "disk": "data-1"}),
+            ("disks[vdb]", "nothing", "disk data-1"),
+            "disks[vdb] new: disk data-1",
         ),
-        ("not on the cluster", [Move("", "", "not on the cluster")]),
-        ("Operation x (a=b)", [Move("", "", "Operation x (a=b)")]),
-        ("cpu.model a -> b -> c", [Move("", "", "cpu.model a -> b -> c")]),
-        ("cpu.model a; b -> c", [Move("", "", "cpu.model a; b -> c")]),
+        (
+            FieldChange(("guest", "sshKeys", "k"), None, {}),
+            ("guest.sshKeys[k]", "nothing", "new"),
+            "guest.sshKeys[k] new",
+        ),
+        (
+            FieldChange(("disks", "vdb"), {"disk": "a"}, None),
+            ("disks[vdb]", "declared", "no longer declared"),
+            "disks[vdb] is no longer declared",
+        ),
+        (
+            FieldChange(("disks", "vdb"), {"disk": "a", "bus": "c"}, {"disk": "b", "bus": "d"}),
+            ("disks[vdb]", "", "anew: disk a -> b, bus c -> d"),
+            "disks[vdb] anew: disk a -> b, bus c -> d",
+        ),
+        (
+            FieldChange(NIC, None, "1Mi"),
+            (f"nics[{NIC[1]}].qos.inbound", "nothing", "1Mi"),
+            f"nics[{NIC[1]}].qos.inbound nothing -> 1Mi",
+        ),
+        (FieldChange(("cpu", "model"), "a -> b", "c"), ("cpu.model", "a -> b", "c"), "cpu.model a -> b -> c"),
+        (FieldChange(("cpu", "model"), "a; b", "c"), ("cpu.model", "a; b", "c"), "cpu.model a; b -> c"),
+        (
+            FieldChange(("stack",), None, "shop"),
+            ("", "", "taken over into the stack shop"),
+            "taken over into the stack shop",
+        ),
     ],
 )
-def test_moves_are_read_from_a_reason_only_where_they_are_certain(because: str, expected: list[Move]) -> None:
-    assert moves(step(1, because)) == expected
+def test_a_change_is_put_into_words_from_its_values(
+    changed: FieldChange, cells: tuple[str, str, str], text: str
+) -> None:
+    assert changes(step(1, changed)) == [ChangeText(*cells)]
+    assert explain(step(1, changed)) == text
+
+
+def test_the_reason_of_a_step_is_put_into_words_from_its_values() -> None:
+    web = ResourceId("VirtualMachine", "web-1")
+    both = step(1, MAXIMUM, FieldChange(("cpu", "count"), 2, 6))
+    assert explain(both) == "cpu.max 4 -> 8; cpu.count 2 -> 6"
+    assert explain(step(1, MAXIMUM, reason=Reason.RESTART)) == "restart for cpu.max 4 -> 8"
+    assert explain(step(1, MAXIMUM, details={"nextStart": "true"})) == "cpu.max 4 -> 8, at its next start"
+    assert explain(step(2, MAXIMUM, carrier=web)) == "cpu.max 4 -> 8 (through VirtualMachine/web-1)"
+    assert changes(step(1)) == [ChangeText("", "", "not on the cluster")]
+    run = step(1, reason=Reason.OPERATION, request=("x", "0"), parameters={"a": "b"})
+    assert changes(run) == [ChangeText("", "", "Operation x (a=b)")]
+    failed = step(1, reason=Reason.OPERATION, request=("x", "0"), parameters={}, details={"failure": "not now"})
+    assert explain(failed) == "Operation x, which failed before: not now"
 
 
 def test_a_field_that_several_steps_move_is_shown_once() -> None:
     made = golden_plan("a_larger_maximum_restarts_the_guest_when_told_and_allowed")
     (found,) = differences(made).values()
     assert [move.field for move in found] == ["cpu.max", "cpu.count", "memory.max", "memory.size"]
-    assert [each.operation for each in found[Move("cpu.max", "4", "8")]] == ["ChangeNumberOfCPU", "StopVM", "StartVM"]
+    maximum = found[ChangeText("cpu.max", "4", "8")]
+    assert [each.operation for each in maximum] == [
+        "ChangeNumberOfCPU",
+        "StopVM",
+        "StartVM",
+    ]
 
 
 def test_lines_that_others_imply_are_not_drawn_and_no_order_is_lost() -> None:

@@ -125,7 +125,7 @@ VirtualMachinePool, name: vmd-pool}, operation: ShowPool}\n"
 
 def relied(plan: Plan) -> dict[str, list[str]]:
     return {
-        step.operation: [f"{each.id.name}:{'.'.join(each.path)}={each.value}" for each in step.relies]
+        step.operation: [f"{each.id.name}:{'.'.join(each.path)}={each.value}" for each in step.preconditions]
         for step in plan.steps
     }
 
@@ -147,9 +147,12 @@ def test_a_step_relies_on_nothing_that_the_plan_itself_moves_before_it(cluster: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda step: step["relies"].pop(), "what the step relies on is not what it was planned upon"),
-        (lambda step: step["relies"][-1].update(value=7), "what the step relies on is not what it was planned upon"),
-        (lambda step: step.pop("relies"), "relies is missing"),
+        (lambda step: step["preconditions"].pop(), "the preconditions are not those"),
+        (
+            lambda step: step["preconditions"][-1].update(value=7),
+            "the preconditions are not those",
+        ),
+        (lambda step: step.pop("preconditions"), "preconditions is missing"),
         (lambda step: step.update(digest="0"), "digest"),
     ],
 )

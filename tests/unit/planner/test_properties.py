@@ -86,7 +86,7 @@ def test_no_step_stands_before_what_it_needs(before: list[dict[str, Any]], after
         for step in plan.steps:
             by_wave.setdefault(place[step.id], []).append(step)
         for wave in by_wave.values():
-            targets = [step.target for step in wave]
+            targets = [step.carrier for step in wave]
             assert len(set(targets)) == len(targets), "one operation in flight a resource"
 
 
@@ -201,7 +201,7 @@ def test_nothing_happens_to_guests_and_data_that_was_not_allowed(
     assert {step.impact for step in done} <= {Impact.NONE, Impact.LIVE, *allow}
     if "restart" not in allow:
         stopped = {id for id, boot in boots(old).items() if boots(new).get(id) != boot}
-        assert stopped <= {step.subject for step in done if step.impact in (Impact.RECREATE, Impact.DATA)}
+        assert stopped <= {step.resource for step in done if step.impact in (Impact.RECREATE, Impact.DATA)}
     if "data" not in allow:
         kept = {id for id, each in old.resources.items() if id.kind in (DISK, DISK_IMAGE, DISK_SNAPSHOT)}
         assert all(new.resources[id].exists for id in kept)
@@ -228,7 +228,8 @@ def test_a_step_is_issued_only_upon_what_it_was_planned_upon(
 
     def has_moved(step: Step) -> bool:
         return any(
-            value_at(then.get(each.id), each.path) != value_at(now.get(each.id), each.path) for each in step.relies
+            value_at(then.get(each.id), each.path) != value_at(now.get(each.id), each.path)
+            for each in step.preconditions
         )
 
     stale = [outcome for outcome in report.outcomes if outcome.message.startswith("changed since it was planned")]

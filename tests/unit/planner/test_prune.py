@@ -9,6 +9,7 @@ import pytest
 from reconciler import LocalCluster, Policy, make_plan, observe
 from reconciler.model.wire import LABEL_PROTECT
 from reconciler.planner import DeletionLimit
+from reconciler.planner.explanation import explain_note
 from reconciler.planner.plan import Plan
 from support.scenario import converge, desired_of, plan_of, served
 
@@ -48,7 +49,7 @@ def pruned(cluster: LocalCluster, text: str, most: str = "") -> Plan:
 
 
 def gone(plan: Plan) -> list[str]:
-    return [step.subject.name for step in plan.steps]
+    return [step.resource.name for step in plan.steps]
 
 
 @pytest.mark.parametrize(("most", "goes"), [("", True), ("3", True), ("2", False), ("60%", True), ("59%", False)])
@@ -75,7 +76,7 @@ def test_nothing_is_pruned_while_there_are_problems(cluster: LocalCluster) -> No
     plan = pruned(cluster, elsewhere + disk("disk-a") + NEW)
     assert gone(plan) == ["disk-new"]
     assert len(plan.problems) == 1
-    assert {note.text for note in plan.notes} == {"kept: nothing is pruned while there are problems"}
+    assert {explain_note(note) for note in plan.notes} == {"kept: nothing is pruned while there are problems"}
 
 
 def test_protection_lives_on_the_resource_and_outlives_its_manifest(cluster: LocalCluster) -> None:
@@ -85,7 +86,7 @@ def test_protection_lives_on_the_resource_and_outlives_its_manifest(cluster: Loc
     rest = POOL + DISKS.replace(disk("disk-b"), "").replace(disk("disk-c"), "")
     plan = pruned(cluster, rest)
     assert gone(plan) == ["disk-c"]
-    assert f"kept: protected by its label {LABEL_PROTECT}" in {note.text for note in plan.notes}
+    assert f"kept: protected by its label {LABEL_PROTECT}" in {explain_note(note) for note in plan.notes}
     everything = plan_of(cluster, desired_of(protected), delete=True, allow=ALL)
     assert "disk-b" not in gone(everything)
     converge(cluster, desired_of(protected.replace('"true"', '"false"')))
@@ -97,7 +98,7 @@ def test_what_depends_on_a_thing_keeps_it_and_is_named(cluster: LocalCluster) ->
     plan = make_plan(desired_of(STACK_ALONE + DISKS), observed, Policy(prune=True, allow=ALL))
     (note,) = plan.notes
     assert note.id.name == "disks"
-    assert note.text == (
+    assert explain_note(note) == (
         "kept: used by VirtualMachineDisk/disk-a, VirtualMachineDisk/disk-b, VirtualMachineDisk/disk-c and 1 more"
     )
 

@@ -27,6 +27,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.observe.capabilities import announced, announcement, lease_name
 from reconciler.observe.observed import observe
 from reconciler.planner import make_plan, plan_request
+from reconciler.planner.explanation import explain_note
 from reconciler.planner.plan import Plan
 from reconciler.reconcile import observe_stack, reconcile_once, run_request
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served
@@ -148,7 +149,7 @@ def test_what_needs_a_resource_that_is_not_created_is_left_out_with_a_note() -> 
         f"VirtualMachinePool/disks: node {NODE} does not carry out CreatePool (driver simulator): left out by this test"
     ]
     assert "left out: VirtualMachinePool/disks cannot be created by the agent of node node22" in [
-        note.text for note in made.notes
+        explain_note(note) for note in made.notes
     ]
 
 

@@ -10,8 +10,8 @@ from reconciler import LocalCluster
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import observe
 from reconciler.output.describe import description
-from reconciler.planner.explanation import describe
-from reconciler.planner.restart import waiting
+from reconciler.planner.configuration import waiting
+from reconciler.planner.explanation import describe, explain_note
 from support.scenario import converge, desired_of, plan_of, served
 
 WEB = ResourceId("VirtualMachine", "web-1")
@@ -60,7 +60,7 @@ class Shop:
         report = converge(self.cluster, desired_of(text), allow=frozenset({"restart"}))
         again = plan_of(self.cluster, desired_of(text), allow=frozenset({"restart"}))
         assert again.steps == ()
-        assert [note.text for note in again.notes] == (
+        assert [explain_note(note) for note in again.notes] == (
             [f"pending restart: {'; '.join(left)}"] if (left := self.waits()) else []
         )
         return [outcome.step.operation for outcome in report.outcomes]

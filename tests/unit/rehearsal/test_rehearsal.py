@@ -68,7 +68,9 @@ def quickstart(cluster: LocalCluster, *faults: str, path: str = QUICKSTART) -> R
 
 
 def results(rehearsal: Rehearsal) -> dict[str, str]:
-    return {f"{moment.step.operation}:{moment.step.subject.name}": moment.result for moment in rehearsal.first.timeline}
+    return {
+        f"{moment.step.operation}:{moment.step.resource.name}": moment.result for moment in rehearsal.first.timeline
+    }
 
 
 @pytest.fixture

@@ -1,0 +1,98 @@
+"""The first stage: what differs of each resource that is declared, and what cannot be told or touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.manifests.desired import Declared
+from reconciler.model.kinds import MACHINE, RANK
+from reconciler.observe.observed import Observed
+from reconciler.planner import last_applied
+from reconciler.planner.configuration import Configuration, configuration, waiting
+from reconciler.planner.diff import Change
+from reconciler.planner.findings import Findings
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.match import with_replacements
+from reconciler.planner.ownership import OwnershipChanges, is_blocked, ownership_changes
+from reconciler.planner.rules import CREATE, CreateRule, RuleContext
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceChanges:
+    """What has to change of one resource that exists, or that a row of ``CREATE`` will have created."""
+
+    declared: Declared
+    observed: Observed | None
+    creation: CreateRule | None  # how it is created; None where it exists
+    ownership: OwnershipChanges | None
+    configuration: Configuration  # as observed, or as creation leaves it
+    changes: list[Change]
+    waiting: list[Change]  # written earlier, and waiting for the next start of the guest
+    runs: bool  # the guest runs when the plan begins
+    stops: bool  # it is to be stopped, and may be
+
+    @property
+    def memory_excess(self) -> int:
+        """Bytes that a guest was asked to give back and did not."""
+        return self.observed.balloon_excess if self.observed is not None and self.declared.id.kind == MACHINE else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The result of the stage: the resources that differ, and what was found on the way."""
+
+    resources: list[ResourceChanges]
+    found: Findings
+
+
+def find_changes(inputs: PlanInput) -> Changes:
+    """What differs of the resources that the run is about; none when everything is to be deleted."""
+    desired = inputs.desired.resources
+    found = Findings(notes=list(inputs.ignored), unchanged=len(inputs.unchanged), quiet=set(inputs.unchanged))
+    resources: list[ResourceChanges] = []
+    if inputs.policy.delete:
+        return Changes(resources, found)
+    for id in sorted(desired.keys() - inputs.unchanged, key=lambda id: (RANK[id.kind], id)):
+        if not inputs.policy.concerns(id) or _is_blocked(inputs, desired[id], found):
+            continue
+        changes = _changes_of(inputs, desired[id])
+        if changes is None:
+            found.unchanged += 1
+            found.quiet.add(id)
+        else:
+            resources.append(changes)
+    return Changes(resources, found)
+
+
+def _is_blocked(inputs: PlanInput, declared: Declared, found: Findings) -> bool:
+    """Whether nothing can be done to a resource; says why."""
+    id, observed = declared.id, inputs.observed.get(declared.id)
+    if inputs.observed.versions.get(id.kind) == "":
+        message = f"{id} cannot be made: the cluster does not serve its kind"
+        remedy = "Install its definition: reconcile crds | kubectl apply -f -"
+        found.refuse(id, inputs.problem(id, message, remedy))
+        return True
+    return observed is not None and is_blocked(inputs, declared, observed, found)
+
+
+def _changes_of(inputs: PlanInput, declared: Declared) -> ResourceChanges | None:
+    """What differs of a resource; None if nothing does and nothing is to be said."""
+    kind, observed, creation = declared.id.kind, inputs.observed.get(declared.id), None
+    ownership: OwnershipChanges | None = None
+    if observed is not None and observed.exists:
+        seen, pending = observed.shape, observed.pending
+        ownership = ownership_changes(inputs, declared, observed)
+    else:
+        case = RuleContext(declared.id, declared.shape, {}, inputs.surroundings, observed)
+        creation = next(row for row in CREATE if row.kind == kind and row.when(case))
+        seen, pending = creation.leaves(case), {}
+    stops = declared.shape.get("powerState") == "Stopped" and (creation is not None or "restart" in inputs.policy.allow)
+    both = configuration(declared, None if creation else observed, seen, stops)
+    changes = both.changes
+    if observed is not None and creation is None and not observed.stack:
+        changes = [change for change in changes if not last_applied.unknown(kind, change)]
+    changes = with_replacements(kind, changes, declared.shape, both.live)
+    later = waiting(observed.shape, pending) if observed is not None and pending else []
+    runs = inputs.runs(declared.id, seen)
+    found = ResourceChanges(declared, observed, creation, ownership, both, changes, later, runs, stops)
+    return found if creation or ownership or changes or later or found.memory_excess else None

@@ -1,0 +1,73 @@
+"""The two configurations of a machine: the live one of the guest that runs, the persistent one its next start takes.
+
+Where an agent shows both, a step changes the one that differs and leaves the other; where only the live one is shown,
+they are taken to be the same. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from reconciler.manifests.desired import Declared
+from reconciler.model.path import values_at
+from reconciler.model.shape import Shape, overlaid
+from reconciler.observe.observed import Observed
+from reconciler.planner.diff import Change, diff, equivalent, persistent_diff
+
+Path = tuple[str, ...]
+
+
+class Configuration(NamedTuple):
+    """What has to change of a resource, and in which of its configurations."""
+
+    live: Shape  # with what waits for the next start, which counts as set: it is not issued again
+    changes: list[Change]
+    persistent: Shape  # the same object as ``live`` if the two are not told apart
+    differs_live: frozenset[Path] = frozenset()
+    differs_persistent: frozenset[Path] = frozenset()
+
+    def differ(self, changes: Iterable[Change]) -> tuple[bool, bool]:
+        """Whether the live configuration differs in what these changes are about, and whether the persistent does."""
+        if self.persistent is self.live:
+            return True, True
+        paths = [change.path for change in changes]
+        return _any_below(self.differs_live, paths), _any_below(self.differs_persistent, paths)
+
+
+def configuration(declared: Declared, observed: Observed | None, seen: Shape, stops: bool) -> Configuration:
+    """The configurations of the resource that ``seen`` is the shape of. A guest that ``stops`` has but one."""
+    kind, wanted = declared.id.kind, declared.shape
+    persistent = observed.persistent if observed is not None and observed.shape is seen else None
+    if observed is None or persistent is None or persistent is seen or stops:
+        seen = overlaid(seen if persistent is None else persistent, observed.pending if observed is not None else {})
+        changes = [change for change in diff(kind, wanted, seen) if not _is_ignored(declared, change)]
+        return Configuration(seen, changes, seen)
+    seen = overlaid(seen, observed.pending)
+    now = diff(kind, wanted, seen)
+    lost = [change for change in persistent_diff(kind, wanted, observed) if not _is_ignored(declared, change)]
+    then = diff(kind, wanted, persistent)  # what is lost is among it
+    return Configuration(seen, now + lost, persistent, _paths(now), _paths(then))
+
+
+def waiting(shape: Shape, pending: Mapping[str, Any]) -> list[Change]:
+    """The fields whose written value the running guest does not have yet."""
+    found = []
+    for dotted, value in sorted(pending.items()):
+        path = tuple(dotted.split("."))
+        now = next((each for _, each in values_at(shape, path)), None)
+        if not equivalent(value, now):
+            found.append(Change(path, now, value))
+    return found
+
+
+def _paths(changes: Iterable[Change]) -> frozenset[Path]:
+    return frozenset(change.path for change in changes)
+
+
+def _is_ignored(declared: Declared, change: Change) -> bool:
+    return any(change.path[: len(path)] == path for path in declared.ignored)
+
+
+def _any_below(found: Iterable[Path], paths: Iterable[Path]) -> bool:
+    return any(each[: len(path)] == path for each in found for path in paths)

@@ -1,0 +1,198 @@
+"""The second stage: steps by rule. What creates a resource, what changes its fields, and a problem for what nothing
+changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from reconciler.catalogue.operation import Impact
+from reconciler.model import quantity
+from reconciler.model.fields import compared, field_at, references_of, unreadable
+from reconciler.model.kinds import KINDS, MACHINE
+from reconciler.model.resource import ResourceId
+from reconciler.model.shape import Shape
+from reconciler.model.wire import NEXT_START
+from reconciler.planner import last_applied
+from reconciler.planner.changes import Changes, ResourceChanges
+from reconciler.planner.configuration import waiting
+from reconciler.planner.diff import Change
+from reconciler.planner.explanation import as_manifest, describe, field_changes
+from reconciler.planner.findings import Findings, StepDraft, step_of
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.match import covered_by, matching, set_by
+from reconciler.planner.ownership import ownership_step
+from reconciler.planner.phase import Phase
+from reconciler.planner.plan import Action, Details, Expectation, FieldChange, NoteKind, Reason
+from reconciler.planner.preconditions import fields
+from reconciler.planner.restart import draft_restart
+from reconciler.planner.rules import CHANGE, CreateRule, Rule, RuleContext
+
+_RULES = {kind: sorted((rule for rule in CHANGE if rule.kind == kind), key=lambda rule: rule.phase) for kind in KINDS}
+
+
+_NO_OPERATION = "No operation changes it: declare what is observed, or delete the resource and create it again."
+
+
+class RuleMatch(NamedTuple):
+    """A rule that applies to a resource, and the changes that it makes."""
+
+    rule: Rule
+    case: RuleContext
+    changes: list[Change]
+    next_start: bool  # it takes effect when the guest starts the next time
+
+
+def draft_steps(inputs: PlanInput, changes: Changes) -> Findings:
+    """The steps of all resources that differ, without regard to each other."""
+    found = Findings()
+    found.add(changes.found)
+    for each in changes.resources:
+        drafted = _drafts_of(inputs, each)
+        if not drafted.steps and not drafted.problems:
+            drafted.unchanged = 1
+            drafted.quiet = set() if drafted.notes else {each.declared.id}
+        found.add(drafted)
+    found.quiet.difference_update(note.id for note in inputs.ignored)  # what is ignored until a moment may differ then
+    return found
+
+
+def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:
+    """The steps of one resource, and why some of its changes have none."""
+    found, declared = Findings(), each.declared
+    if each.memory_excess and each.observed is not None:
+        size = quantity.show(each.observed.shape["memory"]["size"])
+        found.note(declared.id, NoteKind.MEMORY_NOT_RETURNED, size=size, excess=quantity.show(each.memory_excess))
+    if each.ownership is not None and each.observed is not None:
+        found.steps.append(ownership_step(inputs, declared, each.observed, each.ownership))
+    if each.creation is not None:
+        _draft_creation(inputs, each, each.creation, found)
+    if not each.changes and not each.waiting:
+        return found
+    matched = list(_matches(inputs, each))
+    for match in matched:
+        _draft_change(inputs, each, match, found)
+    taken = {change.path for match in matched for change in match.changes}
+    for change in each.changes:
+        if change.path not in taken:
+            _refuse(inputs, declared.id, change, found)
+    if later := _waiting(each, matched):
+        draft_restart(inputs, declared, _context(inputs, each), later, each.runs and not each.stops, found)
+    return found
+
+
+# Creation -------------------------------------------------------------------------------------------------
+
+
+def _draft_creation(inputs: PlanInput, each: ResourceChanges, row: CreateRule, found: Findings) -> None:
+    """The step that creates the resource."""
+    id, observed, left = each.declared.id, each.observed, each.configuration.live
+    case = RuleContext(id, each.declared.shape, {}, inputs.surroundings, observed)
+    failure = observed.status[1] if observed is not None else ""
+    expect = [Expectation(id, (), True)]
+    if "powerState" in left and id.kind == MACHINE:
+        expect.append(Expectation(id, ("powerState",), left["powerState"]))
+    draft = StepDraft(
+        action=Action.CREATE,
+        phase=Phase.CLONE if row.carrier else Phase.CREATION,
+        reason=Reason.CREATION_FAILED if failure else Reason.NOT_ON_CLUSTER,
+        details={"message": failure} if failure else {},
+        changes=(_created(id.kind, left, each.declared.shape),),
+        place=inputs.place(id),
+        carrier=row.carrier(case) if row.carrier else None,
+        uses=_used_by_creation(inputs, id, left),
+        impact=Impact.NONE,
+        expect=expect,
+        last_applied=last_applied.of_creation(id.kind, left, each.declared.shape),
+    )
+    step_of(inputs, row, case, draft, found)
+
+
+def _created(kind: str, left: Shape, declared: Shape) -> FieldChange:
+    """What is declared of a resource, with the values that its creation gives it."""
+    fields = {name: value for name, value in left.items() if name in declared}
+    return FieldChange((), None, as_manifest(kind, (), fields))
+
+
+def _used_by_creation(inputs: PlanInput, id: ResourceId, left: Shape) -> Iterator[ResourceId]:
+    yield from (other for _, other in references_of(id.kind, left, id.namespace))
+    for nic in left.get("nics", {}).values():
+        yield from inputs.surroundings.bridges_of(nic, id.namespace)
+
+
+# Changes --------------------------------------------------------------------------------------------------
+
+
+def _context(inputs: PlanInput, each: ResourceChanges) -> RuleContext:
+    live = each.configuration.live
+    return RuleContext(each.declared.id, each.declared.shape, live, inputs.surroundings, each.observed)
+
+
+def _matches(inputs: PlanInput, each: ResourceChanges) -> Iterator[RuleMatch]:
+    """The rules that apply, in the order of their phases, once for each part that they are about."""
+    case, kind = _context(inputs, each), each.declared.id.kind
+    for rule in _RULES[kind]:
+        case.running = each.runs and (rule.phase <= Phase.POWER_DOWN or not each.stops)
+        for at, changes in matching(rule, each.changes, kind).items():
+            case.at = at
+            case.differs_live, case.differs_persistent = each.configuration.differ(changes)
+            case.seen = each.configuration.live if case.differs_live else each.configuration.persistent
+            if rule.when(case):
+                yield RuleMatch(rule, replace(case), changes, rule.next_start(case))
+
+
+def _waiting(each: ResourceChanges, matched: list[RuleMatch]) -> list[Change]:
+    """What waits for the next start once the steps have run."""
+    later = each.waiting
+    for match in matched:
+        written = {".".join(change.path): change.desired for change in set_by(match.rule, match.changes)}
+        later = [change for change in later if ".".join(change.path) not in written]
+        if match.next_start:
+            later = later + waiting(match.case.live, written)
+    return later
+
+
+def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, found: Findings) -> None:
+    """The step of a rule for the changes it takes."""
+    rule, case, changes = match.rule, match.case, match.changes
+    id, creating = case.id, each.creation is not None
+    written = changes if case.at else set_by(rule, changes)
+    shown = written or changes
+    covered = covered_by(rule, case, changes)
+    head = () if case.differs_live else (NEXT_START,)
+    expect = [
+        Expectation(id, (*head, *path), value)
+        for path, value in covered
+        if not unreadable(id.kind, path) and compared(id.kind, path)
+    ]
+    quietly = creating or match.next_start or not case.differs_live
+    details: Details = {} if case.differs_live else {"nextStart": "true"}
+    stops = rule.fields == ("powerState",) and rule.phase <= Phase.POWER_DOWN
+    draft = StepDraft(
+        action=Action.CHANGE,
+        phase=rule.phase,
+        reason=Reason.FIELDS_CHANGED,
+        details=details,
+        changes=field_changes(id.kind, shown, rule.covers),
+        place=inputs.place(id, shown[0].path),
+        at=case.at,
+        carrier=rule.carrier(case) if rule.carrier else None,
+        uses=rule.uses(case),
+        impact=Impact.NONE if quietly else None,
+        expect=() if match.next_start else expect,
+        preconditions=() if creating else fields(id, changes, head),
+        last_applied=last_applied.of_change(id.kind, covered),
+        last=rule.phase.destroys,
+        group="power down" if stops else "",
+        pending={".".join(each.path): each.desired for each in written} if match.next_start else {},
+    )
+    step_of(inputs, rule, case, draft, found)
+
+
+def _refuse(inputs: PlanInput, id: ResourceId, change: Change, found: Findings) -> None:
+    """The problem of a change that no rule makes."""
+    row = field_at(id.kind, change.path[:1])
+    remedy = (row.advice if row is not None else "") or _NO_OPERATION
+    message = f"{id} cannot be changed: {describe(id.kind, change)}"
+    found.refuse(id, inputs.problem(id, message, remedy, change.path))

@@ -1,0 +1,169 @@
+"""Steps before their order is known, and what else a stage of the planner finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler import catalogue
+from reconciler.catalogue.operation import Impact, Operation
+from reconciler.model.problem import Problem
+from reconciler.model.resource import ResourceId
+from reconciler.model.secret import Secret
+from reconciler.model.wire import LABEL_STACK
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.parameters import parameters_of, samples
+from reconciler.planner.phase import Phase
+from reconciler.planner.plan import (
+    Action,
+    Details,
+    Expectation,
+    FieldChange,
+    ManifestPlace,
+    Note,
+    NoteKind,
+    Reason,
+    Step,
+    Value,
+)
+from reconciler.planner.preconditions import guest, identity
+from reconciler.planner.rules import CreateRule, DeleteRule, Rule, RuleContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDraft:
+    """What a stage says about a step; the rest follows from the row of ``rules`` that it is a step of."""
+
+    action: Action
+    phase: Phase
+    reason: Reason
+    offset: int = 0  # place among the steps of a phase that is a sequence
+    at: tuple[str, ...] = ()  # the part it is about
+    carrier: ResourceId | None = None  # the resource itself unless another one is inputs
+    uses: Iterable[ResourceId] = ()  # what must exist first; of a deletion, what must be gone
+    impact: Impact | None = None  # that of the operation unless another one is inputs
+    details: Details = field(default_factory=dict)
+    changes: tuple[FieldChange, ...] = ()
+    place: ManifestPlace | None = None
+    expect: Iterable[Expectation] = ()
+    preconditions: Iterable[Expectation] = ()
+    last_applied: dict[str, Any] = field(default_factory=dict)
+    pending: dict[str, Any] = field(default_factory=dict)
+    last: bool = False
+    group: str = ""
+    loses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UnorderedStep:
+    """A step without its edges, and what they follow from."""
+
+    step: Step
+    phase: Phase
+    offset: int = 0
+    at: tuple[str, ...] = ()  # the part it is about
+    uses: tuple[ResourceId, ...] = ()
+    takes: tuple[str, ...] = ()  # what only one may hold, and it will
+    frees: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()  # ids of steps that must have succeeded, if they are in the plan
+    group: str = ""  # steps of a resource that make sense together only: where one may not run, none does
+
+    @property
+    def rank(self) -> int:
+        """Steps of one resource run from low to high."""
+        return self.phase + self.offset
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a stage found: it makes one, fills it and returns it."""
+
+    steps: list[UnorderedStep] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    refused: set[ResourceId] = field(default_factory=set)  # those that no step makes as they are declared
+    unchanged: int = 0
+    quiet: set[ResourceId] = field(default_factory=set)  # of those unchanged, the ones without a note
+
+    def add(self, other: Findings) -> None:
+        """Take in what another stage found."""
+        self.steps += other.steps
+        self.problems += other.problems
+        self.notes += other.notes
+        self.refused |= other.refused
+        self.unchanged += other.unchanged
+        self.quiet |= other.quiet
+
+    def with_more(self, other: Findings) -> Findings:
+        """Both, as findings of their own."""
+        joined = Findings()
+        joined.add(self)
+        joined.add(other)
+        return joined
+
+    def refuse(self, id: ResourceId, problem: Problem) -> None:
+        """A problem for which a resource will not be as it is declared."""
+        self.refused.add(id)
+        self.problems.append(problem)
+
+    def note(self, id: ResourceId, kind: NoteKind, **details: str | list[str]) -> None:
+        """A note about a resource; ``details`` as its sentence in ``explanation`` names them."""
+        self.notes.append(Note(id, kind, details))
+
+
+def step_of(
+    inputs: PlanInput, row: Rule | CreateRule | DeleteRule, case: RuleContext, draft: StepDraft, found: Findings
+) -> None:
+    """Add the step of a row for a case; parameters the catalogue has something against are problems."""
+    carrier = draft.carrier or case.id
+    operation = catalogue.find(carrier.kind, row.operation)
+    parameters = parameters_of(row.parameters, case)
+    for message in catalogue.check(operation, samples(operation, parameters)):
+        text = f"{case.id}: {row.operation}: {message}"
+        found.refuse(case.id, inputs.problem(case.id, text, "Change the manifest."))
+    found.notes += unreadable_secrets(case.id, parameters)
+    suffix = "".join(f":{part}" for part in draft.at[1::2] or draft.at)
+    declared = inputs.desired.resources.get(case.id)
+    step = Step(
+        id=f"{case.id}:{row.operation}{suffix}:{draft.phase + draft.offset}",
+        action=draft.action,
+        operation=row.operation,
+        resource=case.id,
+        carrier=carrier,
+        node=inputs.node(carrier, str(case.either("nodeName") or "")),
+        parameters=parameters,
+        reason=draft.reason,
+        impact=draft.impact or (operation.running if case.running else operation.stopped),
+        details=draft.details,
+        changes=draft.changes,
+        place=draft.place,
+        expect=tuple(draft.expect),
+        preconditions=(*preconditions_of(inputs, case.id, carrier, operation), *draft.preconditions),
+        last_applied=draft.last_applied,
+        pending=draft.pending,
+        last=draft.last,
+        loses=draft.loses,
+        pool=row.pool(case),
+        labels={**(declared.labels if declared else {}), LABEL_STACK: inputs.stack},
+    )
+    takes = () if isinstance(row, DeleteRule) else tuple(row.takes(case))
+    frees = tuple(row.frees(case)) if isinstance(row, Rule) else ()
+    uses = tuple(draft.uses)
+    found.steps.append(UnorderedStep(step, draft.phase, draft.offset, draft.at, uses, takes, frees, group=draft.group))
+
+
+def preconditions_of(
+    inputs: PlanInput, id: ResourceId, carrier: ResourceId, operation: Operation
+) -> tuple[Expectation, ...]:
+    """What any step of an operation needs: that its resources are those that were seen, and their guest."""
+    found = [*identity(inputs.observed, carrier), *guest(inputs.observed, id, operation)]
+    return (*identity(inputs.observed, id), *found) if id != carrier else tuple(found)
+
+
+def unreadable_secrets(id: ResourceId, parameters: Mapping[str, Value]) -> Iterator[Note]:
+    """A note for each secret that could not be read, before a step fails for it."""
+    for value in parameters.values():
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, Secret) and not part.digest:
+                yield Note(id, NoteKind.SECRET_UNREADABLE, {"secret": str(part)})

@@ -1,0 +1,102 @@
+"""What a plan is made of: the manifests, the cluster as observed, and what the run may do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+
+from reconciler.manifests.desired import Declared, Desired
+from reconciler.model.fields import references_of
+from reconciler.model.kinds import MACHINE
+from reconciler.model.problem import Origin, Problem
+from reconciler.model.resource import ResourceId, show_path
+from reconciler.model.shape import Shape
+from reconciler.observe.observed import Observation
+from reconciler.planner.explanation import as_written
+from reconciler.planner.ignored import without_ignored
+from reconciler.planner.plan import ManifestPlace, Note
+from reconciler.planner.policy import Policy
+from reconciler.planner.rename import under_old_names
+from reconciler.planner.rules import Surroundings
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInput:
+    """What every stage may read; none of them changes it."""
+
+    desired: Desired
+    observed: Observation
+    policy: Policy
+    ignored: tuple[Note, ...] = ()  # the fields that are left as they are
+    unchanged: frozenset[ResourceId] = frozenset()  # known to be as declared, from a plan before
+    surroundings: Surroundings = field(init=False)
+
+    def __post_init__(self) -> None:
+        around = Surroundings(self.desired.resources, self.observed, self.desired.stack.nodes)
+        object.__setattr__(self, "surroundings", around)
+
+    @property
+    def stack(self) -> str:
+        """The name of the stack."""
+        return self.desired.stack.name
+
+    def place(self, id: ResourceId, path: tuple[str, ...] = ()) -> ManifestPlace | None:
+        """Where a manifest declares a field of a resource (the empty path: the resource); None if none does."""
+        declared = self.desired.resources.get(id)
+        if declared is None:
+            return None
+        if not path:
+            return ManifestPlace(declared.manifest)
+        return ManifestPlace(declared.manifest, ("spec", *as_written(declared, path)))
+
+    def problem(self, id: ResourceId, message: str, remedy: str, path: tuple[str, ...] = ()) -> Problem:
+        """A problem of a resource, at a field of its manifest (the empty path: at its spec)."""
+        declared = self.desired.resources.get(id)
+        if declared is None:
+            return Problem(Origin(str(id)), message, remedy, id=id)
+        written = ("spec", *as_written(declared, path))
+        origin, field = declared.manifest.origin(*written), show_path(written) if path else ""
+        return Problem(origin, message, remedy, field, id=id)
+
+    def node(self, id: ResourceId, otherwise: str) -> str:
+        """The node that serves a resource, or will once it exists; ``otherwise`` if nobody knows."""
+        observed, declared = self.observed.get(id), self.desired.resources.get(id)
+        if observed is not None and observed.exists:
+            return observed.node
+        return declared.node if declared else otherwise
+
+    def runs(self, id: ResourceId, shape: Shape) -> bool:
+        """Whether the guest concerned runs: the machine of this shape itself, or the one a disk is attached to."""
+        if id.kind == MACHINE:
+            return shape.get("powerState") in ("Running", "Paused")
+        attached = self.observed.attached.get(id)
+        return attached is not None and self.surroundings.runs(attached[0])
+
+
+def plan_input(
+    desired: Desired, observed: Observation, policy: Policy, unchanged: Collection[ResourceId] = ()
+) -> PlanInput:
+    """The input of the stages: what was renamed under its old name, what is ignored as observed, targets widened."""
+    desired = under_old_names(desired, observed)
+    policy = _with_references(policy, desired)
+    if policy.delete:
+        return PlanInput(desired, observed, policy)
+    left, notes = without_ignored(desired, observed, policy.at, unchanged)
+    concerned = tuple(note for note in notes if policy.concerns(note.id))
+    return PlanInput(left, observed, policy, concerned, frozenset(desired.resources.keys() & unchanged))
+
+
+def _with_references(policy: Policy, desired: Desired) -> Policy:
+    """The policy with what its targets refer to, however far that goes."""
+    if policy.delete:
+        return policy
+    targets = set(policy.targets)
+    left = list(targets)
+    while left:
+        declared: Declared | None = desired.resources.get(left.pop())
+        if declared is not None:
+            for _, other in references_of(declared.id.kind, declared.shape, declared.id.namespace):
+                if other not in targets:
+                    targets.add(other)
+                    left.append(other)
+    return replace(policy, targets=frozenset(targets))
