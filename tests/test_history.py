@@ -333,7 +333,7 @@ def test_what_is_not_there_is_said_so(tmp_path: Path) -> None:
     name = tmp_path.name.replace("_", "-")
     missing = run(tmp_path, "history")
     assert (missing.code, missing.out) == (1, "")
-    assert f"there is no stack {name} on the cluster, and no run of it. There: quickstart; name one" in missing.err
+    assert f"there is no stack {name} on the cluster, and no run of it. Stacks: quickstart; choose one" in missing.err
     assert (
         "there is no run zz of the stack quickstart. The newest is"
         in run(tmp_path, "history", "--stack", "quickstart", "zz").err

@@ -314,7 +314,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_written(home: Path) -> Non
     assert "Left out 1 resource" in result.err
     told = json.loads(run(home, "import", "-o", "json").out)
     assert told["documents"][0]["kind"] == "VirtualMachinePool"
-    assert [(each["resource"], each["field"]) for each in told["problems"]] == [
+    assert [(each["resource"], each["path"]) for each in told["problems"]] == [
         ("VirtualMachine/web-1", "spec.nics[1].type")
     ]
 

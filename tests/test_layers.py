@@ -29,6 +29,7 @@ ONLY = {
     "jsonschema": {"manifests.schema"},
     "fastjsonschema": {"manifests.schema"},
     "click": {"cli"},
+    "deepdiff": {"output.difference"},
     "rich": {"output.progress"},
     "kubernetes": {"clusters.kubernetes.api"},
     "prometheus_client": {"output.metrics", "daemon.status.metrics"},

@@ -77,7 +77,7 @@ def code(value: object, most: int = MOST) -> str:
 
 def _head(plan: Plan) -> list[str]:
     title = f"## Plan of {code(plan.stack, 100)}" if plan.stack else "## Plan"
-    totals, _, held = summary(plan, most=5).partition("\n")
+    totals, _, held = summary(plan, limit=5).partition("\n")
     lines = [title, "", f"**{_sentence(totals)}**", ""]
     return [*lines, f"**{_sentence(held)}**", ""] if held else lines
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.apply import Outcome, Result
 from reconciler.apply.estimate import seconds_left
-from reconciler.output.text import outcome_text
+from reconciler.output.report import outcome_text
 from reconciler.planner.plan import Step
 
 _WORTH_A_LINE = frozenset({Result.FAILED, Result.SKIPPED, Result.INTERRUPTED})

@@ -1,12 +1,10 @@
-"""Plans, outcomes and resources -> text or JSON. Pure; colour is a function that the caller hands in."""
+"""Plans, problems and notes as text; tables of aligned columns. Pure; colour is a function that the caller passes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
-from reconciler.apply import Outcome, Report, Result
 from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE
@@ -27,11 +25,17 @@ _GRAVE = frozenset({Impact.RESTART, Impact.RECREATE, Impact.DATA})
 
 
 def plain(text: str, colour: str) -> str:
+    """The text without colour: what a ``Paint`` is where there is no terminal."""
     return text
 
 
+def count(number: int, noun: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
-    """Rows with aligned columns; the last column is as long as it likes."""
+    """One line a row, columns aligned; the last column is not padded."""
     if not rows:
         return []
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
@@ -42,7 +46,7 @@ def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
 
 
 def plan_text(plan: Plan, paint: Paint = plain) -> str:
-    """One line a step, in waves; then what else should be known; then totals."""
+    """One line a step, in waves; then notes; then totals."""
     lines = [paint(line, "red") for line in headline(plan)]
     rows = [
         (
@@ -73,7 +77,7 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
 
 
 def headline(plan: Plan) -> list[str]:
-    """What a plan will do that people must not overlook, before anything else; nothing if it does no such thing."""
+    """The first line of a plan that stops VMs, deletes resources or destroys data, and an empty line; else no line."""
     steps = plan.runnable
     restarted = {step.target for step in steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}
     removed = {step.subject for step in steps if step.impact is Impact.RECREATE}
@@ -82,14 +86,14 @@ def headline(plan: Plan) -> list[str]:
         if step.impact is Impact.DATA:
             of_kind = lost.setdefault(step.subject.kind, {})
             of_kind[step.subject] = of_kind.get(step.subject, 0) + step.loses
-    said = []
+    phrases = []
     if going := restarted - removed:
-        said.append(f"stops or restarts {_counted(len(going), MACHINE)}")
+        phrases.append(f"stops or restarts {_counted(len(going), MACHINE)}")
     for kind in sorted({id.kind for id in removed}):
-        said.append(f"removes {_counted(sum(id.kind == kind for id in removed), kind)}")
+        phrases.append(f"removes {_counted(sum(id.kind == kind for id in removed), kind)}")
     if lost:
-        said.append("destroys data of " + ", ".join(_sized(kind, of_kind) for kind, of_kind in sorted(lost.items())))
-    return [f"This {', '.join(said)}.", ""] if said else []
+        phrases.append("destroys data of " + ", ".join(_sized(kind, of_kind) for kind, of_kind in sorted(lost.items())))
+    return [f"This {', '.join(phrases)}.", ""] if phrases else []
 
 
 def _sized(kind: str, lost: dict[ResourceId, int]) -> str:
@@ -98,34 +102,34 @@ def _sized(kind: str, lost: dict[ResourceId, int]) -> str:
 
 
 def _counted(number: int, kind: str) -> str:
-    word = "VM" if kind == MACHINE else kind
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    return count(number, "VM" if kind == MACHINE else kind)
 
 
-def summary(plan: Plan, most: int | None = None) -> str:
+def summary(plan: Plan, limit: int | None = None) -> str:
     """The totals: steps by kind of action, what they do to guests and data, what is held.
 
-    Names all whose data is destroyed, or as many as ``most`` and how many more.
+    Names every resource whose data is destroyed, or the first ``limit`` and how many more.
     """
     if not plan.steps and plan.problems:
-        count = len(plan.problems)
-        return f"Nothing can be changed: {count} {_plural(count, 'problem stands', 'problems stand')} in the way."
+        number = len(plan.problems)
+        verb = _plural(number, "stands", "stand")
+        return f"Nothing can be changed: {count(number, 'problem')} {verb} in the way."
     if not plan.steps:
         return f"No changes. {plan.unchanged} {_plural(plan.unchanged, 'resource is', 'resources are')} as declared."
     actions = Counter(step.action for step in plan.steps)
     parts = [f"{actions[action]} to {action}" for action in Action if actions[action]]
-    text = f"{len(plan.steps)} {_plural(len(plan.steps), 'step', 'steps')}: {', '.join(parts)}; "
+    text = f"{count(len(plan.steps), 'step')}: {', '.join(parts)}; "
     text += f"{plan.unchanged} unchanged."
     restarted = {step.target for step in plan.steps if step.impact is Impact.RESTART and step.target.kind == MACHINE}
     if restarted:
-        text += f" Stops or restarts {len(restarted)} {_plural(len(restarted), 'VM', 'VMs')}."
+        text += f" Stops or restarts {count(len(restarted), 'VM')}."
     destroyed = list(dict.fromkeys(str(step.subject) for step in plan.steps if step.impact is Impact.DATA))
     if destroyed:
-        unnamed = len(destroyed) - len(destroyed[:most])
-        text += f" Destroys data of {', '.join(destroyed[:most])}{f' and {unnamed} more' if unnamed else ''}."
+        unnamed = len(destroyed) - len(destroyed[:limit])
+        text += f" Destroys data of {', '.join(destroyed[:limit])}{f' and {unnamed} more' if unnamed else ''}."
     if plan.held:
-        count, flags = len(plan.held), ",".join(sorted({step.held for step in plan.held}))
-        text += f"\n{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {flags}."
+        number, flags = len(plan.held), ",".join(sorted({step.held for step in plan.held}))
+        text += f"\n{number} {_plural(number, 'step is', 'steps are')} held; release with --allow {flags}."
     return text
 
 
@@ -134,6 +138,7 @@ def _plural(count: int, one: str, many: str) -> str:
 
 
 def problems_text(problems: Iterable[Problem], paint: Paint = plain) -> str:
+    """Errors and warnings, each with its place, its message and below it what to do about it."""
     lines = []
     for problem in problems:
         colour = "red" if problem.severity == "error" else "yellow"
@@ -143,44 +148,12 @@ def problems_text(problems: Iterable[Problem], paint: Paint = plain) -> str:
 
 
 def notes_text(notes: Iterable[Note]) -> str:
-    """One line for each thing that is to be said, however many resources it is said of."""
-    about: dict[str, list[str]] = {}
+    """One line for each text, with the resources it is about: the first three and how many more."""
+    resources: dict[str, list[str]] = {}
     for note in notes:
-        about.setdefault(note.text, []).append(str(note.id))
+        resources.setdefault(note.text, []).append(str(note.id))
     lines = [
         f"note: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: {text}\n"
-        for text, names in about.items()
+        for text, names in resources.items()
     ]
     return "".join(lines)
-
-
-def outcome_text(outcome: Outcome) -> str:
-    step = outcome.step
-    text = f"{outcome.result:<11} {step.operation} {step.subject}"
-    if outcome.seconds:
-        text += f" ({outcome.seconds:.1f} s)"
-    return f"{text}: {outcome.message}" if outcome.message else text
-
-
-def report_json(report: Report) -> dict[str, Any]:
-    return {
-        "ok": report.ok,
-        "outcomes": [
-            {
-                "step": outcome.step.id,
-                "operation": outcome.step.operation,
-                "subject": str(outcome.step.subject),
-                "result": str(outcome.result),
-                "message": outcome.message,
-                "seconds": round(outcome.seconds, 3),
-            }
-            for outcome in report.outcomes
-        ],
-    }
-
-
-def report_text(report: Report) -> str:
-    """Totals by result, worst last."""
-    counts = Counter(outcome.result for outcome in report.outcomes)
-    parts = [f"{counts[result]} {result}" for result in Result if counts[result]]
-    return ("Applied: " if report.ok else "Not everything was applied: ") + ", ".join(parts) + "."

@@ -1,0 +1,71 @@
+"""What came of an apply, as text and as JSON. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler.apply import Outcome, Report, Result
+from reconciler.output.plan_json import to_json
+from reconciler.output.rehearsal import rehearsal_json
+from reconciler.planner.plan import Plan
+
+if TYPE_CHECKING:
+    from reconciler.rehearsal import Rehearsal
+
+
+class Execution(NamedTuple):
+    """A plan, its rehearsal if one was asked for, and what came of it; ``report`` is None where nothing was run."""
+
+    plan: Plan
+    report: Report | None
+    rehearsal: Rehearsal | None = None
+
+
+def execution_json(execution: Execution) -> dict[str, Any]:
+    """The document of ``apply``, ``delete`` and ``run``."""
+    plan, report, rehearsal = execution
+    return {
+        "plan": to_json(plan),
+        **({"rehearsal": rehearsal_json(rehearsal)} if rehearsal is not None else {}),
+        "report": report_json(report) if report is not None else None,
+    }
+
+
+def execution_text(execution: Execution) -> str:
+    """The totals of what was run; plan and progress were shown before. Nothing where nothing was run."""
+    return "" if execution.report is None else report_text(execution.report) + "\n"
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """One line: result, operation, resource, seconds, message."""
+    step = outcome.step
+    text = f"{outcome.result:<11} {step.operation} {step.subject}"
+    if outcome.seconds:
+        text += f" ({outcome.seconds:.1f} s)"
+    return f"{text}: {outcome.message}" if outcome.message else text
+
+
+def report_text(report: Report) -> str:
+    """One line with totals by result, worst last."""
+    counts = Counter(outcome.result for outcome in report.outcomes)
+    parts = [f"{counts[result]} {result}" for result in Result if counts[result]]
+    return ("Applied: " if report.ok else "Not everything was applied: ") + ", ".join(parts) + "."
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Whether all went well, and the outcome of each step; durations are in seconds."""
+    return {
+        "ok": report.ok,
+        "outcomes": [
+            {
+                "step": outcome.step.id,
+                "operation": outcome.step.operation,
+                "subject": str(outcome.step.subject),
+                "result": str(outcome.result),
+                "message": outcome.message,
+                "seconds": round(outcome.seconds, 3),
+            }
+            for outcome in report.outcomes
+        ],
+    }
