@@ -330,6 +330,8 @@ def test_without_a_terminal_nothing_is_taken_over(home: Path) -> None:
     result = run(home, "import", "pool", "--out", "shop", "--adopt")
     assert (result.code, "Add --yes" in result.err) == (1, True)
     assert "no stack" in run(home, "--plan", "shop").err
+    as_json = json.loads(run(home, "import", "pool", "--stack", "shop", "--adopt", "-o", "json").out)
+    assert as_json["error"]["kind"] == "NotConfirmed", "one document, though the manifests were written before"
 
 
 def test_files_that_exist_are_overwritten_only_when_told(home: Path) -> None:
