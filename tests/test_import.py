@@ -392,7 +392,7 @@ def test_a_file_that_fails_midway_leaves_the_folder_as_it_was(tmp_path: Path, mo
         (("vmx",), "'vmx' is not a kind"),
         (("vm/web-9",), "there is no VirtualMachine/web-9. Did you mean web-1?"),
         (("--adopt",), "--adopt needs --out DIR or --stack NAME"),
-        (("--stack", "No Name"), "'No Name' is no name of a stack"),
+        (("--stack", "No Name"), "'No Name' is not the name of a stack"),
         (("--with", "nowhere.yaml"), "nowhere.yaml: error: cannot be read"),
         (("--out", "given.yaml"), "given.yaml cannot be written: not a directory; nothing was written"),
         (("pool", "--out", "/dev/null/shop"), "/dev/null cannot be written: not a directory; nothing was written"),

@@ -53,7 +53,7 @@ def test_the_wheel_names_its_command_and_types(installed: Path) -> None:
 
 
 def test_the_dashboard_is_in_the_wheel(installed: Path, tmp_path: Path) -> None:
-    script = "from reconciler.daemon.dashboard import dashboard; print(dashboard()({}).body)"
+    script = "from reconciler.daemon.status.dashboard import dashboard; print(dashboard()({}).body)"
     page = python(installed, tmp_path, "-c", script)
     assert page.startswith("<!DOCTYPE html>")
     assert "prefers-color-scheme" in page

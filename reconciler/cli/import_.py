@@ -145,7 +145,7 @@ def _write(made: Draft, out: str, stack: str, existing: Loaded, force: bool) -> 
     for manifest in existing.manifests:
         if manifest.id in made.documents and manifest.source.name not in paths:
             place = manifest.origin("metadata", "name")
-            raise CommandFailed("NotWritten", f"{manifest.id} is already described at {place}: nothing was written.")
+            raise CommandFailed("NotWritten", f"{manifest.id} is described at {place} already: nothing was written.")
     try:
         write_files(out, files)
     except OSError as error:

@@ -11,6 +11,7 @@ from reconciler.model.kinds import DISK, KINDS, MACHINE, POOL
 from reconciler.model.problem import Problem
 from reconciler.observe.observed import Observed
 from reconciler.output.difference import describe_difference, has_lines
+from reconciler.output.escaping import visible
 from reconciler.output.history import History, past_json, past_text
 from reconciler.output.plan_json import problem_json
 from reconciler.output.text import count, table
@@ -178,5 +179,8 @@ def _tree(value: Any) -> Iterator[str]:
         if isinstance(each, dict) and each:
             yield f"{key}:"
             yield from (f"  {line}" for line in _tree(each))
+        elif isinstance(each, str) and "\n" in each:
+            yield f"{key}: |"
+            yield from (f"  {visible(line)}" for line in each.splitlines())
         else:
             yield f"{key}: {each if isinstance(each, str) else json.dumps(each)}"

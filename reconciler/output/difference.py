@@ -105,9 +105,8 @@ def _parent(name: str) -> str:
 
 def _text_lines(before: str, after: str) -> list[str]:
     """A diff of two texts without its file names; of two XML documents, of their elements."""
-    if _is_xml(before) and _is_xml(after):
-        before, after = _indented(before), _indented(after)
-    diff = list(unified_diff(before.splitlines(), after.splitlines(), n=CONTEXT, lineterm=""))
+    old, new = (_indented(before), _indented(after)) if _is_xml(before) and _is_xml(after) else (before, after)
+    diff = list(unified_diff(old.splitlines(), new.splitlines(), n=CONTEXT, lineterm=""))
     if not diff and before != after:
         return ["~ only white space differs"]
     lines = diff[2:]  # after the names of the two files
