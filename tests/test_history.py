@@ -18,7 +18,7 @@ from reconciler import LocalCluster, Report, Result
 from reconciler.apply.journal import Journal
 from reconciler.apply.report import Outcome as Ended
 from reconciler.catalogue.operation import Impact
-from reconciler.cli.provenance import commit_of, who
+from reconciler.cli.provenance import actor, commit_of
 from reconciler.model.problem import Unavailable
 from reconciler.model.provenance import Provenance
 from reconciler.model.resource import ResourceId
@@ -231,8 +231,8 @@ def test_only_a_run_that_stopped_may_go_without_its_last_entry(result: Result) -
 
 @pytest.mark.parametrize("name", ["GITHUB_ACTOR", "GITLAB_USER_LOGIN"])
 def test_a_pipeline_names_the_one_it_runs_for(name: str) -> None:
-    assert who({name: "octo\x1b[31mcat"}).startswith("octo[31mcat on ")
-    assert " on " in who({})
+    assert actor({name: "octo\x1b[31mcat"}).startswith("octo[31mcat on ")
+    assert " on " in actor({})
 
 
 @pytest.fixture

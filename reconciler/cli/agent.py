@@ -70,7 +70,7 @@ def agent(
     from reconciler.output import log
     from reconciler.output.metrics import AgentMetrics, probe
 
-    log.begin(sys.stderr)
+    log.configure(sys.stderr)
     settings = Node(node, address, state or "", host.latency, uri=host.libvirt_uri, shutdown=host.shutdown_timeout)
     with connected(cluster) as opened:
         metrics = AgentMetrics()

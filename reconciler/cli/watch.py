@@ -147,14 +147,13 @@ def watch(
     """
     from reconciler.daemon.loop.loop import Signals
     from reconciler.daemon.status.metrics import DaemonMetrics
-    from reconciler.daemon.status.pages import show
     from reconciler.output import log
 
     if repository.url and paths:
         raise click.UsageError("--git and PATHs exclude each other; --path names a folder of the repository.")
     if "-" in paths:
         raise click.UsageError("Standard input cannot be watched: name files or folders.")
-    log.begin(sys.stderr)
+    log.configure(sys.stderr)
     signals = Signals()
     _handle_signals(signals)
     inputs = WatchInputs(paths or (".",), _clone(repository) if repository.url else None, watching)
@@ -164,22 +163,30 @@ def watch(
     opened = connect(reference)
     daemon = _daemon(opened, stack, inputs, options, signals, host)
     try:
-        with show(
-            watching.listen,
-            lambda: _status_with_history(daemon, opened, stack.name),
-            healthy=daemon.healthy,
-            ready=daemon.ready,
-            counted=metrics,
-        ):
-            if watching.listen:
-                click.echo(f"watching {inputs.shown}; see http://{watching.listen}/", err=True)
-            daemon.run()
+        _serve_and_run(daemon, opened, stack.name, inputs, metrics)
     finally:
         opened.close()
 
 
+def _serve_and_run(daemon: Daemon, cluster: Cluster, stack: str, inputs: WatchInputs, metrics: DaemonMetrics) -> None:
+    """Run a daemon until it is stopped, and its pages beside it."""
+    from reconciler.daemon.status.pages import show
+
+    listen = inputs.watching.listen
+    with show(
+        listen,
+        lambda: _status_with_history(daemon, cluster, stack),
+        healthy=daemon.healthy,
+        ready=daemon.ready,
+        counted=metrics,
+    ):
+        if listen:
+            click.echo(f"watching {inputs.shown}; see http://{listen}/", err=True)
+        daemon.run()
+
+
 class WatchInputs(NamedTuple):
-    """Where the manifests come from: files of this host, or the clone of a repository."""
+    """Where the manifests come from: files of this host or, if there is one, the clone of a repository."""
 
     paths: tuple[str, ...]
     clone: Git | None
