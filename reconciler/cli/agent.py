@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 @click.option("--address", metavar="IP", default="", help="Where other nodes reach this one, to migrate to it.")
 @host_options("libvirt_uri", "shutdown_timeout", "latency")
 @click.option(
-    "--parallel", type=click.IntRange(1, 256), default=8, show_default=True, help="Operations at once, one a resource."
+    "--parallel",
+    metavar="N",
+    type=click.IntRange(1, 256),
+    default=8,
+    show_default=True,
+    help="Operations at once.",
 )
 @click.option(
     "--listen",

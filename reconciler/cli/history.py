@@ -29,7 +29,9 @@ ENTRIES = 1_000  # of the journal's end, read first: on Kubernetes a hundred are
     metavar="NAME",
     help="The stack (default: the one of reconcile.yaml in this directory, else the directory's name).",
 )
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Show at most this many runs.")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(1), default=20, show_default=True, help="Show N runs at most."
+)
 @cluster_options()
 @output_option("history")
 def history(run: str | None, stack: str | None, limit: int, cluster: ClusterReference, output: str) -> None:
@@ -41,7 +43,7 @@ def history(run: str | None, stack: str | None, limit: int, cluster: ClusterRefe
     \b
     reconcile history
     reconcile history --stack web --limit 5
-    reconcile history 20261123
+    reconcile history 2f6c
     """
     from reconciler.output.history import runs
     from reconciler.output.run_list import RunList

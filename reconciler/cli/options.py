@@ -125,7 +125,7 @@ policy_options = option_group(
 )
 
 parallel_option = click.option(
-    "--parallel", type=click.IntRange(1, 256), default=16, show_default=True, help="Operations at once."
+    "--parallel", metavar="N", type=click.IntRange(1, 256), default=16, show_default=True, help="Operations at once."
 )
 
 execution_options = option_group(
@@ -136,6 +136,7 @@ execution_options = option_group(
         "parallel": parallel_option,
         "timeout": click.option(
             "--timeout",
+            metavar="SECONDS",
             type=click.FloatRange(min=0, min_open=True),
             default=600.0,
             show_default=True,
@@ -143,6 +144,7 @@ execution_options = option_group(
         ),
         "lock_timeout": click.option(
             "--lock-timeout",
+            metavar="SECONDS",
             type=click.FloatRange(min=0),
             default=30.0,
             show_default=True,
@@ -160,6 +162,7 @@ host_options = option_group(
     {
         "latency": click.option(
             "--latency",
+            metavar="SECONDS",
             type=click.FloatRange(min=0),
             default=0.0,
             help="Seconds each simulated operation takes.",

@@ -80,6 +80,7 @@ repository_options = option_group(
         ),
         "interval": click.option(
             "--interval",
+            metavar="SECONDS",
             type=click.FloatRange(min=1),
             default=60.0,
             show_default=True,
@@ -94,6 +95,7 @@ watch_options = option_group(
     {
         "resync": click.option(
             "--resync",
+            metavar="SECONDS",
             type=click.FloatRange(min=1),
             default=600.0,
             show_default=True,

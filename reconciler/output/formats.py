@@ -67,7 +67,7 @@ FORMATS = (
     ),
     Format(
         "yaml",
-        "documents for files and kubectl",
+        "documents as files hold them",
         {"crds": "documents:definition_documents", "import": "documents:imported_documents"},
         encode=_yaml,
     ),
