@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,16 +84,6 @@ def test_a_value_of_one_line_is_shown_whole(value: Any, lines: bool) -> None:
 def test_xml_with_entities_is_not_expanded() -> None:
     bomb = '<!DOCTYPE a [<!ENTITY x "xx">]><a>&x;</a>'
     assert describe_difference(bomb, bomb + "\n<!-- -->") != []
-
-
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["explain", "vm"]])
-def test_the_command_starts_without_loading_deepdiff(words: list[str], tmp_path: Path) -> None:
-    script = (
-        "import sys; from reconciler.cli import main\n"
-        "try: main()\nfinally: print('deepdiff' in sys.modules, file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", script, *words], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1] == "False"
 
 
 STACK = """

@@ -94,7 +94,6 @@ FORMATS = (
     Format("dot", "for Graphviz", {GRAPH: "dot:chart_dot"}),
     Format("mermaid", "for GitHub and other viewers", {GRAPH: "mermaid:chart_mermaid"}),
 )
-_BY_NAME = {row.name: row for row in FORMATS}
 
 
 def formats_of(verb: str) -> list[Format]:
@@ -112,7 +111,7 @@ def verbs() -> list[str]:
 
 def render(format: str, verb: str, document: Any, paint: Paint | None = None) -> str:
     """The document of a verb as text in a format that the verb has."""
-    row = _BY_NAME[format]
+    (row,) = (row for row in FORMATS if row.name == format)
     module, _, function = row.writers[verb].partition(":")
     writer: Writer = getattr(import_module(f"reconciler.output.{module}"), function)
     return row.encode(writer(document, paint) if paint and verb in row.coloured else writer(document))

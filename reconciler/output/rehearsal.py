@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.output.plan_json import to_json
+from reconciler.output.plan_json import problem_json, to_json
 from reconciler.output.text import Paint, count, plain, plan_text, table
 from reconciler.planner.plan import Plan
 
@@ -30,7 +30,11 @@ def rehearsed_plan_text(document: RehearsedPlan, paint: Paint = plain) -> str:
 
 def rehearsed_plan_json(document: RehearsedPlan) -> dict[str, Any]:
     """The document of ``plan --rehearse``."""
-    return {"plan": to_json(document.plan), "rehearsal": rehearsal_json(document.rehearsal)}
+    return {
+        "plan": to_json(document.plan),
+        "rehearsal": rehearsal_json(document.rehearsal),
+        "problems": [problem_json(problem) for problem in document.plan.problems],
+    }
 
 
 def rehearsal_text(rehearsal: Rehearsal, paint: Paint = plain, *, bars: bool = False) -> str:

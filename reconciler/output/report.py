@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.apply import Outcome, Report, Result
-from reconciler.output.plan_json import to_json
+from reconciler.output.plan_json import problem_json, to_json
 from reconciler.output.rehearsal import rehearsal_json
 from reconciler.planner.plan import Plan
 
@@ -29,6 +29,7 @@ def execution_json(execution: Execution) -> dict[str, Any]:
         "plan": to_json(plan),
         **({"rehearsal": rehearsal_json(rehearsal)} if rehearsal is not None else {}),
         "report": report_json(report) if report is not None else None,
+        "problems": [problem_json(problem) for problem in plan.problems],
     }
 
 
