@@ -280,7 +280,7 @@ def test_graphs_quote_whatever_a_name_holds() -> None:
         ("capacity 20Gi -> 30Gi (through VirtualMachine/web-1)", [Move("capacity", "20Gi", "30Gi")]),
         ("disks[vdb] new: disk data-1", [Move("disks[vdb]", "nothing", "disk data-1")]),
         ("disks[vdb] is no longer declared", [Move("disks[vdb]", "declared", "no longer declared")]),
-        ("disks[vdb] anew: disk a -> b, x c -> d", [Move("disks[vdb]", "", "anew: disk a -> b, x c -> d")]),
+        ("disks[vdb] replaced: disk a -> b, x c -> d", [Move("disks[vdb]", "", "replaced: disk a -> b, x c -> d")]),
         (
             "nics[52:54:00:00:00:01].qos.inbound nothing -> 1Mi",
             [Move("nics[52:54:00:00:00:01].qos.inbound", "nothing", "1Mi")],

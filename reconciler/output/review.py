@@ -17,7 +17,7 @@ class Gravity(StrEnum):
     """Why a step deserves a second look, the gravest first. The value is the heading it stands under."""
 
     DATA = "Destroys data"
-    GONE = "Deletes or makes anew"
+    GONE = "Deletes or replaces"
     RESTART = "Stops or restarts"
 
 
@@ -79,7 +79,7 @@ _FIELD = r"[A-Za-z]\w*(?:\.\w+|\[[^\]]*\])*"
 _MOVED = re.compile(rf"({_FIELD}) (.*?) -> (.*)")
 _NEW = re.compile(rf"({_FIELD}) new(?:: (.*))?")
 _GONE = re.compile(rf"({_FIELD}) is no longer declared")
-_ANEW = re.compile(rf"({_FIELD}) anew(?:: (.*))?")
+_REPLACED = re.compile(rf"({_FIELD}) replaced(?:: (.*))?")
 _THROUGH = re.compile(r" \(through [^()]*\)$")
 
 
@@ -92,10 +92,10 @@ def moves(step: Step) -> list[Move]:
 
 
 def _move(text: str) -> Move | None:
-    if text.count(" -> ") > 1 and not _ANEW.fullmatch(text):
+    if text.count(" -> ") > 1 and not _REPLACED.fullmatch(text):
         return None  # a value that holds an arrow: which one is ours cannot be told
-    if match := _ANEW.fullmatch(text):
-        return Move(match[1], "", f"anew: {match[2]}" if match[2] else "anew")
+    if match := _REPLACED.fullmatch(text):
+        return Move(match[1], "", f"replaced: {match[2]}" if match[2] else "replaced")
     if match := _NEW.fullmatch(text):
         return Move(match[1], "nothing", match[2] or "new")
     if match := _GONE.fullmatch(text):

@@ -117,6 +117,6 @@ def _refuse(sheet: PlanBuilder, declared: Declared, move: Change) -> None:
     kind = declared.id.kind
     remedy = REFUSALS.get(
         (kind, move.path[0]),
-        "No operation changes it: declare what is observed, or delete the resource and make it anew.",
+        "No operation changes it: declare what is observed, or delete the resource and create it again.",
     )
     sheet.refuse(declared, move.path, f"cannot be changed: {describe(kind, move)}", remedy)

@@ -51,7 +51,7 @@ def describe(kind: str, move: Change, covers: tuple[str, ...] = ()) -> str:
             for field in fields
             if field in move.desired and move.desired[field] != move.observed.get(field)
         ]
-        return f"{name} anew: {', '.join(changes)}" if changes else f"{name} anew"
+        return f"{name} replaced: {', '.join(changes)}" if changes else f"{name} replaced"
     if move.path == at:
         row = parts_at(kind, at[:-1])
         keys = row.keys if row else ()

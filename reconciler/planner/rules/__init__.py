@@ -77,5 +77,5 @@ REFUSALS: dict[tuple[str, str], str] = {
     (DISK, "pool"): "A disk moves to another pool while no running VM has it: stop the VM first.",
     (DISK, "cloudInit"): "User data is read at the first start only: make a new disk under a new name.",
     (DISK, "capacity"): "A disk cannot shrink without losing data: declare at least the observed capacity.",
-    (MACHINE, "nics"): "A NIC is told apart by its mac: take it off the list, apply, and add it anew.",
+    (MACHINE, "nics"): "A NIC is told apart by its mac: take it off the list, apply, and add it again.",
 }

@@ -65,7 +65,7 @@ function stepOf(step, {named = true} = {}) {
     step.held && h('p.stops.held', {}, `Held: --allow ${step.held} lets it run`), step.waits && h('p.stops.wait', {}, `Waits: ${step.waits}`));
 }
 
-const GRAVE = ['Destroys data', 'Deletes or makes anew', 'Stops or restarts'];
+const GRAVE = ['Destroys data', 'Deletes or replaces', 'Stops or restarts'];
 const FEW = 25;
 
 function drawPlan(status) {
