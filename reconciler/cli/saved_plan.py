@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
 def save(plan: Plan, path: str) -> None:
     """Write a plan to a file, whole or not at all. Raises ``CommandFailed``."""
+    import tempfile
+
     from reconciler.output.plan_json import to_json
 
     folder = os.path.dirname(os.path.abspath(path))
