@@ -2,14 +2,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.ready
+WORKERS ?= 2
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo envtest browser libvirt test test-libvirt check fix verify bench bench-libvirt soak generate clean
+.PHONY: demo envtest browser libvirt test test-slow test-kubernetes test-browser test-libvirt campaign check fix docs lock bench \
+	bench-libvirt soak generate clean
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PIP) --require-hashes -r requirements/dev.txt
+	$(PIP) --no-build-isolation --no-deps -e .
 	touch $@
 
 demo: $(READY) ## plan, apply with progress, then a second plan that is empty
@@ -24,21 +28,33 @@ check: $(READY) ## style, types, layers, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest tests/test_layers.py
-	$(BIN)/python -m docs.generate --check
+	$(BIN)/pytest tests/unit/test_layers.py
+	$(BIN)/python -m tools.generate --check
 
-test: $(READY) ## everything; what needs a Kubernetes API, a browser or libvirt is skipped unless 'make envtest browser libvirt'
-	$(BIN)/pytest
+test: $(READY) ## what needs no Kubernetes API, browser, libvirt or patience; under 3 minutes on 2 cores
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not (kubernetes or libvirt or browser or slow)"
+
+test-slow: $(READY) ## kills and soaks, several minutes of them
+	$(BIN)/pytest -n $(WORKERS) -m slow
+
+test-kubernetes: $(READY) envtest ## on a real etcd and kube-apiserver, one pair for each worker
+	RECONCILE_REQUIRE_KUBERNETES=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m kubernetes
+
+test-browser: $(READY) browser ## what people see, in Chromium
+	RECONCILE_REQUIRE_BROWSER=1 $(BIN)/pytest -m browser
+
+test-libvirt: libvirt ## the libvirt driver on this host: it makes machines, and cleans up after itself
+	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -m libvirt
+
+campaign: $(READY) envtest libvirt ## everything above without a choice of cases: each golden plan on Kubernetes, each kill on libvirt
+	RECONCILE_CAMPAIGN=1 RECONCILE_REQUIRE_KUBERNETES=1 RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -m "kubernetes or libvirt or slow"
 
 envtest: ## etcd, kube-apiserver and kubectl for the tests, built once into a cache folder
 	tools/controlplane/build
 
 libvirt: $(READY) ## libvirt, QEMU and their Python binding for the tests on real machines, where we may install them
 	tools/libvirt/install
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,libvirt]'
-
-test-libvirt: libvirt ## the libvirt driver on this host: it makes machines, and cleans up after itself
-	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest $(wildcard tests/test_libvirt*.py)
+	$(PIP) --require-hashes -r requirements/libvirt.txt
 
 browser: ## Chromium for the tests, where there is none and we may install it
 	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \
@@ -49,8 +65,17 @@ fix: $(READY) ## what can be put right by machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(READY) ## the documentation site, into build/docs; a link that leads nowhere is an error
+	$(PIP) --require-hashes -r requirements/docs.txt
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+lock: ## requirements/*.txt, written again with the newest versions that pyproject.toml allows
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check uv
+	PATH="$(CURDIR)/build/lock/bin:$$PATH" tools/lock
+
 generate: $(READY) ## schemas, pages and definitions that follow from the code's tables
-	$(BIN)/python -m docs.generate
+	$(BIN)/python -m tools.generate
 
 bench: $(READY) envtest ## figures for the README
 	$(BIN)/python -m benchmarks.plan

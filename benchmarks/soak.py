@@ -33,9 +33,9 @@ from reconciler import LocalCluster, Options, Policy, load, make_plan, observe, 
 from reconciler.agent.embedded import simulators
 from reconciler.clusters.base import Cluster
 from reconciler.daemon.loop.controller import ControllerOptions, StackController
-from reconciler.daemon.sources.hint import Hint, Hints
-from reconciler.daemon.sources.input import Input
-from reconciler.daemon.status.status import Pass
+from reconciler.daemon.sources.desired import DesiredReader
+from reconciler.daemon.sources.trigger import Trigger, TriggerQueue
+from reconciler.daemon.status.values import Reconciliation
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
 from reconciler.model.problem import OperationFailed, Unavailable
 from reconciler.model.resource import ResourceId
@@ -164,19 +164,19 @@ class Soak:
     def __init__(self, folder: Path, cluster: LocalCluster, count: int, seed: int) -> None:
         self.folder, self.cluster, self.count = folder, cluster, count
         self.chance = random.Random(seed)
-        self.clock, self.hints = Clock(), Hints(time.monotonic, quiet=0.0)
+        self.clock, self.triggers = Clock(), TriggerQueue(time.monotonic, quiet=0.0)
         self.faults = Faults(self.chance)
         self.done: Counter[Deed] = Counter()  # what hosts have done
         self.called_for: Counter[Deed] = Counter()  # what they should have, no more and no less
         self.happened: Counter[str] = Counter()
-        self.differed = 0
-        self.passes: list[Pass] = []
+        self.cache_mismatches = 0
+        self.reconciliations: list[Reconciliation] = []
         self.memory: list[float] = []  # MiB, at the end of every minute
         self._declared: dict[str, Manifest] = {}
         self._extra = 0
         self._broken: list[Manifest] = []
         self._restless: set[str] = set()  # what something has happened to in this minute
-        self._keeper: StackController | None = None
+        self._controller: StackController | None = None
 
     # A life ------------------------------------------------------------------------------------------------
 
@@ -222,10 +222,10 @@ class Soak:
     def end(self) -> None:
         """Nothing is left to do, as far as a plan made from nothing can tell."""
         self._verify()
-        assert not self.differed, f"{self.differed} full passes found what the others had not"
-        if self._keeper is not None:
-            self._keeper.mirror.stop()
-            self._keeper = None
+        assert not self.cache_mismatches, f"{self.cache_mismatches} full syncs found what the others had missed"
+        if self._controller is not None:
+            self._controller.resource_cache.stop()
+            self._controller = None
 
     def _verify(self) -> None:
         plan = make_plan(validate(load([str(self.folder)])), observe(self.cluster), POLICY)
@@ -236,56 +236,56 @@ class Soak:
     def _turn(self) -> None:
         """What the loop of a daemon does until nothing is due."""
         while True:
-            keeper = self._keeper or self._born()
-            if self.hints.due_in() != 0.0 and keeper.due_in() > 0.0:
+            controller = self._controller or self._start()
+            if self.triggers.due_in() != 0.0 and controller.due_in() > 0.0:
                 return
             try:
-                self.passes.append(keeper.round(self.hints.take()))
+                self.reconciliations.append(controller.reconcile(self.triggers.take()))
             except Killed:
-                keeper.mirror.stop()
-                self._keeper = None
+                controller.resource_cache.stop()
+                self._controller = None
 
     def _rest(self, reached: Callable[[], bool]) -> None:
         """Turn, time going on to whatever is due next, until something is so and nothing is planned."""
         end = time.monotonic() + PATIENCE + self.count / 20
         while True:
             self._turn()
-            keeper = self._keeper or self._born()
-            if reached() and not keeper.status.problems and not keeper.status.waiting and not self._under_way():
+            controller = self._controller or self._start()
+            if reached() and not controller.status.problems and not controller.status.waiting and not self._under_way():
                 return
             if time.monotonic() > end:
                 return
-            self.clock.skip(min(keeper.due_in(), 1.0))
+            self.clock.skip(min(controller.due_in(), 1.0))
             time.sleep(0.001)
 
     def _state(self) -> str:
         """What the daemon says of itself."""
-        status = (self._keeper or self._born()).status
+        status = (self._controller or self._start()).status
         steps = [(step.id, step.held) for step in status.plan.steps] if status.plan is not None else None
-        return f"{status.problems=} {status.waiting=} {steps=} {status.passes[:2]=}"
+        return f"{status.problems=} {status.waiting=} {steps=} {status.reconciliations[:2]=}"
 
     def _under_way(self) -> bool:
-        plan = self._keeper.status.plan if self._keeper is not None else None
+        plan = self._controller.status.plan if self._controller is not None else None
         return plan is None or bool(plan.steps)
 
-    def _born(self) -> StackController:
-        ways = ControllerOptions(
+    def _start(self) -> StackController:
+        options = ControllerOptions(
             policy=lambda stack: POLICY,
             monotonic=self.clock.monotonic,
             now=self.clock.now,
             random=self.chance.random,
-            options=Options(parallel=64, timeout=30),
-            on_differed=self._differ,
+            apply_options=Options(parallel=64, timeout=30),
+            on_cache_mismatch=self._count_mismatch,
         )
         troubled: Any = Troubled(self.cluster, self.faults)
-        self._keeper = StackController(
-            troubled, self.folder.name, Input([str(self.folder)], self.clock.monotonic), ways
+        self._controller = StackController(
+            troubled, self.folder.name, DesiredReader([str(self.folder)], self.clock.monotonic), options
         )
-        self._keeper.mirror.start(self.hints.give)
-        return self._keeper
+        self._controller.resource_cache.start(self.triggers.add)
+        return self._controller
 
-    def _differ(self) -> None:
-        self.differed += 1
+    def _count_mismatch(self) -> None:
+        self.cache_mismatches += 1
 
     # What happens ------------------------------------------------------------------------------------------
 
@@ -336,7 +336,7 @@ class Soak:
         del self._declared[one["metadata"]["name"]]
         file = self._file(one)
         file.unlink()
-        self.hints.give(Hint("files", str(file)))
+        self.triggers.add(Trigger("files", str(file)))
         return self._call_for(one, "DeleteDisk")
 
     def _break_a_file(self) -> bool:
@@ -410,7 +410,7 @@ class Soak:
         whole = file.with_suffix(".new")
         whole.write_text(text)
         whole.rename(file)
-        self.hints.give(Hint("files", str(file)))
+        self.triggers.add(Trigger("files", str(file)))
 
     def _by_hand(self, one: Manifest, operation: str, parameters: dict[str, Any]) -> None:
         """Another writer's operation, to its end."""
@@ -454,7 +454,10 @@ def main() -> None:
                     soak.minute()
                     if minute % 10 == 0:
                         soak._verify()
-                        print(f"minute {minute}: {soak.memory[-1]:.0f} MiB, {len(soak.passes)} passes", flush=True)
+                        print(
+                            f"minute {minute}: {soak.memory[-1]:.0f} MiB, {len(soak.reconciliations)} reconciles",
+                            flush=True,
+                        )
                 soak.end()
                 seconds = time.monotonic() - began
     third = max(1, minutes // 3)
@@ -464,7 +467,8 @@ def main() -> None:
         + ", ".join(f"{n} x {what}" for what, n in sorted(soak.happened.items()))
     )
     print(f"faults: {dict(soak.faults.seen)}")
-    print(f"{len(soak.passes)} passes, {sum(each.full for each in soak.passes)} of them full, {seconds:.0f} s in all")
+    full = sum(each.full for each in soak.reconciliations)
+    print(f"{len(soak.reconciliations)} reconciles, {full} of them full, {seconds:.0f} s in all")
     print(f"memory: {first:.0f} MiB in the first third, {last:.0f} MiB in the last ({last / first:.2f})")
 
 

@@ -1,4 +1,7 @@
-"""What all tests share: the flag that writes golden plans anew, and a Kubernetes API where there is one."""
+"""What all tests share: markers, the flag that rewrites golden plans, and a Kubernetes API where there is one.
+
+Every test has the marker of its folder (``pytest -m 'unit or cli'``), so none can be forgotten.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,20 @@ import pytest
 from reconciler.clusters.crds import definitions
 from support.control_plane import ControlPlane
 from support.control_plane import control_plane as started
+from support.paths import TESTS
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-plans", action="store_true", help="write tests/plans and tests/reviews as plans are now")
+    parser.addoption(
+        "--update-plans",
+        action="store_true",
+        help="rewrite the expected plans and reviews from the plans as they are now",
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(item.path.relative_to(TESTS).parts[0])
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Rows of the catalogue -> what is made of them: JSON Schemas, the reference page, examples.
 
-Only text and plain values come out; ``docs.generate`` puts them into files, ``reconcile operations`` prints
+Only text and plain values come out; ``tools.generate`` puts them into files, ``reconcile operations`` prints
 the examples. Reads nothing but its arguments.
 """
 

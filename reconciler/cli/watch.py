@@ -35,12 +35,12 @@ from reconciler.clusters.connection import ClusterReference, connect
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
     from reconciler.daemon.loop.controller import ControllerOptions
-    from reconciler.daemon.loop.loop import Daemon, Signals
-    from reconciler.daemon.sources.git import Git
-    from reconciler.daemon.sources.hint import Source
-    from reconciler.daemon.sources.input import Input
+    from reconciler.daemon.loop.daemon import Daemon, Signals
+    from reconciler.daemon.sources.desired import DesiredReader
+    from reconciler.daemon.sources.git import GitSource
+    from reconciler.daemon.sources.trigger import Source
     from reconciler.daemon.status.metrics import DaemonMetrics
-    from reconciler.daemon.status.status import Status
+    from reconciler.daemon.status.values import Status
     from reconciler.manifests.validation import Stack
 
 
@@ -147,7 +147,7 @@ def watch(
     reconcile --watch --allow restart manifests
     reconcile watch --git https://git.example.com/team/fleet.git --ref main --path manifests
     """
-    from reconciler.daemon.loop.loop import Signals
+    from reconciler.daemon.loop.daemon import Signals
     from reconciler.daemon.status.metrics import DaemonMetrics
     from reconciler.output import log
 
@@ -180,7 +180,7 @@ def _serve_and_run(daemon: Daemon, cluster: Cluster, stack: str, inputs: WatchIn
         lambda: _status_with_history(daemon, cluster, stack),
         healthy=daemon.healthy,
         ready=daemon.ready,
-        counted=metrics,
+        daemon_metrics=metrics,
     ):
         if listen:
             click.echo(f"watching {inputs.shown}; see http://{listen}/", err=True)
@@ -191,7 +191,7 @@ class WatchInputs(NamedTuple):
     """Where the manifests come from: files of this host or, if there is one, the clone of a repository."""
 
     paths: tuple[str, ...]
-    clone: Git | None
+    clone: GitSource | None
     watching: WatchOptions
 
     @property
@@ -199,17 +199,17 @@ class WatchInputs(NamedTuple):
         """The source as people are told of it."""
         return self.clone.shown if self.clone is not None else " ".join(self.paths)
 
-    def read_input(self) -> Input:
+    def reader(self) -> DesiredReader:
         """The manifests, to be read as they change."""
-        from reconciler.daemon.sources.input import Input
+        from reconciler.daemon.sources.desired import DesiredReader
 
-        return Input(self.paths, time.monotonic, self.clone)
+        return DesiredReader(self.paths, time.monotonic, self.clone)
 
     def sources(self) -> list[Source]:
         """What tells that manifests have changed."""
-        from reconciler.daemon.sources.files import Files
+        from reconciler.daemon.sources.files import FileSource
 
-        return [self.clone] if self.clone is not None else [Files(self.paths, polling=self.watching.polling)]
+        return [self.clone] if self.clone is not None else [FileSource(self.paths, polling=self.watching.polling)]
 
     def commit(self) -> tuple[str, bool]:
         """The commit that files of this host are of, and whether they differ from it; a clone knows its own."""
@@ -221,8 +221,8 @@ def _first_reading(inputs: WatchInputs, cluster: ClusterReference) -> tuple[Stac
     from reconciler.manifests.loader import Loaded
 
     if inputs.clone is not None:
-        inputs.clone.sync()
-    first = inputs.read_input().read()
+        inputs.clone.poll()
+    first = inputs.reader().read()
     return first.desired.stack, cluster_for(cluster, Loaded(stack=first.stack), first.desired)
 
 
@@ -239,12 +239,12 @@ def _controller_options(
         monotonic=time.monotonic,
         now=lambda: datetime.now(UTC),
         random=random.random,
-        options=Options(execution.parallel, execution.timeout),
-        resync=inputs.watching.resync,
+        apply_options=Options(execution.parallel, execution.timeout),
+        full_sync_interval=inputs.watching.resync,
         holder=f"{socket.gethostname()} process {os.getpid()}",
-        on_outcome=metrics.ended,
-        on_pass=metrics.passed,
-        on_differed=metrics.differed,
+        on_outcome=metrics.step_ended,
+        on_reconciled=metrics.reconciled,
+        on_cache_mismatch=metrics.cache_mismatch,
         commit=inputs.commit,
     )
     options.policy(Stack())
@@ -261,47 +261,49 @@ def _daemon(
 ) -> Daemon:
     from reconciler.catalogue.operation import OWN_AGENT
     from reconciler.daemon.loop.controller import StackController
-    from reconciler.daemon.loop.loop import Daemon
-    from reconciler.daemon.sources.hint import Hints
+    from reconciler.daemon.loop.daemon import Daemon
+    from reconciler.daemon.sources.trigger import TriggerQueue
 
-    workers = options.options.parallel
-    reread: Callable[[], object] = inputs.clone.hurry if inputs.clone is not None else lambda: None
+    workers = options.apply_options.parallel
+    reread: Callable[[], object] = inputs.clone.poll_now if inputs.clone is not None else lambda: None
     return Daemon(
         cluster,
         stack.name,
-        lambda options: StackController(cluster, stack.name, inputs.read_input(), options, inputs.shown),
+        lambda options: StackController(cluster, stack.name, inputs.reader(), options, inputs.shown),
         options,
-        Hints(time.monotonic),
+        TriggerQueue(time.monotonic),
         signals,
         source=inputs.shown,
         sources=inputs.sources(),
         serving=lambda: serve_locally(cluster, host, workers=workers, addresses=stack.nodes),
         on_reread=reread,
-        leaves=stack.agent == OWN_AGENT,
+        abandons=stack.agent == OWN_AGENT,
     )
 
 
 def _status_with_history(daemon: Daemon, cluster: Cluster, stack: str) -> Status:
-    from reconciler.daemon.loop.controller import ENTRIES
+    from reconciler.daemon.loop.controller import SAMPLED_ENTRIES
     from reconciler.output.history import runs
 
-    return replace(daemon.status(), history=lambda newest: runs(cluster.records(stack, newest=ENTRIES))[:newest])
+    return replace(
+        daemon.status(), history=lambda newest: runs(cluster.records(stack, newest=SAMPLED_ENTRIES))[:newest]
+    )
 
 
-def _clone(options: RepositoryOptions) -> Git:
+def _clone(options: RepositoryOptions) -> GitSource:
     """The clone of the repository, in a folder of its own a URL."""
-    from reconciler.daemon.sources.git import Git
+    from reconciler.daemon.sources.git import GitSource
 
     url = options.url or ""
     key = hashlib.sha256(url.encode()).hexdigest()[:16]
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = options.checkouts or os.path.join(base, "reconcile", "git", key)
-    return Git(url, options.ref, options.path, folder, interval=options.interval)
+    return GitSource(url, options.ref, options.path, folder, interval=options.interval)
 
 
 def _handle_signals(signals: Signals) -> None:
     def stop() -> None:
-        signals.ends += 1
+        signals.stops += 1
 
     def read_again() -> None:
         signals.reread = True

@@ -178,7 +178,8 @@ class LocalCluster:
         end = monotonic() + wait
         while (found := self._try_lease(name, holder)) is None:
             if monotonic() >= end:
-                raise Busy(f"{name} is in use by {self._holder(name) or 'another process'}")
+                other = self._holder(name) or "another process"
+                raise Busy(f"{name} is in use by {other}", other)
             sleep(POLL_INTERVAL)
         return found
 

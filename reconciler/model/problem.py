@@ -98,7 +98,11 @@ class Forbidden(ClusterError):
 
 
 class Busy(ClusterError):
-    """Somebody else acts under the name; the message says who."""
+    """Somebody else has the lease, or an operation is in progress. ``holder`` is who, if it is known."""
+
+    def __init__(self, message: str, holder: str = "") -> None:
+        self.holder = holder
+        super().__init__(message)
 
 
 class Unavailable(ClusterError):

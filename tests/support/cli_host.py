@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,9 @@ import pytest
 
 from contracts.driver_contract_steps import ISO, MAC, VMD, VMDI
 from support import guest
+from support.kill_at_write import KILL_AT_WRITE
 from support.libvirtd import Libvirtd, clean, virsh
+from support.paths import TESTS
 
 HEAD = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: {}\nmetadata: {{name: {}}}\nspec: "
 ROOT = f"{VMD}/web-1-root/web-1-root"
@@ -64,20 +65,12 @@ class Shop:
 
     def reconcile(self, *words: str, killed_at: int = 0) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "support.kill_at_write",
-                str(killed_at),
-                *words,
-                "--cluster",
-                str(self.home / "shop.db"),
-            ],
+            [*KILL_AT_WRITE, str(killed_at), *words, "--cluster", str(self.home / "shop.db")],
             capture_output=True,
             text=True,
             check=False,
             cwd=self.home,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
         )
 
     def applied(self, *words: str) -> None:

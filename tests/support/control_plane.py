@@ -25,7 +25,9 @@ import pytest
 import trustme
 import yaml
 
-TOOLS = Path(__file__).parents[2] / "tools" / "controlplane"
+from support.paths import ROOT
+
+TOOLS = ROOT / "tools" / "controlplane"
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
 REQUIRED = "RECONCILE_REQUIRE_KUBERNETES"
 PATIENCE = 90.0  # seconds for the API to become ready: 4 on an idle machine

@@ -1,4 +1,4 @@
-"""A daemon's keeper on manifests in a folder, with time simulated: what tests of rounds begin with."""
+"""A stack controller on manifests in a folder, with time simulated: what tests of the loop begin with."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from reconciler import LocalCluster, Policy
 from reconciler.apply import Outcome
 from reconciler.clusters.base import Cluster
 from reconciler.daemon.loop.controller import ControllerOptions, StackController
-from reconciler.daemon.sources.hint import Hint
-from reconciler.daemon.sources.input import Input
-from reconciler.daemon.status.status import Pass, Sync
+from reconciler.daemon.sources.desired import DesiredReader
+from reconciler.daemon.sources.trigger import Trigger
+from reconciler.daemon.status.values import Reconciliation, Sync
 from reconciler.model.event_id import done_of
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import observe
@@ -22,8 +22,8 @@ from support.scenario import OPTIONS
 
 PATIENCE = 30.0
 POOL = ResourceId("VirtualMachinePool", "pool-a")
-FILES = Hint("files")
-CLUSTER = Hint("cluster")
+FILES = Trigger("files")
+CLUSTER = Trigger("cluster")
 
 
 class Clock:
@@ -37,8 +37,8 @@ class Clock:
         return datetime(2026, 11, 24, tzinfo=UTC) + timedelta(seconds=self.seconds)
 
 
-class Term:
-    """A keeper of the manifests in a folder, on a cluster of its own, round by round."""
+class ControllerFixture:
+    """A controller of the manifests in a folder, on a cluster of its own, one reconcile at a time."""
 
     def __init__(
         self,
@@ -50,49 +50,51 @@ class Term:
         interrupts: Callable[[], int] = lambda: 0,
     ) -> None:
         self.folder, self.cluster, self.clock = folder, cluster, clock or Clock()
-        self.differed = 0
+        self.cache_mismatches = 0
         self.killed_at: Callable[[Outcome], None] = lambda outcome: None
-        ways = ControllerOptions(
+        options = ControllerOptions(
             policy=lambda stack: Policy(allow=frozenset({"restart", "data"}) | stack.allow, prune=prune or stack.prune),
             monotonic=self.clock.monotonic,
             now=self.clock.now,
             interrupts=interrupts,
-            options=OPTIONS,
+            apply_options=OPTIONS,
             on_outcome=lambda outcome: self.killed_at(outcome),
-            on_differed=self._differ,
+            on_cache_mismatch=self._count_mismatch,
         )
-        self.keeper = StackController(cluster, folder.name, Input([str(folder)], self.clock.monotonic), ways)
+        self.controller = StackController(
+            cluster, folder.name, DesiredReader([str(folder)], self.clock.monotonic), options
+        )
 
-    def _differ(self) -> None:
-        self.differed += 1
+    def _count_mismatch(self) -> None:
+        self.cache_mismatches += 1
 
-    def write(self, name: str, text: str) -> Hint:
+    def write(self, name: str, text: str) -> Trigger:
         (self.folder / name).write_text(text)
-        return Hint("files", str(self.folder / name))
+        return Trigger("files", str(self.folder / name))
 
-    def round(self, *hints: Hint) -> Pass:
+    def reconcile(self, *triggers: Trigger) -> Reconciliation:
         """Look at the cluster as it is now, without a thread that follows it."""
-        self.keeper.mirror._lost = True
-        return self.keeper.round(hints)
+        self.controller.resource_cache._relist_needed = True
+        return self.controller.reconcile(triggers)
 
-    def settle(self, *hints: Hint) -> list[Pass]:
-        """Rounds until nothing is left to do at once."""
-        rounds = [self.round(*hints)]
-        while self.keeper.due_in() == 0.0 or self._waits():
-            assert len(rounds) < 1000, "it does not come to rest"
-            rounds.append(self.round())
-        return rounds
+    def settle(self, *triggers: Trigger) -> list[Reconciliation]:
+        """Reconcile until nothing is left to do at once."""
+        done = [self.reconcile(*triggers)]
+        while self.controller.due_in() == 0.0 or self._waits():
+            assert len(done) < 1000, "it does not come to rest"
+            done.append(self.reconcile())
+        return done
 
     def _waits(self) -> bool:
         """Whether something was under way, at whose end a watch would hint."""
-        plan = self.keeper.status.plan
+        plan = self.controller.status.plan
         return plan is not None and any("under way" in note.text for note in plan.notes)
 
     def names(self) -> set[str]:
         return {id.name for id, each in observe(self.cluster).resources.items() if each.exists}
 
     def sync(self, name: str) -> Sync:
-        return next(view.sync for view in self.keeper.status.views() if view.id.name == name)
+        return next(each.sync for each in self.controller.status.resources() if each.id.name == name)
 
     def operations(self) -> Counter[tuple[str, str]]:
         """How often each operation of each resource has ended."""

@@ -7,7 +7,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.catalogue.operation import Impact
-from reconciler.daemon.status.status import Drift, Health, Mode, Pass, Running, Since, Status, Sync, View
+from reconciler.daemon.status.values import (
+    ChangedSide,
+    Drift,
+    Health,
+    Mode,
+    Reconciliation,
+    ResourceStatus,
+    Running,
+    Status,
+    Sync,
+)
 from reconciler.model.kinds import DISK, DISK_IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.problem import Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
@@ -23,17 +33,17 @@ def ago(seconds: float, now: datetime = NOW) -> datetime:
     return now - timedelta(seconds=seconds)
 
 
-def view(kind: str, name: str, state: str, *uses: ResourceId, **given: Any) -> View:
+def view(kind: str, name: str, state: str, *uses: ResourceId, **given: Any) -> ResourceStatus:
     """A resource that is as declared and healthy, but for what is given."""
     plain = {"node": "node22", "stack": "shop", "sync": Sync.SYNCED, "health": Health.HEALTHY}
-    return View(ResourceId(kind, name), state=state, uses=uses, **{**plain, **given})
+    return ResourceStatus(ResourceId(kind, name), state=state, uses=uses, **{**plain, **given})
 
 
 def id(kind: str, name: str) -> ResourceId:
     return ResourceId(kind, name)
 
 
-def shop(now: datetime = NOW) -> tuple[View, ...]:
+def shop(now: datetime = NOW) -> tuple[ResourceStatus, ...]:
     """Pools, an image, machines with their disks, three networks; some of it is not as it should be."""
     pools = [
         view(POOL, "vmd-pool", "Active"),
@@ -50,23 +60,31 @@ def shop(now: datetime = NOW) -> tuple[View, ...]:
         view(DISK, f"{name}-root", "20Gi", id(POOL, "vmd-pool"), id(DISK_IMAGE, "debian12"))
         for name in ("web-1", "web-2", "web-3", "db-1")
     ]
-    grown = Drift(("capacity",), 80 * GIB, 40 * GIB, Since.DECLARED, Mode.HEAL, ago(40, now))
-    data = view(DISK, "db-1-data", "40Gi", id(POOL, "vmd-pool"), sync=Sync.DRIFTED, drift=(grown,))
+    grown = Drift(("capacity",), 80 * GIB, 40 * GIB, ChangedSide.DECLARED, Mode.HEAL, ago(40, now))
+    data = view(DISK, "db-1-data", "40Gi", id(POOL, "vmd-pool"), sync=Sync.OUT_OF_SYNC, drift=(grown,))
     old = view(DISK, "old-data", "40Gi", id(POOL, "backup"), sync=Sync.HELD, node="node23",
                message="its manifest is gone, and deleting needs --prune and --allow data")  # fmt: skip
 
-    def machine(name: str, state: str, net: str, **given: Any) -> View:
+    def machine(name: str, state: str, net: str, **given: Any) -> ResourceStatus:
         disks = [disk.id for disk in (*root, data) if disk.id.name.startswith(name)]
         return view(MACHINE, name, state, *disks, id(NETWORK, net), **given)
 
-    stopped = Drift(("powerState",), "Running", "Stopped", Since.OBSERVED, Mode.HEAL, ago(12, now))
-    cores = Drift(("cpu", "count"), 4, 2, Since.BOTH, Mode.REPORT, ago(300, now), "contested: healed 3 times")
-    size = Drift(("memory", "size"), 4 * GIB, 2 * GIB, Since.DECLARED, Mode.HEAL, ago(300, now))
-    largest = Drift(("memory", "max"), 8 * GIB, 4 * GIB, Since.PENDING, Mode.HEAL, ago(7200, now))
-    word = Drift(("graphics", "passwordFrom"), Secret("env", "VNC_PASSWORD"), "5up3r-s3cret", Since.UNKNOWN,
+    stopped = Drift(("powerState",), "Running", "Stopped", ChangedSide.OBSERVED, Mode.HEAL, ago(12, now))
+    cores = Drift(
+        ("cpu", "count"),
+        4,
+        2,
+        ChangedSide.BOTH,
+        Mode.REPORT,
+        ago(300, now),
+        "contested: reverted 3 times in 12 min, then changed again",
+    )
+    size = Drift(("memory", "size"), 4 * GIB, 2 * GIB, ChangedSide.DECLARED, Mode.HEAL, ago(300, now))
+    largest = Drift(("memory", "max"), 8 * GIB, 4 * GIB, ChangedSide.PENDING, Mode.HEAL, ago(7200, now))
+    word = Drift(("graphics", "passwordFrom"), Secret("env", "VNC_PASSWORD"), "5up3r-s3cret", ChangedSide.UNKNOWN,
                  Mode.HEAL, ago(300, now))  # fmt: skip
     machines = [
-        machine("web-1", "Stopped", "web-net", sync=Sync.DRIFTED, health=Health.PROGRESSING, drift=(stopped,)),
+        machine("web-1", "Stopped", "web-net", sync=Sync.OUT_OF_SYNC, health=Health.PROGRESSING, drift=(stopped,)),
         machine(
             "web-2", "Running", "web-net", sync=Sync.FAILED, health=Health.DEGRADED, drift=(size, cores, word),
             message="ResizeRAM: LibvirtError: cannot set memory of a domain that has no balloon",
@@ -105,9 +123,9 @@ PROBLEMS = (
 )  # fmt: skip
 
 
-def passes(now: datetime = NOW, count: int = 12) -> tuple[Pass, ...]:
+def passes(now: datetime = NOW, count: int = 12) -> tuple[Reconciliation, ...]:
     return tuple(
-        Pass(
+        Reconciliation(
             412 - number,
             ago(30 + 61 * number, now),
             0.018 + 0.4 * (number % 5 == 2),
@@ -134,7 +152,7 @@ def history(newest: int, now: datetime = NOW) -> list[Run]:
     ][:newest]  # fmt: skip
 
 
-def told(views: Sequence[View], now: datetime = NOW, **given: Any) -> Status:
+def told(views: Sequence[ResourceStatus], now: datetime = NOW, **given: Any) -> Status:
     """A leader with these resources."""
     plain: dict[str, Any] = {
         "leader": True,
@@ -143,7 +161,7 @@ def told(views: Sequence[View], now: datetime = NOW, **given: Any) -> Status:
         "succeeded": ago(340, now),
         "resync": now + timedelta(seconds=260),
         "watches": {"files": 4.2, "cluster": 1.5},
-        "views": lambda: views,
+        "resources": lambda: views,
         "plan": Plan("shop", unchanged=len(views)),
     }
     return Status("shop", "git https://example.test/ops.git main shop/", ago(86_400 * 41, now), **{**plain, **given})
@@ -155,9 +173,9 @@ def status(now: datetime = NOW, **given: Any) -> Status:
     plain: dict[str, Any] = {
         "problems": PROBLEMS,
         "plan": Plan("shop", STEPS, notes=notes, unchanged=9),
-        "waiting": {"s4": "tried again in 48 seconds"},
+        "waiting": {"s4": "failed, retried at 14:04:00: ResizeRAM: no balloon"},
         "running": (Running(STEPS[0], ago(3, now), 8.0), Running(STEPS[1], ago(95, now), None)),
-        "passes": passes(now),
+        "reconciliations": passes(now),
         "queued": 1,
         "history": lambda newest: history(newest, now),
     }
@@ -171,28 +189,28 @@ def calm(now: datetime = NOW) -> Status:
         for each in shop(now)
         if each.sync not in (Sync.UNMANAGED, Sync.BLOCKED)
     )
-    return told(views, now, passes=passes(now)[4:7], succeeded=ago(30, now))
+    return told(views, now, reconciliations=passes(now)[4:7], succeeded=ago(30, now))
 
 
-def fleet(count: int) -> tuple[View, ...]:
+def fleet(count: int) -> tuple[ResourceStatus, ...]:
     """About so many resources on several nodes: a pool for every 500, a network for every 200, machines with disks."""
     pools = [view(POOL, f"pool-{number}", "Active", node=f"node{number}") for number in range(max(1, count // 500))]
     nets = [view(NETWORK, f"net-{number}", "switch", node="node0") for number in range(max(1, count // 200))]
-    rest: list[View] = []
+    rest: list[ResourceStatus] = []
     for number in range((count - len(pools) - len(nets)) // 2):
         pool, net = pools[number % len(pools)], nets[number % len(nets)]
         disk = view(DISK, f"vm-{number:05}-root", "20Gi", pool.id, node=pool.node)
         machine = view(MACHINE, f"vm-{number:05}", "Running", disk.id, net.id, node=pool.node)
         if number % 97 == 5:
-            drift = Drift(("cpu", "count"), 4, 2, Since.OBSERVED, Mode.HEAL, NOW)
-            machine = machine._replace(sync=Sync.DRIFTED, drift=(drift,))
+            drift = Drift(("cpu", "count"), 4, 2, ChangedSide.OBSERVED, Mode.HEAL, NOW)
+            machine = machine._replace(sync=Sync.OUT_OF_SYNC, drift=(drift,))
         if number % 997 == 7:
             disk = disk._replace(sync=Sync.FAILED, health=Health.DEGRADED, message="ResizeDisk: no space left")
         rest += [disk, machine]
     return (*pools, *nets, *rest)
 
 
-def renamed(views: Sequence[View], old: str, new: str) -> tuple[View, ...]:
+def renamed(views: Sequence[ResourceStatus], old: str, new: str) -> tuple[ResourceStatus, ...]:
     """The same, with one resource called otherwise, and told so everywhere in it."""
     return tuple(
         each._replace(id=each.id._replace(name=new), message=new, state=new, node=new) if each.id.name == old else each

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
+from support.paths import ROOT
+
+REPOSITORY = ROOT
 RECONCILE = (sys.executable, "-c", "from reconciler.cli import main; main()")
 ADDRESSES = {"node22": "10.0.0.22", "node23": "10.0.0.23"}
 PATIENCE = 60.0

@@ -10,7 +10,19 @@ from typing import Any
 
 import yaml
 
-from reconciler import LocalCluster, Options, Plan, Policy, Report, apply, load, plan, serving, validate
+from reconciler import (
+    LocalCluster,
+    Options,
+    Plan,
+    Policy,
+    Report,
+    apply,
+    load,
+    observe,
+    plan,
+    serving,
+    validate,
+)
 from reconciler.agent.embedded import simulators
 from reconciler.manifests.validation import Desired
 
@@ -46,3 +58,8 @@ def converge(cluster: LocalCluster, desired: Desired, **policy: Any) -> Report:
     report = apply(made, cluster, options=OPTIONS)
     assert report.ok, [outcome for outcome in report.outcomes if outcome.message]
     return report
+
+
+def world_of(cluster: LocalCluster) -> dict[str, Any]:
+    """What the simulated hosts hold in the end, without what counts how often a guest was started."""
+    return {str(id): observed.shape | {"stack": observed.stack} for id, observed in observe(cluster).resources.items()}

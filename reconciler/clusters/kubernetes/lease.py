@@ -124,7 +124,7 @@ class Leases:
                     return KubernetesLease(self._api, path, stored, monotonic=self._monotonic, now=self._now)
             elif self._monotonic() >= end:
                 who = theirs.rpartition(" ")[0] or theirs
-                raise Busy(f"{name} is in use by {who}, last heard of {spec.get('renewTime')}")
+                raise Busy(f"{name} is in use by {who}, last heard of {spec.get('renewTime')}", who)
             self._sleep(min(LOOK, max(0.05, end - self._monotonic())))
 
     def _stands_still(self, name: str, stored: dict[str, Any] | None, spec: dict[str, Any]) -> bool:

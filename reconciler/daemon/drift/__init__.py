@@ -1,1 +1,1 @@
-"""What somebody else changed: how it is told apart, classified and told."""
+"""Drift, changes made by somebody else: how it is detected, classified and reported."""

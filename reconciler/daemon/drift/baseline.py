@@ -1,4 +1,4 @@
-"""What each field was when both sides were last the same: by it one can tell which side has moved since. Pure."""
+"""The value of each field when desired and observed were last the same: it shows which side changed since. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
-from reconciler.daemon.status.status import Since
+from reconciler.daemon.status.values import ChangedSide
 from reconciler.model.shape import Shape
 from reconciler.planner.declaration import canonical
 from reconciler.planner.diff import Change, diff
@@ -16,112 +16,113 @@ Path = tuple[str, ...]
 
 
 class Never(Enum):
-    """In the place of a value: the field was never seen as declared."""
+    """Stands for a value that does not exist: the field was never seen as declared."""
 
-    NEW = "new"  # nor was the resource there: all of it is to be made as declared
+    NEW = "new"  # the resource did not exist either: all of it is created as declared
     UNKNOWN = "unknown"
 
 
 class Baseline(NamedTuple):
-    """Of one resource: ``shape`` is what was declared when it was looked at last, not a copy of it.
+    """The baseline of one resource. ``shape`` is the declared shape when it was last checked (the object, not a copy).
 
-    ``but`` has the fields that were not the same then, with what they were before; as a rule there is none.
+    ``exceptions`` has the fields that differed then, with their values before that; usually there are none.
     """
 
     shape: Shape
-    but: Mapping[Path, Any] = {}
+    exceptions: Mapping[Path, Any] = {}
     existed: bool = True
 
-    def was(self, path: Path) -> Any:
-        """What a field was when both sides were last the same; None for absent."""
-        value = _at(self.shape, path)
-        for at, other in self.but.items():
+    def value_at(self, path: Path) -> Any:
+        """The value of a field when both sides were last the same; None for absent, ``Never`` if they never were."""
+        value = _value_in(self.shape, path)
+        for at, other in self.exceptions.items():
             if path[: len(at)] == at:
-                return other if isinstance(other, Never) else _at(other, path[len(at) :])
+                return other if isinstance(other, Never) else _value_in(other, path[len(at) :])
             if at[: len(path)] == path:
                 if isinstance(other, Never):
                     return other
-                value = _put(value, at[len(path) :], other)
+                value = _with_value(value, at[len(path) :], other)
         return value
 
-    def since(self, kind: str, move: Change) -> Since:
-        """Which side of a difference has moved."""
-        was = self.was(move.path)
-        if isinstance(was, Never):
-            return Since.DECLARED if was is Never.NEW else Since.UNKNOWN
-        if not move.path:
-            return Since.OBSERVED
-        declared = canonical(was) != canonical(move.desired)
-        if not declared:
-            return Since.OBSERVED
-        return Since.DECLARED if _alike(kind, move.path, was, move.observed) else Since.BOTH
+    def changed_side(self, kind: str, change: Change) -> ChangedSide:
+        """Which side of a difference has changed."""
+        before = self.value_at(change.path)
+        if isinstance(before, Never):
+            return ChangedSide.DECLARED if before is Never.NEW else ChangedSide.UNKNOWN
+        if not change.path:
+            return ChangedSide.OBSERVED
+        if canonical(before) == canonical(change.desired):
+            return ChangedSide.OBSERVED
+        unchanged = _matches_declared(kind, change.path, before, change.observed)
+        return ChangedSide.DECLARED if unchanged else ChangedSide.BOTH
 
-    def now(self, shape: Shape, moves: Iterable[Change]) -> Baseline:
-        """The same after another look, at which these differ and all others are as declared."""
-        return Baseline(shape, {move.path: self.was(move.path) for move in moves})
+    def updated(self, shape: Shape, changes: Iterable[Change]) -> Baseline:
+        """The baseline after a check that found these differences: all other fields are as declared."""
+        return Baseline(shape, {change.path: self.value_at(change.path) for change in changes})
 
     @property
-    def unfinished(self) -> bool:
-        """Whether the resource was never as declared since it was made."""
-        return Never.NEW in self.but.values()
+    def incomplete(self) -> bool:
+        """Whether the resource has never been as declared since it was created."""
+        return Never.NEW in self.exceptions.values()
 
-    def settled(self, path: Path) -> Baseline:
-        """The same after a field was made as declared."""
-        return self._replace(but={at: value for at, value in self.but.items() if not overlap(at, path)})
+    def applied(self, path: Path) -> Baseline:
+        """The baseline after a field was made as declared."""
+        return self._replace(exceptions={at: value for at, value in self.exceptions.items() if not overlap(at, path)})
 
 
-def first(shape: Shape, moves: Iterable[Change], declared: bool | None) -> Baseline:
-    """The baseline of a resource that was not looked at before, from what is noted on it.
+def initial(shape: Shape, changes: Iterable[Change], declared_changed: bool | None) -> Baseline:
+    """The baseline of a resource that is checked for the first time.
 
-    ``declared`` says whether the declared side has moved since the last apply; None if nothing tells.
+    ``declared_changed``: whether the manifest has changed since the last apply, as the mark on the resource tells;
+    None if there is no mark.
     """
-    match declared:
+    match declared_changed:
         case None:
-            return Baseline(shape, {move.path: Never.UNKNOWN for move in moves})
+            return Baseline(shape, {change.path: Never.UNKNOWN for change in changes})
         case True:
-            return Baseline(shape, {move.path: move.observed for move in moves})
+            return Baseline(shape, {change.path: change.observed for change in changes})
     return Baseline(shape)
 
 
 def absent(shape: Shape) -> Baseline:
-    """The baseline of a resource that was never there."""
+    """The baseline of a resource that has never existed."""
     return Baseline(shape, {(): Never.NEW}, existed=False)
 
 
-def made(shape: Shape) -> Baseline:
-    """The baseline of a resource that was just made, and that its other steps bring to what is declared."""
+def created(shape: Shape) -> Baseline:
+    """The baseline of a resource that was just created, and that further steps bring to what is declared."""
     return Baseline(shape, {(): Never.NEW})
 
 
 def overlap(one: Path, other: Path) -> bool:
-    """Whether one path leads to the other, or is the same."""
+    """Whether the paths are the same, or one is above the other."""
     return all(a == b for a, b in zip(one, other, strict=False))
 
 
-def _alike(kind: str, path: Path, was: Any, observed: Any) -> bool:
-    """Whether the observed value is what it was declared to be. What was not declared is the platform's."""
-    return not diff(kind, _holding(path, was), _holding(path, observed))
+def _matches_declared(kind: str, path: Path, declared: Any, observed: Any) -> bool:
+    """Whether the observed value is the one that was declared. What was not declared is left to the platform."""
+    return not diff(kind, _shape_with(path, declared), _shape_with(path, observed))
 
 
-def _holding(path: Path, value: Any) -> Shape:
-    """A shape with nothing but the value; with the place of it where there is none."""
+def _shape_with(path: Path, value: Any) -> Shape:
+    """A shape with nothing but this value; with an empty parent if the value is absent."""
     if value is not None:
         return nested([(path, value)])
     return nested([(path[:-1], {})]) if len(path) > 1 else {}
 
 
-def _at(value: Any, path: Path) -> Any:
+def _value_in(value: Any, path: Path) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
-def _put(value: Any, path: Path, other: Any) -> Any:
-    here = dict(value) if isinstance(value, dict) else {}
+def _with_value(value: Any, path: Path, other: Any) -> Any:
+    copy = dict(value) if isinstance(value, dict) else {}
     if len(path) > 1:
-        here[path[0]] = _put(here.get(path[0]), path[1:], other)
+        copy[path[0]] = _with_value(copy.get(path[0]), path[1:], other)
     elif other is None:
-        here.pop(path[0], None)
+        copy.pop(path[0], None)
     else:
-        here[path[0]] = other
-    return here
+        copy[path[0]] = other
+    return copy

@@ -1,4 +1,4 @@
-"""One resource beside its manifest: what differs, which side moved, and what its manifest wants done. Pure."""
+"""The difference between one resource and its manifest, which side changed, and what the manifest wants done. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from reconciler.daemon.drift import baseline
 from reconciler.daemon.drift.baseline import Baseline, overlap
-from reconciler.daemon.drift.withholding import reach
-from reconciler.daemon.status.status import Mode, Since
+from reconciler.daemon.drift.selection import changed_paths
+from reconciler.daemon.status.values import ChangedSide, Mode
 from reconciler.manifests.drift_policy import DriftPolicy, IgnoreRule
 from reconciler.manifests.loader import Manifest
 from reconciler.manifests.validation import Declared, Stack
@@ -25,84 +25,85 @@ Path = tuple[str, ...]
 
 @dataclass(slots=True)
 class Difference:
-    """What it was made of, and what follows from that alone."""
+    """The two sides that were compared, and what follows from them alone."""
 
     shape: Shape
     manifest: Manifest
     observed: Observed | None
-    stance: DriftPolicy  # of the Stack
+    stack_policy: DriftPolicy
     mode: Mode
-    waivers: tuple[IgnoreRule, ...]
-    moves: list[Change]  # the empty path where the resource is not there
-    pending: list[Change]  # what the running guest does not have yet
-    open: dict[Path, set[str]] = field(default_factory=dict)  # field -> steps that must end well for it
+    ignore_rules: tuple[IgnoreRule, ...]
+    changes: list[Change]  # the empty path if the resource does not exist
+    pending: list[Change]  # what the running guest gets at its next start
+    open_steps: dict[Path, set[str]] = field(default_factory=dict)  # differing field -> steps that have yet to succeed
 
-    def still(self, declared: Declared, stack: Stack, observed: Observed | None) -> bool:
-        """Whether it would come out the same: both sides are the very objects that it was made of."""
+    def is_current(self, declared: Declared, stack: Stack, observed: Observed | None) -> bool:
+        """Whether a new comparison would give the same: both sides are the very objects that were compared."""
         return (
             self.shape is declared.shape
             and self.manifest is declared.manifest
             and self.observed is observed
-            and self.stance == stack.drift
+            and self.stack_policy == stack.drift
         )
 
-    def moved(self, steps: Iterable[Step]) -> None:
-        """Note which steps of a plan are about which field."""
-        self.open = {move.path: set() for move in (*self.moves, *self.pending)}
+    def assign_steps(self, steps: Iterable[Step]) -> None:
+        """Record which steps of a plan change which differing field."""
+        self.open_steps = {change.path: set() for change in (*self.changes, *self.pending)}
         for step in steps:
-            for path in reach(step):
-                for about, ids in self.open.items():
-                    if overlap(path, about):
+            for path in changed_paths(step):
+                for field_path, ids in self.open_steps.items():
+                    if overlap(path, field_path):
                         ids.add(step.id)
 
-    def sides(self, known: Baseline) -> list[tuple[Change, Since]]:
-        """Every difference with the side that moved."""
+    def classified(self, known: Baseline) -> list[tuple[Change, ChangedSide]]:
+        """Every difference with the side that changed."""
         kind = self.manifest.id.kind
         found = []
-        for move in self.moves:
-            if move.path:
-                since = known.since(kind, move)
+        for change in self.changes:
+            if change.path:
+                side = known.changed_side(kind, change)
             elif not known.existed:
-                since = Since.DECLARED
+                side = ChangedSide.DECLARED
             else:
-                since = Since.OBSERVED if digest(known.shape) == digest(self.shape) else Since.BOTH
-            found.append((move, since))
-        return found + [(move, Since.PENDING) for move in self.pending]
+                same_manifest = digest(known.shape) == digest(self.shape)
+                side = ChangedSide.OBSERVED if same_manifest else ChangedSide.BOTH
+            found.append((change, side))
+        return found + [(change, ChangedSide.PENDING) for change in self.pending]
 
-    def after(self, known: Baseline | None) -> Baseline:
-        """The baseline with which ``sides`` is asked; without one before, what is noted on the resource is one."""
+    def baseline_before(self, known: Baseline | None) -> Baseline:
+        """The baseline for ``classified``: the known one, or else one made from the marks on the resource."""
         if known is not None:
             return known
         if self.observed is None or not self.observed.exists:
             return baseline.absent(self.shape)
         mark = self.observed.applied.get(DECLARED)
         if mark == BEGUN:
-            return baseline.made(self.shape)
-        return baseline.first(self.shape, self.moves, None if mark is None else mark != digest(self.shape))
+            return baseline.created(self.shape)
+        return baseline.initial(self.shape, self.changes, None if mark is None else mark != digest(self.shape))
 
-    def seen(self, known: Baseline) -> Baseline:
-        """The baseline after this look: what does not differ is as declared."""
+    def baseline_after(self, known: Baseline) -> Baseline:
+        """The baseline after this comparison: what does not differ is as declared."""
         if self.observed is None or not self.observed.exists:
             return known
-        return known.now(self.shape, self.moves)
+        return known.updated(self.shape, self.changes)
 
 
 def compare(declared: Declared, stack: Stack, observed: Observed | None) -> Difference:
-    """Put the two sides of a resource beside each other."""
+    """Compare a declared resource with the observed one (None if it does not exist)."""
     mode = Mode(declared.drift.mode or stack.drift.mode or Mode.HEAL)
-    moves, pending = _moves(declared, observed)
-    waivers = waivers_of(declared, stack) if moves or pending else ()
-    return Difference(declared.shape, declared.manifest, observed, stack.drift, mode, waivers, moves, pending)
+    changes, pending = _changes(declared, observed)
+    rules = waivers_of(declared, stack) if changes or pending else ()
+    return Difference(declared.shape, declared.manifest, observed, stack.drift, mode, rules, changes, pending)
 
 
-def _moves(declared: Declared, observed: Observed | None) -> tuple[list[Change], list[Change]]:
+def _changes(declared: Declared, observed: Observed | None) -> tuple[list[Change], list[Change]]:
+    """The fields that differ now, and those that differ in the running guest only."""
     if observed is None or not observed.exists:
         return [Change((), False, True)], []
     kind = declared.id.kind
-    lost = undone(kind, declared.shape, observed)
-    moves = outermost(kind, differences(kind, declared.shape, observed) + lost)
-    later: list[Change] = []
-    if observed.pending and observed.shape.get("powerState") != "Stopped":
-        paths = {move.path for move in moves}
-        later = [move for move in waiting(observed.shape, observed.pending) if move.path not in paths]
-    return moves, later
+    reverted = undone(kind, declared.shape, observed)
+    changes = outermost(kind, differences(kind, declared.shape, observed) + reverted)
+    if not observed.pending or observed.shape.get("powerState") == "Stopped":
+        return changes, []
+    paths = {change.path for change in changes}
+    return changes, [change for change in waiting(observed.shape, observed.pending) if change.path not in paths]

@@ -1,4 +1,4 @@
-"""What people are told of drift, once: a line in the log, and an Event on the resource. Pure."""
+"""What is reported about drift, once each: a log line, and an Event on the resource. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from reconciler.daemon.status.status import Drift, Mode, Since
+from reconciler.daemon.status.values import ChangedSide, Drift, Mode
 from reconciler.model.resource import ResourceId
 from reconciler.planner.declaration import canonical
 from reconciler.planner.diff import Change
@@ -17,7 +17,7 @@ Path = tuple[str, ...]
 
 
 class DriftReason(StrEnum):
-    """What the news is. The value is the reason of its Event."""
+    """What is reported. The value is the reason of the Event."""
 
     FOUND = "DriftFound"
     GONE = "DriftGone"
@@ -29,95 +29,124 @@ class DriftReason(StrEnum):
 
 
 _WARNINGS = frozenset({DriftReason.FOUND, DriftReason.CONTESTED, DriftReason.CHANGED, DriftReason.EXPIRED})
-_DONE = {  # what becomes of the drift, in the words of its news
-    (Since.OBSERVED, Mode.HEAL): "it is to be taken back",
-    (Since.OBSERVED, Mode.REPORT): "it is left so, as drift is only reported here",
-    (Since.UNKNOWN, Mode.HEAL): "it is to become as declared",
-    (Since.UNKNOWN, Mode.REPORT): "it is left so, as drift is only reported here",
-    (Since.BOTH, Mode.HEAL): "what is declared now is applied over it",
-    (Since.BOTH, Mode.REPORT): "what is declared now is applied over it",
-    (Since.PENDING, Mode.HEAL): "the next start of the guest brings it",
-    (Since.PENDING, Mode.REPORT): "the next start of the guest brings it",
+_NOT_REVERTED = "not reverted: the drift mode is Report"
+_OVERWRITTEN = "the declared value will be applied over it"
+_AT_NEXT_START = "takes effect at the next start of the guest"
+_CONSEQUENCES = {  # what the daemon does next
+    (ChangedSide.OBSERVED, Mode.HEAL): "will be reverted",
+    (ChangedSide.OBSERVED, Mode.REPORT): _NOT_REVERTED,
+    (ChangedSide.UNKNOWN, Mode.HEAL): "the declared value will be applied",
+    (ChangedSide.UNKNOWN, Mode.REPORT): _NOT_REVERTED,
+    (ChangedSide.BOTH, Mode.HEAL): _OVERWRITTEN,
+    (ChangedSide.BOTH, Mode.REPORT): _OVERWRITTEN,
+    (ChangedSide.PENDING, Mode.HEAL): _AT_NEXT_START,
+    (ChangedSide.PENDING, Mode.REPORT): _AT_NEXT_START,
 }
 
 
 class DriftEvent(NamedTuple):
-    """One thing to tell of a resource."""
+    """One report about a resource; ``path`` is the field, empty for the resource itself."""
 
     id: ResourceId
-    what: DriftReason
+    reason: DriftReason
     text: str
     path: Path = ()
 
     @property
     def warning(self) -> bool:
-        """Whether somebody may have to look; as an Event, its type is Warning."""
-        return self.what in _WARNINGS
+        """Whether somebody may have to act: the type of its Event is Warning."""
+        return self.reason in _WARNINGS
 
 
-class Told(NamedTuple):
-    """What is known of a drift by those who were told."""
+class ReportedDrift(NamedTuple):
+    """What has been reported of a drifting field."""
 
-    text: str  # without what becomes of it
+    text: str  # without the consequence
     values: tuple[str, str]  # desired and observed
-    seen: datetime
+    seen: datetime  # when it was first found
     mode: Mode
-    news: bool  # whether it was worth telling
+    reported: bool  # whether it was worth an Event
     contested: bool = False
     healed: bool = False
 
 
-class Seen(NamedTuple):
-    """A drift as it is found now. ``was`` is what the waivers say that do not leave it: changed, or expired."""
+class DriftFinding(NamedTuple):
+    """A drifting field as of now. ``rule_note`` says which ignore rule does not cover it: changed value, or expired."""
 
-    move: Change
+    change: Change
     drift: Drift
-    was: str = ""
-    what: DriftReason = DriftReason.FOUND
+    rule_note: str = ""
+    reason: DriftReason = DriftReason.FOUND
 
 
-def tell(id: ResourceId, told: Mapping[Path, Told], found: Sequence[Seen]) -> tuple[dict[Path, Told], list[DriftEvent]]:
-    """What is known of a resource's drift from now on, and what of it is news."""
-    now: dict[Path, Told] = {}
-    news: list[DriftEvent] = []
-    for each in found:
-        path, drift = each.move.path, each.drift
-        values = canonical(each.move.desired), canonical(each.move.observed)
-        before = told.get(path)
-        known = before is not None and before.values == values and before.mode is drift.mode
-        contested = bool(drift.note) and drift.mode is not Mode.IGNORE
-        text = contrast(id.kind, each.move)
-        worth = drift.mode is not Mode.IGNORE and drift.since is not Since.DECLARED
-        telling = worth and not (known and before is not None and before.news)
-        if contested and not (before is not None and before.contested):
-            news.append(DriftEvent(id, DriftReason.CONTESTED, f"{text}; {drift.note}; it is left so", path))
-        elif contested:
-            pass
-        elif telling:
-            news.append(DriftEvent(id, each.what, _sentence(each, text), path))
-        elif (
-            drift.mode is Mode.IGNORE and drift.note and before is not None and before.mode is Mode.IGNORE and not known
-        ):
-            news.append(DriftEvent(id, DriftReason.CHANGED, f"{text}; before, {before.text}; {drift.note}", path))
-        seen = before.seen if before is not None and before.values == values else drift.seen
-        healed = before is not None and before.healed and drift.since is Since.PENDING
-        now[path] = Told(text, values, seen, drift.mode, worth, contested, healed)
-    news += _gone(id, told, now)
-    return now, news
+def report(
+    id: ResourceId, known: Mapping[Path, ReportedDrift], findings: Sequence[DriftFinding]
+) -> tuple[dict[Path, ReportedDrift], list[DriftEvent]]:
+    """What has been reported of a resource from now on, and the events for what was not reported before."""
+    now: dict[Path, ReportedDrift] = {}
+    events: list[DriftEvent] = []
+    for finding in findings:
+        before = known.get(finding.change.path)
+        now[finding.change.path] = entry = _entry(id, finding, before)
+        if event := _event(id, finding, entry, before):
+            events.append(event)
+    events += _resolved(id, known, now)
+    return now, events
 
 
-def _sentence(each: Seen, text: str) -> str:
-    then = _DONE.get((each.drift.since, each.drift.mode), "")
-    both = "both sides moved: " if each.drift.since is Since.BOTH else ""
-    moved = f" ({each.drift.since})" if each.drift.since in (Since.OBSERVED, Since.PENDING) else ""
-    return f"{both}{text}{moved}{f'; {each.was}' if each.was else ''}{f'; {then}' if then else ''}"
+def _entry(id: ResourceId, finding: DriftFinding, before: ReportedDrift | None) -> ReportedDrift:
+    drift = finding.drift
+    values = canonical(finding.change.desired), canonical(finding.change.observed)
+    return ReportedDrift(
+        contrast(id.kind, finding.change),
+        values,
+        before.seen if before is not None and before.values == values else drift.seen,
+        drift.mode,
+        reported=drift.mode is not Mode.IGNORE and drift.side is not ChangedSide.DECLARED,
+        contested=bool(drift.note) and drift.mode is not Mode.IGNORE,
+        healed=before is not None and before.healed and drift.side is ChangedSide.PENDING,
+    )
 
 
-def _gone(id: ResourceId, told: Mapping[Path, Told], now: Mapping[Path, Told]) -> Iterator[DriftEvent]:
-    for path, before in told.items():
-        if path in now or not before.news:
+def _event(
+    id: ResourceId, finding: DriftFinding, entry: ReportedDrift, before: ReportedDrift | None
+) -> DriftEvent | None:
+    """The event for a drifting field; None if there is nothing new to report."""
+    drift, path = finding.drift, finding.change.path
+    unchanged = before is not None and before.values == entry.values and before.mode is entry.mode
+    if entry.contested:
+        if before is not None and before.contested:
+            return None
+        text = f"{entry.text}; {drift.note}; it is not reverted any more"
+        return DriftEvent(id, DriftReason.CONTESTED, text, path)
+    if entry.reported:
+        if unchanged and before is not None and before.reported:
+            return None
+        return DriftEvent(id, finding.reason, _sentence(finding, entry.text), path)
+    was_ignored = before is not None and before.mode is Mode.IGNORE
+    if before is not None and was_ignored and not unchanged and drift.mode is Mode.IGNORE and drift.note:
+        text = f"{entry.text}; previously {before.text}; {drift.note}"
+        return DriftEvent(id, DriftReason.CHANGED, text, path)
+    return None
+
+
+def _sentence(finding: DriftFinding, text: str) -> str:
+    """``memory.size is 4Gi, 2Gi is declared (observed changed); will be reverted``."""
+    drift = finding.drift
+    both = "both sides changed: " if drift.side is ChangedSide.BOTH else ""
+    side = f" ({drift.side})" if drift.side in (ChangedSide.OBSERVED, ChangedSide.PENDING) else ""
+    consequence = _CONSEQUENCES.get((drift.side, drift.mode), "")
+    return "; ".join(part for part in (f"{both}{text}{side}", finding.rule_note, consequence) if part)
+
+
+def _resolved(
+    id: ResourceId, known: Mapping[Path, ReportedDrift], now: Mapping[Path, ReportedDrift]
+) -> Iterator[DriftEvent]:
+    """The events for reported drift that does not exist any more."""
+    for path, before in known.items():
+        if path in now or not before.reported:
             continue
         if before.healed:
-            yield DriftEvent(id, DriftReason.HEALED, f"as declared again; before, {before.text}", path)
+            yield DriftEvent(id, DriftReason.HEALED, f"reverted, now as declared; previously {before.text}", path)
         else:
-            yield DriftEvent(id, DriftReason.GONE, f"no difference any more; before, {before.text}", path)
+            yield DriftEvent(id, DriftReason.GONE, f"no longer differs; previously {before.text}", path)

@@ -1,1 +1,1 @@
-"""The control loop: when a stack is reconciled, what is retried when, and what came of it."""
+"""The control loop: when a stack is reconciled, what is retried when, and with which result."""

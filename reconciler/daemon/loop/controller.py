@@ -1,15 +1,16 @@
-"""Keeping one stack as its manifests say: a round looks at what moved, plans, and runs what may be run.
+"""Keeping one stack as its manifests say: observe what changed, plan, and apply what may run.
 
-Every hint leads to the same round. It takes in what the cluster and the manifests show since the last one, plans for
-what that touches, has drift judged, leaves out what failed a moment ago, and applies the rest. A full round lists,
-reads and plans everything anew, and says if it finds what the others had not.
+Every trigger leads to the same reconcile, which takes the stages of ``reconciler.reconcile``: it observes the cluster,
+recovers what a run that was cut short left, loads the manifests, plans for what changed, has drift evaluated, leaves
+out what failed recently, and applies the rest. A full sync lists, reads and plans everything again, and reports if it
+finds what the others had missed.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -19,16 +20,16 @@ from reconciler.apply.estimate import typical
 from reconciler.apply.report import DONE
 from reconciler.apply.unfinished import mended, mends
 from reconciler.clusters.base import Cluster, Entries
-from reconciler.daemon.drift.drift import Drifts, Judgement
-from reconciler.daemon.drift.withholding import withhold, without
+from reconciler.daemon.drift.detector import DriftDetector, DriftReport
+from reconciler.daemon.drift.selection import remove_steps, skipped_steps
 from reconciler.daemon.loop.event_recorder import EventRecorder
 from reconciler.daemon.loop.retry import RetryBackoff
 from reconciler.daemon.loop.sync_status import SyncStatus
-from reconciler.daemon.sources.hint import ALL, Hint
-from reconciler.daemon.sources.input import Input, Reading
+from reconciler.daemon.sources.desired import DesiredReader, Reading
 from reconciler.daemon.sources.recording_cluster import RecordingCluster
 from reconciler.daemon.sources.resource_cache import ResourceCache
-from reconciler.daemon.status.status import Pass, Running, Status
+from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
+from reconciler.daemon.status.values import Reconciliation, Running, Status
 from reconciler.manifests.validation import Stack
 from reconciler.model.backoff import Backoff
 from reconciler.model.event_id import done_of
@@ -41,280 +42,296 @@ from reconciler.planner import Policy, make_plan
 from reconciler.planner.plan import Plan, Step
 from reconciler.reconcile import ledger_of
 
-RESYNC = 600.0  # seconds from one full round to the next
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a round that came to nothing is tried again
-PASSES = 50  # rounds that are remembered for people
-ENTRIES = 500  # of the journal's end, from which it is told how long operations take
+FULL_SYNC_INTERVAL = 600.0  # seconds from one full sync to the next
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a reconcile that failed is retried
+SHOWN_RECONCILIATIONS = 50
+SAMPLED_ENTRIES = 500  # the newest of the journal, from which the usual duration of operations is computed
 KEPT_ENTRIES = 20_000  # of the journal; a step has two or three
-KEPT = timedelta(hours=1)  # how long the end of an operation that was left is waited for
+ABANDONED_FOR = timedelta(hours=1)  # how long the end of an operation that a run left in progress is waited for
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ControllerOptions:
-    """How a keeper goes about it, and what it asks: clocks, chance, whether to stop."""
+    """The settings of a controller, its clocks, and whom it calls back."""
 
     policy: Callable[[Stack], Policy]
-    monotonic: Callable[[], float]
+    monotonic: Callable[[], float]  # seconds
     now: Callable[[], datetime]
-    random: Callable[[], float] = lambda: 0.0
-    interrupts: Callable[[], int] = lambda: 0
-    options: Options = field(default_factory=Options)
-    resync: float = RESYNC
+    random: Callable[[], float] = lambda: 0.0  # from 0 up to 1, to spread retries
+    interrupts: Callable[[], int] = lambda: 0  # as for ``apply``: 1 to start no further step, 2 not to wait either
+    apply_options: Options = field(default_factory=Options)
+    full_sync_interval: float = FULL_SYNC_INTERVAL
     holder: str = "reconcile watch"
     on_outcome: Callable[[Outcome], None] = lambda outcome: None
-    on_pass: Callable[[Pass], None] = lambda done: None
-    on_differed: Callable[[], None] = lambda: None
-    # Of manifests in somebody's working copy: the commit, and whether they differ from it.
+    on_reconciled: Callable[[Reconciliation], None] = lambda done: None
+    on_cache_mismatch: Callable[[], None] = lambda: None  # a full sync found what the caches had missed
+    # Of manifests in a working copy: the commit, and whether they differ from it.
     commit: Callable[[], tuple[str, bool]] = lambda: ("", False)
 
 
 class StackController:
-    """One leader's work; used by one thread. ``status`` may be read by any."""
+    """Reconciles one stack, for as long as this replica is the leader. One thread uses it; any may read ``status``."""
 
-    def __init__(self, cluster: Cluster, stack: str, input: Input, ways: ControllerOptions, source: str = "") -> None:
-        self.status = Status(stack, source, ways.now(), leader=True, holder=ways.holder)
-        self.mirror = ResourceCache(cluster, ways.monotonic)
-        self._cluster, self._stack, self._input, self._ways = cluster, stack, input, ways
-        self._through = RecordingCluster(cluster, self.mirror.hear)
-        self._telling = EventRecorder(cluster, stack, ways.now)
-        self._drifts, self._setbacks = Drifts(), RetryBackoff(ways.random)
-        self._pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random=ways.random)
+    def __init__(
+        self, cluster: Cluster, stack: str, reader: DesiredReader, options: ControllerOptions, source: str = ""
+    ) -> None:
+        self.status = Status(stack, source, options.now(), leader=True, holder=options.holder)
+        self.resource_cache = ResourceCache(cluster, options.monotonic)
+        self._cluster, self._stack, self._reader, self._options = cluster, stack, reader, options
+        self._recording = RecordingCluster(cluster, self.resource_cache.add_notices)
+        self._events = EventRecorder(cluster, stack, options.now)
+        self._drift, self._retries = DriftDetector(), RetryBackoff(options.random)
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random=options.random)
         self._reading: Reading | None = None
         self._plan: Plan | None = None
-        self._moved: set[ResourceId] = set()  # since the last plan
-        self._again: dict[ResourceId, datetime] = {}
-        self._left: Entries | None = None  # of the journal: begun, and nobody saw the end
-        self._known: set[tuple[str, str]] = set()  # entries of the last run that was cut short
+        self._changed: set[ResourceId] = set()  # since the last plan
+        self._replan_at: dict[ResourceId, datetime] = {}
+        self._unfinished: Entries | None = None  # of the journal: steps that began, whose end nobody saw
+        self._known_unfinished: set[tuple[str, str]] = set()  # entries of the last run that was cut short
         self._ledger: dict[str, LedgerEntry] | None = None
         self._typical: dict[str, float] = {}
-        self._full_at = ways.monotonic()
+        self._full_sync_at = options.monotonic()
         self._retry_at: float | None = None
-        self._more = False  # whether the last round leaves something to look at at once
+        self._requeue = False  # whether to reconcile again at once
         self._number = 0
 
     # When ----------------------------------------------------------------------------------------------------
 
     def due_in(self) -> float:
-        """Seconds until a round is due though nobody hints."""
-        if self._more:
+        """Seconds until the next reconcile is due without any trigger."""
+        if self._requeue:
             return 0.0
-        clock, now = self._ways.monotonic(), self._ways.now()
+        clock, now = self._options.monotonic(), self._options.now()
         if self._retry_at is not None:
             return max(0.0, self._retry_at - clock)
-        moments = [moment for moment in (self._setbacks.next(), *self._again.values()) if moment is not None]
-        waits = [self._full_at - clock, *((moment - now).total_seconds() for moment in moments)]
-        if self._input.missing is not None:
-            waits.append(self._input.missing)
+        moments = [at for at in (self._retries.next_retry(), *self._replan_at.values()) if at is not None]
+        waits = [self._full_sync_at - clock, *((at - now).total_seconds() for at in moments)]
+        if self._reader.next_expiry is not None:
+            waits.append(self._reader.next_expiry)
         return max(0.0, min(waits))
 
-    def round(self, hints: Sequence[Hint] = ()) -> Pass:
-        """Look, plan, act. Never raises for what a cluster or a manifest does: ``Pass.error`` says it."""
-        began, clock = self._ways.now(), self._ways.monotonic()
-        signal = any(hint.source == "signal" for hint in hints)
-        full = signal or self._plan is None or clock >= self._full_at
+    def reconcile(self, triggers: Sequence[Trigger] = ()) -> Reconciliation:
+        """Reconcile once. Never raises for what a cluster or a manifest does: ``Reconciliation.error`` has it."""
+        began, clock = self._options.now(), self._options.monotonic()
+        signalled = any(trigger.source == "signal" for trigger in triggers)
+        full = signalled or self._plan is None or clock >= self._full_sync_at
         self._number += 1
-        self._more, self._retry_at = False, None
-        if signal:
-            self._drifts.forgive()
-            self._setbacks.forget()
-        report, error = None, ""
-        try:
-            report = self._round(hints, full)
-            self._pauses.reset()
-        except InvalidInput as invalid:
-            self._show_problems(tuple(invalid.problems))
-            error = f"the manifests cannot be used: {len(invalid.problems)} of them must be mended first"
-        except ReconcilerError as failed:
-            error = str(failed)
+        self._requeue, self._retry_at = False, None
+        if signalled:
+            self._drift.reset_contests()
+            self._retries.forget()
+        report, error = self._reconcile_or_error(triggers, full)
         if error:
-            self._retry_at = self._ways.monotonic() + next(self._pauses)
-            log.warning("%s; it is tried again", error, extra={"stack": self._stack})
+            pause = next(self._backoff)
+            self._retry_at = self._options.monotonic() + pause
+            log.warning("%s; retrying in %.0f s", error, pause, extra={"stack": self._stack})
         elif full:
-            self._full_at = clock + self._ways.resync
-            self._shorten()
-        causes = tuple(dict.fromkeys(hint.source for hint in hints)) or ("resync" if full else "retry",)
+            self._full_sync_at = clock + self._options.full_sync_interval
+            self._trim_journal()
+        causes = tuple(dict.fromkeys(trigger.source for trigger in triggers)) or ("resync" if full else "retry",)
         results = Counter(str(outcome.result) for outcome in report.outcomes) if report is not None else {}
         planned = len(self._plan.steps) if self._plan is not None else 0
-        done = Pass(self._number, began, self._ways.monotonic() - clock, causes, full, planned, dict(results), error)
-        self._note(done, report)
+        seconds = self._options.monotonic() - clock
+        done = Reconciliation(self._number, began, seconds, causes, full, planned, dict(results), error)
+        self._record(done, report)
         return done
 
-    # A round -------------------------------------------------------------------------------------------------
+    def _reconcile_or_error(self, triggers: Sequence[Trigger], full: bool) -> tuple[Report | None, str]:
+        """The report, None if nothing ran; and why the reconcile failed, empty if it did not."""
+        try:
+            report = self._reconcile_once(triggers, full)
+        except InvalidInput as invalid:
+            self._show_problems(tuple(invalid.problems))
+            return None, f"the manifests cannot be used: {len(invalid.problems)} problem(s) to fix, see /status"
+        except ReconcilerError as failed:
+            return None, str(failed)
+        self._backoff.reset()
+        return report, ""
 
-    def _round(self, hints: Sequence[Hint], full: bool) -> Report | None:
-        self._moved |= self.mirror.catch_up()
-        self._tidy()
-        files = {hint.file for hint in hints if hint.source == "files"}
-        # Only hints at single files tell that no other has moved; a look at all of them is cheap.
-        few = files if files and ALL not in files and not full else None
-        reading = self._input.read(few, closely=full and self._plan is not None)
-        self._take(reading, full)
-        made = self._made(anew=self._plan is None or reading.restacked)
-        if full and self._plan is not None:
-            made = self._verified(made)
-        at = made[1].at or self._ways.now()
-        first = self._plan is None or reading.restacked or full
-        touched = None if first else frozenset(self._moved)
-        judged = self._drifts.judge(reading.desired, self.mirror.seen, made[0], at, touched)
-        self._plan = made[0]
-        self._moved.clear()
-        plan = self._sifted(judged, at)
-        for news in judged.news:
-            self._telling.tell(news.id, str(news.what), news.text, warning=news.warning)
-        return self._act(plan) if plan.runnable else None
+    # The stages of one reconcile -----------------------------------------------------------------------------
 
-    def _take(self, reading: Reading, full: bool) -> None:
-        """Take over what the manifests say."""
-        self._reading = reading
-        self._moved |= reading.changed
-        self._setbacks.forget(reading.changed)
+    def _reconcile_once(self, triggers: Sequence[Trigger], full: bool) -> Report | None:
+        first = self._plan is None
+        self._observe()
+        self._recover()
+        reading = self._load(triggers, full)
+        plan, at = self._make_plan(from_scratch=first or reading.stack_changed)
+        if full and not first:
+            plan, at = self._verify(plan)
+        everything = first or reading.stack_changed or full
+        touched = None if everything else frozenset(self._changed)
+        drift = self._drift.evaluate(reading.desired, self.resource_cache.observation, plan, at, touched)
+        self._plan = plan
+        self._changed.clear()
+        selected = self._select(plan, drift, at)
+        for event in drift.events:
+            self._events.record(event.id, str(event.reason), event.text, warning=event.warning)
+        return self._apply(selected) if selected.runnable else None
+
+    def _observe(self) -> None:
+        """Take over what the watch on the cluster has shown."""
+        self._changed |= self.resource_cache.catch_up()
+
+    def _recover(self, *, reread: bool = False) -> bool:
+        """Write to resources what a run that was cut short did not; returns whether there is one that was not known.
+
+        The journal is read the first time, and with ``reread``.
+        """
+        found = self._read_unfinished() if self._unfinished is None or reread else False
+        if not self._unfinished:
+            return found
+        events = self._cluster.list("Event").items
+        for mend in mends(self._unfinished, events):
+            rewrite(self._recording, mend.id, partial(mended, mend=mend))
+            self._changed.add(mend.id)
+        ended = {event_id for event in events for event_id, _, _ in done_of(event)}
+        ended |= {entry["event"] for entry in self._unfinished if entry["phase"] == "end" and entry.get("seen", True)}
+        oldest = (self._options.now() - ABANDONED_FOR).isoformat()
+        self._unfinished = [entry for entry in self._unfinished if entry["event"] not in ended and entry["at"] > oldest]
+        self._observe()
+        return found
+
+    def _read_unfinished(self) -> bool:
+        """Read what the last run of the stack began and did not end; returns whether any of it was not known."""
+        entries = [entry for entry in self._cluster.unfinished(self._stack) if "event" in entry]
+        known, self._known_unfinished = self._known_unfinished, {(entry["event"], entry["phase"]) for entry in entries}
+        new = [entry for entry in entries if (entry["event"], entry["phase"]) not in known]
+        self._unfinished = [*(self._unfinished or ()), *new]
+        return bool(new)
+
+    def _load(self, triggers: Sequence[Trigger], full: bool) -> Reading:
+        """Read the manifests that may have changed, and digest their secrets."""
+        files = {trigger.file for trigger in triggers if trigger.source == "files"}
+        # Only triggers for single files tell that no other file has changed; to stat all of them is cheap.
+        single_files = files if files and ALL_FILES not in files and not full else None
+        reading = self._reading = self._reader.read(single_files, from_scratch=full and self._plan is not None)
+        self._changed |= reading.changed
+        self._retries.forget(reading.changed)
+        self._digest_secrets(reading, reading.desired.resources if full else reading.changed)
+        if reading.cache_mismatch:
+            log.error("reading the manifests from scratch gave another result", extra={"stack": self._stack})
+            self._options.on_cache_mismatch()
+        self._show_problems(reading.problems)
+        return reading
+
+    def _digest_secrets(self, reading: Reading, ids: Iterable[ResourceId]) -> None:
         vault = Vault(self._cluster)
-        ids = reading.desired.resources if full else reading.changed
         for id in ids:
             declared = reading.desired.resources.get(id)
             if declared is not None and declared.has_secrets:
-                sealed = vault.seal(declared.shape)
-                if sealed != declared.shape:
-                    declared.shape = sealed
-                    self._moved.add(id)
+                shape = vault.seal(declared.shape)
+                if shape != declared.shape:
+                    declared.shape = shape
+                    self._changed.add(id)
         for request in reading.desired.requests.values():
             request.parameters = vault.seal(request.parameters)
-        if reading.differed:
-            log.error("a fresh look at the manifests found what was not known", extra={"stack": self._stack})
-            self._ways.on_differed()
-        self._show_problems(reading.problems)
 
-    def _made(self, *, anew: bool) -> tuple[Plan, Policy]:
-        """The plan for what is there and declared now, and the policy it is made with."""
-        reading, seen = self._reading, self.mirror.seen
+    def _make_plan(self, *, from_scratch: bool) -> tuple[Plan, datetime]:
+        """The plan for what is observed and declared now, and the moment it is for."""
+        reading, observed = self._reading, self.resource_cache.observation
         assert reading is not None
         if reading.desired.requests:
-            if self._ledger is None or anew:
-                self._ledger = ledger_of(self._cluster, self._stack, seen)
-            seen.ledger = self._ledger
-        policy = self._ways.policy(reading.desired.stack)
-        policy = replace(policy, prune=policy.prune and reading.complete, at=self._ways.now())
-        settled = self._plan.settled - self._moved if self._plan is not None and not anew else frozenset()
-        return make_plan(reading.desired, seen, policy, settled=settled), policy
+            if self._ledger is None or from_scratch:
+                self._ledger = ledger_of(self._cluster, self._stack, observed)
+            observed.ledger = self._ledger
+        policy, at = self._options.policy(reading.desired.stack), self._options.now()
+        policy = replace(policy, prune=policy.prune and reading.complete, at=at)
+        unchanged = frozenset[ResourceId]()
+        if self._plan is not None and not from_scratch:
+            unchanged = self._plan.settled - self._changed
+        return make_plan(reading.desired, observed, policy, settled=unchanged), at
 
-    def _verified(self, made: tuple[Plan, Policy]) -> tuple[Plan, Policy]:
-        """A plan of everything, listed anew; says if it is another one though nothing has moved."""
-        moved = self.mirror.list_anew()
-        self._moved |= moved
-        self._typical = typical(self._cluster.records(self._stack, newest=ENTRIES))
-        anew = self._made(anew=True)
-        if moved:
-            log.info("%d resources had moved unheard", len(moved), extra={"stack": self._stack})
-        elif odd := {step.id for step in made[0].steps} ^ {step.id for step in anew[0].steps}:
-            log.error("a full pass plans otherwise: %s", ", ".join(sorted(odd)[:5]), extra={"stack": self._stack})
-            self._ways.on_differed()
-        return anew
+    def _verify(self, incremental: Plan) -> tuple[Plan, datetime]:
+        """List and plan everything again; reports if the plan is another one though nothing has changed."""
+        changed = self.resource_cache.relist()
+        self._changed |= changed
+        self._typical = typical(self._cluster.records(self._stack, newest=SAMPLED_ENTRIES))
+        plan, at = self._make_plan(from_scratch=True)
+        if changed:
+            log.info("the watch had missed changes of %d resources", len(changed), extra={"stack": self._stack})
+        elif different := {step.id for step in incremental.steps} ^ {step.id for step in plan.steps}:
+            listed = ", ".join(sorted(different)[:5])
+            log.error("the full sync plans other steps: %s", listed, extra={"stack": self._stack})
+            self._options.on_cache_mismatch()
+        return plan, at
 
-    def _sifted(self, judged: Judgement, at: datetime) -> Plan:
-        """What of a plan may run now."""
+    def _select(self, plan: Plan, drift: DriftReport, at: datetime) -> Plan:
+        """The steps that may run now; shows all of them in the status."""
         assert self._reading is not None
-        assert self._plan is not None
         desired = self._reading.desired
-        self._setbacks.planned(judged.plan, at)
-        waiting = withhold(judged.plan.steps, lambda step: self._setbacks.why(step, at))
-        behind = {step.subject for step in judged.plan.steps if step.id in waiting}
-        self._again = dict(judged.again)
-        outlook = SyncStatus(
+        self._retries.record_plan(drift.plan, at)
+        backing_off = skipped_steps(drift.plan.steps, lambda step: self._retries.skip_reason(step, at))
+        incomplete = {step.subject for step in drift.plan.steps if step.id in backing_off}
+        self._replan_at = dict(drift.replan_at)
+        sync = SyncStatus(
             dict(desired.resources),
-            dict(self.mirror.seen.resources),
-            self._plan,
-            {**judged.withheld, **waiting},
-            judged.drift,
-            dict(self._setbacks.known),
+            dict(self.resource_cache.observation.resources),
+            plan,
+            {**drift.skipped, **backing_off},
+            drift.drift,
+            dict(self._retries.failed),
         )
         self.status = replace(
-            self.status,
-            commit=self._commit,
-            plan=self._plan,
-            waiting=outlook.waiting,
-            views=cache(outlook.views),
+            self.status, commit=self._commit, plan=plan, waiting=sync.waiting, resources=cache(sync.resources)
         )
-        return without(judged.plan, waiting, desired.resources, behind)
+        return remove_steps(drift.plan, backing_off, desired.resources, incomplete)
 
-    # Acting --------------------------------------------------------------------------------------------------
-
-    def _act(self, plan: Plan) -> Report | None:
-        """Run a plan, alone for the stack; look once more first if another run was cut short."""
-        with self._cluster.lease(f"stack {self._stack}", self._ways.holder) as lease:
-            if self._tidy(ours=False):
-                self._more = True
+    def _apply(self, plan: Plan) -> Report | None:
+        """Apply a plan under the lease of the stack; None, and reconcile again, if another run was cut short."""
+        with self._cluster.lease(f"stack {self._stack}", self._options.holder) as lease:
+            if self._recover(reread=True):
+                self._requeue = True
                 return None
-            commit, differs = (self._commit, False) if self._commit else self._ways.commit()
-            origin = Provenance(self._ways.holder, "watch", commit=commit, dirty=differs)
+            commit, dirty = (self._commit, False) if self._commit else self._options.commit()
+            provenance = Provenance(self._options.holder, "watch", commit=commit, dirty=dirty)
             report = apply(
                 plan,
-                self._through,
-                self.mirror.seen,
-                options=replace(self._ways.options, provenance=origin),
-                on_start=self._began,
-                on_outcome=self._ended,
+                self._recording,
+                self.resource_cache.observation,
+                options=replace(self._options.apply_options, provenance=provenance),
+                on_start=self._step_started,
+                on_outcome=self._step_ended,
                 lost=lambda: lease.lost,
-                interrupts=self._ways.interrupts,
+                interrupts=self._options.interrupts,
             )
-        now = self._ways.now()
-        before = {id: setback.message for id, setback in self._setbacks.known.items()}
-        self._setbacks.ended(report.outcomes, now)
-        for id, setback in self._setbacks.known.items():
-            if before.get(id) != setback.message:
-                self._telling.tell(id, "StepFailed", setback.message, warning=True)
+        self._record_failures(report)
         if report.count(Result.INTERRUPTED):
-            self._remember_left()
+            self._read_unfinished()
         self._ledger = None
-        self._more = not self._ways.interrupts()
+        self._requeue = not self._options.interrupts()
         return report
 
-    def _tidy(self, *, ours: bool = True) -> bool:
-        """Say on resources what a run that was cut short did not; whether there is one that was not known."""
-        fresh = self._remember_left() if self._left is None or not ours else False
-        if not self._left:
-            return fresh
-        events = self._cluster.list("Event").items
-        for mend in mends(self._left, events):
-            rewrite(self._through, mend.id, partial(mended, mend=mend))
-            self._moved.add(mend.id)
-        heard = {event_id for event in events for event_id, _, _ in done_of(event)}
-        heard |= {entry["event"] for entry in self._left if entry["phase"] == "end" and entry.get("seen", True)}
-        oldest = (self._ways.now() - KEPT).isoformat()
-        self._left = [entry for entry in self._left if entry["event"] not in heard and entry["at"] > oldest]
-        self._moved |= self.mirror.catch_up()
-        return fresh
+    def _record_failures(self, report: Report) -> None:
+        before = {id: state.message for id, state in self._retries.failed.items()}
+        self._retries.record_outcomes(report.outcomes, self._options.now())
+        for id, state in self._retries.failed.items():
+            if before.get(id) != state.message:
+                self._events.record(id, "StepFailed", state.message, warning=True)
 
-    def _remember_left(self) -> bool:
-        """Take in what the last run of the stack began and did not end; whether any of it is news."""
-        entries = [entry for entry in self._cluster.unfinished(self._stack) if "event" in entry]
-        known, self._known = self._known, {(entry["event"], entry["phase"]) for entry in entries}
-        fresh = [entry for entry in entries if (entry["event"], entry["phase"]) not in known]
-        self._left = [*(self._left or ()), *fresh]
-        return bool(fresh)
-
-    def _began(self, step: Step) -> None:
-        running = Running(step, self._ways.now(), self._typical.get(step.operation))
+    def _step_started(self, step: Step) -> None:
+        running = Running(step, self._options.now(), self._typical.get(step.operation))
         self.status = replace(self.status, running=(*self.status.running, running))
-        self._say(step, f"{step.operation} of {step.subject}: {step.because}")
+        self._log_step(step, f"{step.operation} of {step.subject}: {step.because}")
 
-    def _ended(self, outcome: Outcome) -> None:
+    def _step_ended(self, outcome: Outcome) -> None:
         step = outcome.step
         running = tuple(each for each in self.status.running if each.step.id != step.id)
         self.status = replace(self.status, running=running)
         if outcome.result in DONE.values():
-            self._drifts.healed(step, self._ways.now())
-        self._say(step, f"{outcome.result}: {step.operation} of {step.subject} {outcome.message}".rstrip(), outcome)
-        self._ways.on_outcome(outcome)
+            self._drift.record_success(step, self._options.now())
+        text = f"{outcome.result}: {step.operation} of {step.subject} {outcome.message}".rstrip()
+        self._log_step(step, text, outcome)
+        self._options.on_outcome(outcome)
 
-    def _say(self, step: Step, text: str, outcome: Outcome | None = None) -> None:
-        words = {"stack": self._stack, "commit": self._commit, "resource": str(step.subject), "step": step.id}
+    def _log_step(self, step: Step, text: str, outcome: Outcome | None = None) -> None:
+        fields = {"stack": self._stack, "commit": self._commit, "resource": str(step.subject), "step": step.id}
         if outcome is not None:
-            words |= {"outcome": str(outcome.result), "seconds": f"{outcome.seconds:.3f}"}
-        log.info("%s", text, extra=words)
+            fields |= {"outcome": str(outcome.result), "seconds": f"{outcome.seconds:.3f}"}
+        log.info("%s", text, extra=fields)
 
-    # Showing -------------------------------------------------------------------------------------------------
+    # The status ----------------------------------------------------------------------------------------------
 
     @property
     def _commit(self) -> str:
@@ -325,24 +342,24 @@ class StackController:
             for problem in problems:
                 log.warning("%s", problem, extra={"stack": self._stack})
             if not problems:
-                log.info("the manifests are whole again", extra={"stack": self._stack})
+                log.info("all problems in the manifests are fixed", extra={"stack": self._stack})
             self.status = replace(self.status, problems=problems)
 
-    def _shorten(self) -> None:
-        """Keep the journal from growing for as long as a daemon lives."""
+    def _trim_journal(self) -> None:
+        """Keep the journal from growing without end."""
         try:
             self._cluster.shorten(self._stack, newest=KEPT_ENTRIES)
         except ClusterError as error:
-            log.warning("the journal is not shortened: %s", error, extra={"stack": self._stack})
+            log.warning("cannot trim the journal: %s", error, extra={"stack": self._stack})
 
-    def _note(self, done: Pass, report: Report | None) -> None:
-        well = not done.error and not self._setbacks.known and (report is None or report.ok)
-        late = max(0.0, self._full_at - self._ways.monotonic())
+    def _record(self, done: Reconciliation, report: Report | None) -> None:
+        succeeded = not done.error and not self._retries.failed and (report is None or report.ok)
+        full_sync_in = max(0.0, self._full_sync_at - self._options.monotonic())
         self.status = replace(
             self.status,
             running=(),
-            passes=(done, *self.status.passes)[:PASSES],
-            succeeded=done.began + timedelta(seconds=done.seconds) if well else self.status.succeeded,
-            resync=self._ways.now() + timedelta(seconds=late),
+            reconciliations=(done, *self.status.reconciliations)[:SHOWN_RECONCILIATIONS],
+            succeeded=done.began + timedelta(seconds=done.seconds) if succeeded else self.status.succeeded,
+            resync=self._options.now() + timedelta(seconds=full_sync_in),
         )
-        self._ways.on_pass(done)
+        self._options.on_reconciled(done)

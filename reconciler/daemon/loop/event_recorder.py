@@ -1,4 +1,4 @@
-"""Telling people on the resources themselves: Events of what the daemon found."""
+"""Events on resources: what the daemon reports about them."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ from reconciler.model.problem import ClusterError
 from reconciler.model.resource import Resource, ResourceId
 
 REPORTER = "reconcile-watch"
-NOTE = 1024  # bytes events.k8s.io/v1 admits
+MAX_NOTE = 1024  # bytes, the limit of events.k8s.io/v1
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class EventRecorder:
-    """Makes Events. One that cannot be made stops nothing: the log has what it says."""
+    """Creates Events. A failure to create one is logged and stops nothing."""
 
     cluster: Cluster
     stack: str
     now: Callable[[], datetime]
 
-    def tell(self, id: ResourceId, reason: str, text: str, *, warning: bool) -> None:
-        """One line in the log and one Event; ``reason`` in CamelCase."""
-        say = log.warning if warning else log.info
-        say("%s: %s", id, text, extra={"stack": self.stack, "resource": str(id)})
+    def record(self, id: ResourceId, reason: str, text: str, *, warning: bool) -> None:
+        """Write a log line and create an Event; ``reason`` in CamelCase."""
+        write = log.warning if warning else log.info
+        write("%s: %s", id, text, extra={"stack": self.stack, "resource": str(id)})
         try:
             self.cluster.create(event(id, reason, text, warning, self.now()))
         except ClusterError as error:
-            log.warning("no Event for %s: %s", id, error, extra={"stack": self.stack, "resource": str(id)})
+            log.warning(
+                "cannot create an Event for %s: %s", id, error, extra={"stack": self.stack, "resource": str(id)}
+            )
 
 
 def event(id: ResourceId, reason: str, text: str, warning: bool, now: datetime) -> Resource:
-    """An Event about a resource, in its namespace, under a name of its own."""
+    """An Event about a resource, in its namespace, with a unique name."""
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -49,5 +51,5 @@ def event(id: ResourceId, reason: str, text: str, warning: bool, now: datetime) 
         "reportingController": REPORTER,
         "reportingInstance": REPORTER,
         "eventTime": now.isoformat(timespec="microseconds"),
-        "note": text.encode()[:NOTE].decode(errors="ignore"),
+        "note": text.encode()[:MAX_NOTE].decode(errors="ignore"),
     }

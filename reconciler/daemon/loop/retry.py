@@ -1,7 +1,7 @@
-"""Resources whose steps failed: each is tried again by itself, later and later. Pure: moments and chance are given.
+"""Resources whose steps failed: each is retried by itself, with growing pauses. Pure: moments and chance are given.
 
-A step that ends well and is planned again at once has not done what it says; it counts as a failure, or the daemon
-would run it for ever.
+A step that succeeds and is planned again at once has not done what it says. It counts as failed, or the daemon would
+run it for ever.
 """
 
 from __future__ import annotations
@@ -16,67 +16,71 @@ from reconciler.model.backoff import Backoff
 from reconciler.model.resource import ResourceId
 from reconciler.planner.plan import Plan, Step
 
-FIRST, MOST = 5.0, 600.0  # seconds before something that failed is tried again
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0  # seconds before a resource that failed is retried
 
 
 @dataclass(slots=True)
 class RetryState:
-    """The last failure of a resource, and when it is tried again."""
+    """The last failure of a resource, and when it is retried."""
 
     message: str
     retry: datetime
-    pauses: Backoff
+    backoff: Backoff
 
 
 @dataclass(slots=True)
 class RetryBackoff:
-    """``random`` gives numbers from 0 up to 1, by which those who failed together do not come back together."""
+    """The resources that failed. ``random`` gives numbers from 0 up to 1, which spread the retries of resources that
+    failed together.
+    """
 
     random: Callable[[], float] = lambda: 0.0
-    known: dict[ResourceId, RetryState] = field(default_factory=dict)
-    _done: dict[str, ResourceId] = field(default_factory=dict)  # steps that ended well the last time
+    failed: dict[ResourceId, RetryState] = field(default_factory=dict)
+    _succeeded: dict[str, ResourceId] = field(default_factory=dict)  # steps that succeeded in the last run
 
-    def planned(self, plan: Plan, at: datetime) -> None:
-        """A plan was made: what was done and is in it once more was not done, what is not in it is no worry."""
+    def record_plan(self, plan: Plan, at: datetime) -> None:
+        """A plan was made: a step that succeeded and is planned again counts as failed; a failed resource without a
+        step needs no retry.
+        """
         planned = {step.subject for step in plan.runnable}
-        self.forget([id for id in self.known if id not in planned])
-        again = {step.id: step for step in plan.runnable if step.id in self._done}
-        for step in again.values():
-            self._failed(step.subject, f"{step.operation} ended well, and is to be done again", at)
-        self._done.clear()
+        self.forget([id for id in self.failed if id not in planned])
+        repeated = {step.id: step for step in plan.runnable if step.id in self._succeeded}
+        for step in repeated.values():
+            self._record_failure(step.subject, f"{step.operation} succeeded, but is planned again", at)
+        self._succeeded.clear()
 
-    def ended(self, outcomes: Iterable[Outcome], at: datetime) -> None:
+    def record_outcomes(self, outcomes: Iterable[Outcome], at: datetime) -> None:
         """A run has ended."""
-        well: set[ResourceId] = set()
+        succeeded: set[ResourceId] = set()
         failed: dict[ResourceId, str] = {}
         for outcome in outcomes:
             step = outcome.step
             if outcome.result is Result.FAILED:
                 failed.setdefault(step.subject, f"{step.operation}: {outcome.message}")
             elif outcome.result in GOOD:
-                well.add(step.subject)
-                self._done[step.id] = step.subject
+                succeeded.add(step.subject)
+                self._succeeded[step.id] = step.subject
         for id, message in failed.items():
-            self._failed(id, message, at)
-        self.forget(well - failed.keys())
+            self._record_failure(id, message, at)
+        self.forget(succeeded - failed.keys())
 
-    def why(self, step: Step, at: datetime) -> str:
-        """Why a step is not run now; empty if it may be."""
-        setback = self.known.get(step.subject)
-        if setback is None or setback.retry <= at:
+    def skip_reason(self, step: Step, at: datetime) -> str:
+        """Why a step does not run at ``at``; empty if it may."""
+        state = self.failed.get(step.subject)
+        if state is None or state.retry <= at:
             return ""
-        return f"tried again at {setback.retry:%H:%M:%S}: {setback.message}"
+        return f"failed, retried at {state.retry:%H:%M:%S}: {state.message}"
 
-    def next(self) -> datetime | None:
-        """When the next of them may be tried."""
-        return min((setback.retry for setback in self.known.values()), default=None)
+    def next_retry(self) -> datetime | None:
+        """When the next resource is retried; None if none is."""
+        return min((state.retry for state in self.failed.values()), default=None)
 
     def forget(self, ids: Collection[ResourceId] | None = None) -> None:
-        """Try these again at once, or all: something about them has changed."""
-        for id in [*self.known] if ids is None else ids:
-            self.known.pop(id, None)
+        """Retry these resources at once, or all: something about them has changed."""
+        for id in [*self.failed] if ids is None else ids:
+            self.failed.pop(id, None)
 
-    def _failed(self, id: ResourceId, message: str, at: datetime) -> None:
-        setback = self.known.get(id)
-        pauses = setback.pauses if setback is not None else Backoff(FIRST, MOST, random=self.random)
-        self.known[id] = RetryState(message, at + timedelta(seconds=next(pauses)), pauses)
+    def _record_failure(self, id: ResourceId, message: str, at: datetime) -> None:
+        state = self.failed.get(id)
+        backoff = state.backoff if state is not None else Backoff(FIRST_PAUSE, LONGEST_PAUSE, random=self.random)
+        self.failed[id] = RetryState(message, at + timedelta(seconds=next(backoff)), backoff)

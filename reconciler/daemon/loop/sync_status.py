@@ -1,4 +1,4 @@
-"""How every resource stands to its manifest, for people to look at. Pure."""
+"""Whether each resource matches its manifest, for people to look at. Pure."""
 
 from __future__ import annotations
 
@@ -7,63 +7,64 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.daemon.loop.retry import RetryState
-from reconciler.daemon.status.status import Drift, Health, Mode, Since, Sync, View
+from reconciler.daemon.status.values import ChangedSide, Drift, Health, Mode, ResourceStatus, Sync
 from reconciler.manifests.validation import Declared
 from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE, POOL, RANK, references_of
+from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
 from reconciler.planner.plan import Plan, Step
 
-_RESTING = {MACHINE: ("powerState", ("Stopped", "Paused")), POOL: ("state", ("Inactive",))}
+_SUSPENDED = {MACHINE: ("powerState", ("Stopped", "Paused")), POOL: ("state", ("Inactive",))}
 
 
 @dataclass(frozen=True, slots=True)
 class SyncStatus:
-    """What is known after a pass. Nobody changes it any more: ``views`` may be made from it in any thread."""
+    """What is known after a reconcile. Nobody changes it any more: any thread may call ``resources``."""
 
     declared: Mapping[ResourceId, Declared]
     observed: Mapping[ResourceId, Observed]
     plan: Plan
-    waiting: Mapping[str, str]
+    waiting: Mapping[str, str]  # id of an allowed step -> why it does not run now
     drift: Mapping[ResourceId, tuple[Drift, ...]]
-    setbacks: Mapping[ResourceId, RetryState]
+    failed: Mapping[ResourceId, RetryState]
 
-    def views(self) -> tuple[View, ...]:
-        """Every resource, those of manifests and all others, in the order of kinds."""
+    def resources(self) -> tuple[ResourceStatus, ...]:
+        """Every declared and every observed resource, in the order of kinds."""
         steps: defaultdict[ResourceId, list[Step]] = defaultdict(list)
         for step in self.plan.steps:
             steps[step.subject].append(step)
-        blocked = {problem.message.partition(" ")[0].rstrip(":"): problem.message for problem in self.plan.problems}
+        blocked = {subject_of(problem): problem.message for problem in self.plan.problems}
         ids = sorted(
             (id for id in self.declared.keys() | self.observed.keys() if id.kind in RANK),
             key=lambda id: (RANK[id.kind], id),
         )
-        return tuple(self._view(id, steps.get(id, ()), blocked.get(str(id), "")) for id in ids)
+        return tuple(self._resource(id, steps.get(id, ()), blocked.get(str(id), "")) for id in ids)
 
-    def _view(self, id: ResourceId, steps: Sequence[Step], blocked: str) -> View:
+    def _resource(self, id: ResourceId, steps: Sequence[Step], blocked: str) -> ResourceStatus:
         declared, observed = self.declared.get(id), self.observed.get(id)
-        setback, drift = self.setbacks.get(id), self.drift.get(id, ())
+        failure, drift = self.failed.get(id), self.drift.get(id, ())
         sync, message = self._sync(id, steps, blocked)
         shape = declared.shape if declared is not None else observed.shape if observed is not None else {}
-        there = observed is not None and observed.exists
-        return View(
+        exists = observed is not None and observed.exists
+        return ResourceStatus(
             id,
             node=(observed.node if observed is not None else "") or (declared.node if declared is not None else ""),
             stack=observed.stack if observed is not None else "",
-            state=_state(observed) if observed is not None and there else "",
+            state=_state(observed) if observed is not None and exists else "",
             sync=sync,
-            health=_health(observed, setback is not None),
+            health=_health(observed, failure is not None),
             drift=drift,
             message=message,
             uses=tuple(dict.fromkeys(other for _, other in references_of(id.kind, shape, id.namespace) if other != id)),
-            retry=setback.retry if setback is not None else None,
+            retry=failure.retry if failure is not None else None,
         )
 
     def _sync(self, id: ResourceId, steps: Sequence[Step], blocked: str) -> tuple[Sync, str]:
-        """How it stands, and why."""
-        if (setback := self.setbacks.get(id)) is not None:
-            return Sync.FAILED, setback.message
+        """The sync status of a resource, and why."""
+        if (failure := self.failed.get(id)) is not None:
+            return Sync.FAILED, failure.message
         if blocked:
             return Sync.BLOCKED, blocked
         held = [step for step in steps if step.held]
@@ -72,13 +73,18 @@ class SyncStatus:
             flags = ",".join(sorted({step.held for step in held}))
             return Sync.HELD, f"{held[0].operation}: {held[0].because}; needs --allow {flags}"
         if steps:
-            return Sync.DRIFTED, waits or f"{steps[0].operation}: {steps[0].because}"
+            return Sync.OUT_OF_SYNC, waits or f"{steps[0].operation}: {steps[0].because}"
         if id not in self.declared:
             return Sync.UNMANAGED, ""
-        moved = [each for each in self.drift.get(id, ()) if each.mode is not Mode.IGNORE]
-        if any(each.since is not Since.PENDING for each in moved):
-            return Sync.DRIFTED, ""
-        return (Sync.PENDING_RESTART, "") if moved else (Sync.SYNCED, "")
+        differing = [each for each in self.drift.get(id, ()) if each.mode is not Mode.IGNORE]
+        if any(each.side is not ChangedSide.PENDING for each in differing):
+            return Sync.OUT_OF_SYNC, ""
+        return (Sync.PENDING_RESTART, "") if differing else (Sync.SYNCED, "")
+
+
+def subject_of(problem: Problem) -> str:
+    """The resource that a problem of a plan concerns, as ``str`` of its id."""
+    return problem.message.partition(" ")[0].rstrip(":")
 
 
 def _health(observed: Observed | None, failed: bool) -> Health:
@@ -88,14 +94,14 @@ def _health(observed: Observed | None, failed: bool) -> Health:
         return Health.DEGRADED
     if observed is None or not observed.exists:
         return Health.MISSING
-    field, resting = _RESTING.get(observed.id.kind, ("", ()))
-    return Health.SUSPENDED if observed.shape.get(field) in resting else Health.HEALTHY
+    field, suspended = _SUSPENDED.get(observed.id.kind, ("", ()))
+    return Health.SUSPENDED if observed.shape.get(field) in suspended else Health.HEALTHY
 
 
 def _state(observed: Observed) -> str:
-    """In a word or two."""
+    """The state of a resource that exists, in a word or two."""
     shape = observed.shape
     for field in ("powerState", "state", "type"):
         if field in shape:
             return str(shape[field])
-    return quantity.show(int(shape["capacity"])) if "capacity" in shape else "there"
+    return quantity.show(int(shape["capacity"])) if "capacity" in shape else "Present"

@@ -1,1 +1,1 @@
-"""Where the daemon learns what is declared and what is there: files, git, the cluster."""
+"""Where the daemon reads the desired and the observed state: files, git, the cluster; and what triggers a reconcile."""

@@ -1,4 +1,4 @@
-"""A commit as a folder of files: complete before anybody sees it, and with nothing in it that leads out."""
+"""Checking out a commit into a folder: all of its files or none, and no link that leads out of the repository."""
 
 from __future__ import annotations
 
@@ -9,75 +9,79 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from reconciler.daemon.sources.command import Command
+from reconciler.daemon.sources.command import GitCommand
 from reconciler.daemon.sources.symlinks import lookups
 
-PATIENCE = 300.0  # seconds for writing all files of a commit
+TIMEOUT = 300.0  # seconds, for writing all files of a commit
 POINTER = b"version https://git-lfs.github.com/spec/"
-SHORT = 12  # digits of a commit, for people
+SHORT = 12  # digits of an abbreviated commit
 
 
 class Checkout(NamedTuple):
-    """``load(paths, under=folder)`` reads it, and names files from the top of the repository."""
+    """The files of a commit; ``load(paths, under=folder)`` names them from the top of the repository."""
 
     folder: str
     commit: str
     paths: tuple[str, ...]
 
 
-class Refused(Exception):
-    """The commit is not one that manifests are taken from; says why, and what to do."""
+class CommitRefused(Exception):
+    """Manifests cannot be taken from this commit. The message says why, and what to do."""
 
 
-def check_out(command: Command, commit: str, target: str, name: str, path: str) -> tuple[Checkout, list[str]]:
-    """Write the files of ``commit`` to ``target/name``, all of them or none, and what is not among them.
+def check_out(command: GitCommand, commit: str, target: str, name: str, path: str) -> tuple[Checkout, list[str]]:
+    """Write the files of ``commit`` to ``target/name``; returns the checkout and what it leaves out (submodules and
+    git LFS files, each with the reason). ``path`` is the part of the repository that is needed; empty for all.
 
-    Raises ``Refused`` for its content, ``Failed`` for git, ``OSError``.
+    Raises ``CommitRefused`` if the content cannot be used, ``GitError`` if git fails, ``OSError`` if writing does.
     """
-    made = tempfile.mkdtemp(dir=os.path.dirname(target), prefix=".new-")
+    temporary = tempfile.mkdtemp(dir=os.path.dirname(target), prefix=".new-")
     try:
-        tree, index = os.path.join(made, name), os.path.join(made, ".index")
+        tree, index = os.path.join(temporary, name), os.path.join(temporary, ".index")
         os.mkdir(tree)
-        command.run("read-tree", commit, timeout=PATIENCE, index=index)
-        command.run("checkout-index", "--all", "--quiet", timeout=PATIENCE, index=index, tree=tree)
+        command.run("read-tree", commit, timeout=TIMEOUT, index=index)
+        command.run("checkout-index", "--all", "--quiet", timeout=TIMEOUT, index=index, tree=tree)
         os.unlink(index)
         _check_links(os.path.realpath(tree), path, commit)
-        listed = command.run("ls-tree", "-r", "-z", commit, "--", *([path] if path else []), timeout=PATIENCE)
-        absent = [f"{entry.partition(chr(9))[2]}: a submodule" for entry in listed.split("\0") if entry[:6] == "160000"]
-        absent += [f"{file}: kept by git LFS" for file in _pointers(tree, path)]
-        os.rename(made, target)
+        listed = command.run("ls-tree", "-r", "-z", commit, "--", *([path] if path else []), timeout=TIMEOUT)
+        left_out = [
+            f"{entry.partition(chr(9))[2]}: a submodule" for entry in listed.split("\0") if entry[:6] == "160000"
+        ]
+        left_out += [f"{file}: stored in git LFS" for file in _pointers(tree, path)]
+        os.rename(temporary, target)
     finally:
         with suppress(FileNotFoundError):
-            shutil.rmtree(made)
+            shutil.rmtree(temporary)
     folder = os.path.join(target, name)
-    return Checkout(folder, commit, (os.path.join(folder, path) if path else folder,)), absent
+    return Checkout(folder, commit, (os.path.join(folder, path) if path else folder,)), left_out
 
 
 def _check_links(tree: str, path: str, commit: str) -> None:
-    """A link to elsewhere would have a repository read the files of this machine."""
+    """Raise ``CommitRefused`` for a link out of the repository: through it a commit could read files of this host."""
     if path and not _inside(tree, path, tree):
-        raise Refused(f"{path} leads out of the repository by a link. Give another --path.")
+        raise CommitRefused(f"{path} leads out of the repository through a link. Give another --path.")
     top = os.path.join(tree, path)
     if not os.path.exists(top):
-        raise Refused(f"there is no {path} in commit {commit[:SHORT]}. Check --path and --ref.")
+        raise CommitRefused(f"commit {commit[:SHORT]} has no {path}. Check --path and --ref.")
     for folder, name in _entries(top):
         if os.path.islink(os.path.join(folder, name)) and not _inside(tree, name, os.path.realpath(folder)):
             link = os.path.relpath(os.path.join(folder, name), tree)
-            raise Refused(f"{link} is a link that leads out of the repository. Put the file itself there.")
+            raise CommitRefused(f"{link} is a link that leads out of the repository. Replace it by the file itself.")
 
 
 def _inside(tree: str, path: str, start: str) -> bool:
-    return all(look.folder == tree or look.folder.startswith(tree + os.sep) for look in lookups(path, start))
+    return all(each.folder == tree or each.folder.startswith(tree + os.sep) for each in lookups(path, start))
 
 
 def _entries(top: str) -> Iterator[tuple[str, str]]:
-    """Everything that may be read there."""
+    """Folder and name of everything below ``top`` that ``load`` may read."""
     for folder, folders, names in os.walk(top):
         folders[:] = (name for name in folders if not name.startswith("."))
         yield from ((folder, name) for name in (*folders, *names) if not name.startswith("."))
 
 
 def _pointers(tree: str, path: str) -> Iterator[str]:
+    """The git LFS pointer files below ``path``."""
     for folder, name in _entries(os.path.join(tree, path)):
         file = os.path.join(folder, name)
         if os.path.isfile(file) and os.path.getsize(file) < 1024:

@@ -1,4 +1,4 @@
-"""Calling git so that it asks nobody, runs nothing that a repository brings, and says in words what went wrong."""
+"""Running git without prompts and without hooks or filters of the repository, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from contextlib import suppress
 
 from reconciler.daemon.sources.address import PROTOCOLS, Address
 
-# Of another repository, or of somebody who looks for a fault and would see credentials.
-MISLEADING = re.compile(
+# Variables that name another repository, or that trace and so would show credentials.
+DROPPED_VARIABLES = re.compile(
     r"GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX|COMMON_DIR|NAMESPACE|(ALTERNATE_)?OBJECT_DIRECTOR\w+|SHALLOW_FILE"
     r"|TEMPLATE_DIR|QUARANTINE_PATH|LITERAL_PATHSPECS|TRACE\w*|CURL_VERBOSE)|SSH_ASKPASS"
 )
@@ -29,62 +29,65 @@ CONFIG = {
     "filter.lfs.required": "false",
     "advice.detachedHead": "false",
 }
-# Only what git asks for is answered, and only for the host that the credentials are of.
-HELPER = r"""!f() { if test "$1" = get; then
+# A credential helper that answers "get" only; it is configured for the host of the credentials only.
+CREDENTIAL_HELPER = r"""!f() { if test "$1" = get; then
 printf 'username=%s\npassword=%s\n' "$RECONCILE_USER" "$RECONCILE_PASSWORD"; fi; }; f"""
 
-TIME_OUT = "it did not answer in time"
-WORDS = (
+TIMED_OUT = "it did not answer in time"
+EXPLANATIONS = (
     (
         r"Authentication failed|could not read (Username|Password)|terminal prompts disabled|error: 40[13]\b",
-        "it does not let us in. Check the credentials: a credential helper of git, or a token in the URL.",
+        "access is denied. Check the credentials: a git credential helper, or a token in the URL.",
     ),
-    (r"Host key verification failed", "its host key is not known. Add it to known_hosts."),
-    (r"Permission denied \(", "it does not let us in. Check the ssh key, and that its agent can be reached."),
+    (r"Host key verification failed", "its host key is unknown. Add it to known_hosts."),
+    (r"Permission denied \(", "access is denied. Check the ssh key, and that ssh-agent can be reached."),
     (r"dubious ownership", "it belongs to another user. Run 'git config --global --add safe.directory PATH' for it."),
-    (r"transport '\w*' not allowed|protocol '.*' is not supported", "it is not reached by file, ssh or https."),
+    (r"transport '\w*' not allowed|protocol '.*' is not supported", "only file, ssh and https are supported."),
     (
         r"Repository not found|not found|does not appear to be a git repository|does not exist|No such file",
-        "there is no repository, or not for us. Check the URL and the rights.",
+        "the repository does not exist, or you have no access to it. Check the URL and the permissions.",
     ),
     (
         r"Could not resolve host\w*|Connection (refused|timed out|reset|closed)|[Cc]ould not connect|Failed to connect"
         r"|unable to access|Network is unreachable|No route to host|hung up|early EOF|RPC failed",
         "it cannot be reached. Check the URL and the network.",
     ),
-    (r"No space left on device|Disk quota exceeded", "there is no space left where its checkouts are kept."),
+    (r"No space left on device|Disk quota exceeded", "no space is left on the device that holds the checkouts."),
 )
 
 
-class Failed(Exception):
-    """git did not do what it was asked; ``said`` is what it printed, for those who look for a word in it."""
+class GitError(Exception):
+    """git failed. The message is for people; ``stderr`` is what git printed."""
 
-    def __init__(self, message: str, said: str = "") -> None:
-        self.said = said
+    def __init__(self, message: str, stderr: str = "") -> None:
+        self.stderr = stderr
         super().__init__(message)
 
 
-class Command:
-    """git in the repository ``folder``, with the credentials of an address."""
+class GitCommand:
+    """git for the bare repository in ``folder``, with the credentials of an address. Any thread may call ``stop``."""
 
     def __init__(self, folder: str, address: Address) -> None:
         self._folder, self._address = folder, address
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
         self._stopped = False
         self._ssh = ""
 
     def run(self, *words: str, timeout: float, index: str = "", tree: str = "") -> str:
-        """What git prints. Raises ``Failed``. ``index`` and ``tree`` are for filling a folder."""
+        """Run ``git WORDS``, at most ``timeout`` seconds; returns what it prints. Raises ``GitError``.
+
+        ``index`` and ``tree`` are the index file and the work tree of a checkout.
+        """
         environment = self._environment()
         if index:
             environment["GIT_INDEX_FILE"] = index
         command = ["git", f"--git-dir={self._folder}", *([f"--work-tree={tree}"] if tree else []), *words]
         try:
-            with self._turn:
+            with self._lock:
                 if self._stopped:
-                    raise Failed("it was stopped")
-                # In a session of its own it has no terminal to ask at, and ends with all that it started.
+                    raise GitError("it was stopped")
+                # In a session of its own it has no terminal for a prompt, and can be killed with its children.
                 self._running = process = subprocess.Popen(
                     command,
                     cwd=tree or None,
@@ -95,22 +98,22 @@ class Command:
                     start_new_session=True,
                 )
         except FileNotFoundError:
-            raise Failed("there is no git on this machine. Install it.") from None
+            raise GitError("git is not installed on this machine. Install it.") from None
         with process:
             try:
-                output, said = process.communicate(timeout=timeout)
+                output, stderr = process.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
                 self._kill()
-                raise Failed(f"{TIME_OUT} ({timeout:g} s)") from None
+                raise GitError(f"{TIMED_OUT} ({timeout:g} s)") from None
             finally:
                 self._running = None
         if process.returncode:
-            raise self._failed(said.decode(errors="replace"))
+            raise self._error(stderr.decode(errors="replace"))
         return output.decode(errors="surrogateescape")
 
     def stop(self) -> None:
-        """End what runs, and begin nothing more."""
-        with self._turn:
+        """Kill the running git; every later ``run`` fails."""
+        with self._lock:
             self._stopped = True
             self._kill()
 
@@ -119,25 +122,25 @@ class Command:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
-    def _failed(self, said: str) -> Failed:
+    def _error(self, stderr: str) -> GitError:
         if self._stopped:
-            return Failed("it was stopped")
-        for pattern, words in WORDS:
-            if re.search(pattern, said):
-                return Failed(words, said)
-        lines = [line for line in said.splitlines() if line.startswith(("fatal:", "error:"))] or said.splitlines()
+            return GitError("it was stopped")
+        for pattern, explanation in EXPLANATIONS:
+            if re.search(pattern, stderr):
+                return GitError(explanation, stderr)
+        lines = [line for line in stderr.splitlines() if line.startswith(("fatal:", "error:"))] or stderr.splitlines()
         last = (lines or ["nothing"])[-1].removeprefix("fatal: ").removeprefix("error: ")
-        return Failed(f"git says: {self._clean(last)}", said)
+        return GitError(f"git failed: {self._clean(last)}", stderr)
 
     def _clean(self, text: str) -> str:
-        """Without credentials, wherever they may stand, and without what a terminal would obey."""
+        """``text`` without credentials and without control characters."""
         for secret in (self._address.password, self._address.user):
             text = text.replace(secret, "***") if secret and self._address.protocol == "https" else text
         text = re.sub(r"://[^/@\s]+@", "://", text)
         return "".join(letter for letter in text if letter.isprintable())[:300]
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not MISLEADING.fullmatch(name)}
+        kept = {name: value for name, value in os.environ.items() if not DROPPED_VARIABLES.fullmatch(name)}
         ours = {
             "LC_ALL": "C",
             "GIT_TERMINAL_PROMPT": "0",
@@ -148,10 +151,10 @@ class Command:
         if self._address.protocol == "ssh" and ("GIT_SSH" not in kept or "GIT_SSH_COMMAND" in kept):
             self._ssh = self._ssh or kept.get("GIT_SSH_COMMAND") or _configured_ssh() or "ssh"
             ours["GIT_SSH_COMMAND"] = f"{self._ssh} -oBatchMode=yes"
-        return {**kept, **ours, **self._configured(kept)}
+        return {**kept, **ours, **self._settings(kept)}
 
-    def _configured(self, kept: Mapping[str, str]) -> dict[str, str]:
-        """Settings above those of files, and not on the command line: others see that."""
+    def _settings(self, kept: Mapping[str, str]) -> dict[str, str]:
+        """Settings as variables: they override those of files, and unlike arguments are not in the process list."""
         settings = list(CONFIG.items())
         found: dict[str, str] = {}
         user, password = self._address.user, self._address.password
@@ -159,8 +162,9 @@ class Command:
             scope = "/".join(self._address.url.split("/")[:3])
             found = {"RECONCILE_USER": user, "RECONCILE_PASSWORD": password}
             settings.append((f"credential.{scope}.username", user))
-            settings += [(f"credential.{scope}.helper", "")] if password else []  # what is given counts
-            settings.append((f"credential.{scope}.helper", HELPER))
+            if password:  # it takes precedence over other helpers
+                settings.append((f"credential.{scope}.helper", ""))
+            settings.append((f"credential.{scope}.helper", CREDENTIAL_HELPER))
         first = int(count) if (count := kept.get("GIT_CONFIG_COUNT", "")).isdigit() else 0
         for number, (key, value) in enumerate(settings, first):
             found[f"GIT_CONFIG_KEY_{number}"], found[f"GIT_CONFIG_VALUE_{number}"] = key, value
@@ -168,6 +172,7 @@ class Command:
 
 
 def _configured_ssh() -> str:
+    """``core.sshCommand`` of the user; empty if there is none."""
     try:
         found = subprocess.run(
             ["git", "config", "--get", "core.sshCommand"], stdin=subprocess.DEVNULL, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""Files and folders as a source of hints: the system says what moves, or somebody looks now and then."""
+"""Files and folders as a source of triggers: inotify, or polling where it is not available."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from reconciler.daemon.sources.hint import ALL, Hint
-from reconciler.daemon.sources.stat_poll import Polling
+from reconciler.daemon.sources.stat_poll import StatPoller
+from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
 
 log = logging.getLogger(__name__)
 
 SOURCE = "files"
-MANY = 1000  # files in one go that are rather called all of them
-FALLBACK = 2.0  # seconds between looks where the system does not say what moves
+MAX_SINGLE_FILES = 1000  # more changed files at once become one trigger for all
+FALLBACK_INTERVAL = 2.0  # seconds between polls where inotify is not available
 LIMITS = {
     errno.ENOSPC: "no more folders can be watched: raise the sysctl fs.inotify.max_user_watches",
     errno.EMFILE: "no more watchers can be opened: raise the sysctl fs.inotify.max_user_instances, or ulimit -n",
@@ -24,77 +24,85 @@ LIMITS = {
 
 
 class FileWatcher(Protocol):
-    """A way to know what moved, from when it is made."""
+    """Reports what changed since it was made."""
 
-    def next(self) -> set[str]: ...
-    def wake(self) -> None: ...
-    def close(self) -> None: ...
+    def next(self) -> set[str]:
+        """Wait; returns the changed files, with ``ALL_FILES`` where more than single files changed."""
+
+    def wake(self) -> None:
+        """End the current and every later ``next`` at once. Any thread."""
+
+    def close(self) -> None:
+        """Release what the watcher holds open."""
 
 
-class Files:
-    """Hints at manifests under ``paths`` as ``load`` names them, or at all where more than single files moved.
+class FileSource:
+    """Triggers for manifests under ``paths``, by the names that ``load`` gives them.
 
-    Whatever moves once ``start`` has returned is hinted at: load after it. ``polling`` is for file systems that make
-    no events, such as NFS: seconds between looks at every file. A hint lost all the same is made good by a resync.
+    Every change after ``start`` has returned is reported: load after it. ``polling`` (seconds between polls) is for
+    file systems without inotify events, such as NFS. The full sync finds a change that was missed all the same.
     """
 
     def __init__(self, paths: Sequence[str | os.PathLike[str]], *, polling: float | None = None) -> None:
         self._paths = [os.fspath(path) for path in paths if path != "-"]
         self._polling = polling
-        self._turn = threading.Lock()  # of the ear, and of whether there is to be one
+        self._lock = threading.Lock()  # guards the next two
         self._stopping = False
-        self._ear: FileWatcher | None = None
+        self._watcher: FileWatcher | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self, hint: Callable[[Hint], None]) -> None:
-        self._ear = self._watching() if self._polling is None else Polling(self._paths, self._polling)
-        self._thread = threading.Thread(target=self._run, args=(self._ear, hint), name=SOURCE, daemon=True)
+    def start(self, trigger: Callable[[Trigger], None]) -> None:
+        """Start watching; ``trigger`` is called from the thread of this source."""
+        self._watcher = self._inotify() if self._polling is None else StatPoller(self._paths, self._polling)
+        self._thread = threading.Thread(target=self._run, args=(self._watcher, trigger), name=SOURCE, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        with self._turn:
+        """Stop watching and join the thread."""
+        with self._lock:
             self._stopping = True
-            if self._ear:
-                self._ear.wake()
+            if self._watcher:
+                self._watcher.wake()
         if self._thread:
             self._thread.join()
 
-    def _watching(self) -> FileWatcher:
-        """The system as an ear; where it is none, a look now and then, with a warning."""
+    def _inotify(self) -> FileWatcher:
+        """An inotify watcher; where there is none, polling, with a warning."""
         try:
-            from reconciler.daemon.sources.file_watcher import Watches
+            from reconciler.daemon.sources.file_watcher import InotifyWatcher
 
-            return Watches(self._paths)
+            return InotifyWatcher(self._paths)
         except (ImportError, AttributeError):  # another system, or a C library without it
-            return self._fallback("this system does not say which files move")
+            return self._fallback("inotify is not available on this system")
         except OSError as error:
-            return self._fallback(_why(error))
+            return self._fallback(_reason(error))
 
-    def _fallback(self, why: str) -> FileWatcher:
-        log.warning("%s; looking at the manifests every %g s instead", why, FALLBACK)
-        return Polling(self._paths, FALLBACK)
+    def _fallback(self, reason: str) -> FileWatcher:
+        log.warning("%s; polling the manifests every %g s instead", reason, FALLBACK_INTERVAL)
+        return StatPoller(self._paths, FALLBACK_INTERVAL)
 
-    def _run(self, ear: FileWatcher, hint: Callable[[Hint], None]) -> None:
+    def _run(self, watcher: FileWatcher, trigger: Callable[[Trigger], None]) -> None:
         while not self._stopping:
             try:
-                files = ear.next()
+                files = watcher.next()
             except OSError as error:
-                ear.close()
-                ear = self._instead(error)
-                files = {ALL}
+                watcher.close()
+                watcher = self._replace_watcher(error)
+                files = {ALL_FILES}
             if not self._stopping:
-                for file in [ALL] if ALL in files or len(files) > MANY else sorted(files):
-                    hint(Hint(SOURCE, file))
-        ear.close()
+                every = ALL_FILES in files or len(files) > MAX_SINGLE_FILES
+                for file in [ALL_FILES] if every else sorted(files):
+                    trigger(Trigger(SOURCE, file))
+        watcher.close()
 
-    def _instead(self, error: OSError) -> FileWatcher:
-        ear = self._fallback(_why(error))
-        with self._turn:
-            self._ear = ear
+    def _replace_watcher(self, error: OSError) -> FileWatcher:
+        watcher = self._fallback(_reason(error))
+        with self._lock:
+            self._watcher = watcher
             if self._stopping:
-                ear.wake()
-        return ear
+                watcher.wake()
+        return watcher
 
 
-def _why(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return LIMITS.get(error.errno or 0) or f"files cannot be watched: {error.strerror}"

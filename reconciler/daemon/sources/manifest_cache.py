@@ -1,8 +1,8 @@
-"""The manifests of some paths, kept between looks: a file is read again only when it has moved.
+"""The parsed manifests of some paths, kept between reads: a file is parsed again only when it has changed.
 
-A file that cannot be used stays as it was last good. One that is gone is missed for ``GRACE`` seconds before it
-counts as taken away: tools that replace files are seen between taking the old one away and putting the new one there,
-and what is described no longer may be deleted.
+A file that cannot be parsed keeps its last good content. A file that is gone is missing for ``DELETION_GRACE`` seconds
+before it counts as deleted: some tools delete a file and write it again, and a resource without a manifest may be
+pruned.
 """
 
 from __future__ import annotations
@@ -16,142 +16,143 @@ from typing import NamedTuple
 from reconciler.manifests.loader import MAX_BYTES, Loaded, Manifest, join, list_files, load_file
 from reconciler.model.problem import Problem
 
-GRACE = 5.0
+DELETION_GRACE = 5.0  # seconds
 
 Signature = tuple[int, ...]
 
 
 @dataclass(slots=True)
 class CachedFile:
-    """One file: what it says now or said when it was last good, and what is wrong with it since."""
+    """One file: its content, or its last good content and what is wrong with it now."""
 
-    signature: Signature | None
-    digest: bytes  # of what it says
-    part: Loaded
+    signature: Signature | None  # None: not current, compare the content
+    digest: bytes  # of the content
+    loaded: Loaded
     problems: Sequence[Problem] = ()
-    missed: float | None = None  # since when it is not there
+    missing_since: float | None = None  # on the monotonic clock
 
 
-class Look(NamedTuple):
-    """What a look came to. ``whole``: every file could be read as it is now."""
+class ManifestScan(NamedTuple):
+    """All manifests as of a scan. ``complete``: every file could be read as it is now."""
 
     loaded: Loaded
     problems: Sequence[Problem]
-    whole: bool
+    complete: bool
 
 
 class ManifestCache:
-    """The manifests of ``paths``, as ``load`` reads them."""
+    """The manifests of some paths, as ``load`` reads them. ``monotonic`` is the clock, in seconds."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._paths: tuple[str, ...] = ()
-        self._volumes: dict[str, CachedFile] = {}
+        self._files: dict[str, CachedFile] = {}
         self._root = ""
-        self._listing: Sequence[Problem] = ()
+        self._listing_problems: Sequence[Problem] = ()
         self._under = ""
-        self._sure = True  # whether what is not listed is not there
+        self._listing_reliable = True  # whether a file that is not listed does not exist
 
     @property
-    def missing(self) -> float | None:
-        """Seconds until the next file that is missed counts as taken away; None if none is."""
-        since = [volume.missed for volume in self._volumes.values() if volume.missed is not None]
-        return max(0.0, min(since) + GRACE - self._monotonic()) if since else None
+    def next_expiry(self) -> float | None:
+        """Seconds until the next missing file counts as deleted; None if none is missing."""
+        since = [cached.missing_since for cached in self._files.values() if cached.missing_since is not None]
+        return max(0.0, min(since) + DELETION_GRACE - self._monotonic()) if since else None
 
-    def look(
-        self, paths: Sequence[str], files: Collection[str] | None = None, *, closely: bool = False, under: str = ""
-    ) -> Look:
-        """What is there now. With ``files`` only these can have moved; otherwise all are looked for.
+    def scan(
+        self, paths: Sequence[str], files: Collection[str] | None = None, *, by_content: bool = False, under: str = ""
+    ) -> ManifestScan:
+        """The manifests as they are now.
 
-        ``closely`` compares what they say, not only what the file system says of them. ``under`` is the folder from
-        which files are named, as for ``load``.
+        With ``files`` only these can have changed; otherwise the paths are listed again. ``by_content`` compares the
+        content of files and not only their ``stat``. ``under`` is the folder that file names are relative to, as for
+        ``load``.
         """
         if tuple(paths) != self._paths:
-            # Another checkout of the same names: what was last good there is still last good.
-            self._volumes = {} if not self._paths else self._moved_to(paths)
+            # Another checkout with the same names: the last good content is still the last good content.
+            self._files = {} if not self._paths else self._rebased(paths)
             self._paths, self._under, files = tuple(paths), under, None
-        known = files is not None and all(file in self._volumes for file in files)
-        if known:
-            assert files is not None
+        if files is not None and all(file in self._files for file in files):
             for file in files:
-                self._renew(file, closely)
+                self._refresh(file, by_content)
         else:
-            self._take_stock(closely)
-        self._forget()
-        return self._summary()
+            self._relist(by_content)
+        self._drop_expired()
+        return self._result()
 
-    def _moved_to(self, paths: Sequence[str]) -> dict[str, CachedFile]:
-        moved = {}
-        for file, volume in self._volumes.items():
+    def _rebased(self, paths: Sequence[str]) -> dict[str, CachedFile]:
+        rebased = {}
+        for file, cached in self._files.items():
             for old, new in zip(self._paths, paths, strict=False):
                 if file == old or file.startswith(old.rstrip(os.sep) + os.sep):
-                    moved[new + file[len(old) :]] = replace(volume, signature=None)
+                    rebased[new + file[len(old) :]] = replace(cached, signature=None)
                     break
-        return moved
+        return rebased
 
-    def _take_stock(self, closely: bool) -> None:
+    def _relist(self, by_content: bool) -> None:
         listed = list_files(self._paths, under=self._under)
-        self._root, self._listing = listed.root or self._root, tuple(listed.problems)
-        self._sure = not listed.problems and all(map(os.path.exists, self._paths))
+        self._root, self._listing_problems = listed.root or self._root, tuple(listed.problems)
+        self._listing_reliable = not listed.problems and all(map(os.path.exists, self._paths))
         for file in listed.files:
-            self._renew(file, closely)
-        there = set(listed.files)
-        for file in self._volumes.keys() - there:
-            self._miss(file)
-        self._volumes = {file: self._volumes[file] for file in self._in_order(listed.files)}
+            self._refresh(file, by_content)
+        for file in self._files.keys() - set(listed.files):
+            self._mark_missing(file)
+        self._files = {file: self._files[file] for file in self._in_load_order(listed.files)}
 
-    def _in_order(self, files: Sequence[str]) -> Iterator[str]:
-        """Files as they are read from the start, those that are missed after them."""
+    def _in_load_order(self, files: Sequence[str]) -> Iterator[str]:
+        """Listed files in the order of ``load``, then the missing ones."""
         yield from files
-        yield from sorted(self._volumes.keys() - set(files))
+        yield from sorted(self._files.keys() - set(files))
 
-    def _renew(self, file: str, closely: bool) -> None:
-        """Read a file again if it has moved."""
-        signature, volume = _signature(file), self._volumes.get(file)
-        if signature is None and volume is not None and file not in self._paths:
-            self._miss(file)
+    def _refresh(self, file: str, by_content: bool) -> None:
+        """Parse a file again if it has changed."""
+        signature, cached = _signature(file), self._files.get(file)
+        if signature is None and cached is not None and file not in self._paths:
+            self._mark_missing(file)
             return
-        if volume is not None and volume.missed is None and signature == volume.signature and not closely:
+        if cached is not None and cached.missing_since is None and signature == cached.signature and not by_content:
             return
         digest = _digest(file)
-        if volume is not None and digest and digest == volume.digest:
-            volume.signature, volume.missed = signature, None
+        if cached is not None and digest and digest == cached.digest:
+            cached.signature, cached.missing_since = signature, None
             return
-        part = load_file(file, under=self._under)
-        digest = digest if digest == _digest(file) else b""  # it has moved meanwhile: read it again
-        if volume is None:
-            self._volumes[file] = CachedFile(signature, digest, part, tuple(part.problems))
-            part.problems = []
+        loaded = load_file(file, under=self._under)
+        digest = digest if digest == _digest(file) else b""  # changed while it was read: parse it again next time
+        if cached is None:
+            self._files[file] = CachedFile(signature, digest, loaded, tuple(loaded.problems))
+            loaded.problems = []
             return
-        volume.signature, volume.digest, volume.missed = signature, digest, None
-        volume.problems = tuple(part.problems)
-        if not part.problems and _texts(part) != _texts(volume.part):
-            volume.part = part
+        cached.signature, cached.digest, cached.missing_since = signature, digest, None
+        cached.problems = tuple(loaded.problems)
+        if not loaded.problems and _texts(loaded) != _texts(cached.loaded):
+            cached.loaded = loaded
 
-    def _miss(self, file: str) -> None:
-        volume = self._volumes[file]
-        volume.signature = None
-        if volume.missed is None:
-            volume.missed = self._monotonic()
+    def _mark_missing(self, file: str) -> None:
+        cached = self._files[file]
+        cached.signature = None
+        if cached.missing_since is None:
+            cached.missing_since = self._monotonic()
 
-    def _forget(self) -> None:
-        """Let go of what has been missed for long; where a listing failed, nothing is known to be gone."""
-        if not self._sure:
+    def _drop_expired(self) -> None:
+        """Drop files that were missing for the grace period, unless the listing failed: then nothing is deleted."""
+        if not self._listing_reliable:
             return
-        end = self._monotonic() - GRACE
-        for file in [file for file, each in self._volumes.items() if each.missed is not None and each.missed <= end]:
-            del self._volumes[file]
+        end = self._monotonic() - DELETION_GRACE
+        missing = {file: each.missing_since for file, each in self._files.items()}
+        for file, since in missing.items():
+            if since is not None and since <= end:
+                del self._files[file]
 
-    def _summary(self) -> Look:
-        volumes = self._volumes.values()
-        loaded = join([Loaded(root=self._root), *(volume.part for volume in volumes)])
-        problems = [*self._listing, *(problem for volume in volumes for problem in volume.problems), *loaded.problems]
+    def _result(self) -> ManifestScan:
+        cached = self._files.values()
+        loaded = join([Loaded(root=self._root), *(each.loaded for each in cached)])
+        problems = [*self._listing_problems, *(problem for each in cached for problem in each.problems)]
+        problems += loaded.problems
         loaded.problems = []
-        return Look(loaded, problems, not problems and all(volume.missed is None for volume in volumes))
+        return ManifestScan(loaded, problems, not problems and all(each.missing_since is None for each in cached))
 
 
 def _signature(file: str) -> Signature | None:
-    """What tells that a file has moved; None for one that is not there."""
+    """What ``stat`` says of a file; None if it does not exist."""
     try:
         found = os.stat(file)
     except OSError:
@@ -160,7 +161,7 @@ def _signature(file: str) -> Signature | None:
 
 
 def _digest(file: str) -> bytes:
-    """What tells whether a file says something else; nothing for one that cannot be read."""
+    """The digest of a file's content; empty if it cannot be read."""
     try:
         with open(file, "rb") as stream:
             return hashlib.blake2b(stream.read(MAX_BYTES + 1), digest_size=16).digest()
@@ -168,7 +169,7 @@ def _digest(file: str) -> bytes:
         return b""
 
 
-def _texts(part: Loaded) -> list[tuple[str, str]]:
-    """What the documents of a file were read from."""
-    found: list[Manifest] = [*part.manifests, *([part.stack] if part.stack else [])]
+def _texts(loaded: Loaded) -> list[tuple[str, str]]:
+    """The texts that the documents of a file were parsed from."""
+    found: list[Manifest] = [*loaded.manifests, *([loaded.stack] if loaded.stack else [])]
     return list(dict.fromkeys((each.source.name, each.source.text) for each in found))

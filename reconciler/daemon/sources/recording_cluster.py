@@ -1,6 +1,6 @@
-"""A cluster on which nothing is written or watched that somebody else does not hear as well.
+"""A cluster that passes on every resource it writes or watches to a listener.
 
-What a run has seen, the next plan must know: a mirror that follows by a watch of its own may lag behind.
+The next plan must know what a run has seen: a cache that follows by a watch of its own may lag behind.
 """
 
 from __future__ import annotations
@@ -12,77 +12,77 @@ from typing import Any
 from reconciler.clusters.base import Cluster, Entries, Lease, Listing, Movement, Notice, Watch
 from reconciler.model.resource import Resource, ResourceId
 
-Hear = Callable[[Sequence[Notice]], None]
+OnNotices = Callable[[Sequence[Notice]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingCluster:
-    """``under``, and ``hear`` gets what moves in it as far as anybody here notices."""
+    """``cluster``, and ``on_notices`` is called with every resource that is written or watched through it."""
 
-    under: Cluster
-    hear: Hear
+    cluster: Cluster
+    on_notices: OnNotices
 
     def list(self, kind: str, *, labels: Mapping[str, str] | None = None) -> Listing:
-        return self.under.list(kind, labels=labels)
+        return self.cluster.list(kind, labels=labels)
 
     def get(self, id: ResourceId) -> Resource | None:
-        return self.under.get(id)
+        return self.cluster.get(id)
 
     def create(self, resource: Resource) -> Resource:
-        made = self.under.create(resource)
-        self.hear([Notice(Movement.ADDED, made)])
-        return made
+        written = self.cluster.create(resource)
+        self.on_notices([Notice(Movement.ADDED, written)])
+        return written
 
     def update(self, resource: Resource) -> Resource:
-        made = self.under.update(resource)
-        self.hear([Notice(Movement.MODIFIED, made)])
-        return made
+        written = self.cluster.update(resource)
+        self.on_notices([Notice(Movement.MODIFIED, written)])
+        return written
 
     def delete(self, id: ResourceId, *, version: str | None = None) -> None:
-        self.under.delete(id, version=version)
+        self.cluster.delete(id, version=version)
 
     def watch(self, *, since: str, kinds: Collection[str], labels: Mapping[str, str] | None = None) -> Watch:
-        return _Watch(self.under.watch(since=since, kinds=kinds, labels=labels), self.hear)
+        return _Watch(self.cluster.watch(since=since, kinds=kinds, labels=labels), self.on_notices)
 
     def record(self, stack: str, entry: Mapping[str, Any]) -> None:
-        self.under.record(stack, entry)
+        self.cluster.record(stack, entry)
 
     def records(self, stack: str, *, newest: int | None = None) -> Entries:
-        return self.under.records(stack, newest=newest)
+        return self.cluster.records(stack, newest=newest)
 
     def unfinished(self, stack: str) -> Entries:
-        return self.under.unfinished(stack)
+        return self.cluster.unfinished(stack)
 
     def shorten(self, stack: str, *, newest: int) -> None:
-        self.under.shorten(stack, newest=newest)
+        self.cluster.shorten(stack, newest=newest)
 
     def lease(self, name: str, holder: str, *, wait: float = 0.0) -> Lease:
-        return self.under.lease(name, holder, wait=wait)
+        return self.cluster.lease(name, holder, wait=wait)
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
-        return self.under.secret(namespace, name)
+        return self.cluster.secret(namespace, name)
 
     def digest_key(self) -> bytes:
-        return self.under.digest_key()
+        return self.cluster.digest_key()
 
     def close(self) -> None:
-        self.under.close()
+        self.cluster.close()
 
 
 @dataclass(frozen=True, slots=True)
 class _Watch:
-    under: Watch
-    hear: Hear
+    cluster: Watch
+    on_notices: OnNotices
 
     def next(self, timeout: float) -> Sequence[Notice]:
-        notices = self.under.next(timeout)
+        notices = self.cluster.next(timeout)
         if notices:
-            self.hear(notices)
+            self.on_notices(notices)
         return notices
 
     @property
     def version(self) -> str:
-        return self.under.version
+        return self.cluster.version
 
     def close(self) -> None:
-        self.under.close()
+        self.cluster.close()

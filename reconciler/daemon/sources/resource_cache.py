@@ -1,7 +1,7 @@
-"""What is on the cluster, kept as it moves: one list a kind at first, then what a watch shows.
+"""The observed resources, kept up to date: one list a kind at first, then the events of a watch.
 
-The watch has a thread of its own, which only puts notices by and hints. Whoever plans takes them over with
-``catch_up``, so that nothing moves in the middle of a pass.
+The watch has a thread of its own, which only collects notices and sends a trigger. The planning thread takes them over
+with ``catch_up``, so that nothing changes in the middle of a reconcile.
 """
 
 from __future__ import annotations
@@ -12,148 +12,149 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from reconciler.clusters.base import Cluster, Listing, Movement, Notice, Watch, earliest
-from reconciler.daemon.sources.hint import Hint
-from reconciler.model.kinds import KINDS
+from reconciler.daemon.sources.trigger import Trigger
+from reconciler.model.kinds import DISK, KINDS
 from reconciler.model.problem import ClusterError, Expired
 from reconciler.model.resource import Resource, ResourceId, id_of
 from reconciler.observe.observed import Observation, Observed, attach, drives_of, file_of, observation
 
-TURN = 1.0  # seconds the thread waits for notices before it looks whether it may go on
+POLL = 1.0  # seconds the watch waits for notices before it checks whether to stop
 
 log = logging.getLogger("reconciler.daemon")
 
 
 class ResourceCache:
-    """An ``Observation`` that follows the cluster. ``seen`` belongs to the thread that calls ``catch_up``."""
+    """An ``Observation`` that follows the cluster. ``observation`` belongs to the thread that calls ``catch_up``."""
 
     def __init__(self, cluster: Cluster, monotonic: Callable[[], float]) -> None:
-        self.seen = Observation()
+        self.observation = Observation()
         self._cluster, self._monotonic = cluster, monotonic
-        self._users: defaultdict[tuple[str, str], set[ResourceId]] = defaultdict(set)  # file -> machines that use it
-        self._listed: dict[str, int] = {}  # kind -> version of its list: what is older is in it
-        self._gone: dict[ResourceId, int] = {}  # what went since then, and when
+        self._machines_by_file: defaultdict[tuple[str, str], set[ResourceId]] = defaultdict(set)
+        self._listed: dict[str, int] = {}  # kind -> version of its list: older notices are part of it
+        self._deleted: dict[ResourceId, int] = {}  # deleted since the list, and at which version
         self._lock = threading.Lock()
         self._notices: dict[ResourceId, Notice] = {}
         self._version = ""  # up to where the notices go
-        self._lost = True  # whether the watch has a gap, so that everything has to be listed anew
+        self._relist_needed = True  # whether the watch may have missed something
         self._watch: Watch | None = None
         self._thread: threading.Thread | None = None
-        self._on = False
-        self._turned = monotonic()
+        self._following = False
+        self._last_poll = monotonic()
 
-    # What was seen -----------------------------------------------------------------------------------------
+    # The observation -----------------------------------------------------------------------------------------
 
-    def list_anew(self) -> set[ResourceId]:
-        """Look at everything, and follow it from here; returns what has moved. Raises ``ClusterError``."""
+    def relist(self) -> set[ResourceId]:
+        """List every kind and watch from there; returns the resources that changed. Raises ``ClusterError``."""
         self._stop_watch()
         with self._lock:
             self._notices.clear()
-            self._version, self._lost = "", True  # until all of it has been listed
+            self._version, self._relist_needed = "", True  # until all of it has been listed
         listings = {kind: self._cluster.list(kind) for kind in KINDS}
-        moved = self.replace(listings)
-        self._lost = False
-        self._follow(earliest(listing.version for listing in listings.values()))
-        return moved
+        changed = self.replace(listings)
+        self._relist_needed = False
+        self._start_watch(earliest(listing.version for listing in listings.values()))
+        return changed
 
     def replace(self, listings: Mapping[str, Listing]) -> set[ResourceId]:
-        """Take listings for what there is; returns what is not as it was."""
-        before, self.seen = self.seen, observation(listings)
+        """Replace the observation by these lists; returns the resources that changed."""
+        before, self.observation = self.observation, observation(listings)
         self._listed = {kind: _number(listing.version) for kind, listing in listings.items()}
-        self._users.clear()
-        self._gone.clear()
-        for observed in self.seen.resources.values():
+        self._machines_by_file.clear()
+        self._deleted.clear()
+        for observed in self.observation.resources.values():
             for path, _ in drives_of(observed):
-                self._users[observed.id.namespace, path].add(observed.id)
-        ids = before.resources.keys() | self.seen.resources.keys()
-        return {id for id in ids if _moved(before.get(id), self.seen.get(id))}
+                self._machines_by_file[observed.id.namespace, path].add(observed.id)
+        ids = before.resources.keys() | self.observation.resources.keys()
+        return {id for id in ids if _differ(before.get(id), self.observation.get(id))}
 
     def catch_up(self) -> set[ResourceId]:
-        """Take over what the watch has shown; returns what has moved. Raises ``ClusterError``."""
-        if self._lost:
-            return self.list_anew()
+        """Apply the notices of the watch; returns the resources that changed. Raises ``ClusterError``."""
+        if self._relist_needed:
+            return self.relist()
         with self._lock:
             notices, self._notices = list(self._notices.values()), {}
             version, self._version = self._version, ""
         if version:
-            self.seen.versions = {kind: known and version for kind, known in self.seen.versions.items()}
-        return self.take(notices)
+            known_versions = self.observation.versions
+            self.observation.versions = {kind: known and version for kind, known in known_versions.items()}
+        return self.apply_notices(notices)
 
-    def take(self, notices: Iterable[Notice]) -> set[ResourceId]:
-        """Take notices over, older ones than what is known aside; returns what may look different by them."""
-        moved: set[ResourceId] = set()
+    def apply_notices(self, notices: Iterable[Notice]) -> set[ResourceId]:
+        """Apply notices that are newer than the observation; returns the resources that may have changed by them."""
+        changed: set[ResourceId] = set()
         for movement, resource in notices:
             id, version = id_of(resource), _version(resource)
-            if version <= max(self._listed.get(id.kind, 0), self._gone.get(id, 0)):
+            if version <= max(self._listed.get(id.kind, 0), self._deleted.get(id, 0)):
                 continue
-            known = self.seen.get(id)
+            known = self.observation.get(id)
             if known is not None and version <= _version(known.resource):
                 continue
-            moved |= {id, *self._drop(id)}
+            changed |= {id, *self._remove(id)}
             if movement is Movement.DELETED:
-                self._gone[id] = version
+                self._deleted[id] = version
             else:
-                moved |= self._put(resource)
-        return moved
+                changed |= self._add(resource)
+        return changed
 
-    def _put(self, resource: Resource) -> set[ResourceId]:
-        observed = Observed(resource, self.seen.disk_at)
-        self.seen.resources[observed.id] = observed
+    def _add(self, resource: Resource) -> set[ResourceId]:
+        observed = Observed(resource, self.observation.disk_at)
+        self.observation.resources[observed.id] = observed
         for path, target in drives_of(observed):
-            self._users[observed.id.namespace, path].add(observed.id)
-            attach(self.seen, observed.id, path, target)
+            self._machines_by_file[observed.id.namespace, path].add(observed.id)
+            attach(self.observation, observed.id, path, target)
         path = file_of(observed)
         if not path:
             return set()
-        self.seen.disk_at[observed.id.namespace, path] = observed.id.name
-        return self._see_anew(observed.id.namespace, path)
+        self.observation.disk_at[observed.id.namespace, path] = observed.id.name
+        return self._reread_machines(observed.id.namespace, path)
 
-    def _drop(self, id: ResourceId) -> set[ResourceId]:
-        observed = self.seen.resources.pop(id, None)
+    def _remove(self, id: ResourceId) -> set[ResourceId]:
+        observed = self.observation.resources.pop(id, None)
         if observed is None:
             return set()
         for path, _ in drives_of(observed):
-            self._users[id.namespace, path].discard(id)
-            disk = self.seen.disk_at.get((id.namespace, path))
-            disk_id = ResourceId("VirtualMachineDisk", disk or "", id.namespace)
-            if self.seen.attached.get(disk_id, (None, ""))[0] == id:
-                del self.seen.attached[disk_id]
+            self._machines_by_file[id.namespace, path].discard(id)
+            disk = self.observation.disk_at.get((id.namespace, path))
+            disk_id = ResourceId(DISK, disk or "", id.namespace)
+            if self.observation.attached.get(disk_id, (None, ""))[0] == id:
+                del self.observation.attached[disk_id]
         path = file_of(observed)
-        if not path or self.seen.disk_at.get((id.namespace, path)) != id.name:
+        if not path or self.observation.disk_at.get((id.namespace, path)) != id.name:
             return set()
-        del self.seen.disk_at[id.namespace, path]
-        self.seen.attached.pop(id, None)
-        return self._see_anew(id.namespace, path)
+        del self.observation.disk_at[id.namespace, path]
+        self.observation.attached.pop(id, None)
+        return self._reread_machines(id.namespace, path)
 
-    def _see_anew(self, namespace: str, path: str) -> set[ResourceId]:
-        """Have machines that use a file be read anew: they name their disks by it."""
-        users = set(self._users.get((namespace, path), ()))
-        for id in users:
-            observed = Observed(self.seen.resources[id].resource, self.seen.disk_at)
-            self.seen.resources[id] = observed
+    def _reread_machines(self, namespace: str, path: str) -> set[ResourceId]:
+        """Read the machines that use a file again: the names of their disks come from it."""
+        machines = set(self._machines_by_file.get((namespace, path), ()))
+        for id in machines:
+            observed = Observed(self.observation.resources[id].resource, self.observation.disk_at)
+            self.observation.resources[id] = observed
             for each, target in drives_of(observed):
-                attach(self.seen, id, each, target)
-        return users
+                attach(self.observation, id, each, target)
+        return machines
 
-    # The watch ---------------------------------------------------------------------------------------------
+    # The watch -----------------------------------------------------------------------------------------------
 
     @property
-    def silent(self) -> float:
-        """Seconds since the watch last went round."""
-        return self._monotonic() - self._turned
+    def silence(self) -> float:
+        """Seconds since the watch last polled the cluster."""
+        return self._monotonic() - self._last_poll
 
-    def start(self, hint: Callable[[Hint], None]) -> None:
-        """Begin to follow the cluster, and hint when something moves there."""
-        self._hint, self._on = hint, True
+    def start(self, trigger: Callable[[Trigger], None]) -> None:
+        """Follow the cluster from the next list on, and call ``trigger`` when something changes."""
+        self._trigger, self._following = trigger, True
 
     def stop(self) -> None:
-        """End, and wait for the thread."""
-        self._on = False
+        """Stop following and join the thread."""
+        self._following = False
         self._stop_watch()
 
-    def _follow(self, since: str) -> None:
+    def _start_watch(self, since: str) -> None:
         self._stop_watch()
-        if self._on:
-            self._thread = threading.Thread(target=self._run, args=(since,), name="mirror", daemon=True)
+        if self._following:
+            self._thread = threading.Thread(target=self._run, args=(since,), name="resource cache", daemon=True)
             self._thread.start()
 
     def _stop_watch(self) -> None:
@@ -167,22 +168,24 @@ class ResourceCache:
         me = threading.current_thread()
         watch = self._watch = self._cluster.watch(since=since, kinds=tuple(KINDS))
         try:
-            while self._on and self._thread is me:
-                notices = watch.next(TURN)
-                self._turned = self._monotonic()
+            while self._following and self._thread is me:
+                notices = watch.next(POLL)
+                self._last_poll = self._monotonic()
                 if notices:
-                    self.hear(notices, watch.version)
-                    self._hint(Hint("cluster"))
-        except (Expired, ClusterError) as error:  # what lies in between is not known: list again
-            if self._on and self._thread is me:
-                log.warning("the watch on the cluster ended: %s", error)
-                self._lost = True
-                self._hint(Hint("cluster"))
+                    self.add_notices(notices, watch.version)
+                    self._trigger(Trigger("cluster"))
+        except (Expired, ClusterError) as error:  # what happened in between is unknown: list again
+            if self._following and self._thread is me:
+                log.warning("the watch on the cluster ended: %s; listing everything again", error)
+                self._relist_needed = True
+                self._trigger(Trigger("cluster"))
         finally:
             watch.close()
 
-    def hear(self, notices: Iterable[Notice], version: str = "") -> None:
-        """Put by what moved, the newest of each; with ``version``, everything up to it has been told. Any thread."""
+    def add_notices(self, notices: Iterable[Notice], version: str = "") -> None:
+        """Keep the newest notice of each resource for ``catch_up``. With ``version`` the notices are complete up to
+        it. Any thread.
+        """
         with self._lock:
             self._version = version or self._version
             for notice in notices:
@@ -192,7 +195,7 @@ class ResourceCache:
                     self._notices[id] = notice
 
 
-def _moved(one: Observed | None, other: Observed | None) -> bool:
+def _differ(one: Observed | None, other: Observed | None) -> bool:
     return (one and _version(one.resource)) != (other and _version(other.resource))
 
 

@@ -1,4 +1,4 @@
-"""Looking now and then at what files are like from outside: enough to see that one moved, without reading any."""
+"""Polling with ``stat``: enough to see that a file changed, without reading any."""
 
 from __future__ import annotations
 
@@ -7,87 +7,87 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from reconciler.daemon.sources.hint import ALL
+from reconciler.daemon.sources.trigger import ALL_FILES
 from reconciler.manifests.loader import SUFFIXES
 
 
-class Look(NamedTuple):
-    """``place``: device and inode; or why it cannot be had, and where it would be."""
+class FileStat(NamedTuple):
+    """``inode`` is device and inode; of a file that cannot be read the reason and its real path."""
 
-    place: tuple[int, int] | tuple[str, str]
+    inode: tuple[int, int] | tuple[str, str]
     size: int = 0
-    times: tuple[int, int] = (0, 0)
+    times: tuple[int, int] = (0, 0)  # mtime and ctime, nanoseconds
 
 
-class StatPoll(NamedTuple):
-    """Files and folders by the names that ``load`` gives them; of folders, why they cannot be read, if so."""
+class StatSnapshot(NamedTuple):
+    """Files and folders by the names that ``load`` gives them; ``folders`` maps each to why it cannot be read."""
 
-    files: dict[str, Look]
+    files: dict[str, FileStat]
     folders: dict[str, str]
 
-    def moved(self, earlier: StatPoll) -> set[str]:
-        """The files that are not as they were; ``ALL`` where folders came or went.
+    def changed_since(self, earlier: StatSnapshot) -> set[str]:
+        """The files that changed since ``earlier``; ``ALL_FILES`` if a folder was added or removed.
 
-        And those that are the same file under another name: ``load`` reads it once, under the first.
+        Other names of a changed file count as changed too: ``load`` reads a file once, under its first name.
         """
         if self.folders != earlier.folders:
-            return {ALL}
+            return {ALL_FILES}
         if self.files == earlier.files:
             return set()
         either = [*self.files.items(), *earlier.files.items()]
-        moved = {name for name, _ in either if self.files.get(name) != earlier.files.get(name)}
-        places = {look.place for name, look in either if name in moved}
-        return {name for name, look in either if look.place in places}
+        changed = {name for name, _ in either if self.files.get(name) != earlier.files.get(name)}
+        inodes = {found.inode for name, found in either if name in changed}
+        return {name for name, found in either if found.inode in inodes}
 
 
-def glance(paths: Sequence[str]) -> StatPoll:
-    """Look at everything that ``load`` would read, once."""
-    seen = StatPoll({}, {})
+def stat_files(paths: Sequence[str]) -> StatSnapshot:
+    """``stat`` of every file that ``load`` would read."""
+    snapshot = StatSnapshot({}, {})
     for path in paths:
         if os.path.isdir(path):
-            for file in _walk(path, seen.folders):
-                seen.files[file] = _look(file)
+            for file in _walk(path, snapshot.folders):
+                snapshot.files[file] = _stat(file)
         else:
-            seen.files[path] = _look(path)
-    return seen
+            snapshot.files[path] = _stat(path)
+    return snapshot
 
 
-class Polling:
-    """A look every ``seconds``, from when it is made."""
+class StatPoller:
+    """Compares snapshots taken every ``seconds``; the first is taken when it is made."""
 
     def __init__(self, paths: Sequence[str], seconds: float) -> None:
         self._paths, self._seconds = paths, seconds
-        self._seen = glance(paths)
+        self._snapshot = stat_files(paths)
         self._woken = threading.Event()
 
     def next(self) -> set[str]:
-        """Wait, and look; the files that moved, ``ALL`` among them where more did."""
+        """Wait for the next snapshot; returns the changed files, with ``ALL_FILES`` if folders changed."""
         if self._woken.wait(self._seconds):
             return set()
-        earlier, self._seen = self._seen, glance(self._paths)
-        return self._seen.moved(earlier)
+        earlier, self._snapshot = self._snapshot, stat_files(self._paths)
+        return self._snapshot.changed_since(earlier)
 
     def wake(self) -> None:
-        """Let nobody wait any more."""
+        """End the current and every later ``next`` at once."""
         self._woken.set()
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Nothing is held open."""
 
 
-def _walk(path: str, seen: dict[str, str]) -> Iterator[str]:
+def _walk(path: str, folders_seen: dict[str, str]) -> Iterator[str]:
     def unreadable(error: OSError) -> None:
-        seen[os.fspath(error.filename)] = error.strerror or ""
+        folders_seen[os.fspath(error.filename)] = error.strerror or ""
 
     for folder, folders, names in os.walk(path, onerror=unreadable):
-        seen[folder] = ""
+        folders_seen[folder] = ""
         folders[:] = (name for name in folders if not name.startswith("."))
         yield from (os.path.join(folder, name) for name in names if name.endswith(SUFFIXES) and name[0] != ".")
 
 
-def _look(path: str) -> Look:
+def _stat(path: str) -> FileStat:
     try:
         found = os.stat(path)
     except OSError as error:
-        return Look((error.strerror or "", os.path.realpath(path)))
-    return Look((found.st_dev, found.st_ino), found.st_size, (found.st_mtime_ns, found.st_ctime_ns))
+        return FileStat((error.strerror or "", os.path.realpath(path)))
+    return FileStat((found.st_dev, found.st_ino), found.st_size, (found.st_mtime_ns, found.st_ctime_ns))

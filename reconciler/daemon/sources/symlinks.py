@@ -1,4 +1,4 @@
-"""What finding a file depends on: the entry of each folder that is looked up on the way, through all links."""
+"""Resolving a path step by step: every folder entry that is looked up on the way, through all symbolic links."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-MOST_LINKS = 40  # as the kernel has it
+MAX_LINKS = 40  # the kernel's limit
 
 
-class Look(NamedTuple):
-    """One look for ``name`` in ``folder``, which has no link in its own path. ``last``: nothing is left to look up,
-    unless it turns out to be a link, and more looks follow.
+class Lookup(NamedTuple):
+    """One lookup of ``name`` in ``folder``, a path without links. ``last``: the path ends here, unless the entry is
+    a link, and more lookups follow.
     """
 
     folder: str
@@ -19,14 +19,15 @@ class Look(NamedTuple):
     last: bool
 
 
-def lookups(path: str, start: str | None = None) -> Iterator[Look]:
-    """The looks for ``path`` as it is now, from ``start``, a folder without links (default: the working directory).
+def lookups(path: str, start: str | None = None) -> Iterator[Lookup]:
+    """The lookups for ``path`` as it is now, from ``start``, a folder without links (default: the working directory).
 
-    They end where nothing is found. Each is given before it is taken: whoever watches the folder first misses nothing.
+    They end where nothing is found. Each is yielded before it is made, so that a caller who watches the folder first
+    misses no change.
     """
     folder = "/" if os.path.isabs(path) else os.path.realpath(start or os.getcwd())
     if folder != "/" and start is None:
-        path, folder = os.path.join(folder, path), "/"  # what the working directory hangs on counts as well
+        path, folder = os.path.join(folder, path), "/"  # the folders above the working directory matter as well
     rest = _names(path)
     links = 0
     while rest:
@@ -34,7 +35,7 @@ def lookups(path: str, start: str | None = None) -> Iterator[Look]:
         if name == "..":
             folder = os.path.dirname(folder)
             continue
-        yield Look(folder, name, not rest)
+        yield Lookup(folder, name, not rest)
         found = os.path.join(folder, name)
         try:
             target = os.readlink(found)
@@ -44,7 +45,7 @@ def lookups(path: str, start: str | None = None) -> Iterator[Look]:
             folder = found
             continue
         links += 1
-        if links > MOST_LINKS:
+        if links > MAX_LINKS:
             return
         rest += _names(target)
         if os.path.isabs(target):

@@ -1,1 +1,1 @@
-"""What the daemon shows of itself: status, metrics, pages, the dashboard."""
+"""What the daemon serves over HTTP: status, metrics, health, the dashboard."""

@@ -1,4 +1,4 @@
-"""The pages of a daemon: what it is, what it counted, whether it is well, and the dashboard that shows all of it."""
+"""The pages that a daemon serves: status, metrics, health and readiness, and the dashboard."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 
 from reconciler.daemon.status.dashboard import dashboard
 from reconciler.daemon.status.metrics import DaemonMetrics
-from reconciler.daemon.status.status import Status
 from reconciler.daemon.status.status_json import status_json
+from reconciler.daemon.status.values import Status
 from reconciler.output.metrics import metrics
 from reconciler.output.server import Answer, Page, Query, serve, verdict
 
 LISTEN = "127.0.0.1:9467"
-SILENCE = 300.0  # seconds after which a watch that says nothing is taken for dead
-_ALL = ("all", "notable")  # values of /status?resources=
+SILENCE = 300.0  # seconds without a poll after which a watch is taken for dead
+_SELECTIONS = ("all", "notable")  # values of /status?resources=
 
 
 def pages(
@@ -24,19 +24,21 @@ def pages(
     *,
     healthy: Callable[[], Sequence[str]],
     ready: Callable[[], Sequence[str]],
-    counted: DaemonMetrics,
+    daemon_metrics: DaemonMetrics,
     silence: float = SILENCE,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> dict[str, Page]:
-    """The table for ``server.serve``. ``healthy`` and ``ready`` give the reasons why not; none is yes."""
+    """The pages by path, for ``server.serve``. ``healthy`` and ``ready`` return the reasons why not; ``silence`` is in
+    seconds.
+    """
 
     def unhealthy(current: Status) -> list[str]:
-        return [*healthy(), *silent(current.watches, silence)]
+        return [*healthy(), *stuck_watches(current.watches, silence)]
 
-    def told(query: Query) -> Answer:
+    def answer_status(query: Query) -> Answer:
         wanted = query.get("resources", "notable")
-        if wanted not in _ALL:
-            return Answer("resources=all or nothing\n", code=400)
+        if wanted not in _SELECTIONS:
+            return Answer("resources must be all or notable\n", code=400)
         current = status()
         value = status_json(
             current, now(), unhealthy=unhealthy(current), unready=list(ready()), everything=wanted == "all"
@@ -45,19 +47,19 @@ def pages(
 
     return {
         "/": dashboard(),
-        "/status": told,
+        "/status": answer_status,
         "/healthz": lambda query: verdict(unhealthy(status())),
         "/readyz": lambda query: verdict(ready()),
-        "/metrics": metrics(counted.registry),
+        "/metrics": metrics(daemon_metrics.registry),
     }
 
 
-def silent(watches: Mapping[str, float], most: float) -> list[str]:
-    """A line for each watch that has been silent for longer than ``most`` seconds."""
+def stuck_watches(watches: Mapping[str, float], longest: float) -> list[str]:
+    """The reasons to restart: watches that have not polled for longer than ``longest`` seconds."""
     return [
-        f"the watch of {name} has said nothing for {seconds:.0f} seconds"
+        f"the watch on the {name} has been stuck for {seconds:.0f} s"
         for name, seconds in sorted(watches.items())
-        if seconds > most
+        if seconds > longest
     ]
 
 
@@ -67,12 +69,12 @@ def show(
     *,
     healthy: Callable[[], Sequence[str]],
     ready: Callable[[], Sequence[str]],
-    counted: DaemonMetrics,
+    daemon_metrics: DaemonMetrics,
     silence: float = SILENCE,
 ) -> AbstractContextManager[str]:
-    """Answer at ``HOST:PORT`` for as long as the block runs; yields where. Empty: no answers.
+    """Serve the pages at ``HOST:PORT`` for as long as the block runs; yields the address. Empty: serves nothing.
 
-    Raises ``ReconcilerError`` when it cannot listen there.
+    Raises ``ReconcilerError`` if it cannot listen there.
     """
-    table = pages(status, healthy=healthy, ready=ready, counted=counted, silence=silence)
+    table = pages(status, healthy=healthy, ready=ready, daemon_metrics=daemon_metrics, silence=silence)
     return serve(listen, table)

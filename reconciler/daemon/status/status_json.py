@@ -1,7 +1,7 @@
-"""``Status`` -> JSON, as ``/status`` answers: ``schemas/status.schema.json`` describes it. Pure; the same for the same.
+"""``Status`` -> JSON, as ``/status`` answers: ``schemas/status.schema.json`` describes it. Pure.
 
-Times are RFC 3339 in UTC, durations seconds, values of fields as a manifest would write them. A secret is the name of
-its place, in angle brackets; the value is in no status.
+Times are RFC 3339 in UTC, durations seconds, values of fields as in a manifest. A secret is shown as the name of
+the place where it is kept, in angle brackets, never as its value.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.catalogue.operation import Impact
-from reconciler.daemon.status.status import Drift, Health, Pass, Running, Status, Sync, View
+from reconciler.daemon.status.values import Drift, Health, Reconciliation, ResourceStatus, Running, Status, Sync
 from reconciler.model import quantity
 from reconciler.model.kinds import KINDS, SECRETS, matches
 from reconciler.model.secret import Secret
@@ -22,9 +22,9 @@ from reconciler.output.plan_json import problem_json
 from reconciler.output.review import gravity
 from reconciler.planner.plan import Action, PathOf, Plan, Step, show_value
 
-VERSION = 1
-STEPS = 500  # of a plan; grave ones are shown whatever their number
-RUNS = 20  # of the history
+VERSION = 2
+MAX_STEPS = 500  # of a plan; dangerous ones are shown whatever their number
+MAX_RUNS = 20  # of the history
 
 
 def status_json(
@@ -35,10 +35,10 @@ def status_json(
     unready: Sequence[str] = (),
     everything: bool = False,
 ) -> dict[str, Any]:
-    """The status at ``now``. Without ``everything`` only resources that are not simply as declared and healthy."""
-    views = status.views()
-    counts = Counts(view.sync for view in views)
-    shown = views if everything else [view for view in views if not _plain(view)]
+    """The status at ``now``. Without ``everything`` it has only the resources that are not Synced and Healthy."""
+    resources = status.resources()
+    counts = Counts(each.sync for each in resources)
+    shown = resources if everything else [each for each in resources if not _is_unremarkable(each)]
     return {
         "version": VERSION,
         "time": _time(now),
@@ -52,11 +52,11 @@ def status_json(
         "unready": list(unready),
         "problems": [problem_json(problem) for problem in status.problems],
         "counts": {str(sync): counts[sync] for sync in Sync},
-        "resources": {"total": len(views), "all": everything, "items": [view_json(view) for view in shown]},
+        "resources": {"total": len(resources), "all": everything, "items": [resource_json(each) for each in shown]},
         "plan": None if status.plan is None else _plan(status.plan, status.waiting),
         "running": [_running(each) for each in status.running],
-        "passes": [_pass(each) for each in status.passes],
-        "history": [run_json(run) for run in status.history(RUNS)],
+        "passes": [_reconciliation(each) for each in status.reconciliations],
+        "history": [run_json(run) for run in status.history(MAX_RUNS)],
         "succeeded": _time(status.succeeded),
         "resync": _time(status.resync),
         "watches": {name: round(seconds, 1) for name, seconds in sorted(status.watches.items())},
@@ -71,26 +71,27 @@ def _time(at: datetime | None) -> str | None:
 # Resources -------------------------------------------------------------------------------------------------
 
 
-def _plain(view: View) -> bool:
-    return view.sync is Sync.SYNCED and view.health is Health.HEALTHY and not view.drift and not view.message
+def _is_unremarkable(resource: ResourceStatus) -> bool:
+    as_declared = resource.sync is Sync.SYNCED and resource.health is Health.HEALTHY
+    return as_declared and not resource.drift and not resource.message
 
 
-def view_json(view: View) -> dict[str, Any]:
-    """One resource. What is empty is there as well, so that readers need not ask."""
+def resource_json(resource: ResourceStatus) -> dict[str, Any]:
+    """One resource. Every key is present, with an empty value if there is none."""
     return {
-        "id": str(view.id),
-        "kind": view.id.kind,
-        "namespace": view.id.namespace,
-        "name": view.id.name,
-        "node": view.node,
-        "stack": view.stack,
-        "state": view.state,
-        "sync": str(view.sync),
-        "health": str(view.health),
-        "message": view.message,
-        "retry": _time(view.retry),
-        "uses": [str(id) for id in view.uses],
-        "drift": [_drift(view.id.kind, each) for each in view.drift],
+        "id": str(resource.id),
+        "kind": resource.id.kind,
+        "namespace": resource.id.namespace,
+        "name": resource.id.name,
+        "node": resource.node,
+        "stack": resource.stack,
+        "state": resource.state,
+        "sync": str(resource.sync),
+        "health": str(resource.health),
+        "message": resource.message,
+        "retry": _time(resource.retry),
+        "uses": [str(id) for id in resource.uses],
+        "drift": [_drift(resource.id.kind, each) for each in resource.drift],
     }
 
 
@@ -99,7 +100,7 @@ def _drift(kind: str, drift: Drift) -> dict[str, Any]:
         "path": list(drift.path),
         "desired": shown(kind, drift.path, drift.desired),
         "observed": shown(kind, drift.path, drift.observed),
-        "since": str(drift.since),
+        "since": str(drift.side),
         "mode": str(drift.mode),
         "seen": _time(drift.seen),
         "note": drift.note,
@@ -116,11 +117,11 @@ def _difference(observed: Any, desired: Any) -> list[str]:
 
 
 def shown(kind: str, path: tuple[str, ...], value: Any) -> Any:
-    """A field's value for readers: sizes as quantities, and nothing of a secret but where it is."""
+    """A value as a manifest has it: sizes as quantities; of a secret only where it is kept."""
     if isinstance(value, Secret | PathOf):
         return f"<{value}>"
     if value is not None and any(matches(secret, path) for secret in SECRETS.get(kind, ())):
-        return "<secret>"  # whatever it is: what was applied is known by a digest only
+        return "<secret>"  # only a digest of what was applied is known
     if isinstance(value, dict):
         return {str(key): shown(kind, (*path, str(key)), each) for key, each in value.items()}
     if isinstance(value, tuple):
@@ -132,12 +133,12 @@ def shown(kind: str, path: tuple[str, ...], value: Any) -> Any:
     return value if value is None or isinstance(value, str | bool | int | float) else str(value)
 
 
-# What is to do, what is done -------------------------------------------------------------------------------
+# Plan and reconciles --------------------------------------------------------------------------------------
 
 
 def _plan(plan: Plan, waiting: Mapping[str, str]) -> dict[str, Any]:
     ordered = [(number, step) for number, wave in enumerate(plan.waves, 1) for step in wave]
-    room = STEPS - sum(gravity(step) is not None for _, step in ordered)
+    room = MAX_STEPS - sum(gravity(step) is not None for _, step in ordered)
     steps = []
     for number, step in ordered:
         if gravity(step) is None:
@@ -161,7 +162,7 @@ def _plan(plan: Plan, waiting: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    """No parameters: the plan has them, and a page that anybody may read need not."""
+    """A step without its parameters: anybody who reaches the page may read it, and the plan has them."""
     grave = gravity(step)
     return {
         "id": step.id,
@@ -183,7 +184,7 @@ def _running(running: Running) -> dict[str, Any]:
     return {**_step(running.step), "began": _time(running.began), "typical": running.typical}
 
 
-def _pass(done: Pass) -> dict[str, Any]:
+def _reconciliation(done: Reconciliation) -> dict[str, Any]:
     return {
         "number": done.number,
         "began": _time(done.began),

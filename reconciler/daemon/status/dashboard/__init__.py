@@ -1,26 +1,30 @@
-"""The dashboard: one page that needs nothing but ``/status``. The files beside this one, put together when served.
+"""The dashboard: one page that reads ``/status`` and nothing else, assembled from the files beside this one.
 
-The page says in its headers, by digest, which script and which style are its own: a browser runs no other, whatever
-the names of resources hold.
+Its Content-Security-Policy admits this script and this style by their digests, and no other, whatever the names of
+resources contain.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from importlib.resources import files
 
+from reconciler.output.review import Gravity
 from reconciler.output.server import Answer, Page
 
 STYLES = ("base.css", "parts.css", "topology.css")
-# In the order in which they need each other; all are one script, and none of its names is seen outside.
+# In the order in which they depend on each other; they become one script with its own scope.
 SCRIPTS = ("dom.js", "words.js", "state.js", "graph.js", "topology.js", "list.js", "detail.js", "work.js", "poll.js")
 
 
 def dashboard() -> Page:
-    """The page, put together once."""
+    """The page. It is assembled once, and every request gets the same."""
     style = "\n" + "\n".join(_read(name) for name in STYLES)
+    gravities = json.dumps([str(gravity) for gravity in Gravity])
     script = "\n(() => {\n'use strict';\n" + "\n".join(_read(name) for name in SCRIPTS) + "})();\n"
+    script = script.replace("/*gravities*/[]", gravities)
     page = _read("index.html").replace("/*style*/", style).replace("/*script*/", script)
     policy = (
         f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; connect-src 'self'; "

@@ -1,19 +1,19 @@
-// Everything about the resource that was chosen.
+// The details of the selected resource.
 function drawDetail() {
   const each = byId.get(state.chosen);
-  if (!each) return h('div', {}, heading(state.chosen, [h('p.empty', {}, 'There is no such resource: it is declared nowhere, and not on the cluster.')]),
+  if (!each) return h('div', {}, heading(state.chosen, [h('p.empty', {}, 'There is no such resource, neither in the manifests nor on the cluster.')]),
     related('Used by', usedBy.get(state.chosen) || []));
   const sync = SYNC[each.sync], health = HEALTH[each.health];
   const steps = (state.status.plan?.steps || []).filter(step => step.subject === each.id || step.target === each.id);
   return [
     heading(each.id, [h('p', {}, syncOf(each), ' ', h(`span.chip.${health.tone}`, {}, icon(health.icon), each.health))]),
     each.message && h(`p.said.${sync.tone}`, {}, each.message),
-    each.retry && h('p', {}, 'Tried again ', since(each.retry, 'in'), '.'),
-    h('dl.facts', {}, [['State', each.state || 'none'], ['Node', each.node || 'none'], ['Namespace', each.namespace], ['Stack', each.stack || 'nobody’s']]
+    each.retry && h('p', {}, 'Retrying ', since(each.retry, 'in'), '.'),
+    h('dl.facts', {}, [['State', each.state || 'none'], ['Node', each.node || 'none'], ['Namespace', each.namespace], ['Stack', each.stack || 'none']]
       .map(([name, text]) => [h('dt', {}, name), h('dd', {}, text)])),
-    each.drift.length > 0 && h('h3', {}, `${count(each.drift.length, 'field')} not as declared`),
+    each.drift.length > 0 && h('h3', {}, `${count(each.drift.length, 'field')} ${each.drift.length === 1 ? 'differs' : 'differ'} from the manifest`),
     each.drift.map(fieldOf),
-    steps.length > 0 && h('h3', {}, 'What is left to do'),
+    steps.length > 0 && h('h3', {}, 'Planned steps'),
     steps.length > 0 && h('ol', {}, steps.map(step => stepOf(step, {named: false}))),
     related('Uses', each.uses), related('Used by', usedBy.get(each.id) || []),
   ];
@@ -24,19 +24,31 @@ function heading(id, more) {
     h('button.close', {type: 'button', 'data-key': 'close', 'aria-label': 'Close', onclick: () => choose('')}, icon('cross')));
 }
 
-const MODE = {Heal: 'is put right', Report: 'is only reported', Ignore: 'is ignored'};
+const SIDE = {
+  'declared changed': 'manifest changed', 'observed changed': 'changed on the cluster', 'both changed': 'manifest and cluster changed',
+  'pending restart': 'applied', unknown: 'never in sync so far',
+};
+
+// What the daemon does about a field that differs.
+function consequence(field) {
+  if (field.mode === 'Ignore') return 'ignored';
+  if (field.since === 'pending restart') return 'takes effect at the next start';
+  if (field.note) return 'not reverted';
+  if (field.since === 'declared changed' || field.since === 'both changed') return 'to be applied';
+  return field.mode === 'Report' ? 'reported only' : field.since === 'unknown' ? 'to be applied' : 'to be reverted';
+}
 
 function fieldOf(field) {
-  return h('div.field', {}, h('p.path', {}, field.path.join('.') || 'the resource itself'),
+  return h('div.field', {}, h('p.path', {}, field.path.join('.') || 'the whole resource'),
     h('dl', {}, h('dt', {}, 'desired'), h('dd.desired', {}, value(field.desired)), h('dt', {}, 'observed'), h('dd.observed', {}, value(field.observed))),
-    h('p.how', {}, field.since === 'unknown' ? 'never seen to be the same' : field.since, ' · ', MODE[field.mode], ' · seen ', since(field.seen)),
+    h('p.how', {}, SIDE[field.since], ' · ', consequence(field), ' · first seen ', since(field.seen)),
     field.note && h('p.note', {}, field.note));
 }
 
 function related(title, ids) {
   const shown = ids.slice(0, state.open.has(title) ? 500 : 12), left = ids.length - shown.length;
   return ids.length > 0 && [h('h3', {}, `${title} ${ids.length > 1 ? ids.length : ''}`), h('ul.names', {}, shown.map(id => h('li', {}, linkTo(id),
-    byId.has(id) ? h('span.faint', {}, ` ${kindWord(id.split('/')[0])}`) : h('span.bad.tone', {}, ' not there')))),
+    byId.has(id) ? h('span.faint', {}, ` ${kindWord(id.split('/')[0])}`) : h('span.bad.tone', {}, ' not found')))),
   left > 0 && !state.open.has(title) && h('button.more', {type: 'button', 'data-key': title, onclick: () => { state.open.add(title); show(); }}, `Show ${left} more`)];
 }
 

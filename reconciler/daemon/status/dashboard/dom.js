@@ -1,13 +1,13 @@
-// Elements made of data, which is never read as markup: every text goes through `visible` into a text node.
+// Builds elements. Data is never parsed as markup: every text goes through `visible` into a text node.
 const SVG = 'http://www.w3.org/2000/svg';
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
 
-// A text with what cannot be seen written out: it could hide, reorder or end what stands beside it.
+// Escapes invisible characters, which could hide or reorder the text beside them.
 function visible(text) {
   return String(text).replace(UNSEEN, each => `\\u${each.codePointAt(0).toString(16).padStart(4, '0')}`);
 }
 
-// h('button.link', {onclick, 'aria-label': ...}, children...); a child is a node, a text, a list of them, or nothing.
+// h('button.link', {onclick, 'aria-label': ...}, children...); a child is a node, a text, a list of these, or empty.
 function h(what, given, ...children) {
   const [tag, ...classes] = what.split('.');
   const made = document.createElement(tag);
@@ -41,9 +41,9 @@ function put(parent, children) {
 }
 
 const $ = id => document.getElementById(id);
-const drawn = new Map();  // place -> what it was drawn from
+const drawn = new Map();  // element id -> the data it was drawn from, as JSON
 
-// Draw a place anew if what it shows has changed; the focus stays with the element of the same data-key.
+// Redraws the element `place` if its data has changed; the focus stays on the element with the same data-key.
 function draw(place, from, make) {
   const key = JSON.stringify(from);
   if (drawn.get(place) === key) return;

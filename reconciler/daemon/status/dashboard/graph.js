@@ -1,8 +1,8 @@
-// Resources -> columns of nodes with places, and the lines between them. Nothing here touches the page.
-const ROW = 46, GAP = 10, HEAD = 28, LEAST = 134, BETWEEN = 34;
-const COLUMN_MOST = 40;  // nodes of a column, when there are too many resources to draw each
+// Lays out resources: nodes in columns, and the lines between them. Does not touch the page.
+const ROW = 46, GAP = 10, HEAD = 28, MIN_WIDTH = 112, COLUMN_GAP = 26;  // pixels
+const MAX_COLUMN = 40;  // nodes of a column, if resources are drawn in groups
 
-// What a resource is folded into, finest first; the last holds all.
+// The groups a resource can be drawn in, the smallest first; the last holds all.
 const FOLDS = [
   each => columnOf(each.kind) === 1 || columnOf(each.kind) === 2 ? ['pool', each.uses.find(id => id.startsWith('VirtualMachinePool/')) || ''] : ['node', each.node],
   each => ['node', each.node],
@@ -18,7 +18,7 @@ function scopeWords(scope) {
   return `${column.title.toLowerCase()}${how === 'pool' ? ` in ${nameOf(scope.of) || 'no pool'}` : how === 'node' ? ` on ${scope.of || 'no node'}` : ''}`;
 }
 
-// The chosen ones and what they use and are used by: `beside` are those that only explain a line.
+// The matching resources, and with `beside` those that they use or are used by.
 function neighbourhood(chosen) {
   const found = new Map(chosen.map(each => [each.id, {...each, beside: false}]));
   for (const each of chosen)
@@ -27,12 +27,12 @@ function neighbourhood(chosen) {
   return [...found.values()];
 }
 
-// Nodes: {id, column, resource} or {id, column, many, counts, scope}; `place` says which node stands for a resource.
+// Nodes: {id, column, resource} or {id, column, many, counts, scope}; `place` maps a resource to its node.
 function nodesOf(shown, folded) {
   const columns = COLUMNS.map(() => []), nodes = [], place = new Map();
   for (const each of shown) columns[columnOf(each.kind)].push(each);
   columns.forEach((members, column) => {
-    if (!folded || members.length <= COLUMN_MOST) {
+    if (!folded || members.length <= MAX_COLUMN) {
       for (const each of members) {
         nodes.push({id: each.id, column, resource: each});
         place.set(each.id, each.id);
@@ -40,7 +40,7 @@ function nodesOf(shown, folded) {
       return;
     }
     let fold = 0, groups;
-    do groups = grouped(members, FOLDS[fold]); while (groups.size > COLUMN_MOST && ++fold < FOLDS.length);
+    do groups = grouped(members, FOLDS[fold]); while (groups.size > MAX_COLUMN && ++fold < FOLDS.length);
     for (const [of, {how, each}] of groups) {
       const id = `group ${column} ${how} ${of}`, counts = {};
       for (const one of each) counts[one.sync] = (counts[one.sync] || 0) + 1;
@@ -63,33 +63,33 @@ function grouped(members, fold) {
 const isPart = node => Boolean(node.resource?.kind.endsWith('Snapshot'));
 
 function topology(shown, folded) {
-  const {nodes, place} = nodesOf(shown, folded), there = new Map(nodes.map(each => [each.id, each])), edges = new Map();
+  const {nodes, place} = nodesOf(shown, folded), nodeById = new Map(nodes.map(each => [each.id, each])), edges = new Map();
   for (const each of shown) {
     for (const target of each.uses) {
-      if (!byId.has(target) && !folded && !there.has(target)) {
-        const lost = {id: target, column: columnOf(target.split('/')[0]), lost: true};
-        nodes.push(lost);
-        there.set(target, lost);
+      if (!byId.has(target) && !folded && !nodeById.has(target)) {
+        const missing = {id: target, column: columnOf(target.split('/')[0]), missing: true};
+        nodes.push(missing);
+        nodeById.set(target, missing);
         place.set(target, target);
       }
       const from = place.get(each.id), to = place.get(target);
-      if (to !== undefined && from !== to) edges.set(`${from} ${to}`, {from, to, lost: Boolean(there.get(to).lost)});
+      if (to !== undefined && from !== to) edges.set(`${from} ${to}`, {from, to, missing: Boolean(nodeById.get(to).missing)});
     }
   }
-  return {nodes, edges: [...edges.values()], there};
+  return {nodes, edges: [...edges.values()], nodeById};
 }
 
-// Rows: disks stand in the order of the machines that have them, all others at the height of what they belong to.
+// Assigns rows: disks in the order of their machines, everything else at the height of what it belongs to.
 function arrange({nodes, edges}) {
   const beside = new Map(nodes.map(each => [each.id, []]));
   for (const {from, to} of edges) {
     beside.get(from).push(to);
     beside.get(to).push(from);
   }
-  const there = new Map(nodes.map(each => [each.id, each])), columns = COLUMNS.map(() => []);
+  const nodeById = new Map(nodes.map(each => [each.id, each])), columns = COLUMNS.map(() => []);
   for (const each of nodes) columns[each.column].push(each);
   const named = column => column.sort((a, b) => byName(a.id, b.id));
-  const heights = (each, column) => beside.get(each.id).map(id => there.get(id)).filter(other => other.column === column && other.y !== undefined).map(other => other.y);
+  const heights = (each, column) => beside.get(each.id).map(id => nodeById.get(id)).filter(other => other.column === column && other.y !== undefined).map(other => other.y);
   const mean = numbers => numbers.length ? numbers.reduce((a, b) => a + b, 0) / numbers.length : undefined;
   const lay = (column, wish) => {
     const wished = named(columns[column]).map(each => [each, wish(each)]);
@@ -107,12 +107,12 @@ function arrange({nodes, edges}) {
   for (const each of columns[2]) each.y = undefined;
   for (const machine of columns[MACHINES])
     for (const id of beside.get(machine.id)) {
-      const disk = there.get(id);
+      const disk = nodeById.get(id);
       if (disk.column === 2 && disk.y === undefined) disk.y = y++;
     }
   for (const each of named(columns[2])) each.y ??= y++;
   const ranks = new Map(columns[2].map(each => [each.id, each.y]));
-  const partOf = each => beside.get(each.id).map(id => there.get(id)).find(other => other.column === each.column && !isPart(other));
+  const partOf = each => beside.get(each.id).map(id => nodeById.get(id)).find(other => other.column === each.column && !isPart(other));
   const beneath = (each, wish) => wish(each) ?? (partOf(each) && wish(partOf(each)) !== undefined ? wish(partOf(each)) + .5 : undefined);
   for (const each of columns[MACHINES]) each.y = undefined;
   lay(MACHINES, each => beneath(each, one => mean(beside.get(one.id).map(id => ranks.get(id)).filter(at => at !== undefined))));

@@ -1,5 +1,6 @@
-// Ask, draw, ask again: every two seconds, more seldom where an answer takes long, and not while nobody looks.
-const EVERY = 2000, PATIENCE = 10000, SHARE = 8;  // milliseconds; a wait is at least so many times as long as an answer
+// Polls /status and draws: every two seconds, less often if answers are slow, not while the tab is hidden.
+const INTERVAL = 2000, TIMEOUT = 10000;  // milliseconds
+const IDLE_RATIO = 8;  // the pause is at least so many times as long as the answer took
 let timer = 0, asking = false;
 
 async function poll() {
@@ -8,20 +9,20 @@ async function poll() {
   asking = true;
   const began = performance.now();
   try {
-    const answer = await fetch('status?resources=all', {cache: 'no-store', signal: AbortSignal.timeout(PATIENCE)});
-    if (!answer.ok) throw new Error(`it answers ${answer.status}`);
+    const answer = await fetch('status?resources=all', {cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT)});
+    if (!answer.ok) throw new Error(`HTTP status ${answer.status}`);
     const status = await answer.json();
     state.skew = Date.parse(status.time) - Date.now();
-    state.heard = Date.now();
+    state.receivedAt = Date.now();
     state.failing = null;
     take(status);
   } catch (error) {
-    state.failing ??= {since: new Date(now()).toISOString(), why: error instanceof TypeError ? 'there is no connection' : error.name === 'TimeoutError' ? 'it takes too long' : error.message};
+    state.failing ??= {since: new Date(now()).toISOString(), why: error instanceof TypeError ? 'no connection' : error.name === 'TimeoutError' ? 'timed out' : error.message};
   } finally {
     asking = false;
   }
   show();
-  timer = setTimeout(poll, Math.max(EVERY, SHARE * (performance.now() - began)));
+  timer = setTimeout(poll, Math.max(INTERVAL, IDLE_RATIO * (performance.now() - began)));
 }
 
 function show() {
@@ -29,7 +30,7 @@ function show() {
   document.body.classList.toggle('stale', Boolean(failing));
   draw('alerts', [failing, status?.unhealthy, status?.problems, status?.plan?.problems, [...state.open]], () => [
     failing && alert('bad', ['The daemon has not answered since ', clock(failing.since), ' (', since(failing.since, 'span'), ').'],
-      [h('li', {}, `It seems that ${failing.why}. ${status ? 'What is shown is from before; t' : 'T'}his page goes on asking.`)], 'alert'),
+      [h('li', {}, `${failing.why[0].toUpperCase()}${failing.why.slice(1)}. ${status ? 'Below is the last known status. ' : ''}Retrying.`)], 'alert'),
     status && drawAlerts(status)]);
   if (!status) return;
   const {stack, commit, source, leader, holder, unhealthy, unready, counts, running, plan, succeeded, resync} = status;
@@ -42,14 +43,14 @@ function show() {
   draw('detail', [state.chosen, chosen, usedBy.get(state.chosen), plan, running.map(each => each.id), [...state.open]], () => state.chosen ? drawDetail() : []);
   draw('running', running, () => drawRunning(status));
   draw('plan', [plan, running.map(each => each.id), [...state.open]], () => drawPlan(status));
-  draw('passes', status.passes, () => drawPasses(status));
+  draw('reconciliations', status.passes, () => drawReconciliations(status));
   draw('history', status.history, () => drawHistory(status));
-  draw('footer', [status.watches, status.queued, status.started], () => [`Up since ${day(status.started)}. `, count(status.queued, 'hint'), ' waiting. ',
-    Object.entries(status.watches).map(([name, seconds]) => `${name} heard ${span(seconds)} ago`).join(', ')]);
+  draw('footer', [status.watches, status.queued, status.started], () => [`Up since ${day(status.started)}. `, count(status.queued, 'trigger'), ' pending. ',
+    Object.entries(status.watches).map(([name, seconds]) => `${name} watch active ${span(seconds)} ago`).join(', ')]);
   tick();
 }
 
-// What goes on between two answers: times, and the bars of running steps.
+// Between two answers: advances relative times and the progress bars of running steps.
 function tick() {
   for (const each of document.querySelectorAll('time[data-at]')) {
     const text = relative(each.dataset.at, each.dataset.form);
@@ -63,7 +64,7 @@ function tick() {
     each.setAttribute('aria-valuenow', String(Math.min(99, Math.round(100 * share))));
     each.firstChild.style.setProperty('width', `${Math.min(97, 100 * share)}%`);
   }
-  const fresh = $('fresh'), text = state.failing ? 'no answer' : `updated ${span((Date.now() - state.heard) / 1000)} ago`;
+  const fresh = $('fresh'), text = state.failing ? 'no answer' : `updated ${span((Date.now() - state.receivedAt) / 1000)} ago`;
   if (fresh && fresh.textContent !== text) fresh.textContent = text;
 }
 

@@ -1,12 +1,12 @@
-// What was last heard, and what the reader has chosen to see of it.
-const MOST = 300;  // resources that are drawn one by one
-const ROWS = 100;  // of a list, at first and with each "more"
+// The last status, and what the reader has selected of it.
+const MAX_NODES = 300;  // more resources are drawn in groups
+const ROWS = 100;  // of the list, at first and added with each "more"
 const narrow = matchMedia('(max-width: 40rem)');
 const state = {
   status: null,
-  skew: 0,  // milliseconds that the daemon's clock is before ours
-  failing: null,  // since when the daemon does not answer, and why
-  heard: 0,
+  skew: 0,  // milliseconds that the daemon's clock is ahead of ours
+  failing: null,  // {since, why} while the daemon does not answer
+  receivedAt: 0,
   filter: '', search: '', scope: null, chosen: '', view: narrow.matches ? 'list' : 'topology', rows: ROWS,
   open: new Set(),
 };
@@ -37,8 +37,8 @@ const narrowed = () => Boolean(state.filter || state.search.trim() || state.scop
 
 const byName = new Intl.Collator('en', {numeric: true}).compare;
 
-function byNeed(a, b) {
-  return WORST.indexOf(a.sync) - WORST.indexOf(b.sync) || (a.health === 'Healthy') - (b.health === 'Healthy') || byName(a.id, b.id);
+function byUrgency(a, b) {
+  return BY_URGENCY.indexOf(a.sync) - BY_URGENCY.indexOf(b.sync) || (a.health === 'Healthy') - (b.health === 'Healthy') || byName(a.id, b.id);
 }
 
 function change(given) {
@@ -47,7 +47,7 @@ function change(given) {
   show();
 }
 
-// The resource that the address of the page names; people write anything there.
+// The resource id in the fragment of the URL; it may be malformed.
 function addressed() {
   try {
     return decodeURIComponent(location.hash.slice(1));

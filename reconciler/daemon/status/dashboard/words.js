@@ -1,14 +1,14 @@
-// What states are called, drawn as and counted among; what times read like.
-const SYNC = {  // in the order in which they deserve a look
+// The names, icons and colors of states, and the formats of times.
+const SYNC = {  // the most urgent first
   Failed: {tone: 'bad', icon: 'cross', word: 'Failed'},
   Blocked: {tone: 'stuck', icon: 'stop', word: 'Blocked'},
   Held: {tone: 'held', icon: 'pause', word: 'Held'},
-  Drifted: {tone: 'drift', icon: 'unequal', word: 'Drifted'},
+  OutOfSync: {tone: 'drift', icon: 'unequal', word: 'Out of sync'},
   PendingRestart: {tone: 'wait', icon: 'again', word: 'Pending restart'},
-  Unmanaged: {tone: 'none', icon: 'ring', word: 'Unmanaged'},
+  Unmanaged: {tone: 'none', icon: 'ring', word: 'Not managed'},
   Synced: {tone: 'good', icon: 'check', word: 'Synced'},
 };
-const WORST = Object.keys(SYNC);
+const BY_URGENCY = Object.keys(SYNC);
 const HEALTH = {
   Healthy: {tone: 'good', icon: 'dot'},
   Progressing: {tone: 'wait', icon: 'turn'},
@@ -17,7 +17,7 @@ const HEALTH = {
   Suspended: {tone: 'none', icon: 'square'},
 };
 const ACTION = {create: 'good', change: 'drift', delete: 'bad', run: 'wait', mark: 'none'};
-const IMPACT = {none: 'none', live: 'wait', restart: 'bad', recreate: 'bad', data: 'bad'};
+const IMPACT = {none: 'none', live: 'wait', interrupt: 'drift', restart: 'bad', recreate: 'bad', data: 'bad'};
 const OUTCOME = {done: 'good', failed: 'bad', interrupted: 'drift', unfinished: 'none'};
 const ICONS = {
   check: 'M3.5 8.5l3 3 6-7', unequal: 'M3 6h10M3 10h10M10.5 3l-5 10', again: 'M12.7 8.3a4.7 4.7 0 1 1-1.4-3.6M12.8 2.2v3h-3',
@@ -27,7 +27,7 @@ const ICONS = {
   dashes: 'M5 3.9a5 5 0 0 1 6 0M13 8a5 5 0 0 1-2 4M5 12.1A5 5 0 0 1 3 8', square: '*M4.5 4.5h7v7h-7z', alert: 'M8 3v6M8 12.4v.1',
 };
 
-// `title` for who cannot see it; without one it is an ornament.
+// With a `title` it is an image for screen readers; without one it is decoration.
 function icon(name, title) {
   const shape = ICONS[name];
   const made = svg('svg', {viewBox: '0 0 16 16', class: 'icon' + (shape[0] === '*' ? ' full' : '') + (name === 'turn' ? ' turning' : ''),
@@ -69,7 +69,7 @@ const short = seconds => seconds === null ? '–' : seconds < 1 ? `${Math.round(
 const clock = at => new Date(at).toLocaleTimeString('en-GB');
 const day = at => new Date(at).toLocaleString('en-GB', {day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit'});
 
-// A time whose words go on by themselves; `tick` writes them.
+// A relative time that `tick` keeps up to date.
 function since(at, form = 'ago') {
   return h('time', {datetime: at, 'data-at': at, 'data-form': form, title: new Date(at).toString()}, relative(at, form));
 }

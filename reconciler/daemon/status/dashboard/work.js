@@ -1,23 +1,23 @@
-// What runs, what is left to do, what was done.
+// The header, running steps, the plan, reconciliations and the history.
 function drawHeader(status) {
   const off = status.resources.total - (status.counts.Synced || 0) - (status.counts.Unmanaged || 0), bad = status.unhealthy.length;
-  const parts = WORST.filter(sync => status.counts[sync] && sync !== 'Synced' && sync !== 'Unmanaged').map(sync => `${status.counts[sync].toLocaleString('en')} ${SYNC[sync].word.toLowerCase()}`);
+  const parts = BY_URGENCY.filter(sync => status.counts[sync] && sync !== 'Synced' && sync !== 'Unmanaged').map(sync => `${status.counts[sync].toLocaleString('en')} ${SYNC[sync].word.toLowerCase()}`);
   const managed = status.resources.total - (status.counts.Unmanaged || 0), steps = status.plan?.totals;
   return [
     h('div.who', {}, h('span.brand', {}, icon('lines')), h('h1', {}, status.stack),
-      status.leader ? h('span.chip.accent', {title: status.holder}, 'Leader') : h('span.chip.none', {}, status.holder ? `Standby; ${status.holder} acts` : 'Standby'),
+      status.leader ? h('span.chip.accent', {title: status.holder}, 'Leader') : h('span.chip.none', {}, status.holder ? `Standby; leader is ${status.holder}` : 'Standby'),
       state.failing ? h('span.chip.bad', {}, icon('alert'), 'No answer')
         : h(`span.chip.${bad ? 'bad' : 'good'}`, {}, icon(bad ? 'alert' : 'check'), bad ? 'Unhealthy' : 'Healthy'),
       status.unready.length > 0 && h('span.chip.drift', {title: status.unready.join('\n')}, 'Not ready'),
       status.commit && h('span.chip', {title: status.commit}, h('code', {}, status.commit.slice(0, 10))),
       h('span.source', {}, status.source), h('span.fresh', {id: 'fresh'})),
-    h('p.verdict', {}, off === 0 ? (managed ? `All ${count(managed, 'resource')} are as declared.`.replace('All 1 resource are', 'The 1 resource is') : 'No resource is declared yet.')
-      : `${(status.counts.Synced || 0).toLocaleString('en')} of ${count(managed, 'resource')} are as declared; ${parts.join(', ')}.`),
-    h('p.next', {}, [steps && steps.steps ? `${count(steps.steps, 'step')} left` : 'Nothing to do', status.running.length ? `, ${status.running.length} running` : '',
+    h('p.verdict', {}, off === 0 ? (managed ? `All ${count(managed, 'resource')} are synced.`.replace('All 1 resource are', 'The only resource is') : 'No resource is declared yet.')
+      : `${(status.counts.Synced || 0).toLocaleString('en')} of ${count(managed, 'resource')} are synced: ${parts.join(', ')}.`),
+    h('p.next', {}, [steps && steps.steps ? `${count(steps.steps, 'step')} planned` : 'No changes planned', status.running.length ? `, ${status.running.length} running` : '',
       steps?.held ? `, ${steps.held} held` : '', steps?.waiting ? `, ${steps.waiting} waiting` : ''].join(''), '. ',
-      status.succeeded ? ['Last without a failure ', since(status.succeeded), '. '] : 'Never yet without a failure. ',
-      status.resync && ['All is looked at anew ', since(status.resync, 'in'), '. '],
-      status.counts.Unmanaged > 0 && `${count(status.counts.Unmanaged, 'resource')} of no manifest here.`),
+      status.succeeded ? ['Last success ', since(status.succeeded), '. '] : 'No success so far. ',
+      status.resync && ['Next full sync ', since(status.resync, 'in'), '. '],
+      status.counts.Unmanaged > 0 && `${count(status.counts.Unmanaged, 'resource')} not managed.`),
   ];
 }
 
@@ -25,9 +25,9 @@ function drawAlerts(status) {
   const errors = status.problems.filter(each => each.severity === 'error').length;
   return [
     status.unhealthy.length > 0 && alert('bad', 'The daemon is not healthy', status.unhealthy.map(reason => h('li', {}, reason)), 'alert'),
-    status.problems.length > 0 && alert(errors ? 'bad' : 'drift', `${count(status.problems.length, 'problem')} in the manifests${errors ? '; what they concern stays as it was last good' : ''}`,
+    status.problems.length > 0 && alert(errors ? 'bad' : 'drift', `${count(status.problems.length, 'problem')} in the manifests${errors ? '; the last valid version stays in use' : ''}`,
       listed('problems', status.problems.map(problemOf))),
-    status.plan?.problems.length > 0 && alert('bad', 'The plan cannot be made whole', listed('obstacles', status.plan.problems.map(problemOf))),
+    status.plan?.problems.length > 0 && alert('bad', 'Some resources are blocked', listed('obstacles', status.plan.problems.map(problemOf))),
   ];
 }
 
@@ -36,7 +36,7 @@ function problemOf(each) {
     each.path && [h('code', {}, each.path), ': '], each.message), each.remedy && h('div.faint.clamp', {}, each.remedy));
 }
 
-// The first few of a list, and a button for the others.
+// The first few items, and a button that shows the others.
 function listed(key, items, few = 5) {
   const shown = state.open.has(key) ? items : items.slice(0, few), left = items.length - shown.length;
   return [shown, left > 0 && h('li', {}, h('button.link', {type: 'button', 'data-key': key, onclick: () => { state.open.add(key); show(); }}, `Show ${left} more`))];
@@ -53,7 +53,7 @@ function drawRunning(status) {
       h(`div.bar${step.typical === null ? '.unknown' : ''}`, {role: 'progressbar', 'aria-label': `${step.operation} ${nameOf(step.subject)}`, 'aria-valuemin': 0, 'aria-valuemax': 100,
         'data-began': step.began, 'data-typical': step.typical ?? ''}, h('i', {})),
       h('p.took', {}, since(step.began, 'span'), step.typical === null ? '' : ` of about ${span(step.typical)}`, step.node && ` on ${step.node}`))))
-    : h('p.empty', {}, 'No step is under way.')];
+    : h('p.empty', {}, 'No step is running.')];
 }
 
 function stepOf(step, {named = true} = {}) {
@@ -62,16 +62,16 @@ function stepOf(step, {named = true} = {}) {
     h('div.what', {}, h('b', {}, step.operation), named && linkTo(step.subject),
       step.impact !== 'none' && h(`span.chip.${IMPACT[step.impact]}`, {}, step.impact), running && h('span.chip.accent', {}, 'running')),
     h('p.why', {}, h('span.clamp', {}, step.because)),
-    step.held && h('p.stops.held', {}, `Held: --allow ${step.held} lets it run`), step.waits && h('p.stops.wait', {}, `Waits: ${step.waits}`));
+    step.held && h('p.stops.held', {}, `Held: needs --allow ${step.held}`), step.waits && h('p.stops.wait', {}, `Waiting: ${step.waits}`));
 }
 
-const GRAVE = ['Destroys data', 'Deletes or replaces', 'Stops or restarts'];
-const FEW = 25;
+const GRAVE = /*gravities*/[];  // the most dangerous first
+const FIRST_STEPS = 25;  // of a wave, before "more"
 
 function drawPlan(status) {
   const plan = status.plan, title = h('h2', {id: 'plan-title'}, 'Plan');
-  if (!plan) return [title, h('p.empty', {}, 'Nothing was planned yet.')];
-  if (!plan.totals.steps) return [title, h('p.empty', {}, 'Nothing to do: all that is declared is so.'), notesOf(plan)];
+  if (!plan) return [title, h('p.empty', {}, 'No plan yet.')];
+  if (!plan.totals.steps) return [title, h('p.empty', {}, 'No changes to apply.'), notesOf(plan)];
   const actions = Object.entries(plan.totals.actions).filter(([, number]) => number);
   const waves = new Map();
   for (const step of plan.steps.filter(each => !each.grave)) waves.has(step.wave) ? waves.get(step.wave).push(step) : waves.set(step.wave, [step]);
@@ -80,12 +80,12 @@ function drawPlan(status) {
     GRAVE.map(grave => [grave, plan.steps.filter(step => step.grave === grave)]).filter(([, steps]) => steps.length).map(([grave, steps]) =>
       h('div.grave', {}, h('h3', {}, icon('alert'), `${grave} (${steps.length})`), stepsOf(grave, steps))),
     [...waves].map(([wave, steps]) => [h('h3.wave', {}, `Wave ${wave}`), stepsOf(`wave ${wave}`, steps)]),
-    plan.totals.steps > plan.totals.shown && h('p.empty', {}, `and ${count(plan.totals.steps - plan.totals.shown, 'more step')} that do no harm; reconcile --plan shows them.`),
+    plan.totals.steps > plan.totals.shown && h('p.empty', {}, `${count(plan.totals.steps - plan.totals.shown, 'more step')} without danger; reconcile --plan lists them.`),
     notesOf(plan)];
 }
 
 function stepsOf(key, steps) {
-  const shown = state.open.has(key) ? steps : steps.slice(0, FEW), left = steps.length - shown.length;
+  const shown = state.open.has(key) ? steps : steps.slice(0, FIRST_STEPS), left = steps.length - shown.length;
   return [h('ol', {}, shown.map(step => stepOf(step))), left > 0 && h('button.more', {type: 'button', 'data-key': key, onclick: () => { state.open.add(key); show(); }}, `Show ${left} more`)];
 }
 
@@ -94,26 +94,26 @@ function notesOf(plan) {
     h('div.what', {}, linkTo(note.resource)), h('p.why', {}, note.text))))];
 }
 
-function drawPasses(status) {
-  const title = h('h2', {id: 'passes-title'}, 'Passes'), longest = Math.max(...status.passes.map(each => each.seconds), 0.001);
+function drawReconciliations(status) {
+  const title = h('h2', {id: 'reconciliations-title'}, 'Reconciliations'), longest = Math.max(...status.passes.map(each => each.seconds), 0.001);
   const tone = each => each.error || each.results.failed ? 'bad' : each.full ? 'accent' : 'good';
-  if (!status.passes.length) return [title, h('p.empty', {}, 'No pass has ended yet.')];
+  if (!status.passes.length) return [title, h('p.empty', {}, 'No reconciliation has finished yet.')];
   return [title, h('div.beats', {'aria-hidden': 'true'}, status.passes.slice(0, 60).reverse().map(each =>
-    h(`i.${tone(each)}`, {style: {height: `${Math.max(6, 100 * Math.sqrt(each.seconds / longest))}%`}, title: `pass ${each.number}: ${short(each.seconds)}`}))),
-  h('div.scroll', {}, h('table.runs', {}, h('caption.unseen', {}, 'The newest passes'),
-    h('thead', {}, h('tr', {}, ['Pass', 'Began', 'Took', 'Because of', 'Planned', 'Came to'].map(word => h('th', {scope: 'col'}, word)))),
-    h('tbody', {}, status.passes.slice(0, 8).map(each => h('tr', {}, h('th', {scope: 'row'}, each.number, each.full && h('span.faint', {}, ' full')),
+    h(`i.${tone(each)}`, {style: {height: `${Math.max(6, 100 * Math.sqrt(each.seconds / longest))}%`}, title: `reconciliation ${each.number}: ${short(each.seconds)}`}))),
+  h('div.scroll', {}, h('table.runs', {}, h('caption.unseen', {}, 'The newest reconciliations'),
+    h('thead', {}, h('tr', {}, ['No.', 'Started', 'Took', 'Triggered by', 'Planned', 'Result'].map(word => h('th', {scope: 'col'}, word)))),
+    h('tbody', {}, status.passes.slice(0, 8).map(each => h('tr', {}, h('th', {scope: 'row'}, each.number, each.full && h('span.faint', {}, ' full sync')),
       h('td', {}, clock(each.began)), h('td', {}, short(each.seconds)), h('td', {}, each.causes.join(', ') || '–'),
-      h('td', {}, each.planned ? count(each.planned, 'step') : 'nothing'), h(`td${each.error ? '.bad.tone' : ''}`, {}, each.error || resultsOf(each.results) || '–'))))))];
+      h('td', {}, each.planned ? count(each.planned, 'step') : 'no steps'), h(`td${each.error ? '.bad.tone' : ''}`, {}, each.error || resultsOf(each.results) || '–'))))))];
 }
 
 const resultsOf = results => Object.entries(results).map(([result, number]) => `${number} ${result}`).join(', ');
 
 function drawHistory(status) {
   const title = h('h2', {id: 'history-title'}, 'History');
-  if (!status.history.length) return [title, h('p.empty', {}, 'Nothing was applied yet.')];
+  if (!status.history.length) return [title, h('p.empty', {}, 'Nothing has been applied yet.')];
   return [title, h('div.scroll', {}, h('table.runs', {}, h('caption.unseen', {}, 'The newest runs'),
-    h('thead', {}, h('tr', {}, ['Began', 'Who', 'What', 'Commit', 'Took', 'Came to'].map(word => h('th', {scope: 'col'}, word)))),
+    h('thead', {}, h('tr', {}, ['Started', 'Who', 'What', 'Commit', 'Took', 'Result'].map(word => h('th', {scope: 'col'}, word)))),
     h('tbody', {}, status.history.map(run => h('tr', {}, h('th', {scope: 'row'}, run.began ? day(run.began) : '–'), h('td', {}, run.who || '–'), h('td', {}, `${run.verb} ${run.plan}`),
       h('td', {}, run.commit ? h('code', {}, run.commit.slice(0, 10), run.dirty && ' +') : '–'), h('td', {}, short(run.seconds)),
       h('td', {}, h(`span.chip.${OUTCOME[run.outcome] || 'none'}`, {}, run.outcome), ' ', resultsOf(run.totals)))))))];

@@ -1,1 +1,0 @@
-"""Pages about the product, and what makes those that follow from its tables."""

@@ -1,0 +1,111 @@
+"""Selecting the steps of a plan that run: which steps are skipped, and the plan without them. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from reconciler.manifests.validation import Declared
+from reconciler.model.kinds import MACHINE
+from reconciler.model.resource import NEXT_START, ResourceId
+from reconciler.planner.declaration import DECLARED, marked
+from reconciler.planner.plan import Action, Plan, Step
+
+Path = tuple[str, ...]
+
+
+def changed_paths(step: Step) -> Iterator[Path]:
+    """The fields of its subject that a step changes; the empty path if it creates or deletes the resource."""
+    if step.action in (Action.CREATE, Action.DELETE):
+        yield ()
+    for each in step.expect:
+        if each.id == step.subject:
+            yield each.path[1:] if each.path[:1] == (NEXT_START,) else each.path
+    for dotted in step.pending:
+        yield tuple(dotted.split("."))
+    yield from _leaves((), {name: each for name, each in step.remember.items() if name != DECLARED})
+
+
+def skipped_steps(steps: Iterable[Step], reason_of: Callable[[Step], str]) -> dict[str, str]:
+    """Id of every skipped step -> why: the steps for which ``reason_of`` gives a reason, those that need one of
+    them, and those of the same atomic group (the power of one machine, the deletion of one resource).
+
+    Held steps are not among them: they do not run anyway.
+    """
+    steps = [step for step in steps if not step.held]
+    skipped = {step.id: reason for step in steps if (reason := reason_of(step))}
+    if not skipped:
+        return {}
+    by_id = {step.id: step for step in steps}
+    needed_by: dict[str, list[str]] = defaultdict(list)
+    groups: dict[tuple[ResourceId, str], list[str]] = defaultdict(list)
+    for step in steps:
+        for other in step.needs:
+            needed_by[other].append(step.id)
+        if group := _atomic_group(step):
+            groups[step.subject, group].append(step.id)
+    pending = list(skipped)
+    while pending:
+        step = by_id[pending.pop(0)]
+        others = [(id, f"needs {step.operation} of {step.subject}, which is skipped") for id in needed_by[step.id]]
+        if group := _atomic_group(step):
+            others += [(id, f"runs only with {step.operation}, which is skipped") for id in groups[step.subject, group]]
+        for id, reason in others:
+            if id not in skipped:
+                skipped[id] = reason
+                pending.append(id)
+    return skipped
+
+
+def remove_steps(
+    plan: Plan,
+    removed: Collection[str],
+    declared: Mapping[ResourceId, Declared],
+    incomplete: Collection[ResourceId] = (),
+) -> Plan:
+    """The plan without these steps: what came after one comes after what that one came after.
+
+    The mark with the digest of the manifest goes to the last remaining step of each resource, except of the
+    ``incomplete`` ones, which will not be as their manifest says.
+    """
+    if not removed:
+        return plan
+    gone = {step.id: step for step in plan.steps if step.id in removed}
+
+    def predecessors(step: Step) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        pending, seen = list(step.after), set()
+        while pending:
+            id = pending.pop(0)
+            if id in seen:
+                continue
+            seen.add(id)
+            if id in gone:
+                pending += [*gone[id].needs, *gone[id].after]
+            else:
+                found[id] = None
+        return tuple(sorted(found.keys() - set(step.needs)))
+
+    steps = [replace(step, after=predecessors(step)) for step in plan.steps if step.id not in gone]
+    with_mark = {step.subject for step in plan.steps if step.remember.get(DECLARED)}
+    without_mark = {step.subject for step in plan.steps} - with_mark
+    return replace(plan, steps=marked(steps, declared, without_mark | {*incomplete}))
+
+
+def _atomic_group(step: Step) -> str:
+    """The name of the group that runs as a whole or not at all; empty if the step is in none."""
+    if step.action is Action.DELETE:
+        return "deletion"
+    power = step.subject.kind == MACHINE and any(
+        each.id == step.subject and each.path == ("powerState",) for each in step.expect
+    )
+    return "power" if power and step.action is Action.CHANGE else ""
+
+
+def _leaves(path: Path, value: object) -> Iterator[Path]:
+    if isinstance(value, dict) and value:
+        for key, each in value.items():
+            yield from _leaves((*path, key), each)
+    elif path:
+        yield path

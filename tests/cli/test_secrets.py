@@ -1,0 +1,199 @@
+"""Promise 8: a secret is never printed, stored or logged. Planted ones are looked for in every output."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from reconciler import LocalCluster, plan
+from reconciler.model.kinds import KINDS
+from reconciler.model.secret import Secret, SecretMissing, Vault
+from support.command_line import run
+from support.scenario import desired_of
+
+PLANTED = ("vnc-3x7q", "planted-root-2", "planted-seed-3", "planted-ftp-4", "planted-usr-5")
+
+MANIFESTS = """
+apiVersion: gitops.doslab.io/v1alpha1
+kind: Stack
+metadata: {name: shop}
+spec: {defaults: {nodeName: node22}}
+---
+apiVersion: gitops.doslab.io/v1alpha1
+kind: VirtualMachinePool
+metadata: {name: disks}
+spec: {type: localfs, url: /var/lib/libvirt/disks}
+---
+apiVersion: gitops.doslab.io/v1alpha1
+kind: VirtualMachineDisk
+metadata: {name: web-1-root}
+spec: {pool: disks, capacity: 10Gi}
+---
+apiVersion: gitops.doslab.io/v1alpha1
+kind: VirtualMachineDisk
+metadata: {name: web-1-seed}
+spec: {pool: disks, cloudInit: {userDataFrom: {file: seed.txt}}}
+---
+apiVersion: gitops.doslab.io/v1alpha1
+kind: VirtualMachine
+metadata: {name: web-1}
+spec:
+  osVariant: debian12
+  cpu: {count: 1}
+  memory: {size: 1Gi}
+  disks: [{target: vda, disk: web-1-root, boot: true}, {target: vdb, disk: web-1-seed}]
+  nics: [{mac: "52:54:00:00:00:01", type: bridge, source: virbr0}]
+  graphics: {type: vnc, passwordFrom: {env: VNC}}
+  guest: {user: root, passwordFrom: {env: ROOT}}
+---
+apiVersion: gitops.doslab.io/v1alpha1
+kind: Operation
+metadata: {name: send}
+spec:
+  target: {kind: VirtualMachine, name: web-1}
+  operation: PushRemoteBackup
+  parameters: {pool: disks, version: v001, remote: 172.16.1.214, port: 21}
+  credentialsFrom: {username: {env: FTP_USER}, password: {env: FTP}}
+"""
+
+
+@pytest.fixture
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    vnc, root, seed, ftp, user = PLANTED
+    for name, value in {"VNC": vnc, "ROOT": root, "FTP": ftp, "FTP_USER": user}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "shop.yaml").write_text(MANIFESTS)
+    (tmp_path / "seed.txt").write_text(f"#cloud-config\npassword: {seed}\n")
+    return tmp_path
+
+
+def traces(folder: Path, *, but: tuple[str, ...] = ("seed.txt",)) -> list[str]:
+    """Where a planted secret can be found in what a run left behind, plain or in base64."""
+    found = []
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in but):
+        content = file.read_bytes()
+        for value in PLANTED:
+            for form in (value.encode(), base64.b64encode(value.encode()).rstrip(b"=")):
+                if form in content:
+                    found.append(f"{value} in {file.name}")
+    return found
+
+
+def test_no_output_holds_a_secret(planted: Path) -> None:
+    outputs = []
+    for words in (
+        ["validate", "m"],
+        ["--plan", "m"],
+        ["--plan", "m", "-o", "json"],
+        ["--plan", "m", "--out", "plan.json"],
+        ["apply", "plan.json", "--yes", "-o", "json"],  # the push fails: there is no backup to send
+        ["m", "--yes"],
+        ["get", "-o", "json"],
+        ["describe", "vm/web-1", "m"],
+        ["describe", "vm/web-1", "-o", "json"],
+        ["describe", "disk/web-1-seed"],
+        ["run", "vm/web-1", "SetVncPassword", "--password-from", "env:VNC", "live=true", "--yes"],
+        ["run", "vm/web-1", "SetVncPassword", "--password-from", "env:FTP_USER", "live=perhaps", "--yes"],
+        ["delete", "m", "--yes"],
+    ):
+        result = run(planted, *words)
+        outputs.append(result.out + result.err)
+    assert "secret from env ROOT" in outputs[1]
+    assert [value for value in PLANTED for output in outputs if value in output] == []
+    assert traces(planted) == []
+
+
+def test_a_password_that_does_not_fit_is_refused_without_being_shown(
+    planted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VNC", "Planted With Spaces")
+    result = run(planted, "m", "--yes")
+    assert "graphics does not have the right form: (hidden)" in result.err
+    assert "Planted With" not in result.out + result.err
+
+
+def test_what_the_agent_wrote_down_holds_no_secret(planted: Path) -> None:
+    run(planted, "m", "--yes")
+    with LocalCluster(planted / ".reconcile" / "cluster.db") as cluster:
+        written = json.dumps(
+            [cluster.list(kind).items for kind in (*KINDS, "Event")]
+            + [cluster.records("shop"), {key: cluster.world()[key] for key in cluster.world()}]
+        )
+    assert [value for value in PLANTED if value in written] == []
+
+
+def test_a_rotation_is_seen_and_sent_once(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = MANIFESTS.partition("---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Operation")[0]
+    (planted / "m" / "shop.yaml").write_text(text)
+    assert run(planted, "m", "--yes").code == 0
+    assert run(planted, "--plan", "m").out.startswith("No changes.")
+    monkeypatch.setenv("VNC", "other-1")
+    shown = run(planted, "--plan", "m").out
+    assert "SetVncPassword" in shown
+    assert "graphics.passwordFrom another value -> secret from env VNC" in shown
+    assert run(planted, "m", "--yes").code == 0
+    assert run(planted, "--plan", "m").out.startswith("No changes.")
+
+
+def test_a_plan_can_be_made_where_secrets_are_not(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VNC")
+    shown = run(planted, "--plan", "m")
+    assert shown.code == 0
+    assert "the secret from env VNC cannot be read here; the step that sends it will fail" in shown.out
+    applied = run(planted, "m", "--yes")
+    assert "the environment variable VNC is not set" in applied.err
+
+
+def test_digests_tell_clusters_apart() -> None:
+    secret = Secret("env", "VNC")
+    digests = []
+    for _ in range(2):
+        with LocalCluster(":memory:") as cluster:
+            vault = Vault(cluster, {"VNC": "same"})
+            digests.append(vault.digest(secret))
+            assert vault.digest(secret) == digests[-1]
+            assert Vault(cluster, {"VNC": "other"}).digest(secret) != digests[-1]
+    assert digests[0] != digests[1], "guesses cannot be tried without the cluster's key"
+
+
+class Store:
+    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        data = {"good": base64.b64encode(b"horse\n").decode(), "bad": "!!", "empty": ""}
+        return data if (namespace, name) == ("shop", "web-1") else None
+
+    def digest_key(self) -> bytes:
+        return b"key"
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        (Secret("env", "NOWHERE"), "the environment variable NOWHERE is not set"),
+        (Secret("env", "EMPTY"), "secret from env EMPTY is empty"),
+        (Secret("file", "/nowhere/at/all"), "the file /nowhere/at/all cannot be read: no such file or directory"),
+        (Secret("secretKeyRef", "web-2", "good", "shop"), "there is no Secret shop/web-2 on the cluster"),
+        (Secret("secretKeyRef", "web-1", "other", "shop"), "the Secret shop/web-1 has no key other"),
+        (Secret("secretKeyRef", "web-1", "bad", "shop"), "key bad of the Secret shop/web-1 is not base64 of UTF-8"),
+    ],
+)
+def test_what_is_missing_is_named(secret: Secret, said: str) -> None:
+    with pytest.raises(SecretMissing) as caught:
+        Vault(Store(), {"EMPTY": "\n"}).read(secret)
+    assert str(caught.value) == said
+
+
+def test_a_secret_of_kubernetes_is_read_where_the_manifest_lives() -> None:
+    text = MANIFESTS.replace("{env: VNC}", "{secretKeyRef: {name: web-1, key: good}}")
+    text = text.replace("metadata: {name: web-1}", "metadata: {name: web-1, namespace: shop}")
+    desired = desired_of(text.partition("---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Operation")[0])
+    (machine,) = [each for id, each in desired.resources.items() if id.kind == "VirtualMachine"]
+    secret = machine.shape["graphics"]["passwordFrom"]
+    assert secret == Secret("secretKeyRef", "web-1", "good", "shop")
+    assert Vault(Store()).read(secret) == "horse"
+    with LocalCluster(":memory:") as cluster:
+        assert any("cannot be read here" in note.text for note in plan(desired, cluster).notes)

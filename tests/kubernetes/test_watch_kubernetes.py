@@ -1,0 +1,59 @@
+"""The daemon on a real API server: two replicas, agents in processes of their own, and other writers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from reconciler.clusters.kubernetes import KubernetesCluster
+from reconciler.model.event_id import done_of
+from reconciler.observe.observed import observe
+from support.control_plane import ControlPlane
+from support.controller import POOL, by_hand, disk, pool, until
+from support.empty_cluster import empty
+from support.nodes import ADDRESSES, nodes
+from support.replica import replica, says
+
+ACTIVE = ", state: Active"
+
+
+@pytest.fixture
+def cluster(control_plane: ControlPlane) -> Iterator[KubernetesCluster]:
+    empty(control_plane)
+    with closing(KubernetesCluster.connect(kubeconfig=str(control_plane.kubeconfig))) as cluster:
+        yield cluster
+
+
+def told(cluster: KubernetesCluster) -> set[str]:
+    """The reasons of the Events about the pool."""
+    return {event["reason"] for event in cluster.list("Event").items if event["regarding"]["name"] == POOL.name}
+
+
+def test_of_two_replicas_one_acts_and_the_other_takes_over(
+    tmp_path: Path, cluster: KubernetesCluster, control_plane: ControlPlane
+) -> None:
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    (shop / "a.yaml").write_text(pool("pool-a", spec=ACTIVE) + disk("root", "pool-a"))
+    where = ("--kubeconfig", str(control_plane.kubeconfig))
+    with nodes(where, tmp_path, names={"node22": ADDRESSES["node22"]}), replica(shop, *where) as (first, log):
+        until(says(log, "created: CreateDisk"))
+        with replica(shop, *where) as (_, other):
+            until(says(other, "standing by"))
+            by_hand(cluster, POOL, "stopPool", {"type": "localfs"})
+            until(says(log, "changed: StartPool"))
+            until(lambda: "DriftHealed" in told(cluster))  # it is told after the step, and dies with who would tell it
+            first.kill()
+            until(says(other, "became the leader of stack shop"))
+            (shop / "a.yaml").write_text(pool("pool-a", spec=ACTIVE, autostart=True) + disk("root", "pool-a", "20Gi"))
+            until(says(other, "changed: AutoStartPool"))
+            until(says(other, "changed: ResizeDisk"))
+    events = cluster.list("Event").items
+    ended = Counter(event["action"] for event in events if list(done_of(event)))
+    assert ended == Counter(("createPool", "createDisk", "stopPool", "startPool", "autoStartPool", "resizeDisk"))
+    assert {"DriftFound", "DriftHealed"} <= told(cluster)
+    assert observe(cluster).resources[POOL].shape["autostart"] is True

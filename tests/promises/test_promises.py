@@ -1,0 +1,75 @@
+"""The promises of the product, each as a session at the command line: what people type, and what they see.
+
+A folder of ``tests/promises`` is a promise. Lines of its ``session.txt`` that begin with ``$`` are run one after
+the other by a shell in a copy of the manifests ``shop``; what follows them is what they print.
+``pytest tests/test_promises.py --update-plans`` writes the sessions anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from support.paths import ROOT
+
+PROMISES = Path(__file__).parent
+SESSIONS = sorted(PROMISES.glob("*/session.txt"))
+SECONDS = re.compile(r"\(\d+\.\d s\)")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A directory with the manifests, twice, and the command on the path; what it left running ends with it."""
+    command = tmp_path / "bin" / "reconcile"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from reconciler.cli import main; main()" "$@"\n')
+    command.chmod(0o755)
+    home = tmp_path / "home"
+    for name in ("shop", "original"):
+        shutil.copytree(PROMISES / "shop", home / name)
+    yield home
+    if (pid := home / "pid").exists():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def played(session: str, home: Path) -> str:
+    """The session as it goes: comments and commands as they are, and what each command prints."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{home.parent / 'bin'}:{os.environ['PATH']}"}
+    environment.pop("RECONCILE_CLUSTER", None)
+    text = ""
+    for line in session.splitlines(keepends=True):
+        if line.startswith("#"):
+            text += line
+        elif line.startswith("$ "):
+            done = subprocess.run(
+                ["bash", "-c", line[2:]],
+                cwd=home,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            text += line + SECONDS.sub("(0.0 s)", done.stdout)
+            if done.returncode:
+                text += f"exit {done.returncode}\n"
+    return text
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=lambda path: path.parent.name)
+def test_the_promise_is_kept(session: Path, home: Path, update_plans: bool) -> None:
+    found = played(session.read_text(), home)
+    if update_plans:
+        session.write_text(found)
+    assert found == session.read_text()

@@ -1,0 +1,55 @@
+"""Operations on a real host."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.driver_contract_steps import GIB, VMDI, Steps
+from reconciler.drivers.base import Spec
+from reconciler.drivers.libvirt import qcow2
+from reconciler.model.kinds import DISK
+from reconciler.model.resource import ResourceId
+from support import guest, libvirtd
+
+# What operations of the slice can be asked for that is outside of it.
+OUTSIDE = ("l2bridge", "l3bridge")
+
+
+def words_of(parameters: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in parameters.items())
+
+
+class RealSteps(Steps):
+    """Operations on a host; every disk that is made holds the tiny guest."""
+
+    def run(self, kind: str, name: str, operation: str, /, **parameters: Any) -> Collection[ResourceId]:
+        if not self.driver.supports(kind, operation):
+            pytest.skip(f"{operation} of {kind} is not in this driver's slice")
+        words = words_of(parameters)
+        if outside := next((each for each in OUTSIDE if each in words), ""):
+            pytest.skip(f"{outside}: not in this driver's slice")
+        if operation == "CreateDiskImage" and Path(VMDI).is_dir():
+            (Path(VMDI) / name).mkdir(exist_ok=True)
+            (Path(VMDI) / name / name).touch()
+        if "bound" in words_of(parameters) and not libvirtd.shapes():
+            pytest.skip("the kernel of this machine has no sfq queue, with which libvirt limits NICs")
+        return super().run(kind, name, operation, **parameters)
+
+    def disk(
+        self, name: str = "web-1-root", pool: str = "vmd-pool", size: int = 10 * GIB, format: str = "qcow2"
+    ) -> str:
+        path = super().disk(name, pool, size, format)
+        guest.install(path, format=format)
+        return path
+
+    def everything(self) -> dict[ResourceId, Spec | None]:
+        """All there is. What is read off a disk's file is what ``qemu-img`` says of it, also while a guest runs."""
+        found = super().everything()
+        for path in (str(spec["volume"]["current"]) for id, spec in found.items() if spec and id.kind == DISK):
+            if (read := qcow2.info(path)) is not None:
+                assert read == libvirtd.known(path)
+        return found

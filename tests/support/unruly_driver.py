@@ -1,0 +1,60 @@
+"""A driver that obeys, fails, lies, or lets a test look in."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from reconciler.drivers.base import Driver, HostSnapshot
+from reconciler.model.problem import OperationFailed
+from reconciler.model.resource import ResourceId
+
+
+class Unruly:
+    """A driver that obeys, fails, lies, or lets the test look in, operation by operation."""
+
+    def __init__(self, inner: Driver) -> None:
+        self.inner = inner
+        self.failing: dict[str, OperationFailed] = {}
+        self.lying: set[str] = set()
+        self.losing: set[str] = set()  # operations whose success nobody came to see
+        self.ran: list[tuple[str, str]] = []
+        self.inside: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self.guard = threading.Lock()
+
+    def supports(self, kind: str, operation: str) -> bool:
+        return self.inner.supports(kind, operation)
+
+    def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
+        places = [str(target), *([f"pool {parameters['pool']}"] if "pool" in parameters else [])]
+        with self.guard:
+            self.ran.append((operation, target.name))
+            for place in places:
+                self.inside[place] += 1
+                self.most[place] = max(self.most[place], self.inside[place])
+        try:
+            if operation in self.failing:
+                raise self.failing[operation]
+            moved = [target] if operation in self.lying else self.inner.run(target, operation, parameters)
+            if operation in self.losing:
+                raise OperationFailed("Exception", "the agent stopped during it")
+            return moved
+        finally:
+            with self.guard:
+                self.inside.subtract(places)
+
+    def observe(self, id: ResourceId) -> dict[str, Any] | None:
+        spec = self.inner.observe(id)
+        return {"nodeName": "node22"} if spec is None and self.lying else spec
+
+    def inventory(self) -> Collection[ResourceId]:
+        return self.inner.inventory()
+
+    def look(self) -> HostSnapshot:
+        return self
+
+    def close(self) -> None:
+        self.inner.close()

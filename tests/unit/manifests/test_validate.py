@@ -1,0 +1,89 @@
+"""One file a fact: ``invalid/<the fact>`` begins with the diagnostics it must give."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from reconciler import InvalidInput, load, validate
+
+INVALID = sorted((Path(__file__).parent / "invalid").iterdir())
+
+
+@pytest.mark.parametrize("file", INVALID, ids=lambda file: file.stem)
+def test_an_invalid_manifest_gives_its_diagnostics(file: Path) -> None:
+    lines = file.read_bytes().decode(errors="replace").splitlines()
+    expected = [line.removeprefix("# expect: ") for line in lines if line.startswith("# expect: ")]
+    assert expected, "state what is expected in the first lines"
+    with pytest.raises(InvalidInput) as caught:
+        validate(load([file]))
+    said = str(caught.value).replace(": error: ", ": ")
+    for words in expected:
+        assert words in said
+    for problem in caught.value.problems:
+        assert problem.remedy, f"no remedy: {problem}"
+
+
+def test_problems_of_all_stages_come_together_in_order_of_place(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: [")
+    (tmp_path / "b.yaml").write_text(
+        "apiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachinePool\nmetadata: {name: pool-1}\nspec: {}\n"
+    )
+    with pytest.raises(InvalidInput) as caught:
+        validate(load([tmp_path]))
+    origins = [problem.origin for problem in caught.value.problems]
+    assert origins == sorted(origins)
+    assert {Path(origin.file).name for origin in origins} == {"a.yaml", "b.yaml"}
+
+
+def test_what_is_missing_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "apiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachine\nmetadata: {name: web-1}\nspec: {}\n"
+    )
+    with pytest.raises(InvalidInput) as caught:
+        validate(load([tmp_path]))
+    messages = [problem.message for problem in caught.value.problems]
+    assert sorted(messages) == [f"{each} is missing" for each in ("cpu", "disks", "memory", "nics", "osVariant")]
+
+
+def test_defaults_and_policy_of_the_stack(tmp_path: Path) -> None:
+    (tmp_path / "reconcile.yaml").write_text(
+        "apiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: shop}\n"
+        "spec: {defaults: {nodeName: n7}, policy: {prune: true, allow: [restart]}}\n"
+    )
+    (tmp_path / "pool.yaml").write_text(
+        "apiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachinePool\nmetadata: {name: pool-1}\n"
+        "spec: {type: localfs, url: /x/y}\n"
+    )
+    desired = validate(load([tmp_path]))
+    (pool,) = desired.resources.values()
+    assert (desired.stack.name, pool.node, desired.stack.prune) == ("shop", "n7", True)
+    assert desired.stack.allow == {"restart"}
+
+
+def test_the_stack_is_named_after_its_directory(tmp_path: Path) -> None:
+    folder = tmp_path / "My Stack"
+    folder.mkdir()
+    (folder / "pool.yaml").write_text(
+        "apiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachinePool\nmetadata: {name: pool-1}\n"
+        "spec: {nodeName: n1, type: localfs, url: /x/y}\n"
+    )
+    assert validate(load([folder])).stack.name == "my-stack"
+
+
+def test_a_name_is_left_by_one_and_described_by_none() -> None:
+    def manifest(name: str, metadata: str = "") -> str:
+        head = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachinePool\n"
+        return (
+            head
+            + f"metadata: {{name: {name}{metadata}}}\nspec: {{nodeName: node22, type: localfs, url: /srv/{name}}}\n"
+        )
+
+    text = manifest("pool-a") + manifest("pool-b", ", movedFrom: pool-a")
+    text += manifest("pool-c", ", movedFrom: pool-0") + manifest("pool-d", ", movedFrom: pool-0")
+    with pytest.raises(InvalidInput) as caught:
+        validate(load(["-"], stdin=io.BytesIO(text.encode())))
+    assert [problem.message for problem in caught.value.problems] == [
+        "VirtualMachinePool/pool-a is described at <stdin>:4:18",
+        "VirtualMachinePool/pool-c comes from pool-0 too",
+    ]

@@ -1,0 +1,239 @@
+"""What must hold for any input: properties over random fleets and random edits of them."""
+
+from __future__ import annotations
+
+import random
+import threading
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler import LocalCluster, Options, Policy, apply, make_plan, observe, serving
+from reconciler.apply import Result
+from reconciler.apply.recovery import finish, settle
+from reconciler.apply.report import DONE
+from reconciler.catalogue import Impact
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, references_of
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.observe.observed import Observation
+from reconciler.planner.plan import Plan, Step
+from reconciler.planner.preconditions import value_at
+from support.fleets import fleets
+from support.paths import EXAMPLES
+from support.scenario import OPTIONS, converge, desired_of, plan_of, served, world_of
+
+ALLOW = frozenset({"restart", "data"})
+slow = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@slow
+@given(fleets())
+def test_the_plan_after_an_apply_is_empty(fleet: list[dict[str, Any]]) -> None:
+    with served() as cluster:
+        converge(cluster, desired_of(fleet), allow=ALLOW)
+        assert not plan_of(cluster, desired_of(fleet), allow=ALLOW).steps
+
+
+@slow
+@given(fleets(), fleets(generation=1))
+def test_after_any_edit_an_apply_converges_again(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
+    with served() as cluster:
+        converge(cluster, desired_of(before), allow=ALLOW)
+        converge(cluster, desired_of(after), allow=ALLOW)
+        plan = plan_of(cluster, desired_of(after), allow=ALLOW)
+        assert not plan.steps
+        assert not plan.problems
+
+
+@slow
+@given(fleets(), fleets(generation=1), st.randoms(use_true_random=False))
+def test_a_plan_does_not_depend_on_the_order_of_documents(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], chance: random.Random
+) -> None:
+    with served() as cluster:
+        converge(cluster, desired_of(before), allow=ALLOW)
+        observed = observe(cluster)
+    shuffled = list(after)
+    chance.shuffle(shuffled)
+    first, second = make_plan(desired_of(after), observed), make_plan(desired_of(shuffled), observed)
+    assert first == second
+
+
+def places(plan: Plan) -> dict[str, int]:
+    return {step.id: number for number, wave in enumerate(plan.waves) for step in wave}
+
+
+@slow
+@given(fleets(), fleets(generation=1))
+def test_no_step_stands_before_what_it_needs(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
+    with served() as cluster:
+        empty = plan_of(cluster, desired_of(before), allow=ALLOW)
+        converge(cluster, desired_of(before), allow=ALLOW)
+        edit = plan_of(cluster, desired_of(after), allow=ALLOW)
+    for plan in (empty, edit):
+        place = places(plan)
+        for step in plan.steps:
+            for need in (*step.needs, *step.after):
+                assert place[need] < place[step.id], (need, step.id)
+        assert len({step.id for step in plan.steps}) == len(plan.steps)
+        by_wave: dict[int, list[Step]] = {}
+        for step in plan.steps:
+            by_wave.setdefault(place[step.id], []).append(step)
+        for wave in by_wave.values():
+            targets = [step.target for step in wave]
+            assert len(set(targets)) == len(targets), "one operation in flight a resource"
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+class Dying(LocalCluster):
+    """A cluster whose user is killed at its nth write; the agent on the other side goes on."""
+
+    def __init__(self, lives: int) -> None:
+        super().__init__(":memory:")
+        self.lives = lives
+        self.user: int | None = None
+
+    def _spend(self) -> None:
+        if self.user == threading.get_ident():
+            self.lives -= 1
+            if self.lives < 0:
+                raise Killed
+
+    def create(self, resource: Resource) -> Resource:
+        self._spend()
+        return super().create(resource)
+
+    def update(self, resource: Resource) -> Resource:
+        self._spend()
+        return super().update(resource)
+
+    def record(self, stack: str, entry: Any) -> None:
+        self._spend()
+        super().record(stack, entry)
+
+
+@slow
+@given(fleets(), fleets(generation=1), st.integers(0, 60))
+def test_killed_at_any_write_and_run_again_it_ends_in_the_same_place(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], lives: int
+) -> None:
+    with served() as cluster:
+        converge(cluster, desired_of(before), allow=ALLOW)
+        converge(cluster, desired_of(after), allow=ALLOW)
+        expected = world_of(cluster)
+    dying = Dying(lives)
+    try:
+        with serving(dying):
+            converge(dying, desired_of(before), allow=ALLOW)
+            dying.user = threading.get_ident()
+            observed = observe(dying)
+            plan = make_plan(desired_of(after), observed, Policy(allow=ALLOW))
+            with suppress(Killed):
+                apply(plan, dying, observed, options=OPTIONS)
+            dying.user = None
+            settle(dying, "default")
+            seen = plan_of(dying, desired_of(after), allow=ALLOW)
+            finish(dying, "default")
+            assert plan_of(dying, desired_of(after), allow=ALLOW).steps == seen.steps
+            converge(dying, desired_of(after), allow=ALLOW)
+            assert not plan_of(dying, desired_of(after), allow=ALLOW).steps
+            assert world_of(dying) == expected
+            assert_nothing_ran_twice(dying)
+    finally:
+        dying.close()
+
+
+def assert_nothing_ran_twice(cluster: LocalCluster) -> None:
+    """Each submission was begun at most once, and none failed."""
+    notes = [event["note"] for event in cluster.list("Event").items]
+    begun = [note.partition("eventId:")[2].partition(",")[0] for note in notes if "status:Doing" in note]
+    assert len(set(begun)) == len(begun)
+    assert not [event["note"] for event in cluster.list("Event").items if event["type"] != "Normal"]
+
+
+@pytest.mark.parametrize("parallel", [1, 3, 16])
+def test_parallelism_does_not_change_where_it_ends(parallel: int) -> None:
+    desired = desired_of(EXAMPLES / "fleet")
+    worlds = []
+    for width in (1, parallel):
+        with served() as cluster:
+            observed = observe(cluster)
+            plan = make_plan(desired, observed, Policy(allow=ALLOW))
+            report = apply(plan, cluster, observed, options=Options(parallel=width, timeout=20, grace=1))
+            assert report.ok
+            worlds.append(world_of(cluster))
+    assert worlds[0] == worlds[1]
+
+
+IMPACTS = st.sets(st.sampled_from(["restart", "recreate", "data"])).map(frozenset)
+
+
+def boots(observed: Observation) -> dict[ResourceId, Any]:
+    """Which run of its guest each machine is in; nothing for those that do not run."""
+    return {
+        id: each.boot
+        for id, each in observed.resources.items()
+        if id.kind == MACHINE and each.shape.get("powerState") in ("Running", "Paused")
+    }
+
+
+@slow
+@given(fleets(), fleets(generation=1), IMPACTS, st.booleans())
+def test_nothing_happens_to_guests_and_data_that_was_not_allowed(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], allow: frozenset[str], prune: bool
+) -> None:
+    with served() as cluster:
+        converge(cluster, desired_of(before), allow=ALLOW)
+        old = observe(cluster)
+        plan = plan_of(cluster, desired_of(after), allow=allow, prune=prune)
+        report = apply(plan, cluster, options=OPTIONS)
+        new = observe(cluster)
+    done = [outcome.step for outcome in report.outcomes if outcome.result in DONE.values()]
+    assert {step.impact for step in done} <= {Impact.NONE, Impact.LIVE, *allow}
+    if "restart" not in allow:
+        stopped = {id for id, boot in boots(old).items() if boots(new).get(id) != boot}
+        assert stopped <= {step.subject for step in done if step.impact in (Impact.RECREATE, Impact.DATA)}
+    if "data" not in allow:
+        kept = {id for id, each in old.resources.items() if id.kind in (DISK, DISK_IMAGE, DISK_SNAPSHOT)}
+        assert all(new.resources[id].exists for id in kept)
+    for id, each in new.resources.items():
+        for _, other in references_of(id.kind, each.shape, id.namespace) if each.exists else ():
+            was = old.get(other)
+            left = new.get(other)
+            assert was is None or not was.exists or (left and left.exists), f"{id} still refers to {other}"
+
+
+@settings(slow, max_examples=10)
+@given(fleets(), fleets(generation=1), fleets(generation=1))
+def test_a_step_is_issued_only_upon_what_it_was_planned_upon(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], meanwhile: list[dict[str, Any]]
+) -> None:
+    """Somebody applies something else between a plan and its apply: related movement stops a step, no other does."""
+    with served() as cluster:
+        converge(cluster, desired_of(before), allow=ALLOW)
+        plan = plan_of(cluster, desired_of(after), allow=ALLOW)
+        then = observe(cluster)
+        converge(cluster, desired_of(meanwhile), allow=ALLOW)
+        now = observe(cluster)
+        report = apply(plan, cluster, options=Options(timeout=3, grace=0.5))
+
+    def has_moved(step: Step) -> bool:
+        return any(
+            value_at(then.get(each.id), each.path) != value_at(now.get(each.id), each.path) for each in step.relies
+        )
+
+    stale = [outcome for outcome in report.outcomes if outcome.message.startswith("moved since it was planned")]
+    for outcome in stale:
+        waited = [earlier for earlier in report.outcomes if earlier.step.id in outcome.step.after]
+        assert has_moved(outcome.step) or any(earlier.result is Result.FAILED for earlier in waited), outcome
+    for outcome in report.outcomes:
+        if outcome.result in DONE.values():
+            assert not has_moved(outcome.step), outcome

@@ -1,0 +1,203 @@
+"""python -m tools.generate [--check]: the files that are made from tables of the code.
+
+Written are ``schemas/operations``, the pages ``operations``, ``coverage``, ``impact``, ``fields`` and ``command-line``
+of ``docs/reference``, and ``deploy/crds.yaml``; the same tables give the same bytes. With ``--check`` nothing is
+written: files that differ are named, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from reconciler.catalogue import OPERATIONS, Operation
+from reconciler.catalogue import document as made
+from reconciler.clusters.crds import definitions
+from reconciler.drivers.simulator import EFFECTS
+from reconciler.manifests.writer import yaml_text
+from reconciler.planner.impact import rows
+from reconciler.planner.rules import CHANGE, CREATE, DELETE
+from tools import reference
+
+ROOT = Path(__file__).parent.parent
+SCHEMAS = Path("schemas/operations")
+PAGES = Path("docs/reference")
+CRDS_HEAD = "# What 'reconcile crds' prints, written by 'make generate'; do not edit.\n"
+
+# Operations that another one stands in for, though fields would lead to them.
+STAND_INS = {"InsertISO": "ManageISO", "EjectISO": "ManageISO", "BatchDeprecatedACL": "DeprecatedACL"}
+
+
+# What each rule table sends. By name: a row may be about another kind, whose field it moves.
+_SENT = {
+    "create": {row.operation for row in CREATE},
+    "change": {row.operation for row in CHANGE},
+    "delete": {row.operation for row in DELETE},
+}
+
+
+def rule_operations() -> set[str]:
+    """The operations that some row of the rule tables sends."""
+    return set().union(*_SENT.values())
+
+
+def rules_of(operation: Operation) -> list[str]:
+    """The rule tables that send an operation."""
+    return [table for table, names in _SENT.items() if operation.name in names]
+
+
+def files() -> dict[Path, str]:
+    """Every generated file, by its path below the root."""
+    found = {
+        SCHEMAS / operation.kind / f"{operation.name}.schema.json": json.dumps(
+            made.schema(operation), indent=2, ensure_ascii=False
+        )
+        + "\n"
+        for operation in OPERATIONS
+    }
+    found[PAGES / "operations.md"] = made.reference(OPERATIONS).replace("](../schemas/", "](../../schemas/")
+    found[PAGES / "coverage.md"] = coverage()
+    found[PAGES / "impact.md"] = impacts()
+    found[PAGES / "fields.md"] = reference.fields()
+    found[PAGES / "command-line.md"] = reference.command_line()
+    found[Path("deploy/crds.yaml")] = CRDS_HEAD + yaml_text(definitions())
+    return found
+
+
+def coverage() -> str:
+    """The page that says of every operation how it is reached, and which back end has it."""
+    rows = [_row(operation) for operation in OPERATIONS]
+    reach = Counter("on request" if not each.fields else "fields" for each in OPERATIONS)
+    simulated = sum((each.kind, each.name) in EFFECTS for each in OPERATIONS)
+    states = Counter(made.existing(each)[0] for each in OPERATIONS)
+    lines = [
+        made.GENERATED,
+        "# Coverage",
+        "",
+        f"{len(OPERATIONS)} operations. A manifest field leads to {reach['fields']}, of which another operation stands "
+        f"in for {len(STAND_INS)}; {reach['on request']} run on request with an `Operation` document. "
+        f"{sum(bool(rules_of(each)) for each in OPERATIONS)} are sent by a rule of the planner.",
+        "",
+        "| Back end | Has | With a caveat | Has not |",
+        "|---|---|---|---|",
+        f"| simulator | {simulated} | 0 | {len(OPERATIONS) - simulated} |",
+        f"| libvirt | 0 | 0 | {len(OPERATIONS)} (not yet) |",
+        f"| uni-virt | {states['yes']} | {states['caveat']} | {states['no']} |",
+        "",
+        "Rule names the tables of `reconciler/planner/rules` that send it. Impact is on a running guest / on a stopped "
+        "one. Reasons for each caveat and each no are on the page of [operations](operations.md).",
+        "",
+        "| Kind | Operation | Reached by | Rule | Impact | simulator | libvirt | uni-virt |",
+        "|---|---|---|---|---|---|---|---|",
+        *(f"| {' | '.join(cells)} |" for cells in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def impacts() -> str:
+    """The page that says for every field what changing it does to a guest."""
+    lines = [
+        made.GENERATED,
+        "# Impact",
+        "",
+        "What changing a field of a manifest does to the guest, running or stopped. `none`: the guest does not notice; "
+        "`live`: it keeps running and notices; `restart`: it is stopped or restarted; `recreate`: the resource is "
+        "removed; `data`: data is lost. Steps with one of the last three are held until `--allow`, or the policy of "
+        "the Stack, permits them.",
+        "",
+        "A field that may *wait* is written for the next start of a running guest where it cannot be changed live: the "
+        "guest keeps running, and `plan`, `get` and `describe` show the field as pending restart.",
+        "",
+        "| Kind | Field | What happens to it | Operation | Running | Stopped | May wait |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.kind} | {f'`{row.field}`' if row.field else 'the resource'} | {row.what} | {row.operation} "
+        f"| {row.running} | {row.stopped} | {'yes' if row.waits else ''} |"
+        for row in dict.fromkeys(rows())
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(operation: Operation) -> tuple[str, ...]:
+    way = ", ".join(f"`{field}`" for field in made.reached(operation)) or "on request"
+    if operation.name in STAND_INS:
+        way += f", as {STAND_INS[operation.name]}"
+    return (
+        operation.kind,
+        f"[{operation.name}](operations.md#{made.anchor(operation)})",
+        way,
+        ", ".join(rules_of(operation)) or "no",
+        f"{operation.running} / {operation.stopped}",
+        "yes" if (operation.kind, operation.name) in EFFECTS else "no",
+        "not yet",
+        made.existing(operation)[0],
+    )
+
+
+def differing(root: Path) -> list[str]:
+    """The generated files that are missing, not up to date, or no longer made; in order."""
+    wanted = files()
+    found = [path for path, text in wanted.items() if _read(root / path) != text]
+    return sorted(str(path) for path in (*found, *_left_over(root, wanted)))
+
+
+def write(root: Path) -> list[str]:
+    """Bring the generated files up to date; returns those that were not."""
+    changed = differing(root)
+    wanted = files()
+    for path, text in wanted.items():
+        if str(path) in changed:
+            _replace(root / path, text)
+    for path in _left_over(root, wanted):
+        (root / path).unlink()
+    for folder in sorted((root / SCHEMAS).rglob("*"), reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    return changed
+
+
+def _left_over(root: Path, wanted: dict[Path, str]) -> list[Path]:
+    """Files in the folder that is wholly generated, which nothing makes."""
+    there = (path.relative_to(root) for path in (root / SCHEMAS).rglob("*") if not path.is_dir())
+    return [path for path in there if path not in wanted]
+
+
+def _read(path: Path) -> str | None:
+    return path.read_bytes().decode("utf-8", "replace") if path.is_file() else None
+
+
+def _replace(path: Path, text: str) -> None:
+    """All of the file or nothing: a reader never finds half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_bytes(text.encode())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def main(arguments: Sequence[str], root: Path = ROOT) -> int:
+    """The command; returns its exit code."""
+    if list(arguments) == ["--check"]:
+        stale = differing(root)
+        if stale:
+            shown = "".join(f"\n  {name}" for name in stale[:10])
+            more = f"\n  and {len(stale) - 10} more" if len(stale) > 10 else ""
+            print(f"Not up to date with the code; run 'make generate':{shown}{more}", file=sys.stderr)
+        return 1 if stale else 0
+    if arguments:
+        print("usage: python -m tools.generate [--check]", file=sys.stderr)
+        return 2
+    for name in write(root):
+        print(name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
