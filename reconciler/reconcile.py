@@ -1,4 +1,10 @@
-"""One pass, from manifests to a converged cluster. Read this first: every stage is named here."""
+"""The pipeline, from validated manifests to a converged cluster. Read this first: every stage is named here.
+
+    recover -> observe -> plan -> approve -> apply
+
+``plan`` only looks, ``reconcile_once`` does all of it, ``apply_saved`` starts from a plan that was saved, and
+``run_request`` runs one operation that a person names. Loading and validating come before (``manifests``).
+"""
 
 from __future__ import annotations
 
@@ -10,11 +16,11 @@ from datetime import UTC, datetime
 from typing import TypedDict, Unpack
 
 from reconciler.apply import Options, Outcome, Report, apply
-from reconciler.apply.recovery import finish, settle, unsaid
-from reconciler.apply.unfinished import overlay
+from reconciler.apply.recovery import overlay_recoveries, read_due_recoveries, recover, wait_until_idle
 from reconciler.clusters.base import Cluster, Lease
 from reconciler.manifests.request import Request
 from reconciler.manifests.validation import Desired
+from reconciler.model.journal import read_journal
 from reconciler.model.problem import NotFound
 from reconciler.model.secret import Vault
 from reconciler.observe.ledger import LedgerEntry, read_ledger
@@ -23,54 +29,10 @@ from reconciler.planner import Policy, make_plan, plan_request
 from reconciler.planner.plan import Plan, Step
 
 
-def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:
-    """What would make the cluster as desired. Reads each kind once; writes nothing."""
-    observed = foresee(desired, cluster)
-    return make_plan(sealed(desired, cluster), observed, at_present(policy))
-
-
-def at_present(policy: Policy | None) -> Policy:
-    """The policy of a run at this moment, unless it names another: what is ignored until then ends with it."""
-    policy = policy or Policy()
-    return policy if policy.at is not None else replace(policy, at=datetime.now(UTC))
-
-
-def foresee(desired: Desired, cluster: Cluster) -> Observation:
-    """What is there, as it will be once the next run has said what a killed one did not. Writes nothing."""
-    observed = look(cluster, desired)
-    overlay(observed, unsaid(cluster, desired.stack.name))
-    return observed
-
-
-def sealed(desired: Desired, cluster: Cluster) -> Desired:
-    """The same with digests of its secrets, so that a rotation is seen. Writes nothing but the digests' key."""
-    vault = Vault(cluster)
-    for declared in desired.resources.values():
-        if declared.has_secrets:
-            declared.shape = vault.seal(declared.shape)
-    for request in desired.requests.values():
-        request.parameters = vault.seal(request.parameters)
-    return desired
-
-
-def look(cluster: Cluster, desired: Desired) -> Observation:
-    """What is there, and what became of the stack's Operations if there are any."""
-    observed = observe(cluster)
-    if desired.requests:
-        observed.ledger = ledger_of(cluster, desired.stack.name, observed)
-    return observed
-
-
-def ledger_of(cluster: Cluster, stack: str, observed: Observation) -> dict[str, LedgerEntry]:
-    """What became of the Operations of a stack, by name."""
-    resources = [each.resource for each in observed.resources.values()]
-    return read_ledger(cluster.records(stack), cluster.list("Event").items, resources)
-
-
 class RunOptions(TypedDict, total=False):
     """How a run goes about it, and whom it tells; every part may be left out.
 
-    ``approve`` sees the plan and what it was made of, and says whether to go ahead.
+    ``approve`` sees the plan and what it was made of, and says whether to go ahead. The others are as in ``apply``.
     """
 
     options: Options
@@ -80,40 +42,58 @@ class RunOptions(TypedDict, total=False):
     interrupts: Callable[[], int]
 
 
+# The ways through the pipeline ------------------------------------------------------------------------------
+
+
+def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:
+    """The steps that make the cluster as desired. Reads each kind once; writes nothing but the digests' key.
+
+    Raises ``ClusterError`` where the cluster cannot be read.
+    """
+    observed = observe_after_recovery(desired, cluster)
+    return make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy))
+
+
 def reconcile_once(
-    cluster: Cluster, desired: Desired, policy: Policy | None = None, **conduct: Unpack[RunOptions]
+    cluster: Cluster, desired: Desired, policy: Policy | None = None, **run_options: Unpack[RunOptions]
 ) -> tuple[Plan, Report | None]:
-    """Load and validate have happened; observe, plan, ask, apply.
+    """Recover what an earlier run left, observe, plan, ask, apply.
 
     An agent must be serving the cluster (``embedded.serving`` for the local one). Returns the plan and the
-    report, None where ``approve`` said no. Raises ``ClusterError`` where the cluster cannot be read.
+    report, None where ``approve`` said no. Raises ``ClusterError`` where the cluster cannot be read, ``Busy`` where
+    another run has the stack.
     """
-    with _alone(cluster, desired.stack.name, conduct) as lease:
-        settle(cluster, desired.stack.name)
-        finish(cluster, desired.stack.name)
-        observed = look(cluster, desired)
-        made = make_plan(sealed(desired, cluster), observed, at_present(policy))
-        return made, _carry_out(made, cluster, observed, conduct, lambda: lease.lost)
+    stack = desired.stack.name
+    with _stack_lease(cluster, stack, run_options) as lease:
+        wait_until_idle(cluster, stack)
+        recover(cluster, stack)
+        observed = observe_stack(cluster, desired)
+        made = make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy))
+        return made, _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
 
 
-def apply_saved(cluster: Cluster, saved: Plan, **conduct: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
-    """Exactly the steps of a saved plan; one that relies on what has moved since fails with ``StalePlan``."""
-    with _alone(cluster, saved.stack, conduct) as lease:
-        settle(cluster, saved.stack)
-        finish(cluster, saved.stack)
+def apply_saved(cluster: Cluster, saved: Plan, **run_options: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
+    """Exactly the steps of a saved plan; one that relies on what changed since fails with ``StalePlan``.
+
+    Returns and raises as ``reconcile_once`` does.
+    """
+    with _stack_lease(cluster, saved.stack, run_options) as lease:
+        wait_until_idle(cluster, saved.stack)
+        recover(cluster, saved.stack)
         observed = observe(cluster)
         if any(step.request[0] for step in saved.steps):
-            observed.ledger = ledger_of(cluster, saved.stack, observed)
-        return saved, _carry_out(saved, cluster, observed, conduct, lambda: lease.lost)
+            observed.ledger = read_operation_ledger(cluster, saved.stack, observed)
+        return saved, _approve_and_apply(saved, cluster, observed, run_options, lambda: lease.lost)
 
 
-def run_request(cluster: Cluster, request: Request, **conduct: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
+def run_request(cluster: Cluster, request: Request, **run_options: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
     """One operation that a person asks for, whoever owns its target; recorded like an ``Operation``.
 
-    Naming it is the permission for what it does to the guest. Returns as ``reconcile_once`` does.
+    Naming it is the permission for what it does to the guest. Returns as ``reconcile_once`` does; a plan with
+    problems is not applied. Raises ``NotFound`` where the target does not exist, and other ``ClusterError``s.
     """
     if not request.operation.forces:
-        settle(cluster)
+        wait_until_idle(cluster)
     observed = observe(cluster)
     target = observed.get(request.target)
     if target is None or not target.exists:
@@ -121,34 +101,78 @@ def run_request(cluster: Cluster, request: Request, **conduct: Unpack[RunOptions
     made = plan_request(request, observed, target.stack)
     if made.problems:
         return made, None
-    return made, _carry_out(made, cluster, observed, conduct, lambda: False)
+    return made, _approve_and_apply(made, cluster, observed, run_options, lambda: False)
 
 
-def _carry_out(
-    made: Plan, cluster: Cluster, observed: Observation, conduct: RunOptions, lost: Callable[[], bool]
+# The stages --------------------------------------------------------------------------------------------------
+
+
+def observe_stack(cluster: Cluster, desired: Desired) -> Observation:
+    """What is there, and what became of the stack's Operations if there are any."""
+    observed = observe(cluster)
+    if desired.requests:
+        observed.ledger = read_operation_ledger(cluster, desired.stack.name, observed)
+    return observed
+
+
+def observe_after_recovery(desired: Desired, cluster: Cluster) -> Observation:
+    """What is there, as it will be once the next run has recovered what a killed one left. Writes nothing."""
+    observed = observe_stack(cluster, desired)
+    overlay_recoveries(observed, read_due_recoveries(cluster, desired.stack.name))
+    return observed
+
+
+def read_operation_ledger(cluster: Cluster, stack: str, observed: Observation) -> dict[str, LedgerEntry]:
+    """What became of the Operations of a stack, by name."""
+    resources = [each.resource for each in observed.resources.values()]
+    return read_ledger(read_journal(cluster.records(stack)), cluster.list("Event").items, resources)
+
+
+def with_secret_digests(desired: Desired, cluster: Cluster) -> Desired:
+    """The same, changed in place: its secrets have digests, so that a rotation is seen.
+
+    Writes nothing but the digests' key.
+    """
+    vault = Vault(cluster)
+    for declared in desired.resources.values():
+        if declared.has_secrets:
+            declared.shape = vault.seal(declared.shape)
+    for request in desired.requests.values():
+        request.parameters = vault.seal(request.parameters)
+    return desired
+
+
+def policy_now(policy: Policy | None) -> Policy:
+    """The policy of a run that starts now, unless it names another moment: ignore rules end at theirs."""
+    policy = policy or Policy()
+    return policy if policy.at is not None else replace(policy, at=datetime.now(UTC))
+
+
+def _approve_and_apply(
+    made: Plan, cluster: Cluster, observed: Observation, run_options: RunOptions, lost: Callable[[], bool]
 ) -> Report | None:
     """Ask, and apply if the answer is yes."""
-    approve = conduct.get("approve")
+    approve = run_options.get("approve")
     if approve is not None and not approve(made, observed):
         return None
     return apply(
         made,
         cluster,
         observed,
-        options=conduct.get("options"),
-        on_start=conduct.get("on_start", lambda step: None),
-        on_outcome=conduct.get("on_outcome", lambda outcome: None),
+        options=run_options.get("options"),
+        on_start=run_options.get("on_start", lambda step: None),
+        on_outcome=run_options.get("on_outcome", lambda outcome: None),
         lost=lost,
-        interrupts=conduct.get("interrupts", lambda: 0),
+        interrupts=run_options.get("interrupts", lambda: 0),
     )
 
 
-def user() -> str:
-    """Whom this process belongs to."""
-    return os.environ.get("USER") or f"user {os.getuid()}"
-
-
-def _alone(cluster: Cluster, stack: str, conduct: RunOptions) -> Lease:
+def _stack_lease(cluster: Cluster, stack: str, run_options: RunOptions) -> Lease:
     """The right to act for a stack. Raises ``Busy`` when another run has it for longer than is waited."""
     holder = f"{user()} on {socket.gethostname()}, process {os.getpid()}"
-    return cluster.lease(f"stack {stack}", holder, wait=conduct.get("options", Options()).lease)
+    return cluster.lease(f"stack {stack}", holder, wait=run_options.get("options", Options()).lease)
+
+
+def user() -> str:
+    """Whom this process belongs to, for people."""
+    return os.environ.get("USER") or f"user {os.getuid()}"

@@ -20,7 +20,8 @@ from reconciler.agent.wire import host_of, spec_of, waits
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver
 from reconciler.model.problem import Conflict, NotFound, Unavailable
-from reconciler.model.resource import CLAIM, Resource, ResourceId
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.wire import CLAIM, LIFECYCLE
 
 
 class Claim(NamedTuple):
@@ -48,7 +49,7 @@ class Claim(NamedTuple):
 
     def written(self) -> Resource:
         """The resource as it shows this claim, without the operation."""
-        spec = {key: value for key, value in spec_of(self.resource).items() if key != "lifecycle"}
+        spec = {key: value for key, value in spec_of(self.resource).items() if key != LIFECYCLE}
         return {**self.resource, "spec": {**spec, CLAIM: shown(self.key)}}
 
 
@@ -59,9 +60,9 @@ def read(id: ResourceId, resource: Resource, nodes: Nodes) -> Claim | None:
         return None
     if not isinstance(resource["spec"], dict):
         return Claim(id, resource, driver, "spec", None, wrong="spec must be an object")
-    lifecycle = resource["spec"]["lifecycle"]
+    lifecycle = resource["spec"][LIFECYCLE]
     if not isinstance(lifecycle, dict):
-        return Claim(id, resource, driver, "lifecycle", None, wrong="spec.lifecycle must be an object")
+        return Claim(id, resource, driver, LIFECYCLE, None, wrong="spec.lifecycle must be an object")
     # Of several keys the first one counts, as on the existing back end (wire format 3.3).
     key, *ignored = sorted(lifecycle)
     return Claim(id, resource, driver, key, lifecycle[key], tuple(ignored))

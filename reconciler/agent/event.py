@@ -10,7 +10,8 @@ from reconciler.agent.lifecycle import Lifecycle
 from reconciler.agent.log_safety import FIELD, clip, log, shown, words
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import AlreadyExists, ClusterError
-from reconciler.model.resource import LABEL_EVENT, LABEL_EVENT_SDK, Resource, id_of
+from reconciler.model.resource import Resource, id_of
+from reconciler.model.wire import LABEL_EVENT, LABEL_EVENT_SDK
 
 REPORTER = "reconcile-agent"
 NOTE = 1024  # bytes events.k8s.io/v1 admits

@@ -15,6 +15,7 @@ from reconciler.agent.observer import Observer
 from reconciler.agent.record import Records
 from reconciler.model.problem import ClusterError, OperationFailed
 from reconciler.model.resource import ResourceId
+from reconciler.model.wire import EVENT_DOING, EVENT_DONE, EVENT_IGNORED, EVENT_NORMAL, EVENT_WARNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,11 @@ class Execution:
         started, begin, words = clock.now(), clock.monotonic(), claim.words
         self.hooks.claimed(claim.id.kind, words["operation"])
         log.info("claimed %s of %s", shown(claim.key), claim.id, extra=words)
-        self.events.report(claim.resource, claim.key, "Doing", "Normal", started)
+        self.events.report(claim.resource, claim.key, EVENT_DOING, EVENT_NORMAL, started)
         if claim.ignored:
             log.warning("%s of %s: one at a time", shown(*claim.ignored), claim.id, extra=words)
             ignored = " ".join(map(shown, claim.ignored))
-            self.events.report(claim.resource, ignored, "Ignored", "Warning", started)
+            self.events.report(claim.resource, ignored, EVENT_IGNORED, EVENT_WARNING, started)
         failure: OperationFailed | None = None
         touched: Collection[ResourceId] = ()
         try:
@@ -54,8 +55,8 @@ class Execution:
             log.error("%s of %s: its outcome is not written: %s", shown(claim.key), claim.id, error, extra=words)
             outcome = "unknown"
         else:
-            type = "Warning" if failure else "Normal"
-            self.events.report(claim.resource, claim.key, "Done", type, started, insist=True)
+            type = EVENT_WARNING if failure else EVENT_NORMAL
+            self.events.report(claim.resource, claim.key, EVENT_DONE, type, started, insist=True)
             outcome = "failed" if failure else "done"
         seconds = clock.monotonic() - begin
         self.hooks.ended(claim.id.kind, words["operation"], outcome, seconds)

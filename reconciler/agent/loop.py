@@ -13,7 +13,7 @@ from reconciler.agent.observer import Observer
 from reconciler.agent.queue import Queue
 from reconciler.agent.service import Service
 from reconciler.agent.wire import waits
-from reconciler.clusters.base import Cluster, Movement, Watch, earliest
+from reconciler.clusters.base import Cluster, EventType, Watch, earliest
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import ClusterError, Expired
 from reconciler.model.resource import Resource, id_of
@@ -109,7 +109,7 @@ class Loop:
                     looking = observer.submit(self.survey.look_around)
                 looked = self.turned
             for notice in watch.next(TURN):
-                if notice.movement is not Movement.DELETED:
+                if notice.type is not EventType.DELETED:
                     self._consider(pool, notice.resource)
             for id in self.queue.due():
                 if self.queue.take(id):

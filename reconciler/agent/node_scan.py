@@ -17,7 +17,8 @@ from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver, HostSnapshot
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import AlreadyExists, ClusterError, Conflict, NotFound, OperationFailed
-from reconciler.model.resource import CLAIM, Resource, ResourceId, id_of
+from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.wire import CLAIM
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from reconciler.drivers.base import Driver
-from reconciler.model.resource import LABEL_HOST
+from reconciler.model.wire import LABEL_HOST
 
 
 @dataclass(frozen=True, slots=True)

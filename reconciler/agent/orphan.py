@@ -18,7 +18,8 @@ from reconciler.agent.wire import host_of, spec_of
 from reconciler.catalogue.operation import Verb
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import NotFound, OperationFailed
-from reconciler.model.resource import CLAIM, Resource, ResourceId, id_of
+from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.wire import CLAIM, EVENT_DONE, EVENT_NORMAL, EVENT_WARNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Orphans:
             log_bug(error, words_of)
         message = f"the agent stopped during {shown(key)}; what it left has been observed anew"
         self.records.store_failure(id, OperationFailed("Exception", message), observed)
-        self.events.report(resource, key, "Done", "Warning", self.clock.now())
+        self.events.report(resource, key, EVENT_DONE, EVENT_WARNING, self.clock.now())
         self.hooks.recovered(id.kind, words_of["operation"])
         log.warning("unknown: an agent stopped during %s of %s", shown(key), id, extra=words_of)
 
@@ -61,7 +62,7 @@ class Orphans:
         id = id_of(resource)
         with suppress(NotFound):
             self.cluster.delete(id)
-        self.events.report(resource, key, "Done", "Normal", self.clock.now())
+        self.events.report(resource, key, EVENT_DONE, EVENT_NORMAL, self.clock.now())
         self.hooks.recovered(id.kind, words(id, key)["operation"])
         log.warning("done: an agent stopped after %s of %s", shown(key), id, extra=words(id, key))
 

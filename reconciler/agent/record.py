@@ -10,7 +10,8 @@ from reconciler.agent.wire import kept, new, spec_of, status, well
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver
 from reconciler.model.problem import AlreadyExists, Conflict, NotFound, OperationFailed
-from reconciler.model.resource import CLAIM, ResourceId
+from reconciler.model.resource import ResourceId
+from reconciler.model.wire import CLAIM
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.model.kinds import MACHINE
-from reconciler.model.resource import CLAIM, LABEL_HOST, WIRE_API_VERSION, Resource, ResourceId
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.wire import CLAIM, LABEL_HOST, LIFECYCLE, STATUS_READY, WIRE_API_VERSION
 
 
 def spec_of(resource: Resource) -> dict[str, Any]:
@@ -32,12 +33,12 @@ def waits(resource: Resource) -> bool:
     """Whether there is something to do. A resource being deleted is past that: it takes back what waits."""
     spec = resource.get("spec")
     damaged = spec is not None and not isinstance(spec, dict)
-    return (damaged or bool(spec_of(resource).get("lifecycle"))) and not leaving(resource)
+    return (damaged or bool(spec_of(resource).get(LIFECYCLE))) and not leaving(resource)
 
 
 def kept(current: Resource, outcome: bool = False) -> dict[str, Any]:
     """What survives a write: an operation submitted meanwhile and, unless this is its outcome, the one under way."""
-    keys = ("lifecycle",) if outcome else ("lifecycle", CLAIM)
+    keys = (LIFECYCLE,) if outcome else (LIFECYCLE, CLAIM)
     return {key: value for key in keys if (value := spec_of(current).get(key))}
 
 
@@ -60,4 +61,4 @@ def well(kind: str, spec: Mapping[str, Any]) -> tuple[str, str]:
     """Reason and message of a thing that is as ``spec`` shows it, and well (wire format 4.2)."""
     if kind == MACHINE:
         return str(spec.get("powerstate")), f"The VM is {spec.get('powerstate')}"
-    return "Ready", "The resource is ready."
+    return STATUS_READY, "The resource is ready."

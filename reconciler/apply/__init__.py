@@ -5,8 +5,10 @@ so; what cannot be read back counts as done when its ``Done`` Event is ``Normal`
 journalled. A failure blocks the steps that need it and no others. Nothing here is undone by a kill: what was
 submitted is on the cluster, and the next plan sees what came of it.
 
-``run`` is the loop. ``order`` says which steps may begin, ``submission`` puts an operation on its resource,
-``sight`` says what came of it; ``mark`` notes things on resources, ``journal`` on the stack, ``report`` for people.
+``run`` is the loop. ``order`` says which steps may start, ``starter`` starts one: it checks what the step relies on,
+and ``submission`` puts the operation on its resource. ``verifier`` says what came of it; ``metadata`` writes labels
+and annotations of ours, ``journal`` the entries of the run, ``report`` has what people and programs are told.
+``recovery`` comes before a plan: it ends what runs that died left.
 """
 
 from __future__ import annotations
@@ -15,16 +17,26 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from reconciler.apply.mark import rewrite
+from reconciler.apply.failure import InvalidParameters
+from reconciler.apply.metadata import retry_on_conflict
 from reconciler.apply.options import Options
-from reconciler.apply.report import Outcome, Report, Result
-from reconciler.apply.run import Run
-from reconciler.apply.submission import InvalidParameters
+from reconciler.apply.report import Outcome, Report
+from reconciler.apply.run import Run, RunHooks
 from reconciler.clusters.base import Cluster
+from reconciler.model.outcome import ErrorKind, Result
 from reconciler.observe.observed import Observation, observe
 from reconciler.planner.plan import Plan, Step
 
-__all__ = ["InvalidParameters", "Options", "Outcome", "Report", "Result", "apply", "rewrite"]
+__all__ = [
+    "ErrorKind",
+    "InvalidParameters",
+    "Options",
+    "Outcome",
+    "Report",
+    "Result",
+    "apply",
+    "retry_on_conflict",
+]
 
 
 def apply(
@@ -48,5 +60,5 @@ def apply(
     ``ClusterError`` when the cluster can be neither watched nor written a journal on.
     """
     observed = observed if observed is not None else observe(cluster)
-    run = Run(plan, cluster, observed, options or Options(), on_outcome, on_start, lost, interrupts, monotonic, now)
-    return run.run()
+    hooks = RunHooks(on_start, on_outcome, lost, interrupts, monotonic, now)
+    return Run(plan, cluster, observed, options or Options(), hooks).run()

@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
-from typing import Any
 
+from reconciler.model.journal import JournalEntry, StepEnded
+from reconciler.model.outcome import Result
 from reconciler.planner.plan import Action, Step
 
 SEEN = 20  # of an operation, the newest that its typical duration is taken from
-GOOD = frozenset({"created", "changed", "deleted", "ran"})  # how long a failure took says little
+MEASURED = frozenset({Result.CREATED, Result.CHANGED, Result.DELETED, Result.RAN})  # of failures, it says little
 
 
-def typical(entries: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+def typical(entries: Iterable[JournalEntry]) -> dict[str, float]:
     """Seconds by operation: the median of the newest in a journal that ended well."""
     seen: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=SEEN))
     for entry in entries:
-        if entry.get("phase") == "end" and entry.get("result") in GOOD:
-            seen[entry["operation"]].append(entry["seconds"])
+        if isinstance(entry, StepEnded) and entry.result in MEASURED and entry.seconds is not None:
+            seen[entry.step.operation].append(entry.seconds)
     return {operation: sorted(seconds)[len(seconds) // 2] for operation, seconds in seen.items()}
 
 

@@ -1,4 +1,4 @@
-"""The journal of one run: every start and end, written before anything relies on it."""
+"""The journal of one run: the start and end of everything, written before anything relies on it."""
 
 from __future__ import annotations
 
@@ -7,90 +7,91 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from reconciler.apply.report import GOOD, Outcome, Report, Result
-from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, RUN_STOPS, Cluster
+from reconciler.apply.report import Outcome, Report
+from reconciler.apply.running_step import RunningStep
+from reconciler.clusters.base import JournalStore
+from reconciler.model.journal import (
+    JournalStep,
+    Recovery,
+    RequestContent,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    StepEntry,
+    StepStarted,
+    StepSubmitted,
+    StepSummary,
+)
+from reconciler.model.outcome import SUCCEEDED, Result
 from reconciler.model.problem import ClusterError
 from reconciler.model.provenance import Provenance
 from reconciler.planner.plan import Step
 
-OTHERS = 20  # steps without entries of their own that the last entry tells of: a ConfigMap holds 1 MiB
+MAX_OTHERS = 20  # steps without entries of their own in the last entry: a ConfigMap holds 1 MiB
+MAX_MESSAGE = 200  # characters of what is said of each
 
 
 @dataclass(frozen=True, slots=True)
-class Journal:
-    """Entries of the run ``run`` in the journal of a stack. What the cluster raises, it raises."""
+class RunJournal:
+    """Writes the entries of the run ``run`` of a stack. Every method raises ``ClusterError`` where it cannot write."""
 
-    cluster: Cluster
+    store: JournalStore
     stack: str
     run: str
     now: Callable[[], datetime]
-    ended: set[str] = field(default_factory=set)  # steps whose end is written
+    ended: set[str] = field(default_factory=set)  # ids of steps whose end is written
 
-    def begin(self, provenance: Provenance) -> None:
-        entry = {"run": self.run, "phase": RUN_BEGINS, "at": self._at(), **provenance.fields()}
-        self.cluster.record(self.stack, entry)
+    def start_run(self, provenance: Provenance) -> None:
+        """The run begins."""
+        self._write(RunStarted(self.run, self._at(), provenance))
 
-    def close(self, report: Report, seconds: float) -> None:
-        """The run is over: came to its end or, if it left steps that the next one has to look after, stopped.
+    def end_run(self, report: Report, seconds: float) -> None:
+        """The run is over, or stopped if it left steps that the next one has to look after.
 
-        Of a run that stopped, what its steps came to is worth more to people than this entry: it is left out
+        Of a run that stopped, what its steps came to is worth more to people than this entry: no error is raised
         where it cannot be written.
         """
         counts = Counter(outcome.result for outcome in report.outcomes)
+        stopped = bool(counts[Result.INTERRUPTED])
         others = sorted(
             (outcome for outcome in report.outcomes if outcome.step.id not in self.ended),
-            key=lambda outcome: outcome.result in GOOD,
+            key=lambda outcome: outcome.result in SUCCEEDED,
         )
-        entry = {
-            "run": self.run,
-            "phase": RUN_STOPS if counts[Result.INTERRUPTED] else RUN_ENDS,
-            "at": self._at(),
-            "seconds": round(seconds, 3),
-            "totals": {str(result): counts[result] for result in Result if counts[result]},
-            "others": [_other(outcome) for outcome in others[:OTHERS]],
-        }
-        with suppress(ClusterError) if counts[Result.INTERRUPTED] else nullcontext():
-            self.cluster.record(self.stack, entry)
+        totals = {str(result): counts[result] for result in Result if counts[result]}
+        summaries = tuple(_summary(outcome) for outcome in others[:MAX_OTHERS])
+        with suppress(ClusterError) if stopped else nullcontext():
+            self._write(RunEnded(self.run, self._at(), seconds, totals, summaries, stopped))
 
-    def write(
-        self,
-        step: Step,
-        phase: str,
-        event_id: str,
-        result: Result | None = None,
-        message: str = "",
-        seconds: float = 0.0,
-        seen: bool = True,
-        note: dict[str, Any] | None = None,
-    ) -> None:
-        """One entry: ``phase`` is ``start``, ``submitted`` or ``end``; ``seen``, whether its ``Done`` Event was."""
-        entry: dict[str, Any] = {
-            "run": self.run,
-            "event": event_id,
-            "at": self._at(),
-            "phase": phase,
-            **_names(step),
-        }
-        if step.request[0]:
-            entry["request"] = {"name": step.request[0], "content": step.request[1]}
-        if note is not None:
-            entry["note"] = note
-        if result is not None:
-            entry |= {"result": str(result), "message": message, "seconds": round(seconds, 3), "seen": seen}
-        self.cluster.record(self.stack, entry)
-        if phase == "end":
-            self.ended.add(step.id)
+    def start_step(self, step: Step, event_id: str, recovery: Recovery | None) -> None:
+        """The operation of a step is about to be put on its resource; ``recovery`` is for the next run."""
+        self._write(StepStarted(self.run, event_id, self._at(), _names(step), _request(step), recovery))
+
+    def submit_step(self, step: Step, event_id: str) -> None:
+        """The operation of a step is on its resource."""
+        self._write(StepSubmitted(self.run, event_id, self._at(), _names(step), _request(step)))
+
+    def end_step(self, outcome: Outcome, running: RunningStep) -> None:
+        """A step that was started has ended."""
+        step, seen = outcome.step, bool(running.done)
+        names = self.run, running.event_id, self._at(), _names(step), _request(step)
+        self._write(StepEnded(*names, outcome.result, outcome.message, outcome.seconds, seen))
+        self.ended.add(step.id)
+
+    def _write(self, entry: RunStarted | StepEntry | RunEnded) -> None:
+        self.store.record(self.stack, entry.to_json())
 
     def _at(self) -> str:
         return self.now().isoformat(timespec="milliseconds")
 
 
-def _names(step: Step) -> dict[str, str]:
-    names = {"step": step.id, "operation": step.operation, "target": str(step.target)}
-    return names if step.subject == step.target else {**names, "subject": str(step.subject)}
+def _names(step: Step) -> JournalStep:
+    return JournalStep(step.id, step.operation, str(step.target), str(step.subject))
 
 
-def _other(outcome: Outcome) -> dict[str, str]:
-    return {**_names(outcome.step), "result": str(outcome.result), "message": outcome.message[:200]}
+def _request(step: Step) -> RequestContent | None:
+    return RequestContent(*step.request) if step.request[0] else None
+
+
+def _summary(outcome: Outcome) -> StepSummary:
+    return StepSummary(_names(outcome.step), outcome.result, outcome.message[:MAX_MESSAGE])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from reconciler.apply.report import GOOD, Result
+from reconciler.model.outcome import SUCCEEDED, Result
 from reconciler.planner.plan import Plan, Step
 
 
@@ -71,7 +71,7 @@ class Order:
     def _unblock(self, step: Step, ended: Step, result: Result) -> None:
         if step.id in self.results:
             return
-        if ended.id in step.needs and result not in GOOD:
+        if ended.id in step.needs and result not in SUCCEEDED:
             if result is not Result.INTERRUPTED:
                 self.skip(step, f"needs {ended.operation} of {ended.subject}")
             return
@@ -81,9 +81,8 @@ class Order:
 
     def _release_destructive(self) -> None:
         """Destructive steps begin when all others have ended, and only if they ended well."""
-        well = all(
-            result in GOOD or result is Result.HELD for id, result in self.results.items() if not self.steps[id].last
-        )
+        others = (result for id, result in self.results.items() if not self.steps[id].last)
+        well = all(result in SUCCEEDED or result is Result.HELD for result in others)
         for step in self.runnable:
             if step.last and step.id not in self.results and not self._waits[step.id]:
                 if well:

@@ -1,4 +1,10 @@
-"""What interrupted and killed runs left behind: waited for, and said on the resources, before the next plan."""
+"""Recovery of runs that were interrupted or killed, before the next plan.
+
+Such a run may leave operations that still run: they are waited for. It may also have left labels and annotations
+unwritten. Those of an operation that one resource carries for another (CloneDisk, BindPortVlan) are written on the
+other only when it has succeeded; those that are written along with a submission are taken back when the operation
+fails. The journal has both (``Recovery``), so the next run can do what the dead one did not come to.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +13,21 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 
-from reconciler.apply import rewrite
-from reconciler.apply.unfinished import UnfinishedMark, mended, mends
-from reconciler.clusters.base import Cluster, earliest
+from reconciler.apply import retry_on_conflict
+from reconciler.apply.annotations import recovered
+from reconciler.clusters.base import Cluster, ResourceStore, earliest
 from reconciler.model.event_id import done_of
+from reconciler.model.journal import JournalEntry, Recovery, StepEnded, StepStarted, read_journal
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import Unavailable
-from reconciler.model.resource import LABEL_EVENT, Resource, id_of
-from reconciler.observe.observed import Observed
+from reconciler.model.resource import Resource, id_of
+from reconciler.model.wire import LABEL_EVENT
+from reconciler.observe.observed import Observation, Observed
 
-TURN = 1.0  # seconds until it looks again, though nothing moves
+TURN = 1.0  # seconds until it checks again, though the watch shows nothing
 
 
-def settle(
+def wait_until_idle(
     cluster: Cluster,
     stack: str = "",
     *,
@@ -29,9 +37,9 @@ def settle(
 ) -> None:
     """Wait until no operation is under way, so that a plan sees where things ended.
 
-    What the stack's last run did not see the end of is given ``grace`` seconds more to be told of: an Event comes
-    after the resource is written back (wire format 3.5). Raises ``Unavailable`` when operations do not end within
-    ``timeout`` seconds.
+    The Events of operations whose end the stack's last run did not see are waited for, ``grace`` seconds more: an
+    Event comes after the resource is written back (wire format 3.5). Raises ``Unavailable`` when operations do not end
+    within ``timeout`` seconds.
     """
     until = monotonic() + timeout
     while True:
@@ -44,44 +52,70 @@ def settle(
         left = until - monotonic()
         if left <= 0:
             some = ", ".join(f"{operation} on {id}" for id, operation in sorted(waiting.items())[:3])
-            raise Unavailable(f"still under way after {timeout:g} s: {some}. Is an agent running?")
+            raise Unavailable(f"operations still run after {timeout:g} s: {some}. Is an agent running?")
         since = earliest(listing.version for listing in listings.values())
         with closing(cluster.watch(since=since, kinds=tuple(KINDS))) as watch:
             watch.next(min(left, TURN))
     if stack:
-        _listen(cluster, _unheard(cluster, stack, resources), grace, monotonic)
+        _wait_for_events(cluster, _unseen(cluster, stack, resources), grace, monotonic)
 
 
-def _unheard(cluster: Cluster, stack: str, resources: Iterable[Resource]) -> set[str]:
+def _unseen(cluster: Cluster, stack: str, resources: Iterable[Resource]) -> set[str]:
     """The event ids of operations that the last run put on resources and did not see the end of."""
-    begun = set()
-    for entry in cluster.unfinished(stack):
-        if entry["phase"] == "start":
-            begun.add(entry["event"])
-        elif entry["phase"] == "end" and entry.get("seen", True):
-            begun.discard(entry["event"])
+    begun: set[str] = set()
+    for entry in read_journal(cluster.unfinished(stack)):
+        if isinstance(entry, StepStarted):
+            begun.add(entry.event)
+        elif isinstance(entry, StepEnded) and entry.seen:
+            begun.discard(entry.event)
     return begun & {(resource["metadata"].get("labels") or {}).get(LABEL_EVENT) for resource in resources}
 
 
-def _listen(cluster: Cluster, unheard: set[str], grace: float, monotonic: Callable[[], float]) -> None:
+def _wait_for_events(cluster: ResourceStore, unseen: set[str], grace: float, monotonic: Callable[[], float]) -> None:
     until = monotonic() + grace
-    while unheard:
+    while unseen:
         listing = cluster.list("Event")
-        unheard = unheard - {event_id for event in listing.items for event_id, _, _ in done_of(event)}
+        unseen = unseen - {event_id for event in listing.items for event_id, _, _ in done_of(event)}
         left = until - monotonic()
-        if not unheard or left <= 0:
+        if not unseen or left <= 0:
             return
         with closing(cluster.watch(since=listing.version, kinds=("Event",))) as watch:
             watch.next(min(left, TURN))
 
 
-def finish(cluster: Cluster, stack: str) -> None:
-    """Say on the resources what a run that was killed did not come to say."""
-    for mend in unsaid(cluster, stack):
-        rewrite(cluster, mend.id, partial(mended, mend=mend))
+def recover(cluster: Cluster, stack: str) -> None:
+    """Write on the resources what the stack's last run would have written, had it not died."""
+    for recovery in read_due_recoveries(cluster, stack):
+        retry_on_conflict(cluster, recovery.id, partial(recovered, recovery=recovery))
 
 
-def unsaid(cluster: Cluster, stack: str) -> list[UnfinishedMark]:
-    """What ``finish`` would say."""
-    entries = cluster.unfinished(stack)
-    return mends(entries, cluster.list("Event").items) if any("note" in entry for entry in entries) else []
+def read_due_recoveries(cluster: Cluster, stack: str) -> list[Recovery]:
+    """What ``recover`` would write; itself it writes nothing."""
+    entries = read_journal(cluster.unfinished(stack))
+    some = any(isinstance(entry, StepStarted) and entry.recovery is not None for entry in entries)
+    return due_recoveries(entries, cluster.list("Event").items) if some else []
+
+
+def due_recoveries(entries: Iterable[JournalEntry], events: Iterable[Resource]) -> list[Recovery]:
+    """What the journal of the last run begins and does not end, as far as Events tell how it ended. Pure."""
+    begun: dict[str, Recovery] = {}
+    for entry in entries:
+        if isinstance(entry, StepStarted) and entry.recovery is not None:
+            begun[entry.event] = entry.recovery
+        elif isinstance(entry, StepEnded):
+            begun.pop(entry.event, None)
+    found = []
+    for event in events if begun else ():
+        for event_id, type, _ in done_of(event):
+            recovery = begun.pop(event_id, None)
+            if recovery is not None and recovery.carried == (type == "Normal"):
+                found.append(recovery)
+    return found
+
+
+def overlay_recoveries(observed: Observation, recoveries: Iterable[Recovery]) -> None:
+    """Show the resources as they will be once these are written; changes ``observed``."""
+    for recovery in recoveries:
+        each = observed.resources.get(recovery.id)
+        if each is not None:
+            observed.resources[recovery.id] = Observed(recovered(each.resource, recovery), observed.disk_at)

@@ -3,25 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from reconciler.model.outcome import SUCCEEDED, ErrorKind, Result
 from reconciler.planner.plan import Action, Step
-
-
-class Result(StrEnum):
-    """What a step came to. Past tense, so that a plan and a report cannot be confused."""
-
-    CREATED = "created"
-    CHANGED = "changed"
-    DELETED = "deleted"
-    RAN = "ran"
-    MARKED = "marked"
-    UNCHANGED = "unchanged"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    HELD = "held"
-    INTERRUPTED = "interrupted"
-
 
 DONE = {
     Action.CREATE: Result.CREATED,
@@ -30,17 +14,20 @@ DONE = {
     Action.RUN: Result.RAN,
     Action.MARK: Result.MARKED,
 }
-GOOD = frozenset({*DONE.values(), Result.UNCHANGED})
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one step came to, why, and how long it was under way."""
+    """What one step came to, why, and for how many seconds it ran.
+
+    ``error`` is there exactly when the step failed. Where the manifest asks for the step is ``step.origin``.
+    """
 
     step: Step
     result: Result
     message: str = ""
     seconds: float = 0.0
+    error: ErrorKind | None = None
 
 
 @dataclass(slots=True)
@@ -51,7 +38,9 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        return all(outcome.result in GOOD or outcome.result is Result.HELD for outcome in self.outcomes)
+        """Whether every step succeeded or was held."""
+        return all(outcome.result in SUCCEEDED or outcome.result is Result.HELD for outcome in self.outcomes)
 
     def count(self, *results: Result) -> int:
+        """How many steps came to one of these results."""
         return sum(outcome.result in results for outcome in self.outcomes)

@@ -1,120 +1,136 @@
-"""The one loop that acts: start what may begin, wait, look, end what is done."""
+"""The one loop that acts: start what may start, wait for what the watch shows, end what is done."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from reconciler import catalogue
-from reconciler.apply.journal import Journal
-from reconciler.apply.mark import Marks, annotations_of
+from reconciler.apply.failure import kind_of
+from reconciler.apply.journal import RunJournal
+from reconciler.apply.metadata import MetadataWriter
 from reconciler.apply.options import Options
 from reconciler.apply.order import Order
-from reconciler.apply.report import DONE, Outcome, Report, Result
-from reconciler.apply.running_step import Delay, RunningStep
-from reconciler.apply.submission import Submission, event_id_of
-from reconciler.apply.verifier import Verifier, under_way
-from reconciler.clusters.base import Cluster, earliest
+from reconciler.apply.references import ReferenceTracker
+from reconciler.apply.report import DONE, Outcome, Report
+from reconciler.apply.running_step import RunningStep, StartRetry
+from reconciler.apply.starter import NothingToRun, StepStarter
+from reconciler.apply.submission import Submission
+from reconciler.apply.verifier import Verifier
+from reconciler.clusters.base import Cluster, Watch, earliest
 from reconciler.model.kinds import DISK, KINDS
-from reconciler.model.problem import Busy, Conflict, Expired, ReconcilerError, StalePlan, Unavailable
+from reconciler.model.outcome import ErrorKind, Result
+from reconciler.model.problem import Busy, Conflict, Expired, ReconcilerError, Unavailable
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Vault
-from reconciler.observe.ledger import State
-from reconciler.observe.observed import Observation, Observed
-from reconciler.planner.plan import Action, Expectation, Plan, Step
-from reconciler.planner.preconditions import moved
+from reconciler.observe.observed import Observation
+from reconciler.planner.plan import Action, Plan, Step
 
-TURN = 1.0  # seconds until it looks whether it was asked to stop, though nothing moves
-RUSHES = 20  # attempts without a pause to write to a resource that others write to, but not in the way of the step
+TURN = 1.0  # seconds after which it checks whether it was asked to stop, though the watch shows nothing
+
+
+@dataclass(frozen=True, slots=True)
+class RunHooks:
+    """What a run asks and tells while it goes on, as ``apply`` describes it."""
+
+    on_start: Callable[[Step], None]
+    on_outcome: Callable[[Outcome], None]
+    lost: Callable[[], bool]
+    interrupts: Callable[[], int]
+    monotonic: Callable[[], float]
+    now: Callable[[], datetime]
 
 
 class Run:
     """One run of a plan, as ``apply`` describes it; used once."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        cluster: Cluster,
-        observed: Observation,
-        options: Options,
-        on_outcome: Callable[[Outcome], None],
-        on_start: Callable[[Step], None],
-        lost: Callable[[], bool],
-        interrupts: Callable[[], int],
-        monotonic: Callable[[], float],
-        now: Callable[[], datetime],
-    ) -> None:
-        self.plan, self.cluster, self.options = plan, cluster, options
-        self.ledger = observed.ledger
-        self.on_outcome, self.on_start, self.monotonic = on_outcome, on_start, monotonic
-        self.lost, self.interrupts = lost, interrupts
-        self.id = uuid.uuid4().hex[:12]
-        self.since = earliest(observed.versions.values())
+    def __init__(self, plan: Plan, cluster: Cluster, observed: Observation, options: Options, hooks: RunHooks) -> None:
+        self.plan, self.cluster, self.options, self.hooks = plan, cluster, options, hooks
+        self.monotonic = hooks.monotonic
+        run = uuid.uuid4().hex[:12]
         vault = Vault(cluster)
-        self.journal = Journal(cluster, plan.stack, self.id, now)
-        self.marks = Marks(cluster, vault)
-        self.sight = Verifier(cluster, self.id, observed.disk_at, monotonic, options.grace)
-        if any(step.action is Action.DELETE for step in plan.steps):
-            self.sight.follow_uses(observed.resources.values())
-        self.submission = Submission(cluster, vault, self.marks, self.sight.disk_at, plan.agent)
+        deletes = any(step.action is Action.DELETE for step in plan.steps)
+        references = ReferenceTracker(observed.resources.values()) if deletes else None
+        self.journal = RunJournal(cluster, plan.stack, run, hooks.now)
+        self.metadata = MetadataWriter(cluster, vault)
+        self.verifier = Verifier(cluster, run, observed.disk_at, self.monotonic, options.grace, references)
+        submission = Submission(cluster, vault, self.metadata, self.verifier.disk_at, plan.agent)
+        self.starter = StepStarter(
+            cluster,
+            self.journal,
+            self.metadata,
+            submission,
+            self.verifier,
+            observed.ledger,
+            hooks.on_start,
+            self.monotonic,
+        )
         self.order = Order(plan, lambda step, why: self._end(step, Result.SKIPPED, why))
         self.report = Report()
-        self.flights: dict[str, RunningStep] = {}
+        self.since = earliest(observed.versions.values())
+        self.running: dict[str, RunningStep] = {}
         self.busy: set[ResourceId | str] = set()
-        self.delayed: dict[str, Delay] = {}  # of steps that could not be started yet
-        self.sent: dict[str, RunningStep] = {}  # steps whose operation was put on its resource, or may have been
-        self.started = 0
-        self.draining = False
+        self.retries: dict[str, StartRetry] = {}  # of steps that could not be started yet
+        self.draining = False  # nothing more is started
 
     # The loop ----------------------------------------------------------------------------------------------
 
     def run(self) -> Report:
-        """Run it, and report on every step of the plan."""
+        """Run it, and report on every step of the plan. Raises ``ClusterError`` as ``apply`` does."""
         for step in self.plan.steps:
             if step.held:
                 self._end(step, Result.HELD, f"needs --allow {step.held}")
         self.order.begin()
-        if not self.order.ready and not self.flights:
+        if not self.order.ready and not self.running:
             return self.report
-        self.journal.begin(self.options.provenance)
+        self.journal.start_run(self.options.provenance)
         began = self.monotonic()
-        watch = self.cluster.watch(since=self.since, kinds=(*KINDS, "Event"))
-        try:
-            while True:
-                self.draining = bool(self.draining or self.interrupts() or self.lost())
-                self._start_ready()
-                if (not self.flights and (self.draining or not self.order.ready)) or self.interrupts() > 1:
-                    break
-                try:
-                    notices = watch.next(self._patience())
-                    for flight in self.sight.take(notices, self.flights.values()):
-                        self._verify(flight)
-                except Expired:
-                    watch.close()
-                    watch = self.cluster.watch(since=self._relist(), kinds=(*KINDS, "Event"))
-                self._check_clocks()
-        finally:
-            watch.close()
-        for flight in list(self.flights.values()):
-            self._end(flight.step, Result.INTERRUPTED, "left under way; the next plan sees what came of it", flight)
+        self._loop()
+        for running in list(self.running.values()):
+            message = "still running; the next plan sees how it ended"
+            self._end(running.step, Result.INTERRUPTED, message, running)
         for step in self.plan.steps:
             if step.id not in self.order.results:
                 self._end(step, Result.INTERRUPTED, "not started")
-        self.journal.close(self.report, self.monotonic() - began)
+        self.journal.end_run(self.report, self.monotonic() - began)
         return self.report
 
+    def _loop(self) -> None:
+        """Until all steps have their results, or it was asked to stop and need not, or shall not, wait any longer."""
+        watch = self._watch(self.since)
+        try:
+            while True:
+                self.draining = bool(self.draining or self.hooks.interrupts() or self.hooks.lost())
+                self._start_ready()
+                if (not self.running and (self.draining or not self.order.ready)) or self.hooks.interrupts() > 1:
+                    return
+                try:
+                    events = watch.next(self._patience())
+                    for running in self.verifier.take(events, self.running.values()):
+                        self._verify(running)
+                except Expired:
+                    watch.close()
+                    watch = self._watch(self._relist())
+                self._check_clocks()
+        finally:
+            watch.close()
+
+    def _watch(self, since: str) -> Watch:
+        return self.cluster.watch(since=since, kinds=(*KINDS, "Event"))
+
     def _start_ready(self) -> None:
+        """Start what is ready, as far as there is room for it."""
         postponed = []
         clock = self.monotonic()
         ready = self.order.ready
-        while ready and not self.draining and len(self.flights) < self.options.parallel:
+        while ready and not self.draining and len(self.running) < self.options.parallel:
             step = self.order.steps[ready.popleft()]
-            if self._claims(step) & self.busy or self.delayed.get(step.id, Delay()).until > clock:
+            retry = self.retries.get(step.id)
+            if self._claims(step) & self.busy or (retry is not None and retry.until > clock):
                 postponed.append(step.id)
                 continue
-            self._attempt(step)
+            self._start(step)
         ready.extendleft(reversed(postponed))
 
     def _claims(self, step: Step) -> set[ResourceId | str]:
@@ -122,202 +138,117 @@ class Run:
         return {step.target, step.subject, *((f"pool {step.pool}",) if step.pool else ())}
 
     def _patience(self) -> float:
-        """How long nothing needs doing unless something is seen."""
+        """Seconds for which nothing needs doing unless something is seen."""
         clock = self.monotonic()
-        until = [flight.started + self.options.timeout for flight in self.flights.values()]
-        shown = [flight.shown_at for flight in self.flights.values() if flight.shown_at is not None]
+        until = [running.started + self.options.timeout for running in self.running.values()]
+        shown = [running.shown_at for running in self.running.values() if running.shown_at is not None]
         until += [at + self.options.grace for at in shown]
-        until += [self.delayed[id].until for id in self.order.ready if id in self.delayed]
+        until += [self.retries[id].until for id in self.order.ready if id in self.retries]
         return max(0.0, min(min(until, default=clock) - clock, TURN))
 
     def _relist(self) -> str:
-        """After a gap in the watch: look at every step under way again, and go on from here."""
+        """After a gap in the watch: verify every running step; returns the version to watch from."""
         version = self.cluster.list(DISK).version
-        self.sight.forget()
-        for flight in list(self.flights.values()):
-            self._verify(flight)
+        self.verifier.forget()
+        for running in list(self.running.values()):
+            self._verify(running)
         return version
 
     def _check_clocks(self) -> None:
+        """Verify what waited for its Event for long enough, and fail what takes too long."""
         clock = self.monotonic()
-        for flight in list(self.flights.values()):
-            if flight.shown_at is not None and clock - flight.shown_at >= self.options.grace:
-                self._verify(flight)
-                flight.shown_at = None  # not shown any longer: waiting starts anew
-            if flight.step.id in self.flights and clock - flight.started >= self.options.timeout:
-                seen = flight.last_seen or "nothing"
-                said = "it was reported done, but" if flight.done else "no answer, and"
-                self._fail(
-                    flight,
-                    f"{said} after {self.options.timeout:g} s the resource does not show it; last seen: {seen}",
-                )
+        for running in list(self.running.values()):
+            if running.shown_at is not None and clock - running.shown_at >= self.options.grace:
+                self._verify(running)
+                running.shown_at = None  # not shown any longer: waiting starts again
+            if running.step.id in self.running and clock - running.started >= self.options.timeout:
+                seen = running.last_status or "nothing"
+                said = "it was reported done, but" if running.done else "no agent answered, and"
+                message = f"{said} after {self.options.timeout:g} s the resource does not show it; last seen: {seen}"
+                self._fail(running, message, ErrorKind.TIMEOUT)
 
     # Starting ----------------------------------------------------------------------------------------------
 
-    def _attempt(self, step: Step) -> None:
+    def _start(self, step: Step) -> None:
         try:
-            self._start(step)
-        except (Conflict, Busy) as error:  # others write to the resource: their turn ends some time
-            self._again(step, error, self.options.timeout)
+            started = self.starter.start(step)
+        except (Conflict, Busy) as error:  # others write to the resource: that ends some time
+            self._start_later(step, error, self.options.timeout)
+            return
         except Unavailable as error:
-            self._again(step, error)
+            self._start_later(step, error)
+            return
         except ReconcilerError as error:
-            self._end(step, Result.FAILED, str(error))
+            self._end(step, Result.FAILED, str(error), error=kind_of(error))
+            return
+        if isinstance(started, NothingToRun):
+            self._end(step, started.result, started.message)
+            return
+        self.verifier.follow(started.running)
+        self.running[step.id] = started.running
+        self.busy |= self._claims(step)
+        if started.resumed:
+            self._verify(started.running)
 
-    def _again(self, step: Step, error: ReconcilerError, patience: float | None = None) -> None:
+    def _start_later(self, step: Step, error: ReconcilerError, patience: float | None = None) -> None:
         """Put a step back to be tried later, for ``patience`` seconds or the usual number of attempts."""
         clock = self.monotonic()
-        last = self.delayed.get(step.id, Delay(since=clock))
-        attempts, waited = last.attempts + 1, clock - last.since
-        if attempts >= self.options.attempts if patience is None else waited >= patience:
-            after = f"{attempts} attempts" if patience is None else f"{waited:.0f} s"
-            self._end(step, Result.FAILED, f"given up after {after}: {error}")
+        retry = self.retries.setdefault(step.id, StartRetry(clock))
+        retry.attempts += 1
+        waited = clock - retry.since
+        if retry.attempts >= self.options.attempts if patience is None else waited >= patience:
+            after = f"{retry.attempts} attempts" if patience is None else f"{waited:.0f} s"
+            self._end(step, Result.FAILED, f"given up after {after}: {error}", error=kind_of(error))
             return
-        self.delayed[step.id] = Delay(clock + min(0.2 * 2 ** min(last.attempts, 10), 10.0), attempts, last.since)
+        retry.until = clock + next(retry.pauses)
         self.order.ready.append(step.id)
-
-    def _start(self, step: Step) -> None:
-        if step.action is Action.MARK:
-            self._hold_to(step, {})
-            self.on_start(step)
-            self.marks.claim(step)
-            self._end(step, Result.MARKED)
-            return
-        if self._has_run(step):
-            self._end(step, Result.UNCHANGED, "has run before")
-            return
-        resource = self.cluster.get(step.target)
-        if (sent := self.sent.get(step.id)) and event_id_of(resource) == sent.event_id:
-            self._fly(sent)  # an earlier attempt arrived after all
-            self._verify(sent)
-            return
-        operation = catalogue.find(step.target.kind, step.operation)
-        expect = self.submission.expected(step)
-        subject = resource if step.subject == step.target else self.cluster.get(step.subject)
-        if expect and self.sight.holds(expect, subject) and not under_way(resource):
-            self._end(step, Result.UNCHANGED, "already so")
-            return
-        parameters = self.submission.parameters(step)
-        if (other := under_way(resource)) and not operation.forces:
-            raise Busy(f"{other} is under way on {step.target}")
-        known = {step.target: resource, step.subject: subject}
-        self._hold_to(step, known)
-        flight = self._flight(step, resource, expect)
-        self._submit(flight, known, parameters)
-        if step.request[0]:
-            self.journal.write(step, "submitted", flight.event_id)
-        self._fly(flight)
-
-    def _has_run(self, step: Step) -> bool:
-        """Whether the ledger has the ``Operation`` of a step as done. Raises ``StalePlan`` where it cannot say."""
-        name, content = step.request
-        known = self.ledger.get(name)
-        if known is None or known.state is State.FAILED:
-            return False
-        if known.state is State.UNKNOWN:
-            raise StalePlan(f"the Operation {name} was begun and nobody saw how it ended. Look at its target.")
-        if known.content != content:
-            raise StalePlan(f"the Operation {name} has run with another content. Give the new one a new name.")
-        return True
-
-    def _submit(
-        self, flight: RunningStep, known: dict[ResourceId, Resource | None], parameters: dict[str, Any]
-    ) -> None:
-        """Put the operation on its target, as ``known`` has it.
-
-        Who writes to the target without rest leaves no time to look at everything anew: while it stays as the step
-        needs it, only the target is read again, and written at once. Raises as ``Submission.submit`` does.
-        """
-        for left in reversed(range(RUSHES)):
-            try:
-                self.submission.submit(flight.step, known[flight.step.target], parameters, flight.event_id)
-                return
-            except Conflict:
-                known[flight.step.target] = self.cluster.get(flight.step.target)
-                if not left or not self._still_waits(flight, known):
-                    raise
-
-    def _still_waits(self, flight: RunningStep, known: dict[ResourceId, Resource | None]) -> bool:
-        """Whether the target is as the step needs it, and neither its operation nor another is on it."""
-        step, target = flight.step, known[flight.step.target]
-        if target is None or under_way(target) or event_id_of(target) == flight.event_id:
-            return False
-        met = flight.expect and self.sight.holds(flight.expect, known[step.subject])
-        return not met and not self._moved(step, known)
-
-    def _hold_to(self, step: Step, known: dict[ResourceId, Resource | None]) -> None:
-        """Raise ``StalePlan`` if what the step relies on is not as it was planned upon; adds to ``known``."""
-        gone = any(each.id == step.subject and not each.path and each.value is False for each in step.expect)
-        if gone and (users := self.sight.users_of(step.subject)):
-            raise StalePlan(f"{step.subject} is used by {', '.join(map(str, users[:3]))} by now. Plan again.")
-        if told := self._moved(step, known):
-            raise StalePlan(f"moved since it was planned: {'; '.join(told)}. Plan again.")
-
-    def _moved(self, step: Step, known: dict[ResourceId, Resource | None]) -> list[str]:
-        def look(id: ResourceId) -> Observed | None:
-            if id not in known:
-                known[id] = self.cluster.get(id)
-            resource = known[id]
-            return None if resource is None else Observed(resource, self.sight.disk_at)
-
-        return moved(step.relies, look)
-
-    def _flight(self, step: Step, resource: Resource | None, expect: tuple[Expectation, ...]) -> RunningStep:
-        """Say that a step begins; the operation has one event id however often it takes to submit it."""
-        if (sent := self.sent.get(step.id)) is not None:
-            return sent
-        self.started += 1
-        event_id = f"{self.id}-{self.started}"
-        self.on_start(step)
-        note = self.marks.note(step, resource)
-        self.journal.write(step, "start", event_id, note=note)
-        flight = RunningStep(step, event_id, self.monotonic(), annotations_of(resource), expect, note is not None)
-        self.sent[step.id] = flight
-        return flight
-
-    def _fly(self, flight: RunningStep) -> None:
-        self.sight.follow(flight)
-        self.flights[flight.step.id] = flight
-        self.busy |= self._claims(flight.step)
 
     # Ending ------------------------------------------------------------------------------------------------
 
-    def _verify(self, flight: RunningStep) -> None:
-        verdict = self.sight.verdict(flight)
+    def _verify(self, running: RunningStep) -> None:
+        verdict = self.verifier.verdict(running)
         if verdict is None:
             return
         if verdict.failure is None:
-            self._succeed(flight, verdict.subject)
+            self._succeed(running, verdict.subject)
         else:
-            self._fail(flight, verdict.failure)
+            self._fail(running, verdict.failure, ErrorKind.OPERATION_FAILED)
 
-    def _succeed(self, flight: RunningStep, subject: Resource | None) -> None:
-        step = flight.step
+    def _succeed(self, running: RunningStep, subject: Resource | None) -> None:
+        step = running.step
         if step.subject != step.target and subject is not None:
             try:
-                self.marks.claim(step)
+                self.metadata.take_ownership(step)
             except ReconcilerError as error:
-                self._end(step, Result.FAILED, f"done, but {step.subject} could not be marked as ours: {error}", flight)
+                message = f"done, but {step.subject} could not be labelled as ours: {error}"
+                self._end(step, Result.FAILED, message, running, kind_of(error))
                 return
-        self._end(step, DONE[step.action], "", flight)
+        self._end(step, DONE[step.action], "", running)
 
-    def _fail(self, flight: RunningStep, message: str) -> None:
-        step = flight.step
-        if step.subject == step.target and flight.noted:
+    def _fail(self, running: RunningStep, message: str, kind: ErrorKind) -> None:
+        step = running.step
+        if step.subject == step.target and running.noted:
             try:
-                self.marks.forget(flight)
+                self.metadata.restore_annotations(running)
             except ReconcilerError as error:
-                message += f"; and what was noted as applied could not be taken back: {error}"
-        self._end(step, Result.FAILED, message, flight)
+                message += f"; and its annotations could not be restored: {error}"
+        self._end(step, Result.FAILED, message, running, kind)
 
-    def _end(self, step: Step, result: Result, message: str = "", flight: RunningStep | None = None) -> None:
-        seconds = 0.0
-        if flight is not None:
-            seconds = self.monotonic() - flight.started
-            del self.flights[step.id]
+    def _end(
+        self,
+        step: Step,
+        result: Result,
+        message: str = "",
+        running: RunningStep | None = None,
+        error: ErrorKind | None = None,
+    ) -> None:
+        """A step has its result: written down, told, and taken in by the order."""
+        seconds = self.monotonic() - running.started if running is not None else 0.0
+        outcome = Outcome(step, result, message, seconds, error)
+        if running is not None:
+            del self.running[step.id]
             self.busy -= self._claims(step)
-            self.journal.write(step, "end", flight.event_id, result, message, seconds, seen=bool(flight.done))
-        outcome = Outcome(step, result, message, seconds)
+            self.journal.end_step(outcome, running)
         self.report.outcomes.append(outcome)
-        self.on_outcome(outcome)
+        self.hooks.on_outcome(outcome)
         self.order.ended(step, result)

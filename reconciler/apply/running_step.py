@@ -1,31 +1,35 @@
-"""A step under way, and one that could not be started yet."""
+"""A step that runs, and one that could not be started yet."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from reconciler.model.backoff import Backoff
 from reconciler.planner.plan import Expectation, Step
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds between attempts to start a step
 
 
 @dataclass(slots=True)
 class RunningStep:
-    """A step under way."""
+    """A step whose operation is on its resource. Moments are those of the run's monotonic clock, in seconds."""
 
     step: Step
     event_id: str
     started: float
     annotations_before: dict[str, str | None]
     expect: tuple[Expectation, ...]
-    noted: bool = False  # something was written down along with it
+    noted: bool = False  # the journal has a recovery note for it
     done: str = ""  # type of the Done event, once seen
     shown_at: float | None = None  # since when the resource shows what was expected and no event has come
-    last_seen: str = ""
+    last_status: str = ""  # reason and message
 
 
-@dataclass(frozen=True, slots=True)
-class Delay:
-    """When to try to start a step again, how often that was tried, and since when."""
+@dataclass(slots=True)
+class StartRetry:
+    """A step that could not be started at moment ``since``: how often that was tried, and when it is tried again."""
 
+    since: float
     until: float = 0.0
     attempts: int = 0
-    since: float = 0.0
+    pauses: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE, LONGEST_PAUSE))

@@ -6,30 +6,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler import catalogue
-from reconciler.apply.mark import Marks
+from reconciler.apply.failure import InvalidParameters
+from reconciler.apply.metadata import MetadataWriter
 from reconciler.apply.verifier import FAILURES, status_of
 from reconciler.clusters.base import Cluster
-from reconciler.model.problem import AlreadyExists, Conflict, NotFound, ReconcilerError
-from reconciler.model.resource import LABEL_EVENT, LABEL_EVENT_SDK, LABEL_HOST, WIRE_API_VERSION, Resource
+from reconciler.model.problem import AlreadyExists, Conflict, NotFound
+from reconciler.model.resource import Resource
 from reconciler.model.secret import Secret, Vault
-from reconciler.observe.observed import DiskAt, Observed
+from reconciler.model.wire import LABEL_EVENT, LABEL_EVENT_SDK, LABEL_HOST, LIFECYCLE, WIRE_API_VERSION
+from reconciler.observe.observed import Observed
+from reconciler.observe.reading import DiskAt
 from reconciler.planner.plan import Action, Expectation, PathOf, Step
-
-
-class InvalidParameters(ReconcilerError):
-    """What would be sent is not what the catalogue takes; known only now, as parts come from elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Words operations and writes them for ``agent``, who serves the nodes.
+    """Writes operations on resources, with parameters as ``agent`` names them, who serves the nodes.
 
     ``disk_at`` is where disks are, kept up to date by whoever watches.
     """
 
     cluster: Cluster
     vault: Vault
-    marks: Marks
+    metadata: MetadataWriter
     disk_at: DiskAt
     agent: str
 
@@ -66,11 +65,11 @@ class Submission:
         labels.update({LABEL_HOST: step.node.lower(), LABEL_EVENT: event_id, LABEL_EVENT_SDK: event_id})
         if step.subject == step.target:
             labels.update(step.labels)
-            self.marks.remember(resource, step)
+            self.metadata.annotate(resource, step)
         if status_of(resource)[0] in FAILURES:
             del spec["status"]  # nobody clears it (wire format 4.2); the next failure may read the same
         spec["nodeName"] = step.node
-        spec["lifecycle"] = {operation.key: operation.parameters_for(self.agent, parameters)}
+        spec[LIFECYCLE] = {operation.key: operation.parameters_for(self.agent, parameters)}
         if "resourceVersion" in metadata:
             self.cluster.update(resource)
         else:

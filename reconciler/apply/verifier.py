@@ -1,18 +1,21 @@
-"""What is seen of the steps under way: what the watch shows, and what that makes of them."""
+"""What became of the running steps: what the watch shows of them, and what that means."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
+from reconciler.apply.references import ReferenceTracker
 from reconciler.apply.running_step import RunningStep
-from reconciler.clusters.base import Cluster, Movement, Notice
+from reconciler.clusters.base import EventType, ResourceStore, WatchEvent
 from reconciler.model.event_id import done_of
-from reconciler.model.kinds import DISK, references_of, values_at
+from reconciler.model.kinds import DISK
+from reconciler.model.path import values_at
 from reconciler.model.problem import Unavailable
 from reconciler.model.resource import Resource, ResourceId, id_of
-from reconciler.observe.observed import DiskAt, Observed
-from reconciler.planner.diff import same
+from reconciler.observe.observed import Observed
+from reconciler.observe.reading import DiskAt
+from reconciler.planner.diff import equivalent
 from reconciler.planner.plan import Expectation
 
 # Reasons of failures (wire format 4.2).
@@ -20,7 +23,7 @@ FAILURES = frozenset({"Exception", "LibvirtError", "VirtctlError", "VirtletError
 
 
 class Verdict(NamedTuple):
-    """How a step ended: ``failure`` says why it failed, None that it is done."""
+    """How a step ended: ``failure`` says why it failed, None that it succeeded. ``subject`` as it was seen."""
 
     subject: Resource | None
     failure: str | None = None
@@ -30,134 +33,121 @@ class Verifier:
     """What a run knows of the resources of its steps, without asking for what the watch has shown.
 
     ``run`` begins the event ids of its steps. A step that shows what was expected but of whose end no Event
-    came within ``grace`` seconds is done as well.
+    came within ``grace`` seconds has succeeded as well. With ``references``, those are kept up to date.
     """
 
     def __init__(
         self,
-        cluster: Cluster,
+        resources: ResourceStore,
         run: str,
         disk_at: DiskAt,
         monotonic: Callable[[], float],
         grace: float,
+        references: ReferenceTracker | None = None,
     ) -> None:
-        self.cluster, self.run, self.monotonic, self.grace = cluster, run, monotonic, grace
+        self.resources, self.run, self.monotonic, self.grace = resources, run, monotonic, grace
         self.disk_at = dict(disk_at)
-        self._latest: dict[ResourceId, Resource | None] = {}  # of steps under way, as the watch last showed it
-        self._uses: dict[ResourceId, frozenset[ResourceId]] | None = None  # who refers to what, if that is asked for
-        self._heard: dict[str, str] = {}  # event id -> type of a Done event before its step was known to fly
+        self.references = references
+        self._latest: dict[ResourceId, Resource | None] = {}  # of running steps, as the watch last showed it
+        self._early: dict[str, str] = {}  # event id -> type of a Done event that came before its step was followed
 
-    def follow_uses(self, observed: Iterable[Observed]) -> None:
-        """Keep in mind who refers to what, from what was observed on."""
-        self._uses = {each.id: _used_by(each) for each in observed if each.exists}
-
-    def users_of(self, id: ResourceId) -> list[ResourceId]:
-        """Who refers to a resource by now, as far as the watch has shown it."""
-        return sorted(user for user, used in (self._uses or {}).items() if id in used and user != id)
-
-    def follow(self, flight: RunningStep) -> None:
-        """A step is under way from here on: what was seen of its resources before says nothing of it."""
-        self._latest.pop(flight.step.target, None)
-        self._latest.pop(flight.step.subject, None)
-        flight.done = self._heard.pop(flight.event_id, "")
+    def follow(self, running: RunningStep) -> None:
+        """A step runs from now on: what was seen of its resources before says nothing about it."""
+        self._latest.pop(running.step.target, None)
+        self._latest.pop(running.step.subject, None)
+        running.done = self._early.pop(running.event_id, "")
 
     def forget(self) -> None:
         """The watch has a gap: what it showed may be old by now."""
         self._latest.clear()
 
-    def take(self, notices: Iterable[Notice], flights: Collection[RunningStep]) -> list[RunningStep]:
-        """Take in what the watch shows; returns the steps under way that it is about."""
-        moved: set[ResourceId] = set()
-        by_event = {flight.event_id: flight for flight in flights}
-        touched: dict[str, RunningStep] = {}
-        for notice in notices:
-            if notice.resource["kind"] == "Event":
-                for event_id, type, _ in done_of(notice.resource):
-                    if event_id.startswith(self.run) and event_id not in by_event:
-                        self._heard[event_id] = type
-                    elif event_id in by_event:
-                        flight = by_event[event_id]
-                        flight.done = type
-                        touched[flight.step.id] = flight
+    def take(self, events: Iterable[WatchEvent], running: Collection[RunningStep]) -> list[RunningStep]:
+        """Take in what the watch shows; returns the running steps that it is about."""
+        changed: set[ResourceId] = set()
+        by_event = {each.event_id: each for each in running}
+        concerned: dict[str, RunningStep] = {}
+        for event in events:
+            if event.resource["kind"] == "Event":
+                concerned |= {each.step.id: each for each in self._take_done(event.resource, by_event)}
             else:
-                self._index(notice)
-                id = id_of(notice.resource)
-                moved.add(id)
-                self._latest[id] = None if notice.movement is Movement.DELETED else notice.resource
-                self._note_uses(id, self._latest[id])
-        watched = {id for flight in flights for id in (flight.step.target, flight.step.subject)}
+                changed.add(self._take_resource(event))
+        watched = {id for each in running for id in (each.step.target, each.step.subject)}
         self._latest = {id: self._latest[id] for id in watched & self._latest.keys()}
-        for flight in flights:
-            if flight.step.subject in moved or flight.step.target in moved:
-                touched[flight.step.id] = flight
-        return list(touched.values())
+        concerned |= {each.step.id: each for each in running if {each.step.subject, each.step.target} & changed}
+        return list(concerned.values())
 
-    def verdict(self, flight: RunningStep) -> Verdict | None:
+    def _take_done(self, event: Resource, by_event: dict[str, RunningStep]) -> list[RunningStep]:
+        """Note which operations an Event reports as done; returns their steps."""
+        found = []
+        for event_id, type, _ in done_of(event):
+            if event_id in by_event:
+                by_event[event_id].done = type
+                found.append(by_event[event_id])
+            elif event_id.startswith(self.run):
+                self._early[event_id] = type
+        return found
+
+    def _take_resource(self, event: WatchEvent) -> ResourceId:
+        id = id_of(event.resource)
+        self._latest[id] = None if event.type is EventType.DELETED else event.resource
+        self._note(id, self._latest[id])
+        return id
+
+    def verdict(self, running: RunningStep) -> Verdict | None:
         """Has it come to what was expected, or failed? None if it goes on, or that cannot be told now."""
-        step = flight.step
+        step = running.step
         try:
             resource = self._last(step.target)
             subject = resource if step.subject == step.target else self._last(step.subject)
         except Unavailable:
             return None
-        self._note_uses(step.target, resource)
-        self._note_uses(step.subject, subject)
-        if subject is not None:
-            self._index(Notice(Movement.MODIFIED, subject))
+        self._note(step.target, resource)
+        self._note(step.subject, subject)
         if under_way(resource):
             return None
-        status = status_of(resource)
-        flight.last_seen = ": ".join(part for part in status if part)
-        failed = status[0] in FAILURES
-        shown = self.holds(flight.expect, subject)
-        if flight.expect and shown:
-            return Verdict(subject) if flight.done or self._overdue(flight) else None
-        if flight.done == "Normal" and not flight.expect:
-            return Verdict(subject, flight.last_seen if failed else None)
-        if flight.done and flight.done != "Normal":
+        running.last_status, failed = _status_text(resource), status_of(resource)[0] in FAILURES
+        if running.expect and self.holds(running.expect, subject):
+            return Verdict(subject) if running.done or self._overdue(running) else None
+        if not running.done:
+            return None
+        if running.done != "Normal":
             if not failed:  # the Event came by another stream, before the resource that it comes after
-                status = status_of(self._fetched(step.target))
-                flight.last_seen = ": ".join(part for part in status if part) or flight.last_seen
-            return Verdict(subject, flight.last_seen or "reported as failed without a reason")
-        return Verdict(subject, flight.last_seen) if flight.done and failed else None
+                running.last_status = _status_text(self._fetched(step.target)) or running.last_status
+            return Verdict(subject, running.last_status or "reported as failed without a reason")
+        if failed:
+            return Verdict(subject, running.last_status)
+        return None if running.expect else Verdict(subject)
 
     def holds(self, expect: tuple[Expectation, ...], subject: Resource | None) -> bool:
-        """Whether a resource is as all of these say; one that is not there is so only where that is expected."""
+        """Whether a resource is as all of these say; None is as they say only where its absence is expected."""
         if subject is None:
             return all(not each.path and each.value is False for each in expect)
         observed = Observed(subject, self.disk_at)
         return all(_met(each, observed) for each in expect)
 
-    def _note_uses(self, id: ResourceId, resource: Resource | None) -> None:
-        if self._uses is None:
-            return
-        observed = Observed(resource, self.disk_at) if resource is not None else None
-        if observed is not None and observed.exists:
-            self._uses[id] = _used_by(observed)
-        else:
-            self._uses.pop(id, None)
+    def _note(self, id: ResourceId, resource: Resource | None) -> None:
+        """A resource was read: keep where disks are, and who refers to what."""
+        if resource is not None and id.kind == DISK:
+            path = ((resource.get("spec") or {}).get("volume") or {}).get("current")
+            if path:
+                self.disk_at[id.namespace, path] = id.name
+        if self.references is not None:
+            self.references.update(id, Observed(resource, self.disk_at) if resource is not None else None)
 
     def _fetched(self, id: ResourceId) -> Resource | None:
         try:
-            return self.cluster.get(id)
+            return self.resources.get(id)
         except Unavailable:
             return None
 
     def _last(self, id: ResourceId) -> Resource | None:
-        return self._latest[id] if id in self._latest else self.cluster.get(id)
+        return self._latest[id] if id in self._latest else self.resources.get(id)
 
-    def _overdue(self, flight: RunningStep) -> bool:
+    def _overdue(self, running: RunningStep) -> bool:
         clock = self.monotonic()
-        if flight.shown_at is None:
-            flight.shown_at = clock
-        return clock - flight.shown_at >= self.grace
-
-    def _index(self, notice: Notice) -> None:
-        if notice.resource["kind"] == DISK and notice.movement is not Movement.DELETED:
-            path = ((notice.resource.get("spec") or {}).get("volume") or {}).get("current")
-            if path:
-                metadata = notice.resource["metadata"]
-                self.disk_at[metadata["namespace"], path] = metadata["name"]
+        if running.shown_at is None:
+            running.shown_at = clock
+        return clock - running.shown_at >= self.grace
 
 
 def under_way(resource: Resource | None) -> str:
@@ -170,9 +160,8 @@ def status_of(resource: Resource | None) -> tuple[str, str]:
     return Observed(resource, {}).status if resource is not None else ("", "")
 
 
-def _used_by(observed: Observed) -> frozenset[ResourceId]:
-    id = observed.id
-    return frozenset(other for _, other in references_of(id.kind, observed.shape, id.namespace))
+def _status_text(resource: Resource | None) -> str:
+    return ": ".join(part for part in status_of(resource) if part)
 
 
 def _met(expectation: Expectation, observed: Observed) -> bool:
@@ -181,4 +170,4 @@ def _met(expectation: Expectation, observed: Observed) -> bool:
     found = [value for _, value in values_at(*observed.at(expectation.path))]
     if expectation.value is None:
         return not found
-    return bool(found) and same(expectation.value, found[0])
+    return bool(found) and equivalent(expectation.value, found[0])

@@ -35,9 +35,10 @@ def describe(target: str, paths: tuple[str, ...], history: bool, cluster: Cluste
     reconcile describe vm/web-1 manifests
     reconcile describe vm/web-1 --history
     """
+    from reconciler.model.journal import read_journal
     from reconciler.observe.observed import observe
     from reconciler.output.describe import Description
-    from reconciler.output.history import of, runs
+    from reconciler.output.history import runs, steps_on
 
     loaded, desired = read_manifests(paths) if paths else (None, None)
     with connected(cluster, loaded, desired, reading=True) as opened:
@@ -46,7 +47,8 @@ def describe(target: str, paths: tuple[str, ...], history: bool, cluster: Cluste
         resource = observed.resources[id]
         document = Description(resource, _events(opened, id))
         if history:
-            document = document._replace(history=of(str(id), runs(opened.records(resource.stack)))[:HISTORY])
+            entries = read_journal(opened.records(resource.stack))
+            document = document._replace(history=steps_on(str(id), runs(entries))[:HISTORY])
     if desired is not None:
         document = _compared(document, desired, observed)
         show_problems(document.problems)
@@ -66,13 +68,13 @@ def _events(cluster: Cluster, id: ResourceId) -> list[dict[str, Any]]:
 def _compared(document: Description, desired: Desired, observed: Observation) -> Description:
     """The description with what a plan of the manifests does to the resource, and the fields that differ."""
     from reconciler.planner import make_plan
-    from reconciler.planner.diff import differences
-    from reconciler.reconcile import at_present
+    from reconciler.planner.diff import live_diff
+    from reconciler.reconcile import policy_now
 
     id = document.resource.id
-    plan = make_plan(desired, observed, at_present(None))
+    plan = make_plan(desired, observed, policy_now(None))
     declared = desired.resources.get(id)
-    changes = differences(id.kind, declared.shape, document.resource) if declared and document.resource.exists else ()
+    changes = live_diff(id.kind, declared.shape, document.resource) if declared and document.resource.exists else ()
     return document._replace(
         steps=[step for step in plan.steps if step.subject == id], changes=changes, problems=plan.problems
     )

@@ -113,8 +113,11 @@ class Execution:
     def _durations(self, plan: Plan) -> Mapping[str, float]:
         """Seconds that operations took before, by name; nothing where nobody sees the estimate."""
         from reconciler.apply.estimate import typical
+        from reconciler.model.journal import read_journal
 
-        return typical(self.cluster.records(plan.stack, newest=ENTRIES)) if self.progress.seen else {}
+        if not self.progress.seen:
+            return {}
+        return typical(read_journal(self.cluster.records(plan.stack, newest=ENTRIES)))
 
     def _show_report(self, plan: Plan, report: Report | None) -> None:
         from reconciler.output.formats import render

@@ -45,13 +45,14 @@ def history(run: str | None, stack: str | None, limit: int, cluster: ClusterRefe
     reconcile history --stack web --limit 5
     reconcile history 2f6c
     """
+    from reconciler.model.journal import read_journal
     from reconciler.output.history import runs
     from reconciler.output.run_list import RunList
 
     loaded, desired = _stack_here()
     name = desired.stack.name if stack is None else stack
     with connected(cluster, loaded, desired, reading=True) as opened:
-        found = runs(opened.records(name)) if run else _newest(opened, name, limit)
+        found = runs(read_journal(opened.records(name))) if run else _newest(opened, name, limit)
         if not found:
             _refuse_unknown(opened, name)
     chosen = [_choose(run, name, found)] if run else found
@@ -73,12 +74,13 @@ def _stack_here() -> tuple[Loaded, Desired]:
 
 def _newest(cluster: Cluster, stack: str, limit: int) -> list[Run]:
     """The newest runs, ``limit`` at most; the journal is read no further back than needed."""
+    from reconciler.model.journal import read_journal
     from reconciler.output.history import runs
 
     number = ENTRIES
     while True:
         entries = cluster.records(stack, newest=number)
-        found = runs(entries)
+        found = runs(read_journal(entries))
         # The oldest run that was read may have begun before what was read.
         if len(found) > limit or len(entries) < number:
             return found[:limit]

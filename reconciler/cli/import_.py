@@ -16,7 +16,7 @@ from reconciler.cli.terminal import ask, show, show_problems
 from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
-    from reconciler.importer.draft import Draft
+    from reconciler.importer.result import ImportResult
     from reconciler.manifests.loader import Loaded
     from reconciler.model.provenance import Provenance
     from reconciler.model.resource import ResourceId
@@ -65,7 +65,7 @@ def import_(
         raise click.UsageError("--adopt needs --out DIR or --stack NAME: a resource is taken over into a stack.")
     existing = _existing(out)
     stack = _stack_for(out, stack, existing)
-    made = _draft(cluster, what, stack or "", _known(known))
+    made = _import(cluster, what, stack or "", _known(known))
     if out and made.documents:
         _write(made, out, stack or "", existing, force)
     document = Imported(list(made.documents.values()), made.notes, made.problems)
@@ -80,11 +80,11 @@ def import_(
         sys.exit(1)
 
 
-def _draft(
+def _import(
     cluster: ClusterReference, what: tuple[str, ...], stack: str, known: dict[ResourceId, dict[str, Any]]
-) -> Draft:
+) -> ImportResult:
     """Manifests of the resources that ``what`` names; ``known`` are fields that the API does not show."""
-    from reconciler.importer.draft import draft
+    from reconciler.importer import import_resources
     from reconciler.observe.observed import observe
 
     with connected(cluster, reading=True) as opened:
@@ -94,7 +94,7 @@ def _draft(
     chosen = choose(what, list(observed.resources))
     words = tuple(word for word in what if "/" in word)
     named = choose(words, chosen) if words else []
-    return draft(observed, chosen, stack=stack, named=named, given=known)
+    return import_resources(observed, chosen, stack=stack, named=named, given=known)
 
 
 def _existing(out: str | None) -> Loaded:
@@ -107,7 +107,7 @@ def _existing(out: str | None) -> Loaded:
 
 def _stack_for(out: str | None, stack: str | None, existing: Loaded) -> str | None:
     """The stack to write for, if any. Raises ``UsageError`` for a name that is none, or not the folder's."""
-    from reconciler.importer.draft import stack_document
+    from reconciler.importer.result import stack_document
     from reconciler.manifests.schema import accepts
     from reconciler.manifests.validation import stack_name
 
@@ -131,9 +131,9 @@ def _known(files: tuple[str, ...]) -> dict[ResourceId, dict[str, Any]]:
     return {manifest.id: manifest.spec for manifest in loaded.manifests}
 
 
-def _write(made: Draft, out: str, stack: str, existing: Loaded, force: bool) -> None:
+def _write(made: ImportResult, out: str, stack: str, existing: Loaded, force: bool) -> None:
     """Write the manifests to a folder, all files or none. Raises ``CommandFailed``."""
-    from reconciler.importer.draft import stack_document
+    from reconciler.importer.result import stack_document
     from reconciler.manifests.loader import STACK_FILE
     from reconciler.manifests.writer import write_files, yaml_text
 
@@ -154,7 +154,7 @@ def _write(made: Draft, out: str, stack: str, existing: Loaded, force: bool) -> 
         raise CommandFailed("NotWritten", f"{where} cannot be written: {reason}; nothing was written.") from None
 
 
-def _show_summary(made: Draft, out: str | None) -> None:
+def _show_summary(made: ImportResult, out: str | None) -> None:
     """Notes, problems and one line of totals, on standard error."""
     from reconciler.output.text import count, notes_text
 
@@ -169,13 +169,13 @@ def _show_summary(made: Draft, out: str | None) -> None:
     click.echo(text, err=True)
 
 
-def _adopt(reference: ClusterReference, made: Draft, stack: str, yes: bool, origin: Provenance) -> None:
+def _adopt(reference: ClusterReference, made: ImportResult, stack: str, yes: bool, origin: Provenance) -> None:
     """Mark what was written as owned by the stack, as an apply with --adopt does, and do nothing else.
 
     Raises ``CommandFailed`` where the plan would do more: the cluster has changed since it was read.
     """
     from reconciler.apply import Options
-    from reconciler.importer.draft import stack_document
+    from reconciler.importer.result import stack_document
     from reconciler.manifests.loader import STACK_FILE, load_texts
     from reconciler.manifests.validation import validate
     from reconciler.manifests.writer import yaml_text

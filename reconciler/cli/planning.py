@@ -61,7 +61,7 @@ def make_and_rehearse(inputs: PlanInputs, faults: Sequence[str], parallel: int) 
     from reconciler.apply import Options
     from reconciler.output.rehearsal import RehearsedPlan
     from reconciler.planner import make_plan
-    from reconciler.reconcile import at_present, foresee, sealed
+    from reconciler.reconcile import observe_after_recovery, policy_now, with_secret_digests
     from reconciler.rehearsal import Fault, UnknownStep, rehearse
 
     try:
@@ -69,13 +69,13 @@ def make_and_rehearse(inputs: PlanInputs, faults: Sequence[str], parallel: int) 
     except ValueError as error:
         raise click.UsageError(f"--inject: {error}.") from None
     loaded, desired = read_manifests(inputs.paths)
-    policy = at_present(policy_of(desired, inputs.policy))
+    policy = policy_now(policy_of(desired, inputs.policy))
     with (
         connected(inputs.cluster, loaded, desired, reading=True) as cluster,
         with_host_state(cluster, inputs.host) as shown,
     ):
-        observed = foresee(desired, shown)
-        plan = make_plan(sealed(desired, shown), observed, policy)
+        observed = observe_after_recovery(desired, shown)
+        plan = make_plan(with_secret_digests(desired, shown), observed, policy)
     plan = replace(plan, cluster=cluster_for(inputs.cluster, loaded, desired).to_json())
     try:
         rehearsal = rehearse(plan, desired, observed, policy, faults=parsed, options=Options(parallel=parallel))

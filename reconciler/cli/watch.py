@@ -283,11 +283,13 @@ def _daemon(
 
 def _status_with_history(daemon: Daemon, cluster: Cluster, stack: str) -> Status:
     from reconciler.daemon.loop.controller import SAMPLED_ENTRIES
-    from reconciler.output.history import runs
+    from reconciler.model.journal import read_journal
+    from reconciler.output.history import Run, runs
 
-    return replace(
-        daemon.status(), history=lambda newest: runs(cluster.records(stack, newest=SAMPLED_ENTRIES))[:newest]
-    )
+    def history(newest: int) -> list[Run]:
+        return runs(read_journal(cluster.records(stack, newest=SAMPLED_ENTRIES)))[:newest]
+
+    return replace(daemon.status(), history=history)
 
 
 def _clone(options: RepositoryOptions) -> GitSource:

@@ -1,8 +1,12 @@
-"""The seam to the API: what a cluster must do, and nothing else.
+"""The seam to the API: what a cluster must do, in four parts, and nothing else.
 
 Resources are wire dictionaries. ``resourceVersion`` is opaque text; every write makes a new one. An
 implementation maps its own failures onto the exceptions of ``problem.py`` and is proved by the cluster
-contract in ``tests/contracts``.
+contract in ``tests/contracts``. Every method may raise ``ClusterError``, ``Unavailable`` where the same call may
+succeed later.
+
+A ``Cluster`` is each of its parts, so code that needs one part asks for that one; ``ComposedCluster`` makes a
+cluster of parts.
 """
 
 from __future__ import annotations
@@ -12,8 +16,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.secret import SecretStore
 
-Entries: TypeAlias = list[dict[str, Any]]  # inside the protocol, `list` is its method
+Entries: TypeAlias = list[dict[str, Any]]  # of a journal, as JSON (``model.journal``)
 
 
 class Listing(NamedTuple):
@@ -31,22 +36,26 @@ def earliest(versions: Iterable[str]) -> str:
     return min((version for version in versions if version), key=lambda text: (len(text), text), default="0")
 
 
-class Movement(StrEnum):
+class EventType(StrEnum):
+    """What happened to a resource, in the words of a Kubernetes watch."""
+
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
     DELETED = "DELETED"
 
 
-class Notice(NamedTuple):
-    """One movement a watch saw. A hint: several writes may arrive as one, the newest."""
+class WatchEvent(NamedTuple):
+    """One change that a watch saw. A hint: several writes may arrive as one, the newest."""
 
-    movement: Movement
+    type: EventType
     resource: Resource
 
 
 class Watch(Protocol):
-    def next(self, timeout: float) -> Sequence[Notice]:
-        """Wait up to ``timeout`` seconds; what moved since the last call, oldest first, or nothing.
+    """The changes of some kinds from a version on; used by one thread at a time."""
+
+    def next(self, timeout: float) -> Sequence[WatchEvent]:
+        """Wait up to ``timeout`` seconds; what changed since the last call, oldest first, or nothing.
 
         Raises ``Expired`` when the cluster no longer keeps what lies between: list again.
         """
@@ -55,7 +64,8 @@ class Watch(Protocol):
     def version(self) -> str:
         """The version up to which ``next`` has given everything: another watch may go on from it."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End it, from any thread: a ``next`` that waits returns."""
 
 
 class Lease(Protocol):
@@ -70,18 +80,14 @@ class Lease(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
-RUN_BEGINS, RUN_ENDS = "run", "ended"  # phases of journal entries that stand around those of one run
-AROUND = frozenset({RUN_BEGINS, RUN_ENDS})
-RUN_STOPS = "stopped"  # instead of the end where steps were left: the run still counts as unfinished
-
-
-class Cluster(Protocol):
-    """Kinds are the eight of ``doslab.io/v1`` and ``Event`` (wire format 4.1)."""
+class ResourceStore(Protocol):
+    """Resources: the eight kinds of ``doslab.io/v1`` and ``Event`` (wire format 4.1)."""
 
     def list(self, kind: str, *, labels: Mapping[str, str] | None = None) -> Listing:
         """All resources of a kind in all namespaces, sorted by namespace and name."""
 
-    def get(self, id: ResourceId) -> Resource | None: ...
+    def get(self, id: ResourceId) -> Resource | None:
+        """A copy of a resource; None if there is none."""
 
     def create(self, resource: Resource) -> Resource:
         """Store a new resource; returns it with uid, creationTimestamp and resourceVersion.
@@ -99,7 +105,11 @@ class Cluster(Protocol):
         """Remove a resource, if ``version`` is given only that one. Raises ``NotFound``, ``Conflict``."""
 
     def watch(self, *, since: str, kinds: Collection[str], labels: Mapping[str, str] | None = None) -> Watch:
-        """Movements later than version ``since`` of the given kinds."""
+        """Changes later than version ``since`` of the given kinds."""
+
+
+class JournalStore(Protocol):
+    """The journal of each stack: entries in the order in which they were written (``model.journal``)."""
 
     def record(self, stack: str, entry: Mapping[str, Any]) -> None:
         """Append one entry (JSON values) to the stack's journal; durable when it returns."""
@@ -117,6 +127,10 @@ class Cluster(Protocol):
         that it was run.
         """
 
+
+class LeaseStore(Protocol):
+    """Leases: who may act alone under a name."""
+
     def lease(self, name: str, holder: str, *, wait: float = 0.0) -> Lease:
         """Be the only one who acts under a name (of a stack, of an agent's node) until it is given back.
 
@@ -124,10 +138,9 @@ class Cluster(Protocol):
         when another still has it after ``wait`` seconds.
         """
 
-    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
-        """The data of a Kubernetes Secret (base64); None if there is none, or no such thing here."""
 
-    def digest_key(self) -> bytes:
-        """A random key of this cluster, made when first asked for; what digests of secrets are keyed with."""
+class Cluster(ResourceStore, JournalStore, LeaseStore, SecretStore, Protocol):
+    """All four parts; the secrets are ``model.secret.SecretStore``."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of files and connections. May be called twice."""

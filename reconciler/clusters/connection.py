@@ -21,10 +21,12 @@ class ClusterReference(NamedTuple):
 
     @property
     def on_kubernetes(self) -> bool:
+        """Whether it is a Kubernetes API, not a file."""
         return bool(self.name == KUBERNETES or self.context or self.kubeconfig)
 
     @property
     def given(self) -> bool:
+        """Whether anything was named."""
         return any(self)
 
     def to_json(self) -> dict[str, Any]:
@@ -42,6 +44,7 @@ class ClusterReference(NamedTuple):
 
     @property
     def path(self) -> str:
+        """The file of the embedded cluster."""
         return self.name or DEFAULT_PATH
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
-from reconciler.model.resource import WIRE_API_VERSION
+from reconciler.model.wire import WIRE_API_VERSION
 
 CATEGORY = "kubestack"  # `kubectl get kubestack`: all eight kinds
 

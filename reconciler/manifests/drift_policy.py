@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from reconciler.manifests import schema
 from reconciler.model import quantity
-from reconciler.model.kinds import KINDS, SECRETS, Parts, matches, parts_at
+from reconciler.model.fields import Parts, is_quantity, is_secret, parts_at
+from reconciler.model.path import matches
 from reconciler.model.resource import Path
 
 ANY = "*"  # in the place of what identifies a part
@@ -132,8 +133,7 @@ def _walked(kind: str, field: str) -> tuple[tuple[str, ...], dict[str, Any]]:
         path = (*path, name)
         fragment = _followed(root, fragment["properties"][name])
         parts = parts_at(kind, path)
-        secret = any(matches(each, path) for each in SECRETS.get(kind, ()))
-        known = [] if secret else list(fragment.get("properties", ()))
+        known = [] if is_secret(kind, path) else list(fragment.get("properties", ()))
     return path, fragment
 
 
@@ -170,7 +170,7 @@ def _unlike(kind: str, path: tuple[str, ...], fragment: dict[str, Any], value: A
     """Why a value cannot be that of a field; nothing if it can, and the empty one always can."""
     if value is None:
         return
-    if _is_size(kind, path) and isinstance(value, str):
+    if is_quantity(kind, path) and isinstance(value, str):
         try:
             quantity.parse(value)
         except ValueError as error:
@@ -179,7 +179,7 @@ def _unlike(kind: str, path: tuple[str, ...], fragment: dict[str, Any], value: A
     if "properties" in fragment or parts_at(kind, path) or (len(path) > 1 and parts_at(kind, path[:-1])):
         yield "only of a single field a value can be accepted", "Name a field below it, or take 'observed' away."
         return
-    usual = "integer" if _is_size(kind, path) else "string"
+    usual = "integer" if is_quantity(kind, path) else "string"
     type, words = _TYPES.get(fragment.get("type", usual), _TYPES[usual])
     if not isinstance(value, type) or (isinstance(value, bool) and type is int):
         yield f"{value!r} cannot be the value of {'.'.join(path)}", f"Write {words}."
@@ -187,8 +187,4 @@ def _unlike(kind: str, path: tuple[str, ...], fragment: dict[str, Any], value: A
 
 def _in_shape(kind: str, path: tuple[str, ...], value: Any) -> Any:
     """A value as observations have it: sizes in bytes."""
-    return quantity.parse(value) if value is not None and _is_size(kind, path) else value
-
-
-def _is_size(kind: str, path: tuple[str, ...]) -> bool:
-    return any(matches(sizes, path) for sizes in KINDS[kind].sizes)
+    return quantity.parse(value) if value is not None and is_quantity(kind, path) else value

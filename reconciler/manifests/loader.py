@@ -14,7 +14,8 @@ from typing import IO, Any
 
 from reconciler.manifests.reader import Malformed, Source, read_json, read_yaml
 from reconciler.model.problem import Origin, Problem
-from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, WIRE_API_VERSION, Path, ResourceId
+from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, Path, ResourceId
+from reconciler.model.wire import WIRE_API_VERSION
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STACK_FILE = "reconcile.yaml"

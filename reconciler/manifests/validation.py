@@ -21,7 +21,9 @@ from reconciler.manifests.loader import Loaded, Manifest
 from reconciler.manifests.request import KIND as OPERATION
 from reconciler.manifests.request import Request, request_of
 from reconciler.model import graph, quantity
-from reconciler.model.kinds import DISK, DISK_IMAGE, KINDS, MACHINE, NETWORK, POOL, SECRETS, references_of, values_at
+from reconciler.model.fields import parts_of, quantity_fields, references_of, secret_fields
+from reconciler.model.kinds import DISK, DISK_IMAGE, KINDS, MACHINE, NETWORK, POOL
+from reconciler.model.path import values_at
 from reconciler.model.problem import InvalidInput, Problem, Severity
 from reconciler.model.resource import Path, ResourceId, show_path
 from reconciler.model.shape import Shape, declared
@@ -46,9 +48,7 @@ class Declared:
 
     @property
     def has_secrets(self) -> bool:
-        return self.id.kind in SECRETS and any(
-            True for path in SECRETS[self.id.kind] for _ in values_at(self.shape, path)
-        )
+        return any(True for path in secret_fields(self.id.kind) for _ in values_at(self.shape, path))
 
     @property
     def moved_from(self) -> ResourceId | None:
@@ -310,8 +310,8 @@ def _stack(loaded: Loaded, wrong: Wrong) -> Stack:
 
 
 def _bad_sizes(manifest: Manifest) -> Iterator[Problem]:
-    for sizes in KINDS[manifest.id.kind].sizes:
-        for path, value in values_at(manifest.spec, sizes):
+    for pattern in quantity_fields(manifest.id.kind):
+        for path, value in values_at(manifest.spec, pattern):
             try:
                 quantity.parse(value)
             except ValueError as error:
@@ -465,8 +465,8 @@ def _console(machine: Declared) -> Iterator[Finding]:
 
 # Lists whose elements no other check looks through for what repeats.
 _NO_NAMES = {
-    kind.name: [parts for parts in kind.parts if parts.path not in (("disks",), ("cdroms",), ("nics",))]
-    for kind in KINDS.values()
+    kind: [parts for parts in parts_of(kind) if parts.path not in (("disks",), ("cdroms",), ("nics",))]
+    for kind in KINDS
 }
 
 
@@ -715,7 +715,7 @@ def _is_local(resource: Declared, known: Mapping[ResourceId, Checked]) -> bool:
     return bool(resource.shape["type"] == "localfs")
 
 
-_LIMITS = next(parts for parts in KINDS[MACHINE].parts if parts.path[-1] == "qosRules")
+_LIMITS = next(parts for parts in parts_of(MACHINE) if parts.path[-1] == "qosRules")
 
 
 def _claims(machine: Declared) -> Iterator[Claim]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from reconciler.model.resource import Resource
+from reconciler.model.wire import EVENT_DONE, EVENT_NORMAL
 
 _NOTE = re.compile(r"status:(\w+), .*eventId:([^,]+)")
 
@@ -14,5 +15,5 @@ def done_of(event: Resource) -> Iterator[tuple[str, str, str]]:
     """If the Event says that an operation ended: its id, the Event's type, the note."""
     note = event.get("note") or event.get("message") or ""
     match = _NOTE.search(note)
-    if match and match[1].startswith("Done"):
-        yield match[2], event.get("type", "Normal"), note
+    if match and match[1].startswith(EVENT_DONE):
+        yield match[2], event.get("type", EVENT_NORMAL), note

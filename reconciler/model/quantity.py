@@ -19,6 +19,10 @@ _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?\Z")
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
 
+class ApproximateBytes(int):
+    """A capacity of which only rounded text is known (wire format 5.2)."""
+
+
 def parse(quantity: str | int) -> int:
     """Bytes of a quantity (``20Gi``, ``0.5G``, ``1024``). Raises ``ValueError`` unless a whole number of bytes."""
     if isinstance(quantity, int):

@@ -11,19 +11,7 @@ Resource = dict[str, Any]
 Path = tuple[str | int, ...]
 
 API_VERSION = "gitops.doslab.io/v1alpha1"
-WIRE_API_VERSION = "doslab.io/v1"
 DEFAULT_NAMESPACE = "default"
-
-LABEL_PROTECT = "gitops.doslab.io/protect"  # "true": never deleted, whatever manifests say
-LABEL_STACK = "gitops.doslab.io/stack"
-LABEL_HOST = "host"
-LABEL_HOST_SDK = "kubestack.label.host"
-LABEL_EVENT = "eventId"
-LABEL_EVENT_SDK = "kubestack.label.event.id"
-ANNOTATION_APPLIED = "gitops.doslab.io/last-applied"
-NEXT_START = "nextStart"  # under spec: what of a running guest's definition its next start will have otherwise
-CLAIM = "claimed"  # under spec: the operation our agent is carrying out; gone with its write-back
-ANNOTATION_PENDING = "gitops.doslab.io/pending-restart"
 
 
 class ResourceId(NamedTuple):

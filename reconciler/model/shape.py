@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model.kinds import KINDS, SECRETS, Parts
+from reconciler.model.fields import Parts, parts_of, quantity_fields, secret_fields
 from reconciler.model.quantity import parse
 from reconciler.model.secret import secret_from
 
@@ -18,16 +18,13 @@ Shape = dict[str, Any]
 
 def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any], namespace: str = "default") -> Shape:
     """The shape of a valid manifest's spec. ``defaults`` are the Stack's (nodeName)."""
-    row = KINDS[kind]
     shape: Shape = {**defaults, **spec}
-    for parts in row.parts:
+    for parts in parts_of(kind):
         if parts.path[0] in shape:
             _parts(shape, parts, parts.path)
-    for drive in shape.get("cdroms", {}).values():
-        drive.setdefault("path", "")  # a drive without a path is an empty drive, not an undeclared one
-    for path in row.sizes:
+    for path in quantity_fields(kind):
         _sizes(shape, path)
-    for path in SECRETS.get(kind, ()):
+    for path in secret_fields(kind):
         _secrets(shape, path, namespace)
     return shape
 
@@ -50,9 +47,10 @@ def _parts(shape: Shape, parts: Parts, path: tuple[str, ...]) -> None:
 def _part(parts: Parts, item: Any) -> Shape:
     if not parts.keys:
         return {}
-    if len(parts.keys) > 1:
-        return {**dict(parts.defaults), **item}
-    return {field: item[field] for field in item if field != parts.keys[0]}
+    part = {**parts.defaults, **item}
+    if len(parts.keys) == 1:
+        del part[parts.keys[0]]
+    return part
 
 
 def _sizes(shape: Shape, path: tuple[str, ...]) -> None:

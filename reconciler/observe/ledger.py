@@ -12,7 +12,10 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from reconciler.model.event_id import done_of
-from reconciler.model.resource import LABEL_EVENT, Resource
+from reconciler.model.journal import JournalEntry, StepEnded, StepEntry, StepStarted, StepSubmitted
+from reconciler.model.outcome import Result
+from reconciler.model.resource import Resource
+from reconciler.model.wire import LABEL_EVENT
 
 
 class State(StrEnum):
@@ -29,37 +32,48 @@ class LedgerEntry(NamedTuple):
     message: str = ""
 
 
+class _Attempt:
+    """What the journal has of the last time that an ``Operation`` was begun."""
+
+    def __init__(self, content: str, event: str) -> None:
+        self.content, self.event = content, event
+        self.submitted = False
+        self.end: StepEnded | None = None
+
+
 def read_ledger(
-    records: Iterable[Mapping[str, Any]], events: Iterable[Resource], resources: Iterable[Resource]
+    entries: Iterable[JournalEntry], events: Iterable[Resource], resources: Iterable[Resource]
 ) -> dict[str, LedgerEntry]:
     """By name, all Operations that were begun. What was never submitted does not count as begun."""
-    last: dict[str, dict[str, Any]] = {}
-    for record in records:
-        request = record.get("request")
-        if request is None:
+    last: dict[str, _Attempt] = {}
+    for entry in entries:
+        if not isinstance(entry, StepEntry) or entry.request is None:
             continue
-        if record["phase"] == "start":
-            last[request["name"]] = {"content": request["content"], "event": record["event"]}
-        elif request["name"] in last:
-            last[request["name"]][record["phase"]] = record
+        name = entry.request.name
+        if isinstance(entry, StepStarted):
+            last[name] = _Attempt(entry.request.content, entry.event)
+        elif name in last and isinstance(entry, StepSubmitted):
+            last[name].submitted = True
+        elif name in last and isinstance(entry, StepEnded):
+            last[name].end = entry
     done = {id: (type, message) for event in events for id, type, message in done_of(event)}
     carried = {(resource["metadata"].get("labels") or {}).get(LABEL_EVENT) for resource in resources}
     ledger = {}
-    for name, run in last.items():
-        entry = _entry(run, done, carried)
-        if entry is not None:
-            ledger[name] = entry
+    for name, attempt in last.items():
+        found = _entry(attempt, done, carried)
+        if found is not None:
+            ledger[name] = found
     return ledger
 
 
-def _entry(run: Mapping[str, Any], done: Mapping[str, tuple[str, str]], carried: set[Any]) -> LedgerEntry | None:
-    end = run.get("end")
-    if end is not None and end["result"] != "interrupted" and end.get("seen", True):
-        state = State.DONE if end["result"] in ("ran", "unchanged") else State.FAILED
-        return LedgerEntry(run["content"], state, end.get("message", ""))
-    if run["event"] in done:
-        type, message = done[run["event"]]
-        return LedgerEntry(run["content"], State.DONE if type == "Normal" else State.FAILED, message)
-    if end is not None or "submitted" in run or run["event"] in carried:
-        return LedgerEntry(run["content"], State.UNKNOWN)
+def _entry(attempt: _Attempt, done: Mapping[str, tuple[str, str]], carried: set[Any]) -> LedgerEntry | None:
+    end = attempt.end
+    if end is not None and end.result != Result.INTERRUPTED and end.seen:
+        state = State.DONE if end.result in (Result.RAN, Result.UNCHANGED) else State.FAILED
+        return LedgerEntry(attempt.content, state, end.message)
+    if attempt.event in done:
+        type, message = done[attempt.event]
+        return LedgerEntry(attempt.content, State.DONE if type == "Normal" else State.FAILED, message)
+    if end is not None or attempt.submitted or attempt.event in carried:
+        return LedgerEntry(attempt.content, State.UNKNOWN)
     return None

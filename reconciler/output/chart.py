@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from reconciler.manifests.validation import Desired
-from reconciler.model.kinds import RANK, references_of
+from reconciler.model.fields import references_of
+from reconciler.model.kinds import RANK
 from reconciler.model.resource import ResourceId, show_path
 from reconciler.output.review import gravity
 from reconciler.planner.plan import Plan, Step

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.model import quantity
-from reconciler.model.kinds import DISK, KINDS, MACHINE, POOL
+from reconciler.model.fields import quantity_fields
+from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.problem import Problem
+from reconciler.model.wire import STATUS_READY
 from reconciler.observe.observed import Observed
 from reconciler.output.difference import describe_difference, has_lines
 from reconciler.output.escaping import visible
-from reconciler.output.history import History, past_json, past_text
+from reconciler.output.history import PastStep, past_steps_json, past_steps_text
 from reconciler.output.plan_json import problem_json
 from reconciler.output.text import count, table
 from reconciler.planner.diff import Change
@@ -44,7 +46,7 @@ def _state(observed: Observed) -> str:
         return f"{state}, pending restart" if waiting(observed.shape, observed.pending) else state
     if observed.id.kind == POOL:
         return str(observed.shape.get("state"))
-    return observed.status[0] or "Ready"
+    return observed.status[0] or STATUS_READY
 
 
 def _details(observed: Observed) -> str:
@@ -72,7 +74,7 @@ class Description(NamedTuple):
     events: Sequence[Mapping[str, Any]]
     steps: Sequence[Step] | None = None
     changes: Sequence[Change] = ()
-    history: Sequence[History] | None = None
+    history: Sequence[PastStep] | None = None
     problems: Sequence[Problem] = ()
 
 
@@ -99,7 +101,7 @@ def description_text(description: Description) -> str:
         lines += table([_event_row(event) for event in _newest(description.events)], "  ")
     if description.history is not None:
         lines.append("History:" if description.history else "History: no recorded run changed it")
-        lines += past_text(description.history)
+        lines += past_steps_text(description.history)
     return "\n".join(lines) + "\n"
 
 
@@ -147,7 +149,7 @@ def description_json(description: Description) -> dict[str, Any]:
         "problems": [problem_json(problem) for problem in description.problems],
     }
     if description.history is not None:
-        document["history"] = past_json(description.history)
+        document["history"] = past_steps_json(description.history)
     return document
 
 
@@ -158,7 +160,7 @@ def listing_json(resources: Sequence[Observed]) -> list[dict[str, Any]]:
 
 def _readable(observed: Observed) -> Any:
     """The observed fields, sizes as people write them."""
-    sizes = {path[-1] for path in KINDS[observed.id.kind].sizes}
+    sizes = {path[-1] for path in quantity_fields(observed.id.kind)}
 
     def show(value: Any, name: str = "") -> Any:
         if isinstance(value, dict):

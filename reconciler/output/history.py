@@ -1,7 +1,7 @@
 """The entries of a stack's journal -> its runs, as values and as what people read. Pure.
 
-Journals are older than this version: what an entry does not say is empty. A run that was killed has no last
-entry; neither has one that is under way, which looks the same from here.
+Journals may be of earlier versions: what an entry does not say is empty. A run that was killed has no last
+entry; neither has one that still runs, which looks the same from here.
 """
 
 from __future__ import annotations
@@ -9,35 +9,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, NamedTuple
 
-from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, RUN_STOPS
+from reconciler.model.journal import (
+    JournalEntry,
+    JournalStep,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    StepStarted,
+    StepSummary,
+)
+from reconciler.model.outcome import Result, RunResult
 from reconciler.output.text import table
 
-UNSEEN = "unfinished"  # result of a step that begins in the journal and does not end there
-BAD = frozenset({"failed", "skipped"})
-INTERRUPTED = "interrupted"
-
-
-class Outcome(StrEnum):
-    """What a run came to."""
-
-    DONE = "done"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"  # asked to stop, it left steps to the next run
-    UNFINISHED = "unfinished"  # killed, or under way
+BAD = frozenset({Result.FAILED, Result.SKIPPED})
 
 
 @dataclass(slots=True)
 class StepRecord:
-    """A step of a run: what was done, how it ended and why, and how long it took."""
+    """A step of a run: what was done, how it ended and why, and how many seconds it took.
+
+    ``result`` is a ``Result``, or the word of another version.
+    """
 
     operation: str
     target: str
     subject: str
     at: str = ""  # when it began; empty if it never did
-    result: str = UNSEEN
+    result: str = Result.UNFINISHED
     message: str = ""
     seconds: float | None = None
 
@@ -55,7 +55,7 @@ class Run:
     plan: str = ""
     commit: str = ""
     dirty: bool = False
-    last: str = ""  # phase of its last entry, if it has one
+    end: RunResult | None = None  # by its last entry, if it has one: DONE or INTERRUPTED
     steps: dict[str, StepRecord] = field(default_factory=dict)
     counted: Mapping[str, int] = field(default_factory=dict)  # by result, all steps of the plan
 
@@ -65,55 +65,56 @@ class Run:
         return dict(self.counted or Counter(step.result for step in self.steps.values()))
 
     @property
-    def outcome(self) -> Outcome:
-        if self.last == RUN_STOPS or (not self.last and INTERRUPTED in self.totals):
-            return Outcome.INTERRUPTED
-        if not self.last:
-            return Outcome.UNFINISHED
-        return Outcome.FAILED if BAD & self.totals.keys() else Outcome.DONE
+    def outcome(self) -> RunResult:
+        """What the run came to."""
+        if self.end is RunResult.INTERRUPTED or (self.end is None and Result.INTERRUPTED in self.totals):
+            return RunResult.INTERRUPTED
+        if self.end is None:
+            return RunResult.UNFINISHED
+        return RunResult.FAILED if BAD & self.totals.keys() else RunResult.DONE
 
 
-class History(NamedTuple):
+class PastStep(NamedTuple):
     """A step together with the run it is of."""
 
     run: Run
-    deed: StepRecord
+    step: StepRecord
 
 
-def runs(entries: Iterable[Mapping[str, Any]]) -> list[Run]:
-    """All runs that the journal tells of, newest first; the first may lack what was cut off before it."""
+def runs(entries: Iterable[JournalEntry]) -> list[Run]:
+    """All runs that the journal tells of, newest first; the oldest may lack what was cut off before it."""
     found: dict[str, Run] = {}
     for entry in entries:
-        if "run" in entry and "phase" in entry:
-            _take(found.setdefault(entry["run"], Run(entry["run"])), entry)
+        if entry.run:
+            _take(found.setdefault(entry.run, Run(entry.run)), entry)
     return [*found.values()][::-1]
 
 
-def _take(run: Run, entry: Mapping[str, Any]) -> None:
-    phase, at = entry["phase"], _utc(entry.get("at", ""))
+def _take(run: Run, entry: JournalEntry) -> None:
+    at = _utc(entry.at)
     run.began = run.began or at
-    if phase == RUN_BEGINS:
-        run.who, run.verb, run.plan = (entry.get(name, "") for name in ("who", "verb", "plan"))
-        run.commit, run.dirty = entry.get("commit", ""), entry.get("dirty", False)
-    elif phase in (RUN_ENDS, RUN_STOPS):
-        run.last, run.ended, run.seconds = phase, at, entry.get("seconds")
-        run.counted = entry.get("totals", {})
-        for other in entry.get("others", ()):
-            _end(run, other)
-    elif phase == "start":
-        _deed(run, entry).at = at
-    elif phase == "end":
-        _end(run, entry)
+    match entry:
+        case RunStarted(provenance=origin):
+            run.who, run.verb, run.plan = origin.who, origin.verb, origin.plan
+            run.commit, run.dirty = origin.commit, origin.dirty
+        case RunEnded():
+            run.end = RunResult.INTERRUPTED if entry.stopped else RunResult.DONE
+            run.ended, run.seconds, run.counted = at, entry.seconds, entry.totals
+            for other in entry.others:
+                _end(run, other, None)
+        case StepStarted():
+            _record(run, entry.step).at = at
+        case StepEnded():
+            _end(run, entry, entry.seconds)
 
 
-def _end(run: Run, entry: Mapping[str, Any]) -> None:
-    deed = _deed(run, entry)
-    deed.result, deed.message, deed.seconds = entry["result"], entry.get("message", ""), entry.get("seconds")
+def _end(run: Run, entry: StepEnded | StepSummary, seconds: float | None) -> None:
+    record = _record(run, entry.step)
+    record.result, record.message, record.seconds = entry.result, entry.message, seconds
 
 
-def _deed(run: Run, entry: Mapping[str, Any]) -> StepRecord:
-    target = entry["target"]
-    return run.steps.setdefault(entry["step"], StepRecord(entry["operation"], target, entry.get("subject", target)))
+def _record(run: Run, step: JournalStep) -> StepRecord:
+    return run.steps.setdefault(step.id, StepRecord(step.operation, step.target, step.subject))
 
 
 def _utc(at: str) -> str:
@@ -121,13 +122,13 @@ def _utc(at: str) -> str:
     return f"{at[:19]}Z" if at.endswith("+00:00") else at
 
 
-def of(id: str, found: Sequence[Run]) -> list[History]:
+def steps_on(id: str, found: Sequence[Run]) -> list[PastStep]:
     """The steps that had a resource as subject or target, newest first."""
     return [
-        History(run, deed)
+        PastStep(run, step)
         for run in found
-        for deed in reversed(run.steps.values())
-        if id in (deed.subject, deed.target)
+        for step in reversed(run.steps.values())
+        if id in (step.subject, step.target)
     ]
 
 
@@ -138,7 +139,7 @@ def runs_text(found: Sequence[Run]) -> str:
     """One line a run."""
     rows = [("RUN", "BEGAN", "WHO", "COMMIT", "WHAT", "TOOK", "RESULT")]
     rows += [
-        (run.id, run.began or "-", run.who or "-", _commit(run), _what(run), _took(run.seconds), _result(run))
+        (run.id, run.began or "-", run.who or "-", _commit(run), _what(run), _seconds(run.seconds), _totals(run))
         for run in found
     ]
     return "\n".join(table(rows)) + "\n"
@@ -150,15 +151,16 @@ def run_text(run: Run) -> str:
         f"Run:     {run.id}",
         f"Began:   {run.began or '-'}",
         f"Ended:   {run.ended or '-'}",
-        f"Took:    {_took(run.seconds)}",
+        f"Took:    {_seconds(run.seconds)}",
         f"Who:     {run.who or '-'}",
         f"Commit:  {run.commit or '-'}{' and changes that are not committed' if run.dirty else ''}",
         f"What:    {_what(run)}",
-        f"Result:  {_result(run)}",
+        f"Result:  {_totals(run)}",
         "Steps:" if run.steps else "Steps:   none",
     ]
     rows = [
-        (deed.at or "-", deed.operation, _object(deed), _took(deed.seconds), _said(deed)) for deed in run.steps.values()
+        (step.at or "-", step.operation, _resource(step), _seconds(step.seconds), _result_text(step))
+        for step in run.steps.values()
     ]
     lines += table(rows, "  ")
     if (more := sum(run.totals.values()) - len(run.steps)) > 0:
@@ -166,18 +168,18 @@ def run_text(run: Run) -> str:
     return "\n".join(lines) + "\n"
 
 
-def past_text(past: Sequence[History]) -> list[str]:
+def past_steps_text(past: Sequence[PastStep]) -> list[str]:
     """Lines on what was done to a resource."""
     rows = [
         (
             run.id,
-            deed.at or run.began or "-",
+            step.at or run.began or "-",
             run.who or "-",
-            deed.operation,
-            _took(deed.seconds),
-            _said(deed),
+            step.operation,
+            _seconds(step.seconds),
+            _result_text(step),
         )
-        for run, deed in past
+        for run, step in past
     ]
     return table(rows, "  ")
 
@@ -190,22 +192,22 @@ def _what(run: Run) -> str:
     return f"{run.verb} {run.plan}".strip() or "-"
 
 
-def _took(seconds: float | None) -> str:
+def _seconds(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds:.1f} s"
 
 
-def _result(run: Run) -> str:
+def _totals(run: Run) -> str:
     counts = ", ".join(f"{count} {result}" for result, count in run.totals.items())
     return f"{run.outcome}{': ' if counts else ''}{counts}"
 
 
-def _object(deed: StepRecord) -> str:
-    return deed.subject if deed.subject == deed.target else f"{deed.subject} (on {deed.target})"
+def _resource(step: StepRecord) -> str:
+    return step.subject if step.subject == step.target else f"{step.subject} (on {step.target})"
 
 
-def _said(deed: StepRecord) -> str:
-    message = " ".join(deed.message.split())
-    return f"{deed.result}{': ' if message else ''}{message}"
+def _result_text(step: StepRecord) -> str:
+    message = " ".join(step.message.split())
+    return f"{step.result}{': ' if message else ''}{message}"
 
 
 # For machines ----------------------------------------------------------------------------------------------
@@ -214,14 +216,14 @@ def _said(deed: StepRecord) -> str:
 def run_json(run: Run, *, steps: bool = False) -> dict[str, Any]:
     """A run, with its steps if they are asked for."""
     names = ("began", "ended", "seconds", "who", "verb", "plan", "commit", "dirty", "totals")
-    told = {"run": run.id, "outcome": str(run.outcome), **{name: getattr(run, name) for name in names}}
-    return {**told, "steps": [_deed_json(deed) for deed in run.steps.values()]} if steps else told
+    described = {"run": run.id, "outcome": str(run.outcome), **{name: getattr(run, name) for name in names}}
+    return {**described, "steps": [_step_json(step) for step in run.steps.values()]} if steps else described
 
 
-def past_json(past: Sequence[History]) -> list[dict[str, Any]]:
+def past_steps_json(past: Sequence[PastStep]) -> list[dict[str, Any]]:
     """What was done to a resource."""
-    return [{"run": run.id, "began": run.began, "who": run.who, **_deed_json(deed)} for run, deed in past]
+    return [{"run": run.id, "began": run.began, "who": run.who, **_step_json(step)} for run, step in past]
 
 
-def _deed_json(deed: StepRecord) -> dict[str, Any]:
-    return {name: getattr(deed, name) for name in StepRecord.__slots__}
+def _step_json(step: StepRecord) -> dict[str, Any]:
+    return {name: getattr(step, name) for name in StepRecord.__slots__}

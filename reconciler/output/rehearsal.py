@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reconciler.model.outcome import Result
 from reconciler.output.plan_json import problem_json, to_json
 from reconciler.output.text import Paint, count, plain, plan_text, table
 from reconciler.planner.plan import Plan
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.rehearsal import Act, Moment, Rehearsal
 
 BAR = 24  # characters of a bar on a terminal
-_BAD = ("failed", "skipped", "interrupted", "not rehearsed")
+_BAD = (Result.FAILED, Result.SKIPPED, Result.INTERRUPTED, Result.NOT_REHEARSED)
 
 
 class RehearsedPlan(NamedTuple):
@@ -107,7 +108,7 @@ def verdict(rehearsal: Rehearsal) -> str:
     if rehearsal.again is None:
         if rehearsal.converges:
             return f"Rehearsed: it converges, {steps} in {_seconds(first.seconds)} s{but}."
-        failed = sum(moment.result in ("failed", "skipped") for moment in first.moments)
+        failed = sum(moment.result in (Result.FAILED, Result.SKIPPED) for moment in first.moments)
         return f"Rehearsed: it does NOT converge: {count(failed, 'step')} failed or skipped of {steps}{but}."
     if rehearsal.unnoticed:
         return f"Rehearsed with faults: {count(len(rehearsal.unnoticed), 'fault')} would not be noticed{but}."

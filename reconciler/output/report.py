@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.apply import Outcome, Report, Result
+from reconciler.model.problem import Origin
 from reconciler.output.plan_json import problem_json, to_json
 from reconciler.output.rehearsal import rehearsal_json
 from reconciler.planner.plan import Plan
@@ -39,12 +40,14 @@ def execution_text(execution: Execution) -> str:
 
 
 def outcome_text(outcome: Outcome) -> str:
-    """One line: result, operation, resource, seconds, message."""
+    """One line: result, operation, resource, seconds, message; of a failed step also where it is asked for."""
     step = outcome.step
     text = f"{outcome.result:<11} {step.operation} {step.subject}"
     if outcome.seconds:
         text += f" ({outcome.seconds:.1f} s)"
-    return f"{text}: {outcome.message}" if outcome.message else text
+    text = f"{text}: {outcome.message}" if outcome.message else text
+    failed = outcome.result is Result.FAILED
+    return f"{text} (asked for at {step.origin})" if failed and step.origin is not None else text
 
 
 def report_text(report: Report) -> str:
@@ -55,7 +58,10 @@ def report_text(report: Report) -> str:
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    """Whether all went well, and the outcome of each step; durations are in seconds."""
+    """Whether all went well, and the outcome of each step; durations are in seconds.
+
+    ``errorKind`` is an ``ErrorKind`` of a failed step, null of others.
+    """
     return {
         "ok": report.ok,
         "outcomes": [
@@ -66,7 +72,15 @@ def report_json(report: Report) -> dict[str, Any]:
                 "result": str(outcome.result),
                 "message": outcome.message,
                 "seconds": round(outcome.seconds, 3),
+                "errorKind": str(outcome.error) if outcome.error is not None else None,
+                "origin": _origin_json(outcome.step.origin),
             }
             for outcome in report.outcomes
         ],
     }
+
+
+def _origin_json(origin: Origin | None) -> dict[str, Any] | None:
+    if origin is None:
+        return None
+    return {"file": origin.file, "line": origin.line or None, "column": origin.column or None}

@@ -18,7 +18,8 @@ from dataclasses import replace
 from reconciler.catalogue.operation import UNIVIRT, Impact
 from reconciler.manifests.request import Request
 from reconciler.manifests.validation import Declared, Desired, Stack
-from reconciler.model.kinds import RANK, references_of
+from reconciler.model.fields import references_of
+from reconciler.model.kinds import RANK
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observation
 from reconciler.planner.basis import bind

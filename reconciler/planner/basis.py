@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from reconciler.catalogue.operation import Operation
 from reconciler.model.kinds import MACHINE
-from reconciler.model.resource import NEXT_START, ResourceId
+from reconciler.model.resource import ResourceId
+from reconciler.model.wire import NEXT_START
 from reconciler.observe.observed import Observation
 from reconciler.planner.diff import Change
 from reconciler.planner.plan import Action, Expectation, Step

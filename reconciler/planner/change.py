@@ -7,22 +7,24 @@ from dataclasses import replace
 from reconciler.catalogue.operation import Impact
 from reconciler.manifests.validation import Declared
 from reconciler.model import quantity
+from reconciler.model.fields import compared, field_at, unreadable
 from reconciler.model.kinds import KINDS, MACHINE
-from reconciler.model.resource import NEXT_START
 from reconciler.model.shape import Shape
-from reconciler.observe.observed import Observed, unreadable
+from reconciler.model.wire import NEXT_START
+from reconciler.observe.observed import Observed
 from reconciler.planner import last_applied
 from reconciler.planner.basis import fields
-from reconciler.planner.diff import NOT_COMPARED, Change
+from reconciler.planner.diff import Change
 from reconciler.planner.explanation import describe
 from reconciler.planner.match import covered_by, matching, placed, replaced, set_by
 from reconciler.planner.plan import Action, Expectation, Note
 from reconciler.planner.rank import POWER_DOWN
 from reconciler.planner.restart import restart, waiting
-from reconciler.planner.rules import CHANGE, LAST, REFUSALS, ChangeKind, Rule, RuleContext
+from reconciler.planner.rules import CHANGE, LAST, ChangeKind, Rule, RuleContext
 from reconciler.planner.sheet import PlanBuilder
 from reconciler.planner.sides import sides
 
+_NO_OPERATION = "No operation changes it: declare what is observed, or delete the resource and create it again."
 _RULES = {kind: sorted((rule for rule in CHANGE if rule.kind == kind), key=lambda rule: rule.rank) for kind in KINDS}
 
 
@@ -36,8 +38,8 @@ def alter(
     stops = declared.shape.get("powerState") == "Stopped" and (creating or "restart" in sheet.policy.allow)
     found = sides(declared, None if creating else observed, seen, stops)
     seen, moves = found.seen, found.moves
-    if observed is not None and kind == MACHINE and observed.unreturned:
-        sheet.notes.append(Note(declared.id, _unreturned(observed)))
+    if observed is not None and kind == MACHINE and observed.balloon_excess:
+        sheet.notes.append(Note(declared.id, _balloon_excess(observed)))
     if observed is not None and not creating and not observed.stack:
         moves = [move for move in moves if not last_applied.unknown(kind, move)]
     moves = replaced(kind, moves, declared.shape, seen)
@@ -68,8 +70,8 @@ def alter(
         restart(sheet, declared, case, later, runs and not stops)
 
 
-def _unreturned(observed: Observed) -> str:
-    size, more = quantity.show(observed.shape["memory"]["size"]), quantity.show(observed.unreturned)
+def _balloon_excess(observed: Observed) -> str:
+    size, more = quantity.show(observed.shape["memory"]["size"]), quantity.show(observed.balloon_excess)
     return f"memory.size is {size}, and the guest still has {more} more: without a balloon driver it gives nothing back"
 
 
@@ -90,7 +92,7 @@ def _apply(sheet: PlanBuilder, rule: Rule, case: RuleContext, moves: list[Change
         expect = [
             Expectation(case.id, (*head, *path), value)
             for path, value in covered
-            if not unreadable(kind, path) and path[-1] not in NOT_COMPARED
+            if compared(kind, path) and not unreadable(kind, path)
         ]
     sheet.add(
         rule,
@@ -115,8 +117,6 @@ def _apply(sheet: PlanBuilder, rule: Rule, case: RuleContext, moves: list[Change
 
 def _refuse(sheet: PlanBuilder, declared: Declared, move: Change) -> None:
     kind = declared.id.kind
-    remedy = REFUSALS.get(
-        (kind, move.path[0]),
-        "No operation changes it: declare what is observed, or delete the resource and create it again.",
-    )
+    row = field_at(kind, move.path[:1])
+    remedy = row.advice if row is not None and row.advice else _NO_OPERATION
     sheet.refuse(declared, move.path, f"cannot be changed: {describe(kind, move)}", remedy)

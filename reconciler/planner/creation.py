@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from reconciler.catalogue.operation import Impact
 from reconciler.manifests.validation import Declared
-from reconciler.model.kinds import MACHINE, references_of
+from reconciler.model.fields import references_of
+from reconciler.model.kinds import MACHINE
 from reconciler.observe.observed import Observed
 from reconciler.planner import last_applied
 from reconciler.planner.change import alter

@@ -14,10 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.manifests.validation import Declared
+from reconciler.model.fields import NOT_COMPARED_NAMES
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
-from reconciler.planner.diff import NOT_COMPARED
 from reconciler.planner.plan import Action, Step
 
 DECLARED = "declared"  # the key in the annotation
@@ -64,5 +64,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Secret):
         return value.digest or value.to_json()
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items() if name not in NOT_COMPARED}
+        return {name: _plain(each) for name, each in value.items() if name not in NOT_COMPARED_NAMES}
     return value

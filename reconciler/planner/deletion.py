@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from reconciler.manifests.validation import Declared
-from reconciler.model.kinds import DISK, RANK, deletion_policy, references_of
+from reconciler.model.fields import deletion_policy, references_of
+from reconciler.model.kinds import DISK, RANK
 from reconciler.model.problem import Origin, Problem
-from reconciler.model.resource import LABEL_PROTECT, ResourceId
+from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
+from reconciler.model.wire import LABEL_PROTECT
 from reconciler.planner.plan import Action, Expectation, Note
 from reconciler.planner.rank import DELETION
 from reconciler.planner.rename import suspect

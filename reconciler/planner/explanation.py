@@ -7,10 +7,9 @@ from typing import Any
 
 from reconciler.manifests.validation import Declared
 from reconciler.model import quantity
-from reconciler.model.kinds import KINDS, SECRETS, matches, part_of, parts_at
+from reconciler.model.fields import is_quantity, is_secret, part_of, parts_at, replacing
 from reconciler.model.secret import Secret
 from reconciler.planner.diff import Change
-from reconciler.planner.rules import REPLACED
 
 
 def leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -45,7 +44,7 @@ def describe(kind: str, move: Change, covers: tuple[str, ...] = ()) -> str:
     if move.path == at and move.desired is None:
         return f"{name} is no longer declared"
     if move.path == at and move.observed is not None:
-        fields = REPLACED.get((kind, move.path[0]), tuple(move.desired))
+        fields = replacing(kind, move.path[0]) or tuple(move.desired)
         changes = [
             f"{field} {_shown(move.observed.get(field), False)} -> {_shown(move.desired[field], False)}"
             for field in fields
@@ -56,17 +55,17 @@ def describe(kind: str, move: Change, covers: tuple[str, ...] = ()) -> str:
         row = parts_at(kind, at[:-1])
         keys = row.keys if row else ()
         parts = [
-            f"{'.'.join(path[len(at) :])} {_shown(value, _is_size(kind, path))}"
+            f"{'.'.join(path[len(at) :])} {_shown(value, is_quantity(kind, path))}"
             for path, value in leaves(move.path, move.desired)
             if len(path) > len(at) and (path[len(at)] in covers if covers else path[len(at)] not in keys)
         ]
         return f"{name} new: {', '.join(parts)}" if parts else f"{name} new"
-    is_size = _is_size(kind, move.path)
-    if any(matches(secret, move.path) for secret in SECRETS.get(kind, ())):
+    in_bytes = is_quantity(kind, move.path)
+    if is_secret(kind, move.path):
         before = "nothing" if move.observed is None else "another value"
         known = move.desired is None or isinstance(move.desired, Secret)  # else a digest, which tells people nothing
         return f"{name} {before} -> {_shown(move.desired, False) if known else 'a secret'}"
-    return f"{name} {_shown(move.observed, is_size)} -> {_shown(move.desired, is_size)}"
+    return f"{name} {_shown(move.observed, in_bytes)} -> {_shown(move.desired, in_bytes)}"
 
 
 def contrast(kind: str, move: Change) -> str:
@@ -78,10 +77,10 @@ def contrast(kind: str, move: Change) -> str:
         return f"{name} is not there, though it is declared"
     if move.path == at and move.desired is None:
         return f"{name} is there, and not declared"
-    if any(matches(secret, move.path) for secret in SECRETS.get(kind, ())):
+    if is_secret(kind, move.path):
         return f"{name} is {'nothing' if move.observed is None else 'another value'}"
-    is_size = _is_size(kind, move.path)
-    return f"{name} is {_shown(move.observed, is_size)}, {_shown(move.desired, is_size)} is declared"
+    in_bytes = is_quantity(kind, move.path)
+    return f"{name} is {_shown(move.observed, in_bytes)}, {_shown(move.desired, in_bytes)} is declared"
 
 
 def _named(kind: str, path: tuple[str, ...]) -> str:
@@ -95,14 +94,10 @@ def _named(kind: str, path: tuple[str, ...]) -> str:
     return name
 
 
-def _is_size(kind: str, path: tuple[str, ...]) -> bool:
-    return any(matches(sizes, path) for sizes in KINDS[kind].sizes)
-
-
-def _shown(value: Any, is_size: bool) -> str:
+def _shown(value: Any, in_bytes: bool) -> str:
     if value is None or value == "":
         return "nothing"
-    if is_size and isinstance(value, int):
+    if in_bytes and isinstance(value, int):
         return quantity.show(value)
     if isinstance(value, bool):
         return str(value).lower()

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.manifests.drift_policy import IgnoreRule
 from reconciler.manifests.validation import Declared, Desired, Stack
-from reconciler.model.kinds import part_of
+from reconciler.model.fields import part_of
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation
-from reconciler.planner.diff import Change, differences, same, undone
+from reconciler.planner.diff import Change, equivalent, live_diff, persistent_diff
 from reconciler.planner.explanation import contrast
 from reconciler.planner.last_applied import unknown
 from reconciler.planner.plan import Note
@@ -48,8 +48,8 @@ def as_left(
         shape, paths = declared.shape, set[tuple[str, ...]]()
         waivers = waivers_of(declared, desired.stack)
         # What only the next start has otherwise is left so as well; the shape is that of the guest that runs.
-        paths |= {move.path for move, _ in waived(waivers, undone(id.kind, shape, found), at)}
-        for move, waiver in waived(waivers, outermost(id.kind, differences(id.kind, shape, found)), at):
+        paths |= {move.path for move, _ in waived(waivers, persistent_diff(id.kind, shape, found), at)}
+        for move, waiver in waived(waivers, outermost(id.kind, live_diff(id.kind, shape, found)), at):
             shape = _with(shape, move.path, move.observed)
             paths.add(move.path)
             if not unknown(id.kind, move):
@@ -94,7 +94,7 @@ def lets(waiver: IgnoreRule, move: Change) -> bool:
     """Whether a waiver, if it holds, leaves the move undone."""
     if not waiver.covers(move.path) or (move.path == _ALWAYS_THERE and move.observed is None):
         return False
-    return not waiver.accepts or any(same(value, move.observed) for value in waiver.accepts)
+    return not waiver.accepts or any(equivalent(value, move.observed) for value in waiver.accepts)
 
 
 def told(kind: str, move: Change, waiver: IgnoreRule, *, brief: bool = False) -> str:

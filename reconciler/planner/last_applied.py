@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from reconciler.model.kinds import matches
+from reconciler.model.fields import remembered_fields, unreadable, unreadable_fields
+from reconciler.model.path import matches, values_at
 from reconciler.model.shape import Shape
-from reconciler.observe.observed import UNREADABLE, unreadable
 from reconciler.planner.diff import Change
 from reconciler.planner.explanation import leaves
 
@@ -20,9 +20,8 @@ def unknown(kind: str, move: Change) -> bool:
 def of_creation(kind: str, seen: Shape, desired: Shape) -> dict[str, Any]:
     """What a creation sets and nobody will ever show again, and what deletion will want to know."""
     kept = [(path, value) for path, value in leaves((), seen) if unreadable(kind, path)]
-    for name in ("capacity", "deletionPolicy"):
-        if name in desired:
-            kept.append(((name,), desired[name]))
+    for pattern in remembered_fields(kind):
+        kept += [(pattern, value) for _, value in values_at(desired, pattern)]
     return nested(kept)
 
 
@@ -31,12 +30,14 @@ def of_change(kind: str, covered: Iterable[tuple[tuple[str, ...], Any]]) -> dict
     return nested(
         (path, value)
         for path, value in covered
-        if unreadable(kind, path) or path == ("capacity",) or (value is None and _holds_unreadable(kind, path))
+        if unreadable(kind, path)
+        or path in remembered_fields(kind)
+        or (value is None and _holds_unreadable(kind, path))
     )
 
 
 def _holds_unreadable(kind: str, path: tuple[str, ...]) -> bool:
-    return any(len(path) < len(pattern) and matches(pattern[: len(path)], path) for pattern in UNREADABLE[kind])
+    return any(len(path) < len(pattern) and matches(pattern[: len(path)], path) for pattern in unreadable_fields(kind))
 
 
 def nested(leaves: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:

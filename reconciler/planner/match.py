@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.kinds import matches, part_of
+from reconciler.model.fields import part_of, replacing
+from reconciler.model.path import matches
 from reconciler.model.shape import Shape
-from reconciler.planner.diff import Change, whole
+from reconciler.planner.diff import Change, part_changes
 from reconciler.planner.explanation import leaves
-from reconciler.planner.rules import REPLACED, ChangeKind, Rule, RuleContext
+from reconciler.planner.rules import ChangeKind, Rule, RuleContext
 
 
 def matching(rule: Rule, moves: list[Change], kind: str) -> dict[tuple[str, ...], list[Change]]:
@@ -33,11 +34,11 @@ def _what(move: Change, at: tuple[str, ...]) -> frozenset[ChangeKind]:
 
 def replaced(kind: str, moves: list[Change], desired: Shape, seen: Shape) -> list[Change]:
     """The moves, with one whole move instead of many where a part cannot be changed in place."""
-    anew = {
-        move.path[:2] for move in moves if len(move.path) > 2 and move.path[2] in REPLACED.get((kind, move.path[0]), ())
-    }
+    anew = {move.path[:2] for move in moves if len(move.path) > 2 and move.path[2] in replacing(kind, move.path[0])}
     wholes = [
-        move for name, key in sorted(anew) for move in whole(kind, (name, key), seen[name][key], desired[name][key])
+        move
+        for name, key in sorted(anew)
+        for move in part_changes(kind, (name, key), seen[name][key], desired[name][key])
     ]
     return wholes + [move for move in moves if move.path[:2] not in anew]
 

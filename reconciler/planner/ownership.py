@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from reconciler.catalogue.operation import Impact
 from reconciler.manifests.validation import Declared
-from reconciler.model.kinds import deletion_policy
-from reconciler.model.resource import LABEL_STACK
+from reconciler.model.fields import deletion_policy
+from reconciler.model.wire import LABEL_STACK
 from reconciler.observe.observed import Observed
 from reconciler.planner.basis import identity
 from reconciler.planner.diff import diff

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from reconciler.catalogue.operation import OWN_AGENT, Impact
 from reconciler.model import graph
-from reconciler.model.problem import Problem
+from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 
@@ -91,6 +91,7 @@ class Step:
     held: str = ""  # the impact that is not allowed, if any; the step does not run
     labels: dict[str, str] = field(default_factory=dict)
     request: tuple[str, str] = ("", "")  # name and content of the Operation it runs, if it does
+    origin: Origin | None = None  # where the manifests ask for it
 
 
 class Note(NamedTuple):

@@ -7,11 +7,12 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from reconciler.model.kinds import values_at
-from reconciler.model.resource import NEXT_START, ResourceId
+from reconciler.model.path import values_at
+from reconciler.model.resource import ResourceId
 from reconciler.model.shape import overlaid
+from reconciler.model.wire import NEXT_START
 from reconciler.observe.observed import Observed
-from reconciler.planner.diff import Change, same
+from reconciler.planner.diff import Change, equivalent
 from reconciler.planner.explanation import describe
 from reconciler.planner.plan import Expectation
 
@@ -38,7 +39,7 @@ def moved(relies: Iterable[Expectation], look: Callable[[ResourceId], Observed |
     told = []
     for each in relies:
         now = value_at(look(each.id), each.path)
-        if now != each.value and not same(each.value, now):
+        if now != each.value and not equivalent(each.value, now):
             told.append(_told(each, now))
     return told
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.manifests.validation import Declared, Desired
-from reconciler.model.kinds import DISK_SNAPSHOT, SNAPSHOT, references_of
+from reconciler.model.fields import references_of
+from reconciler.model.kinds import DISK_SNAPSHOT, SNAPSHOT
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.manifests.validation import Declared
-from reconciler.model.kinds import MACHINE, values_at
+from reconciler.model.fields import unreadable
+from reconciler.model.kinds import MACHINE
+from reconciler.model.path import values_at
 from reconciler.model.shape import Shape
-from reconciler.observe.observed import unreadable
-from reconciler.planner.diff import Change, same
+from reconciler.planner.diff import Change, equivalent
 from reconciler.planner.explanation import describe
 from reconciler.planner.plan import Action, Expectation, Note
 from reconciler.planner.rank import RESTART
@@ -32,7 +33,7 @@ def waiting(shape: Shape, pending: Mapping[str, Any]) -> list[Change]:
     for dotted, value in sorted(pending.items()):
         path = tuple(dotted.split("."))
         now = next((each for _, each in values_at(shape, path)), None)
-        if not same(value, now):
+        if not equivalent(value, now):
             moves.append(Change(path, now, value))
     return moves
 

@@ -11,9 +11,10 @@ from reconciler.catalogue.operation import Impact, Operation
 from reconciler.manifests.validation import Declared, Desired
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Origin, Problem
-from reconciler.model.resource import LABEL_STACK, ResourceId, show_path
+from reconciler.model.resource import ResourceId, show_path
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
+from reconciler.model.wire import LABEL_STACK
 from reconciler.observe.observed import Observation
 from reconciler.planner.basis import guest, identity
 from reconciler.planner.explanation import as_written

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from reconciler.manifests.validation import Declared
 from reconciler.model.shape import Shape, overlaid
 from reconciler.observe.observed import Observed
-from reconciler.planner.diff import Change, diff, undone
+from reconciler.planner.diff import Change, diff, persistent_diff
 
 Path = tuple[str, ...]
 
@@ -37,13 +37,13 @@ class Sides(NamedTuple):
 def sides(declared: Declared, observed: Observed | None, seen: Shape, stops: bool) -> Sides:
     """The sides of a resource that ``seen`` is the shape of. A guest that ``stops`` has but one."""
     kind, wanted = declared.id.kind, declared.shape
-    later = observed.later if observed is not None and observed.shape is seen else None
+    later = observed.persistent if observed is not None and observed.shape is seen else None
     if observed is None or later is None or later is seen or stops:
         seen = overlaid(seen if later is None else later, observed.pending if observed is not None else {})
         return Sides(seen, [move for move in diff(kind, wanted, seen) if not _waived(declared, move)], seen)
     seen = overlaid(seen, observed.pending)
     now = diff(kind, wanted, seen)
-    lost = [move for move in undone(kind, wanted, observed) if not _waived(declared, move)]
+    lost = [move for move in persistent_diff(kind, wanted, observed) if not _waived(declared, move)]
     then = diff(kind, wanted, later)  # what is lost is among it
     return Sides(seen, now + lost, later, _paths(now), _paths(then))
 

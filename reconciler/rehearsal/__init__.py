@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from reconciler.apply import Options, Outcome, apply
-from reconciler.apply.recovery import finish
+from reconciler.apply.recovery import recover
 from reconciler.apply.report import DONE
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
 from reconciler.manifests.validation import Desired
-from reconciler.model.resource import CLAIM, Resource, ResourceId
+from reconciler.model.journal import read_journal
+from reconciler.model.outcome import Result
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.wire import CLAIM, LIFECYCLE
 from reconciler.observe.ledger import read_ledger
 from reconciler.observe.observed import Observation, Observed, observe
 from reconciler.planner import Policy, make_plan
@@ -30,8 +33,6 @@ from reconciler.rehearsal.simulated_cluster import SimulatedCluster
 
 __all__ = ["Fault", "FaultMode", "Moment", "Rehearsal", "UnknownStep", "rehearse"]
 
-NOT_REHEARSED = "not rehearsed"
-
 
 class Moment(NamedTuple):
     """One step on the timeline, in seconds since the beginning; None where it never began."""
@@ -39,7 +40,7 @@ class Moment(NamedTuple):
     step: Step
     start: float | None
     end: float | None
-    result: str  # that of its outcome, or ``not rehearsed``
+    result: Result  # that of its outcome, or ``NOT_REHEARSED``
     message: str = ""
     fault: str = ""
 
@@ -78,7 +79,7 @@ class Rehearsal:
 
     @property
     def not_rehearsed(self) -> int:
-        return sum(moment.result == NOT_REHEARSED for moment in self.first.moments)
+        return sum(moment.result is Result.NOT_REHEARSED for moment in self.first.moments)
 
 
 def rehearse(
@@ -102,7 +103,7 @@ def rehearse(
         deceived = tuple(
             moment.step
             for moment in first.moments
-            if ways.get(moment.step.id) is FaultMode.SILENT and moment.result in map(str, DONE.values())
+            if ways.get(moment.step.id) is FaultMode.SILENT and moment.result in DONE.values()
         )
         concerned = {id for moment in first.moments for id in (moment.step.subject, moment.step.target)}
         return Rehearsal(first, again, theatre.notes(concerned), deceived)
@@ -117,7 +118,7 @@ def _well(observed: Observation) -> list[Observed]:
 
 def _rested(resource: Resource) -> Resource:
     """A resource on which nothing is under way."""
-    spec = {key: value for key, value in resource["spec"].items() if key not in ("lifecycle", CLAIM)}
+    spec = {key: value for key, value in resource["spec"].items() if key not in (LIFECYCLE, CLAIM)}
     return {**resource, "spec": spec}
 
 
@@ -162,10 +163,10 @@ class Simulation:
             ended = stage.clock - opened if start is not None else None
             step, fault = originals[outcome.step.id], str(ways.get(outcome.step.id, ""))
             start = start - opened if start is not None else None
-            moments.append(Moment(step, start, ended, str(outcome.result), outcome.message, fault))
+            moments.append(Moment(step, start, ended, outcome.result, outcome.message, fault))
 
         with stage.served(lambda node: FaultyDriver(self._driver(node), ways, stage.playing.get)):
-            finish(stage, plan.stack)
+            recover(stage, plan.stack)
             apply(
                 script(played),
                 stage,
@@ -177,7 +178,7 @@ class Simulation:
                 now=stage.now,
             )
             stage.settle()
-        moments += [Moment(originals[id], None, None, NOT_REHEARSED, why) for id, why in missing.items()]
+        moments += [Moment(originals[id], None, None, Result.NOT_REHEARSED, why) for id, why in missing.items()]
         moments.sort(key=lambda moment: (moment.start is None, moment.start or 0.0, moment.end or 0.0))
         left = make_plan(self.desired, self._look(), self.policy)
         expected = {*missing, *(step.id for step in plan.held)}
@@ -203,7 +204,7 @@ class Simulation:
             resources = [each.resource for each in observed.resources.values()]
             observed.ledger = {
                 **self.ledger,
-                **read_ledger(stage.records(stack), stage.list("Event").items, resources),
+                **read_ledger(read_journal(stage.records(stack)), stage.list("Event").items, resources),
             }
         return observed
 

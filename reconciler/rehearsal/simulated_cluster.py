@@ -11,23 +11,22 @@ import heapq
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
 
 from reconciler.agent import Agent
-from reconciler.clusters.base import Lease, Listing, Notice
-from reconciler.clusters.local import LocalCluster, LocalWatch
+from reconciler.clusters.base import Watch, WatchEvent
+from reconciler.clusters.composed import WrappedCluster
+from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.wire import LIFECYCLE
 from reconciler.planner.plan import Step
 from reconciler.rehearsal.fault import AgentDied
-
-Entries: TypeAlias = list[dict[str, Any]]  # inside the class, `list` is the method
 
 _BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 _LEAST = 0.001  # seconds that pass for who waits for no time at all
 
 
-class SimulatedCluster:
+class SimulatedCluster(WrappedCluster):
     """A ``Cluster`` on top of one in memory. ``seconds`` says how long an operation takes.
 
     What is put on a resource through it is carried out; what stood there before stays as it is.
@@ -35,14 +34,15 @@ class SimulatedCluster:
 
     def __init__(self, resources: Collection[Resource], seconds: Callable[[str], float]) -> None:
         self.clock = 0.0
-        self.under = LocalCluster(":memory:", now=self.now)
+        memory = LocalCluster(":memory:", now=self.now)
+        super().__init__(memory)
         self.seconds = seconds
         self.playing: dict[ResourceId, Step] = {}  # by the resource that carries it, the step begun last
         self._agent: Agent | None = None
         self._driver_for: Callable[[str], Driver | None] = lambda node: None
         self._ends: list[tuple[float, int, ResourceId]] = []
         self._submitted = 0
-        with self.under.world().atomic():
+        with memory.world().atomic():
             for resource in resources:
                 self.under.create(resource)
 
@@ -95,69 +95,39 @@ class SimulatedCluster:
         """Have an operation that was just put on a resource end in its time."""
         spec = resource.get("spec")
         step = self.playing.get(id_of(resource))
-        if isinstance(spec, dict) and spec.get("lifecycle") and step is not None:
+        if isinstance(spec, dict) and spec.get(LIFECYCLE) and step is not None:
             self._submitted += 1
             end = round(self.clock + self.seconds(step.operation), 3)
             heapq.heappush(self._ends, (end, self._submitted, id_of(resource)))
 
     # The cluster
 
-    def list(self, kind: str, *, labels: Mapping[str, str] | None = None) -> Listing:
-        return self.under.list(kind, labels=labels)
-
-    def get(self, id: ResourceId) -> Resource | None:
-        return self.under.get(id)
-
     def create(self, resource: Resource) -> Resource:
-        created = self.under.create(resource)
+        created = super().create(resource)
         self._seen(created)
         return created
 
     def update(self, resource: Resource) -> Resource:
         before = self.under.get(id_of(resource))
-        updated = self.under.update(resource)
+        updated = super().update(resource)
         if ((before or {}).get("spec") or {}).get("lifecycle") != (updated.get("spec") or {}).get("lifecycle"):
             self._seen(updated)
         return updated
 
-    def delete(self, id: ResourceId, *, version: str | None = None) -> None:
-        self.under.delete(id, version=version)
-
     def watch(self, *, since: str, kinds: Collection[str], labels: Mapping[str, str] | None = None) -> StageWatch:
-        return StageWatch(self, self.under.watch(since=since, kinds=kinds, labels=labels))
-
-    def record(self, stack: str, entry: Mapping[str, Any]) -> None:
-        self.under.record(stack, entry)
-
-    def records(self, stack: str, *, newest: int | None = None) -> Entries:
-        return self.under.records(stack, newest=newest)
-
-    def unfinished(self, stack: str) -> Entries:
-        return self.under.unfinished(stack)
-
-    def shorten(self, stack: str, *, newest: int) -> None:
-        self.under.shorten(stack, newest=newest)
-
-    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> Lease:
-        return self.under.lease(name, holder, wait=wait)
+        return StageWatch(self, super().watch(since=since, kinds=kinds, labels=labels))
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         return None  # no secret is let on a stage
-
-    def digest_key(self) -> bytes:
-        return self.under.digest_key()
-
-    def close(self) -> None:
-        self.under.close()
 
 
 class StageWatch:
     """A ``Watch`` for which waiting means that time passes."""
 
-    def __init__(self, stage: SimulatedCluster, watch: LocalWatch) -> None:
+    def __init__(self, stage: SimulatedCluster, watch: Watch) -> None:
         self._stage, self._watch = stage, watch
 
-    def next(self, timeout: float) -> Sequence[Notice]:
+    def next(self, timeout: float) -> Sequence[WatchEvent]:
         notices = self._watch.next(0.0)
         if not notices:
             self._stage.pass_time(timeout)

@@ -14,6 +14,7 @@ import pytest
 from reconciler import LocalCluster
 from reconciler.apply.estimate import seconds_left, typical
 from reconciler.catalogue.operation import Impact
+from reconciler.model.journal import read_journal
 from reconciler.model.resource import ResourceId
 from reconciler.output.progress import TimeLeft
 from reconciler.planner.plan import Action, Step
@@ -63,14 +64,18 @@ def test_many_steps_in_one_pool_are_reckoned_quickly() -> None:
     assert time.monotonic() - began < 5
 
 
+def typical_of(entries: list[dict[str, Any]]) -> dict[str, float]:
+    return typical(read_journal(entries))
+
+
 def test_the_typical_duration_is_the_middle_of_the_newest_that_ended_well() -> None:
     def ended(seconds: float, result: str = "changed") -> dict[str, Any]:
         return {"phase": "end", "operation": "Long", "result": result, "seconds": seconds}
 
-    assert typical([]) == {}
-    assert typical([ended(600.0, "failed"), {"phase": "start", "operation": "Long"}, {"phase": "run"}]) == {}
-    assert typical([ended(3.0), ended(600.0, "failed"), ended(1.0), ended(2.0)]) == {"Long": 2.0}
-    assert typical([*[ended(9.0)] * 100, *[ended(1.0)] * 20]) == {"Long": 1.0}
+    assert typical_of([]) == {}
+    assert typical_of([ended(600.0, "failed"), {"phase": "start", "operation": "Long"}, {"phase": "run"}]) == {}
+    assert typical_of([ended(3.0), ended(600.0, "failed"), ended(1.0), ended(2.0)]) == {"Long": 2.0}
+    assert typical_of([*[ended(9.0)] * 100, *[ended(1.0)] * 20]) == {"Long": 1.0}
 
 
 def test_the_text_goes_down_with_the_clock_and_is_estimated_again() -> None:

@@ -14,20 +14,27 @@ from typing import Any
 import pytest
 
 from reconciler import LocalCluster, Report, Result
-from reconciler.apply.journal import Journal
-from reconciler.apply.report import Outcome as Ended
+from reconciler.apply.journal import RunJournal
+from reconciler.apply.report import Outcome
 from reconciler.catalogue.operation import Impact
 from reconciler.cli.provenance import actor, commit_of
+from reconciler.model.journal import read_journal
+from reconciler.model.outcome import RunResult
 from reconciler.model.problem import Unavailable
 from reconciler.model.provenance import Provenance
 from reconciler.model.resource import ResourceId
-from reconciler.output.history import Outcome, of, past_text, run_json, run_text, runs, runs_text
+from reconciler.output.history import Run, past_steps_text, run_json, run_text, runs_text, steps_on
+from reconciler.output.history import runs as runs_of
 from reconciler.planner.plan import MARK, Action, Step
 from support.command_line import COMMAND, run
 from support.paths import QUICKSTART, ROOT
 
 POOL, VM = "VirtualMachinePool/vmd", "VirtualMachine/web-1"
 DISK, GOLDEN = "VirtualMachineDisk/root", "VirtualMachineDisk/golden"
+
+
+def runs(entries: list[dict[str, Any]]) -> list[Run]:
+    return runs_of(read_journal(entries))
 
 
 def at(seconds: int) -> str:
@@ -162,10 +169,10 @@ def test_a_run_and_its_steps() -> None:
 
 def test_what_was_done_to_a_resource_as_subject_or_target() -> None:
     found = runs(JOURNAL)
-    assert "\n".join(past_text(of(VM, found))) == PAST
-    assert [past.deed.operation for past in of(DISK, found)] == ["CloneDisk"]
-    assert [past.deed.operation for past in of(GOLDEN, found)] == ["CloneDisk"]
-    assert of("VirtualMachine/web-2", found) == []
+    assert "\n".join(past_steps_text(steps_on(VM, found))) == PAST
+    assert [past.step.operation for past in steps_on(DISK, found)] == ["CloneDisk"]
+    assert [past.step.operation for past in steps_on(GOLDEN, found)] == ["CloneDisk"]
+    assert steps_on("VirtualMachine/web-2", found) == []
 
 
 def test_a_run_for_machines_is_json() -> None:
@@ -178,20 +185,20 @@ def test_a_run_for_machines_is_json() -> None:
 def test_runs_that_are_interleaved_are_told_apart() -> None:
     mixed = [JOURNAL[0], JOURNAL[4], JOURNAL[1], *JOURNAL[5:7], JOURNAL[2], JOURNAL[7], JOURNAL[3]]
     assert [(found.id[:2], found.outcome, len(found.steps)) for found in runs(mixed)] == [
-        ("1b", Outcome.DONE, 2),
-        ("0a", Outcome.DONE, 1),
+        ("1b", RunResult.DONE, 2),
+        ("0a", RunResult.DONE, 1),
     ]
 
 
 def test_a_journal_that_begins_in_the_middle_is_read_as_far_as_it_goes() -> None:
     *_, cut = runs(JOURNAL[2:])
-    assert (cut.id, cut.began, cut.outcome) == ("0a0000000000", "2026-11-23T10:00:03Z", Outcome.DONE)
+    assert (cut.id, cut.began, cut.outcome) == ("0a0000000000", "2026-11-23T10:00:03Z", RunResult.DONE)
     assert runs([{"step": 1}]) == []
 
 
 def test_left_under_way_by_an_older_version_is_interrupted() -> None:
     left = [*JOURNAL[:2], end("0a0000000000", "s1", "CreatePool", POOL, 3, result="interrupted", seconds=2.0)]
-    assert runs(left)[0].outcome is Outcome.INTERRUPTED
+    assert runs(left)[0].outcome is RunResult.INTERRUPTED
 
 
 def test_the_last_entry_stays_small_and_tells_the_worst_first() -> None:
@@ -200,15 +207,15 @@ def test_the_last_entry_stays_small_and_tells_the_worst_first() -> None:
     def step(number: int) -> Step:
         return Step(f"s{number}", Action.MARK, MARK, subject, subject, "n", {}, "", Impact.NONE)
 
-    outcomes = [Ended(step(number), Result.MARKED) for number in range(1000)]
-    outcomes += [Ended(step(1000), Result.FAILED, "x" * 10_000)]
+    outcomes = [Outcome(step(number), Result.MARKED) for number in range(1000)]
+    outcomes += [Outcome(step(1000), Result.FAILED, "x" * 10_000)]
     with LocalCluster(":memory:") as cluster:
-        journal = Journal(cluster, "shop", "r1", lambda: datetime(2026, 11, 23, tzinfo=UTC))
-        journal.begin(Provenance("alice on pc", "import --adopt"))
-        journal.close(Report(outcomes), 2.0)
+        journal = RunJournal(cluster, "shop", "r1", lambda: datetime(2026, 11, 23, tzinfo=UTC))
+        journal.start_run(Provenance("alice on pc", "import --adopt"))
+        journal.end_run(Report(outcomes), 2.0)
         assert len(json.dumps(cluster.records("shop"))) < 5_000
         (run,) = runs(cluster.records("shop"))
-    assert (run.outcome, run.totals) == (Outcome.FAILED, {"marked": 1000, "failed": 1})
+    assert (run.outcome, run.totals) == (RunResult.FAILED, {"marked": 1000, "failed": 1})
     assert next(iter(run.steps.values())).result == "failed"
     assert run_text(run).endswith("  and 981 more that are only counted\n")
 
@@ -222,9 +229,9 @@ def test_only_a_run_that_stopped_may_go_without_its_last_entry(result: Result) -
     subject = ResourceId("VirtualMachine", "web-1")
     step = Step("s1", Action.MARK, MARK, subject, subject, "n", {}, "", Impact.NONE)
     with Gone(":memory:") as cluster:
-        journal = Journal(cluster, "shop", "r1", lambda: datetime(2026, 11, 23, tzinfo=UTC))
+        journal = RunJournal(cluster, "shop", "r1", lambda: datetime(2026, 11, 23, tzinfo=UTC))
         with pytest.raises(Unavailable) if result is Result.MARKED else nullcontext():
-            journal.close(Report([Ended(step, result)]), 2.0)
+            journal.end_run(Report([Outcome(step, result)]), 2.0)
 
 
 # Who, and which commit -------------------------------------------------------------------------------------

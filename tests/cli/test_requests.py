@@ -10,10 +10,10 @@ import pytest
 
 from reconciler import InvalidInput, LocalCluster, Policy, apply, plan, serving
 from reconciler.agent.embedded import simulators
-from reconciler.apply.recovery import settle
+from reconciler.apply.recovery import wait_until_idle
 from reconciler.manifests.validation import Desired
 from reconciler.model.problem import OperationFailed
-from reconciler.reconcile import look
+from reconciler.reconcile import observe_stack
 from support.command_line import run
 from support.paths import QUICKSTART
 from support.scenario import OPTIONS, desired_of, served
@@ -117,7 +117,7 @@ def test_killed_anywhere_it_still_runs_exactly_once(phase: str, before: bool) ->
             wanted = desired(operation())
             with pytest.raises(Killed):
                 converge(cluster, wanted)
-            settle(cluster, "shop")
+            wait_until_idle(cluster, "shop")
             converge(cluster, wanted)
             assert converge(cluster, wanted) == []
         assert [name for name, _ in driver.ran].count("ShowPool") == 1
@@ -131,7 +131,7 @@ def test_what_nobody_saw_the_end_of_is_left_to_people() -> None:
         content = wanted.requests["look"].content
         begun = {"event": "gone-1", "step": "Operation/look", "request": {"name": "look", "content": content}}
         cluster.record("shop", {**begun, "phase": "start"})
-        assert look(cluster, wanted).ledger == {}, "it was never put on its resource"
+        assert observe_stack(cluster, wanted).ledger == {}, "it was never put on its resource"
         cluster.record("shop", {**begun, "phase": "submitted"})
         (problem,) = plan(wanted, cluster).problems
         assert problem.message == "the Operation look was begun and nobody saw how it ended"

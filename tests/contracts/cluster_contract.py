@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.clusters.base import RUN_BEGINS, RUN_ENDS, Cluster, Lease, Movement, Notice, Watch
+from reconciler.clusters.base import Cluster, EventType, Lease, Watch, WatchEvent
+from reconciler.model.journal import Phase
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.problem import AlreadyExists, Busy, Conflict, NotFound
-from reconciler.model.resource import WIRE_API_VERSION, Resource, ResourceId, id_of
+from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.wire import WIRE_API_VERSION
 
 PATIENCE = 10.0  # seconds a watch may take to tell
 SILENCE = 0.2  # seconds without a notice that count as none
@@ -43,20 +45,20 @@ def version_of(resource: Resource) -> str:
     return version
 
 
-def watched(watch: Watch, enough: Callable[[list[Notice]], bool]) -> list[Notice]:
+def watched(watch: Watch, enough: Callable[[list[WatchEvent]], bool]) -> list[WatchEvent]:
     """What the watch tells until it is enough; with too little in the time, the test fails."""
-    notices: list[Notice] = []
+    notices: list[WatchEvent] = []
     end = monotonic() + PATIENCE
     while not enough(notices):
         left = end - monotonic()
-        assert left > 0, f"the watch told only {[(n.movement, id_of(n.resource)) for n in notices]}"
+        assert left > 0, f"the watch told only {[(n.type, id_of(n.resource)) for n in notices]}"
         notices += watch.next(left)
     return notices
 
 
-def until(movement: Movement, name: str) -> Callable[[list[Notice]], bool]:
+def until(movement: EventType, name: str) -> Callable[[list[WatchEvent]], bool]:
     return lambda notices: any(
-        notice.movement is movement and notice.resource["metadata"]["name"] == name for notice in notices
+        notice.type is movement and notice.resource["metadata"]["name"] == name for notice in notices
     )
 
 
@@ -277,12 +279,12 @@ class ClusterContract:
         added = cluster.create(machine("added"))
         stays = cluster.update({**stays, "spec": {"cpus": 2}})
         cluster.delete(id_of(goes))
-        notices = watched(watch, until(Movement.DELETED, "goes"))
+        notices = watched(watch, until(EventType.DELETED, "goes"))
         watch.close()
-        assert [(notice.movement, id_of(notice.resource).name) for notice in notices] == [
-            (Movement.ADDED, "added"),
-            (Movement.MODIFIED, "stays"),
-            (Movement.DELETED, "goes"),
+        assert [(notice.type, id_of(notice.resource).name) for notice in notices] == [
+            (EventType.ADDED, "added"),
+            (EventType.MODIFIED, "stays"),
+            (EventType.DELETED, "goes"),
         ]
         assert [notice.resource for notice in notices[:2]] == [added, stays]
         assert notices[2].resource["metadata"]["uid"] == goes["metadata"]["uid"]
@@ -297,14 +299,14 @@ class ClusterContract:
         watch.close()
         seen = [notice.resource["spec"]["cpus"] for notice in notices]
         assert seen == sorted(set(seen))
-        assert {notice.movement for notice in notices} == {Movement.MODIFIED}
+        assert {notice.type for notice in notices} == {EventType.MODIFIED}
 
     def test_a_watch_goes_on_where_it_was(self, cluster: Cluster) -> None:
         watch = cluster.watch(since=cluster.list(MACHINE).version, kinds=[MACHINE])
         for name in ("a", "b", "c"):
             created = cluster.create(machine(name))
             notices = watched(watch, bool)
-            assert [(n.movement, n.resource) for n in notices] == [(Movement.ADDED, created)]
+            assert [(n.type, n.resource) for n in notices] == [(EventType.ADDED, created)]
         watch.close()
 
     def test_another_watch_goes_on_where_one_is(self, cluster: Cluster) -> None:
@@ -317,7 +319,7 @@ class ClusterContract:
         first.close()
         later = cluster.create(machine("b"))
         second = cluster.watch(since=version, kinds=[MACHINE])
-        assert watched(second, until(Movement.ADDED, "b"))[-1].resource == later
+        assert watched(second, until(EventType.ADDED, "b"))[-1].resource == later
         second.close()
 
     def test_a_watch_sees_its_kinds_only(self, cluster: Cluster) -> None:
@@ -326,8 +328,8 @@ class ClusterContract:
         cluster.create(machine("disk", kind=DISK))
         cluster.create(machine("web"))
 
-        def both(notices: list[Notice]) -> bool:
-            return until(Movement.ADDED, "disk")(notices) and until(Movement.ADDED, "web")(notices)
+        def both(notices: list[WatchEvent]) -> bool:
+            return until(EventType.ADDED, "disk")(notices) and until(EventType.ADDED, "web")(notices)
 
         notices = watched(watch, both)
         watch.close()
@@ -343,7 +345,7 @@ class ClusterContract:
         cluster.create(labelled(machine("other"), host="node-2"))
         cluster.create(machine("similar", labels={"host": "node-1"}))
         cluster.create(labelled(machine("mine"), host="node-1", tier="web"))
-        notices = watched(watch, until(Movement.ADDED, "mine"))
+        notices = watched(watch, until(EventType.ADDED, "mine"))
         watch.close()
         assert names([notice.resource for notice in notices]) == ["mine"]
 
@@ -354,11 +356,11 @@ class ClusterContract:
         moves = cluster.update(labelled(moves, host="node-2"))
         cluster.update({**moves, "spec": {"cpus": 2}})
         cluster.delete(id_of(goes))
-        notices = watched(watch, until(Movement.DELETED, "goes"))
+        notices = watched(watch, until(EventType.DELETED, "goes"))
         watch.close()
-        assert {(notice.movement, id_of(notice.resource).name) for notice in notices} == {
-            (Movement.DELETED, "moves"),
-            (Movement.DELETED, "goes"),
+        assert {(notice.type, id_of(notice.resource).name) for notice in notices} == {
+            (EventType.DELETED, "moves"),
+            (EventType.DELETED, "goes"),
         }
 
     def test_a_watch_tells_nothing_when_nothing_moves(self, cluster: Cluster) -> None:
@@ -371,7 +373,7 @@ class ClusterContract:
     def test_a_waiting_watch_is_woken(self, cluster: Cluster) -> None:
         watch = cluster.watch(since=cluster.list(MACHINE).version, kinds=[MACHINE])
         with ThreadPoolExecutor() as pool:
-            waiting = pool.submit(watched, watch, until(Movement.ADDED, "web"))
+            waiting = pool.submit(watched, watch, until(EventType.ADDED, "web"))
             cluster.create(machine("web"))
             assert names([notice.resource for notice in waiting.result()]) == ["web"]
         watch.close()
@@ -380,7 +382,7 @@ class ClusterContract:
         since = cluster.list(MACHINE).version
         watches = [cluster.watch(since=since, kinds=[MACHINE]) for _ in range(20)]
         with ThreadPoolExecutor(len(watches)) as pool:
-            waiting = [pool.submit(watched, watch, until(Movement.ADDED, "last")) for watch in watches]
+            waiting = [pool.submit(watched, watch, until(EventType.ADDED, "last")) for watch in watches]
             for name in ("first", "second", "last"):
                 cluster.create(machine(name))
             for told in waiting:
@@ -471,26 +473,26 @@ class ClusterContract:
             return [entry["phase"] for entry in cluster.unfinished("shop")]
 
         assert unfinished() == []
-        record(RUN_BEGINS, "start", "end", RUN_ENDS)
+        record(Phase.RUN_STARTED, "start", "end", Phase.RUN_ENDED)
         assert unfinished() == []
-        record(RUN_BEGINS, "start")
-        assert unfinished() == [RUN_BEGINS, "start"]
+        record(Phase.RUN_STARTED, "start")
+        assert unfinished() == [Phase.RUN_STARTED, "start"]
         assert cluster.unfinished("blog") == []
-        record(RUN_BEGINS, "start", "end")
-        assert unfinished() == [RUN_BEGINS, "start", "end"]
-        record(RUN_ENDS)
+        record(Phase.RUN_STARTED, "start", "end")
+        assert unfinished() == [Phase.RUN_STARTED, "start", "end"]
+        record(Phase.RUN_ENDED)
         assert unfinished() == []
 
     def test_a_shortened_journal_has_its_end_and_what_was_asked_for(self, cluster: Cluster) -> None:
         def run(number: int, steps: int) -> list[dict[str, Any]]:
             request = {"request": {"name": "backup", "content": "1"}} if number == 1 else {}
             middle = [{"phase": "start", "run": number, "step": step, **request} for step in range(steps)]
-            return [{"phase": RUN_BEGINS, "run": number}, *middle, {"phase": RUN_ENDS, "run": number}]
+            return [{"phase": Phase.RUN_STARTED, "run": number}, *middle, {"phase": Phase.RUN_ENDED, "run": number}]
 
         entries = [entry for number in range(6) for entry in run(number, 60)]
         for entry in entries:
             cluster.record("shop", entry)
-        cluster.record("blog", {"phase": RUN_ENDS})
+        cluster.record("blog", {"phase": Phase.RUN_ENDED})
         cluster.shorten("shop", newest=70)
         kept = cluster.records("shop")
         assert kept[-70:] == entries[-70:]
@@ -500,12 +502,12 @@ class ClusterContract:
         assert len(cluster.records("blog")) == 1
         cluster.shorten("shop", newest=70)
         assert cluster.records("shop") == kept
-        cluster.record("shop", {"phase": RUN_BEGINS, "run": 7})
-        assert cluster.records("shop") == [*kept, {"phase": RUN_BEGINS, "run": 7}]
+        cluster.record("shop", {"phase": Phase.RUN_STARTED, "run": 7})
+        assert cluster.records("shop") == [*kept, {"phase": Phase.RUN_STARTED, "run": 7}]
 
     def test_shortening_leaves_the_last_run_whole(self, cluster: Cluster) -> None:
-        begun = [{"phase": RUN_BEGINS}, *({"phase": "start", "step": step} for step in range(250))]
-        for entry in [{"phase": RUN_ENDS}, *begun]:
+        begun = [{"phase": Phase.RUN_STARTED}, *({"phase": "start", "step": step} for step in range(250))]
+        for entry in [{"phase": Phase.RUN_ENDED}, *begun]:
             cluster.record("shop", entry)
         cluster.shorten("shop", newest=10)
         assert cluster.unfinished("shop") == begun

@@ -17,9 +17,8 @@ from typing import Any
 import pytest
 
 from contracts.cluster_contract import ClusterContract, change, machine, names, until, watched
-from reconciler.clusters import database
-from reconciler.clusters.base import Movement
-from reconciler.clusters.local import LocalCluster
+from reconciler.clusters.base import EventType
+from reconciler.clusters.local import LocalCluster, database
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import ClusterError, Expired, InvalidInput, Unavailable
 from reconciler.model.resource import Resource, ResourceId
@@ -100,7 +99,7 @@ class TestTheFile:
             assert cluster.records("shop") == [{"step": 1}]
             assert cluster.world()["host"] == {"running": ["web"]}
             watch = cluster.watch(since=listing.version, kinds=[MACHINE])
-            assert [notice.movement for notice in watch.next(0)] == [Movement.ADDED, Movement.DELETED]
+            assert [notice.type for notice in watch.next(0)] == [EventType.ADDED, EventType.DELETED]
 
     def test_opening_and_reading_write_nothing(self, path: Path) -> None:
         with closing(LocalCluster(path)) as cluster:
@@ -114,7 +113,7 @@ class TestTheFile:
         with closing(LocalCluster(path)) as first, closing(LocalCluster(path)) as second:
             watch = first.watch(since=first.list(MACHINE).version, kinds=[MACHINE])
             second.create(machine("web"))
-            watched(watch, until(Movement.ADDED, "web"))
+            watched(watch, until(EventType.ADDED, "web"))
 
     def test_closing_twice_is_fine_and_then_nothing_works(self, path: Path) -> None:
         cluster = LocalCluster(path)
@@ -294,7 +293,7 @@ cluster.create(machine("theirs-last"))
                 cluster.create(machine(f"ours-{number}"))
                 self.mark(cluster, number)
                 cluster.record("shop", {"who": "ours", "number": number})
-            told = watched(watch, until(Movement.ADDED, "theirs-last"))
+            told = watched(watch, until(EventType.ADDED, "theirs-last"))
             assert other.wait() == 0
 
             both = [(who, number) for who in ("ours", "theirs") for number in range(100)]
@@ -381,8 +380,8 @@ class TestVersions:
         with pytest.raises(Expired):
             cluster.watch(since=versions[1], kinds=[MACHINE]).next(0)
         kept = cluster.watch(since=versions[2], kinds=[MACHINE]).next(0)
-        assert [(n.movement, n.resource["metadata"]["name"]) for n in kept] == [
-            (Movement.DELETED, name) for name in ("m2", "m3", "m4")
+        assert [(n.type, n.resource["metadata"]["name"]) for n in kept] == [
+            (EventType.DELETED, name) for name in ("m2", "m3", "m4")
         ]
 
     def test_the_oldest_events_are_forgotten(self, cluster: LocalCluster) -> None:
@@ -414,7 +413,7 @@ class TestVersions:
         cluster.delete(ResourceId(MACHINE, "web"))
         cluster.create(machine("web"))
         watch = cluster.watch(since=since, kinds=[MACHINE], labels={"host": "node-1"})
-        assert [notice.movement for notice in watch.next(0)] == [Movement.DELETED]
+        assert [notice.type for notice in watch.next(0)] == [EventType.DELETED]
 
 
 class TestShelf:

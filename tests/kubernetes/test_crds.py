@@ -21,7 +21,7 @@ from reconciler import plan as make_plan
 from reconciler.cli import cli
 from reconciler.clusters.crds import CATEGORY, definitions
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, kind_named
-from reconciler.model.resource import WIRE_API_VERSION
+from reconciler.model.wire import WIRE_API_VERSION
 from support import control_plane as controlplane
 from support.api_call import TABLE, call
 from support.control_plane import ControlPlane

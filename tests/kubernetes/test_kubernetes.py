@@ -11,15 +11,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from contracts.cluster_contract import ClusterContract, labelled, machine, names, until, version_of, watched
-from reconciler.clusters.base import Movement
-from reconciler.clusters.kubernetes import PAGE, KubernetesCluster
+from reconciler.clusters.base import EventType
+from reconciler.clusters.kubernetes import KubernetesCluster
 from reconciler.clusters.kubernetes.api import Api, open_api
-from reconciler.clusters.kubernetes.journal import LABEL, PER_CHUNK, KubernetesJournal
-from reconciler.clusters.kubernetes.lease import DURATION, RENEWAL, Leases
-from reconciler.clusters.kubernetes.stream import KubernetesWatch
+from reconciler.clusters.kubernetes.journal import PER_CHUNK, KubernetesJournal
+from reconciler.clusters.kubernetes.leases import DURATION, RENEWAL, KubernetesLeases
+from reconciler.clusters.kubernetes.resources import PAGE
+from reconciler.clusters.kubernetes.watch import KubernetesWatch
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.problem import Busy, ClusterError, Expired, Forbidden, NotFound, Unavailable
 from reconciler.model.resource import ResourceId
+from reconciler.model.wire import LABEL_JOURNAL
 from support.control_plane import ControlPlane
 from support.empty_cluster import empty
 from support.proxy import Asked, Fault, Proxy, proxied, times
@@ -185,7 +187,7 @@ class TestWatches:
         with closing(behind.watch(since=behind.list(MACHINE).version, kinds=[MACHINE])) as watch:
             for name in ("first", "second", "third"):
                 behind.create(machine(name))
-                assert names([notice.resource for notice in watched(watch, until(Movement.ADDED, name))]) == [name]
+                assert names([notice.resource for notice in watched(watch, until(EventType.ADDED, name))]) == [name]
                 proxy.cut_streams()
 
     def test_a_watch_that_fell_silent_is_opened_again(self, proxy: Proxy, behind: KubernetesCluster) -> None:
@@ -193,10 +195,10 @@ class TestWatches:
         paths = {MACHINE: MACHINES}
         with closing(KubernetesWatch(behind.api, paths, {MACHINE: since}, None, renewal=1, slack=0.5)) as watch:
             behind.create(machine("heard"))
-            watched(watch, until(Movement.ADDED, "heard"))
+            watched(watch, until(EventType.ADDED, "heard"))
             proxy.deafen_streams()
             behind.create(machine("missed"))
-            assert names([notice.resource for notice in watched(watch, until(Movement.ADDED, "missed"))]) == ["missed"]
+            assert names([notice.resource for notice in watched(watch, until(EventType.ADDED, "missed"))]) == ["missed"]
 
     def test_a_watch_goes_on_after_the_server_ended_it(self, behind: KubernetesCluster, proxy: Proxy) -> None:
         since = behind.list(MACHINE).version
@@ -204,7 +206,7 @@ class TestWatches:
             while len(opened(proxy)) < 3:
                 assert not watch.next(0.1)
             behind.create(machine("web"))
-            watched(watch, until(Movement.ADDED, "web"))
+            watched(watch, until(EventType.ADDED, "web"))
 
     def test_bookmarks_move_the_version_from_which_it_goes_on(self, proxy: Proxy, behind: KubernetesCluster) -> None:
         """What others wrote meanwhile need not be looked at again, and is not forgotten by the server so soon."""
@@ -212,7 +214,7 @@ class TestWatches:
         mine = {"host": "node22"}
         with closing(KubernetesWatch(behind.api, {MACHINE: MACHINES}, {MACHINE: since}, mine, renewal=3)) as watch:
             behind.create(labelled(machine("mine"), host="node22"))
-            watched(watch, until(Movement.ADDED, "mine"))
+            watched(watch, until(EventType.ADDED, "mine"))
             theirs = behind.create(labelled(machine("theirs"), host="node23"))
             while len(opened(proxy)) < 2:
                 assert not watch.next(0.1)
@@ -271,7 +273,9 @@ class TestErrors:
     def test_without_kubeconfig_and_pod_it_says_what_to_name(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr("reconciler.clusters.kubernetes.api.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+        monkeypatch.setattr(
+            "reconciler.clusters.kubernetes.kubeconfig.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none")
+        )
         with pytest.raises(ClusterError, match="Name one with --kubeconfig"):
             KubernetesCluster.connect()
 
@@ -295,21 +299,21 @@ class TestJournal:
                 another.record("shop", entry)
         assert behind.records("shop") == entries
         assert behind.records("shop", newest=7) == entries[-7:]
-        found = control_plane.kubectl("get", "configmaps", "-l", f"{LABEL}=shop", "-o", "name").split()
+        found = control_plane.kubectl("get", "configmaps", "-l", f"{LABEL_JOURNAL}=shop", "-o", "name").split()
         assert found == ["configmap/reconcile-journal.shop.n000001", "configmap/reconcile-journal.shop.n000002"]
 
     def test_a_clock_that_stands_still_or_goes_back_keeps_the_order(self, behind: KubernetesCluster) -> None:
         times = iter([5, 5, 5, 3, 3])
         journal = KubernetesJournal(behind.api, "default", lambda: next(times))
         for step in range(5):
-            journal.append("shop", {"step": step})
-        assert [entry["step"] for entry in journal.entries("shop")] == [0, 1, 2, 3, 4]
+            journal.record("shop", {"step": step})
+        assert [entry["step"] for entry in journal.records("shop")] == [0, 1, 2, 3, 4]
 
     def test_it_is_begun_anew_when_somebody_cleared_it_away(
         self, behind: KubernetesCluster, control_plane: ControlPlane
     ) -> None:
         behind.record("shop", {"step": 1})
-        control_plane.kubectl("delete", "configmaps", "-l", LABEL)
+        control_plane.kubectl("delete", "configmaps", "-l", LABEL_JOURNAL)
         behind.record("shop", {"step": 2})
         assert behind.records("shop") == [{"step": 2}]
 
@@ -333,52 +337,52 @@ class TestLeases:
         return Clock()
 
     @pytest.fixture
-    def leases(self, behind: KubernetesCluster, clock: Clock) -> Leases:
-        return Leases(behind.api, "default", monotonic=clock, sleep=clock.sleep)
+    def leases(self, behind: KubernetesCluster, clock: Clock) -> KubernetesLeases:
+        return KubernetesLeases(behind.api, "default", monotonic=clock, sleep=clock.sleep)
 
     def test_a_lease_whose_holder_died_is_free_after_its_duration(
-        self, behind: KubernetesCluster, leases: Leases, clock: Clock
+        self, behind: KubernetesCluster, leases: KubernetesLeases, clock: Clock
     ) -> None:
         behind.lease("stack web", "dead")._stop.set()  # it renews no longer, and does not give it back
         with pytest.raises(Busy, match="dead"):
-            leases.take("stack web", "heir", DURATION - 1)
-        with leases.take("stack web", "heir", 3), pytest.raises(Busy, match="heir"):
+            leases.lease("stack web", "heir", wait=DURATION - 1)
+        with leases.lease("stack web", "heir", wait=3), pytest.raises(Busy, match="heir"):
             behind.lease("stack web", "other")
         assert DURATION < clock.now < DURATION + 2
 
     def test_who_asks_again_and_again_gets_it_as_well(
-        self, behind: KubernetesCluster, leases: Leases, clock: Clock
+        self, behind: KubernetesCluster, leases: KubernetesLeases, clock: Clock
     ) -> None:
         behind.lease("agent node22", "dead")._stop.set()
         while clock.now < DURATION:
             with pytest.raises(Busy):
-                leases.take("agent node22", "heir", 0)
+                leases.lease("agent node22", "heir", wait=0)
             clock.sleep(1)
-        with leases.take("agent node22", "heir", 2):
+        with leases.lease("agent node22", "heir", wait=2):
             pass
 
     def test_a_lease_that_is_renewed_is_never_free(
-        self, behind: KubernetesCluster, leases: Leases, clock: Clock
+        self, behind: KubernetesCluster, leases: KubernetesLeases, clock: Clock
     ) -> None:
         with behind.lease("stack web", "alive") as lease:
             for _ in range(10):
                 with pytest.raises(Busy):
-                    leases.take("stack web", "heir", 0)
+                    leases.lease("stack web", "heir", wait=0)
                 clock.sleep(RENEWAL)
                 lease._write({"renewTime": f"2026-01-01T00:00:{clock.now:09.6f}Z"})
 
-    def test_a_holder_that_cannot_renew_is_not_sure_of_it(self, leases: Leases, clock: Clock) -> None:
-        with leases.take("stack web", "alice", 0) as lease:
+    def test_a_holder_that_cannot_renew_is_not_sure_of_it(self, leases: KubernetesLeases, clock: Clock) -> None:
+        with leases.lease("stack web", "alice", wait=0) as lease:
             assert not lease.lost
             clock.sleep(11)
             assert lease.lost
 
     def test_who_gives_back_what_another_took_over_takes_nothing_away(
-        self, behind: KubernetesCluster, leases: Leases
+        self, behind: KubernetesCluster, leases: KubernetesLeases
     ) -> None:
         with behind.lease("stack web", "slow") as slow:
             slow._stop.set()
-            with leases.take("stack web", "heir", 60):
+            with leases.lease("stack web", "heir", wait=60):
                 slow.__exit__()
                 with pytest.raises(Busy, match="heir"):
                     behind.lease("stack web", "other")

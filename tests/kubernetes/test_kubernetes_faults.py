@@ -20,7 +20,8 @@ import pytest
 from contracts.cluster_contract import labelled, machine
 from reconciler import Options, Plan, Report, load, plan, reconcile_once, validate
 from reconciler.clusters.crds import definitions
-from reconciler.clusters.kubernetes import PAGE, KubernetesCluster
+from reconciler.clusters.kubernetes import KubernetesCluster
+from reconciler.clusters.kubernetes.resources import PAGE
 from reconciler.model.kinds import KINDS, MACHINE, POOL
 from reconciler.model.problem import Conflict
 from reconciler.model.resource import ResourceId

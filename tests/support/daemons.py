@@ -19,6 +19,7 @@ from reconciler.daemon.status.values import (
     Sync,
 )
 from reconciler.model.kinds import DISK, DISK_IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.outcome import RunResult
 from reconciler.model.problem import Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
@@ -143,12 +144,13 @@ def history(newest: int, now: datetime = NOW) -> list[Run]:
     def at(seconds: float) -> str:
         return ago(seconds, now).isoformat(timespec="seconds").replace("+00:00", "Z")
 
-    deed = StepRecord("ResizeRAM", "VirtualMachine/web-2", "VirtualMachine/web-2", at(70), "failed", "no balloon", 1.2)
+    done = RunResult.DONE
+    step = StepRecord("ResizeRAM", "VirtualMachine/web-2", "VirtualMachine/web-2", at(70), "failed", "no balloon", 1.2)
     return [
-        Run("r-3", at(70), at(62), 8.1, "reconcile on ops-1", "watch", "p3", "4f1c2ab", False, "end", {"s4": deed}),
-        Run("r-2", at(3700), at(3650), 50.0, "ann on laptop", "apply", "p2", "91be003", True, "end",
+        Run("r-3", at(70), at(62), 8.1, "reconcile on ops-1", "watch", "p3", "4f1c2ab", False, done, {"s4": step}),
+        Run("r-2", at(3700), at(3650), 50.0, "ann on laptop", "apply", "p2", "91be003", True, done,
             counted={"created": 4, "changed": 2}),
-        Run("r-1", at(90_000), "", None, "ann on laptop", "apply", "p1", "", False, "", counted={}),
+        Run("r-1", at(90_000), "", None, "ann on laptop", "apply", "p1", "", False, counted={}),
     ][:newest]  # fmt: skip
 
 

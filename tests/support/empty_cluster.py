@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from reconciler.clusters.kubernetes.journal import LABEL
 from reconciler.model.kinds import KINDS
+from reconciler.model.wire import LABEL_JOURNAL
 from support.api_call import call
 from support.control_plane import ControlPlane
 
@@ -14,7 +14,7 @@ LEFT = (
     *(("apis/doslab.io/v1", kind.plural, "") for kind in KINDS.values()),
     ("apis/events.k8s.io/v1", "events", ""),
     ("apis/coordination.k8s.io/v1", "leases", ""),
-    ("api/v1", "configmaps", LABEL),
+    ("api/v1", "configmaps", LABEL_JOURNAL),
     ("api/v1", "secrets", ""),
 )
 

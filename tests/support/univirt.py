@@ -16,7 +16,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from reconciler.catalogue import OPERATIONS
-from reconciler.clusters.base import Movement, earliest
+from reconciler.clusters.base import EventType, earliest
 from reconciler.clusters.kubernetes import KubernetesCluster
 from reconciler.drivers.simulator import Simulator
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, NETWORK, POOL
@@ -101,7 +101,7 @@ class UniVirt:
             with closing(self.cluster.watch(since=earliest(self._versions), kinds=SERVED)) as watch:
                 while not self._stop.is_set():
                     for notice in watch.next(0.1):
-                        if notice.movement is not Movement.DELETED:
+                        if notice.type is not EventType.DELETED:
                             self._take(notice.resource)
         except Exception as error:
             self.error = error

@@ -14,7 +14,8 @@ PURE = {
     "model", "catalogue", "manifests", "planner", "importer",
     "clusters.crds", "observe.ledger",
     "agent.wire",
-    "apply.estimate", "apply.options", "apply.order", "apply.report", "apply.running_step", "apply.unfinished",
+    "apply.annotations", "apply.estimate", "apply.failure", "apply.options", "apply.order", "apply.references",
+    "apply.report", "apply.running_step", "clusters.kubernetes.errors", "clusters.local.selector",
     "output",
     "rehearsal.sanitiser", "rehearsal.duration", "rehearsal.fault",
     "daemon.drift.baseline", "daemon.drift.difference", "daemon.drift.withholding",
@@ -25,14 +26,14 @@ ACTS = {  # what in them meets the outside: secrets' sources and the digests' ke
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {
-    "sqlite3": {"clusters.database", "clusters.local"},
+    "sqlite3": {"clusters.local.database", "clusters.local.resources"},
     "yaml": {"manifests.reader", "manifests.writer"},
     "jsonschema": {"manifests.schema"},
     "fastjsonschema": {"manifests.schema"},
     "click": {"cli"},
     "deepdiff": {"output.difference"},
     "rich": {"output.progress"},
-    "kubernetes": {"clusters.kubernetes.api"},
+    "kubernetes": {"clusters.kubernetes.api", "clusters.kubernetes.kubeconfig"},
     "prometheus_client": {"output.metrics", "daemon.status.metrics"},
     "libvirt": {"drivers.libvirt"},
     "pycdlib": {"drivers.libvirt.seed"},

@@ -6,26 +6,22 @@ is JSON, parsed once. Its typed models would cost more than the whole plan.
 
 from __future__ import annotations
 
-import gc
 import json
-import os
 import random
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
 from kubernetes.client.api_client import ApiClient
-from kubernetes.client.configuration import Configuration
-from kubernetes.config.config_exception import ConfigException
-from kubernetes.config.incluster_config import load_incluster_config
-from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger, load_kube_config
 
-from reconciler.model.problem import AlreadyExists, ClusterError, Conflict, Expired, Forbidden, NotFound, Unavailable
+from reconciler.clusters.decoding import garbage_collection_paused
+from reconciler.clusters.kubernetes.errors import Unconfirmed, error_of_answer, error_of_connection, reason_of
+from reconciler.clusters.kubernetes.kubeconfig import load_configuration
+from reconciler.clusters.kubernetes.rate_limiter import RateLimiter
+from reconciler.model.backoff import Backoff
+from reconciler.model.problem import Unavailable
 
 Query = Mapping[str, str | int]
 JSON = "application/json"
@@ -36,10 +32,6 @@ CONNECT_TIMEOUT = 10.0  # seconds
 ANSWER_TIMEOUT = 60.0  # seconds; the server itself gives up at 60
 FIRST_CONTACT = 3.0  # seconds of patience with an API that never answered: an address may just be wrong
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts, doubled each time
-
-
-class Doubtful(Unavailable):
-    """A write was sent and not answered: it may have been stored."""
 
 
 class Api:
@@ -64,7 +56,7 @@ class Api:
         self._pool: urllib3.PoolManager = client.rest_client.pool_manager
         self._patience = patience
         self._monotonic, self._sleep = monotonic, sleep
-        self._pace = _Pace(rate, burst, monotonic)
+        self._limiter = RateLimiter(rate, burst, monotonic)
         self._answered = False
         self.requests = 0  # sent so far, attempts included
 
@@ -73,7 +65,7 @@ class Api:
         return self._request("GET", path, query, accept=accept, again=True)
 
     def write(self, method: str, path: str, body: Any, *, patience: float | None = None) -> Any:
-        """Send a write once. Raises ``Doubtful`` where it may have been stored all the same."""
+        """Send a write once. Raises ``Unconfirmed`` where it may have been stored all the same."""
         return self._request(method, path, None, body=body, patience=patience)
 
     def patch(self, path: str, body: Any) -> Any:
@@ -88,16 +80,18 @@ class Api:
         try:
             response = self._send("GET", path, query, None, JSON, JSON, silence)
         except urllib3.exceptions.HTTPError as error:
-            raise Unavailable(f"{self.host} does not answer: {_reason(error)}") from error
+            raise Unavailable(f"{self.host} does not answer: {reason_of(error)}") from error
         if response.status >= 400:
-            raise _error(response.status, response.read(), path)
+            raise error_of_answer(response.status, response.read(), path)
         return response
 
     @property
     def host(self) -> str:
+        """The address of the API server."""
         return str(self._configuration.host)
 
     def close(self) -> None:
+        """Close its connections."""
         self._pool.clear()
 
     def _request(
@@ -114,7 +108,7 @@ class Api:
     ) -> Any:
         begun = self._monotonic()
         patience = self._patience if patience is None else patience
-        pause = FIRST_PAUSE
+        pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random=random.random)
         while True:
             wait = 0.0
             try:
@@ -123,21 +117,20 @@ class Api:
                 response.release_conn()
                 self._answered = True
             except urllib3.exceptions.HTTPError as error:
-                failure = _lost(error, self.host, again)
+                failure = error_of_connection(error, self.host, again)
             else:
                 if status < 400:
                     return _parsed(data)
-                failure = _error(status, data, path)
+                failure = error_of_answer(status, data, path)
                 if status >= 500 and not again:
-                    failure = Doubtful(str(failure))
+                    failure = Unconfirmed(str(failure))
                 wait = _seconds(response.headers.get("Retry-After"))
-            if not isinstance(failure, Unavailable) or isinstance(failure, Doubtful):
+            if not isinstance(failure, Unavailable) or isinstance(failure, Unconfirmed):
                 raise failure
-            wait = max(wait, pause * random.uniform(0.5, 1.0))  # so that many clients do not come back together
+            wait = max(wait, next(pauses))
             if self._monotonic() + wait > begun + (patience if self._answered else min(patience, FIRST_CONTACT)):
                 raise failure
             self._sleep(wait)
-            pause = min(pause * 2, LONGEST_PAUSE)
 
     def _send(
         self,
@@ -149,7 +142,7 @@ class Api:
         accept: str,
         timeout: float,
     ) -> urllib3.BaseHTTPResponse:
-        self._sleep_until_paced()
+        self._sleep_until_allowed()
         self.requests += 1
         headers = {"Accept": accept, "User-Agent": "reconcile"}
         data = None
@@ -169,113 +162,15 @@ class Api:
             retries=False,
         )
 
-    def _sleep_until_paced(self) -> None:
-        wait = self._pace.wait()
+    def _sleep_until_allowed(self) -> None:
+        wait = self._limiter.wait()
         if wait > 0:
             self._sleep(wait)
 
 
-class _Pace:
-    """A bucket of ``burst`` tokens that fills at ``rate`` a second; who finds it empty is told how long to wait."""
-
-    def __init__(self, rate: float, burst: int, monotonic: Callable[[], float]) -> None:
-        self._rate, self._burst, self._monotonic = rate, float(burst), monotonic
-        self._tokens, self._at = float(burst), monotonic()
-        self._lock = threading.Lock()
-
-    def wait(self) -> float:
-        with self._lock:
-            now = self._monotonic()
-            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-            self._at = now
-            self._tokens -= 1
-            return max(0.0, -self._tokens / self._rate)
-
-
 def open_api(*, kubeconfig: str = "", context: str = "") -> Api:
-    """The API of a kubeconfig's context or, with neither given and no kubeconfig there, of the pod's own cluster.
-
-    Raises ``ClusterError`` when there is none, or it cannot be used.
-    """
-    configuration = Configuration()
-    given = kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION
-    files = [path for part in given.split(os.pathsep) if part and (path := Path(part).expanduser()).is_file()]
-    try:
-        if files or kubeconfig or context:
-            if not files:
-                raise ClusterError(f"there is no kubeconfig {given}. Name another with --kubeconfig or $KUBECONFIG.")
-            if context:
-                _require(context, given)
-            load_kube_config(kubeconfig or None, context or None, configuration)
-        else:
-            load_incluster_config(configuration)
-    except ClusterError:
-        raise
-    except ConfigException as error:
-        if files:
-            raise ClusterError(f"the kubeconfig {given} cannot be used: {error}") from error
-        raise ClusterError(
-            f"no Kubernetes API is known: there is no kubeconfig {given}, and this is no pod with a service account."
-            " Name one with --kubeconfig or $KUBECONFIG."
-        ) from error
-    except Exception as error:  # the client lets through whatever reading files, YAML and base64 raises
-        raise ClusterError(f"the kubeconfig {given} cannot be used: {' '.join(str(error).split())}") from error
-    if not configuration.verify_ssl:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the kubeconfig says so
-    configuration.connection_pool_maxsize = 64
-    return Api(ApiClient(configuration))
-
-
-def _require(context: str, given: str) -> None:
-    names = [str(each["name"]) for each in KubeConfigMerger(given).config["contexts"].value]
-    if context not in names:
-        raise ClusterError(f"there is no context {context} in {given}; it has {', '.join(sorted(names)) or 'none'}.")
-
-
-def _lost(error: urllib3.exceptions.HTTPError, host: str, again: bool) -> ClusterError:
-    never_sent = isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
-    if isinstance(error, urllib3.exceptions.SSLError):
-        return ClusterError(f"{host} cannot be trusted: {_reason(error)}")
-    message = f"{host} does not answer: {_reason(error)}"
-    return Unavailable(message) if never_sent or again else Doubtful(message)
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause, without the names of connection objects around it."""
-    while error.__cause__ is not None or (error.args and isinstance(error.args[-1], BaseException)):
-        error = error.__cause__ or error.args[-1]
-    return str(error).rpartition(">: ")[2] or type(error).__name__
-
-
-_BY_REASON: dict[str, type[ClusterError]] = {"AlreadyExists": AlreadyExists, "Expired": Expired, "Gone": Expired}
-_BY_STATUS: dict[int, type[ClusterError]] = {
-    401: Forbidden,
-    403: Forbidden,
-    404: NotFound,
-    409: Conflict,
-    410: Expired,
-    429: Unavailable,
-}
-
-
-def _error(status: int, data: bytes, path: str) -> ClusterError:
-    try:
-        answer = json.loads(data)
-    except ValueError:
-        answer = {}
-    answer = answer if isinstance(answer, dict) else {}
-    return error_of({"code": status, **answer}, path)
-
-
-def error_of(status: Mapping[str, Any], path: str = "") -> ClusterError:
-    """A ``Status`` object of the API as the exception of ours that it means."""
-    code = status.get("code")
-    code = code if isinstance(code, int) else 500
-    message = str(status.get("message") or f"answer {code} to {path}")
-    if code == 401:
-        message = f"the API does not accept the credentials ({message})"
-    kind = _BY_REASON.get(str(status.get("reason"))) or _BY_STATUS.get(code)
-    return (kind or (Unavailable if code >= 500 else ClusterError))(message)
+    """The API of ``load_configuration``; nothing is sent yet. Raises as that does."""
+    return Api(ApiClient(load_configuration(kubeconfig=kubeconfig, context=context)))
 
 
 def _seconds(text: str | None) -> float:
@@ -283,17 +178,5 @@ def _seconds(text: str | None) -> float:
 
 
 def _parsed(data: bytes) -> Any:
-    with no_collection():
+    with garbage_collection_paused():
         return json.loads(data) if data else None
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """What JSON makes has no cycles; looking for some while making it takes longer than making it."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -15,7 +15,7 @@ from reconciler.manifests.validation import Declared, Stack
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observed
 from reconciler.planner.declaration import BEGUN, DECLARED, digest
-from reconciler.planner.diff import Change, differences, undone
+from reconciler.planner.diff import Change, live_diff, persistent_diff
 from reconciler.planner.ignored import outermost, waivers_of
 from reconciler.planner.plan import Step
 from reconciler.planner.restart import waiting
@@ -101,8 +101,8 @@ def _changes(declared: Declared, observed: Observed | None) -> tuple[list[Change
     if observed is None or not observed.exists:
         return [Change((), False, True)], []
     kind = declared.id.kind
-    reverted = undone(kind, declared.shape, observed)
-    changes = outermost(kind, differences(kind, declared.shape, observed) + reverted)
+    reverted = persistent_diff(kind, declared.shape, observed)
+    changes = outermost(kind, live_diff(kind, declared.shape, observed) + reverted)
     if not observed.pending or observed.shape.get("powerState") == "Stopped":
         return changes, []
     paths = {change.path for change in changes}

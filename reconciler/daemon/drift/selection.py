@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from reconciler.manifests.validation import Declared
 from reconciler.model.kinds import MACHINE
-from reconciler.model.resource import NEXT_START, ResourceId
+from reconciler.model.resource import ResourceId
+from reconciler.model.wire import NEXT_START
 from reconciler.planner.declaration import DECLARED, marked
 from reconciler.planner.plan import Action, Plan, Step
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache, partial
 
-from reconciler.apply import Options, Outcome, Report, Result, apply, rewrite
+from reconciler.apply import Options, Outcome, Report, Result, apply, retry_on_conflict
+from reconciler.apply.annotations import recovered
 from reconciler.apply.estimate import typical
+from reconciler.apply.recovery import due_recoveries
 from reconciler.apply.report import DONE
-from reconciler.apply.unfinished import mended, mends
-from reconciler.clusters.base import Cluster, Entries
+from reconciler.clusters.base import Cluster
 from reconciler.daemon.drift.detector import DriftDetector, DriftReport
 from reconciler.daemon.drift.selection import remove_steps, skipped_steps
 from reconciler.daemon.loop.event_recorder import EventRecorder
@@ -33,6 +34,7 @@ from reconciler.daemon.status.values import Reconciliation, Running, Status
 from reconciler.manifests.validation import Stack
 from reconciler.model.backoff import Backoff
 from reconciler.model.event_id import done_of
+from reconciler.model.journal import StepEnded, StepEntry, read_journal
 from reconciler.model.problem import ClusterError, InvalidInput, Problem, ReconcilerError
 from reconciler.model.provenance import Provenance
 from reconciler.model.resource import ResourceId
@@ -40,7 +42,7 @@ from reconciler.model.secret import Vault
 from reconciler.observe.ledger import LedgerEntry
 from reconciler.planner import Policy, make_plan
 from reconciler.planner.plan import Plan, Step
-from reconciler.reconcile import ledger_of
+from reconciler.reconcile import read_operation_ledger
 
 FULL_SYNC_INTERVAL = 600.0  # seconds from one full sync to the next
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a reconcile that failed is retried
@@ -88,8 +90,8 @@ class StackController:
         self._plan: Plan | None = None
         self._changed: set[ResourceId] = set()  # since the last plan
         self._replan_at: dict[ResourceId, datetime] = {}
-        self._unfinished: Entries | None = None  # of the journal: steps that began, whose end nobody saw
-        self._known_unfinished: set[tuple[str, str]] = set()  # entries of the last run that was cut short
+        self._unfinished: list[StepEntry] | None = None  # of the journal: steps that began, whose end nobody saw
+        self._known_unfinished: set[tuple[str, type[StepEntry]]] = set()  # entries of the last run that was cut short
         self._ledger: dict[str, LedgerEntry] | None = None
         self._typical: dict[str, float] = {}
         self._full_sync_at = options.monotonic()
@@ -183,21 +185,22 @@ class StackController:
         if not self._unfinished:
             return found
         events = self._cluster.list("Event").items
-        for mend in mends(self._unfinished, events):
-            rewrite(self._recording, mend.id, partial(mended, mend=mend))
-            self._changed.add(mend.id)
+        for recovery in due_recoveries(self._unfinished, events):
+            retry_on_conflict(self._recording, recovery.id, partial(recovered, recovery=recovery))
+            self._changed.add(recovery.id)
         ended = {event_id for event in events for event_id, _, _ in done_of(event)}
-        ended |= {entry["event"] for entry in self._unfinished if entry["phase"] == "end" and entry.get("seen", True)}
+        ended |= {entry.event for entry in self._unfinished if isinstance(entry, StepEnded) and entry.seen}
         oldest = (self._options.now() - ABANDONED_FOR).isoformat()
-        self._unfinished = [entry for entry in self._unfinished if entry["event"] not in ended and entry["at"] > oldest]
+        self._unfinished = [entry for entry in self._unfinished if entry.event not in ended and entry.at > oldest]
         self._observe()
         return found
 
     def _read_unfinished(self) -> bool:
         """Read what the last run of the stack began and did not end; returns whether any of it was not known."""
-        entries = [entry for entry in self._cluster.unfinished(self._stack) if "event" in entry]
-        known, self._known_unfinished = self._known_unfinished, {(entry["event"], entry["phase"]) for entry in entries}
-        new = [entry for entry in entries if (entry["event"], entry["phase"]) not in known]
+        entries = read_journal(self._cluster.unfinished(self._stack))
+        steps = [entry for entry in entries if isinstance(entry, StepEntry) and entry.event]
+        known, self._known_unfinished = self._known_unfinished, {(entry.event, type(entry)) for entry in steps}
+        new = [entry for entry in steps if (entry.event, type(entry)) not in known]
         self._unfinished = [*(self._unfinished or ()), *new]
         return bool(new)
 
@@ -234,7 +237,7 @@ class StackController:
         assert reading is not None
         if reading.desired.requests:
             if self._ledger is None or from_scratch:
-                self._ledger = ledger_of(self._cluster, self._stack, observed)
+                self._ledger = read_operation_ledger(self._cluster, self._stack, observed)
             observed.ledger = self._ledger
         policy, at = self._options.policy(reading.desired.stack), self._options.now()
         policy = replace(policy, prune=policy.prune and reading.complete, at=at)
@@ -247,7 +250,7 @@ class StackController:
         """List and plan everything again; reports if the plan is another one though nothing has changed."""
         changed = self.resource_cache.relist()
         self._changed |= changed
-        self._typical = typical(self._cluster.records(self._stack, newest=SAMPLED_ENTRIES))
+        self._typical = typical(read_journal(self._cluster.records(self._stack, newest=SAMPLED_ENTRIES)))
         plan, at = self._make_plan(from_scratch=True)
         if changed:
             log.info("the watch had missed changes of %d resources", len(changed), extra={"stack": self._stack})

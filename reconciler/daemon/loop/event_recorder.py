@@ -11,6 +11,7 @@ from datetime import datetime
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import ClusterError
 from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.wire import EVENT_NORMAL, EVENT_WARNING
 
 REPORTER = "reconcile-watch"
 MAX_NOTE = 1024  # bytes, the limit of events.k8s.io/v1
@@ -47,7 +48,7 @@ def event(id: ResourceId, reason: str, text: str, warning: bool, now: datetime) 
         "regarding": {"apiVersion": "doslab.io/v1", "kind": id.kind, "name": id.name, "namespace": id.namespace},
         "action": "Reconcile",
         "reason": reason,
-        "type": "Warning" if warning else "Normal",
+        "type": EVENT_WARNING if warning else EVENT_NORMAL,
         "reportingController": REPORTER,
         "reportingInstance": REPORTER,
         "eventTime": now.isoformat(timespec="microseconds"),

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.apply import Outcome, Result
-from reconciler.apply.report import GOOD
 from reconciler.model.backoff import Backoff
+from reconciler.model.outcome import SUCCEEDED
 from reconciler.model.resource import ResourceId
 from reconciler.planner.plan import Plan, Step
 
@@ -57,7 +57,7 @@ class RetryBackoff:
             step = outcome.step
             if outcome.result is Result.FAILED:
                 failed.setdefault(step.subject, f"{step.operation}: {outcome.message}")
-            elif outcome.result in GOOD:
+            elif outcome.result in SUCCEEDED:
                 succeeded.add(step.subject)
                 self._succeeded[step.id] = step.subject
         for id, message in failed.items():

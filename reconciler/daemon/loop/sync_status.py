@@ -10,7 +10,8 @@ from reconciler.daemon.loop.retry import RetryState
 from reconciler.daemon.status.values import ChangedSide, Drift, Health, Mode, ResourceStatus, Sync
 from reconciler.manifests.validation import Declared
 from reconciler.model import quantity
-from reconciler.model.kinds import MACHINE, POOL, RANK, references_of
+from reconciler.model.fields import references_of
+from reconciler.model.kinds import MACHINE, POOL, RANK
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed

@@ -11,7 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
-from reconciler.clusters.base import Cluster, Listing, Movement, Notice, Watch, earliest
+from reconciler.clusters.base import Cluster, EventType, Listing, Watch, WatchEvent, earliest
 from reconciler.daemon.sources.trigger import Trigger
 from reconciler.model.kinds import DISK, KINDS
 from reconciler.model.problem import ClusterError, Expired
@@ -33,7 +33,7 @@ class ResourceCache:
         self._listed: dict[str, int] = {}  # kind -> version of its list: older notices are part of it
         self._deleted: dict[ResourceId, int] = {}  # deleted since the list, and at which version
         self._lock = threading.Lock()
-        self._notices: dict[ResourceId, Notice] = {}
+        self._notices: dict[ResourceId, WatchEvent] = {}
         self._version = ""  # up to where the notices go
         self._relist_needed = True  # whether the watch may have missed something
         self._watch: Watch | None = None
@@ -79,7 +79,7 @@ class ResourceCache:
             self.observation.versions = {kind: known and version for kind, known in known_versions.items()}
         return self.apply_notices(notices)
 
-    def apply_notices(self, notices: Iterable[Notice]) -> set[ResourceId]:
+    def apply_notices(self, notices: Iterable[WatchEvent]) -> set[ResourceId]:
         """Apply notices that are newer than the observation; returns the resources that may have changed by them."""
         changed: set[ResourceId] = set()
         for movement, resource in notices:
@@ -90,7 +90,7 @@ class ResourceCache:
             if known is not None and version <= _version(known.resource):
                 continue
             changed |= {id, *self._remove(id)}
-            if movement is Movement.DELETED:
+            if movement is EventType.DELETED:
                 self._deleted[id] = version
             else:
                 changed |= self._add(resource)
@@ -182,7 +182,7 @@ class ResourceCache:
         finally:
             watch.close()
 
-    def add_notices(self, notices: Iterable[Notice], version: str = "") -> None:
+    def add_notices(self, notices: Iterable[WatchEvent], version: str = "") -> None:
         """Keep the newest notice of each resource for ``catch_up``. With ``version`` the notices are complete up to
         it. Any thread.
         """

@@ -14,7 +14,7 @@ from typing import Any
 from reconciler.catalogue.operation import Impact
 from reconciler.daemon.status.values import Drift, Health, Reconciliation, ResourceStatus, Running, Status, Sync
 from reconciler.model import quantity
-from reconciler.model.kinds import KINDS, SECRETS, matches
+from reconciler.model.fields import is_quantity, is_secret
 from reconciler.model.secret import Secret
 from reconciler.output.difference import describe_difference, has_lines
 from reconciler.output.history import run_json
@@ -120,15 +120,15 @@ def shown(kind: str, path: tuple[str, ...], value: Any) -> Any:
     """A value as a manifest has it: sizes as quantities; of a secret only where it is kept."""
     if isinstance(value, Secret | PathOf):
         return f"<{value}>"
-    if value is not None and any(matches(secret, path) for secret in SECRETS.get(kind, ())):
-        return "<secret>"  # only a digest of what was applied is known
+    if value is not None and is_secret(kind, path):
+        return "<secret>"  # whatever it is: what was applied is known by a digest only
     if isinstance(value, dict):
         return {str(key): shown(kind, (*path, str(key)), each) for key, each in value.items()}
     if isinstance(value, tuple):
         return show_value(value)
     if isinstance(value, list):
         return [shown(kind, (*path, "*"), each) for each in value]
-    if type(value) is int and kind in KINDS and any(matches(size, path) for size in KINDS[kind].sizes):
+    if type(value) is int and is_quantity(kind, path):
         return quantity.show(value)
     return value if value is None or isinstance(value, str | bool | int | float) else str(value)
 

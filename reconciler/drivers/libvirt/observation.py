@@ -28,7 +28,8 @@ from reconciler.drivers.request import STORAGE, refuse
 from reconciler.model import quantity
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.model.problem import OperationFailed
-from reconciler.model.resource import DEFAULT_NAMESPACE, NEXT_START, ResourceId
+from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
+from reconciler.model.wire import NEXT_START
 
 _POWER = {
     libvirt.VIR_DOMAIN_NOSTATE: "Running",

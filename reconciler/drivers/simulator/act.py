@@ -28,7 +28,8 @@ from uuid import UUID, uuid5
 from reconciler.drivers import domain as domains
 from reconciler.drivers.request import TOOL, Asked, refuse
 from reconciler.model.kinds import MACHINE
-from reconciler.model.resource import NEXT_START, ResourceId
+from reconciler.model.resource import ResourceId
+from reconciler.model.wire import NEXT_START
 
 World = MutableMapping[str, Any]
 Entity = dict[str, Any]

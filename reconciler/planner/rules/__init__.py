@@ -6,7 +6,6 @@ order the steps of one resource: what makes room first, what needs it last.
 
 from __future__ import annotations
 
-from reconciler.model.kinds import DISK, MACHINE
 from reconciler.planner.rules import console, device, disk, image, machine, network, pool, port, snapshot
 from reconciler.planner.rules.rule import (
     LAST,
@@ -24,8 +23,6 @@ __all__ = [
     "CREATE",
     "DELETE",
     "LAST",
-    "REFUSALS",
-    "REPLACED",
     "ChangeKind",
     "CreateRule",
     "DeleteRule",
@@ -62,20 +59,3 @@ DELETE: tuple[DeleteRule, ...] = (
     *machine.DELETE,
     *snapshot.DELETE,
 )
-
-# A part cannot be given another one of these in place: it goes, and comes anew.
-REPLACED: dict[tuple[str, str], tuple[str, ...]] = {
-    (MACHINE, "disks"): device.DISK_PARTS,
-    (MACHINE, "nics"): port.NIC_PARTS,
-}
-
-# What to say about a field that nothing moves; any other one gets the general advice.
-REFUSALS: dict[tuple[str, str], str] = {
-    (MACHINE, "nodeName"): "Add the address of the node to spec.nodes of the Stack.",
-    (MACHINE, "cdroms"): "A drive is made with the VM and with a medium in it: give it a path, and eject it later.",
-    (MACHINE, "guest"): "No operation takes it out of the guest: list it again, or recreate the VM.",
-    (DISK, "pool"): "A disk moves to another pool while no running VM has it: stop the VM first.",
-    (DISK, "cloudInit"): "User data is read at the first start only: make a new disk under a new name.",
-    (DISK, "capacity"): "A disk cannot shrink without losing data: declare at least the observed capacity.",
-    (MACHINE, "nics"): "A NIC is told apart by its mac: take it off the list, apply, and add it again.",
-}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from reconciler.model import quantity
+from reconciler.model.fields import wire_names
+from reconciler.model.kinds import MACHINE
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
-from reconciler.observe.observed import DISK_LIMITS
 from reconciler.planner.plan import PathOf, Text
 from reconciler.planner.rules.port import SWITCHED, addresses, rate
 from reconciler.planner.rules.rule import Make, RuleContext, const, disk_of, text
@@ -96,7 +97,7 @@ def after_creation(case: RuleContext) -> Shape:
     mac, nic = next(iter(desired["nics"].items()))
     most = desired["memory"].get("max", desired["memory"]["size"])
     left: Shape = {name: desired[name] for name in ("osVariant", "from", "graphics", "nodeName") if name in desired}
-    no_limits = dict.fromkeys(DISK_LIMITS, 0)
+    no_limits = dict.fromkeys(wire_names(MACHINE, ("disks", "*", "qos")), 0)
     return {
         **left,
         "powerState": "Running",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from reconciler.model.fields import replacing, wire_names
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
-from reconciler.observe.observed import DISK_LIMITS
 from reconciler.planner.plan import Value
 from reconciler.planner.rules.rule import (
     LIVE_AND_CONFIG,
@@ -45,7 +45,7 @@ def _host_device(action: str) -> dict[str, Make]:
     }
 
 
-DISK_PARTS = ("disk", "bus", "cache", "mode")
+DISK_LIMITS = wire_names(MACHINE, ("disks", "*", "qos"))  # field -> parameter
 
 CHANGE: tuple[Rule, ...] = (
     Rule(
@@ -87,7 +87,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.ADDED}),
         uses=_part_disk,
         takes=lambda case: [f"disk {case.part['disk']}"],
-        covers=DISK_PARTS,
+        covers=replacing(MACHINE, "disks"),
     ),
     # Limits are set by a step of their own even on a new disk: the existing back end ignores those of PlugDisk.
     Rule(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model import quantity
+from reconciler.model.fields import replacing
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
@@ -76,9 +77,6 @@ def _floating_networks(case: RuleContext) -> list[ResourceId]:
         case.sibling(NETWORK, case.holder["network"]),
         case.sibling(NETWORK, case.part["floatingIP"]["externalNetwork"]),
     ]
-
-
-NIC_PARTS = ("type", "source", "network", "ip", "model")
 
 
 _FLOATING = ("nics.*.floatingIP", "nics.*.floatingIP.address", "nics.*.floatingIP.externalNetwork")
@@ -159,7 +157,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.ADDED}),
         uses=_part_network,
         takes=lambda case: addresses(case.key, case.part),
-        covers=(*NIC_PARTS, "qos"),
+        covers=(*replacing(MACHINE, "nics"), "qos"),
     ),
     Rule(
         MACHINE,

@@ -14,7 +14,8 @@ from typing import Any
 
 from reconciler.manifests.validation import Declared
 from reconciler.model import quantity
-from reconciler.model.kinds import DISK, NETWORK, POOL, values_at
+from reconciler.model.kinds import DISK, NETWORK, POOL
+from reconciler.model.path import values_at
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation, Observed

@@ -11,8 +11,9 @@ from reconciler.drivers.simulator.act import Act, Entity, key_of
 from reconciler.drivers.simulator.claims import definitions, settle
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.problem import OperationFailed
-from reconciler.model.resource import NEXT_START, ResourceId
+from reconciler.model.resource import ResourceId
 from reconciler.model.shape import overlaid
+from reconciler.model.wire import NEXT_START
 from reconciler.observe.observed import Observed
 from reconciler.rehearsal.seed.definition import next_start, normal
 from reconciler.rehearsal.seed.network import bridge_named, is_switch

@@ -8,7 +8,8 @@ from typing import Any
 
 from reconciler.drivers.simulator.act import Entity, World, copied, key_of
 from reconciler.model.kinds import POOL
-from reconciler.model.resource import CLAIM, ResourceId
+from reconciler.model.resource import ResourceId
+from reconciler.model.wire import CLAIM, LIFECYCLE
 from reconciler.observe.observed import Observed
 
 
@@ -77,7 +78,7 @@ class SeedResult:
 def facts(observed: Observed) -> dict[str, Any]:
     """What a resource shows of the thing itself, the caller's to change."""
     spec: dict[str, Any] = copied(observed.spec)
-    for key in ("nodeName", "lifecycle", "status", CLAIM):
+    for key in ("nodeName", LIFECYCLE, "status", CLAIM):
         spec.pop(key, None)
     return spec
 

@@ -29,7 +29,8 @@ from reconciler.drivers.simulator import Simulator
 from reconciler.model.event_id import done_of
 from reconciler.model.kinds import DISK, KINDS, POOL
 from reconciler.model.problem import Conflict, Expired, NotFound, ReconcilerError, Unavailable
-from reconciler.model.resource import CLAIM, Resource, ResourceId
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.wire import CLAIM
 from reconciler.output.log import configure
 from reconciler.output.metrics import AgentMetrics, probe
 from support.paths import ROOT

@@ -12,15 +12,16 @@ import pytest
 
 from reconciler import LocalCluster, Options, Policy, Report, Result, apply, make_plan, observe, serving
 from reconciler.agent.embedded import simulators
-from reconciler.apply import rewrite
+from reconciler.apply import retry_on_conflict
 from reconciler.apply.order import Order
-from reconciler.apply.recovery import finish, settle
+from reconciler.apply.recovery import recover, wait_until_idle
 from reconciler.apply.verifier import under_way
 from reconciler.catalogue import Impact
-from reconciler.clusters.base import Notice, Watch
+from reconciler.clusters.base import Watch, WatchEvent
 from reconciler.model.kinds import NETWORK
 from reconciler.model.problem import Conflict, Forbidden, OperationFailed, Unavailable
-from reconciler.model.resource import CLAIM, Resource, ResourceId, id_of
+from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.wire import CLAIM
 from reconciler.planner.plan import Action, Plan, Step
 from support.paths import QUICKSTART
 from support.scenario import converge, desired_of, plan_of
@@ -77,7 +78,7 @@ class Hurried:
         watch, clock = self._inner.watch(**given), self._clock
 
         class Hurrying:
-            def next(self, timeout: float) -> Sequence[Notice]:
+            def next(self, timeout: float) -> Sequence[WatchEvent]:
                 notices = watch.next(0.1)
                 if not notices:
                     clock.now += timeout
@@ -153,7 +154,7 @@ def test_silence_times_out_and_says_what_was_last_seen() -> None:
         report = stage.apply(timeout=20)
         failed = [outcome for outcome in report.outcomes if outcome.result is Result.FAILED]
         assert {outcome.step.operation for outcome in failed} == {"CreatePool", "CreateSwitch"}
-        assert all(outcome.message.startswith("no answer") for outcome in failed)
+        assert all(outcome.message.startswith("no agent answered") for outcome in failed)
     finally:
         cluster.close()
 
@@ -232,7 +233,7 @@ def test_what_a_rival_makes_of_a_resource_meanwhile_is_looked_at_before_it_is_wr
         ran = list(stage.driver.ran)
         text = edited(MORE_MEMORY)
         (failure,) = stage.apply(text).outcomes
-        assert failure.message.startswith("moved since it was planned: VirtualMachine/web-1: memory.size 2Gi -> 1Gi")
+        assert failure.message.startswith("changed since it was planned: VirtualMachine/web-1: memory.size 2Gi -> 1Gi")
         assert stage.driver.ran == ran
 
 
@@ -290,7 +291,7 @@ def test_a_mark_that_cannot_be_written_fails_its_step_alone() -> None:
         report = stage.apply(text)
         assert results(report) == {"ModifySwitch web-net": "failed", "ResizeRAM web-1": "changed"}
         (failure,) = [outcome for outcome in report.outcomes if outcome.result is Result.FAILED]
-        said = "Exception: no; and what was noted as applied could not be taken back: not allowed any more"
+        said = "Exception: no; and its annotations could not be restored: not allowed any more"
         assert failure.message == said
 
 
@@ -348,7 +349,7 @@ def kill_after(stage: Stage, write: str, kind: str, text: str) -> None:
     with pytest.raises(Killed):
         stage.apply(text)
     del stage.instead[write]
-    settle(stage.cluster, "quickstart")
+    wait_until_idle(stage.cluster, "quickstart")
 
 
 def test_what_failed_while_nobody_looked_is_not_taken_for_applied() -> None:
@@ -360,7 +361,7 @@ def test_what_failed_while_nobody_looked_is_not_taken_for_applied() -> None:
         kill_after(stage, "update", NETWORK, text)
         stage.driver.failing.clear()
         assert [step.operation for step in plan_of(stage.cluster, desired_of(text)).steps] == ["ModifySwitch"]
-        finish(stage.cluster, "quickstart")
+        recover(stage.cluster, "quickstart")
         assert results(stage.apply(text)) == {"ModifySwitch web-net": "changed"}
         assert not plan_of(stage.cluster, desired_of(text)).steps
 
@@ -378,10 +379,10 @@ def test_what_was_created_while_nobody_looked_is_taken_for_created() -> None:
         stage.driver.losing.add("CreateSwitch")
         with serving(cluster, lambda node: stage.driver):
             kill_after(stage, "create", NETWORK, text)
-        rewrite(cluster, ResourceId(NETWORK, "web-net"), still_claimed)
+        retry_on_conflict(cluster, ResourceId(NETWORK, "web-net"), still_claimed)
         with serving(cluster, lambda node: stage.driver):  # finds the claim
-            settle(cluster, "quickstart")
-            finish(cluster, "quickstart")
+            wait_until_idle(cluster, "quickstart")
+            recover(cluster, "quickstart")
             assert stage.apply(text).ok
         assert stage.driver.ran.count(("CreateSwitch", "web-net")) == 1
         again = plan_of(cluster, desired_of(text))
@@ -402,7 +403,7 @@ def test_asked_twice_it_leaves_what_is_under_way_to_the_next_run() -> None:
         begun = threading.Event()
         report = stage.apply(parallel=1, interrupts=lambda: 2 if begun.is_set() or begun.set() else 0)  # type: ignore[func-returns-value]
         assert {outcome.result for outcome in report.outcomes} == {Result.INTERRUPTED}
-        settle(stage.cluster, "quickstart")
+        wait_until_idle(stage.cluster, "quickstart")
         assert stage.apply().ok
         assert max(Counter(stage.driver.ran).values()) == 1
 

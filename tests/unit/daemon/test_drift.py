@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler import LocalCluster, Plan, Policy, apply, make_plan, observe, reconcile_once
+from reconciler.apply.annotations import record_last_applied
 from reconciler.apply.report import DONE
-from reconciler.apply.unfinished import remember
 from reconciler.daemon.drift import difference
 from reconciler.daemon.drift.detector import DriftDetector, DriftReport
 from reconciler.daemon.drift.drift_event import DriftReason
@@ -26,11 +26,12 @@ from reconciler.daemon.status.values import ChangedSide, Drift, Mode
 from reconciler.manifests.drift_policy import field_path, stance_of
 from reconciler.manifests.request import request_from_words
 from reconciler.manifests.validation import Desired
-from reconciler.model.resource import ANNOTATION_APPLIED, Resource, ResourceId
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.wire import ANNOTATION_APPLIED
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.declaration import DECLARED, digest
 from reconciler.planner.plan import Action, Step
-from reconciler.reconcile import run_request, sealed
+from reconciler.reconcile import run_request, with_secret_digests
 from support.command_line import run as command
 from support.paths import ROOT
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served
@@ -88,7 +89,7 @@ class Daemon:
         self.ran: list[str] = []
 
     def judge(self, touched: Any = None) -> tuple[Plan, DriftReport]:
-        desired, observed = sealed(desired_of(self.text), self.cluster), observe(self.cluster)
+        desired, observed = with_secret_digests(desired_of(self.text), self.cluster), observe(self.cluster)
         plan = make_plan(desired, observed, Policy(allow=self.allow, at=self.now))
         return plan, self.drifts.evaluate(desired, observed, plan, self.now, touched)
 
@@ -599,7 +600,7 @@ class Model:
         for each in step.expect:
             self.write(each.path, each.value // GIB if each.path == ("memory", "size") else each.value)
         resource: Resource = json.loads(json.dumps(self.seen.resources[WEB].resource))
-        remember(resource, step.remember)
+        record_last_applied(resource, step.remember)
         self._put(resource)
 
     def _put(self, resource: Resource) -> None:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler import InvalidInput, LocalCluster, Policy, apply, load, make_plan, validate
-from reconciler.clusters.base import Movement, Notice
+from reconciler.clusters.base import EventType, WatchEvent
 from reconciler.daemon.sources.manifest_cache import DELETION_GRACE, ManifestCache
 from reconciler.daemon.sources.resource_cache import ResourceCache
 from reconciler.manifests.loader import load_texts
@@ -281,9 +281,9 @@ def test_a_mirror_shows_what_listing_anew_gives(
             made = make_plan(desired, observe(cluster), Policy(allow=allow, prune=True))
             apply(made, cluster, options=OPTIONS)
             new = resources_of(cluster)
-            notices = [Notice(Movement.MODIFIED, new[id]) for id in new if new[id] != old.get(id)]
-            notices += [Notice(Movement.DELETED, buried(old[id], cluster)) for id in old.keys() - new.keys()]
-            notices += [Notice(Movement.MODIFIED, old[id]) for id in data.draw(stale(old.keys() & new.keys()))]
+            notices = [WatchEvent(EventType.MODIFIED, new[id]) for id in new if new[id] != old.get(id)]
+            notices += [WatchEvent(EventType.DELETED, buried(old[id], cluster)) for id in old.keys() - new.keys()]
+            notices += [WatchEvent(EventType.MODIFIED, old[id]) for id in data.draw(stale(old.keys() & new.keys()))]
             settled = make_plan(desired, resource_cache.observation, Policy(allow=allow)).settled
             moved = resource_cache.apply_notices(data.draw(st.permutations(notices)))
             fresh = observe(cluster)

@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler import LocalCluster, load, observe, validate
-from reconciler.importer.draft import Draft, draft
+from reconciler.importer import import_resources
+from reconciler.importer.result import ImportResult
 from reconciler.manifests.reader import Source, read_yaml
 from reconciler.manifests.writer import write_files, yaml_text
 from reconciler.model.kinds import KINDS, MACHINE
@@ -55,11 +56,11 @@ def wired(case: Path) -> Iterator[LocalCluster]:
         yield cluster
 
 
-def drafted(case: Path, cluster: LocalCluster) -> Draft:
+def drafted(case: Path, cluster: LocalCluster) -> ImportResult:
     file, more = case / "options.yaml", case / "with.yaml"
     options: dict[str, Any] = yaml.safe_load(file.read_text()) if file.exists() else {}
     observed = observe(cluster)
-    return draft(
+    return import_resources(
         observed,
         ids_of(observed, options["what"]) if "what" in options else observed.resources,
         stack=options.get("stack", ""),
@@ -120,7 +121,7 @@ def test_a_fleet_that_was_applied_is_described_whole_and_its_plan_is_empty(fleet
     with served() as cluster:
         converge(cluster, desired_of(fleet), allow=frozenset({"restart", "data"}))
         observed = observe(cluster)
-        made = draft(observed, observed.resources)
+        made = import_resources(observed, observed.resources)
         assert made.problems == []
         assert made.documents.keys() == observed.resources.keys()
         again = plan_of(cluster, desired_of(yaml_text(made.documents.values())))
@@ -134,7 +135,7 @@ def test_what_nobody_remembers_is_described_or_its_unreadable_fields_are_named(f
         converge(cluster, desired_of(fleet), allow=frozenset({"restart", "data"}))
         forgotten(cluster)
         observed = observe(cluster)
-        made = draft(observed, observed.resources)
+        made = import_resources(observed, observed.resources)
         left = {problem.origin.file for problem in made.problems}
         assert {str(id) for id in observed.resources} == {str(id) for id in made.documents} | left
         assert not left & {str(id) for id in made.documents}
@@ -145,14 +146,14 @@ def test_what_nobody_remembers_is_described_or_its_unreadable_fields_are_named(f
         converge(cluster, desired, adopt=True)
         assert plan_of(cluster, desired).steps == ()
         ours = observe(cluster)
-        once_more = draft(ours, made.documents, stack="default")
+        once_more = import_resources(ours, made.documents, stack="default")
         assert yaml_text(once_more.documents.values()) == yaml_text(made.documents.values())
 
 
 @given(st.sampled_from(list(KINDS)), junk)
 def test_a_damaged_resource_is_described_or_named_and_stops_no_other(kind: str, value: Any) -> None:
     observed = seen(wire_resource(kind, "odd-one", {KINDS[kind].exists: value}), volume())
-    made = draft(observed, observed.resources)
+    made = import_resources(observed, observed.resources)
     described = {id.name for id in made.documents}
     assert "disk01" in described
     assert ("odd-one" in described) != any(problem.origin.file.endswith("odd-one") for problem in made.problems)
@@ -184,7 +185,7 @@ def test_whatever_is_damaged_nothing_is_raised_and_what_is_written_is_proved(dat
                 holder, key = data.draw(st.sampled_from(found))
                 holder[key] = data.draw(junk)
     observed = seen(*resources)
-    made = draft(observed, observed.resources)
+    made = import_resources(observed, observed.resources)
     left = {problem.origin.file for problem in made.problems}
     assert {str(id) for id in observed.resources} == {str(id) for id in made.documents} | left
     if made.documents:
@@ -196,7 +197,7 @@ def test_whatever_is_damaged_nothing_is_raised_and_what_is_written_is_proved(dat
 def test_whatever_is_given_nothing_is_raised(given: dict[str, Any]) -> None:
     observed = seen(machine(DOMAIN), volume())
     id = ResourceId(MACHINE, "vm01")
-    made = draft(observed, observed.resources, given={id: {"osVariant": "win10", **given}})
+    made = import_resources(observed, observed.resources, given={id: {"osVariant": "win10", **given}})
     assert (id in made.documents) != any(problem.origin.file == str(id) for problem in made.problems)
 
 

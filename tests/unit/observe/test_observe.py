@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
-from reconciler.model.resource import ANNOTATION_APPLIED, ANNOTATION_PENDING, Resource, ResourceId
-from reconciler.observe.observed import ApproximateBytes
+from reconciler.model.quantity import ApproximateBytes
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING
 from reconciler.planner.diff import diff
 from support.wire_resources import DOMAIN, GIB, junk, machine, resource, seen, volume
 

@@ -11,7 +11,8 @@ import pytest
 from reconciler import LocalCluster, Report, apply
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import InvalidInput
-from reconciler.model.resource import LABEL_STACK, ResourceId
+from reconciler.model.resource import ResourceId
+from reconciler.model.wire import LABEL_STACK
 from reconciler.output.plan_json import from_json, to_json
 from reconciler.planner.plan import Plan
 from reconciler.reconcile import apply_saved
@@ -66,7 +67,7 @@ def test_related_movement_stops_the_step_and_names_field_and_values(cluster: Loc
     converge(cluster, desired_of(edited(OTHER_MEMORY)))
     assert said(apply(plan, cluster, options=OPTIONS)) == {
         "ModifySwitch": "changed: ",
-        "ResizeRAM": "failed: moved since it was planned: VirtualMachine/web-1: memory.size 2Gi -> 1Gi. Plan again.",
+        "ResizeRAM": "failed: changed since it was planned: VirtualMachine/web-1: memory.size 2Gi -> 1Gi. Plan again.",
     }
 
 
@@ -85,7 +86,7 @@ def test_what_came_meanwhile_is_not_made_again(cluster: LocalCluster) -> None:
     spec = "spec: {nodeName: node22, pool: vmd-pool, capacity: 1Gi}\n"
     plan = plan_of(cluster, desired_of(TEXT + disk + spec))
     assert said(apply(plan, cluster, options=OPTIONS)) == {"CreateDisk": "created: "}
-    assert said(apply(plan, cluster, options=OPTIONS)) == {"CreateDisk": "unchanged: already so"}
+    assert said(apply(plan, cluster, options=OPTIONS)) == {"CreateDisk": "unchanged: already as planned"}
 
 
 def test_what_is_in_use_by_now_is_not_deleted(cluster: LocalCluster) -> None:
@@ -97,7 +98,7 @@ def test_what_is_in_use_by_now_is_not_deleted(cluster: LocalCluster) -> None:
     plugged = edited((listed, f"    - {{target: vdc, disk: extra}}\n{listed}"))
     converge(cluster, desired_of(plugged + disk))
     assert said(apply(plan, cluster, options=OPTIONS)) == {
-        "DeleteDisk": "failed: VirtualMachineDisk/extra is used by VirtualMachine/web-1 by now. Plan again."
+        "DeleteDisk": "failed: VirtualMachineDisk/extra is used by VirtualMachine/web-1 now. Plan again."
     }
 
 
@@ -116,7 +117,7 @@ def test_an_operation_runs_once_however_often_its_plan_is_applied(cluster: Local
 VirtualMachinePool, name: vmd-pool}, operation: ShowPool}\n"
     stack = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: default}\n"
     plan = saved(plan_of(cluster, desired_of(TEXT + look + stack)))
-    for expected in ("ran: ", "unchanged: has run before"):
+    for expected in ("ran: ", "unchanged: has already run"):
         _, report = apply_saved(cluster, plan, options=OPTIONS)
         assert report is not None
         assert said(report) == {"ShowPool": expected}

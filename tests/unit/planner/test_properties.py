@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from reconciler import LocalCluster, Options, Policy, apply, make_plan, observe, serving
 from reconciler.apply import Result
-from reconciler.apply.recovery import finish, settle
+from reconciler.apply.recovery import recover, wait_until_idle
 from reconciler.apply.report import DONE
 from reconciler.catalogue import Impact
-from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, references_of
+from reconciler.model.fields import references_of
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.observe.observed import Observation
 from reconciler.planner.plan import Plan, Step
@@ -139,9 +140,9 @@ def test_killed_at_any_write_and_run_again_it_ends_in_the_same_place(
             with suppress(Killed):
                 apply(plan, dying, observed, options=OPTIONS)
             dying.user = None
-            settle(dying, "default")
+            wait_until_idle(dying, "default")
             seen = plan_of(dying, desired_of(after), allow=ALLOW)
-            finish(dying, "default")
+            recover(dying, "default")
             assert plan_of(dying, desired_of(after), allow=ALLOW).steps == seen.steps
             converge(dying, desired_of(after), allow=ALLOW)
             assert not plan_of(dying, desired_of(after), allow=ALLOW).steps
@@ -230,7 +231,7 @@ def test_a_step_is_issued_only_upon_what_it_was_planned_upon(
             value_at(then.get(each.id), each.path) != value_at(now.get(each.id), each.path) for each in step.relies
         )
 
-    stale = [outcome for outcome in report.outcomes if outcome.message.startswith("moved since it was planned")]
+    stale = [outcome for outcome in report.outcomes if outcome.message.startswith("changed since it was planned")]
     for outcome in stale:
         waited = [earlier for earlier in report.outcomes if earlier.step.id in outcome.step.after]
         assert has_moved(outcome.step) or any(earlier.result is Result.FAILED for earlier in waited), outcome

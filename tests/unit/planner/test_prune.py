@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from reconciler import LocalCluster, Policy, make_plan, observe
-from reconciler.model.resource import LABEL_PROTECT
+from reconciler.model.wire import LABEL_PROTECT
 from reconciler.planner import DeletionLimit
 from reconciler.planner.plan import Plan
 from support.scenario import converge, desired_of, plan_of, served

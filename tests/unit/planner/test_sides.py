@@ -8,9 +8,10 @@ import pytest
 
 from reconciler import LocalCluster
 from reconciler.agent.embedded import simulators
+from reconciler.model.fields import at_start
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
-from reconciler.observe.observed import AT_START, observe
+from reconciler.observe.observed import observe
 from reconciler.planner.rules import CHANGE
 from reconciler.planner.rules.rule import guest_runs
 from support.scenario import converge, desired_of, plan_of, served
@@ -90,7 +91,7 @@ def test_what_was_moved_on_one_side_is_moved_back_there(
     converge(cluster, desired)
     assert not plan_of(cluster, desired).steps
     observed = observe(cluster).resources[WEB]
-    assert observed.later == observed.shape
+    assert observed.persistent == observed.shape
 
 
 def test_what_is_ignored_is_ignored_on_both_sides(cluster: LocalCluster) -> None:
@@ -119,4 +120,4 @@ def test_what_waits_for_a_start_is_what_rules_write_for_one() -> None:
         for dotted in rule.covers or rule.fields
     }
     # Passwords are never shown; the annotation says that they wait.
-    assert written - {("graphics", "passwordFrom")} == set(AT_START)
+    assert written - {("graphics", "passwordFrom")} == set(at_start(MACHINE))

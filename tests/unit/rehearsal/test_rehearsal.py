@@ -14,7 +14,7 @@ from reconciler.cli import cli
 from reconciler.drivers.simulator import Simulator
 from reconciler.model.kinds import KINDS
 from reconciler.planner.plan import Action
-from reconciler.reconcile import look, plan, sealed
+from reconciler.reconcile import observe_stack, plan, with_secret_digests
 from reconciler.rehearsal import Fault, FaultMode, Rehearsal, rehearse
 from support.command_line import run
 from support.golden_plans import CASES, NODES, desired_in, policy_of, prepare
@@ -32,8 +32,8 @@ def test_a_rehearsal_ends_as_the_apply_does(case: Path) -> None:
     with served(addresses=NODES) as cluster:
         prepare(cluster, case)
         desired, policy = desired_in(case / "desired.yaml"), policy_of(case)
-        observed = look(cluster, desired)
-        made = make_plan(sealed(desired, cluster), observed, policy)
+        observed = observe_stack(cluster, desired)
+        made = make_plan(with_secret_digests(desired, cluster), observed, policy)
         rehearsal = rehearse(made, desired, observed, policy)
         assert [m for m in rehearsal.first.moments if m.result in ("failed", "skipped", "not rehearsed")] == []
         assert rehearsal.converges, (rehearsal.first.unwelcome, rehearsal.first.problems)
@@ -49,8 +49,8 @@ def test_what_another_agent_left_is_rehearsed_as_well(case: Path) -> None:
     with LocalCluster(":memory:") as cluster:
         prepare(cluster, case)
         desired, policy = desired_in(case / "desired.yaml"), policy_of(case)
-        observed = look(cluster, desired)
-        made = make_plan(sealed(desired, cluster), observed, policy)
+        observed = observe_stack(cluster, desired)
+        made = make_plan(with_secret_digests(desired, cluster), observed, policy)
         rehearsal = rehearse(made, desired, observed, policy)
         assert rehearsal.converges, rehearsal
 
@@ -62,8 +62,8 @@ QUICKSTART = "examples/manifests/quickstart"
 
 def quickstart(cluster: LocalCluster, *faults: str, path: str = QUICKSTART) -> Rehearsal:
     desired = validate(load([path]))
-    observed = look(cluster, desired)
-    made = make_plan(sealed(desired, cluster), observed)
+    observed = observe_stack(cluster, desired)
+    made = make_plan(with_secret_digests(desired, cluster), observed)
     return rehearse(made, desired, observed, faults=[Fault.of(text) for text in faults])
 
 
@@ -133,8 +133,8 @@ def test_after_any_one_fault_a_second_run_converges(case: Path, way: FaultMode) 
     with served(addresses=NODES) as cluster:
         prepare(cluster, case)
         desired, policy = desired_in(case / "desired.yaml"), policy_of(case)
-        observed = look(cluster, desired)
-        made = make_plan(sealed(desired, cluster), observed, policy)
+        observed = observe_stack(cluster, desired)
+        made = make_plan(with_secret_digests(desired, cluster), observed, policy)
     for step in made.runnable:
         if step.action is not Action.MARK:
             rehearsal = rehearse(made, desired, observed, policy, faults=[Fault(step.id, way)])

@@ -1,4 +1,4 @@
-"""What a run notes on resources beside operations: that they are ours, and what no observation will show."""
+"""What a run writes on resources beside operations: labels of ownership, and annotations (``annotations``)."""
 
 from __future__ import annotations
 
@@ -7,32 +7,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.apply.annotations import annotations_of, record_last_applied, recovered
 from reconciler.apply.running_step import RunningStep
-from reconciler.apply.unfinished import UnfinishedMark, mended, remember
-from reconciler.clusters.base import Cluster
-from reconciler.model.kinds import values_at
+from reconciler.clusters.base import ResourceStore
+from reconciler.model.fields import unreadable
+from reconciler.model.journal import Recovery
+from reconciler.model.path import values_at
 from reconciler.model.problem import Conflict, NotFound
-from reconciler.model.resource import ANNOTATION_APPLIED, ANNOTATION_PENDING, Resource, ResourceId
+from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Secret, Vault
-from reconciler.observe.observed import Observed, unreadable
+from reconciler.model.wire import ANNOTATION_PENDING
+from reconciler.observe.observed import Observed
 from reconciler.planner.explanation import leaves
 from reconciler.planner.plan import Action, Step
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
-    """Writes labels and annotations of ours; of secrets, digests only."""
+class MetadataWriter:
+    """Writes labels and annotations of ours; of secrets, digests only. Raises what the vault raises."""
 
-    cluster: Cluster
+    cluster: ResourceStore
     vault: Vault
 
-    def remember(self, resource: Resource, step: Step) -> None:
-        """Note on the resource what no observation will show (wire format 5.9), and what waits for a restart."""
+    def annotate(self, resource: Resource, step: Step) -> None:
+        """Set the annotations of the resource in place: what was last applied, and what waits for a restart."""
         observed = Observed(resource, {})
         annotations = resource["metadata"].setdefault("annotations", {})
         pending = self._pending(observed, step)
         if step.remember:
-            remember(resource, self._digested(step.remember))
+            record_last_applied(resource, self._digested(step.remember))
         if pending:
             annotations[ANNOTATION_PENDING] = json.dumps(pending, sort_keys=True, separators=(",", ":"))
         if not annotations:
@@ -55,34 +58,32 @@ class Marks:
         kept = {part: {key: each for key, each in values.items() if key not in done} for part, values in parts.items()}
         return {"boot": observed.boot, **{part: values for part, values in kept.items() if values}}
 
-    def note(self, step: Step, resource: Resource | None) -> dict[str, Any] | None:
-        """What the next run needs to know if this one does not see the end (``mend``)."""
+    def recovery_of(self, step: Step, resource: Resource | None) -> Recovery | None:
+        """What the next run has to write if this one does not see the end of the step; None if nothing.
+
+        ``resource`` is the target as it was read.
+        """
         carried = step.subject != step.target
         if not (carried or step.remember or (resource and self._pending(Observed(resource, {}), step))):
             return None
-        return {
-            "id": list(step.subject),
-            "carried": carried,
-            "labels": step.labels if carried else {},
-            "remember": self._digested(step.remember) if carried else {},
-            "before": {} if carried else annotations_of(resource),
-            "creates": step.action is Action.CREATE and not carried,
-        }
+        if carried:
+            return Recovery(step.subject, True, step.labels, self._digested(step.remember))
+        return Recovery(step.subject, False, before=annotations_of(resource), creates=step.action is Action.CREATE)
 
-    def claim(self, step: Step) -> None:
-        """Mark a resource that another one's operation made or moved as ours. Raises ``Conflict``."""
+    def take_ownership(self, step: Step) -> None:
+        """Label the subject as ours and annotate it, on the cluster. Raises ``Conflict``."""
 
-        def marked(subject: Resource) -> Resource:
+        def owned(subject: Resource) -> Resource:
             subject["metadata"].setdefault("labels", {}).update(step.labels)
-            self.remember(subject, step)
+            self.annotate(subject, step)
             return subject
 
-        rewrite(self.cluster, step.subject, marked)
+        retry_on_conflict(self.cluster, step.subject, owned)
 
-    def forget(self, flight: RunningStep) -> None:
-        """Take back what was noted as applied when the step was submitted. Raises ``Conflict``."""
-        mend = UnfinishedMark(flight.step.target, {}, {}, flight.annotations_before)
-        rewrite(self.cluster, mend.id, lambda resource: mended(resource, mend))
+    def restore_annotations(self, running: RunningStep) -> None:
+        """Take back what was written down as applied when the step was submitted. Raises ``Conflict``."""
+        before = Recovery(running.step.target, carried=False, before=running.annotations_before)
+        retry_on_conflict(self.cluster, before.id, lambda resource: recovered(resource, before))
 
     def _digested(self, value: Any) -> Any:
         """Nothing but digests of secrets is written down."""
@@ -91,13 +92,9 @@ class Marks:
         return {key: self._digested(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
-def annotations_of(resource: Resource | None) -> dict[str, str | None]:
-    """The annotations of ours, None for those that are not there."""
-    annotations = (resource or {}).get("metadata", {}).get("annotations") or {}
-    return {name: annotations.get(name) for name in (ANNOTATION_APPLIED, ANNOTATION_PENDING)}
-
-
-def rewrite(cluster: Cluster, id: ResourceId, change: Callable[[Resource], Resource], attempts: int = 50) -> None:
+def retry_on_conflict(
+    cluster: ResourceStore, id: ResourceId, change: Callable[[Resource], Resource], attempts: int = 50
+) -> None:
     """Read a resource, change it and write it, again if somebody else wrote meanwhile; nothing if it is gone.
 
     Raises ``Conflict`` if others were faster every time.

@@ -1,4 +1,4 @@
-"""The SQLite file of the embedded cluster: made, checked and opened, with transactions and a beat.
+"""The SQLite file of the embedded cluster: made, checked and opened, with transactions, and wakes watches.
 
 A file that is not ours is refused before anything is written to it.
 """
@@ -44,12 +44,12 @@ SCHEMA = (
 
 
 class Database:
-    """One connection for all threads, its transactions, and the beat that wakes watches."""
+    """One connection for all threads, its transactions, and the count of writes that watches wait for."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.moved = False  # the transaction under way wrote a resource
-        self.beats = 0
-        self._beating = threading.Condition()
+        self.resources_written = False  # the transaction under way wrote a resource
+        self.writes = 0
+        self._written = threading.Condition()
         self._lock = threading.RLock()
         self._connection = connection
         self._depth = 0
@@ -69,7 +69,7 @@ class Database:
                 self._connection.execute("ROLLBACK")
 
     @contextmanager
-    def glancing(self) -> Iterator[sqlite3.Connection]:
+    def querying(self) -> Iterator[sqlite3.Connection]:
         """One query, which sees one moment without a transaction around it."""
         with self._lock, _mapped_errors():
             yield self._connection
@@ -89,10 +89,10 @@ class Database:
                 raise
             finally:
                 self._depth -= 1
-                moved = outermost and self.moved
-                self.moved = self.moved and not outermost
-        if moved:
-            self.beat()
+                written = outermost and self.resources_written
+                self.resources_written = self.resources_written and not outermost
+        if written:
+            self.notify()
 
     def _undo(self, outermost: bool) -> None:
         if not self._connection.in_transaction:
@@ -104,32 +104,35 @@ class Database:
             self._connection.execute("RELEASE part")
 
     def poll(self) -> None:
-        """Beat if another process wrote."""
+        """Notify if another process wrote."""
         with self._lock, _mapped_errors():
             version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
             elsewhere = version != self._data_version
             self._data_version = version
         if elsewhere:
-            self.beat()
+            self.notify()
 
-    def beat(self) -> None:
-        with self._beating:
-            self.beats += 1
-            self._beating.notify_all()
+    def notify(self) -> None:
+        """Count a write, and wake who waits for one."""
+        with self._written:
+            self.writes += 1
+            self._written.notify_all()
 
     def wait(self, seen: int, timeout: float) -> None:
-        """Until a beat later than ``seen``, or the timeout."""
-        with self._beating:
-            if self.beats == seen:
-                self._beating.wait(timeout)
+        """Until ``writes`` is no longer ``seen``, or for ``timeout`` seconds."""
+        with self._written:
+            if self.writes == seen:
+                self._written.wait(timeout)
 
     def close(self) -> None:
+        """Close the connection, and wake who waits: what is asked after that fails."""
         with self._lock:
             self._connection.close()
-        self.beat()
+        self.notify()
 
 
 def meta(connection: sqlite3.Connection, key: str) -> int:
+    """A number that the file keeps about itself (table ``meta``)."""
     value: int = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0]
     return value
 
@@ -151,6 +154,7 @@ def _is_busy(error: sqlite3.Error) -> bool:
 
 
 def open_database(path: str) -> sqlite3.Connection:
+    """Open the file, made when it does not exist. Raises ``InvalidInput``, ``Unavailable`` while it is busy."""
     if path == MEMORY:
         connection = _connect(MEMORY)
         _create_schema(connection)
@@ -174,10 +178,10 @@ def _open_existing(path: str, file: Path) -> sqlite3.Connection:
     # An immutable connection takes no lock and writes nothing, not even beside the file. Reading the
     # header by ourselves would not do: closing the file drops the locks of every connection this process
     # has on it.
-    with closing(_connect(f"{file.as_uri()}?immutable=1")) as glance:
+    with closing(_connect(f"{file.as_uri()}?immutable=1")) as check:
         # While another process moves its log into the file, the page count in the header may be ahead.
-        glance.execute("PRAGMA writable_schema = ON")
-        _check_identity(path, glance)
+        check.execute("PRAGMA writable_schema = ON")
+        _check_identity(path, check)
     connection = _connect(f"{file.as_uri()}?mode=rw")
     try:
         _check_identity(path, connection)  # the log may hold a newer header than the file

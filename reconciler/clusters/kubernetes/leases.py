@@ -17,14 +17,14 @@ from reconciler.model.problem import AlreadyExists, Busy, ClusterError, Conflict
 DURATION = 15  # seconds without renewal after which a lease is free
 RENEWAL = 5.0  # seconds between renewals
 RETRY = 1.0  # seconds until a renewal that failed is tried again
-SURE = 10.0  # seconds since the last renewal for which the holder may be sure of it
-LOOK = 0.5  # seconds between looks at a lease that another has
+SAFE = 10.0  # seconds since the last renewal during which nobody else can have the lease
+POLL_INTERVAL = 0.5  # seconds between attempts at a lease that another has
 
 Now = Callable[[], datetime]
 
 
 class KubernetesLease:
-    """A ``Lease``, renewed by a thread of its own; ``Leases.take`` gives one."""
+    """A ``Lease``, renewed by a thread of its own; ``KubernetesLeases.lease`` gives one."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class KubernetesLease:
 
     @property
     def lost(self) -> bool:
-        return self._taken or self._monotonic() - self._renewed > SURE
+        return self._taken or self._monotonic() - self._renewed > SAFE
 
     def __enter__(self) -> KubernetesLease:
         return self
@@ -84,8 +84,8 @@ class KubernetesLease:
                 raise Unavailable("the lease could not be renewed") from None
 
 
-class Leases:
-    """The leases in one namespace, and since when those of others have not moved.
+class KubernetesLeases:
+    """A ``LeaseStore``: the leases in one namespace, and since when those of others have not been renewed.
 
     That is measured here: the clocks of others are not trusted.
     """
@@ -104,7 +104,7 @@ class Leases:
         self._monotonic, self._sleep, self._now = monotonic, sleep, now
         self._seen: dict[str, tuple[str, float]] = {}  # name -> version, and since when it is that one
 
-    def take(self, name: str, holder: str, wait: float) -> KubernetesLease:
+    def lease(self, name: str, holder: str, *, wait: float = 0.0) -> KubernetesLease:
         """The lease of a name, when it is free or its holder has not renewed it for its duration.
 
         Raises ``Busy`` when that takes longer than ``wait`` seconds.
@@ -116,7 +116,7 @@ class Leases:
             stored = _get(self._api, path)
             spec = (stored or {}).get("spec") or {}
             theirs = str(spec.get("holderIdentity") or "")
-            if not theirs or theirs == identity or self._stands_still(name, stored, spec):
+            if not theirs or theirs == identity or self._expired(name, stored, spec):
                 lease = _lease(name, identity, spec, stored, self._now())
                 # Somebody may have been faster, or an answer may be lost: then look again.
                 with suppress(Conflict, AlreadyExists, NotFound, Unavailable):
@@ -124,10 +124,10 @@ class Leases:
                     return KubernetesLease(self._api, path, stored, monotonic=self._monotonic, now=self._now)
             elif self._monotonic() >= end:
                 who = theirs.rpartition(" ")[0] or theirs
-                raise Busy(f"{name} is in use by {who}, last heard of {spec.get('renewTime')}", who)
-            self._sleep(min(LOOK, max(0.05, end - self._monotonic())))
+                raise Busy(f"{name} is in use by {who}, last renewed {spec.get('renewTime')}", who)
+            self._sleep(min(POLL_INTERVAL, max(0.05, end - self._monotonic())))
 
-    def _stands_still(self, name: str, stored: dict[str, Any] | None, spec: dict[str, Any]) -> bool:
+    def _expired(self, name: str, stored: dict[str, Any] | None, spec: dict[str, Any]) -> bool:
         clock = self._monotonic()
         version = stored["metadata"]["resourceVersion"] if stored else ""
         if self._seen.get(name, ("", 0.0))[0] != version:

@@ -12,27 +12,29 @@ from typing import Any, NamedTuple
 
 import urllib3
 
-from reconciler.clusters.base import Movement, Notice, earliest
-from reconciler.clusters.kubernetes.api import Api, error_of
+from reconciler.clusters.base import EventType, WatchEvent, earliest
+from reconciler.clusters.kubernetes.api import Api
+from reconciler.clusters.kubernetes.errors import error_of_status
+from reconciler.model.backoff import Backoff
 from reconciler.model.problem import ClusterError, NotFound, Unavailable
 
 RENEWAL = 50.0  # seconds after which the server ends a stream by itself, to be opened again
-SLACK = 10.0  # seconds beyond that without a word: the connection is dead, whatever the socket says
+SLACK = 10.0  # seconds beyond that without a line: the connection is dead, whatever the socket says
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds before a stream is opened again, doubled each time
 LASTED = 1.0  # seconds after which a stream counts as one that worked
 NOT_SERVED = 30.0  # seconds before looking again whether a kind is served by now
 
 
-class _Told(NamedTuple):
-    """What a stream told, and up to which version it has told everything by that."""
+class _StreamEvent(NamedTuple):
+    """An event of the stream of a kind, and the version up to which that stream has given everything."""
 
     kind: str
     version: str
-    notice: Notice | None  # None: nothing but the version
+    event: WatchEvent | None  # None: nothing but the version
 
 
 class KubernetesWatch:
-    """A ``Watch``. Streams that end, fail or fall silent are resumed from the last version they told.
+    """A ``Watch``. Streams that end, fail or fall silent are resumed from the last version they reached.
 
     ``paths`` and ``since`` are by kind. A kind that is not served is waited for.
     """
@@ -49,34 +51,36 @@ class KubernetesWatch:
     ) -> None:
         self._api, self._labels = api, ",".join(f"{key}={value}" for key, value in (labels or {}).items())
         self._renewal, self._silence = renewal, renewal + slack
-        self._told: queue.SimpleQueue[_Told | ClusterError | None] = queue.SimpleQueue()
+        self._received: queue.SimpleQueue[_StreamEvent | ClusterError | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._open: dict[str, urllib3.BaseHTTPResponse] = {}
-        self._at = dict(since)  # by kind: up to where it was told
-        self._given = dict(since)  # by kind: up to where ``next`` gave it
+        self._at = dict(since)  # by kind: the version that its stream has reached
+        self._given = dict(since)  # by kind: the version that ``next`` has reached
         for kind, path in paths.items():
             threading.Thread(target=self._follow, args=(kind, path), name=f"watch-{kind}", daemon=True).start()
 
-    def next(self, timeout: float) -> Sequence[Notice]:
-        notices: list[Notice] = []
+    def next(self, timeout: float) -> Sequence[WatchEvent]:
+        events: list[WatchEvent] = []
         end = time.monotonic() + timeout
         while not self._closed.is_set():
             try:
-                told = (
-                    self._told.get(timeout=max(0.0, end - time.monotonic())) if not notices else self._told.get_nowait()
+                received = (
+                    self._received.get(timeout=max(0.0, end - time.monotonic()))
+                    if not events
+                    else self._received.get_nowait()
                 )
             except queue.Empty:
                 break
-            if isinstance(told, ClusterError):
-                if notices:
-                    self._told.put(told)  # what was told before it comes first
+            if isinstance(received, ClusterError):
+                if events:
+                    self._received.put(received)  # what came before it is given first
                     break
-                raise told
-            if told is not None:
-                self._given[told.kind] = told.version
-                notices += [told.notice] if told.notice is not None else []
-        return notices
+                raise received
+            if received is not None:
+                self._given[received.kind] = received.version
+                events += [received.event] if received.event is not None else []
+        return events
 
     @property
     def version(self) -> str:
@@ -84,13 +88,13 @@ class KubernetesWatch:
 
     def close(self) -> None:
         self._closed.set()
-        self._told.put(None)
+        self._received.put(None)
         with self._lock:
             for response in self._open.values():
-                _shut(response)
+                _end_stream(response)
 
     def _follow(self, kind: str, path: str) -> None:
-        pause = FIRST_PAUSE
+        pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while not self._closed.is_set():
             begun = time.monotonic()
             try:
@@ -99,12 +103,13 @@ class KubernetesWatch:
                 self._closed.wait(NOT_SERVED)
                 continue
             except (urllib3.exceptions.HTTPError, OSError, ValueError, Unavailable):
-                pass  # told nothing that is lost: the next stream begins where this one broke
+                pass  # nothing is lost: the next stream begins where this one broke
             except ClusterError as error:
-                self._told.put(error)
+                self._received.put(error)
                 return
-            pause = FIRST_PAUSE if time.monotonic() - begun > LASTED else min(pause * 2, LONGEST_PAUSE)
-            self._closed.wait(pause)
+            if time.monotonic() - begun > LASTED:
+                pauses.reset()
+            self._closed.wait(next(pauses))
 
     def _read(self, kind: str, path: str) -> None:
         """One stream to its end."""
@@ -120,30 +125,30 @@ class KubernetesWatch:
         with self._lock:
             self._open[kind] = response
             if self._closed.is_set():
-                _shut(response)
+                _end_stream(response)
         try:
             for line in response:
                 if line.strip():
-                    self._tell(kind, json.loads(line))
+                    self._receive(kind, json.loads(line))
         finally:
             with self._lock:
                 del self._open[kind]
             response.close()
 
-    def _tell(self, kind: str, event: dict[str, Any]) -> None:
-        resource, movement = event["object"], event["type"]
-        if movement == "ERROR":
-            raise error_of(resource)
-        version, notice = str(resource["metadata"]["resourceVersion"]), None
-        if movement != "BOOKMARK":
+    def _receive(self, kind: str, change: dict[str, Any]) -> None:
+        resource, type = change["object"], change["type"]
+        if type == "ERROR":
+            raise error_of_status(resource)
+        version, event = str(resource["metadata"]["resourceVersion"]), None
+        if type != "BOOKMARK":
             resource["metadata"].pop("managedFields", None)
             resource["kind"] = kind
-            notice = Notice(Movement(movement), resource)
-        self._told.put(_Told(kind, version, notice))
+            event = WatchEvent(EventType(type), resource)
+        self._received.put(_StreamEvent(kind, version, event))
         self._at[kind] = version
 
 
-def _shut(response: urllib3.BaseHTTPResponse) -> None:
+def _end_stream(response: urllib3.BaseHTTPResponse) -> None:
     """End a stream that another thread reads."""
     with suppress(ValueError, OSError):  # it has ended by itself just now
         response.shutdown()

@@ -1,0 +1,61 @@
+"""Our annotations on resources: what was last applied, and what waits for the next start of a guest. Pure.
+
+No observation shows these (wire format 5.9); a later plan compares with them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from reconciler.model.journal import Recovery
+from reconciler.model.resource import Resource
+from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING
+from reconciler.observe.observed import Observed
+
+
+def annotations_of(resource: Resource | None) -> dict[str, str | None]:
+    """The annotations of ours, None for those that are not there."""
+    annotations = (resource or {}).get("metadata", {}).get("annotations") or {}
+    return {name: annotations.get(name) for name in (ANNOTATION_APPLIED, ANNOTATION_PENDING)}
+
+
+def record_last_applied(resource: Resource, fields: Mapping[str, Any]) -> None:
+    """Merge fields into the last-applied annotation of a resource; None takes a field away."""
+    merged = merge_patch(Observed(resource, {}).applied, fields)
+    text = json.dumps(merged, sort_keys=True, separators=(",", ":"))
+    resource["metadata"].setdefault("annotations", {})[ANNOTATION_APPLIED] = text
+
+
+def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON merge patch: mappings are merged, None takes a key away."""
+    merged = dict(old)
+    for key, value in new.items():
+        before = merged.get(key)
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            merged[key] = merge_patch(before if isinstance(before, dict) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def recovered(resource: Resource, recovery: Recovery) -> Resource:
+    """A copy of the resource with the labels and annotations that a run which died did not write, or take back."""
+    new = deepcopy(resource)
+    if recovery.creates and Observed(resource, {}).exists:
+        return new
+    annotations = new["metadata"].setdefault("annotations", {})
+    for name, text in recovery.before.items():
+        if text is None:
+            annotations.pop(name, None)
+        else:
+            annotations[name] = text
+    if recovery.labels:
+        new["metadata"].setdefault("labels", {}).update(recovery.labels)
+    if recovery.last_applied:
+        record_last_applied(new, recovery.last_applied)
+    return new

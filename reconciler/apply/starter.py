@@ -1,0 +1,166 @@
+"""The start of a step: whether it still has to run and still may, then its operation is put on its resource."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from reconciler import catalogue
+from reconciler.apply.annotations import annotations_of
+from reconciler.apply.journal import RunJournal
+from reconciler.apply.metadata import MetadataWriter
+from reconciler.apply.running_step import RunningStep
+from reconciler.apply.submission import Submission, event_id_of
+from reconciler.apply.verifier import Verifier, under_way
+from reconciler.clusters.base import ResourceStore
+from reconciler.model.outcome import Result
+from reconciler.model.problem import Busy, Conflict, StalePlan
+from reconciler.model.resource import Resource, ResourceId
+from reconciler.observe.ledger import LedgerEntry, State
+from reconciler.observe.observed import Observed
+from reconciler.planner.plan import Action, Expectation, Step
+from reconciler.planner.preconditions import moved
+
+RUSHES = 20  # attempts without a pause to write to a resource that others write to, but not in the way of the step
+
+Known = dict[ResourceId, Resource | None]  # resources as they were read for one start
+
+
+class Started(NamedTuple):
+    """The operation of a step is on its resource. ``resumed``: an earlier attempt had put it there after all."""
+
+    running: RunningStep
+    resumed: bool = False
+
+
+class NothingToRun(NamedTuple):
+    """The step has its result without an operation."""
+
+    result: Result
+    message: str = ""
+
+
+class StepStarter:
+    """Starts steps of the run whose id begins its event ids.
+
+    ``ledger`` says which ``Operation``s have run; ``on_start`` is told of each step that starts, once.
+    """
+
+    def __init__(
+        self,
+        resources: ResourceStore,
+        journal: RunJournal,
+        metadata: MetadataWriter,
+        submission: Submission,
+        verifier: Verifier,
+        ledger: Mapping[str, LedgerEntry],
+        on_start: Callable[[Step], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.resources, self.journal, self.metadata = resources, journal, metadata
+        self.submission, self.verifier = submission, verifier
+        self.ledger, self.on_start, self.monotonic = ledger, on_start, monotonic
+        self._submitted: dict[str, RunningStep] = {}  # by step, whose operation is on its resource, or may be
+
+    def start(self, step: Step) -> Started | NothingToRun:
+        """Start a step; again if that raised ``Conflict``, ``Busy`` or ``Unavailable``: nothing is done twice.
+
+        Raises ``StalePlan`` when what it relies on changed, and as ``Submission.parameters`` and ``submit`` do.
+        """
+        if step.action is Action.MARK:
+            self._check_preconditions(step, {})
+            self.on_start(step)
+            self.metadata.take_ownership(step)
+            return NothingToRun(Result.MARKED)
+        if self._has_run(step):
+            return NothingToRun(Result.UNCHANGED, "has already run")
+        resource = self.resources.get(step.target)
+        if (submitted := self._submitted.get(step.id)) and event_id_of(resource) == submitted.event_id:
+            return Started(submitted, resumed=True)
+        expect = self.submission.expected(step)
+        subject = resource if step.subject == step.target else self.resources.get(step.subject)
+        if expect and self.verifier.holds(expect, subject) and not under_way(resource):
+            return NothingToRun(Result.UNCHANGED, "already as planned")
+        parameters = self.submission.parameters(step)
+        self._check_free(step, resource)
+        known = {step.target: resource, step.subject: subject}
+        self._check_preconditions(step, known)
+        running = self._announce(step, resource, expect)
+        self._submit(running, known, parameters)
+        if step.request[0]:
+            self.journal.submit_step(step, running.event_id)
+        return Started(running)
+
+    def _has_run(self, step: Step) -> bool:
+        """Whether the ledger has the ``Operation`` of a step as done. Raises ``StalePlan`` where it cannot say."""
+        name, content = step.request
+        known = self.ledger.get(name)
+        if known is None or known.state is State.FAILED:
+            return False
+        if known.state is State.UNKNOWN:
+            raise StalePlan(f"the Operation {name} was begun and nobody saw how it ended. Look at its target.")
+        if known.content != content:
+            raise StalePlan(f"the Operation {name} has run with another content. Give the new one a new name.")
+        return True
+
+    def _check_free(self, step: Step, resource: Resource | None) -> None:
+        """Raise ``Busy`` while another operation is on the target, unless the step's may replace it."""
+        other = under_way(resource)
+        if other and not catalogue.find(step.target.kind, step.operation).forces:
+            raise Busy(f"{other} is under way on {step.target}")
+
+    def _check_preconditions(self, step: Step, known: Known) -> None:
+        """Raise ``StalePlan`` if what the step relies on is not as it was planned upon; adds to ``known``."""
+        deletes = any(each.id == step.subject and not each.path and each.value is False for each in step.expect)
+        references = self.verifier.references
+        if deletes and references is not None and (users := references.users_of(step.subject)):
+            raise StalePlan(f"{step.subject} is used by {', '.join(map(str, users[:3]))} now. Plan again.")
+        if changes := self._changes(step, known):
+            raise StalePlan(f"changed since it was planned: {'; '.join(changes)}. Plan again.")
+
+    def _changes(self, step: Step, known: Known) -> list[str]:
+        """What the step relies on and is no longer so, for people; adds to ``known`` what it reads."""
+
+        def read(id: ResourceId) -> Observed | None:
+            if id not in known:
+                known[id] = self.resources.get(id)
+            resource = known[id]
+            return None if resource is None else Observed(resource, self.verifier.disk_at)
+
+        return moved(step.relies, read)
+
+    def _announce(self, step: Step, resource: Resource | None, expect: tuple[Expectation, ...]) -> RunningStep:
+        """Say that a step starts; its operation has one event id however often it takes to submit it."""
+        if (submitted := self._submitted.get(step.id)) is not None:
+            return submitted
+        event_id = f"{self.journal.run}-{len(self._submitted) + 1}"
+        self.on_start(step)
+        recovery = self.metadata.recovery_of(step, resource)
+        self.journal.start_step(step, event_id, recovery)
+        running = RunningStep(step, event_id, self.monotonic(), annotations_of(resource), expect, recovery is not None)
+        self._submitted[step.id] = running
+        return running
+
+    def _submit(self, running: RunningStep, known: Known, parameters: dict[str, Any]) -> None:
+        """Put the operation on its target, as ``known`` has it.
+
+        Who writes to the target without rest leaves no time to read everything again: while it stays as the step
+        needs it, only the target is read again, and written at once. Raises as ``Submission.submit`` does.
+        """
+        target = running.step.target
+        for left in reversed(range(RUSHES)):
+            try:
+                self.submission.submit(running.step, known[target], parameters, running.event_id)
+                return
+            except Conflict:
+                known[target] = self.resources.get(target)
+                if not left or not self._still_waits(running, known):
+                    raise
+
+    def _still_waits(self, running: RunningStep, known: Known) -> bool:
+        """Whether the target is as the step needs it, and neither its operation nor another is on it."""
+        step, target = running.step, known[running.step.target]
+        if target is None or under_way(target) or event_id_of(target) == running.event_id:
+            return False
+        met = running.expect and self.verifier.holds(running.expect, known[step.subject])
+        return not met and not self._changes(step, known)

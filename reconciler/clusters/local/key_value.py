@@ -1,0 +1,79 @@
+"""JSON values by key in the cluster file: the simulator's hosts, and the key that digests of secrets need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from secrets import token_hex
+from typing import Any
+
+from reconciler.clusters.local.database import Database
+from reconciler.clusters.local.text import plain
+
+_DIGEST_KEY = "digest-key"  # beside the hosts of the simulator
+
+
+class KeyValueStore(MutableMapping[str, Any]):
+    """JSON values by key, in the cluster's file. What is read is a copy: assign it to keep a change."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __getitem__(self, key: str) -> Any:
+        with self._database.querying() as connection:
+            row = connection.execute("SELECT body FROM shelf WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise KeyError(key)
+        return json.loads(row[0])
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        body = plain(value)
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT INTO shelf VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body", (key, body)
+            )
+
+    def __delitem__(self, key: str) -> None:
+        with self._database.writing() as connection:
+            if not connection.execute("DELETE FROM shelf WHERE key = ?", (key,)).rowcount:
+                raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        if not isinstance(key, str):
+            return False
+        with self._database.querying() as connection:
+            return connection.execute("SELECT 1 FROM shelf WHERE key = ?", (key,)).fetchone() is not None
+
+    def __iter__(self) -> Iterator[str]:
+        with self._database.querying() as connection:
+            keys = connection.execute("SELECT key FROM shelf ORDER BY key").fetchall()
+        return iter([key for (key,) in keys])
+
+    def __len__(self) -> int:
+        with self._database.querying() as connection:
+            count: int = connection.execute("SELECT count(*) FROM shelf").fetchone()[0]
+        return count
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """All writes of the block or, if it raises, none; may be nested. Other writers wait meanwhile."""
+        with self._database.writing():
+            yield
+
+
+class LocalSecrets:
+    """A ``SecretStore`` without secrets: use ``env`` or ``file``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        return None
+
+    def digest_key(self) -> bytes:
+        insert = "INSERT INTO shelf VALUES (?, ?) ON CONFLICT DO NOTHING"
+        with self._database.writing() as connection:
+            connection.execute(insert, (_DIGEST_KEY, plain(token_hex(32))))
+            (body,) = connection.execute("SELECT body FROM shelf WHERE key = ?", (_DIGEST_KEY,)).fetchone()
+        return bytes.fromhex(json.loads(body))

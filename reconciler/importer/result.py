@@ -1,0 +1,39 @@
+"""What an import comes to: manifests, what the reader should know about them, and what could not be written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from reconciler.manifests.writer import yaml_text
+from reconciler.model.kinds import KINDS
+from reconciler.model.problem import Problem
+from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, ResourceId
+from reconciler.planner.plan import Note
+
+Document: TypeAlias = dict[str, Any]
+
+
+@dataclass(slots=True)
+class ImportResult:
+    """The manifests, in the order of kinds; notes about them; a problem for each resource that has none."""
+
+    documents: dict[ResourceId, Document] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The files that hold the manifests, by path."""
+        return {file_of(id): yaml_text([document]) for id, document in self.documents.items()}
+
+
+def file_of(id: ResourceId) -> str:
+    """The path of the file for a resource, relative to the folder of the stack."""
+    folder = () if id.namespace == DEFAULT_NAMESPACE else (id.namespace,)
+    return "/".join((KINDS[id.kind].plural, *folder, f"{id.name}.yaml"))
+
+
+def stack_document(name: str) -> Document:
+    """The manifest of a stack of this name, without a policy."""
+    return {"apiVersion": API_VERSION, "kind": "Stack", "metadata": {"name": name}}

@@ -1,0 +1,244 @@
+"""The fields that manifests may declare: one row for each, and what every stage looks up in them.
+
+A module a noun holds the rows; here they are put in order for the stages, once, when this is imported: a plan asks
+for hundreds of thousands of fields. The rows answer to the schemas in ``schemas/``: each property has its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, KeysView
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.model.fields.field import Field, Shown, Type
+from reconciler.model.fields.machine import IMAGE_FIELDS, MACHINE_FIELDS, SNAPSHOT_FIELDS
+from reconciler.model.fields.network import NETWORK_FIELDS
+from reconciler.model.fields.storage import DISK_FIELDS, DISK_IMAGE_FIELDS, DISK_SNAPSHOT_FIELDS, POOL_FIELDS
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.path import ShapePath, matches, values_at
+from reconciler.model.resource import Path, ResourceId
+
+# By kind, in the order of the schemas.
+FIELDS: dict[str, tuple[Field, ...]] = {
+    POOL: POOL_FIELDS,
+    NETWORK: NETWORK_FIELDS,
+    DISK_IMAGE: DISK_IMAGE_FIELDS,
+    DISK: DISK_FIELDS,
+    IMAGE: IMAGE_FIELDS,
+    MACHINE: MACHINE_FIELDS,
+    DISK_SNAPSHOT: DISK_SNAPSHOT_FIELDS,
+    SNAPSHOT: SNAPSHOT_FIELDS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A list whose elements are told apart by ``keys``, never by position; without keys they are texts."""
+
+    path: ShapePath
+    keys: tuple[str, ...]
+    defaults: dict[str, Any]  # of the fields of an element that the shape has even where they are not declared
+
+    def identity(self, item: Any) -> str:
+        """What tells an element of a manifest's list from the others. Raises ``KeyError`` if it lacks a key."""
+        if not self.keys:
+            return str(item)
+        given = {**self.defaults, **item}
+        return " ".join(str(given[key]) for key in self.keys)
+
+
+class Node:
+    """A field and those below it, for walking through a shape; what holds for all below is inherited.
+
+    A name without a row (an observation shows more than can be declared) has a node as well, with no field.
+    """
+
+    __slots__ = ("_below", "_beyond", "compared", "field", "is_parts", "taken_back", "unreadable")
+
+    def __init__(self, field: Field | None = None, parent: Node | None = None) -> None:
+        self.field = field
+        self.is_parts = field is not None and field.identity is not None
+        self.compared: bool = (parent is None or parent.compared) and (field is None or field.compared)
+        self.unreadable: bool = (parent is not None and parent.unreadable) or (
+            field is not None and field.shown is Shown.NEVER
+        )
+        self.taken_back: frozenset[str] = frozenset()  # names below that are undone when they are no longer declared
+        self._below: dict[str, Node] = {}
+        self._beyond: Node | None = None
+
+    @property
+    def names(self) -> KeysView[str]:
+        """The names right below that have rows, in their order; ``*`` where it is a list."""
+        return self._below.keys()
+
+    def get(self, name: str) -> Node:
+        """The node of a name below; of an element of a list, whatever its identity."""
+        return self._below.get(name) or self._below.get("*") or self._nameless()
+
+    def _nameless(self) -> Node:
+        if self._beyond is None:
+            self._beyond = Node(None, self)
+        return self._beyond
+
+    def add(self, field: Field) -> None:
+        """Put a row in its place below this node; the rows above it are there."""
+        node = self
+        for name in field.path[:-1]:
+            node = node._below.setdefault(name, Node(None, node))
+        name = field.path[-1]
+        node._below[name] = Node(field, node)
+        if field.taken_back:
+            node.taken_back |= {name}
+
+
+def _tree_of(rows: tuple[Field, ...]) -> Node:
+    top = Node()
+    for row in rows:
+        top.add(row)
+    return top
+
+
+def _parts_of(rows: tuple[Field, ...]) -> Iterator[Parts]:
+    for row in rows:
+        if row.identity is not None:
+            element = (*row.path, "*")
+            defaults = {
+                each.path[-1]: each.default for each in rows if each.default_in_shape and each.path[:-1] == element
+            }
+            yield Parts(row.path, row.identity, defaults)
+
+
+_TREES = {kind: _tree_of(rows) for kind, rows in FIELDS.items()}
+_UNKNOWN = Node()
+_PARTS = {kind: tuple(_parts_of(rows)) for kind, rows in FIELDS.items()}
+_PARTS_AT = {(kind, len(each.path), each.path[-1]): each for kind, found in _PARTS.items() for each in found}
+_REFERENCES = {kind: tuple((row.path, row.refers_to) for row in rows if row.refers_to) for kind, rows in FIELDS.items()}
+_SECRETS = {kind: tuple(row.path for row in rows if row.type is Type.SECRET) for kind, rows in FIELDS.items()}
+_QUANTITIES = {kind: tuple(row.path for row in rows if row.is_quantity) for kind, rows in FIELDS.items()}
+_UNREADABLE = {kind: tuple(row.path for row in rows if row.shown is Shown.NEVER) for kind, rows in FIELDS.items()}
+_REMEMBERED = {kind: tuple(row.path for row in rows if row.remembered) for kind, rows in FIELDS.items()}
+_AT_START = {kind: tuple(row.path for row in rows if row.at_start) for kind, rows in FIELDS.items()}
+_LIVE_UP_TO = {
+    kind: tuple((row.path, tuple(row.live_up_to.split("."))) for row in rows if row.live_up_to)
+    for kind, rows in FIELDS.items()
+}
+_REPLACING = {
+    (kind, row.path[0]): tuple(each.path[-1] for each in rows if each.replaces and each.path[0] == row.path[0])
+    for kind, rows in FIELDS.items()
+    for row in rows
+    if row.replaces
+}
+
+# The last names of the fields that are not compared, for values whose kind and path are not known.
+NOT_COMPARED_NAMES = frozenset(row.path[-1] for rows in FIELDS.values() for row in rows if not row.compared)
+
+
+def tree(kind: str) -> Node:
+    """The fields of a kind, for walking through a shape of it."""
+    return _TREES.get(kind, _UNKNOWN)
+
+
+def node_at(kind: str, path: ShapePath) -> Node:
+    """The place of a path of a shape among the fields of its kind."""
+    node = tree(kind)
+    for name in path:
+        node = node.get(name)
+    return node
+
+
+def field_at(kind: str, path: ShapePath) -> Field | None:
+    """The row of the field that a path of a shape, or a pattern, leads to; None where there is none."""
+    return node_at(kind, path).field
+
+
+def unreadable(kind: str, path: ShapePath) -> bool:
+    """Whether the API never shows the field; it is compared with what was last applied."""
+    return node_at(kind, path).unreadable
+
+
+def compared(kind: str, path: ShapePath) -> bool:
+    """Whether what is observed of the field says whether it is as declared."""
+    return node_at(kind, path).compared
+
+
+def is_secret(kind: str, path: ShapePath) -> bool:
+    """Whether the value says where a secret is, or is the digest of one."""
+    row = field_at(kind, path)
+    return row is not None and row.type is Type.SECRET
+
+
+def is_quantity(kind: str, path: ShapePath) -> bool:
+    """Whether the value is a number of bytes that people write as a quantity: ``20Gi``."""
+    row = field_at(kind, path)
+    return row is not None and row.is_quantity
+
+
+def unreadable_fields(kind: str) -> tuple[ShapePath, ...]:
+    """Patterns of the fields that the API never shows; all below them is not shown either."""
+    return _UNREADABLE[kind]
+
+
+def remembered_fields(kind: str) -> tuple[ShapePath, ...]:
+    """The fields that are noted when they are applied though the API shows them, or needs no showing."""
+    return _REMEMBERED[kind]
+
+
+def secret_fields(kind: str) -> tuple[ShapePath, ...]:
+    """Patterns of the fields that say where a secret is."""
+    return _SECRETS.get(kind, ())
+
+
+def quantity_fields(kind: str) -> tuple[ShapePath, ...]:
+    """Patterns of the fields that are quantities."""
+    return _QUANTITIES[kind]
+
+
+def at_start(kind: str) -> tuple[ShapePath, ...]:
+    """The fields of which a running guest has another value only after its next start."""
+    return _AT_START[kind]
+
+
+def live_up_to(kind: str) -> tuple[tuple[ShapePath, ShapePath], ...]:
+    """The fields that can be changed on a running guest up to the value of another one, and that one."""
+    return _LIVE_UP_TO[kind]
+
+
+def replacing(kind: str, name: str) -> tuple[str, ...]:
+    """The fields of a list's parts whose change takes a new part: the old one is removed and the new one added."""
+    return _REPLACING.get((kind, name), ())
+
+
+def wire_names(kind: str, path: ShapePath) -> dict[str, str]:
+    """By name, what the fields right below a field are called on the wire."""
+    return {row.path[-1]: row.wire_name for row in FIELDS[kind] if row.wire_name and row.path[:-1] == path}
+
+
+def parts_of(kind: str) -> tuple[Parts, ...]:
+    """The lists of a kind whose elements have an identity; outer ones first."""
+    return _PARTS[kind]
+
+
+def parts_at(kind: str, path: ShapePath) -> Parts | None:
+    """The list with identity that a path of a shape leads to, if it leads to one."""
+    parts = _PARTS_AT.get((kind, len(path), path[-1]))
+    return parts if parts is not None and matches(parts.path, path) else None
+
+
+def part_of(kind: str, path: ShapePath) -> ShapePath:
+    """The innermost part a path of a shape lies in: ``("nics", MAC)``; empty for plain fields."""
+    lengths = (length for length in range(len(path), 1, -1) if parts_at(kind, path[: length - 1]))
+    return path[: next(lengths, 0)]
+
+
+def references_of(kind: str, spec: dict[str, Any], namespace: str) -> Iterator[tuple[Path, ResourceId]]:
+    """What the spec of a manifest refers to, and where it says so."""
+    for pattern, other in _REFERENCES[kind]:
+        for path, name in values_at(spec, pattern):
+            yield path, ResourceId(other, name, namespace)
+
+
+def deletion_policy(kind: str, shape: dict[str, Any]) -> str:
+    """``Retain`` or ``Delete``: what becomes of a resource when its manifest goes, as declared or by default."""
+    row = field_at(kind, ("deletionPolicy",))
+    assert row is not None
+    return str(shape.get("deletionPolicy") or row.default)

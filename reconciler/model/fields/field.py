@@ -1,0 +1,89 @@
+"""What a row of the table of fields says: all facts about one field of a kind's manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Type(StrEnum):
+    """What the value of a field is, in manifests and in the declared shape."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    SIZE = "size"  # a Kubernetes quantity in manifests, bytes in shapes
+    RATE = "rate"  # the same a second
+    NAME = "name"  # of another resource
+    SECRET = "secret"  # where a secret is; its value is never in a manifest
+    MAPPING = "mapping"
+    LIST = "list"
+
+
+class Shown(StrEnum):
+    """How the API shows the value that a resource has."""
+
+    EXACTLY = "exactly"
+    ROUNDED = "rounded"  # as a text of two digits and a unit (wire format 5.2)
+    NEVER = "never"  # it is compared with what was last applied, if that is known (wire format 5.9)
+
+
+Implied = Callable[[Any, dict[str, Any]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field that manifests of a kind may declare.
+
+    What holds for a field that is never shown or not compared holds for all below it. The schemas say besides which
+    values are allowed, and describe the field to people; the rules of the planner say which operation changes it.
+    """
+
+    name: str  # dotted; ``*`` stands for every element of a list: ``disks.*.cache``
+    type: Type
+
+    default: Any = None  # the value that leaving it out means; it is applied and kept
+    default_in_shape: bool = False  # whether the shape has the default where nothing is declared
+    refers_to: str = ""  # the kind of the resource that a name is of
+    # Of a list: the fields that tell its elements apart. Empty if elements are texts, None if they have no identity.
+    identity: tuple[str, ...] | None = None
+
+    shown: Shown = Shown.EXACTLY
+    remembered: bool = False  # noted in the last-applied annotation although the API shows it, or nobody could
+    wire_name: str = ""  # what the element of the observed resource, and the parameter of the operation, is called
+
+    compared: bool = True  # false: it tells the planner how to act, and nothing on the cluster answers to it
+    taken_back: bool = False  # nobody else sets it: what it asked for is undone when it is no longer declared
+    replaces: bool = False  # a part cannot be given another value in place: it is removed, and added with the new one
+    at_start: bool = False  # a running guest has another value only after its next start
+    live_up_to: str = ""  # the field that limits what a running guest can be given; more takes its next start
+
+    # Whether a value, in the mapping it is in, is what the platform gives where nothing is declared.
+    implied: Implied | None = None
+    recovered: bool = False  # import can tell it from other things that the API shows
+    required_by_import: bool = False  # import does not leave it out where the schema does not accept what is observed
+    unknown_because: str = ""  # why import cannot tell it; ``{path}`` is the file of the part it is in
+
+    advice: str = ""  # what to say to people where no operation can make a change
+
+    path: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", tuple(self.name.split(".")))
+
+    @property
+    def is_quantity(self) -> bool:
+        """Whether it is a number of bytes that people write as a quantity: ``20Gi``."""
+        return self.type in (Type.SIZE, Type.RATE)
+
+
+def equal(value: Any) -> Implied:
+    """That a field has this value."""
+    return lambda found, _: bool(found == value)
+
+
+def deletion_policy_row(default: str) -> Field:
+    """The row of ``deletionPolicy``: remembered, as a resource is deleted when its manifest is gone."""
+    return Field("deletionPolicy", Type.TEXT, default=default, compared=False, remembered=True)

@@ -1,0 +1,52 @@
+"""What steps and runs come to: closed sets of words, the same in reports, journals, metrics and pages. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Result(StrEnum):
+    """What a step came to, worst last. Past tense, so that a plan and a report cannot be confused."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    DELETED = "deleted"
+    RAN = "ran"
+    MARKED = "marked"
+    UNCHANGED = "unchanged"  # the resource was as the step leaves it: nothing was sent
+    FAILED = "failed"
+    SKIPPED = "skipped"  # what it needs failed
+    HELD = "held"  # its impact is not allowed
+    INTERRUPTED = "interrupted"  # not started, or left running, when the run was asked to stop
+    UNFINISHED = "unfinished"  # started in the journal and not ended there
+    NOT_REHEARSED = "not rehearsed"  # left out of a rehearsal
+
+
+SUCCEEDED = frozenset({Result.CREATED, Result.CHANGED, Result.DELETED, Result.RAN, Result.MARKED, Result.UNCHANGED})
+
+
+class RunResult(StrEnum):
+    """What a run came to."""
+
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"  # asked to stop, it left steps to the next run
+    UNFINISHED = "unfinished"  # killed, or still running: the journal cannot tell
+
+
+class ErrorKind(StrEnum):
+    """Why a step failed, for programs; the message of an outcome says it to people."""
+
+    OPERATION_FAILED = "OperationFailed"  # the driver reported a failure
+    TIMEOUT = "Timeout"  # the resource did not show the change in time
+    STALE_PLAN = "StalePlan"  # what the step relies on changed after planning
+    INVALID_PARAMETERS = "InvalidParameters"  # known only when the step started
+    SECRET_MISSING = "SecretMissing"
+    NOT_FOUND = "NotFound"
+    ALREADY_EXISTS = "AlreadyExists"
+    CONFLICT = "Conflict"  # others wrote to the resource faster, every time
+    BUSY = "Busy"  # another operation kept the resource
+    FORBIDDEN = "Forbidden"
+    UNAVAILABLE = "Unavailable"  # the cluster did not answer
+    CLUSTER_ERROR = "ClusterError"  # any other refusal of the cluster
+    OTHER = "Error"

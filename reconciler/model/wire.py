@@ -1,0 +1,48 @@
+"""The names on the wire: what clients, agents and this program read and write on ``doslab.io/v1`` resources.
+
+The names without ``gitops.doslab.io/`` are those of the existing back end (wire format, section by section below);
+the others are this program's own. Every module takes a name from here, so that reader and writer agree.
+"""
+
+from __future__ import annotations
+
+WIRE_API_VERSION = "doslab.io/v1"
+"""The API version of the resources (wire format 1.1)."""
+
+LABEL_HOST = "host"
+LABEL_EVENT = "eventId"
+LABEL_HOST_SDK = "kubestack.label.host"
+LABEL_EVENT_SDK = "kubestack.label.event.id"
+"""Labels of the back end (wire format 2.2): the node that serves a resource, and the id of the operation that was
+submitted last, which its Events repeat. The ``_SDK`` ones are what an older generation of clients writes."""
+
+LABEL_STACK = "gitops.doslab.io/stack"
+LABEL_PROTECT = "gitops.doslab.io/protect"
+LABEL_JOURNAL = "gitops.doslab.io/journal"
+"""Labels of this program: the stack that owns a resource; ``"true"`` on what is never deleted, whatever manifests
+say; and, on a ConfigMap, the stack whose journal it holds."""
+
+ANNOTATION_APPLIED = "gitops.doslab.io/last-applied"
+ANNOTATION_PENDING = "gitops.doslab.io/pending-restart"
+"""Annotations of this program, JSON objects: what was last applied of the fields that the API never shows (wire format
+5.9), and what was written for the guest's next start."""
+
+LIFECYCLE = "lifecycle"
+CLAIM = "claimed"
+NEXT_START = "nextStart"
+"""Keys of ``spec`` beside what is observed. ``lifecycle`` (wire format 2.1) holds the operation that waits to be picked
+up; ``claimed`` the operation that our agent is carrying out, gone when it writes the result; ``nextStart`` the elements
+of the persistent configuration of a running guest that differ from its live one."""
+
+EVENT_NORMAL = "Normal"
+EVENT_WARNING = "Warning"
+"""Types of Events (wire format 4.1): the operation succeeded, or it failed."""
+
+EVENT_DOING = "Doing"
+EVENT_DONE = "Done"
+EVENT_IGNORED = "Ignored"
+"""What the note of an Event says of its operation (wire format 4.1): begun, ended, or one of several at once that is
+not carried out."""
+
+STATUS_READY = "Ready"
+"""The reason in the status of a resource of which nothing is wrong, unless it is a machine (wire format 4.2)."""
