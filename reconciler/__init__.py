@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reconciler.apply import Options, Outcome, Report, Result, apply
     from reconciler.clusters.local import LocalCluster
     from reconciler.manifests.loader import load
-    from reconciler.manifests.validation import validate
+    from reconciler.manifests.validator import validate
     from reconciler.model.problem import InvalidInput, Problem, ReconcilerError
     from reconciler.observe.observed import observe
     from reconciler.planner import Policy, make_plan
@@ -50,7 +50,7 @@ _HOME = {
     "plan": "reconcile",
     "reconcile_once": "reconcile",
     "serving": "agent.embedded",
-    "validate": "manifests.validation",
+    "validate": "manifests.validator",
 }
 
 __all__ = [

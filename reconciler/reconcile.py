@@ -18,8 +18,8 @@ from typing import TypedDict, Unpack
 from reconciler.apply import Options, Outcome, Report, apply
 from reconciler.apply.recovery import overlay_recoveries, read_due_recoveries, recover, wait_until_idle
 from reconciler.clusters.base import Cluster, Lease
+from reconciler.manifests.desired import Desired
 from reconciler.manifests.request import Request
-from reconciler.manifests.validation import Desired
 from reconciler.model.journal import read_journal
 from reconciler.model.problem import NotFound
 from reconciler.model.secret import Vault

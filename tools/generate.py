@@ -1,8 +1,9 @@
 """python -m tools.generate [--check]: the files that are made from tables of the code.
 
-Written are ``schemas/operations``, the pages ``operations``, ``coverage``, ``impact``, ``fields`` and ``command-line``
-of ``docs/reference``, and ``deploy/crds.yaml``; the same tables give the same bytes. With ``--check`` nothing is
-written: files that differ are named, and the exit code is 1.
+Written are ``schemas/operations``, the limits of numbers in the schemas of manifests, the pages ``operations``,
+``coverage``, ``impact``, ``fields`` and ``command-line`` of ``docs/reference``, and ``deploy/crds.yaml``; the same
+tables give the same bytes. With ``--check`` nothing is written: files that differ are named, and the exit code is
+1.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from reconciler.catalogue import OPERATIONS, Operation
 from reconciler.catalogue import document as made
+from reconciler.catalogue.limits import NUMBERS
 from reconciler.clusters.crds import definitions
 from reconciler.drivers.simulator import EFFECTS
 from reconciler.manifests.writer import yaml_text
@@ -64,8 +67,29 @@ def files() -> dict[Path, str]:
     found[PAGES / "impact.md"] = impacts()
     found[PAGES / "fields.md"] = reference.fields()
     found[PAGES / "command-line.md"] = reference.command_line()
+    found |= {Path(f"schemas/{kind}.schema.json"): manifest_schema(kind) for kind in {each.kind for each in NUMBERS}}
     found[Path("deploy/crds.yaml")] = CRDS_HEAD + yaml_text(definitions())
     return found
+
+
+def manifest_schema(kind: str) -> str:
+    """The schema of a kind of manifest, in which no number has wider limits than the parameter it becomes."""
+    document = json.loads((ROOT / f"schemas/{kind}.schema.json").read_text(encoding="utf-8"))
+    for limit in NUMBERS:
+        if limit.kind == kind:
+            low, high = limit.range
+            fragment = _field(document["properties"]["spec"], limit.field)
+            if "$ref" not in fragment:  # what kinds share is as it is
+                fragment["minimum"] = max(low, fragment.get("minimum", low))
+                fragment["maximum"] = min(high, fragment.get("maximum", high))
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _field(spec: dict[str, Any], field: str) -> dict[str, Any]:
+    """The schema of a field in the schema of a spec."""
+    for name in field.split("."):
+        spec = spec["items"] if name == "*" else spec["properties"][name]
+    return spec
 
 
 def coverage() -> str:

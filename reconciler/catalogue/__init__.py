@@ -7,16 +7,10 @@ them ask ``check`` before anything leaves the process. It reads nothing but its 
 from __future__ import annotations
 
 import difflib
-import ipaddress
-import json
-import math
-import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 
 from reconciler.catalogue import disk, diskimage, disksnapshot, image, machine, network, pool, snapshot
-from reconciler.catalogue.common import NAME
 from reconciler.catalogue.operation import Impact, Operation, Parameter, Unit, Verb
+from reconciler.catalogue.parameters import DOT_COMPONENT, FREE_TEXT, LONGEST, check, parameter_errors, refused
 
 __all__ = [
     "DOT_COMPONENT",
@@ -32,6 +26,7 @@ __all__ = [
     "check",
     "find",
     "nearest",
+    "parameter_errors",
     "refused",
 ]
 
@@ -49,22 +44,6 @@ OPERATIONS: tuple[Operation, ...] = (
 
 _BY_NAME = {(operation.kind, operation.name): operation for operation in OPERATIONS}
 _BY_KEY = {(operation.kind, operation.key): operation for operation in OPERATIONS}
-
-LONGEST = 4096
-_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
-DOT_COMPONENT = r"(?:^|[/=,; ])\.\.?(?:[/=,; ]|$)"
-_DOT_COMPONENT = re.compile(DOT_COMPONENT)
-_USER_INFO = re.compile(r"//[^/@]*@")
-
-# A value becomes a word of a command line on the node; these would end the word or start a command.
-_DANGEROUS = re.compile("[\x00-\x1f\x7f-\x9f`$;|&<>'\"\\\\]")
-_ADMITTED = {
-    "rule": frozenset("'$|&<>"),
-    "migratedisks": frozenset(";"),
-    "dnsServer": frozenset('"'),
-    "userData": frozenset("\t\n\r`$;|&<>'\"\\"),
-}
-FREE_TEXT = frozenset({"userData"})  # of any length, and with whatever dots
 
 
 def find(kind: str, name: str) -> Operation:
@@ -89,194 +68,7 @@ def nearest(kind: str, word: str) -> list[str]:
     return [names[match] for match in difflib.get_close_matches(word.lower(), names)]
 
 
-def check(operation: Operation, parameters: Mapping[str, object]) -> list[str]:
-    """Everything that is wrong with the parameters as they would be sent; empty when they may be.
-
-    A switch that is false counts as not given where parameters exclude or need each other.
-    """
-    problems: list[str] = []
-    known = 0
-    for row in operation.parameters:
-        name = row.name
-        if name not in parameters:
-            if row.required:
-                problems.append(f"{name} is missing: {row.doc}")
-            continue
-        known += 1
-        value = parameters[name]
-        problem = _flag(row, value) if row.type == "boolean" else _text(row, value)
-        if problem:
-            problems.append(f"{name} {problem}")
-        if value is False:
-            continue
-        # The later of two names reports the pair, once.
-        problems += [
-            f"{other} and {name} exclude each other"
-            for other in row.excludes
-            if other < name and parameters.get(other, False) is not False
-        ]
-        if row.needs and (missing := [other for other in row.needs if other not in parameters]):
-            problems.append(f"{name} needs {', '.join(missing)} as well")
-    if known != len(parameters):
-        names = {row.name for row in operation.parameters}
-        problems += [_unknown_parameter(name, names) for name in parameters if name not in names]
-    if not problems and (rule := _RULES.get((operation.kind, operation.name))):
-        problems.extend(rule(parameters))
-    return problems
-
-
-def refused(parameter: str) -> str:
-    """A pattern of the characters that text of a parameter may not have anywhere."""
-    points = [
-        point for point in range(0xA0) if _DANGEROUS.search(chr(point)) and chr(point) not in _admitted(parameter)
-    ]
-    return "[" + "".join(f"\\x{point:02x}" for point in points) + "]"
-
-
-def _admitted(parameter: str) -> frozenset[str]:
-    return _ADMITTED.get(parameter, frozenset())
-
-
 def _unknown(kind: str, word: str) -> str:
     near = nearest(kind, word)
     hint = f"; nearest: {', '.join(near)}" if near else ""
     return f"{kind} has no operation {word}{hint}"
-
-
-def _unknown_parameter(name: str, names: set[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"{name} is not a parameter" + (f"; did you mean {near[0]}?" if near else "")
-
-
-def _flag(row: Parameter, value: object) -> str:
-    if value is not True and value is not False:
-        return f"must be true or false, not {_shown(row, value)}"
-    if row.enum and value not in row.enum:
-        return f"must be {' or '.join(str(one).lower() for one in row.enum)}"
-    return ""
-
-
-def _text(row: Parameter, value: object) -> str:
-    if not isinstance(value, str):
-        hint = "; numbers are sent as text" if isinstance(value, int | float) else ""
-        return f"must be text, not {_shown(row, value)}{hint}"
-    if len(value) > LONGEST and row.name not in FREE_TEXT:
-        return f"is longer than {LONGEST} characters"
-    if _DANGEROUS.search(value):
-        found = set(_DANGEROUS.findall(value)) - _admitted(row.name)
-        if found:
-            return f"must not contain {' '.join(sorted(map(ascii, found)))}"
-    if "." in value and row.name not in FREE_TEXT and _DOT_COMPONENT.search(value):
-        return f"must not contain '.' or '..' as part of a path: {_shown(row, value)}"
-    if row.enum:
-        if value not in row.enum:
-            return f"must be one of {', '.join(map(str, row.enum))}, not {_shown(row, value)}"
-    elif row.minimum is not None and row.maximum is not None:
-        if not _DECIMAL.fullmatch(value) or not row.minimum <= int(value) <= row.maximum:
-            unit = f" {row.unit}" if row.unit else ""
-            return f"must be a whole number from {row.minimum} to {row.maximum}{unit}, not {_shown(row, value)}"
-    elif row.pattern and not _compiled(row.pattern).fullmatch(value):
-        example = "" if row.secret else f"; an example: {json.dumps(row.example)}"
-        return f"does not have the right form: {_shown(row, value)}{example}"
-    return ""
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.ASCII)
-
-
-def _shown(row: Parameter, value: object) -> str:
-    if row.secret:
-        return "(hidden)"
-    if isinstance(value, str):
-        value = _USER_INFO.sub("//(hidden)@", value)[:80]
-    return json.dumps(value, default=lambda other: type(other).__name__)[:100]
-
-
-# What several parameters must satisfy together, and a row cannot say. Runs when each is fine by itself.
-
-
-def _creation(parameters: Mapping[str, object]) -> Iterator[str]:
-    vcpus = str(parameters["vcpus"])
-    count, maximum, *topology = (
-        int(number) for number in re.findall(r"(?:^|maxvcpus=|cores=|sockets=|threads=)([0-9]+)", vcpus)
-    )
-    if maximum != math.prod(topology):
-        yield f"vcpus: maxvcpus must be cores x sockets x threads, {math.prod(topology)}, not {maximum}"
-    if count > maximum:
-        yield f"vcpus: {count} is more than maxvcpus, {maximum}"
-
-
-def _cpus(parameters: Mapping[str, object]) -> Iterator[str]:
-    if parameters.get("maximum"):
-        product = math.prod(int(str(parameters[name])) for name in ("cores", "sockets", "threads"))
-        if int(str(parameters["count"])) != product:
-            yield f"count must be cores x sockets x threads, {product}, when maximum is true"
-
-
-def _nic(parameters: Mapping[str, object]) -> Iterator[str]:
-    if "," in str(parameters["source"]) and parameters["type"] != "l3bridge":
-        yield "source may have ip and switch only when type is l3bridge"
-
-
-def _medium(parameters: Mapping[str, object]) -> Iterator[str]:
-    if sum(parameters[name] is True for name in ("eject", "insert", "update")) != 1:
-        yield "exactly one of eject, insert and update must be true"
-
-
-def _pool(parameters: Mapping[str, object]) -> Iterator[str]:
-    remote = parameters["type"] in ("uus", "nfs", "glusterfs")
-    if remote and "opt" not in parameters:
-        yield f"opt is missing: a pool of type {parameters['type']} needs it"
-    if not remote and "opt" in parameters:
-        yield f"opt is not for a pool of type {parameters['type']}"
-
-
-def _cleaning(parameters: Mapping[str, object]) -> Iterator[str]:
-    if "version" not in parameters and not parameters.get("all"):
-        yield "version or all must be given"
-    for version in str(parameters.get("version", "")).split(","):
-        if version and not _compiled(NAME).fullmatch(version):
-            yield f"version: {version} is not the name of a backup record"
-
-
-def _switch(parameters: Mapping[str, object]) -> Iterator[str]:
-    subnet = str(parameters["subnet"])
-    if (":" in subnet) != (str(parameters.get("ipv6", "false")).lower() == "true"):
-        yield f"ipv6 does not fit subnet {subnet}"
-    yield from _switch_addresses(parameters)
-
-
-def _switch_addresses(parameters: Mapping[str, object]) -> Iterator[str]:
-    for name, separators in (("excludeIPs", r"\.\.|[ ,]"), ("dnsServer", r'[",{}]+')):
-        if name in parameters:
-            yield from _addresses(name, re.split(separators, str(parameters[name]).strip('"{}')))
-
-
-def _address_list(parameters: Mapping[str, object]) -> Iterator[str]:
-    yield from _addresses("address", str(parameters["address"]).split(","))
-
-
-def _addresses(name: str, addresses: list[str]) -> Iterator[str]:
-    for address in addresses:
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            yield f"{name}: {address} is not an IP address"
-
-
-_RULES: dict[tuple[str, str], Callable[[Mapping[str, object]], Iterator[str]]] = {
-    (machine.KIND, "CreateAndStartVMFromISO"): _creation,
-    (machine.KIND, "CreateAndStartVMFromImage"): _creation,
-    (machine.KIND, "ChangeNumberOfCPU"): _cpus,
-    (machine.KIND, "PlugNIC"): _nic,
-    (machine.KIND, "ManageISO"): _medium,
-    (pool.KIND, "CreatePool"): _pool,
-    (pool.KIND, "CleanVMBackup"): _cleaning,
-    (pool.KIND, "CleanVMRemoteBackup"): _cleaning,
-    (network.KIND, "CreateSwitch"): _switch,
-    (network.KIND, "ModifySwitch"): _switch_addresses,
-    (network.KIND, "CreateAddress"): _address_list,
-    (network.KIND, "ModifyAddress"): _address_list,
-}

@@ -57,30 +57,37 @@ OVERWRITES = "works, but overwrites the VM's spec with facts of the network"
 
 
 def flag(name: str, doc: str, *, required: bool = False, excludes: tuple[str, ...] = ()) -> Parameter:
+    """A switch: a JSON boolean, optional unless told otherwise."""
     return Parameter(name, doc, "boolean", required, excludes=excludes)
 
 
 def text(name: str, doc: str, pattern: str, example: str, *, required: bool = True) -> Parameter:
+    """A text that a pattern describes whole."""
     return Parameter(name, doc, required=required, pattern=pattern, example=example)
 
 
 def name(name: str, doc: str, example: str, *, required: bool = True) -> Parameter:
+    """The name of a resource."""
     return Parameter(name, doc, required=required, pattern=NAME, example=example)
 
 
 def path(name: str, doc: str, example: str, *, required: bool = True) -> Parameter:
+    """A file on the node, below one of the folders that operations may use."""
     return Parameter(name, doc, required=required, pattern=PATH, example=example)
 
 
 def ip(name: str, doc: str, example: str, *, required: bool = True) -> Parameter:
+    """An IPv4 or IPv6 address."""
     return Parameter(name, doc, required=required, pattern=IP, example=example)
 
 
 def mac(name: str, doc: str, *, required: bool = True) -> Parameter:
+    """A MAC address in lower case."""
     return Parameter(name, doc, required=required, pattern=MAC, example="52:54:00:0a:00:01")
 
 
 def choice(name: str, doc: str, enum: tuple[str, ...], example: str = "", *, required: bool = True) -> Parameter:
+    """One of several texts; the example is the first unless given."""
     return Parameter(name, doc, required=required, enum=enum, example=example or enum[0])
 
 
@@ -95,6 +102,7 @@ def number(
     required: bool = True,
     excludes: tuple[str, ...] = (),
 ) -> Parameter:
+    """A whole number as text, from ``minimum`` to ``maximum``, both included, in ``unit``."""
     return Parameter(
         name, doc, required=required, unit=unit, minimum=minimum, maximum=maximum, excludes=excludes, example=example
     )
@@ -109,6 +117,7 @@ FORCE = flag("force", "Go ahead where the hypervisor would rather not.")
 
 
 def disk_type(types: tuple[str, ...] = FILE_POOLS, *, required: bool = True) -> Parameter:
+    """The type of the pool that a disk is in."""
     return choice("type", "Kind of storage behind the pool.", types, required=required)
 
 
@@ -153,6 +162,7 @@ OUTBOUND = number("outbound", "Most that leaves the VM.", 0, 99_999_999, "102400
 
 
 def password(doc: str) -> Parameter:
+    """A secret text."""
     return Parameter("password", doc, required=True, pattern=PASSWORD, secret=True, example="horse-12")
 
 
@@ -170,6 +180,7 @@ RESTORE_TARGET = name("target", "Pool for the disks of the new VM.", "vmd-pool",
 
 
 def one_disk(doc: str, *, required: bool = False) -> Parameter:
+    """A disk by its name, where an operation may be about one disk only."""
     return name("vol", doc, "web-1-data", required=required)
 
 
@@ -204,12 +215,15 @@ VM_MAC = mac("vmmac", "MAC address of the VM's NIC.")
 
 
 def direction(*, required: bool = True) -> Parameter:
+    """The direction of the packets that a rule of a switch is about."""
     return choice("type", "Packets from the VM, or to it.", ("from", "to"), required=required)
 
 
 def match(doc: str, example: str, *, required: bool = True) -> Parameter:
+    """The packets that a rule of a switch is about, in the single quotes that the API expects."""
     return text("rule", doc, RULE, example, required=required)
 
 
 def vlan(name: str = "vlan", doc: str = "VLAN id.", *, required: bool = True) -> Parameter:
+    """A VLAN id."""
     return number(name, doc, 0, 4094, "100", required=required)

@@ -13,7 +13,7 @@ from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
-    from reconciler.manifests.validation import Desired
+    from reconciler.manifests.desired import Desired
     from reconciler.model.resource import ResourceId
     from reconciler.observe.observed import Observation
     from reconciler.output.describe import Description

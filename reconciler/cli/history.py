@@ -15,8 +15,8 @@ from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
+    from reconciler.manifests.desired import Desired
     from reconciler.manifests.loader import Loaded
-    from reconciler.manifests.validation import Desired
     from reconciler.output.history import Run
 
 ENTRIES = 1_000  # of the journal's end, read first: on Kubernetes a hundred are a request
@@ -62,7 +62,7 @@ def history(run: str | None, stack: str | None, limit: int, cluster: ClusterRefe
 def _stack_here() -> tuple[Loaded, Desired]:
     """The Stack of the current directory, without its resources. Raises ``InvalidInput``."""
     from reconciler.manifests.loader import STACK_FILE, Loaded, load
-    from reconciler.manifests.validation import validate
+    from reconciler.manifests.validator import validate
     from reconciler.model.problem import InvalidInput
 
     loaded = load([STACK_FILE]) if os.path.isfile(STACK_FILE) else Loaded()

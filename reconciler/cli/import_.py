@@ -109,7 +109,7 @@ def _stack_for(out: str | None, stack: str | None, existing: Loaded) -> str | No
     """The stack to write for, if any. Raises ``UsageError`` for a name that is none, or not the folder's."""
     from reconciler.importer.result import stack_document
     from reconciler.manifests.schema import accepts
-    from reconciler.manifests.validation import stack_name
+    from reconciler.manifests.stack import stack_name
 
     if stack is not None and not accepts("Stack")(stack_document(stack)):
         raise click.UsageError(f"{stack!r} is not the name of a stack: use lower-case letters, digits, '-' and '.'.")
@@ -160,7 +160,7 @@ def _show_summary(made: ImportResult, out: str | None) -> None:
 
     click.echo(notes_text(made.notes), nl=False, err=True)
     show_problems(made.problems)
-    left_out = len({problem.origin for problem in made.problems})
+    left_out = len({problem.id for problem in made.problems})
     text = f"Wrote {count(len(made.documents), 'resource')}{f' to {out}' if out else ''}; the plan of it is empty."
     if not made.documents:
         text = "Nothing to import." if not left_out else "Nothing was written."
@@ -177,7 +177,7 @@ def _adopt(reference: ClusterReference, made: ImportResult, stack: str, yes: boo
     from reconciler.apply import Options
     from reconciler.importer.result import stack_document
     from reconciler.manifests.loader import STACK_FILE, load_texts
-    from reconciler.manifests.validation import validate
+    from reconciler.manifests.validator import validate
     from reconciler.manifests.writer import yaml_text
     from reconciler.output.text import count
     from reconciler.planner import Policy

@@ -17,8 +17,8 @@ from reconciler.clusters.connection import KUBERNETES, ClusterReference, connect
 
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
+    from reconciler.manifests.desired import Desired
     from reconciler.manifests.loader import Loaded
-    from reconciler.manifests.validation import Desired
     from reconciler.model.resource import ResourceId
     from reconciler.planner import Policy
 
@@ -28,7 +28,7 @@ IMPACTS = frozenset({"restart", "recreate", "data"})  # what --allow takes
 def read_manifests(paths: tuple[str, ...]) -> tuple[Loaded, Desired]:
     """The valid manifests of the paths (default: this directory); shows warnings. Raises ``InvalidInput``."""
     from reconciler.manifests.loader import load
-    from reconciler.manifests.validation import validate
+    from reconciler.manifests.validator import validate
 
     # Reading makes millions of small objects that all stay; collecting among them only costs time.
     gc.disable()

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from reconciler.daemon.sources.trigger import Source
     from reconciler.daemon.status.metrics import DaemonMetrics
     from reconciler.daemon.status.values import Status
-    from reconciler.manifests.validation import Stack
+    from reconciler.manifests.desired import Stack
 
 
 class RepositoryOptions(NamedTuple):
@@ -232,7 +232,7 @@ def _controller_options(
     """Clocks, policy, limits and metrics of a daemon. Raises ``UsageError`` for a policy that makes no sense."""
     from reconciler.apply import Options
     from reconciler.daemon.loop.controller import ControllerOptions
-    from reconciler.manifests.validation import Desired, Stack
+    from reconciler.manifests.desired import Desired, Stack
 
     options = ControllerOptions(
         policy=lambda stack: policy_of(Desired(stack, {}), policy),

@@ -48,7 +48,7 @@ def import_resources(
         if reasons and each.stack not in ("", stack) and stack and id not in named:
             result.notes.append(Note(id, f"left alone: {reasons[0][0]}"))
         elif reasons:
-            result.problems += [Problem(Origin(str(id)), message, remedy) for message, remedy in reasons]
+            result.problems += [Problem(Origin(str(id)), message, remedy, id=id) for message, remedy in reasons]
         else:
             document = describe(each, network_ports, (given or {}).get(id, {}), result)
             for _, other in references_of(id.kind, document["spec"], id.namespace) if document else ():

@@ -7,6 +7,7 @@ from typing import Any
 
 from reconciler.importer.result import Document
 from reconciler.manifests import schema
+from reconciler.manifests.finding import Finding
 from reconciler.model.fields import field_at, parts_at
 from reconciler.model.kinds import NETWORK
 from reconciler.model.problem import Origin, Problem
@@ -23,20 +24,20 @@ def conform(id: ResourceId, document: Document, shape: Shape, notes: list[Note])
     why: dict[Path, str] = {}
     while not problems and not schema.accepts(id.kind)(document):
         taken = False
-        for path, message, _ in schema.explain_errors(id.kind, document):
-            lacks = message.endswith(" is missing")
-            while path and isinstance(path[-1], int) and not lacks:
+        for finding in schema.explain_errors(id.kind, document):
+            path = finding.path
+            while path and isinstance(path[-1], int) and not finding.missing:
                 path = path[:-1]  # a text in a list: the list as a whole is what may be left out
             if not _place(document, path):
                 continue
             if len(path) < 2 or isinstance(path[-1], int) or _is_required(id.kind, path):
-                problems.append(_lacking(id, document, shape, path, message, why))
+                problems.append(_lacking(id, document, shape, finding._replace(path=path), why))
             else:
                 (holder,) = _place(document, path[:-1])
                 del holder[path[-1]]
-                why[path], taken = message, True
+                why[path], taken = finding.message, True
         if not taken and not problems:
-            problems.append(Problem(Origin(str(id)), "cannot be described by a manifest", _ADD))
+            problems.append(Problem(Origin(str(id)), "cannot be described by a manifest", _ADD, id=id))
     if not problems:
         notes += [Note(id, f"{show_path(path)} is left out: {why[path]}") for path in sorted(why, key=show_path)]
     return problems
@@ -78,30 +79,27 @@ def _unknown_because(kind: str, path: Path) -> str:
     return row.unknown_because if row is not None else ""
 
 
-def _lacking(
-    id: ResourceId, document: Document, shape: Shape, path: Path, message: str, why: Mapping[Path, str]
-) -> Problem:
+def _lacking(id: ResourceId, document: Document, shape: Shape, finding: Finding, why: Mapping[Path, str]) -> Problem:
     """The problem of a field that is needed and missing, or that may not be left out and is not accepted.
 
     ``why`` has what was left out before, with the reason, which may be the cause of what is missing now.
     """
-    lacks = message.removesuffix(" is missing") if message.endswith(" is missing") else ""
-    full = (*path, lacks) if lacks else path
+    path, missing = finding.path, finding.missing
+    full = (*path, missing) if missing else path
     if said := why.get(full):
-        return Problem(
-            Origin(str(id)), said, "A manifest cannot say that; change it on the cluster first.", show_path(full)
-        )
+        remedy = "A manifest cannot say that; change it on the cluster first."
+        return Problem(Origin(str(id)), said, remedy, show_path(full), id=id)
     unknown = _unknown_because(id.kind, full[1:]) if full[:1] == ("spec",) else ""
-    reason = unknown or ("" if lacks else message)
+    reason = unknown or ("" if missing else finding.message)
     part = _part(id.kind, document, shape, path)
     whose = f"{part[0]}: " if part and part[0] else ""
     if part and reason:
         reason = reason.format(**part[1])
-    if lacks or unknown:
+    if missing or unknown:
         reason = "cannot be read back" + (f": {reason}" if reason else "")
     reason = whose + reason
     remedy = _ADD if path and path[0] == "spec" else "Names like that are for the existing tools only."
-    return Problem(Origin(str(id)), reason, remedy, show_path(full))
+    return Problem(Origin(str(id)), reason, remedy, show_path(full), id=id)
 
 
 def _part(kind: str, document: Document, shape: Shape, path: Path) -> tuple[str, dict[str, str]] | None:

@@ -6,10 +6,12 @@ What would take an operation is left out, so that the plan of what remains is em
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
-from reconciler.importer.result import ImportResult, file_of
+from reconciler.importer.result import ImportResult
+from reconciler.manifests.desired import Desired, Stack
 from reconciler.manifests.loader import load_texts
-from reconciler.manifests.validation import Desired, Stack, validate
+from reconciler.manifests.validator import validate
 from reconciler.model.problem import InvalidInput, Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observation
@@ -31,26 +33,27 @@ def prove(result: ImportResult, observed: Observation, stack: str, given: Collec
 def _disproved(
     result: ImportResult, observed: Observation, stack: str, given: Collection[ResourceId]
 ) -> Iterator[tuple[ResourceId, Problem]]:
-    files = {file_of(id): id for id in result.documents}
     try:
         desired = validate(load_texts(result.texts))
     except InvalidInput as invalid:
         for problem in invalid.problems:
             if problem.severity is Severity.ERROR:
-                yield files[problem.origin.file], _about_resource(files[problem.origin.file], problem)
+                yield _about_resource(problem)
         return
     owners = {id: observed.resources[id].stack or stack or "default" for id in desired.resources}
     for owner in sorted(set(owners.values())):
         mine = {id: each for id, each in desired.resources.items() if owners[id] == owner}
         plan = make_plan(Desired(Stack(owner), mine), observed, Policy(adopt=True))
         for problem in plan.problems:
-            yield files[problem.origin.file], _about_resource(files[problem.origin.file], problem)
+            yield _about_resource(problem)
         for step in plan.steps:
             if step.action is not Action.MARK:
                 message = f"what would be written is not what is there: {step.operation} for {step.because}"
                 remedy = "Correct what --with says of it." if step.subject in given else "Write the manifest by hand."
-                yield step.subject, Problem(Origin(str(step.subject)), message, remedy)
+                yield step.subject, Problem(Origin(str(step.subject)), message, remedy, id=step.subject)
 
 
-def _about_resource(id: ResourceId, problem: Problem) -> Problem:
-    return Problem(Origin(str(id)), problem.message, problem.remedy, problem.path)
+def _about_resource(problem: Problem) -> tuple[ResourceId, Problem]:
+    """A problem of a document that was made here, with the resource in the place of the document."""
+    assert problem.id is not None, problem  # each document has a resource
+    return problem.id, replace(problem, origin=Origin(str(problem.id)))

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import IO, Any
 
+from reconciler.manifests.finding import Finding
 from reconciler.manifests.reader import Malformed, Source, read_json, read_yaml
 from reconciler.model.problem import Origin, Problem
-from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, Path, ResourceId
+from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, Path, ResourceId, show_path
 from reconciler.model.wire import WIRE_API_VERSION
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -35,7 +36,13 @@ class Manifest:
     base: Path = ()  # where in the document the manifest stands (an item of a List)
 
     def origin(self, *path: str | int) -> Origin:
+        """File, line and column of a value; of its nearest parent where the value is missing."""
         return self.source.locate(self.index, (*self.base, *path))
+
+    def problem(self, finding: Finding) -> Problem:
+        """The problem that a finding about the whole document is: with its place and the resource."""
+        place, path = self.origin(*finding.path), show_path(finding.path)
+        return Problem(place, finding.message, finding.remedy, path, id=self.id)
 
 
 @dataclass(slots=True)
@@ -50,7 +57,7 @@ class Loaded:
 
 @dataclass(slots=True)
 class Listed:
-    """Which files paths mean, each once, in the order in which they are read."""
+    """The files that paths stand for, each once, in the order in which they are read."""
 
     files: list[str] = field(default_factory=list)
     root: str = ""
@@ -67,8 +74,8 @@ def load(
     """Read manifests from files, directories (recursively) and ``-`` (standard input).
 
     Never raises for content: what cannot be used, or is larger than ``max_bytes``, is in ``problems``, and
-    the rest is loaded. Files are named as they are found from ``paths``, or, if all lie ``under`` one folder
-    that means nothing to people, from there.
+    the rest is loaded. Files are named as they are found from ``paths``, or relative to ``under`` where that is
+    given: a temporary folder, say, that all of them lie in.
     """
     listed = list_files(paths, under=under)
     loaded = Loaded(root=listed.root, problems=listed.problems)
@@ -117,7 +124,7 @@ def load_file(file: str, *, max_bytes: int = MAX_BYTES, under: str = "") -> Load
 
 
 def join(parts: Iterable[Loaded]) -> Loaded:
-    """What was loaded in parts, as one; a second Stack is a problem."""
+    """Several loaded parts as one; a second Stack is a problem."""
     joined = Loaded()
     for part in parts:
         joined.manifests += part.manifests
@@ -129,7 +136,7 @@ def join(parts: Iterable[Loaded]) -> Loaded:
 
 
 def load_texts(texts: Mapping[str, str]) -> Loaded:
-    """The same from texts by the names of files that they may become."""
+    """Load texts, each under the name of the file that it may become."""
     loaded = Loaded()
     for name, text in texts.items():
         _load_bytes(loaded, name, text.encode(), MAX_BYTES)
@@ -207,7 +214,7 @@ def _empty(loaded: Loaded, origin: Origin, message: str) -> None:
 
 
 def _accept(loaded: Loaded, source: Source, index: int, document: Any, base: Path = ()) -> None:
-    """Sort one document into the loaded set, or say why it is not a manifest."""
+    """Add one document to what is loaded, or the problem that keeps it from being a manifest."""
 
     def refuse(message: str, remedy: str, *path: str) -> None:
         loaded.problems.append(Problem(source.locate(index, (*base, *path)), message, remedy, path=".".join(path)))
@@ -221,15 +228,8 @@ def _accept(loaded: Loaded, source: Source, index: int, document: Any, base: Pat
         for number, item in enumerate(document["items"]):
             _accept(loaded, source, index, item, (*base, "items", number))
         return None
-    if version == WIRE_API_VERSION or version == "cloudplus.io/v1alpha3":
-        return refuse(
-            f"{version} is the resource on the cluster, a mirror of the hypervisor, not a manifest",
-            f"Turn it into one with 'reconcile import', or write it as {API_VERSION}.",
-            "apiVersion",
-        )
     if version != API_VERSION:
-        found = "apiVersion is missing" if version is None else f"{version!r} is not known here"
-        return refuse(found, f"Write 'apiVersion: {API_VERSION}'.", "apiVersion")
+        return refuse(*_version_error(version), "apiVersion")
     if not isinstance(kind, str):
         return refuse("kind is missing", "Write the kind, for example 'kind: VirtualMachine'.", "kind")
     metadata, spec = document.get("metadata"), document.get("spec")
@@ -253,10 +253,19 @@ def _accept(loaded: Loaded, source: Source, index: int, document: Any, base: Pat
     return None
 
 
+def _version_error(version: object) -> tuple[str, str]:
+    """What is wrong with an ``apiVersion``, and what to do."""
+    if version in (WIRE_API_VERSION, "cloudplus.io/v1alpha3"):
+        message = f"{version} is the resource on the cluster, a mirror of the hypervisor, not a manifest"
+        return message, f"Turn it into one with 'reconcile import', or write it as {API_VERSION}."
+    message = "apiVersion is missing" if version is None else f"{version!r} is not known here"
+    return message, f"Write 'apiVersion: {API_VERSION}'."
+
+
 def _accept_stack(loaded: Loaded, stack: Manifest) -> None:
     if loaded.stack is None:
         loaded.stack = stack
     else:
         loaded.problems.append(
-            Problem(stack.origin(), f"a second Stack; the first is at {loaded.stack.origin()}", "Keep one.")
+            stack.problem(Finding((), f"a second Stack; the first is at {loaded.stack.origin()}", "Keep one."))
         )

@@ -91,6 +91,7 @@ class _Reader:
         self.open: set[str] = set()
 
     def documents(self) -> Iterator[Any]:
+        """The documents, one value each. Raises ``Malformed`` where the text cannot be read."""
         try:
             self.parser = parser = yaml.CBaseLoader(self.source.text)
             parser.get_event()
@@ -111,6 +112,7 @@ class _Reader:
             ) from None
 
     def value(self, event: Event, depth: int) -> Any:
+        """The value that begins with an event, ``depth`` levels down."""
         self.built += 1
         kind = type(event)
         if kind is yaml.ScalarEvent:
@@ -139,6 +141,7 @@ class _Reader:
         return value
 
     def sequence(self, depth: int) -> list[Any]:
+        """The elements of a list, up to its end."""
         get = self.parser.get_event
         values = []
         while type(event := get()) is not yaml.SequenceEndEvent:
@@ -146,6 +149,7 @@ class _Reader:
         return values
 
     def mapping(self, depth: int) -> dict[str, Any]:
+        """The keys and values of a mapping, up to its end."""
         get = self.parser.get_event
         values: dict[str, Any] = {}
         merged: list[dict[str, Any]] = []
@@ -165,6 +169,7 @@ class _Reader:
         return values
 
     def merge(self, event: Event, depth: int) -> list[dict[str, Any]]:
+        """The mappings that a ``<<`` key names."""
         value = self.value(event, depth + 1)
         sources = value if isinstance(value, list) else [value]
         if not all(isinstance(each, dict) for each in sources):
@@ -172,6 +177,7 @@ class _Reader:
         return sources
 
     def alias(self, event: Event) -> Any:
+        """The value of the anchor that an alias names. Raises ``Malformed`` where aliases expand too far."""
         if event.anchor in self.open:
             raise self.wrong(event, f"*{event.anchor} contains itself", "Break the loop.")
         if event.anchor not in self.anchors:
@@ -185,13 +191,16 @@ class _Reader:
         return value
 
     def check_tag(self, event: Event) -> None:
+        """Raises ``Malformed`` for a tag that is not of a plain value."""
         if event.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
             raise self.wrong(event, f"the tag {event.tag} is not supported", "Write the plain value.")
 
     def wrong(self, event: Event, message: str, remedy: str) -> Malformed:
+        """The error for an event."""
         return Malformed(_origin(self.source, event.start_mark), message, remedy)
 
     def syntax(self, error: yaml.MarkedYAMLError) -> Malformed:
+        """The error for text that is not YAML."""
         mark = error.problem_mark or error.context_mark
         origin = _origin(self.source, mark) if mark else Origin(self.source.name)
         message = ", ".join(part for part in (error.context, error.problem) if part)

@@ -1,4 +1,4 @@
-"""``Operation`` documents: do this once. A manifest becomes a request, or findings about it. Pure."""
+"""Requests to run an operation once: from an ``Operation`` document or a command line. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import Operation, Verb
+from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Manifest
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import InvalidInput, Origin, Problem
@@ -23,7 +24,7 @@ SAMPLE_SECRET = "sample-1"  # stands for a password where parameters are checked
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One operation asked for by name: run once for each name and content."""
+    """An operation to run once for each name and content."""
 
     name: str
     target: ResourceId
@@ -34,7 +35,7 @@ class Request:
 
     @property
     def content(self) -> str:
-        """A digest of what it asks for; another one under the same name is another request."""
+        """A digest of target, operation and parameters; with another digest the same name is another request."""
         asked = {
             "target": str(self.target),
             "operation": self.operation.name,
@@ -45,7 +46,7 @@ class Request:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
     def show(self) -> str:
-        """The parameters as people read them; secrets by their place."""
+        """The parameters for people: ``name=value`` words, secrets as the place they are read from."""
         parts = []
         for name, value in self.parameters.items():
             shown = (
@@ -55,35 +56,38 @@ class Request:
         return " ".join(parts)
 
 
-def request_of(manifest: Manifest) -> tuple[Request | None, list[tuple[Path, str, str]]]:
-    """The request of a document that its schema accepts, or what is wrong: path in it, message, remedy."""
+def request_of(manifest: Manifest) -> tuple[Request | None, list[Finding]]:
+    """The request of a document that its schema accepts, or what is wrong; paths begin in the document."""
     spec, namespace = manifest.spec, manifest.id.namespace
     target = ResourceId(spec["target"]["kind"], spec["target"]["name"], namespace)
     name = spec["operation"]
+    place: Path = ("spec", "operation")
     try:
         operation = catalogue.find(target.kind, name)
     except KeyError:
-        return None, [
-            (("spec", "operation"), f"{name} is not an operation of {target.kind}", _nearest(target.kind, name))
-        ]
-    if operation.verb in (Verb.CREATE, Verb.DELETE) and operation.fields:
-        home = (
-            "Describe the resource"
-            if operation.verb is Verb.CREATE
-            else "Remove the resource's manifest and use --prune"
-        )
-        return None, [(("spec", "operation"), f"{name} follows from manifests, it is not asked for", f"{home}.")]
+        return None, [Finding(place, f"{name} is not an operation of {target.kind}", _nearest(target.kind, name))]
+    if operation.verb in _BY_MANIFEST and operation.fields:
+        message = f"{name} follows from manifests, it is not asked for"
+        return None, [Finding(place, message, _BY_MANIFEST[operation.verb])]
     given = {key: wire(value) for key, value in spec.get("parameters", {}).items()}
-    findings: list[tuple[Path, str, str]] = [
-        (("spec", "parameters", key), f"{key} is a secret", f"Give it as {_home_of_secret(key)}.")
+    hidden = {row.name for row in operation.parameters if row.secret}
+    findings = [
+        Finding(("spec", "parameters", key), f"{key} is a secret", f"Give it as {_home_of_secret(key)}.")
         for key in given
-        if any(row.name == key and row.secret for row in operation.parameters)
+        if key in hidden
     ]
     secrets = dict(_secrets(spec, namespace))
-    findings += list(check(operation, given, secrets))
+    findings += check(operation, given, secrets)
     if findings:
         return None, findings
     return Request(manifest.id.name, target, operation, given | secrets, tuple(spec.get("after", ())), manifest), []
+
+
+# What to do instead of asking for an operation that creates or deletes.
+_BY_MANIFEST = {
+    Verb.CREATE: "Describe the resource.",
+    Verb.DELETE: "Remove the resource's manifest and use --prune.",
+}
 
 
 def request_from_words(
@@ -97,44 +101,60 @@ def request_from_words(
         row = catalogue.find(target.kind, operation)
     except KeyError:
         message = f"{operation} is not an operation of {target.kind}"
-        raise InvalidInput([Problem(Origin("run"), message, _nearest(target.kind, operation))]) from None
-    problems = []
-    given: dict[str, str | bool] = {}
-    switches = {each.name for each in row.parameters if each.type == "boolean"}
-    hidden = {each.name for each in row.parameters if each.secret}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            problems.append(Problem(Origin("run"), f"{word!r} is not KEY=VALUE", "Write name=value."))
-        elif key in given:
-            problems.append(Problem(Origin("run"), f"{key} is given twice", "Keep one."))
-        elif key in hidden:
-            remedy = f"Use --{key}-from env:NAME or file:PATH."
-            problems.append(Problem(Origin("run"), f"{key} is a secret; a command line is no place for it", remedy))
-        given[key] = value == "true" if key in switches and value in ("true", "false") else value
-    found: dict[str, Secret] = {}
-    for key, text in secrets.items():
-        source, _, where = (text or "").partition(":")
-        if text is not None and (source not in ("env", "file") or not where):
-            problems.append(Problem(Origin("run"), f"--{key}-from {text}", "Write env:NAME or file:PATH."))
-        elif text is not None:
-            found[key] = Secret(source, where)
-    if not problems:
-        problems = [Problem(Origin("run"), message, remedy) for _, message, remedy in check(row, given, found)]
-    if problems:
-        raise InvalidInput(problems)
+        raise _invalid(target, [Finding((), message, _nearest(target.kind, operation))]) from None
+    given, findings = _given_words(row, words)
+    found, wrong = _given_secrets(secrets)
+    findings += wrong
+    if not findings:
+        findings = list(check(row, given, found))
+    if findings:
+        raise _invalid(target, findings)
     return Request(name, target, row, given | found)
 
 
-def check(
-    operation: Operation, given: Mapping[str, str | bool], secrets: Mapping[str, Secret]
-) -> Iterator[tuple[Path, str, str]]:
-    """What the catalogue has against the parameters, each with its place in the document."""
+def _invalid(target: ResourceId, findings: Iterable[Finding]) -> InvalidInput:
+    return InvalidInput([Problem(Origin("run"), each.message, each.remedy, id=target) for each in findings])
+
+
+def _given_words(operation: Operation, words: Iterable[str]) -> tuple[dict[str, str | bool], list[Finding]]:
+    given: dict[str, str | bool] = {}
+    findings: list[Finding] = []
+    switches = {each.name for each in operation.parameters if each.type == "boolean"}
+    hidden = {each.name for each in operation.parameters if each.secret}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            findings.append(Finding((), f"{word!r} is not KEY=VALUE", "Write name=value."))
+        elif key in given:
+            findings.append(Finding((), f"{key} is given twice", "Keep one."))
+        elif key in hidden:
+            message = f"{key} is a secret; a command line is no place for it"
+            findings.append(Finding((), message, f"Use --{key}-from env:NAME or file:PATH."))
+        given[key] = value == "true" if key in switches and value in ("true", "false") else value
+    return given, findings
+
+
+def _given_secrets(secrets: Mapping[str, str | None]) -> tuple[dict[str, Secret], list[Finding]]:
+    found: dict[str, Secret] = {}
+    findings: list[Finding] = []
+    for key, text in secrets.items():
+        if text is None:
+            continue
+        source, _, where = text.partition(":")
+        if source in ("env", "file") and where:
+            found[key] = Secret(source, where)
+        else:
+            findings.append(Finding((), f"--{key}-from {text}", "Write env:NAME or file:PATH."))
+    return found, findings
+
+
+def check(operation: Operation, given: Mapping[str, str | bool], secrets: Mapping[str, Secret]) -> Iterator[Finding]:
+    """What the catalogue refuses in the parameters; paths begin in the document."""
     samples = dict.fromkeys(secrets, SAMPLE_SECRET)
-    for message in catalogue.check(operation, {**given, **samples}):
-        name = message.split(" ", 1)[0].rstrip(":")
-        path: Path = ("spec", "parameters", name) if name in given else ("spec",)
-        yield path, f"{operation.name}: {message}", f"See 'reconcile operations {operation.name}'."
+    for error in catalogue.parameter_errors(operation, {**given, **samples}):
+        path: Path = ("spec", "parameters", error.parameter) if error.parameter in given else ("spec",)
+        message = f"{operation.name}: {error.message}"
+        yield Finding(path, message, f"See 'reconcile operations {operation.name}'.")
 
 
 def wire(value: Any) -> str | bool:

@@ -1,5 +1,5 @@
 """The JSON Schemas of the manifest kinds: a compiled check that good input passes cheaply, and a slow one
-that says what is wrong.
+that explains what is wrong.
 
 ``schemas/*.schema.json`` are the source: editors use them as they are, and ``reconcile explain`` prints
 their descriptions. Called by ``validate``; reads only the package's own files.
@@ -10,11 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path as FilePath
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.model.resource import Path
+from reconciler.manifests.finding import Finding
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 COMMON = "common.schema.json"
 
@@ -31,8 +35,15 @@ def schema(kind: str) -> dict[str, Any]:
     """The schema of a kind, self-contained: what it takes from the common file is under its ``$defs``."""
     text = (folder() / f"{kind}.schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text.replace(f'"{COMMON}#/$defs/', '"#/$defs/'))
-    loaded["$defs"] = json.loads((folder() / COMMON).read_text(encoding="utf-8"))["$defs"] | loaded.get("$defs", {})
+    loaded["$defs"] = _common() | loaded.get("$defs", {})
     return loaded
+
+
+@cache
+def _common() -> dict[str, Any]:
+    """The definitions that the kinds share."""
+    definitions: dict[str, Any] = json.loads((folder() / COMMON).read_text(encoding="utf-8"))["$defs"]
+    return definitions
 
 
 @cache
@@ -55,92 +66,162 @@ def accepts(kind: str) -> Callable[[dict[str, Any]], bool]:
     return good
 
 
-def explain_errors(kind: str, document: dict[str, Any]) -> Iterator[tuple[Path, str, str]]:
-    """Everything wrong with a document: path, message, remedy."""
+def explain_errors(kind: str, document: dict[str, Any]) -> Iterator[Finding]:
+    """Everything that is wrong with a document."""
     from jsonschema import Draft202012Validator
 
     errors = Draft202012Validator(schema(kind)).iter_errors(document)
     # The library has one error for each missing field, and each is explained with all of them.
-    yield from dict.fromkeys(explained for error in errors for explained in _explain(error))
+    yield from dict.fromkeys(finding for error in errors for finding in _explain(error))
 
 
-def _explain(error: Any) -> Iterator[tuple[Path, str, str]]:
-    path: Path = tuple(error.absolute_path)
-    doc = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
-    value, rule = error.instance, error.validator_value
-    match error.validator:
-        case "additionalProperties":
-            known = sorted(error.schema.get("properties", {}))
-            for key in sorted(set(value) - set(known), key=str):
-                yield (*path, key), f"unknown field {key!r}", _nearest(key, known)
-        case "required":
-            for key in rule:
-                if key not in value:
-                    about = _describe(error.schema.get("properties", {}).get(key, {}))
-                    yield path, f"{key} is missing", f"Add it. {about}".strip()
-        case "type":
-            yield path, f"is {_type_of(value)}, must be {_types(rule)}", _type_hint(value, rule) or doc
-        case "enum":
-            choices = ", ".join(str(each) for each in rule)
-            nearest = _nearest(value, [each for each in rule if isinstance(each, str)], choices=False)
-            yield path, f"{value!r} is not one of {choices}", nearest or doc
-        case "pattern" | "anyOf":
-            yield path, f"{value!r} is not allowed", doc
-        case "oneOf":
-            names = [each["required"][0] for each in rule]
-            found = [name for name in names if name in value]
-            count = "none" if not found else " and ".join(found)
-            yield path, f"exactly one of {', '.join(names)} is needed, found {count}", "Keep one."
-        case "minimum" | "maximum":
-            yield path, f"{value} is out of range ({error.validator} {rule})", doc
-        case "minLength" | "maxLength":
-            yield path, f"{value!r} has {len(value)} characters ({error.validator} {rule})", doc
-        case "minItems" | "minProperties":
-            yield path, "must not be empty", doc
-        case "uniqueItems":
-            yield path, "the same value twice", "Keep one of the two."
-        case "const":
-            yield path, f"{value!r} must be {rule!r}", doc
-        case _:
-            yield path, error.message, doc
+class _Failure(NamedTuple):
+    """A value that a keyword of a schema refuses."""
+
+    keyword: str
+    rule: Any  # what the schema gives the keyword: a number, a list of choices
+    value: Any
+    schema: dict[str, Any]
+    message: str  # in the library's words
 
 
-def _describe(fragment: dict[str, Any]) -> str:
+def _explain(error: ValidationError) -> Iterator[Finding]:
+    """The findings of one error of the library, worded by the keyword of the schema that failed."""
+    fragment = error.schema if isinstance(error.schema, dict) else {}
+    failure = _Failure(str(error.validator), error.validator_value, error.instance, fragment, error.message)
+    for finding in _EXPLANATIONS.get(failure.keyword, _other)(failure):
+        yield finding.under(*error.absolute_path)
+
+
+def _unknown_fields(failure: _Failure) -> Iterator[Finding]:
+    known = sorted(failure.schema.get("properties", {}))
+    for key in sorted(set(failure.value) - set(known), key=str):
+        yield Finding((key,), f"unknown field {key!r}", _did_you_mean(key, known) or _known_here(known))
+
+
+def _missing_fields(failure: _Failure) -> Iterator[Finding]:
+    properties = failure.schema.get("properties", {})
+    for key in failure.rule:
+        if key not in failure.value:
+            remedy = f"Add it. {_description(properties.get(key, {}))}".strip()
+            yield Finding((), f"{key} is missing", remedy, missing=key)
+
+
+def _wrong_type(failure: _Failure) -> Iterator[Finding]:
+    value, expected = failure.value, failure.rule
+    types = expected if isinstance(expected, list) else [expected]
+    message = f"is {_type_of(value)}, must be {' or '.join(map(_type_name, types))}"
+    yield Finding((), message, _type_remedy(value, expected) or _doc(failure))
+
+
+def _not_a_choice(failure: _Failure) -> Iterator[Finding]:
+    choices = failure.rule
+    near = _did_you_mean(failure.value, [each for each in choices if isinstance(each, str)])
+    yield Finding((), f"{failure.value!r} is not one of {', '.join(map(str, choices))}", near or _doc(failure))
+
+
+def _not_allowed(failure: _Failure) -> Iterator[Finding]:
+    yield Finding((), f"{failure.value!r} is not allowed", _doc(failure))
+
+
+def _not_exactly_one(failure: _Failure) -> Iterator[Finding]:
+    names = [each["required"][0] for each in failure.rule]
+    found = " and ".join(name for name in names if name in failure.value) or "none"
+    yield Finding((), f"exactly one of {', '.join(names)} is needed, found {found}", "Keep one.")
+
+
+def _out_of_range(failure: _Failure) -> Iterator[Finding]:
+    limit = f"{failure.keyword} {failure.rule}"
+    yield Finding((), f"{failure.value} is out of range ({limit})", _doc(failure))
+
+
+def _wrong_length(failure: _Failure) -> Iterator[Finding]:
+    value, limit = failure.value, f"{failure.keyword} {failure.rule}"
+    yield Finding((), f"{value!r} has {len(value)} characters ({limit})", _doc(failure))
+
+
+def _empty(failure: _Failure) -> Iterator[Finding]:
+    yield Finding((), "must not be empty", _doc(failure))
+
+
+def _repeated(failure: _Failure) -> Iterator[Finding]:
+    yield Finding((), "the same value twice", "Keep one of the two.")
+
+
+def _not_the_constant(failure: _Failure) -> Iterator[Finding]:
+    yield Finding((), f"{failure.value!r} must be {failure.rule!r}", _doc(failure))
+
+
+def _other(failure: _Failure) -> Iterator[Finding]:
+    yield Finding((), failure.message, _doc(failure))
+
+
+# Keyword of the schema -> how its failure is explained. Paths begin at the value that fails.
+_EXPLANATIONS: dict[str, Callable[[_Failure], Iterator[Finding]]] = {
+    "additionalProperties": _unknown_fields,
+    "required": _missing_fields,
+    "type": _wrong_type,
+    "enum": _not_a_choice,
+    "const": _not_the_constant,
+    "pattern": _not_allowed,
+    "anyOf": _not_allowed,
+    "not": _not_allowed,
+    "oneOf": _not_exactly_one,
+    "minimum": _out_of_range,
+    "maximum": _out_of_range,
+    "minLength": _wrong_length,
+    "maxLength": _wrong_length,
+    "minItems": _empty,
+    "minProperties": _empty,
+    "uniqueItems": _repeated,
+}
+
+
+def _doc(failure: _Failure) -> str:
+    """What the schema says of the field, as the remedy where there is no better one."""
+    return str(failure.schema.get("description", ""))
+
+
+def _description(fragment: dict[str, Any]) -> str:
     if "$ref" in fragment:
-        fragment = json.loads((folder() / COMMON).read_text(encoding="utf-8"))["$defs"].get(
-            fragment["$ref"].rpartition("/")[2], {}
-        )
+        fragment = _common().get(fragment["$ref"].rpartition("/")[2], {})
     return str(fragment.get("description", ""))
 
 
-def _nearest(word: object, known: list[str], *, choices: bool = True) -> str:
-    from difflib import get_close_matches
-
+def _did_you_mean(word: object, known: list[str]) -> str:
     lower = {each.lower(): each for each in known}
-    close = [lower[each] for each in get_close_matches(str(word).lower(), lower, n=1, cutoff=0.6)]
-    if close:
-        return f"Did you mean {close[0]}?"
-    return f"Known here: {', '.join(known)}." if choices and known else ""
+    close = get_close_matches(str(word).lower(), lower, n=1, cutoff=0.6)
+    return f"Did you mean {lower[close[0]]}?" if close else ""
+
+
+def _known_here(known: list[str]) -> str:
+    return f"Known here: {', '.join(known)}." if known else ""
 
 
 _TYPES = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", int: "a number"}
-_NAMES = {"object": "a mapping", "array": "a list", "string": "text", "boolean": "true or false"}
+_TYPE_NAMES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "a whole number",
+}
 
 
-def _type_of(value: Any) -> str:
+def _type_of(value: object) -> str:
     return "empty" if value is None else _TYPES.get(type(value), "a number")
 
 
-def _types(rule: Any) -> str:
-    rules = rule if isinstance(rule, list) else [rule]
-    return " or ".join(_NAMES.get(each, "a whole number" if each == "integer" else each) for each in rules)
+def _type_name(name: str) -> str:
+    return _TYPE_NAMES.get(name, name)
 
 
-def _type_hint(value: Any, rule: Any) -> str:
-    if rule == "string" and isinstance(value, int | float) and not isinstance(value, bool):
+def _type_remedy(value: object, expected: object) -> str:
+    """How to write the value so that YAML reads the expected type; empty if that cannot be told."""
+    if expected == "string" and isinstance(value, int | float) and not isinstance(value, bool):
         return f'Quote it: "{value}".'
-    if rule == "boolean" and isinstance(value, str) and re.fullmatch(r"(?i)yes|no|on|off|y|n", value):
+    if expected == "boolean" and isinstance(value, str) and re.fullmatch(r"(?i)yes|no|on|off|y|n", value):
         return f"Write {str(value.lower() in ('yes', 'on', 'y')).lower()}."
-    if rule == "integer" and isinstance(value, str) and value.isdigit():
+    if expected == "integer" and isinstance(value, str) and value.isdigit():
         return f"Remove the quotes: {value}."
     return ""

@@ -1,16 +1,21 @@
-"""Problems in what a user gave us, and the few exceptions that some code catches.
+"""Problems in what a user gave, and the exceptions that callers may meet.
 
-    ReconcilerError                 anything we refuse or fail at, with a message for people
+    ReconcilerError                 anything refused or failed, with a message for people
     ├── InvalidInput(problems)      manifests, flags, files: all problems of a stage together
-    ├── StalePlan                   the observed resource moved where a plan relied on it
-    ├── ClusterError                the API said no
+    ├── StalePlan                   the observed resource changed where a plan relied on it
+    ├── InvalidParameters           a step the catalogue refuses (apply.submission)
+    ├── SecretMissing               a secret cannot be read (model.secret)
+    ├── UnknownStep                 a fault for a step that the plan does not have (rehearsal.fault)
+    ├── ClusterError                the cluster refused or could not answer
     │   ├── NotFound, AlreadyExists, Conflict, Expired
-    │   ├── Forbidden               who asks may not; asking again does not help
-    │   ├── Busy                    somebody else has the lease
-    │   └── Unavailable             try again: the only one that is retried
-    └── OperationFailed(kind)       the driver said no; `kind` as documented (LibvirtError, Exception ...)
+    │   ├── Forbidden               the caller has no permission; asking again does not help
+    │   ├── Busy                    another process has the lease
+    │   └── Unavailable             the same request may succeed later: the only type that is retried
+    │       └── Doubtful            ... unless the request may have been carried out (clusters.kubernetes.api)
+    └── OperationFailed(kind)       the driver refused or failed; `kind` as documented (LibvirtError, Exception ...)
 
-Foreign exceptions are mapped onto these at the seam that met them, the original as their cause.
+Whether to try again is read from the type. Exceptions of libraries are mapped onto these where they are met, the
+original as their cause. What a module raises for itself alone is not in this tree.
 """
 
 from __future__ import annotations
@@ -18,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from reconciler.model.resource import ResourceId
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,15 +40,18 @@ class Origin:
 
 
 class Severity(StrEnum):
+    """Whether a problem keeps what it concerns from being used."""
+
     ERROR = "error"
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, what, and what to do about it.
+    """One thing that is wrong: where, what, and what to do about it. Sorts by place.
 
-    ``path`` is the field (``spec.disks[1].target``) or empty; ``remedy`` is a sentence in the imperative.
+    ``path`` is the field (``spec.disks[1].target``) or empty; ``remedy`` is a sentence in the imperative. ``id`` is
+    the resource it concerns, or None; it is not printed: the message names the resource where that is of use.
     """
 
     origin: Origin
@@ -49,6 +59,14 @@ class Problem:
     remedy: str = ""
     path: str = ""
     severity: Severity = Severity.ERROR
+    id: ResourceId | None = None
+
+    def __lt__(self, other: Problem) -> bool:
+        return self._order < other._order
+
+    @property
+    def _order(self) -> tuple[Origin, str, str, str, str, tuple[str, ...]]:
+        return self.origin, self.message, self.remedy, self.path, self.severity, self.id or ()
 
     def __str__(self) -> str:
         where = f"{self.origin}: {self.severity}: "
@@ -62,7 +80,7 @@ class ReconcilerError(Exception):
 
 
 class InvalidInput(ReconcilerError):
-    """What the user gave cannot be used; carries every problem found, sorted by place."""
+    """What the user gave cannot be used. ``problems`` has everything that was found, sorted by place."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems))
@@ -70,7 +88,7 @@ class InvalidInput(ReconcilerError):
 
 
 class StalePlan(ReconcilerError):
-    """The observed resource no longer is what the plan relied on."""
+    """The observed resource is not what the plan relied on any more."""
 
 
 class ClusterError(ReconcilerError):
@@ -94,7 +112,7 @@ class Expired(ClusterError):
 
 
 class Forbidden(ClusterError):
-    """The cluster does not know who asks, or does not let them."""
+    """The cluster does not know the caller, or the caller has no permission."""
 
 
 class Busy(ClusterError):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from reconciler.manifests.validation import Desired
+from reconciler.manifests.desired import Desired
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import RANK
 from reconciler.model.resource import ResourceId, show_path

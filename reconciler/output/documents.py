@@ -30,7 +30,7 @@ def imported_json(imported: Imported) -> dict[str, Any]:
     return {
         "documents": list(imported.documents),
         "notes": [{"resource": str(note.id), "message": note.text} for note in imported.notes],
-        "problems": [{**problem_json(each), "file": None, "resource": each.origin.file} for each in imported.problems],
+        "problems": [{**problem_json(each), "file": None} for each in imported.problems],
     }
 
 

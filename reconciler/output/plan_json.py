@@ -45,6 +45,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
 def problem_json(problem: Problem) -> dict[str, Any]:
     return {
         "severity": str(problem.severity),
+        "resource": str(problem.id) if problem.id is not None else None,
         "file": problem.origin.file,
         "line": problem.origin.line or None,
         "column": problem.origin.column or None,
@@ -110,8 +111,8 @@ def from_json(name: str, text: str) -> Plan:
     if not isinstance(document, dict):
         raise InvalidInput([Problem(Origin(name), "not a saved plan", "Make one with --plan --out FILE.")])
     problems = [
-        Problem(source.locate(0, path), message, remedy or "Make the plan again.", show_path(path))
-        for path, message, remedy in schema.explain_errors("plan", document)
+        Problem(source.locate(0, each.path), each.message, each.remedy or "Make the plan again.", show_path(each.path))
+        for each in schema.explain_errors("plan", document)
     ]
     if not problems:
         problems = list(_inconsistencies(source, document))

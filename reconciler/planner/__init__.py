@@ -16,8 +16,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from reconciler.catalogue.operation import UNIVIRT, Impact
+from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.request import Request
-from reconciler.manifests.validation import Declared, Desired, Stack
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import RANK
 from reconciler.model.resource import ResourceId

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.catalogue.operation import Impact
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
 from reconciler.model.fields import compared, field_at, unreadable
 from reconciler.model.kinds import KINDS, MACHINE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.catalogue.operation import Impact
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import MACHINE
 from reconciler.observe.observed import Observed

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model.fields import NOT_COMPARED_NAMES
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model.fields import deletion_policy, references_of
 from reconciler.model.kinds import DISK, RANK
 from reconciler.model.problem import Origin, Problem

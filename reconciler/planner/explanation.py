@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
 from reconciler.model.fields import is_quantity, is_secret, part_of, parts_at, replacing
 from reconciler.model.secret import Secret

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.drift_policy import IgnoreRule
-from reconciler.manifests.validation import Declared, Desired, Stack
 from reconciler.model.fields import part_of
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
@@ -36,7 +36,7 @@ def as_left(
     ``at`` is the moment, without which every waiver holds. Nothing is copied where nothing is waived. Those that are
     ``settled`` are known to be as declared.
     """
-    everywhere = {waiver.kind for waiver in desired.stack.drift.waivers}
+    everywhere = {waiver.kind for waiver in desired.stack.drift.ignore_rules}
     left: dict[ResourceId, Declared] = {}
     notes = []
     for id, declared in desired.resources.items():
@@ -55,7 +55,7 @@ def as_left(
             if not unknown(id.kind, move):
                 notes.append(Note(id, told(id.kind, move, waiver)))
         if paths:
-            left[id] = replace(declared, shape=shape, left=frozenset(paths))
+            left[id] = replace(declared, shape=shape, ignored=frozenset(paths))
     if not left:
         return desired, notes
     return replace(desired, resources={**desired.resources, **left}), notes
@@ -63,15 +63,15 @@ def as_left(
 
 def waivers_of(declared: Declared, stack: Stack) -> tuple[IgnoreRule, ...]:
     """What is waived of a resource: by its own manifest first, then by the Stack."""
-    everywhere = tuple(waiver for waiver in stack.drift.waivers if waiver.kind == declared.id.kind)
-    return declared.drift.waivers + everywhere
+    everywhere = tuple(waiver for waiver in stack.drift.ignore_rules if waiver.kind == declared.id.kind)
+    return declared.drift.ignore_rules + everywhere
 
 
 def waived(
     waivers: Sequence[IgnoreRule], moves: Iterable[Change], at: datetime | None
 ) -> Iterator[tuple[Change, IgnoreRule]]:
     """What of these is left as it is, each with the first waiver that says so."""
-    holding = [waiver for waiver in waivers if waiver.holds(at)]
+    holding = [waiver for waiver in waivers if waiver.in_force(at)]
     for move in moves:
         if (by := next((waiver for waiver in holding if lets(waiver, move)), None)) is not None:
             yield move, by
@@ -94,7 +94,7 @@ def lets(waiver: IgnoreRule, move: Change) -> bool:
     """Whether a waiver, if it holds, leaves the move undone."""
     if not waiver.covers(move.path) or (move.path == _ALWAYS_THERE and move.observed is None):
         return False
-    return not waiver.accepts or any(equivalent(value, move.observed) for value in waiver.accepts)
+    return not waiver.accepted or any(equivalent(value, move.observed) for value in waiver.accepted)
 
 
 def told(kind: str, move: Change, waiver: IgnoreRule, *, brief: bool = False) -> str:

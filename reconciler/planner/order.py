@@ -53,7 +53,7 @@ def in_order(sheet: PlanBuilder, steps: Iterable[Step]) -> tuple[Step, ...]:
     except graph.Cycle as cycle:
         subject = next(sketch.step.subject for sketch in sheet.sketches if sketch.step.id == cycle.members[0])
         message = f"these wait for each other: {cycle}"
-        sheet.problems.append(Problem(sheet.place(subject), message, "Remove one of the references."))
+        sheet.problems.append(Problem(sheet.place(subject), message, "Remove one of the references.", id=subject))
         return ()
 
 
@@ -115,5 +115,6 @@ def _by_use(sheet: PlanBuilder, by_subject: dict[ResourceId, list[StepDraft]], n
                         sheet.place(step.subject),
                         f"{step.subject} needs {id}, which is neither described nor on the cluster",
                         "Add a manifest for it, or correct the name.",
+                        id=step.subject,
                     )
                 )

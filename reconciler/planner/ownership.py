@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.catalogue.operation import Impact
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model.fields import deletion_policy
 from reconciler.model.wire import LABEL_STACK
 from reconciler.observe.observed import Observed

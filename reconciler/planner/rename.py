@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from reconciler.manifests.validation import Declared, Desired
+from reconciler.manifests.desired import Declared, Desired
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import DISK_SNAPSHOT, SNAPSHOT
 from reconciler.model.resource import ResourceId

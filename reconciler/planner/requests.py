@@ -92,4 +92,4 @@ def _step_id(name: str) -> str:
 
 def _refuse(sheet: PlanBuilder, request: Request, message: str, remedy: str) -> None:
     place = request.manifest.origin("metadata", "name") if request.manifest else Origin(request.name)
-    sheet.problems.append(Problem(place, message, remedy))
+    sheet.problems.append(Problem(place, message, remedy, id=ResourceId(KIND, request.name, request.target.namespace)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model.fields import unreadable
 from reconciler.model.kinds import MACHINE
 from reconciler.model.path import values_at

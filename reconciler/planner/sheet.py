@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import Impact, Operation
-from reconciler.manifests.validation import Declared, Desired
+from reconciler.manifests.desired import Declared, Desired
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId, show_path
@@ -86,7 +86,9 @@ class PlanBuilder:
         for message in catalogue.check(operation, samples(operation, parameters)):
             self.refused.add(case.id)
             self.problems.append(
-                Problem(self.place(case.id), f"{case.id}: {row.operation}: {message}", "Change the manifest.")
+                Problem(
+                    self.place(case.id), f"{case.id}: {row.operation}: {message}", "Change the manifest.", id=case.id
+                )
             )
         self.note_unreadable(case.id, parameters)
         suffix = "".join(f":{part}" for part in at[1::2] or at)
@@ -125,7 +127,9 @@ class PlanBuilder:
         self.refused.add(declared.id)
         written = ("spec", *as_written(declared, path)) if path else ()
         self.problems.append(
-            Problem(self.place(declared.id, path), f"{declared.id} {message}", remedy, show_path(written))
+            Problem(
+                self.place(declared.id, path), f"{declared.id} {message}", remedy, show_path(written), id=declared.id
+            )
         )
 
     def note_unreadable(self, id: ResourceId, parameters: Mapping[str, Value]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model.shape import Shape, overlaid
 from reconciler.observe.observed import Observed
 from reconciler.planner.diff import Change, diff, persistent_diff
@@ -53,7 +53,7 @@ def _paths(moves: Iterable[Change]) -> frozenset[Path]:
 
 
 def _waived(declared: Declared, move: Change) -> bool:
-    return any(move.path[: len(path)] == path for path in declared.left)
+    return any(move.path[: len(path)] == path for path in declared.ignored)
 
 
 def _any_below(found: Iterable[Path], paths: Iterable[Path]) -> bool:

@@ -21,7 +21,7 @@ def leave_out(sheet: PlanBuilder) -> None:
             message = f"{step.subject}: {step.operation} cannot be sent to uni-virt: {why}"
             remedy = "Leave this to people, or serve the node with 'reconcile agent'."
             sheet.refused.add(step.subject)
-            sheet.problems.append(Problem(sheet.place(step.subject), message, remedy))
+            sheet.problems.append(Problem(sheet.place(step.subject), message, remedy, id=step.subject))
         elif wanting := next((id for id in (step.subject, *sketch.uses) if id in missing), None):
             if wanting != step.subject:
                 sheet.notes.append(Note(step.subject, f"left out: {wanting} cannot be created by uni-virt"))

@@ -16,7 +16,7 @@ from reconciler.apply.recovery import recover
 from reconciler.apply.report import DONE
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator import Simulator
-from reconciler.manifests.validation import Desired
+from reconciler.manifests.desired import Desired
 from reconciler.model.journal import read_journal
 from reconciler.model.outcome import Result
 from reconciler.model.resource import Resource, ResourceId

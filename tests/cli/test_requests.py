@@ -11,7 +11,7 @@ import pytest
 from reconciler import InvalidInput, LocalCluster, Policy, apply, plan, serving
 from reconciler.agent.embedded import simulators
 from reconciler.apply.recovery import wait_until_idle
-from reconciler.manifests.validation import Desired
+from reconciler.manifests.desired import Desired
 from reconciler.model.problem import OperationFailed
 from reconciler.reconcile import observe_stack
 from support.command_line import run

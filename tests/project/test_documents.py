@@ -57,7 +57,7 @@ def test_every_operation_has_its_schema_file() -> None:
 
 
 def test_generating_makes_the_same_files_from_nothing_and_then_no_more(tmp_path: Path) -> None:
-    assert len(generate.write(tmp_path)) == 116
+    assert len(generate.write(tmp_path)) == 118
     made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
     assert made == sorted(generate.files())
     assert all((tmp_path / path).read_bytes() == (ROOT / path).read_bytes() for path in made)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from reconciler import LocalCluster, Plan, Policy, plan
-from reconciler.manifests.validation import Desired
+from reconciler.manifests.desired import Desired
 from reconciler.model.resource import ResourceId
 from reconciler.output.text import plan_text, problems_text
 from reconciler.planner.plan import Step, show_value

@@ -24,7 +24,7 @@ from reconciler import (
     validate,
 )
 from reconciler.agent.embedded import simulators
-from reconciler.manifests.validation import Desired
+from reconciler.manifests.desired import Desired
 
 OPTIONS = Options(timeout=20, grace=1)
 

@@ -27,8 +27,8 @@ from reconciler.daemon.drift.drift_event import DriftEvent, DriftFinding, DriftR
 from reconciler.daemon.drift.flapping import FlapDetector
 from reconciler.daemon.drift.selection import changed_paths, remove_steps, skipped_steps
 from reconciler.daemon.status.values import ChangedSide, Drift, Mode
-from reconciler.manifests.drift_policy import ending
-from reconciler.manifests.validation import Declared, Desired, Stack
+from reconciler.manifests.desired import Declared, Desired, Stack
+from reconciler.manifests.drift_policy import expiry
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.observe.observed import Observation, Observed
@@ -165,12 +165,12 @@ class DriftDetector:
         """One difference as drift, with what the ignore rules and the flap detector say about it."""
         note, rule_note, reason, mode = "", "", DriftReason.FOUND, difference.mode
         for rule in difference.ignore_rules if change.path else ():
-            if rule.holds(at) and lets(rule, change):
+            if rule.in_force(at) and lets(rule, change):
                 note, mode = told(id.kind, change, rule, brief=True), Mode.IGNORE
                 break
             if lets(rule, change):
                 rule_note, reason = f"the rule that ignored it expired at {rule.until}", DriftReason.EXPIRED
-            elif rule.holds(at) and rule.covers(change.path):
+            elif rule.in_force(at) and rule.covers(change.path):
                 rule_note, reason = "it is ignored with another value only", DriftReason.CHANGED
         if side in _REQUESTED:
             self._flapping.release(id, change.path)
@@ -213,9 +213,11 @@ class DriftDetector:
     def _next_end(self, id: ResourceId, difference: Difference, at: datetime) -> datetime | None:
         """When the first ignore rule that matters expires, or the first contest ends; None if none does."""
         ends = [
-            ending(rule.until)
+            expiry(rule.until)
             for rule in difference.ignore_rules
-            if rule.until and rule.holds(at) and any(lets(rule, change) for change in difference.changes if change.path)
+            if rule.until
+            and rule.in_force(at)
+            and any(lets(rule, change) for change in difference.changes if change.path)
         ]
         contest_end = self._flapping.next_end(id)
         return min([*ends, *([contest_end] if contest_end is not None else [])], default=None)

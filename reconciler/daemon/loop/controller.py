@@ -31,7 +31,7 @@ from reconciler.daemon.sources.recording_cluster import RecordingCluster
 from reconciler.daemon.sources.resource_cache import ResourceCache
 from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
 from reconciler.daemon.status.values import Reconciliation, Running, Status
-from reconciler.manifests.validation import Stack
+from reconciler.manifests.desired import Stack
 from reconciler.model.backoff import Backoff
 from reconciler.model.event_id import done_of
 from reconciler.model.journal import StepEnded, StepEntry, read_journal

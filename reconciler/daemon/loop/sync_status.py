@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from reconciler.daemon.loop.retry import RetryState
 from reconciler.daemon.status.values import ChangedSide, Drift, Health, Mode, ResourceStatus, Sync
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import MACHINE, POOL, RANK
-from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
 from reconciler.planner.plan import Plan, Step
@@ -36,12 +35,12 @@ class SyncStatus:
         steps: defaultdict[ResourceId, list[Step]] = defaultdict(list)
         for step in self.plan.steps:
             steps[step.subject].append(step)
-        blocked = {subject_of(problem): problem.message for problem in self.plan.problems}
+        blocked = {problem.id: problem.message for problem in self.plan.problems}
         ids = sorted(
             (id for id in self.declared.keys() | self.observed.keys() if id.kind in RANK),
             key=lambda id: (RANK[id.kind], id),
         )
-        return tuple(self._resource(id, steps.get(id, ()), blocked.get(str(id), "")) for id in ids)
+        return tuple(self._resource(id, steps.get(id, ()), blocked.get(id, "")) for id in ids)
 
     def _resource(self, id: ResourceId, steps: Sequence[Step], blocked: str) -> ResourceStatus:
         declared, observed = self.declared.get(id), self.observed.get(id)
@@ -81,11 +80,6 @@ class SyncStatus:
         if any(each.side is not ChangedSide.PENDING for each in differing):
             return Sync.OUT_OF_SYNC, ""
         return (Sync.PENDING_RESTART, "") if differing else (Sync.SYNCED, "")
-
-
-def subject_of(problem: Problem) -> str:
-    """The resource that a problem of a plan concerns, as ``str`` of its id."""
-    return problem.message.partition(" ")[0].rstrip(":")
 
 
 def _health(observed: Observed | None, failed: bool) -> Health:

@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol
 
 from reconciler.daemon.sources.checkout import SHORT, Checkout
 from reconciler.daemon.sources.manifest_cache import ManifestCache, ManifestScan
+from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.loader import Loaded, Manifest
-from reconciler.manifests.validation import Declared, Desired, Stack, ValidationResult, Validator
+from reconciler.manifests.validator import ValidationResult, Validator
 from reconciler.model.problem import InvalidInput, Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
 from reconciler.planner.declaration import canonical

@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from reconciler.manifests.validation import Declared
+from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
 from reconciler.model.kinds import DISK, NETWORK, POOL
 from reconciler.model.path import values_at

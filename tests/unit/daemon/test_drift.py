@@ -23,9 +23,9 @@ from reconciler.daemon.drift import difference
 from reconciler.daemon.drift.detector import DriftDetector, DriftReport
 from reconciler.daemon.drift.drift_event import DriftReason
 from reconciler.daemon.status.values import ChangedSide, Drift, Mode
-from reconciler.manifests.drift_policy import field_path, stance_of
+from reconciler.manifests.desired import Desired
+from reconciler.manifests.drift_policy import DriftPolicy, field_path
 from reconciler.manifests.request import request_from_words
-from reconciler.manifests.validation import Desired
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.wire import ANNOTATION_APPLIED
 from reconciler.observe.observed import Observation, Observed
@@ -674,8 +674,8 @@ def test_the_examples_of_the_page_are_valid() -> None:
     assert len(examples) == 3
     desired = [desired_of(example) for example in examples]
     assert desired[0].stack.drift.mode == "Report"
-    assert [waiver.field for waiver in desired[1].stack.drift.waivers] == ["powerState"]
-    assert len(desired[2].resources[WEB].drift.waivers) == 4
+    assert [waiver.field for waiver in desired[1].stack.drift.ignore_rules] == ["powerState"]
+    assert len(desired[2].resources[WEB].drift.ignore_rules) == 4
 
 
 @pytest.mark.parametrize(
@@ -689,10 +689,10 @@ def test_the_examples_of_the_page_are_valid() -> None:
 )
 def test_what_is_ignored_ends(until: str, last: str, after: str) -> None:
     entry = {"field": "memory", **({"until": until} if until else {})}
-    (waiver,) = stance_of({"ignore": [entry]}, "VirtualMachine").waivers
-    assert waiver.holds(None)
-    assert waiver.holds(datetime.fromisoformat(last))
-    assert not after or not waiver.holds(datetime.fromisoformat(after))
+    (waiver,) = DriftPolicy.parse({"ignore": [entry]}, "VirtualMachine").ignore_rules
+    assert waiver.in_force(None)
+    assert waiver.in_force(datetime.fromisoformat(last))
+    assert not after or not waiver.in_force(datetime.fromisoformat(after))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from reconciler.clusters.base import EventType, WatchEvent
 from reconciler.daemon.sources.manifest_cache import DELETION_GRACE, ManifestCache
 from reconciler.daemon.sources.resource_cache import ResourceCache
 from reconciler.manifests.loader import load_texts
-from reconciler.manifests.validation import ValidationResult, Validator
+from reconciler.manifests.validator import ValidationResult, Validator
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.observe.observed import Observation, observe

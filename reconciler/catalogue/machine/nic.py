@@ -1,0 +1,67 @@
+"""NICs of a machine."""
+
+from __future__ import annotations
+
+from reconciler.catalogue.common import CONFIG, CURRENT, INBOUND, IP, LIVE, OUTBOUND, PERSISTENT, choice, mac, text
+from reconciler.catalogue.machine.state import EXISTS
+from reconciler.catalogue.operation import Impact, Operation, Verb
+from reconciler.model.kinds import MACHINE
+
+BRIDGE_NAME = r"[a-z0-9][a-z0-9.-]*"
+
+_NIC_TYPES = ("bridge", "l2bridge", "l3bridge")
+
+# fmt: off
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        MACHINE, "UnplugNIC", "1.6", Verb.UPDATE,
+        "Take away a NIC.",
+        (
+            CURRENT,
+            PERSISTENT,
+            CONFIG,
+            LIVE,
+            choice("type", "How the NIC is connected.", _NIC_TYPES, "l3bridge"),
+            mac("mac", "The NIC."),
+        ),
+        needs=(EXISTS, "the VM has the NIC"),
+        leaves="the NIC is gone from the VM",
+        fields=("nics",),
+        running=Impact.LIVE,
+    ),
+    Operation(
+        MACHINE, "PlugNIC", "1.19", Verb.UPDATE,
+        "Give a VM one more NIC.",
+        (
+            CURRENT,
+            PERSISTENT,
+            CONFIG,
+            LIVE,
+            INBOUND,
+            text(
+                "source",
+                "source=BRIDGE; for l3bridge also ,ip=ADDRESS and ,switch=NAME.",
+                rf"source={BRIDGE_NAME}(?:,ip={IP})?(?:,switch={BRIDGE_NAME})?",
+                "source=br-int,ip=192.168.5.2,switch=web-net",
+            ),
+            choice("type", "virbr0, an OVS bridge, or an OVS bridge with OVN.", _NIC_TYPES, "l3bridge"),
+            mac("mac", "Its address; type bridge may not honour it."),
+            OUTBOUND,
+        ),
+        needs=(EXISTS, "the network exists"),
+        leaves="the VM has the NIC",
+        fields=("nics",),
+        running=Impact.LIVE,
+    ),
+    Operation(
+        MACHINE, "TuneNICQoS", "1.28", Verb.UPDATE,
+        "Limit how fast a VM uses one of its NICs.",
+        (CURRENT, CONFIG, LIVE, INBOUND, mac("_interface", "The NIC, by its MAC address."), OUTBOUND),
+        needs=(EXISTS, "the VM has the NIC"),
+        leaves="the NIC has the limits",
+        fields=("nics.qos",),
+        running=Impact.LIVE,
+        univirt_names=(("_interface", "interface"),),
+    ),
+)
+# fmt: on

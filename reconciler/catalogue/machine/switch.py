@@ -1,0 +1,153 @@
+"""What a switch does for the NIC of a machine: floating IPs, access rules and limits."""
+
+from __future__ import annotations
+
+from reconciler.catalogue.common import (
+    IPV4,
+    OVERWRITES,
+    SWITCH,
+    UNKNOWN_KEY,
+    VM_MAC,
+    choice,
+    direction,
+    match,
+    name,
+    number,
+    text,
+)
+from reconciler.catalogue.operation import Impact, Operation, Parameter, Unit, Verb
+from reconciler.model.kinds import MACHINE
+
+_ON_SWITCH = "the VM's NIC is on the switch"
+_ACTION = choice("operator", "What happens to a packet that matches.", ("allow", "drop"))
+_ACL_PRIORITY = number("priority", "Higher ones are tried first.", 1, 999, "100", required=False)
+
+
+def _acl_rule(*, required: bool = True) -> Parameter:
+    doc = "Match, in single quotes; one space on each side of '=='; no '!=' and no capitals."
+    return match(doc, "'ip4.src == $dmz && tcp.dst == 3306'", required=required)
+
+
+_QOS_RULE = match("Traffic that counts, in single quotes: 'ip', 'ip4', 'icmp' and the like.", "'ip4'")
+
+
+def _qos_priority(*, required: bool = False) -> Parameter:
+    return number("priority", "Higher ones are tried first.", 0, 29_999, "100", required=required)
+
+
+_ACL = (SWITCH, VM_MAC, direction(), _acl_rule(), _ACTION, _ACL_PRIORITY)
+
+_QOS = (
+    SWITCH,
+    direction(),
+    _QOS_RULE,
+    number("rate", "Rate that is held.", 0, 999_999, "10000", Unit.KBPS),
+    number("burst", "What may pass on top for a moment.", 0, 99_999, "100", Unit.KBPS),
+    _qos_priority(),
+)
+
+# fmt: off
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        MACHINE, "BindFloatingIP", "1.36", Verb.UPDATE,
+        "Make a VM reachable under an outside address.",
+        (
+            SWITCH,
+            name("outSwName", "Switch to the outside.", "ext-net"),
+            text(
+                "fip", "Outside address and prefix length, 1 to 30.", rf"{IPV4}/(?:[1-9]|[12][0-9]|30)", "10.10.0.9/24"
+            ),
+        ),
+        needs=(_ON_SWITCH, "the outside switch exists", "the address is free"),
+        leaves="the outside address leads to the VM",
+        fields=("nics.floatingIP",),
+        running=Impact.LIVE,
+        univirt="wants vmmac too: fails without it, and overwrites the VM's spec with facts of the network",
+    ),
+    Operation(
+        MACHINE, "UnbindFloatingIP", "1.37", Verb.UPDATE,
+        "Take the outside address away from a VM.",
+        (
+            SWITCH,
+            VM_MAC,
+            text("fip", "Outside address, without prefix length.", IPV4, "10.10.0.9"),
+            text("vmip", "The VM's own address.", IPV4, "192.168.5.9"),
+        ),
+        needs=("the address is bound to the VM",),
+        leaves="the outside address is free",
+        fields=("nics.floatingIP",),
+        running=Impact.LIVE,
+        univirt=OVERWRITES,
+    ),
+    Operation(
+        MACHINE, "AddACL", "1.38", Verb.UPDATE,
+        "Allow or drop packets of a VM.",
+        _ACL,
+        needs=(_ON_SWITCH,),
+        leaves="the switch has the rule",
+        fields=("nics.acls",),
+        running=Impact.LIVE,
+        univirt=OVERWRITES,
+    ),
+    Operation(
+        MACHINE, "ModifyACL", "1.39", Verb.UPDATE,
+        "Change what happens to packets that a rule matches.",
+        _ACL,
+        needs=(_ON_SWITCH, "the rule exists"),
+        leaves="the switch has the rule",
+        fields=("nics.acls",),
+        running=Impact.LIVE,
+        univirt="works, but only the action can change: it deletes the rule by its new match and priority; "
+        "overwrites the VM's spec with facts of the network",
+    ),
+    Operation(
+        MACHINE, "DeprecatedACL", "1.40", Verb.UPDATE,
+        "Delete a rule. Without type, rule and priority all rules of the NIC may go.",
+        (SWITCH, VM_MAC, direction(required=False), _acl_rule(required=False), _ACL_PRIORITY),
+        needs=(_ON_SWITCH, "the rule exists"),
+        leaves="the switch no longer has the rule",
+        fields=("nics.acls",),
+        running=Impact.LIVE,
+        univirt=f"{OVERWRITES}, and fails without type and rule",
+    ),
+    Operation(
+        MACHINE, "BatchDeprecatedACL", "1.41", Verb.UPDATE,
+        "Delete several rules. It carries nothing itself: DeprecatedACL is sent once for each rule.",
+        needs=(_ON_SWITCH,),
+        leaves="the switch no longer has the rules",
+        fields=("nics.acls",),
+        running=Impact.LIVE,
+        univirt=f"{UNKNOWN_KEY}; DeprecatedACL does it",
+    ),
+    Operation(
+        MACHINE, "SetQoS", "1.42", Verb.UPDATE,
+        "Limit the traffic of a switch that matches a rule.",
+        _QOS,
+        needs=("the switch exists",),
+        leaves="the switch has the limit",
+        fields=("nics.qosRules",),
+        running=Impact.LIVE,
+        univirt=OVERWRITES,
+    ),
+    Operation(
+        MACHINE, "ModifyQoS", "1.43", Verb.UPDATE,
+        "Change a limit of a switch.",
+        _QOS,
+        needs=("the switch has the limit",),
+        leaves="the switch has the new limit",
+        fields=("nics.qosRules",),
+        running=Impact.LIVE,
+        univirt=f"{OVERWRITES}; only rate and burst can change",
+    ),
+    Operation(
+        MACHINE, "UnsetQoS", "1.44", Verb.UPDATE,
+        "Delete a limit of a switch.",
+        (SWITCH, direction(), _QOS_RULE, _qos_priority(required=True), VM_MAC),
+        needs=("the switch has the limit",),
+        leaves="the switch no longer has the limit",
+        fields=("nics.qosRules",),
+        running=Impact.LIVE,
+        univirt=OVERWRITES,
+    ),
+)
+# fmt: on

@@ -1,0 +1,183 @@
+"""Loaded manifests -> what is desired, or every problem with them at once.
+
+The second stage, pure and offline: schemas first, then what a schema cannot say. A ``Validator`` may be asked
+again and again, and then checks only what changed and what that can affect.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, NamedTuple, TypeAlias
+
+from reconciler.manifests import drift_policy, schema
+from reconciler.manifests.checks import check
+from reconciler.manifests.cross_checks import CrossChecks, LinkedResource
+from reconciler.manifests.desired import Declared, Desired, Stack
+from reconciler.manifests.finding import Finding
+from reconciler.manifests.loader import Loaded, Manifest
+from reconciler.manifests.request import KIND as OPERATION
+from reconciler.manifests.request_set import requests_of
+from reconciler.manifests.stack import stack_of
+from reconciler.manifests.uniqueness import claims_of
+from reconciler.model import quantity
+from reconciler.model.fields import quantity_fields, references_of
+from reconciler.model.kinds import KINDS
+from reconciler.model.path import values_at
+from reconciler.model.problem import InvalidInput, Problem, Severity
+from reconciler.model.resource import ResourceId
+from reconciler.model.shape import declared
+
+_Problems: TypeAlias = "defaultdict[Manifest, list[Problem]]"
+
+
+def validate(loaded: Loaded) -> Desired:
+    """Check everything that was loaded. Raises ``InvalidInput`` with all problems, load's included."""
+    result = Validator().examine(loaded)
+    if any(problem.severity is Severity.ERROR for problem in result.problems):
+        raise InvalidInput(result.problems)
+    return result.desired
+
+
+class ValidationResult(NamedTuple):
+    """What is desired as far as it is right, and what is wrong."""
+
+    desired: Desired
+    wrong: Mapping[Manifest, Sequence[Problem]]
+    others: Sequence[Problem]  # with files and documents that are no manifest
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All problems: of manifests, and of what is none."""
+        return [*self.others, *(problem for problems in self.wrong.values() for problem in problems)]
+
+
+class CheckedManifest(NamedTuple):
+    """One manifest checked by itself: the resource it declares, and what is wrong with it."""
+
+    resource: LinkedResource | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+class Validator:
+    """Validates the manifests of one stack, any number of times."""
+
+    def __init__(self) -> None:
+        self._checked: dict[Manifest, CheckedManifest] = {}
+        self._defaults: dict[str, Any] = {}
+        self._resources: dict[ResourceId, Declared] = {}  # of the last time
+        self._cross_checks: CrossChecks | None = None  # of the last time, if nothing was wrong
+
+    def examine(self, loaded: Loaded) -> ValidationResult:
+        """Check everything that was loaded. What is desired leaves out manifests with errors."""
+        problems: _Problems = defaultdict(list)
+        stack, findings = stack_of(loaded)
+        if loaded.stack is not None and findings:
+            problems[loaded.stack] += map(loaded.stack.problem, findings)
+        before, checked = self._check_each(loaded.manifests, stack)
+        resources = self._updated(before, checked)
+        if resources is None:
+            self._cross_checks = _check_together(checked, problems)
+        requests = requests_of(each for each in loaded.manifests if each.id.kind == OPERATION)
+        for manifest, finding in requests.findings:
+            problems[manifest].append(manifest.problem(finding))
+        invalid = {manifest for manifest, found in problems.items() if _has_error(found)}
+        if resources is None and self._cross_checks is not None:
+            known = sorted(self._cross_checks.resources.items())
+            resources = {id: declared for id, declared in known if declared.manifest not in invalid}
+        self._resources = resources or {}
+        if problems:
+            self._cross_checks = None
+        desired = Desired(stack, self._resources, requests.without(invalid), _warnings(problems))
+        return ValidationResult(desired, problems, list(loaded.problems))
+
+    def _check_each(
+        self, manifests: Iterable[Manifest], stack: Stack
+    ) -> tuple[dict[Manifest, CheckedManifest], dict[Manifest, CheckedManifest]]:
+        """Check each manifest by itself, unless that was done already; the results of last time and of now."""
+        if stack.defaults != self._defaults:  # every manifest may mean something else now
+            self._defaults, self._checked, self._cross_checks = stack.defaults, {}, None
+        before = self._checked
+        self._checked = {each: before.get(each) or _check(each, stack) for each in manifests}
+        return before, self._checked
+
+    def _updated(
+        self, before: Mapping[Manifest, CheckedManifest], checked: Mapping[Manifest, CheckedManifest]
+    ) -> dict[ResourceId, Declared] | None:
+        """The resources of last time with what changed. None if anything was or is wrong: check all together then."""
+        cross_checks, self._cross_checks = self._cross_checks, None
+        if cross_checks is None:
+            return None
+        added = [checked[each] for each in checked.keys() - before.keys()]
+        if any(each.problems for each in added):
+            return None
+        gone = [each for manifest in before.keys() - checked.keys() if (each := before[manifest].resource)]
+        new = [each.resource for each in added if each.resource is not None]
+        if not cross_checks.replace(gone, new):
+            return None
+        self._cross_checks = cross_checks
+        resources = {**self._resources, **{each.declared.id: each.declared for each in new}}
+        for id in {each.declared.id for each in gone} - {each.declared.id for each in new}:
+            del resources[id]
+        return resources if resources.keys() == self._resources.keys() else dict(sorted(resources.items()))
+
+
+def _check_together(checked: Mapping[Manifest, CheckedManifest], problems: _Problems) -> CrossChecks:
+    """Check all resources against each other; ``problems`` gets theirs and those of each by itself."""
+    cross_checks = CrossChecks()
+    for manifest, each in checked.items():
+        if each.problems:
+            problems[manifest] += each.problems
+        if each.resource is not None and (problem := cross_checks.add(each.resource)):
+            problems[manifest].append(problem)
+    for resource, problem in cross_checks.problems():
+        problems[resource.manifest].append(problem)
+    return cross_checks
+
+
+def _has_error(problems: Iterable[Problem]) -> bool:
+    return any(problem.severity is Severity.ERROR for problem in problems)
+
+
+def _warnings(problems: Mapping[Manifest, Iterable[Problem]]) -> list[Problem]:
+    return sorted(each for found in problems.values() for each in found if each.severity is not Severity.ERROR)
+
+
+def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
+    """Check one manifest by itself. An ``Operation`` declares no resource."""
+    kind, spec, namespace = manifest.id.kind, manifest.spec, manifest.id.namespace
+    if findings := list(_schema_errors(manifest)):
+        return CheckedManifest(problems=tuple(map(manifest.problem, findings)))
+    if kind == OPERATION:
+        return CheckedManifest()
+    try:
+        shape = declared(kind, spec, stack.defaults, namespace)
+    except ValueError:
+        return CheckedManifest(problems=tuple(map(manifest.problem, _size_errors(manifest))))
+    resource = Declared(manifest.id, shape, manifest)
+    findings = [finding.under("spec") for finding in check(resource)]
+    if drift := manifest.metadata.get("drift"):
+        findings += [finding.under("metadata", "drift") for finding in drift_policy.policy_errors(drift, kind)]
+    linked = LinkedResource(resource, tuple(references_of(kind, spec, namespace)), tuple(claims_of(resource)))
+    return CheckedManifest(linked, tuple(map(manifest.problem, findings)))
+
+
+def _schema_errors(manifest: Manifest) -> Iterator[Finding]:
+    kind = manifest.id.kind
+    if kind not in KINDS and kind != OPERATION:
+        kinds = [*KINDS, OPERATION]
+        nearest = get_close_matches(kind, kinds, n=1, cutoff=0.4)
+        remedy = f"Did you mean {nearest[0]}?" if nearest else f"Known kinds: {', '.join(kinds)}."
+        yield Finding(("kind",), f"unknown kind {kind!r}", remedy)
+    elif not schema.accepts(kind)(manifest.document):
+        yield from schema.explain_errors(kind, manifest.document)
+
+
+def _size_errors(manifest: Manifest) -> Iterator[Finding]:
+    for pattern in quantity_fields(manifest.id.kind):
+        for path, value in values_at(manifest.spec, pattern):
+            try:
+                quantity.parse(value)
+            except ValueError as error:
+                yield Finding(("spec", *path), str(error), "Use a whole number: 1536Mi, 20Gi.")
