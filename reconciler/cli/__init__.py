@@ -1,59 +1,88 @@
-"""The command line. Verbs only: it reads arguments, calls the stages and prints; it decides nothing.
+"""The command line: it reads arguments, calls the stages and prints; it decides nothing.
 
-Exit codes: 0 fine, 1 error, 2 (with --detailed-exitcode) the plan has changes or an apply left some held.
-Imports of the stages happen inside the verbs, so that --version and --help stay quick. A verb is a function in
-one of these modules and a word in ``VERBS``.
+One module a verb, named in ``VERBS`` and imported on use, so that --version and --help stay quick. Exit codes: 0
+fine, 1 error, 2 (with --detailed-exitcode) the plan has changes or an apply left some held.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
 
 import click
 
 from reconciler import __version__
-from reconciler.cli import agent, apply, graph, history, imports, look, plan, reference, watch
-from reconciler.cli.terminal import count, show_problems
 
 EXAMPLES = """
 \b
 Examples:
-  reconcile --plan examples/manifests/quickstart   what would happen
+  reconcile --plan examples/manifests/quickstart   show what would happen
   reconcile examples/manifests/quickstart          show the plan, ask, apply
   reconcile --yes --allow restart manifests        apply in CI, restarts allowed
-  reconcile --plan --rehearse manifests            try the plan out on a simulated copy of the cluster
-  reconcile --plan --inject PlugDisk=silent m      and what a step that fails would leave
-  reconcile --watch manifests                      keep it so
-  kustomize build overlay | reconcile --plan -     from standard input
-  reconcile get vm                                 what is on the cluster
-  reconcile import --out manifests                 describe it: files whose plan is empty
-  reconcile explain VirtualMachine.memory          what a field means, what moves it
+  reconcile --plan --rehearse manifests            try the plan on a simulated copy of the cluster
+  reconcile --plan --inject PlugDisk=silent m      and show what is left when a step fails
+  reconcile --watch manifests                      apply, and keep the cluster in sync
+  kustomize build overlay | reconcile --plan -     read standard input
+  reconcile get vm                                 list what is on the cluster
+  reconcile import --out manifests                 write it as manifests, whose plan is empty
+  reconcile explain VirtualMachine.memory          explain a field, and which operations change it
 """
 
-VERBS = (
-    plan.plan,
-    graph.graph,
-    apply.apply,
-    apply.delete,
-    apply.run,
-    watch.watch,
-    agent.agent,
-    look.validate,
-    look.get,
-    look.describe,
-    history.history,
-    imports.import_,
-    reference.explain,
-    reference.operations,
-    reference.crds,
-)
+# Verb -> its module below this package, and the name of its command there.
+VERBS = {
+    "plan": ("plan", "plan"),
+    "graph": ("graph", "graph"),
+    "apply": ("apply", "apply"),
+    "delete": ("delete", "delete"),
+    "run": ("run", "run"),
+    "watch": ("watch", "watch"),
+    "agent": ("agent", "agent"),
+    "validate": ("validate", "validate"),
+    "get": ("get", "get"),
+    "describe": ("describe", "describe"),
+    "history": ("history", "history"),
+    "import": ("import_", "import_"),
+    "explain": ("explain", "explain"),
+    "operations": ("operations", "operations"),
+    "crds": ("crds", "crds"),
+}
 
 
-class Verbs(click.Group):
+class Commands(MutableMapping[str, click.Command]):
+    """The verbs by name; the module of a verb is imported when the verb is first asked for."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, click.Command] = {}
+
+    def __getitem__(self, verb: str) -> click.Command:
+        if verb not in self._loaded:
+            module, name = VERBS[verb]
+            self._loaded[verb] = getattr(import_module(f"reconciler.cli.{module}"), name)
+        return self._loaded[verb]
+
+    def __setitem__(self, verb: str, command: click.Command) -> None:
+        self._loaded[verb] = command
+
+    def __delitem__(self, verb: str) -> None:
+        del self._loaded[verb]
+
+    def __contains__(self, verb: object) -> bool:
+        return verb in VERBS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VERBS)
+
+    def __len__(self) -> int:
+        return len(VERBS)
+
+
+class VerbGroup(click.Group):
     """``reconcile PATH`` means ``reconcile apply PATH``; with ``--plan`` anywhere it means ``reconcile plan``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments with the verb they mean in front."""
         if args and args[0] in ("--help", "-h", "--version"):
             return super().parse_args(ctx, args)
         if any(arg.partition("=")[0] == "--inject" for arg in args) and "--plan" not in args and args[0] != "plan":
@@ -65,11 +94,11 @@ class Verbs(click.Group):
         elif "--watch" in args and args[0] not in self.commands:
             args = ["watch", *(arg for arg in args if arg != "--watch")]
         elif not args or args[0] not in self.commands:
-            verb = self._verb(args)
+            verb = self._verb_among(args)
             args = [*verb, *args]
         return super().parse_args(ctx, args)
 
-    def _verb(self, args: list[str]) -> list[str]:
+    def _verb_among(self, args: list[str]) -> list[str]:
         """Take the verb out of arguments that begin with an option; a path of its name is still a path."""
         if args and args[0].startswith("-"):
             for word in args:
@@ -79,10 +108,16 @@ class Verbs(click.Group):
         return ["apply"]
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One line for both ways to call it."""
         formatter.write_usage("reconcile", "[--plan] [PATH...] | VERB ...")
 
 
-@click.group(cls=Verbs, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=VerbGroup,
+    commands=Commands(),
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="reconcile", message="%(prog)s %(version)s")
 def cli() -> None:
     """GitOps for virtual machines: YAML in, an ordered plan out, applied and verified.
@@ -91,38 +126,22 @@ def cli() -> None:
     """
 
 
-for verb in VERBS:
-    cli.add_command(verb)
-
-
 def main() -> None:
-    """The console script: every expected failure becomes one message and exit code 1."""
-    from reconciler.model.problem import InvalidInput, ReconcilerError
-
+    """The console script: every expected failure becomes one message, with -o json one document, and exit code 1."""
+    arguments = sys.argv[1:]
     try:
-        cli.main(prog_name="reconcile", standalone_mode=False)
+        cli.main(arguments, prog_name="reconcile", standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-    except click.exceptions.Abort:
-        click.echo("interrupted.", err=True)
-        sys.exit(1)
-    except click.UsageError as error:
-        hint = f"\nSee '{error.ctx.command_path} --help'." if error.ctx else ""
-        click.echo(f"error: {error.format_message()}{hint}", err=True)
-        sys.exit(1)
-    except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
-        sys.exit(1)
-    except InvalidInput as invalid:
-        show_problems(invalid.problems)
-        click.echo(f"{count(len(invalid.problems), 'problem')}; nothing was changed.", err=True)
-        sys.exit(1)
-    except ReconcilerError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo("interrupted.", err=True)
-        sys.exit(130)
+    except (Exception, KeyboardInterrupt) as error:
+        from reconciler.cli.errors import asks_for_json, failure_of
+        from reconciler.cli.terminal import show_failure
+
+        failure = failure_of(error)
+        show_failure(failure, as_json=asks_for_json(arguments))
+        if failure.kind == "InternalError":
+            raise
+        sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
+import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.agent.registry import DRIVERS
-from reconciler.cli.given import connected
-from reconciler.cli.options import options
+from reconciler.cli.inputs import connected
+from reconciler.cli.options import HostOptions, cluster_options, host_options
+from reconciler.cli.signals import on_stop
 from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
@@ -21,32 +22,45 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--node", metavar="NAME", required=True, help="The node it serves: resources labelled host=NAME.")
 @click.option("--driver", type=click.Choice(sorted(DRIVERS)), required=True, help="What carries operations out.")
-@options("cluster")
+@cluster_options()
 @click.option(
     "--state",
     metavar="FILE",
     help="Where the simulator keeps its hosts; agents of several nodes may share one"
     " (default: the cluster's file, on Kubernetes .reconcile/simulator.db).",
 )
-@options("uri", "shutdown")
 @click.option("--address", metavar="IP", default="", help="Where other nodes reach this one, to migrate to it.")
-@options("latency")
+@host_options("libvirt_uri", "shutdown_timeout", "latency")
 @click.option(
-    "--parallel", type=click.IntRange(1, 256), default=8, show_default=True, help="Operations at once, one a resource."
+    "--parallel",
+    metavar="N",
+    type=click.IntRange(1, 256),
+    default=8,
+    show_default=True,
+    help="Operations at once.",
 )
 @click.option(
     "--listen",
     metavar="HOST:PORT",
     default="127.0.0.1:9465",
     show_default=True,
-    help="Answer /healthz, /readyz and /metrics there; in a pod 0.0.0.0:9465, '' for not at all.",
+    help="Serve /healthz, /readyz and /metrics at this address; in a pod 0.0.0.0:9465, '' for no server.",
 )
-def agent(node: str, driver: str, cluster: ClusterReference, **given: Any) -> None:
+def agent(
+    node: str,
+    driver: str,
+    cluster: ClusterReference,
+    state: str | None,
+    address: str,
+    host: HostOptions,
+    parallel: int,
+    listen: str,
+) -> None:
     """Serve one node: claim the operations of its resources, run them, write back what is observed.
 
-    Only one agent serves a node at a time; a second one waits, not ready, until the first is gone. What an agent
-    that died had claimed is reported, never run again. SIGTERM or Ctrl-C: nothing more is picked up, what is
-    under way is finished and written back; a second one leaves at once.
+    One agent at a time serves a node; a second one waits, not ready, until the first is gone. What an agent that
+    died had claimed is reported, never run again. SIGTERM or Ctrl-C: no further operation is claimed, running ones
+    are finished and written back; a second signal stops at once.
 
     On an embedded cluster other commands leave the node to this agent for as long as it runs.
 
@@ -56,55 +70,42 @@ def agent(node: str, driver: str, cluster: ClusterReference, **given: Any) -> No
     reconcile agent --node node22 --driver libvirt --libvirt-uri qemu:///system
     reconcile agent --node node23 --driver simulator --cluster shop.db --address 10.0.0.23 --listen 127.0.0.1:9466
     """
-    import socket
-
     from reconciler.agent import Agent
     from reconciler.agent.registry import Node, driver_of
     from reconciler.output import log
     from reconciler.output.metrics import AgentMetrics, probe
 
-    log.begin(sys.stderr)
-    told = Node(
-        node,
-        given["address"],
-        given["state"] or "",
-        given["latency"],
-        uri=given["libvirt_uri"],
-        shutdown=given["shutdown_timeout"],
-    )
+    log.configure(sys.stderr)
+    settings = Node(node, address, state or "", host.latency, uri=host.libvirt_uri, shutdown=host.shutdown_timeout)
     with connected(cluster) as opened:
         metrics = AgentMetrics()
-        serves = Agent(
+        worker = Agent(
             opened,
-            driver_of(driver, told, opened),
+            driver_of(driver, settings, opened),
             node=node,
             holder=f"{socket.gethostname()} process {os.getpid()}",
-            workers=given["parallel"],
+            workers=parallel,
             observer=metrics,
         )
-        metrics.since_beat.set_function(lambda: serves.since_beat)
-        with probe(
-            given["listen"], healthy=lambda: serves.healthy, ready=lambda: serves.ready, registry=metrics.registry
-        ):
-            _until_told(serves)
+        metrics.since_beat.set_function(lambda: worker.since_beat)
+        with probe(listen, healthy=lambda: worker.healthy, ready=lambda: worker.ready, registry=metrics.registry):
+            _run_until_stopped(worker)
 
 
-def _until_told(serves: Agent) -> None:
+def _run_until_stopped(worker: Agent) -> None:
     """Have an agent work until SIGTERM or SIGINT, and finish; a second signal does not wait."""
-    told: list[int] = []
+    signals: list[None] = []
 
-    def tell(number: int, frame: object) -> None:
-        told.append(number)
-        if len(told) > 1:
+    def stop() -> None:
+        signals.append(None)
+        if len(signals) > 1:
             os._exit(1)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, tell)
-    serves.start()
-    # A handler may run anywhere, inside any lock: it only takes note.
-    while not serves.join(0.1):
-        if told:
-            serves.stop()
-            while not serves.join(1.0):
+    on_stop(stop)
+    worker.start()
+    while not worker.join(0.1):
+        if signals:
+            worker.stop()
+            while not worker.join(1.0):
                 pass
             return

@@ -1,15 +1,22 @@
-"""The verb graph: what follows what, for programs that draw."""
+"""The verb graph."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.given import connected, policy_of, read
-from reconciler.cli.options import options
-from reconciler.cli.plan import saved_plan
-from reconciler.cli.terminal import show_problems
+from reconciler.cli.inputs import connected, policy_of, read_manifests
+from reconciler.cli.options import (
+    PolicyOptions,
+    cluster_options,
+    output_option,
+    paths_argument,
+    policy_options,
+)
+from reconciler.cli.saved_plan import read_saved_plan
+from reconciler.cli.terminal import show, show_problems
 from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
@@ -17,44 +24,40 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options("paths", "cluster", "allow", "prune", "adopt", "target")
-@click.option(
-    "--format", "language", type=click.Choice(["dot", "mermaid"]), default="dot", show_default=True, help="Language."
-)
+@paths_argument
+@cluster_options()
+@policy_options("allow", "prune", "adopt", "target")
+@output_option("graph", flag="--format")
 @click.option(
     "--of",
     "what",
     type=click.Choice(["steps", "resources"]),
     default="steps",
     show_default=True,
-    help="Steps of the plan; or what is described and refers to what, offline.",
+    help="Steps of the plan; or the resources of the manifests and what each refers to, without a cluster.",
 )
-def graph(paths: tuple[str, ...], cluster: ClusterReference, language: str, what: str, **policy: Any) -> None:
+def graph(paths: tuple[str, ...], cluster: ClusterReference, policy: PolicyOptions, output: str, what: str) -> None:
     """Draw the order of a plan (or of a saved one), or how resources refer to each other.
 
     \b
     reconcile graph manifests | dot -Tsvg > plan.svg
+    reconcile graph --of resources --format mermaid manifests
     """
     from reconciler.output.chart import of_resources, of_steps
-    from reconciler.output.dot import chart_dot
-    from reconciler.output.mermaid import chart_mermaid
 
     if what == "resources":
-        chart = of_resources(read(paths)[1])
-    else:
-        made = _plan(paths, cluster, policy)
-        show_problems(made.problems)
-        chart = of_steps(made)
-    click.echo({"dot": chart_dot, "mermaid": chart_mermaid}[language](chart), nl=False)
-    if what == "steps" and made.problems:
-        raise SystemExit(1)
+        show(output, "graph", of_resources(read_manifests(paths)[1]))
+        return
+    plan = read_saved_plan(paths) or _make(paths, cluster, policy)
+    show_problems(plan.problems)
+    show(output, "graph", of_steps(plan))
+    if plan.problems:
+        sys.exit(1)
 
 
-def _plan(paths: tuple[str, ...], cluster: ClusterReference, policy: dict[str, Any]) -> Plan:
-    from reconciler.reconcile import plan as make
+def _make(paths: tuple[str, ...], cluster: ClusterReference, policy: PolicyOptions) -> Plan:
+    from reconciler.reconcile import plan
 
-    if saved := saved_plan(paths):
-        return saved
-    loaded, desired = read(paths)
+    loaded, desired = read_manifests(paths)
     with connected(cluster, loaded, desired, reading=True) as opened:
-        return make(desired, opened, policy_of(desired, policy))
+        return plan(desired, opened, policy_of(desired, policy))

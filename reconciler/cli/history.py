@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.given import connected
-from reconciler.cli.options import options
-from reconciler.cli.terminal import show_json
+from reconciler.cli.errors import CommandFailed
+from reconciler.cli.inputs import connected
+from reconciler.cli.options import cluster_options, output_option
+from reconciler.cli.terminal import show
 from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
@@ -26,39 +27,40 @@ ENTRIES = 1_000  # of the journal's end, read first: on Kubernetes a hundred are
 @click.option(
     "--stack",
     metavar="NAME",
-    help="Whose runs (default: as reconcile.yaml in this directory says, else the directory's name).",
+    help="The stack (default: the one of reconcile.yaml in this directory, else the directory's name).",
 )
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Runs at most.")
-@options("cluster", "output")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(1), default=20, show_default=True, help="Show N runs at most."
+)
+@cluster_options()
+@output_option("history")
 def history(run: str | None, stack: str | None, limit: int, cluster: ClusterReference, output: str) -> None:
-    """The runs of a stack, newest first: who, when, from which commit, what came of it.
+    """List the runs of a stack, newest first: who, when, from which commit, with which result.
 
-    With RUN, its id or how that begins: its steps, with results and durations. A + after a commit says that
-    manifests were not as it has them. --stack '' has what was run on resources of no stack.
+    With RUN, an id or the beginning of one: its steps, with results and durations. A + after a commit means that
+    manifests had changes that were not committed. --stack '' shows runs on resources without a stack.
+
+    \b
+    reconcile history
+    reconcile history --stack web --limit 5
+    reconcile history 2f6c
     """
     from reconciler.model.journal import read_journal
-    from reconciler.output.history import run_json, run_text, runs, runs_text
+    from reconciler.output.history import runs
+    from reconciler.output.run_list import RunList
 
-    loaded, desired = _here()
+    loaded, desired = _stack_here()
     name = desired.stack.name if stack is None else stack
     with connected(cluster, loaded, desired, reading=True) as opened:
         found = runs(read_journal(opened.records(name))) if run else _newest(opened, name, limit)
         if not found:
-            _must_be_there(opened, name)
-    if run:
-        one = _chosen(run, name, found)
-        if output == "json":
-            show_json(run_json(one, steps=True))
-        else:
-            click.echo(run_text(one), nl=False)
-    elif output == "json":
-        show_json([run_json(each) for each in found])
-    else:
-        click.echo(runs_text(found) if found else f"No runs of {_called(name)} are recorded.\n", nl=False)
+            _refuse_unknown(opened, name)
+    chosen = [_choose(run, name, found)] if run else found
+    show(output, "history", RunList(name, chosen, detailed=run is not None))
 
 
-def _here() -> tuple[Loaded, Desired]:
-    """The Stack of the current directory; its manifests are not read."""
+def _stack_here() -> tuple[Loaded, Desired]:
+    """The Stack of the current directory, without its resources. Raises ``InvalidInput``."""
     from reconciler.manifests.loader import STACK_FILE, Loaded, load
     from reconciler.manifests.validator import validate
     from reconciler.model.problem import InvalidInput
@@ -71,40 +73,39 @@ def _here() -> tuple[Loaded, Desired]:
 
 
 def _newest(cluster: Cluster, stack: str, limit: int) -> list[Run]:
-    """As many runs, read no further back than they need."""
+    """The newest runs, ``limit`` at most; the journal is read no further back than needed."""
     from reconciler.model.journal import read_journal
     from reconciler.output.history import runs
 
-    many = ENTRIES
+    number = ENTRIES
     while True:
-        entries = cluster.records(stack, newest=many)
+        entries = cluster.records(stack, newest=number)
         found = runs(read_journal(entries))
         # The oldest run that was read may have begun before what was read.
-        if len(found) > limit or len(entries) < many:
+        if len(found) > limit or len(entries) < number:
             return found[:limit]
-        many *= 8
+        number *= 8
 
 
-def _must_be_there(cluster: Cluster, stack: str) -> None:
-    """That a stack has no runs is worth saying only of one that exists."""
+def _refuse_unknown(cluster: Cluster, stack: str) -> None:
+    """Raise ``CommandFailed`` for a stack that owns nothing on the cluster and has no runs."""
     from reconciler.observe.observed import observe
 
     stacks = {each.stack for each in observe(cluster).resources.values() if each.stack}
     if stack and stack not in stacks:
-        there = f"There: {', '.join(sorted(stacks)[:10])}; name one with --stack." if stacks else "There is none."
-        raise click.ClickException(f"there is no stack {stack} on the cluster, and no run of it. {there}")
+        hint = f"Stacks: {', '.join(sorted(stacks)[:10])}; choose one with --stack." if stacks else "There are none."
+        raise CommandFailed("NotFound", f"there is no stack {stack} on the cluster, and no run of it. {hint}")
 
 
-def _chosen(word: str, stack: str, found: list[Run]) -> Run:
+def _choose(word: str, stack: str, found: list[Run]) -> Run:
+    """The run whose id begins with ``word``. Raises ``CommandFailed`` for none and for several."""
+    from reconciler.output.run_list import stack_phrase
+
     chosen = [run for run in found if run.id.startswith(word)]
     if len(chosen) == 1:
         return chosen[0]
     if not chosen:
         newest = f" The newest is {found[0].id}." if found else ""
-        raise click.ClickException(f"there is no run {word} of {_called(stack)}.{newest}")
+        raise CommandFailed("NotFound", f"there is no run {word} of {stack_phrase(stack)}.{newest}")
     ids = ", ".join(run.id for run in chosen[:5])
-    raise click.ClickException(f"{len(chosen)} runs begin with {word}: {ids}{' ...' if len(chosen) > 5 else ''}")
-
-
-def _called(stack: str) -> str:
-    return f"the stack {stack}" if stack else "resources without a stack"
+    raise CommandFailed("NotFound", f"{len(chosen)} runs begin with {word}: {ids}{' ...' if len(chosen) > 5 else ''}")

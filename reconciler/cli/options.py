@@ -1,32 +1,92 @@
-"""The options that several verbs share, so that each means the same everywhere."""
+"""The options that several verbs share, so that each means the same everywhere.
+
+Options that belong together reach a verb as one value: ``@policy_options("allow", "target")`` adds ``--allow`` and
+``--target`` to a verb, whose parameter ``policy`` is a ``PolicyOptions``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from reconciler.agent.registry import DEFAULT_SHUTDOWN, DEFAULT_URI, DRIVERS
 from reconciler.clusters.connection import KUBERNETES, ClusterReference
+from reconciler.output.formats import formats_of
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which cluster is meant; the verb gets them as one ``ClusterReference``."""
+class PolicyOptions(NamedTuple):
+    """What a plan may contain, as given on the command line. The policy of the Stack is added to it."""
 
-    @wraps(function)
-    def verb(*args: Any, cluster: str | None, context: str | None, kubeconfig: str | None, **given: Any) -> Any:
-        if cluster not in (None, "", KUBERNETES) and (context or kubeconfig):
-            raise click.UsageError(f"--context and --kubeconfig mean a Kubernetes API, --cluster {cluster} a file.")
-        return function(*args, cluster=ClusterReference(cluster or "", context or "", kubeconfig or ""), **given)
+    allow: tuple[str, ...] = ()  # impacts, each text may hold several, separated by commas
+    prune: bool = False
+    max_deletions: str | None = None  # a number, or a share such as 20%
+    adopt: bool = False
+    target: tuple[str, ...] = ()  # KIND or KIND/NAME
 
-    for option in (
-        click.option(
-            "--kubeconfig", metavar="FILE", help="Kubernetes, by this file (default: $KUBECONFIG, else ~/.kube/config)."
-        ),
-        click.option("--context", metavar="NAME", help="Kubernetes, by this context of the kubeconfig."),
-        click.option(
+
+class HostOptions(NamedTuple):
+    """The driver that carries operations out for an embedded cluster, and what it needs to know of its host."""
+
+    driver: str = "simulator"
+    node: str | None = None
+    libvirt_uri: str = DEFAULT_URI
+    latency: float = 0.0  # seconds a simulated operation takes
+    shutdown_timeout: float = DEFAULT_SHUTDOWN  # seconds
+
+
+class ExecutionOptions(NamedTuple):
+    """How steps are carried out."""
+
+    timeout: float  # seconds a step may take
+    parallel: int = 1
+    yes: bool = False
+    lock_timeout: float = 0.0  # seconds to wait for another run of the stack
+    detailed_exitcode: bool = False
+
+
+def option_group(parameter: str, make: Callable[..., Any], table: Mapping[str, Decorator]) -> Callable[..., Decorator]:
+    """A decorator that adds the named options of ``table`` (all without names) and passes them as one value.
+
+    ``make`` takes their values by name; the verb gets what it returns as ``parameter``.
+    """
+
+    def with_options(*names: str) -> Decorator:
+        chosen = names or tuple(table)
+
+        def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+            @wraps(function)
+            def verb(*args: Any, **arguments: Any) -> Any:
+                values = {name: arguments.pop(name) for name in chosen}
+                return function(*args, **arguments, **{parameter: make(**values)})
+
+            decorated: Callable[..., Any] = verb
+            for name in reversed(chosen):
+                decorated = table[name](decorated)
+            return decorated
+
+        return decorate
+
+    return with_options
+
+
+def _cluster_reference(cluster: str | None, context: str | None, kubeconfig: str | None) -> ClusterReference:
+    if cluster not in (None, "", KUBERNETES) and (context or kubeconfig):
+        raise click.UsageError(
+            f"--context and --kubeconfig choose a Kubernetes API, but --cluster {cluster} names a file."
+        )
+    return ClusterReference(cluster or "", context or "", kubeconfig or "")
+
+
+cluster_options = option_group(
+    "cluster",
+    _cluster_reference,
+    {
+        "cluster": click.option(
             "--cluster",
             metavar="FILE|kubernetes",
             envvar="RECONCILE_CLUSTER",
@@ -34,107 +94,78 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="File of the embedded cluster, or the current Kubernetes context"
             " (default: the Stack's, else .reconcile/cluster.db).",
         ),
-    ):
-        verb = option(verb)
-    return verb
-
-
-LOOKING = ("driver", "node", "uri")  # what a host is looked at with
-SERVING = ("latency", *LOOKING, "shutdown")  # what carries operations out for an embedded cluster
-
-
-def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The options that several verbs share, by name, so that each means the same everywhere."""
-    table: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
-        "paths": click.argument("paths", nargs=-1, metavar="[PATH]..."),
-        "cluster": cluster_options,
-        "output": click.option(
-            "-o",
-            "--output",
-            type=click.Choice(["text", "json"]),
-            default="text",
-            show_default=True,
-            help="Format.",
+        "context": click.option("--context", metavar="NAME", help="Kubernetes, by this context of the kubeconfig."),
+        "kubeconfig": click.option(
+            "--kubeconfig", metavar="FILE", help="Kubernetes, by this file (default: $KUBECONFIG, else ~/.kube/config)."
         ),
-        "shown": click.option(
-            "-o",
-            "--output",
-            type=click.Choice(["text", "json", "markdown", "html"]),
-            default="text",
-            show_default=True,
-            help="Format; markdown is for the comment of a pull request, html a page by itself.",
-        ),
-        "out": click.option("--out", metavar="FILE", help="Save the plan, for 'reconcile apply FILE'."),
+    },
+)
+
+policy_options = option_group(
+    "policy",
+    PolicyOptions,
+    {
         "allow": click.option(
             "--allow",
             metavar="IMPACTS",
             multiple=True,
-            help="Release held steps: restart, recreate, data (comma-separated).",
+            help="Allow held steps with these impacts: restart, recreate, data (comma-separated).",
         ),
-        "prune": click.option("--prune", is_flag=True, help="Delete what the stack owns and no longer describes."),
+        "prune": click.option("--prune", is_flag=True, help="Delete what the stack owns and no manifest describes."),
         "max_deletions": click.option(
             "--max-deletions",
             metavar="N|SHARE%",
-            help="Stop where --prune would delete more (default: the Stack's; if nothing is described, any).",
+            help="Stop if --prune would delete more (default: the Stack's, else any if no manifest is left).",
         ),
         "adopt": click.option("--adopt", is_flag=True, help="Take over resources that belong to no stack."),
         "target": click.option(
             "--target", metavar="KIND/NAME", multiple=True, help="Only this resource and what it needs."
         ),
+    },
+)
+
+parallel_option = click.option(
+    "--parallel", metavar="N", type=click.IntRange(1, 256), default=16, show_default=True, help="Operations at once."
+)
+
+execution_options = option_group(
+    "execution",
+    ExecutionOptions,
+    {
         "yes": click.option("-y", "--yes", is_flag=True, help="Do not ask."),
-        "rehearse": click.option(
-            "--rehearse",
-            is_flag=True,
-            help="Try the plan out on a simulated copy; go no further unless it converges.",
-        ),
-        "inject": click.option(
-            "--inject",
-            metavar="STEP[=fail|silent|lost]",
-            multiple=True,
-            help="Rehearse with a fault: OPERATION, OPERATION:KIND/NAME or a step's id.",
-        ),
-        "parallel": click.option(
-            "--parallel",
-            type=click.IntRange(1, 256),
-            default=16,
-            show_default=True,
-            help="Operations at once.",
-        ),
+        "parallel": parallel_option,
         "timeout": click.option(
             "--timeout",
+            metavar="SECONDS",
             type=click.FloatRange(min=0, min_open=True),
             default=600.0,
             show_default=True,
             help="Seconds a step may take.",
         ),
-        "lease": click.option(
+        "lock_timeout": click.option(
             "--lock-timeout",
-            "lease",
+            metavar="SECONDS",
             type=click.FloatRange(min=0),
             default=30.0,
             show_default=True,
             help="Seconds to wait for another run of the same stack to end.",
         ),
+        "detailed_exitcode": click.option(
+            "--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes, or if steps were held."
+        ),
+    },
+)
+
+host_options = option_group(
+    "host",
+    HostOptions,
+    {
         "latency": click.option(
             "--latency",
+            metavar="SECONDS",
             type=click.FloatRange(min=0),
             default=0.0,
             help="Seconds each simulated operation takes.",
-        ),
-        "uri": click.option(
-            "--libvirt-uri",
-            metavar="URI",
-            default=DEFAULT_URI,
-            show_default=True,
-            help="Where the libvirt driver finds libvirt.",
-        ),
-        "shutdown": click.option(
-            "--shutdown-timeout",
-            metavar="SECONDS",
-            type=click.FloatRange(min=1),
-            default=DEFAULT_SHUTDOWN,
-            show_default=True,
-            help="Seconds the libvirt driver gives a guest to shut down or restart, before the operation fails.",
         ),
         "driver": click.option(
             "--driver",
@@ -146,14 +177,44 @@ def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         "node": click.option(
             "--node", metavar="NAME", help="What manifests call this host, with --driver libvirt (default: its name)."
         ),
-        "exitcode": click.option(
-            "--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes, or some are held."
+        "libvirt_uri": click.option(
+            "--libvirt-uri",
+            metavar="URI",
+            default=DEFAULT_URI,
+            show_default=True,
+            help="Where the libvirt driver finds libvirt.",
         ),
-    }
+        "shutdown_timeout": click.option(
+            "--shutdown-timeout",
+            metavar="SECONDS",
+            type=click.FloatRange(min=1),
+            default=DEFAULT_SHUTDOWN,
+            show_default=True,
+            help="Seconds the libvirt driver gives a guest to shut down or restart, before the operation fails.",
+        ),
+    },
+)
+READ_HOST = ("driver", "node", "libvirt_uri")  # of ``host_options``: enough to read a host, not to change it
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for name in reversed(names):
-            function = table[name](function)
-        return function
+paths_argument = click.argument("paths", nargs=-1, metavar="[PATH]...")
 
-    return decorate
+rehearse_option = click.option(
+    "--rehearse",
+    is_flag=True,
+    help="Try the plan on a simulated copy of the cluster first; stop unless it converges.",
+)
+
+
+def output_option(verb: str, *, flag: str = "--output") -> Decorator:
+    """``-o``: the formats that a verb has; the verb gets the name of one as ``output``."""
+    rows = formats_of(verb)
+    described = "; ".join(f"{row.name}: {row.description}" for row in rows)
+    return click.option(
+        "-o",
+        flag,
+        "output",
+        type=click.Choice([row.name for row in rows]),
+        default=rows[0].name,
+        show_default=True,
+        help=f"Output format. {described}.",
+    )

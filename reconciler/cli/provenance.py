@@ -9,29 +9,37 @@ from collections.abc import Mapping, Sequence
 
 from reconciler.model.provenance import Provenance
 
-ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")  # who pressed the button, where a pipeline runs as somebody else
-PATIENCE = 5.0  # seconds for one call of git: a run does not wait for its own history
-MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")  # a hook's repository, not the manifests'
+ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")  # who started a pipeline, which itself runs as another user
+GIT_TIMEOUT = 5.0  # seconds for one call of git; after it the commit is unknown
+REPOSITORY_VARIABLES = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+)  # set in a hook
 
 
 def provenance(
     verb: str, paths: Sequence[str] = (), *, plan: str = "", environment: Mapping[str, str] | None = None
 ) -> Provenance:
-    """Of a run of ``verb`` on the manifests in ``paths``. Without git or outside a repository there is no commit."""
+    """Who runs ``verb`` on the manifests in ``paths``, or on the saved ``plan``, and of which commit these are.
+
+    Without git and outside a repository there is no commit. ``environment``: variables, by default of this process.
+    """
     commit, dirty = commit_of(paths)
-    return Provenance(who(os.environ if environment is None else environment), verb, plan, commit, dirty)
+    return Provenance(actor(os.environ if environment is None else environment), verb, plan, commit, dirty)
 
 
-def who(environment: Mapping[str, str]) -> str:
-    """``alice on laptop``; in a pipeline the one it runs for."""
+def actor(environment: Mapping[str, str]) -> str:
+    """``alice on laptop``; in a pipeline the person it runs for."""
     from reconciler.reconcile import user
 
-    actor = next((environment[name] for name in ACTORS if environment.get(name)), "") or user()
-    return "".join(letter for letter in f"{actor} on {socket.gethostname()}" if letter.isprintable())[:100]
+    name = next((environment[name] for name in ACTORS if environment.get(name)), "") or user()
+    return "".join(letter for letter in f"{name} on {socket.gethostname()}" if letter.isprintable())[:100]
 
 
 def commit_of(paths: Sequence[str]) -> tuple[str, bool]:
-    """The short commit that the first path lies in, and whether manifests under any of the paths differ from it."""
+    """The short commit of the first path, and whether manifests under any path have changes that are not committed."""
     found = [os.path.realpath(path) for path in paths if path != "-"]
     if not found:
         return "", False
@@ -46,7 +54,7 @@ def commit_of(paths: Sequence[str]) -> tuple[str, bool]:
 
 
 def _loadable(file: str, paths: Sequence[str]) -> bool:
-    """Whether it would be read as a manifest: the embedded cluster beside the manifests makes nothing dirty."""
+    """Whether a file would be read as a manifest: a change of the embedded cluster beside them does not count."""
     from reconciler.manifests.loader import SUFFIXES
 
     if not file.endswith(SUFFIXES):
@@ -59,7 +67,7 @@ def _git(folder: str, *words: str) -> str:
     """What git prints; nothing where there is no git, no repository, or no answer in time."""
     # Not the hook that a repository may name for looking at its own files, and no lock that others wait for.
     command = ["git", "--no-optional-locks", "--literal-pathspecs", "-c", "core.fsmonitor=false", "-C", folder, *words]
-    environment = {name: value for name, value in os.environ.items() if name not in MISLEADING}
+    environment = {name: value for name, value in os.environ.items() if name not in REPOSITORY_VARIABLES}
     try:
         done = subprocess.run(
             command,
@@ -68,7 +76,7 @@ def _git(folder: str, *words: str) -> str:
             capture_output=True,
             text=True,
             errors="surrogateescape",
-            timeout=PATIENCE,
+            timeout=GIT_TIMEOUT,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -2,181 +2,313 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import signal
+import random
+import socket
 import sys
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from reconciler.cli.given import policy_of, where_of
-from reconciler.cli.options import SERVING, options
+from reconciler.cli.inputs import cluster_for, policy_of
+from reconciler.cli.local_agent import serve_locally
+from reconciler.cli.options import (
+    ExecutionOptions,
+    HostOptions,
+    PolicyOptions,
+    cluster_options,
+    execution_options,
+    host_options,
+    option_group,
+    paths_argument,
+    policy_options,
+)
 from reconciler.cli.provenance import commit_of
-from reconciler.cli.serving import agent_for
+from reconciler.cli.signals import on_hangup, on_stop
+from reconciler.clusters.connection import ClusterReference, connect
 
 if TYPE_CHECKING:
-    from reconciler.daemon.sources.desired import DesiredReader, Reading
+    from reconciler.clusters.base import Cluster
+    from reconciler.daemon.loop.controller import ControllerOptions
+    from reconciler.daemon.loop.daemon import Daemon, Signals
+    from reconciler.daemon.sources.desired import DesiredReader
     from reconciler.daemon.sources.git import GitSource
+    from reconciler.daemon.sources.trigger import Source
+    from reconciler.daemon.status.metrics import DaemonMetrics
+    from reconciler.daemon.status.values import Status
+    from reconciler.manifests.desired import Stack
+
+
+class RepositoryOptions(NamedTuple):
+    """A git repository that manifests are taken from; without ``url`` they are files of this host."""
+
+    url: str | None
+    ref: str
+    path: str
+    checkouts: str | None  # folder
+    interval: float  # seconds
+
+
+class WatchOptions(NamedTuple):
+    """How often a daemon reads what it cannot be told of, in seconds, and where it serves its pages."""
+
+    resync: float
+    polling: float | None
+    listen: str
+
+
+repository_options = option_group(
+    "repository",
+    RepositoryOptions,
+    {
+        "url": click.option(
+            "--git", "url", metavar="URL", help="Take the manifests from a repository: a path, ssh or https."
+        ),
+        "ref": click.option(
+            "--ref", metavar="NAME", default="main", show_default=True, help="Branch, tag or commit, with --git."
+        ),
+        "path": click.option("--path", metavar="DIR", default="", help="Folder or file of the repository, with --git."),
+        "checkouts": click.option(
+            "--checkouts",
+            metavar="DIR",
+            help="Folder of the clone, one a daemon (default: reconcile/git in $XDG_CACHE_HOME or ~/.cache).",
+        ),
+        "interval": click.option(
+            "--interval",
+            metavar="SECONDS",
+            type=click.FloatRange(min=1),
+            default=60.0,
+            show_default=True,
+            help="Seconds between two fetches of the repository.",
+        ),
+    },
+)
+
+watch_options = option_group(
+    "watching",
+    WatchOptions,
+    {
+        "resync": click.option(
+            "--resync",
+            metavar="SECONDS",
+            type=click.FloatRange(min=1),
+            default=600.0,
+            show_default=True,
+            help="Seconds between two full syncs, in which everything is read and planned again.",
+        ),
+        "polling": click.option(
+            "--polling",
+            metavar="SECONDS",
+            type=click.FloatRange(min=0.1),
+            help="Check every file at this interval: for file systems that report no changes, such as NFS.",
+        ),
+        "listen": click.option(
+            "--listen",
+            metavar="HOST:PORT",
+            default="127.0.0.1:9467",
+            show_default=True,
+            help="Serve the dashboard, /status, /healthz, /readyz and /metrics at this address; '' for no server.",
+        ),
+    },
+)
 
 
 @click.command()
-@click.option("--git", "url", metavar="URL", help="Take the manifests from a repository: a path, ssh or https.")
-@click.option("--ref", metavar="NAME", default="main", show_default=True, help="Branch, tag or commit, with --git.")
-@click.option("--path", metavar="DIR", default="", help="Folder or file of the repository, with --git.")
-@click.option(
-    "--checkouts",
-    metavar="DIR",
-    help="Where the repository is kept, one daemon each (default: reconcile/git in $XDG_CACHE_HOME or ~/.cache).",
-)
-@click.option(
-    "--interval",
-    type=click.FloatRange(min=1),
-    default=60.0,
-    show_default=True,
-    help="Seconds between two looks at the repository.",
-)
-@click.option(
-    "--resync",
-    type=click.FloatRange(min=1),
-    default=600.0,
-    show_default=True,
-    help="Seconds until everything is looked at anew.",
-)
-@click.option(
-    "--polling",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0.1),
-    help="Look at every file so often: for file systems that tell of nothing, such as NFS.",
-)
-@click.option(
-    "--listen",
-    metavar="HOST:PORT",
-    default="127.0.0.1:9467",
-    show_default=True,
-    help="Dashboard, /status, /healthz, /readyz and /metrics; '' for none.",
-)
-@options("paths", "cluster", "allow", "prune", "max_deletions", "adopt", "parallel", "timeout", *SERVING)
-def watch(paths: tuple[str, ...], **given: Any) -> None:
-    """Keep the cluster as PATHs say, until told to stop. 'reconcile --watch PATH' is the same.
+@repository_options()
+@watch_options()
+@paths_argument
+@cluster_options()
+@policy_options("allow", "prune", "max_deletions", "adopt")
+@execution_options("parallel", "timeout")
+@host_options()
+def watch(
+    paths: tuple[str, ...],
+    repository: RepositoryOptions,
+    watching: WatchOptions,
+    cluster: ClusterReference,
+    policy: PolicyOptions,
+    execution: ExecutionOptions,
+    host: HostOptions,
+) -> None:
+    """Keep the cluster as PATHs describe it, until stopped. 'reconcile --watch PATH' is the same.
 
-    Files, a git repository and the cluster are followed, and everything is looked at anew now and then. What policy
-    does not allow is held, as ever. Several may watch one stack: one acts, the others stand by. SIGTERM or Ctrl-C:
-    nothing more is started, what is under way is waited for; once more: it is left to the next run. SIGHUP: read
-    everything again.
+    Changes of files, of a git repository and of the cluster are followed, and a full sync runs now and then. Steps
+    that policy does not allow are held. Several may watch one stack: one leads, the others stand by. SIGTERM or
+    Ctrl-C: no further step is started, running ones are waited for; a second signal leaves them to the next run.
+    SIGHUP: read everything again.
 
     \b
     reconcile watch manifests
     reconcile --watch --allow restart manifests
     reconcile watch --git https://git.example.com/team/fleet.git --ref main --path manifests
     """
-    import random
-    import socket
-    import time
-    from datetime import UTC, datetime
-
-    from reconciler.apply import Options
-    from reconciler.catalogue.operation import OWN_AGENT
-    from reconciler.clusters.connection import connect
-    from reconciler.daemon.loop.controller import SAMPLED_ENTRIES, ControllerOptions, StackController
-    from reconciler.daemon.loop.daemon import Daemon, Signals
-    from reconciler.daemon.sources.desired import DesiredReader
-    from reconciler.daemon.sources.files import FileSource
-    from reconciler.daemon.sources.trigger import Source, TriggerQueue
+    from reconciler.daemon.loop.daemon import Signals
     from reconciler.daemon.status.metrics import DaemonMetrics
-    from reconciler.daemon.status.pages import show
-    from reconciler.daemon.status.values import Status
-    from reconciler.manifests.desired import Desired, Stack
-    from reconciler.manifests.loader import Loaded
-    from reconciler.model.journal import read_journal
     from reconciler.output import log
-    from reconciler.output.history import Run, runs
 
-    if given["url"] and paths:
+    if repository.url and paths:
         raise click.UsageError("--git and PATHs exclude each other; --path names a folder of the repository.")
     if "-" in paths:
         raise click.UsageError("Standard input cannot be watched: name files or folders.")
-    log.begin(sys.stderr)
-    signals, triggers = Signals(), TriggerQueue(time.monotonic)
-    _listen_to_signals(signals)
-    repository = _repository(given) if given["url"] else None
-    where_from = repository.shown if repository is not None else " ".join(paths or (".",))
-
-    def input() -> DesiredReader:
-        return DesiredReader(paths or (".",), time.monotonic, repository)
-
-    if repository is not None:
-        repository.poll()
-    first: Reading = input().read()
-    loaded = Loaded(stack=first.stack)
-    stack = first.desired.stack
-    opened = connect(where_of(given["cluster"], loaded, first.desired))
+    log.configure(sys.stderr)
+    signals = Signals()
+    _handle_signals(signals)
+    inputs = WatchInputs(paths or (".",), _clone(repository) if repository.url else None, watching)
     metrics = DaemonMetrics(lambda: daemon.status())
-    ways = ControllerOptions(
-        policy=lambda stack: policy_of(Desired(stack, {}), {**given, "target": ()}),
-        monotonic=time.monotonic,
-        now=lambda: datetime.now(UTC),
-        random=random.random,
-        apply_options=Options(given["parallel"], given["timeout"]),
-        full_sync_interval=given["resync"],
-        holder=f"{socket.gethostname()} process {os.getpid()}",
-        on_outcome=metrics.step_ended,
-        on_reconciled=metrics.reconciled,
-        on_cache_mismatch=metrics.cache_mismatch,
-        commit=lambda: commit_of(paths or (".",)) if repository is None else ("", False),
-    )
-    ways.policy(Stack())  # says what is wrong with the options before anything begins
-    sources: list[Source] = (
-        [repository] if repository is not None else [FileSource(paths or (".",), polling=given["polling"])]
-    )
-    daemon = Daemon(
-        opened,
-        stack.name,
-        lambda ways: StackController(opened, stack.name, input(), ways, where_from),
-        ways,
-        triggers,
-        signals,
-        source=where_from,
-        sources=sources,
-        serving=lambda: agent_for(opened, {**given, "addresses": stack.nodes}),
-        on_reread=repository.poll_now if repository is not None else lambda: None,
-        abandons=stack.agent == OWN_AGENT,
-    )
-
-    def status() -> Status:
-        from dataclasses import replace
-
-        def history(newest: int) -> list[Run]:
-            return runs(read_journal(opened.records(stack.name, newest=SAMPLED_ENTRIES)))[:newest]
-
-        return replace(daemon.status(), history=history)
-
+    options = _controller_options(inputs, policy, execution, metrics)
+    stack, reference = _first_reading(inputs, cluster)
+    opened = connect(reference)
+    daemon = _daemon(opened, stack, inputs, options, signals, host)
     try:
-        with show(given["listen"], status, healthy=daemon.healthy, ready=daemon.ready, daemon_metrics=metrics):
-            if given["listen"]:
-                click.echo(f"watching {where_from}; see http://{given['listen']}/", err=True)
-            daemon.run()
+        _serve_and_run(daemon, opened, stack.name, inputs, metrics)
     finally:
         opened.close()
 
 
-def _repository(given: dict[str, Any]) -> GitSource:
-    import hashlib
+def _serve_and_run(daemon: Daemon, cluster: Cluster, stack: str, inputs: WatchInputs, metrics: DaemonMetrics) -> None:
+    """Run a daemon until it is stopped, and its pages beside it."""
+    from reconciler.daemon.status.pages import show
 
+    listen = inputs.watching.listen
+    with show(
+        listen,
+        lambda: _status_with_history(daemon, cluster, stack),
+        healthy=daemon.healthy,
+        ready=daemon.ready,
+        daemon_metrics=metrics,
+    ):
+        if listen:
+            click.echo(f"watching {inputs.shown}; see http://{listen}/", err=True)
+        daemon.run()
+
+
+class WatchInputs(NamedTuple):
+    """Where the manifests come from: files of this host or, if there is one, the clone of a repository."""
+
+    paths: tuple[str, ...]
+    clone: GitSource | None
+    watching: WatchOptions
+
+    @property
+    def shown(self) -> str:
+        """The source as people are told of it."""
+        return self.clone.shown if self.clone is not None else " ".join(self.paths)
+
+    def reader(self) -> DesiredReader:
+        """The manifests, to be read as they change."""
+        from reconciler.daemon.sources.desired import DesiredReader
+
+        return DesiredReader(self.paths, time.monotonic, self.clone)
+
+    def sources(self) -> list[Source]:
+        """What tells that manifests have changed."""
+        from reconciler.daemon.sources.files import FileSource
+
+        return [self.clone] if self.clone is not None else [FileSource(self.paths, polling=self.watching.polling)]
+
+    def commit(self) -> tuple[str, bool]:
+        """The commit that files of this host are of, and whether they differ from it; a clone knows its own."""
+        return commit_of(self.paths) if self.clone is None else ("", False)
+
+
+def _first_reading(inputs: WatchInputs, cluster: ClusterReference) -> tuple[Stack, ClusterReference]:
+    """The Stack, and the cluster that it is on. Raises ``InvalidInput``."""
+    from reconciler.manifests.loader import Loaded
+
+    if inputs.clone is not None:
+        inputs.clone.poll()
+    first = inputs.reader().read()
+    return first.desired.stack, cluster_for(cluster, Loaded(stack=first.stack), first.desired)
+
+
+def _controller_options(
+    inputs: WatchInputs, policy: PolicyOptions, execution: ExecutionOptions, metrics: DaemonMetrics
+) -> ControllerOptions:
+    """Clocks, policy, limits and metrics of a daemon. Raises ``UsageError`` for a policy that makes no sense."""
+    from reconciler.apply import Options
+    from reconciler.daemon.loop.controller import ControllerOptions
+    from reconciler.manifests.desired import Desired, Stack
+
+    options = ControllerOptions(
+        policy=lambda stack: policy_of(Desired(stack, {}), policy),
+        monotonic=time.monotonic,
+        now=lambda: datetime.now(UTC),
+        random=random.random,
+        apply_options=Options(execution.parallel, execution.timeout),
+        full_sync_interval=inputs.watching.resync,
+        holder=f"{socket.gethostname()} process {os.getpid()}",
+        on_outcome=metrics.step_ended,
+        on_reconciled=metrics.reconciled,
+        on_cache_mismatch=metrics.cache_mismatch,
+        commit=inputs.commit,
+    )
+    options.policy(Stack())
+    return options
+
+
+def _daemon(
+    cluster: Cluster,
+    stack: Stack,
+    inputs: WatchInputs,
+    options: ControllerOptions,
+    signals: Signals,
+    host: HostOptions,
+) -> Daemon:
+    from reconciler.catalogue.operation import OWN_AGENT
+    from reconciler.daemon.loop.controller import StackController
+    from reconciler.daemon.loop.daemon import Daemon
+    from reconciler.daemon.sources.trigger import TriggerQueue
+
+    workers = options.apply_options.parallel
+    reread: Callable[[], object] = inputs.clone.poll_now if inputs.clone is not None else lambda: None
+    return Daemon(
+        cluster,
+        stack.name,
+        lambda options: StackController(cluster, stack.name, inputs.reader(), options, inputs.shown),
+        options,
+        TriggerQueue(time.monotonic),
+        signals,
+        source=inputs.shown,
+        sources=inputs.sources(),
+        serving=lambda: serve_locally(cluster, host, workers=workers, addresses=stack.nodes),
+        on_reread=reread,
+        abandons=stack.agent == OWN_AGENT,
+    )
+
+
+def _status_with_history(daemon: Daemon, cluster: Cluster, stack: str) -> Status:
+    from reconciler.daemon.loop.controller import SAMPLED_ENTRIES
+    from reconciler.model.journal import read_journal
+    from reconciler.output.history import Run, runs
+
+    def history(newest: int) -> list[Run]:
+        return runs(read_journal(cluster.records(stack, newest=SAMPLED_ENTRIES)))[:newest]
+
+    return replace(daemon.status(), history=history)
+
+
+def _clone(options: RepositoryOptions) -> GitSource:
+    """The clone of the repository, in a folder of its own a URL."""
     from reconciler.daemon.sources.git import GitSource
 
-    key = hashlib.sha256(given["url"].encode()).hexdigest()[:16]
+    url = options.url or ""
+    key = hashlib.sha256(url.encode()).hexdigest()[:16]
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = given["checkouts"] or os.path.join(base, "reconcile", "git", key)
-    return GitSource(given["url"], given["ref"], given["path"], folder, interval=given["interval"])
+    folder = options.checkouts or os.path.join(base, "reconcile", "git", key)
+    return GitSource(url, options.ref, options.path, folder, interval=options.interval)
 
 
-def _listen_to_signals(signals: Any) -> None:
-    def end(number: int, frame: object) -> None:
+def _handle_signals(signals: Signals) -> None:
+    def stop() -> None:
         signals.stops += 1
 
-    def reread(number: int, frame: object) -> None:
+    def read_again() -> None:
         signals.reread = True
 
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, end)
-    signal.signal(signal.SIGHUP, reread)
+    on_stop(stop)
+    on_hangup(read_again)

@@ -1,27 +1,27 @@
-"""Any text as one line of characters that a person can see: what reviews show of values that others wrote. Pure."""
+"""Text from elsewhere made safe to show: on one line, without characters that hide or reorder it. Pure."""
 
 from __future__ import annotations
 
 import unicodedata
 
 # Control, format, surrogate and private characters, and what breaks lines: they hide, reorder or end a text.
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def visible(text: object, most: int = 0) -> str:
-    """The text with what cannot be seen written out (``\\u202e``), cut to ``most`` characters if that is given."""
+def visible(text: object, limit: int = 0) -> str:
+    """The text with invisible characters as escapes (``\\u202e``), cut to ``limit`` characters unless that is 0."""
     shown = str(text)
     if not shown.isprintable():
-        shown = "".join(map(_glyph, shown))
-    return shown[: most - 1] + "…" if 0 < most < len(shown) else shown
+        shown = "".join(map(_escaped, shown))
+    return shown[: limit - 1] + "…" if 0 < limit < len(shown) else shown
 
 
-def _glyph(character: str) -> str:
-    if unicodedata.category(character) not in _UNSEEN:
+def _escaped(character: str) -> str:
+    if unicodedata.category(character) not in _INVISIBLE:
         return character
     code = ord(character)
-    return _SHORT.get(character) or (f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+    return _SHORT_ESCAPES.get(character) or (f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
 
 
 def width(text: str) -> int:
@@ -30,7 +30,7 @@ def width(text: str) -> int:
 
 
 def fitted(text: object, columns: int) -> str:
-    """The visible text in at most so many columns: what is too much is taken out of its middle."""
+    """The visible text in at most ``columns`` columns; a longer one loses its middle."""
     shown = visible(text)
     if width(shown) <= columns:
         return shown

@@ -28,7 +28,7 @@ def plan_html(plan: Plan) -> str:
     body = [
         "<header>",
         f"<h1>{text(title)}</h1>",
-        *(f"<p>{text(line)}</p>" for line in str(summary(plan, most=20)).splitlines()),
+        *(f"<p>{text(line)}</p>" for line in str(summary(plan, limit=20)).splitlines()),
         *_totals(plan),
         "</header>",
         "<main>",

@@ -1,4 +1,4 @@
-"""The log of a daemon, on standard error: lines for people on a terminal, JSON for machines otherwise."""
+"""The log of agents and daemons on standard error: text on a terminal, otherwise a JSON object a line."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ import logging
 from datetime import UTC, datetime
 from typing import TextIO
 
-_WORDS = ("node", "stack", "commit", "resource", "operation", "step", "outcome", "seconds")
+_FIELDS = ("node", "stack", "commit", "resource", "operation", "step", "outcome", "seconds")
 
 
-class _Json(logging.Formatter):
+class _JsonFormatter(logging.Formatter):
+    """Time, level, message, and those of ``_FIELDS`` that a record has."""
+
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
-            **{word: vars(record)[word] for word in _WORDS if word in vars(record)},
+            **{name: vars(record)[name] for name in _FIELDS if name in vars(record)},
         }
         return json.dumps(line, ensure_ascii=False)
 
 
-def begin(stream: TextIO) -> None:
-    """Have everything this package logs go to ``stream``."""
+def configure(stream: TextIO) -> None:
+    """Send what this package logs, from level INFO on, to ``stream``, and nowhere else."""
     handler = logging.StreamHandler(stream)
     text = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
-    handler.setFormatter(text if stream.isatty() else _Json())
+    handler.setFormatter(text if stream.isatty() else _JsonFormatter())
     log = logging.getLogger("reconciler")
     log.handlers[:] = [handler]
     log.setLevel(logging.INFO)

@@ -78,7 +78,7 @@ def code(value: object, most: int = MOST) -> str:
 
 def _head(plan: Plan) -> list[str]:
     title = f"## Plan of {code(plan.stack, 100)}" if plan.stack else "## Plan"
-    found = summary(plan, most=5)
+    found = summary(plan, limit=5)
     destroyed = f" Destroys data of {code(found.destroyed, 2000)}." if found.destroyed else ""
     lines = [title, "", f"**{escaped(found.totals, 1000)}{destroyed}**", ""]
     return [*lines, f"**{escaped(found.held, 1000)}**", ""] if found.held else lines

@@ -72,7 +72,7 @@ def problem_json(problem: Problem) -> dict[str, Any]:
     """A problem with file, line and column, which are null where they are not known."""
     return {
         "severity": str(problem.severity),
-        "id": str(problem.id) if problem.id is not None else None,
+        "resource": str(problem.id) if problem.id is not None else None,
         "file": problem.origin.file,
         "line": problem.origin.line or None,
         "column": problem.origin.column or None,

@@ -17,7 +17,7 @@ class Gravity(StrEnum):
     """Why a step deserves a second look, the gravest first. The value is the heading it stands under."""
 
     DATA = "Destroys data"
-    GONE = "Deletes or makes anew"
+    GONE = "Deletes or replaces"
     RESTART = "Stops or restarts"
 
 

@@ -1,16 +1,15 @@
-"""Plans, outcomes and resources -> text or JSON. Pure; colour is a function that the caller hands in."""
+"""Plans, problems and notes as text; tables of aligned columns. Pure; colour is a function that the caller passes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from reconciler.apply import Outcome, Report, Result
 from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE
-from reconciler.model.problem import Origin, Problem
+from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import Action, Plan
@@ -39,11 +38,17 @@ _GRAVE = frozenset({Impact.RESTART, Impact.RECREATE, Impact.DATA})
 
 
 def plain(text: str, colour: str) -> str:
+    """The text without colour: what a ``Paint`` is where there is no terminal."""
     return text
 
 
+def count(number: int, noun: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
-    """Rows with aligned columns; the last column is as long as it likes."""
+    """One line a row, columns aligned; the last column is not padded."""
     if not rows:
         return []
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
@@ -54,7 +59,7 @@ def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
 
 
 def plan_text(plan: Plan, paint: Paint = plain) -> str:
-    """One line a step, in waves; then what else should be known; then totals."""
+    """One line a step, in waves; then notes; then totals."""
     lines = [paint(line, "red") for line in headline(plan)]
     rows = [
         (
@@ -85,7 +90,7 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
 
 
 def headline(plan: Plan) -> list[str]:
-    """What a plan will do that people must not overlook, before anything else; nothing if it does no such thing."""
+    """The first line of a plan that stops VMs, deletes resources or destroys data, and an empty line; else no line."""
     steps = plan.runnable
     restarted = {step.carrier for step in steps if step.impact is Impact.RESTART and step.carrier.kind == MACHINE}
     removed = {step.resource for step in steps if step.impact is Impact.RECREATE}
@@ -94,14 +99,14 @@ def headline(plan: Plan) -> list[str]:
         if step.impact is Impact.DATA:
             of_kind = lost.setdefault(step.resource.kind, {})
             of_kind[step.resource] = of_kind.get(step.resource, 0) + step.loses
-    said = []
+    phrases = []
     if going := restarted - removed:
-        said.append(f"stops or restarts {_counted(len(going), MACHINE)}")
+        phrases.append(f"stops or restarts {_counted(len(going), MACHINE)}")
     for kind in sorted({id.kind for id in removed}):
-        said.append(f"removes {_counted(sum(id.kind == kind for id in removed), kind)}")
+        phrases.append(f"removes {_counted(sum(id.kind == kind for id in removed), kind)}")
     if lost:
-        said.append("destroys data of " + ", ".join(_sized(kind, of_kind) for kind, of_kind in sorted(lost.items())))
-    return [f"This {', '.join(said)}.", ""] if said else []
+        phrases.append("destroys data of " + ", ".join(_sized(kind, of_kind) for kind, of_kind in sorted(lost.items())))
+    return [f"This {', '.join(phrases)}.", ""] if phrases else []
 
 
 def _sized(kind: str, lost: dict[ResourceId, int]) -> str:
@@ -110,8 +115,7 @@ def _sized(kind: str, lost: dict[ResourceId, int]) -> str:
 
 
 def _counted(number: int, kind: str) -> str:
-    word = "VM" if kind == MACHINE else kind
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    return count(number, "VM" if kind == MACHINE else kind)
 
 
 class Summary(NamedTuple):
@@ -126,39 +130,39 @@ class Summary(NamedTuple):
         return f"{self.totals}{destroyed}" + (f"\n{self.held}" if self.held else "")
 
 
-def summary(plan: Plan, most: int | None = None) -> Summary:
+def summary(plan: Plan, limit: int | None = None) -> Summary:
     """The totals: steps by kind of action, what they do to guests and data, what is held.
 
-    Names all whose data is destroyed, or as many as ``most`` and how many more.
+    Names every resource whose data is destroyed, or the first ``limit`` and how many more.
     """
     if not plan.steps and plan.problems:
-        count = len(plan.problems)
-        verb = _plural(count, "problem stands", "problems stand")
-        return Summary(f"Nothing can be changed: {count} {verb} in the way.")
+        number = len(plan.problems)
+        verb = _plural(number, "stands", "stand")
+        return Summary(f"Nothing can be changed: {count(number, 'problem')} {verb} in the way.")
     if not plan.steps:
         verb = _plural(plan.unchanged, "resource is", "resources are")
         return Summary(f"No changes. {plan.unchanged} {verb} as declared.")
     actions = Counter(step.action for step in plan.steps)
     parts = [f"{actions[action]} to {action}" for action in Action if actions[action]]
-    totals = f"{len(plan.steps)} {_plural(len(plan.steps), 'step', 'steps')}: {', '.join(parts)}; "
+    totals = f"{count(len(plan.steps), 'step')}: {', '.join(parts)}; "
     totals += f"{plan.unchanged} unchanged."
     restarted = {step.carrier for step in plan.steps if step.impact is Impact.RESTART and step.carrier.kind == MACHINE}
     if restarted:
-        totals += f" Stops or restarts {len(restarted)} {_plural(len(restarted), 'VM', 'VMs')}."
-    return Summary(totals, _destroyed(plan, most), _held(plan))
+        totals += f" Stops or restarts {count(len(restarted), 'VM')}."
+    return Summary(totals, _destroyed(plan, limit), _held(plan))
 
 
-def _destroyed(plan: Plan, most: int | None) -> str:
+def _destroyed(plan: Plan, limit: int | None) -> str:
     names = list(dict.fromkeys(str(step.resource) for step in plan.steps if step.impact is Impact.DATA))
-    unnamed = len(names) - len(names[:most])
-    return f"{', '.join(names[:most])}{f' and {unnamed} more' if unnamed else ''}"
+    unnamed = len(names) - len(names[:limit])
+    return f"{', '.join(names[:limit])}{f' and {unnamed} more' if unnamed else ''}"
 
 
 def _held(plan: Plan) -> str:
     if not plan.held:
         return ""
-    count, flags = len(plan.held), ",".join(sorted({step.held_by for step in plan.held}))
-    return f"{count} {_plural(count, 'step is', 'steps are')} held; release with --allow {flags}."
+    number, flags = len(plan.held), ",".join(sorted({step.held_by for step in plan.held}))
+    return f"{number} {_plural(number, 'step is', 'steps are')} held; release with --allow {flags}."
 
 
 def _plural(count: int, one: str, many: str) -> str:
@@ -166,6 +170,7 @@ def _plural(count: int, one: str, many: str) -> str:
 
 
 def problems_text(problems: Iterable[Problem], paint: Paint = plain) -> str:
+    """Errors and warnings, each with its place, its message and below it what to do about it."""
     lines = []
     for problem in problems:
         colour = "red" if problem.severity == "error" else "yellow"
@@ -175,56 +180,12 @@ def problems_text(problems: Iterable[Problem], paint: Paint = plain) -> str:
 
 
 def notes_text(notes: Iterable[Remark]) -> str:
-    """One line for each thing that is to be said, however many resources it is said of."""
-    about: dict[str, list[str]] = {}
+    """One line for each text, with the resources it is about: the first three and how many more."""
+    resources: dict[str, list[str]] = {}
     for note in notes:
-        about.setdefault(note.text, []).append(str(note.id))
+        resources.setdefault(note.text, []).append(str(note.id))
     lines = [
         f"note: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: {text}\n"
-        for text, names in about.items()
+        for text, names in resources.items()
     ]
     return "".join(lines)
-
-
-def outcome_text(outcome: Outcome) -> str:
-    """One line; of a failed step also ``file:line:column`` of what asks for it, where that is known."""
-    step = outcome.step
-    text = f"{outcome.result:<11} {step.operation} {step.resource}"
-    if outcome.seconds:
-        text += f" ({outcome.seconds:.1f} s)"
-    text = f"{text}: {outcome.message}" if outcome.message else text
-    failed = outcome.result is Result.FAILED
-    return f"{text} (asked for at {step.origin})" if failed and step.origin is not None else text
-
-
-def report_json(report: Report) -> dict[str, Any]:
-    """The report for programs. ``errorKind`` is an ``ErrorKind`` of a failed step, null of others."""
-    return {
-        "ok": report.ok,
-        "outcomes": [
-            {
-                "step": outcome.step.id,
-                "operation": outcome.step.operation,
-                "subject": str(outcome.step.resource),
-                "result": str(outcome.result),
-                "message": outcome.message,
-                "seconds": round(outcome.seconds, 3),
-                "errorKind": str(outcome.error) if outcome.error is not None else None,
-                "origin": _origin_json(outcome.step.origin),
-            }
-            for outcome in report.outcomes
-        ],
-    }
-
-
-def _origin_json(origin: Origin | None) -> dict[str, Any] | None:
-    if origin is None:
-        return None
-    return {"file": origin.file, "line": origin.line or None, "column": origin.column or None}
-
-
-def report_text(report: Report) -> str:
-    """Totals by result, worst last."""
-    counts = Counter(outcome.result for outcome in report.outcomes)
-    parts = [f"{counts[result]} {result}" for result in Result if counts[result]]
-    return ("Applied: " if report.ok else "Not everything was applied: ") + ", ".join(parts) + "."

@@ -205,7 +205,7 @@ def change_cells(kind: str, change: FieldChange) -> ChangeText:
         return ChangeText(name, "declared", "no longer declared")
     if change.before is not None:
         changed = ", ".join(_replacements(kind, change))
-        return ChangeText(name, "", f"anew: {changed}" if changed else "anew")
+        return ChangeText(name, "", f"replaced: {changed}" if changed else "replaced")
     return ChangeText(name, "nothing", ", ".join(_settings(kind, change)) or "new")
 
 

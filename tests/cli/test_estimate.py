@@ -16,7 +16,7 @@ from reconciler.apply.estimate import seconds_left, typical
 from reconciler.catalogue.operation import Impact
 from reconciler.model.journal import read_journal
 from reconciler.model.resource import ResourceId
-from reconciler.output.progress import Left
+from reconciler.output.progress import TimeLeft
 from reconciler.planner.plan import Action, Reason, Step
 from support.command_line import COMMAND
 from support.paths import QUICKSTART, ROOT
@@ -78,9 +78,9 @@ def test_the_typical_duration_is_the_middle_of_the_newest_that_ended_well() -> N
     assert typical_of([*[ended(9.0)] * 100, *[ended(1.0)] * 20]) == {"Long": 1.0}
 
 
-def test_the_text_goes_down_with_the_clock_and_is_reckoned_anew() -> None:
+def test_the_text_goes_down_with_the_clock_and_is_estimated_again() -> None:
     now = [0.0]
-    left = Left([step("a"), step("b", needs=("a",))], TAKES, 16, lambda: now[0])
+    left = TimeLeft([step("a"), step("b", needs=("a",))], TAKES, 16, lambda: now[0])
     assert left.text() == "about 20 s left"
     left.started("a")
     now[0] = 4.0
@@ -89,8 +89,8 @@ def test_the_text_goes_down_with_the_clock_and_is_reckoned_anew() -> None:
     assert left.text() == "about 10 s left"
     now[0] = 30.0
     assert left.text() == "", "it takes longer than it did before: nobody knows"
-    assert Left([step("a")], {"Long": 600.0}, 1, lambda: 0.0).text() == "about 10 min left"
-    assert Left([step("a", "New")], TAKES, 1, lambda: 0.0).text() == ""
+    assert TimeLeft([step("a")], {"Long": 600.0}, 1, lambda: 0.0).text() == "about 10 min left"
+    assert TimeLeft([step("a", "New")], TAKES, 1, lambda: 0.0).text() == ""
 
 
 def on_terminal(folder: Path) -> str:

@@ -17,7 +17,7 @@ from reconciler import LocalCluster, Report, Result
 from reconciler.apply.journal import RunJournal
 from reconciler.apply.report import Outcome
 from reconciler.catalogue.operation import Impact
-from reconciler.cli.provenance import commit_of, who
+from reconciler.cli.provenance import actor, commit_of
 from reconciler.model.journal import read_journal
 from reconciler.model.outcome import RunResult
 from reconciler.model.problem import Unavailable
@@ -239,8 +239,8 @@ def test_only_a_run_that_stopped_may_go_without_its_last_entry(result: Result) -
 
 @pytest.mark.parametrize("name", ["GITHUB_ACTOR", "GITLAB_USER_LOGIN"])
 def test_a_pipeline_names_the_one_it_runs_for(name: str) -> None:
-    assert who({name: "octo\x1b[31mcat"}).startswith("octo[31mcat on ")
-    assert " on " in who({})
+    assert actor({name: "octo\x1b[31mcat"}).startswith("octo[31mcat on ")
+    assert " on " in actor({})
 
 
 @pytest.fixture
@@ -341,7 +341,7 @@ def test_what_is_not_there_is_said_so(tmp_path: Path) -> None:
     name = tmp_path.name.replace("_", "-")
     missing = run(tmp_path, "history")
     assert (missing.code, missing.out) == (1, "")
-    assert f"there is no stack {name} on the cluster, and no run of it. There: quickstart; name one" in missing.err
+    assert f"there is no stack {name} on the cluster, and no run of it. Stacks: quickstart; choose one" in missing.err
     assert (
         "there is no run zz of the stack quickstart. The newest is"
         in run(tmp_path, "history", "--stack", "quickstart", "zz").err

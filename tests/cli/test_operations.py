@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from reconciler.catalogue import OPERATIONS, Operation, check, find
 from reconciler.cli import cli
 from reconciler.model.problem import InvalidInput
-from reconciler.output.describe import catalogue_json, catalogue_text
+from reconciler.output.operations import operations_json, operations_text, select
 
 every_operation = pytest.mark.parametrize(
     "operation", OPERATIONS, ids=lambda operation: f"{operation.section}-{operation.name}"
@@ -21,11 +21,11 @@ every_operation = pytest.mark.parametrize(
 
 
 def text_of(operation: Operation) -> str:
-    return catalogue_text(f"{operation.kind}/{operation.name}")
+    return operations_text(select(f"{operation.kind}/{operation.name}"))
 
 
 def json_of(operation: Operation) -> dict[str, Any]:
-    (row,) = catalogue_json(f"{operation.kind}/{operation.name}")
+    (row,) = operations_json(select(f"{operation.kind}/{operation.name}"))
     return row
 
 
@@ -34,14 +34,14 @@ def test_the_text_has_everything_of_the_row(operation: Operation) -> None:
     text = text_of(operation)
     assert text.startswith(f"{operation.name} ({operation.kind}, section {operation.section})\n  {operation.doc}")
     assert re.findall(r"^  Needs:     (.*)$", text, re.MULTILINE) == list(operation.needs)
-    assert f"\n  Leaves:    {operation.leaves}\n" in text
+    assert f"\n  Result:    {operation.leaves}\n" in text
     assert f"\n  Impact:    {operation.running} on a running guest, {operation.stopped} on a stopped one\n" in text
     assert f"\n  uni-virt:  {operation.univirt or 'yes'}\n" in text
     assert ("Deprecated by the API." in text) is operation.deprecated
     assert ("\n  Example:\n" in text) == ("it runs on request" in text) == (not operation.fields)
-    assert ("takes no parameters" in text) == (not operation.parameters)
+    assert ("Takes no parameters" in text) == (not operation.parameters)
     for row in operation.parameters:
-        (line,) = re.findall(rf"^    {row.name} +.*$", text.partition("  Together:")[0], re.MULTILINE)
+        (line,) = re.findall(rf"^    {row.name} +.*$", text.partition("  Combinations:")[0], re.MULTILINE)
         assert line.endswith(row.doc)
         assert (" required " in line) is row.required
         if row.unit:
@@ -60,7 +60,7 @@ def test_the_text_has_everything_of_the_row(operation: Operation) -> None:
 def test_the_columns_of_the_parameters_are_aligned(operation: Operation) -> None:
     lines = [line for line in text_of(operation).partition("  Parameters:\n")[2].splitlines() if line[:4] == "    "]
     for line, row in zip(lines[1:], operation.parameters, strict=False):
-        assert line[lines[0].index("WHAT IT IS") :] == row.doc
+        assert line[lines[0].index("DESCRIPTION") :] == row.doc
 
 
 @every_operation
@@ -98,7 +98,7 @@ def invoke(*words: str) -> Result:
 
 def test_without_a_name_all_are_listed() -> None:
     lines = invoke().output.splitlines()
-    assert lines[0].split() == ["KIND", "OPERATION", "IMPACT", "DRIVERS", "MOVED", "BY", "WHAT", "IT", "DOES"]
+    assert lines[0].split() == ["KIND", "OPERATION", "IMPACT", "DRIVERS", "FIELDS", "DESCRIPTION"]
     assert [tuple(line.split()[:2]) for line in lines[1:]] == [(each.kind, each.name) for each in OPERATIONS]
     listed = json.loads(invoke("--output", "json").output)
     assert [(each["kind"], each["name"]) for each in listed] == [(each.kind, each.name) for each in OPERATIONS]
@@ -122,22 +122,22 @@ def test_a_name_that_two_kinds_have_gives_both_and_the_kind_chooses() -> None:
     assert len(json.loads(invoke("DeleteVMBackup", "-o", "json").output)) == 2
     (row,) = json.loads(invoke("pool/DeleteVMBackup", "-o", "json").output)
     assert (row["kind"], row["section"]) == ("VirtualMachinePool", "7.11")
-    assert catalogue_text("VM/deletevmbackup") == text_of(find("VirtualMachine", "DeleteVMBackup"))
+    assert operations_text(select("VM/deletevmbackup")) == text_of(find("VirtualMachine", "DeleteVMBackup"))
 
 
 @pytest.mark.parametrize(
     ("word", "said", "remedy"),
     [
-        ("PlugDsk", "no operation is called PlugDsk", "Did you mean PlugDisk"),
-        ("plugnik", "no operation is called plugnik", "Did you mean PlugNIC"),
-        ("disk/PlugDisk", "no operation is called disk/PlugDisk", "Did you mean CloneDisk"),
-        ("xyzzy", "no operation is called xyzzy", "'reconcile operations' lists them."),
+        ("PlugDsk", "there is no operation PlugDsk", "Did you mean PlugDisk"),
+        ("plugnik", "there is no operation plugnik", "Did you mean PlugNIC"),
+        ("disk/PlugDisk", "there is no operation disk/PlugDisk", "Did you mean CloneDisk"),
+        ("xyzzy", "there is no operation xyzzy", "'reconcile operations' lists them."),
         ("vmx/PlugDisk", "'vmx' is not a kind", "Kinds: VirtualMachinePool"),
     ],
 )
 def test_an_unknown_name_gives_the_nearest(word: str, said: str, remedy: str) -> None:
     with pytest.raises(InvalidInput) as raised:
-        catalogue_text(word)
+        select(word)
     (problem,) = raised.value.problems
     assert said in str(problem)
     assert remedy in str(problem)

@@ -435,17 +435,17 @@ def said(*words: str) -> str:
 
 def test_the_command_says_all_of_an_operation() -> None:
     text = said("TuneDiskQoS")
-    assert re.search(r"total_bytes_sec +text +bytes/s +0 to 9999999999 ", text)
-    assert re.search(r"device +text +required +like vdb ", text)
+    assert re.search(r"total_bytes_sec +string +bytes/s +0 to 9999999999 ", text)
+    assert re.search(r"device +string +required +like vdb ", text)
     assert "total_bytes_sec and read_bytes_sec exclude each other." in text
-    assert "Moved by:  VirtualMachine.disks.qos" in text
+    assert "Fields:    VirtualMachine.disks.qos" in text
     assert "Example:" not in text, "fields move it"
     assert "remote, port, username and password are given together or not at all." in said("BackupVM")
     assert "maximum needs cores, sockets and threads." in said("ChangeNumberOfCPU")
-    assert re.search(r"type +text +required +from, to ", said("AddACL"))
-    assert re.search(r"password +text +required +secret ", said("SetGuestPassword"))
+    assert re.search(r"type +string +required +from, to ", said("AddACL"))
+    assert re.search(r"password +string +required +secret ", said("SetGuestPassword"))
     assert "correct-horse" not in said("SetGuestPassword")
-    assert "Moved by:  VirtualMachine.nics.vlan" in said("BindPortVlan")
+    assert "Fields:    VirtualMachine.nics.vlan" in said("BindPortVlan")
 
 
 def test_the_command_says_all_of_it_to_machines_too() -> None:

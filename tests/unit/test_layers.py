@@ -31,6 +31,7 @@ ONLY = {
     "jsonschema": {"manifests.schema"},
     "fastjsonschema": {"manifests.schema"},
     "click": {"cli"},
+    "deepdiff": {"output.difference"},
     "rich": {"output.progress"},
     "kubernetes": {"clusters.kubernetes.api", "clusters.kubernetes.kubeconfig"},
     "prometheus_client": {"output.metrics", "daemon.status.metrics"},

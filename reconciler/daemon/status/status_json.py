@@ -16,6 +16,7 @@ from reconciler.daemon.status.values import Drift, Health, Reconciliation, Resou
 from reconciler.model import quantity
 from reconciler.model.fields import is_quantity, is_secret
 from reconciler.model.secret import Secret
+from reconciler.output.difference import describe_difference, has_lines
 from reconciler.output.history import run_json
 from reconciler.output.plan_json import problem_json
 from reconciler.output.review import gravity
@@ -104,7 +105,16 @@ def _drift(kind: str, drift: Drift) -> dict[str, Any]:
         "mode": str(drift.mode),
         "seen": _time(drift.seen),
         "note": drift.note,
+        "difference": _difference(shown(kind, drift.path, drift.observed), shown(kind, drift.path, drift.desired)),
     }
+
+
+def _difference(observed: Any, desired: Any) -> list[str]:
+    """The lines in which two texts or lists differ; none for values that are best shown whole."""
+    values = [value for value in (observed, desired) if value is not None]
+    if any(isinstance(value, dict) or not has_lines(value) for value in values):
+        return []
+    return describe_difference(observed, desired)
 
 
 def shown(kind: str, path: tuple[str, ...], value: Any) -> Any:

@@ -72,7 +72,7 @@ _NICS = (
         "nics",
         Type.LIST,
         identity=("mac",),
-        advice="A NIC is told apart by its mac: take it off the list, apply, and add it anew.",
+        advice="A NIC is told apart by its mac: take it off the list, apply, and add it again.",
     ),
     Field("nics.*.mac", Type.TEXT),
     Field(

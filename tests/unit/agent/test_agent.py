@@ -31,7 +31,7 @@ from reconciler.model.kinds import DISK, KINDS, POOL
 from reconciler.model.problem import Conflict, Expired, NotFound, ReconcilerError, Unavailable
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.wire import CLAIM
-from reconciler.output.log import begin
+from reconciler.output.log import configure
 from reconciler.output.metrics import AgentMetrics, probe
 from support.paths import ROOT
 
@@ -1029,10 +1029,10 @@ def test_the_log_is_text_for_people_and_json_for_machines(capsys: pytest.Capture
 
     log, terminal = logging.getLogger("reconciler"), Terminal()
     try:
-        begin(terminal)  # type: ignore[arg-type]
+        configure(terminal)  # type: ignore[arg-type]
         log.getChild("agent").info("claimed %s", "x", extra={"resource": "VirtualMachine/web-1"})
         assert terminal.text.endswith("INFO    claimed x\n")
-        begin(sys.stderr)
+        configure(sys.stderr)
         log.getChild("agent").info("claimed %s", "x", extra={"resource": "VirtualMachine/web-1"})
         line = json.loads(capsys.readouterr().err)
         assert (line["level"], line["message"], line["resource"]) == ("info", "claimed x", "VirtualMachine/web-1")

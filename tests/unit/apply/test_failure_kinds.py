@@ -29,7 +29,7 @@ from reconciler.model.problem import (
 )
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import SecretMissing
-from reconciler.output.text import outcome_text, report_json
+from reconciler.output.report import outcome_text, report_json
 from reconciler.planner.plan import Action, Reason, Step
 from support.scenario import desired_of, plan_of
 

@@ -317,7 +317,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_written(home: Path) -> Non
     assert "Left out 1 resource" in result.err
     told = json.loads(run(home, "import", "-o", "json").out)
     assert told["documents"][0]["kind"] == "VirtualMachinePool"
-    assert [(each["resource"], each["field"]) for each in told["problems"]] == [
+    assert [(each["resource"], each["path"]) for each in told["problems"]] == [
         ("VirtualMachine/web-1", "spec.nics[1].type")
     ]
 
@@ -333,6 +333,8 @@ def test_without_a_terminal_nothing_is_taken_over(home: Path) -> None:
     result = run(home, "import", "pool", "--out", "shop", "--adopt")
     assert (result.code, "Add --yes" in result.err) == (1, True)
     assert "no stack" in run(home, "--plan", "shop").err
+    as_json = json.loads(run(home, "import", "pool", "--stack", "shop", "--adopt", "-o", "json").out)
+    assert as_json["error"]["kind"] == "NotConfirmed", "one document, though the manifests were written before"
 
 
 def test_files_that_exist_are_overwritten_only_when_told(home: Path) -> None:
@@ -393,7 +395,7 @@ def test_a_file_that_fails_midway_leaves_the_folder_as_it_was(tmp_path: Path, mo
         (("vmx",), "'vmx' is not a kind"),
         (("vm/web-9",), "there is no VirtualMachine/web-9. Did you mean web-1?"),
         (("--adopt",), "--adopt needs --out DIR or --stack NAME"),
-        (("--stack", "No Name"), "'No Name' is no name of a stack"),
+        (("--stack", "No Name"), "'No Name' is not the name of a stack"),
         (("--with", "nowhere.yaml"), "nowhere.yaml: error: cannot be read"),
         (("--out", "given.yaml"), "given.yaml cannot be written: not a directory; nothing was written"),
         (("pool", "--out", "/dev/null/shop"), "/dev/null cannot be written: not a directory; nothing was written"),

@@ -34,8 +34,8 @@ def test_two_resources_of_one_name_are_a_problem_of_that_name() -> None:
 
 def test_the_id_is_in_json_and_not_in_the_text() -> None:
     problem = Problem(Origin("web.yaml", 3, 1), "the label is not used", id=WEB)
-    assert problem_json(problem)["id"] == "VirtualMachine/shop/web-1"
-    assert problem_json(Problem(Origin("web.yaml"), "cannot be read"))["id"] is None
+    assert problem_json(problem)["resource"] == "VirtualMachine/shop/web-1"
+    assert problem_json(Problem(Origin("web.yaml"), "cannot be read"))["resource"] is None
     assert str(problem) == "web.yaml:3:1: error: the label is not used"
 
 

@@ -38,7 +38,8 @@ from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape, declared
 from reconciler.model.wire import ANNOTATION_APPLIED
 from reconciler.observe.observed import Observation, Observed, observation
-from reconciler.output.describe import explanation
+from reconciler.output.explain import explain as explain_field
+from reconciler.output.explain import explanation_text
 from reconciler.planner.diff import Change, diff
 from reconciler.planner.explanation import contrast, describe
 from reconciler.planner.last_applied import of_creation
@@ -152,7 +153,7 @@ def test_no_row_is_there_twice_and_each_comes_after_the_one_above_it(kind: str) 
 
 @named(ROWS)
 def test_explain_knows_the_field_and_its_default(kind: str, row: Field) -> None:
-    text = explanation(f"{kind}.{row.name.replace('.*', '')}")
+    text = explanation_text(explain_field(f"{kind}.{row.name.replace('.*', '')}"))
     assert (f"Default: {row.default}\n" in text) == (row.default not in (None, ""))
 
 

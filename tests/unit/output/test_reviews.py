@@ -299,8 +299,8 @@ NIC = ("nics", "52:54:00:00:00:01", "qos", "inbound")
         ),
         (
             FieldChange(("disks", "vdb"), {"disk": "a", "bus": "c"}, {"disk": "b", "bus": "d"}),
-            ("disks[vdb]", "", "anew: disk a -> b, bus c -> d"),
-            "disks[vdb] anew: disk a -> b, bus c -> d",
+            ("disks[vdb]", "", "replaced: disk a -> b, bus c -> d"),
+            "disks[vdb] replaced: disk a -> b, bus c -> d",
         ),
         (
             FieldChange(NIC, None, "1Mi"),

@@ -9,7 +9,7 @@ import pytest
 from reconciler import LocalCluster
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import observe
-from reconciler.output.describe import description
+from reconciler.output.describe import Description, description_text
 from reconciler.planner.configuration import waiting
 from reconciler.planner.explanation import describe, explain_note
 from support.scenario import converge, desired_of, plan_of, served
@@ -69,7 +69,7 @@ class Shop:
         seen = observe(self.cluster).get(WEB)
         assert seen is not None
         left = [describe(WEB.kind, move) for move in waiting(seen.shape, seen.pending)]
-        assert ("pending restart" in description(seen, [], None)) is bool(left)
+        assert ("pending restart" in description_text(Description(seen, []))) is bool(left)
         return left
 
 

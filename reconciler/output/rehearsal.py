@@ -1,102 +1,77 @@
-"""Trying a plan out, and what is printed of it."""
+"""A rehearsal as text and as JSON: the timeline of a plan tried on a simulated copy, and the verdict. Pure."""
 
 from __future__ import annotations
 
-import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import click
-
-from reconciler.cli.given import connected, policy_of, read, where_of
-from reconciler.cli.serving import looked_at
-from reconciler.cli.terminal import count, painter, show_json, show_problems
 from reconciler.model.outcome import Result
+from reconciler.output.plan_json import problem_json, to_json
+from reconciler.output.text import Paint, count, plain, plan_text, table
+from reconciler.planner.explanation import explain
+from reconciler.planner.plan import Plan
 
 if TYPE_CHECKING:
-    from reconciler.clusters.connection import ClusterReference
-    from reconciler.planner.plan import Plan
     from reconciler.rehearsal import Rehearsal, SimulatedRun, TimelineEntry
+
 
 BAR = 24  # characters of a bar on a terminal
 _BAD = (Result.FAILED, Result.SKIPPED, Result.INTERRUPTED, Result.NOT_REHEARSED)
 
 
-def rehearsed(
-    paths: tuple[str, ...], cluster: ClusterReference, policy: dict[str, Any], inject: tuple[str, ...], parallel: int
-) -> tuple[Plan, Rehearsal]:
-    """The plan of manifests, and how it would go. The cluster is only read."""
-    from reconciler.apply import Options
-    from reconciler.planner import make_plan
-    from reconciler.reconcile import observe_after_recovery, policy_now, with_secret_digests
-    from reconciler.rehearsal import Fault, UnknownStep, rehearse
+class RehearsedPlan(NamedTuple):
+    """A plan, and how it would go. ``bars``: whether the timeline is drawn, as on a terminal."""
 
-    try:
-        faults = [Fault.of(text) for text in inject]
-    except ValueError as error:
-        raise click.UsageError(f"--inject: {error}.") from None
-    loaded, desired = read(paths)
-    allowed = policy_now(policy_of(desired, policy))
-    with connected(cluster, loaded, desired, reading=True) as opened, looked_at(opened, policy) as shown:
-        observed = observe_after_recovery(desired, shown)
-        made = make_plan(with_secret_digests(desired, shown), observed, allowed)
-    made = replace(made, cluster=where_of(cluster, loaded, desired).to_json())
-    try:
-        return made, rehearse(made, desired, observed, allowed, faults=faults, options=Options(parallel=parallel))
-    except UnknownStep as error:
-        raise click.UsageError(f"--inject: {error}.") from None
+    plan: Plan
+    rehearsal: Rehearsal
+    bars: bool = False
 
 
-def show_rehearsal(made: Plan, rehearsal: Rehearsal, output: str) -> None:
-    """The plan, then how it would go, in the format asked for."""
-    from reconciler.output.plan_json import to_json
-    from reconciler.output.text import plan_text
-
-    if output == "json":
-        show_json({"plan": to_json(made), "rehearsal": rehearsal_json(rehearsal)})
-    else:
-        click.echo(plan_text(made, painter(sys.stdout)))
-        show_timeline(rehearsal)
-    show_problems(made.problems)
+def rehearsed_plan_text(document: RehearsedPlan, paint: Paint = plain) -> str:
+    """The plan, then how it would go."""
+    return f"{plan_text(document.plan, paint)}\n{rehearsal_text(document.rehearsal, paint, bars=document.bars)}"
 
 
-def show_timeline(rehearsal: Rehearsal) -> None:
-    """How it would go, as text."""
-    click.echo("\n".join(rehearsal_lines(rehearsal, painter(sys.stdout), bars=sys.stdout.isatty())))
+def rehearsed_plan_json(document: RehearsedPlan) -> dict[str, Any]:
+    """The document of ``plan --rehearse``."""
+    return {
+        "plan": to_json(document.plan),
+        "rehearsal": rehearsal_json(document.rehearsal),
+        "problems": [problem_json(problem) for problem in document.plan.problems],
+    }
 
 
-def rehearsal_lines(rehearsal: Rehearsal, paint: Any, *, bars: bool = False) -> list[str]:
-    """Timeline, what was assumed, what is left, verdict."""
-    from reconciler.output.text import plan_text
-    from reconciler.planner.explanation import explain
+def rehearsal_text(rehearsal: Rehearsal, paint: Paint = plain, *, bars: bool = False) -> str:
+    """How it would go: timeline, assumptions, what is left, verdict."""
+    return "\n".join(rehearsal_lines(rehearsal, paint, bars=bars)) + "\n"
 
+
+def rehearsal_lines(rehearsal: Rehearsal, paint: Paint, *, bars: bool = False) -> list[str]:
+    """Timeline, assumptions, faults that nobody would notice, what is left, verdict; a string each."""
     lines = ["rehearsal, in nominal seconds", *timeline(rehearsal.first, paint, bars=bars)]
     lines += [f"assumed: {note.id}: {note.text}" for note in rehearsal.assumed]
     if rehearsal.again is not None:
         lines += ["", "a second run would then:", plan_text(rehearsal.first.left, paint).rstrip("\n")]
         if not rehearsal.again.converges:
-            lines += ["", "and go:", *timeline(rehearsal.again, paint, bars=bars)]
+            lines += ["", "which would go like this:", *timeline(rehearsal.again, paint, bars=bars)]
     last = rehearsal.again or rehearsal.first
     if not last.converges:
-        lines += ["", "left to do after it:"]
+        lines += ["", "still to do afterwards:"]
         lines += [f"  {step.operation} of {step.resource}: {explain(step)}" for step in last.unwelcome]
         lines += [f"  {text}" for text in last.problems]
     lines += [
-        f"not noticed: {step.operation} of {step.resource} did nothing, and nothing the API shows tells"
+        f"not noticed: {step.operation} of {step.resource} did nothing, and no field of the API shows it"
         for step in rehearsal.unnoticed
     ]
     lines += ["", paint(verdict(rehearsal), "green" if rehearsal.converges else "red")]
     return lines
 
 
-def timeline(act: SimulatedRun, paint: Any, *, bars: bool = False) -> list[str]:
-    """One line a step: start, end, result, operation, resource, and what there is to say of it."""
-    from reconciler.output.text import table
-
+def timeline(act: SimulatedRun, paint: Paint, *, bars: bool = False) -> list[str]:
+    """A heading, then one line a step: start, end, result, operation, resource, message and injected fault."""
     width = max(len(_seconds(act.seconds)), 5)
     rows = []
     for moment in act.timeline:
-        told = [moment.message, f"(injected: {moment.fault})" if moment.fault else ""]
+        remarks = [moment.message, f"(injected: {moment.fault})" if moment.fault else ""]
         rows.append(
             [
                 _seconds(moment.start).rjust(width),
@@ -105,7 +80,7 @@ def timeline(act: SimulatedRun, paint: Any, *, bars: bool = False) -> list[str]:
                 moment.step.operation,
                 str(moment.step.resource),
                 *([_bar(moment, act.seconds)] if bars else []),
-                " ".join(filter(None, told)),
+                " ".join(filter(None, remarks)),
             ]
         )
     heads = ["start".rjust(width), "end".rjust(width), "result", "operation", "resource", *([""] if bars else []), ""]
@@ -130,8 +105,8 @@ def _bar(moment: TimelineEntry, total: float) -> str:
 def verdict(rehearsal: Rehearsal) -> str:
     """The one line that says whether it would converge."""
     first, steps = rehearsal.first, count(len(rehearsal.first.timeline), "step")
-    left = rehearsal.not_rehearsed
-    but = f"; {count(left, 'step')} could not be rehearsed" if left else ""
+    skipped = rehearsal.not_rehearsed
+    but = f"; {count(skipped, 'step')} could not be rehearsed" if skipped else ""
     if rehearsal.again is None:
         if rehearsal.converges:
             return f"Rehearsed: it converges, {steps} in {_seconds(first.seconds)} s{but}."
@@ -145,7 +120,7 @@ def verdict(rehearsal: Rehearsal) -> str:
 
 
 def rehearsal_json(rehearsal: Rehearsal) -> dict[str, Any]:
-    """The same for machines."""
+    """The verdict, the timeline of the first run and of the second if there was one, and the assumptions."""
     return {
         "converges": rehearsal.converges,
         "first": _act_json(rehearsal.first),
@@ -156,8 +131,6 @@ def rehearsal_json(rehearsal: Rehearsal) -> dict[str, Any]:
 
 
 def _act_json(act: SimulatedRun) -> dict[str, Any]:
-    from reconciler.output.plan_json import to_json
-
     return {
         "seconds": act.seconds,
         "timeline": [

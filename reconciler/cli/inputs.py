@@ -1,0 +1,143 @@
+"""What the arguments of a command line name: manifests, the cluster, the policy, resources."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.errors import CommandFailed
+from reconciler.cli.options import PolicyOptions
+from reconciler.cli.terminal import show_problems
+from reconciler.clusters.connection import KUBERNETES, ClusterReference, connect
+
+if TYPE_CHECKING:
+    from reconciler.clusters.base import Cluster
+    from reconciler.manifests.desired import Desired
+    from reconciler.manifests.loader import Loaded
+    from reconciler.model.resource import ResourceId
+    from reconciler.planner import Policy
+
+IMPACTS = frozenset({"restart", "recreate", "data"})  # what --allow takes
+
+
+def read_manifests(paths: tuple[str, ...]) -> tuple[Loaded, Desired]:
+    """The valid manifests of the paths (default: this directory); shows warnings. Raises ``InvalidInput``."""
+    from reconciler.manifests.loader import load
+    from reconciler.manifests.validator import validate
+
+    # Reading makes millions of small objects that all stay; collecting among them only costs time.
+    gc.disable()
+    loaded = load(paths or (".",))
+    desired = validate(loaded)
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 50)  # what is planned from them stays as well: look for cycles seldom
+    gc.enable()
+    show_problems(desired.warnings)
+    return loaded, desired
+
+
+@contextmanager
+def connected(
+    reference: ClusterReference, loaded: Loaded | None = None, desired: Desired | None = None, *, reading: bool = False
+) -> Iterator[Cluster]:
+    """The cluster that is meant, open until the block ends.
+
+    With ``reading``, an embedded cluster that does not exist is empty and its file is not created.
+    """
+    cluster = connect(cluster_for(reference, loaded, desired), reading=reading)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def cluster_for(reference: ClusterReference, loaded: Loaded | None, desired: Desired | None) -> ClusterReference:
+    """The cluster of the command line, else the Stack's, else the default."""
+    if reference.given or desired is None or loaded is None or loaded.stack is None:
+        return reference
+    stack = desired.stack
+    if stack.context is not None:
+        return ClusterReference(KUBERNETES, stack.context)
+    if not stack.cluster:
+        return reference
+    return ClusterReference(os.path.join(os.path.dirname(loaded.stack.source.name), stack.cluster))
+
+
+def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False) -> Policy:
+    """What a run may do, by the options and the Stack. Raises ``UsageError`` for values that make no sense."""
+    from reconciler.planner import DeletionLimit, Policy
+
+    impacts = {impact.strip() for text in options.allow for impact in text.split(",") if impact.strip()}
+    if unknown := impacts - IMPACTS:
+        raise click.UsageError(f"--allow takes restart, recreate and data, not {', '.join(sorted(unknown))}.")
+    if delete:
+        impacts |= {"restart", "recreate"}  # deleting a machine is asking for both
+    limit = options.max_deletions or desired.stack.max_deletions
+    try:
+        max_deletions = DeletionLimit.parse(limit) if limit else None
+    except ValueError as error:
+        raise click.UsageError(f"--max-deletions: {error}.") from None
+    targets = choose(options.target, list(desired.resources)) if options.target else ()
+    return Policy(
+        allow=desired.stack.allow | impacts,
+        prune=options.prune or desired.stack.prune,
+        max_deletions=max_deletions,
+        adopt=options.adopt,
+        delete=delete,
+        targets=frozenset(targets),
+    )
+
+
+def choose(words: tuple[str, ...], known: Sequence[ResourceId]) -> list[ResourceId]:
+    """The ids that words name, ``vm``, ``vm/web-1`` or the two words ``vm web-1``; without words, all.
+
+    In the order of kinds. Raises ``CommandFailed`` for a name that does not exist, ``UsageError`` for no kind.
+    """
+    from difflib import get_close_matches
+
+    from reconciler.model.kinds import RANK, kind_named
+
+    known = sorted(known, key=lambda id: (RANK[id.kind], id))
+    if not words:
+        return known
+    chosen: list[ResourceId] = []
+    if len(words) == 2 and "/" not in words[0] and "/" not in words[1] and kind_named(words[1]) is None:
+        words = (f"{words[0]}/{words[1]}",)
+    for word in words:
+        head, _, name = word.partition("/")
+        kind = kind_of(head)
+        found = [id for id in known if id.kind == kind and (not name or id.name == name)]
+        if name and not found:
+            near = get_close_matches(name, [id.name for id in known if id.kind == kind], n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise CommandFailed("NotFound", f"there is no {kind}/{name}.{hint}")
+        chosen += found
+    return chosen
+
+
+def choose_one(word: str, known: Sequence[ResourceId]) -> ResourceId:
+    """The one resource that ``vm/web-1`` names. Raises as ``choose`` does, ``UsageError`` for anything but one."""
+    found = choose((word,), known)
+    if len(found) != 1 or "/" not in word:
+        raise click.UsageError("Name one resource: vm/web-1.")
+    return found[0]
+
+
+def kind_of(word: str) -> str:
+    """The kind that a name, plural or short name means. Raises ``UsageError``."""
+    from difflib import get_close_matches
+
+    from reconciler.model.kinds import KINDS, kind_named
+
+    kind = kind_named(word)
+    if kind is None:
+        names = [each for row in KINDS.values() for each in (row.name, *row.short)]
+        near = get_close_matches(word, names, n=1)
+        hint = f" Did you mean {near[0]}?" if near else f" Kinds: {', '.join(KINDS)}."
+        raise click.UsageError(f"{word!r} is not a kind.{hint}")
+    return kind

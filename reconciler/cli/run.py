@@ -1,0 +1,61 @@
+"""The verb run."""
+
+from __future__ import annotations
+
+import uuid
+
+import click
+
+from reconciler.cli.execution import Execution
+from reconciler.cli.inputs import choose_one, connected
+from reconciler.cli.options import (
+    ExecutionOptions,
+    HostOptions,
+    cluster_options,
+    execution_options,
+    host_options,
+    output_option,
+)
+from reconciler.cli.provenance import provenance
+from reconciler.clusters.connection import ClusterReference
+
+
+@click.command()
+@click.argument("target", metavar="KIND/NAME")
+@click.argument("operation")
+@click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--password-from", metavar="SOURCE", help="Where the parameter password is: env:NAME or file:PATH.")
+@click.option("--username-from", metavar="SOURCE", help="Where the parameter username is: env:NAME or file:PATH.")
+@cluster_options()
+@output_option("run")
+@execution_options("yes", "timeout")
+@host_options()
+def run(
+    target: str,
+    operation: str,
+    parameters: tuple[str, ...],
+    password_from: str | None,
+    username_from: str | None,
+    cluster: ClusterReference,
+    output: str,
+    execution: ExecutionOptions,
+    host: HostOptions,
+) -> None:
+    """Run one operation now: check it against the catalogue, show its impact, ask, verify, record it.
+
+    \b
+    reconcile run vm/web-1 RebootVM
+    reconcile run vm/web-1 BackupVM pool=backup-pool version=v20261123 full=true
+    """
+    from reconciler.manifests.request import request_from_words
+    from reconciler.observe.observed import observe
+    from reconciler.reconcile import run_request
+
+    with connected(cluster, reading=True) as opened:
+        id = choose_one(target, list(observe(opened).resources))
+    name = f"run-{uuid.uuid4().hex[:12]}"
+    secrets = {"password": password_from, "username": username_from}
+    request = request_from_words(name, id, operation, parameters, secrets)
+    with connected(cluster) as opened:
+        started = Execution(opened, "run", output, execution)
+        started.run(lambda **options: run_request(opened, request, **options), provenance("run"), host)

@@ -1,0 +1,86 @@
+"""What came of an apply, as text and as JSON. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler.apply import Outcome, Report, Result
+from reconciler.model.problem import Origin
+from reconciler.output.plan_json import problem_json, to_json
+from reconciler.output.rehearsal import rehearsal_json
+from reconciler.planner.plan import Plan
+
+if TYPE_CHECKING:
+    from reconciler.rehearsal import Rehearsal
+
+
+class Execution(NamedTuple):
+    """A plan, its rehearsal if one was asked for, and what came of it; ``report`` is None where nothing was run."""
+
+    plan: Plan
+    report: Report | None
+    rehearsal: Rehearsal | None = None
+
+
+def execution_json(execution: Execution) -> dict[str, Any]:
+    """The document of ``apply``, ``delete`` and ``run``."""
+    plan, report, rehearsal = execution
+    return {
+        "plan": to_json(plan),
+        **({"rehearsal": rehearsal_json(rehearsal)} if rehearsal is not None else {}),
+        "report": report_json(report) if report is not None else None,
+        "problems": [problem_json(problem) for problem in plan.problems],
+    }
+
+
+def execution_text(execution: Execution) -> str:
+    """The totals of what was run; plan and progress were shown before. Nothing where nothing was run."""
+    return "" if execution.report is None else report_text(execution.report) + "\n"
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """One line: result, operation, resource, seconds, message; of a failed step also where it is asked for."""
+    step = outcome.step
+    text = f"{outcome.result:<11} {step.operation} {step.resource}"
+    if outcome.seconds:
+        text += f" ({outcome.seconds:.1f} s)"
+    text = f"{text}: {outcome.message}" if outcome.message else text
+    failed = outcome.result is Result.FAILED
+    return f"{text} (asked for at {step.origin})" if failed and step.origin is not None else text
+
+
+def report_text(report: Report) -> str:
+    """One line with totals by result, worst last."""
+    counts = Counter(outcome.result for outcome in report.outcomes)
+    parts = [f"{counts[result]} {result}" for result in Result if counts[result]]
+    return ("Applied: " if report.ok else "Not everything was applied: ") + ", ".join(parts) + "."
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Whether all went well, and the outcome of each step; durations are in seconds.
+
+    ``errorKind`` is an ``ErrorKind`` of a failed step, null of others.
+    """
+    return {
+        "ok": report.ok,
+        "outcomes": [
+            {
+                "step": outcome.step.id,
+                "operation": outcome.step.operation,
+                "subject": str(outcome.step.resource),
+                "result": str(outcome.result),
+                "message": outcome.message,
+                "seconds": round(outcome.seconds, 3),
+                "errorKind": str(outcome.error) if outcome.error is not None else None,
+                "origin": _origin_json(outcome.step.origin),
+            }
+            for outcome in report.outcomes
+        ],
+    }
+
+
+def _origin_json(origin: Origin | None) -> dict[str, Any] | None:
+    if origin is None:
+        return None
+    return {"file": origin.file, "line": origin.line or None, "column": origin.column or None}
