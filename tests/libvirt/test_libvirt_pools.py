@@ -24,13 +24,13 @@ from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import ResourceId
 from support import libvirtd
 from support.cli_host import Shop, manifest, shop
-from support.libvirtd import Libvirtd, clean, libvirt_host, shares, virsh
+from support.libvirtd import clean, virsh
 from support.nfs import HELPER, Server
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)
 
-__all__ = ["libvirt_host", "shares", "shop"]
+__all__ = ["shop"]
 
 import libvirt
 
@@ -41,7 +41,7 @@ MOUNT = Path(MOUNTS, UUID, "nfs-pool")
 
 
 @pytest.fixture
-def driver(libvirt_host: Libvirtd) -> Iterator[Libvirt]:
+def driver(libvirt_host: None) -> Iterator[Libvirt]:
     driver = Libvirt(Host(libvirtd.URI, "node22", again=0.3))
     yield driver
     driver.close()
@@ -154,7 +154,7 @@ def test_a_creation_that_died_is_begun_anew(does: Steps, exported: Path, call: s
     script = f"""
 import os, sys, signal, libvirt, json
 from reconciler.drivers.libvirt import Host, Libvirt
-from reconciler.resource import ResourceId
+from reconciler.model.resource import ResourceId
 made = libvirt.virConnect.storagePoolCreateXML
 def died(*words):
     if "{call}" == "storagePoolCreateXML":

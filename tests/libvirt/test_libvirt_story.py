@@ -11,12 +11,12 @@ import pytest
 from contracts.driver_contract_steps import ISO, MAC, OTHER_MAC, VMD, VMDI
 from support import libvirtd
 from support.cli_host import DATA, DISK, IMAGE, POOLS, ROOT, Shop, info, machine, manifest, shop, sources
-from support.libvirtd import MEDIA, libvirt_host, virsh
+from support.libvirtd import MEDIA, virsh
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)
 
-__all__ = ["libvirt_host", "shop"]
+__all__ = ["shop"]
 
 
 def test_a_stack_lives_on_a_real_host(shop: Shop) -> None:
