@@ -63,7 +63,7 @@ class Shop:
     def write(self, text: str) -> None:
         (self.home / "shop" / "shop.yaml").write_text(text)
 
-    def reconcile(self, *words: str, killed_at: int = 0) -> subprocess.CompletedProcess[str]:
+    def reconcile(self, *words: str, killed_at: int | str = 0) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*KILL_AT_WRITE, str(killed_at), *words, "--cluster", str(self.home / "shop.db")],
             capture_output=True,

@@ -84,7 +84,7 @@ class Libvirtd:
         self._open_kvm()
         if not answers():
             for name in ("virtlogd", "libvirtd"):
-                mortal = ["setpriv", "--pdeathsig", "TERM", name]
+                mortal = ["setpriv", "--pdeathsig", "TERM", name, "-p", f"/run/libvirt/{name}.pid"]
                 daemon = subprocess.Popen(mortal, env=with_sbin(), stderr=subprocess.DEVNULL)
                 self._started.append(daemon)
             deadline = time.monotonic() + 30

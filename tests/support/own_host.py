@@ -14,7 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 KVM = Path("/dev/kvm")
+ADDRESS = "192.0.2.22"  # without one that is not 127.0.0.1, names of addresses are not resolved (AI_ADDRCONFIG)
 TOOLS = "/usr/sbin"  # helpers of mount, in whose place stand-ins are put
+SETTINGS = "cgroup_controllers = []\n"  # control groups are the kernel's, where guests of all hosts have the same names
 KEPT = ("/etc/libvirt", "/run/libvirt", "/var/cache/libvirt", "/var/lib/libvirt", "/var/log/libvirt")
 
 # CLONE_FS, CLONE_NEWNS and CLONE_NEWNET: os.unshare and os.setns came with Python 3.12.
@@ -39,27 +41,8 @@ class OwnHost:
         self._machine = _spaces()
         _check(_LIBC.unshare(_MOUNTS | _NETWORK))
         self._own = _spaces()
-        command("mount", "--make-rprivate", "/")
-        command("ip", "link", "set", "lo", "up")
-        with TemporaryDirectory() as name:
-            command("mount", "-t", "tmpfs", "-o", "mode=755", "reconcile", name)
-            for kept in KEPT:
-                place = Path(name, kept.strip("/").replace("/", "-"))
-                place.mkdir()
-                Path(kept).mkdir(parents=True, exist_ok=True)
-                command("mount", "--bind", str(place), kept)
-            if KVM.exists():  # a node of its own, whose mode and group can be set
-                node = Path(name, "kvm")
-                os.mknod(node, KVM.stat().st_mode, KVM.stat().st_rdev)
-                command("mount", "--bind", str(node), str(KVM))
-            if "overlay" in Path("/proc/filesystems").read_text():
-                upper, work = Path(name, "upper"), Path(name, "work")
-                upper.mkdir()
-                work.mkdir()
-                layers = f"lowerdir={TOOLS},upperdir={upper},workdir={work}"
-                command("mount", "-t", "overlay", "-o", layers, "reconcile", TOOLS)
-            command("umount", "--lazy", name)
-        _join(self._machine)
+        with self:
+            _furnish()
 
     def __enter__(self) -> OwnHost:
         _join(self._own)
@@ -71,6 +54,31 @@ class OwnHost:
     def close(self) -> None:
         for space in (*self._own.values(), *self._machine.values()):
             os.close(space)
+
+
+def _furnish() -> None:
+    command("mount", "--make-rprivate", "/")
+    command("ip", "link", "set", "lo", "up")
+    command("ip", "address", "add", ADDRESS, "dev", "lo")
+    with TemporaryDirectory() as name:
+        command("mount", "-t", "tmpfs", "-o", "mode=755", "reconcile", name)
+        for kept in KEPT:
+            place = Path(name, kept.strip("/").replace("/", "-"))
+            place.mkdir()
+            Path(kept).mkdir(parents=True, exist_ok=True)
+            command("mount", "--bind", str(place), kept)
+        Path("/etc/libvirt/qemu.conf").write_text(SETTINGS)
+        if KVM.exists():  # a node of its own, whose mode and group can be set
+            node = Path(name, "kvm")
+            os.mknod(node, KVM.stat().st_mode, KVM.stat().st_rdev)
+            command("mount", "--bind", str(node), str(KVM))
+        if "overlay" in Path("/proc/filesystems").read_text():
+            upper, work = Path(name, "upper"), Path(name, "work")
+            upper.mkdir()
+            work.mkdir()
+            layers = f"lowerdir={TOOLS},upperdir={upper},workdir={work}"
+            command("mount", "-t", "overlay", "-o", layers, "reconcile", TOOLS)
+        command("umount", "--lazy", name)
 
 
 def _spaces() -> dict[str, int]:
