@@ -29,7 +29,7 @@ PLACES = (VMD, VMDI, "/var/lib/libvirt/other-pool", "/var/lib/libvirt/elsewhere"
 
 def missing() -> str:
     """What the tests on real machines lack here; empty if nothing."""
-    for tool in ("libvirtd", "virtlogd", "virsh", "qemu-img", "qemu-system-x86_64", "ip"):
+    for tool in ("libvirtd", "virtlogd", "virsh", "qemu-img", "qemu-system-x86_64", "ip", "setpriv", "unshare"):
         if shutil.which(tool) is None and not Path("/usr/sbin", tool).exists():
             return f"{tool} is not installed: make libvirt"
     if os.geteuid() != 0:
@@ -83,9 +83,11 @@ class Libvirtd:
     def __enter__(self) -> Libvirtd:
         self._open_kvm()
         if not answers():
+            Path("/run/libvirt").mkdir(exist_ok=True)
             for name in ("virtlogd", "libvirtd"):
                 mortal = ["setpriv", "--pdeathsig", "TERM", name, "-p", f"/run/libvirt/{name}.pid"]
-                daemon = subprocess.Popen(mortal, env=with_sbin(), stderr=subprocess.DEVNULL)
+                # In a session of its own, so that Ctrl-C leaves it to those that clean up.
+                daemon = subprocess.Popen(mortal, env=with_sbin(), stderr=subprocess.DEVNULL, start_new_session=True)
                 self._started.append(daemon)
             deadline = time.monotonic() + 30
             while not answers():
