@@ -8,13 +8,14 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from contracts.driver_contract_steps import ISO, VMD, VMDI
-from support import guest
+from support import guest, reaper
 from support.own_host import KVM, with_sbin
 
 URI = "qemu:///system"
@@ -29,7 +30,7 @@ PLACES = (VMD, VMDI, "/var/lib/libvirt/other-pool", "/var/lib/libvirt/elsewhere"
 
 def missing() -> str:
     """What the tests on real machines lack here; empty if nothing."""
-    for tool in ("libvirtd", "virtlogd", "virsh", "qemu-img", "qemu-system-x86_64", "ip", "setpriv", "unshare"):
+    for tool in ("libvirtd", "virtlogd", "virsh", "qemu-img", "qemu-system-x86_64", "ip", "unshare"):
         if shutil.which(tool) is None and not Path("/usr/sbin", tool).exists():
             return f"{tool} is not installed: make libvirt"
     if os.geteuid() != 0:
@@ -85,9 +86,9 @@ class Libvirtd:
         if not answers():
             Path("/run/libvirt").mkdir(exist_ok=True)
             for name in ("virtlogd", "libvirtd"):
-                mortal = ["setpriv", "--pdeathsig", "TERM", name, "-p", f"/run/libvirt/{name}.pid"]
+                words = [sys.executable, reaper.__file__, name, "-p", f"/run/libvirt/{name}.pid"]
                 # In a session of its own, so that Ctrl-C leaves it to those that clean up.
-                daemon = subprocess.Popen(mortal, env=with_sbin(), stderr=subprocess.DEVNULL, start_new_session=True)
+                daemon = subprocess.Popen(words, env=with_sbin(), stderr=subprocess.DEVNULL, start_new_session=True)
                 self._started.append(daemon)
             deadline = time.monotonic() + 30
             while not answers():
