@@ -30,6 +30,7 @@ def main(words: list[str]) -> None:
         pass
     for pid in children():
         os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 if __name__ == "__main__":
