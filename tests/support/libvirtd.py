@@ -74,6 +74,10 @@ def shapes() -> bool:
     return done.returncode == 0
 
 
+def _log(name: str) -> Path:
+    return Path(f"/run/libvirt/{name}.log")
+
+
 class Libvirtd:
     """Started on entering, unless it runs; what was started is ended on leaving, and when this process is killed."""
 
@@ -87,12 +91,13 @@ class Libvirtd:
             Path("/run/libvirt").mkdir(exist_ok=True)
             for name in ("virtlogd", "libvirtd"):
                 words = [sys.executable, reaper.__file__, name, "-p", f"/run/libvirt/{name}.pid"]
-                # In a session of its own, so that Ctrl-C leaves it to those that clean up.
-                daemon = subprocess.Popen(words, env=with_sbin(), stderr=subprocess.DEVNULL, start_new_session=True)
+                with _log(name).open("w") as log:
+                    # In a session of its own, so that Ctrl-C leaves it to those that clean up.
+                    daemon = subprocess.Popen(words, env=with_sbin(), stderr=log, start_new_session=True)
                 self._started.append(daemon)
             deadline = time.monotonic() + 30
             while not answers():
-                assert time.monotonic() < deadline, "libvirtd does not answer"
+                assert time.monotonic() < deadline, f"libvirtd does not answer: {_log('libvirtd').read_text()}"
                 time.sleep(0.1)
         return self
 
