@@ -43,8 +43,8 @@ test-kubernetes: $(READY) envtest ## on a real etcd and kube-apiserver, one pair
 test-browser: $(READY) browser ## what people see, in Chromium
 	RECONCILE_REQUIRE_BROWSER=1 $(BIN)/pytest -m browser
 
-test-libvirt: libvirt ## the libvirt driver on this host: it makes machines, and cleans up after itself
-	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -m libvirt
+test-libvirt: libvirt ## the libvirt driver on real machines: each worker has a libvirt in namespaces of its own
+	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m libvirt
 
 campaign: $(READY) envtest libvirt ## everything above without a choice of cases: each golden plan on Kubernetes, each kill on libvirt
 	RECONCILE_CAMPAIGN=1 RECONCILE_REQUIRE_KUBERNETES=1 RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -m "kubernetes or libvirt or slow"

@@ -18,14 +18,13 @@ from reconciler.drivers.base import Driver
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.resource import ResourceId
 from support import libvirtd
-from support.libvirtd import Libvirtd, clean, libvirt_host, shares
+from support.libvirtd import clean
 from support.nfs import Server
 from support.real_machines import RealSteps
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)
 
-__all__ = ["libvirt_host", "shares"]
 
 import libvirt
 
@@ -66,7 +65,7 @@ class TestLibvirt(DriverContract):
         return "node22"
 
     @pytest.fixture
-    def driver(self, libvirt_host: Libvirtd) -> Iterator[Driver]:
+    def driver(self, libvirt_host: None) -> Iterator[Driver]:
         driver = Libvirt(Host(libvirtd.URI, "node22", again=0.3, unplug=120, balloon=120))
         yield driver
         driver.close()

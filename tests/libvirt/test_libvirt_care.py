@@ -30,13 +30,13 @@ from contracts.driver_contract_steps import (
 from support import guest, libvirtd
 from support.cli_host import DISK as ROOT_DISK
 from support.cli_host import IMAGE, POOLS, Shop, info, machine, shop
-from support.libvirtd import Libvirtd, clean, libvirt_host, virsh
+from support.libvirtd import clean, virsh
 from support.real_machines import RealSteps
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)
 
-__all__ = ["libvirt_host", "shop"]
+__all__ = ["shop"]
 
 import libvirt
 import libvirt_qemu
@@ -52,7 +52,7 @@ IN_POOL = {"type": "localfs", "pool": "vmd-pool"}
 
 
 @pytest.fixture
-def driver(libvirt_host: Libvirtd) -> Iterator[Libvirt]:
+def driver(libvirt_host: None) -> Iterator[Libvirt]:
     """Guests that do not listen are found out soon."""
     driver = Libvirt(Host(libvirtd.URI, "node22", again=0.3, shutdown=2, unplug=2, balloon=2))
     yield driver

@@ -11,13 +11,13 @@ from contracts.driver_contract_steps import MAC, OTHER_MAC, VMD, VMDI
 from support import libvirtd
 from support import linux_guest as linuxguest
 from support.cli_host import DISK, IMAGE, POOLS, Shop, machine, manifest, shop
-from support.libvirtd import MEDIA, libvirt_host, virsh
+from support.libvirtd import MEDIA, virsh
 from support.linux_guest import REPORT_SIZE, View
 
 if (lacking := libvirtd.missing() or linuxguest.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)
 
-__all__ = ["libvirt_host", "shop"]
+__all__ = ["shop"]
 
 GIB = 1024**3
 REPORT = f"{VMD}/web-1-report/web-1-report"

@@ -24,13 +24,13 @@ from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import ResourceId
 from support import libvirtd
 from support.cli_host import Shop, manifest, shop
-from support.libvirtd import Libvirtd, clean, libvirt_host, shares, virsh
+from support.libvirtd import clean, virsh
 from support.nfs import HELPER, Server
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)
 
-__all__ = ["libvirt_host", "shares", "shop"]
+__all__ = ["shop"]
 
 import libvirt
 
@@ -42,7 +42,7 @@ MOUNT = Path(MOUNTS, UUID, "nfs-pool")
 
 
 @pytest.fixture
-def driver(libvirt_host: Libvirtd) -> Iterator[Libvirt]:
+def driver(libvirt_host: None) -> Iterator[Libvirt]:
     driver = Libvirt(Host(libvirtd.URI, "node22", again=0.3))
     yield driver
     driver.close()

@@ -12,7 +12,7 @@ import pytest
 
 from contracts.driver_contract_steps import GIB, KIB_OF_GIB, VMD, VMDI, Steps
 from support import libvirtd
-from support.libvirtd import Libvirtd, clean, libvirt_host, virsh
+from support.libvirtd import clean, virsh
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
     pytest.skip(f"no real machines: {lacking}", allow_module_level=True)
@@ -27,7 +27,7 @@ from support.cli_host import DISK as ROOT_DISK
 from support.cli_host import IMAGE, POOLS, Shop, info, machine, manifest, shop, sources
 from support.real_machines import RealSteps
 
-__all__ = ["libvirt_host", "shop"]
+__all__ = ["shop"]
 
 HOME = Path(VMD, "web-1-root")
 ROOT = f"{HOME}/web-1-root"
@@ -98,7 +98,7 @@ class Mortal:
 
 
 @pytest.fixture
-def driver(libvirt_host: Libvirtd) -> Iterator[Libvirt]:
+def driver(libvirt_host: None) -> Iterator[Libvirt]:
     driver = Libvirt(Host(libvirtd.URI, "node22", again=0.3, balloon=2))
     yield driver
     driver.close()

@@ -1,4 +1,4 @@
-"""A libvirt for tests: the one of this machine, started if no service manager did, and left as it was found."""
+"""A libvirt for tests: started where none runs, ended afterwards, and asked independently of the driver."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from contracts.driver_contract_steps import ISO, VMD, VMDI
-from support import guest
-from support.nfs import Server
+from support import guest, reaper
+from support.own_host import KVM, with_sbin
 
-KVM = Path("/dev/kvm")
 URI = "qemu:///system"
 REQUIRED = "RECONCILE_REQUIRE_LIBVIRT"
 BRIDGE = "br-ext"
@@ -33,11 +30,13 @@ PLACES = (VMD, VMDI, "/var/lib/libvirt/other-pool", "/var/lib/libvirt/elsewhere"
 
 def missing() -> str:
     """What the tests on real machines lack here; empty if nothing."""
-    for tool in ("libvirtd", "virtlogd", "virsh", "qemu-img", "qemu-system-x86_64", "ip"):
+    for tool in ("libvirtd", "virtlogd", "virsh", "qemu-img", "qemu-system-x86_64", "ip", "unshare"):
         if shutil.which(tool) is None and not Path("/usr/sbin", tool).exists():
             return f"{tool} is not installed: make libvirt"
     if os.geteuid() != 0:
         return "libvirt's system connection and bridges need root"
+    if subprocess.run(["unshare", "-m", "-n", "true"], capture_output=True, check=False).returncode != 0:
+        return "mounts and a network of one's own need a container with more rights: --privileged"
     try:
         import libvirt  # noqa: F401
         import pycdlib  # noqa: F401
@@ -75,30 +74,37 @@ def shapes() -> bool:
     return done.returncode == 0
 
 
+def _log(name: str) -> Path:
+    return Path(f"/run/libvirt/{name}.log")
+
+
 class Libvirtd:
-    """Started on entering, unless it runs; what was started is ended on leaving."""
+    """Started on entering, unless it runs; what was started is ended on leaving, and when this process is killed."""
 
     def __init__(self) -> None:
-        self._started: list[Path] = []
+        self._started: list[subprocess.Popen[bytes]] = []
         self._device: tuple[int, int] | None = None  # mode and group of /dev/kvm, if they were moved
 
     def __enter__(self) -> Libvirtd:
         self._open_kvm()
         if not answers():
-            for daemon in ("virtlogd", "libvirtd"):
-                pid = Path(f"/run/reconcile-{daemon}.pid")
-                subprocess.run([daemon, "-d", "-p", str(pid)], check=True, env=with_sbin())
-                self._started.append(pid)
+            Path("/run/libvirt").mkdir(exist_ok=True)
+            for name in ("virtlogd", "libvirtd"):
+                words = [sys.executable, reaper.__file__, name, "-p", f"/run/libvirt/{name}.pid"]
+                with _log(name).open("w") as log:
+                    # In a session of its own, so that Ctrl-C leaves it to those that clean up.
+                    daemon = subprocess.Popen(words, env=with_sbin(), stderr=log, start_new_session=True)
+                self._started.append(daemon)
             deadline = time.monotonic() + 30
             while not answers():
-                assert time.monotonic() < deadline, "libvirtd does not answer"
+                assert time.monotonic() < deadline, f"libvirtd does not answer: {_log('libvirtd').read_text()}"
                 time.sleep(0.1)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for pid in reversed(self._started):
-            if pid.exists():
-                os.kill(int(pid.read_text()), 15)
+        for daemon in reversed(self._started):
+            daemon.terminate()
+            daemon.wait()
         if self._device is not None:
             mode, group = self._device
             os.chown(KVM, -1, group)
@@ -131,66 +137,34 @@ class Bridge:
         subprocess.run(["ip", "link", "delete", self.name], check=True, env=with_sbin())
 
 
-def with_sbin() -> dict[str, str]:
-    """The environment in which what only root runs is found."""
-    return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
-
-
 def clean() -> None:
-    """Have no machine, pool or file of a test be left, whatever became of it."""
-    while running := virsh("list", "--name").split():
-        for name in running:
-            # One that is about to end by itself is listed, and refuses to be ended.
-            subprocess.run(["virsh", "-q", "-c", URI, "destroy", name], capture_output=True, check=False)
-    for name in virsh("list", "--all", "--name").split():
-        virsh("undefine", name, "--nvram", "--snapshots-metadata", "--managed-save")
-    for name in virsh("pool-list", "--name").split():
-        virsh("pool-destroy", name)
-    for name in virsh("pool-list", "--all", "--name").split():
-        virsh("pool-undefine", name)
+    """Have no machine, pool or file of a test be left, whatever became of it. Asks libvirt, not the driver."""
+    import libvirt
+
+    connection = libvirt.open(URI)
+    try:
+        while running := connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            for domain in running:
+                with suppress(libvirt.libvirtError):  # one that is about to end by itself refuses to be ended
+                    domain.destroy()
+        for domain in connection.listAllDomains():
+            domain.undefineFlags(
+                libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+                | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+                | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+            )
+        for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+            pool.destroy()
+        for pool in connection.listAllStoragePools():
+            pool.undefine()
+    finally:
+        connection.close()
     for place in PLACES:
         shutil.rmtree(place, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def libvirt_host() -> Iterator[Libvirtd]:
-    assert not (why := missing()), why
-    with Libvirtd() as daemon:
-        if why := in_use():
-            (pytest.fail if os.environ.get(REQUIRED) else pytest.skip)(f"not ours to test on: {why}")
-        yield from _furnished(daemon)
-
-
-@pytest.fixture
-def shares(tmp_path: Path, libvirt_host: Libvirtd) -> Iterator[Server]:
-    """A server whose shares this host can mount. It goes after the pools that have."""
-    (tmp_path / "server").mkdir()
-    with Server(tmp_path / "server") as server:
-        yield server
-        clean()
-
-
-def in_use() -> str:
-    """What of this host may be somebody's; empty if nothing."""
-    for place in (*PLACES, *MEDIA):
-        if Path(place).exists():
-            return f"{place} is there"
-    for bridge in BRIDGES:
-        if Path("/sys/class/net", bridge).exists():
-            return f"there is a bridge {bridge}"
-    if names := virsh("list", "--all", "--name") + virsh("pool-list", "--all", "--name"):
-        return f"there are machines or pools: {' '.join(names.split())}"
-    return ""
-
-
-def _furnished(daemon: Libvirtd) -> Iterator[Libvirtd]:
-    with ExitStack() as bridges:
-        for bridge in BRIDGES:
-            bridges.enter_context(Bridge(bridge))
-        for medium in MEDIA:
-            Path(medium).parent.mkdir(exist_ok=True)
-            Path(medium).write_bytes(guest.sector().ljust(2048, b"\0"))
-        yield daemon
-        for medium in MEDIA:
-            Path(medium).unlink()
-        Path(ISO).parent.rmdir()
+def lay_media() -> None:
+    """Have the media of the tests be there, as they were."""
+    for medium in MEDIA:
+        Path(medium).parent.mkdir(exist_ok=True)
+        Path(medium).write_bytes(guest.sector().ljust(2048, b"\0"))

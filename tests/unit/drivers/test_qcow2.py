@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,10 @@ def test_what_is_not_all_in_the_file_or_readable_is_left_to_qemu_img(tmp_path: P
     outside, locked = tmp_path / "outside", tmp_path / "locked"
     image("create", "-q", "-f", "qcow2", "-o", f"data_file={tmp_path / 'data'}", str(outside), "16M")
     secret = ("--object", "secret,id=key,data=horse-12", "-o", "encrypt.format=luks,encrypt.key-secret=key")
-    image("create", "-q", "-f", "qcow2", *secret, str(locked), "16M")
+    for attempt in range(5):  # it times its key derivation, and gives up where the processor is too busy to be timed
+        with suppress(subprocess.CalledProcessError) if attempt < 4 else nullcontext():
+            image("create", "-q", "-f", "qcow2", *secret, str(locked), "16M")
+            break
     assert qcow2.info(str(outside)) is None
     assert qcow2.info(str(locked)) is None
     assert qcow2.info(str(tmp_path / "missing")) is None

@@ -1,0 +1,44 @@
+"""A host of its own with a libvirt for each process that tests, so that several do side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from support.libvirtd import BRIDGES, Bridge, Libvirtd, clean, lay_media, missing
+from support.nfs import Server
+from support.own_host import OwnHost
+
+
+@pytest.fixture(scope="session")
+def own_host() -> Iterator[OwnHost]:
+    assert not (why := missing()), why
+    furniture = ExitStack()
+    with closing(OwnHost()) as host:
+        with host:
+            furniture.enter_context(Libvirtd())
+            for bridge in BRIDGES:
+                furniture.enter_context(Bridge(bridge))
+        yield host
+        with host:
+            furniture.close()
+
+
+@pytest.fixture(scope="module")
+def libvirt_host(own_host: OwnHost) -> Iterator[None]:
+    """Tests of a module run on a host with a libvirt, bridges and media, and nothing else."""
+    with own_host:
+        lay_media()
+        yield
+
+
+@pytest.fixture
+def shares(tmp_path: Path, libvirt_host: None) -> Iterator[Server]:
+    """A server whose shares this host can mount. It goes after the pools that have."""
+    (tmp_path / "server").mkdir()
+    with Server(tmp_path / "server") as server:
+        yield server
+        clean()
