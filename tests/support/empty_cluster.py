@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import quote
 
 from reconciler.model.kinds import KINDS
 from reconciler.model.wire import LABEL_JOURNAL
-from support.api_call import call
-from support.control_plane import ControlPlane
+from support.api_call import Answer, call
+from support.control_plane import PATIENCE, ControlPlane
 
 # (API group and version, resource, label selector): each is listed once, over all namespaces.
 LEFT = (
@@ -25,9 +26,17 @@ def empty(plane: ControlPlane) -> None:
     By requests of our own: three processes of kubectl a test took longer than most tests.
     """
     for group, resource, labels in LEFT:
-        listed = call(plane.kubeconfig, "GET", f"/{group}/{resource}?labelSelector={quote(labels)}")
-        assert listed.status == 200, listed
+        listed = _list(plane, f"/{group}/{resource}?labelSelector={quote(labels)}")
         for namespace in sorted({item["metadata"]["namespace"] for item in listed.body["items"]}):
             path = f"/{group}/namespaces/{namespace}/{resource}?labelSelector={quote(labels)}"
             deleted = call(plane.kubeconfig, "DELETE", path)
             assert deleted.status == 200, deleted
+
+
+def _list(plane: ControlPlane, path: str) -> Answer:
+    """A list; the storage of a definition that is new answers 429 for a moment."""
+    end = time.monotonic() + PATIENCE
+    while (listed := call(plane.kubeconfig, "GET", path)).status == 429 and time.monotonic() < end:
+        time.sleep(0.05)
+    assert listed.status == 200, listed
+    return listed
