@@ -17,7 +17,7 @@ from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.output.escaping import visible
-from reconciler.planner.plan import Plan
+from reconciler.planner.plan import FieldChange, Plan, Reason
 from support.adversarial_plans import TEXTS
 from support.browser_page import Tab, opened
 from support.daemon_pages import Daemon
@@ -326,7 +326,11 @@ def hostile() -> Status:
     for each, text in zip(shop(now), TEXTS, strict=False):
         views = renamed(views, each.id.name, text)
     problems = tuple(Problem(Origin(text, 1, 1), text, text, text) for text in TEXTS)
-    steps = tuple(step(number, text, ResourceId(MACHINE, text), text, node=text) for number, text in enumerate(TEXTS))
+    steps = tuple(
+        step(number, text, ResourceId(MACHINE, text), node=text, reason=Reason.FIELDS_CHANGED,
+             changes=(FieldChange((text,), text, text),))
+        for number, text in enumerate(TEXTS)
+    )  # fmt: skip
     return replace(status(now), resources=lambda: views, problems=problems, plan=Plan("s", steps),
                   waiting={"s1": TEXTS[0]}, running=tuple(Running(each, now) for each in steps),
                   commit=TEXTS[0], holder=TEXTS[1], watches=dict.fromkeys(TEXTS, 1.0))  # fmt: skip
