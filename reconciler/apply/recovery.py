@@ -21,7 +21,7 @@ from reconciler.model.journal import JournalEntry, Recovery, StepEnded, StepStar
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import Unavailable
 from reconciler.model.resource import Resource, id_of
-from reconciler.model.wire import LABEL_EVENT
+from reconciler.model.wire import EVENT_NORMAL, LABEL_EVENT
 from reconciler.observe.observed import Observation, Observed
 
 TURN = 1.0  # seconds until it checks again, though the watch shows nothing
@@ -108,7 +108,7 @@ def due_recoveries(entries: Iterable[JournalEntry], events: Iterable[Resource]) 
     for event in events if begun else ():
         for event_id, type, _ in done_of(event):
             recovery = begun.pop(event_id, None)
-            if recovery is not None and recovery.carried == (type == "Normal"):
+            if recovery is not None and recovery.carried == (type == EVENT_NORMAL):
                 found.append(recovery)
     return found
 

@@ -13,6 +13,7 @@ from reconciler.model.kinds import DISK
 from reconciler.model.path import values_at
 from reconciler.model.problem import Unavailable
 from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.wire import EVENT_NORMAL
 from reconciler.observe.observed import Observed
 from reconciler.observe.reading import DiskAt
 from reconciler.planner.diff import equivalent
@@ -110,7 +111,7 @@ class Verifier:
             return Verdict(subject) if running.done or self._overdue(running) else None
         if not running.done:
             return None
-        if running.done != "Normal":
+        if running.done != EVENT_NORMAL:
             if not failed:  # the Event came by another stream, before the resource that it comes after
                 running.last_status = _status_text(self._fetched(step.carrier)) or running.last_status
             return Verdict(subject, running.last_status or "reported as failed without a reason")

@@ -15,7 +15,7 @@ from reconciler.model.event_id import done_of
 from reconciler.model.journal import JournalEntry, StepEnded, StepEntry, StepStarted, StepSubmitted
 from reconciler.model.outcome import Result
 from reconciler.model.resource import Resource
-from reconciler.model.wire import LABEL_EVENT
+from reconciler.model.wire import EVENT_NORMAL, LABEL_EVENT
 
 
 class State(StrEnum):
@@ -73,7 +73,7 @@ def _entry(attempt: _Attempt, done: Mapping[str, tuple[str, str]], carried: set[
         return LedgerEntry(attempt.content, state, end.message)
     if attempt.event in done:
         type, message = done[attempt.event]
-        return LedgerEntry(attempt.content, State.DONE if type == "Normal" else State.FAILED, message)
+        return LedgerEntry(attempt.content, State.DONE if type == EVENT_NORMAL else State.FAILED, message)
     if end is not None or attempt.submitted or attempt.event in carried:
         return LedgerEntry(attempt.content, State.UNKNOWN)
     return None
