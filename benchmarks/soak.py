@@ -247,7 +247,7 @@ class Soak:
                 self._controller = None
 
     def _rest(self, reached: Callable[[], bool]) -> None:
-        """Turn, time going on to whatever is due next, until something is so and nothing is planned."""
+        """Reconcile, the clock moving on to whatever is due next, until ``reached`` and nothing is planned."""
         end = time.monotonic() + PATIENCE + self.count / 20
         while True:
             self._turn()

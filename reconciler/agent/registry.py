@@ -45,8 +45,8 @@ def _libvirt(node: Node, cluster: Cluster) -> Driver:
         if error.name not in ("libvirt", "pycdlib"):
             raise
         raise ClusterError(
-            f"the libvirt driver needs {error.name}: pip install 'reconciler[libvirt]' "
-            "(with libvirt-dev, pkg-config and a C compiler on the host)"
+            f"the libvirt driver needs {error.name}: in a checkout, run pip install '.[libvirt]' "
+            "(it needs libvirt-dev, pkg-config and a C compiler)"
         ) from error
     return Libvirt(Host(node.uri, node.name, shutdown=node.shutdown))
 

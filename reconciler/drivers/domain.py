@@ -70,7 +70,8 @@ def guest_system_url(domain: Domain) -> str:
 # What the next start changes
 
 _COMPARED = ("memory", "currentMemory", "vcpu", "cputune")
-_COMPARED_DEVICES = ("disk", "_interface", "graphics", "hostdev", "redirdev")
+# The devices that operations change, by their element names on the wire.
+DEVICE_KINDS = ("disk", "_interface", "graphics", "hostdev", "redirdev")
 # Elements that only a running domain has, or that differ there without a change of the definition.
 _RUNTIME = frozenset({"alias", "_index", "backingStore", "_port", "_tlsPort", "_websocket", "listen", "_portid"})
 
@@ -90,14 +91,12 @@ def next_start(live: Domain, definition: Domain) -> dict[str, Any]:
     if live["os"].get("boot") != definition["os"].get("boot"):
         changed["os"] = definition["os"]
     ports = {nic["mac"]["_address"]: nic for nic in devices(live, "_interface")}
-    planned = {kind: devices(definition, kind) for kind in _COMPARED_DEVICES if devices(definition, kind)}
+    planned = {kind: devices(definition, kind) for kind in DEVICE_KINDS if devices(definition, kind)}
     if "_interface" in planned:
         planned["_interface"] = [
             _started_nic(nic, ports.get(nic["mac"]["_address"], nic)) for nic in planned["_interface"]
         ]
-    if any(
-        _without_runtime(devices(live, kind)) != _without_runtime(planned.get(kind, [])) for kind in _COMPARED_DEVICES
-    ):
+    if any(_without_runtime(devices(live, kind)) != _without_runtime(planned.get(kind, [])) for kind in DEVICE_KINDS):
         changed["devices"] = {**definition["devices"], **planned}
     return changed
 

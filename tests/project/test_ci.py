@@ -137,9 +137,9 @@ def test_manifests_that_are_wrong_are_shown(runner: Runner) -> None:
     assert "### Problems (1)" in (runner.folder / "plan.md").read_text()
 
 
-def test_one_comment_is_made_and_then_written_anew(runner: Runner) -> None:
+def test_one_comment_is_made_and_then_replaced(runner: Runner) -> None:
     (runner.folder / "plan.md").write_text("## Plan\n")
-    step = "plan: Comment, written anew by each run"
+    step = "plan: Comment, replaced by each run"
     runner.run(step, COMMENTS="repos/o/r/issues/5/comments")
     (runner.folder / "known").write_text("77\n78\n")
     runner.run(step, COMMENTS="repos/o/r/issues/5/comments")

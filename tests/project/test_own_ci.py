@@ -19,7 +19,7 @@ every_job = pytest.mark.parametrize("job", JOBS.values(), ids=list(JOBS))
 
 
 def test_there_is_a_job_for_each_part() -> None:
-    assert set(JOBS) == {"check", "test", "kubernetes", "browser", "libvirt", "docs"}
+    assert set(JOBS) == {"check", "test", "slow", "kubernetes", "browser", "libvirt", "docs"}
 
 
 @every_job

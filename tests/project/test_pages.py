@@ -10,7 +10,7 @@ import yaml
 
 from reconciler.cli import cli
 from support.paths import ROOT
-from tools import console
+from tools import console, site
 
 DOCS = ROOT / "docs"
 PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in [*sorted(DOCS.rglob("*.md")), *ROOT.glob("*.md")]}
@@ -100,4 +100,5 @@ def verb_of(words: list[str]) -> tuple[str, list[str]]:
 def test_the_site_has_every_page_in_its_menu() -> None:
     told = yaml.safe_load(re.sub(r"!!\S+", "", (ROOT / "mkdocs.yml").read_text()))
     named = re.findall(r"[\w-]+(?:/[\w-]+)*\.md", yaml.safe_dump(told["nav"]))
-    assert sorted(named) == sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+    pages = [str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")]
+    assert sorted(named) == sorted([*pages, *(name.lower() for name in site.BESIDE_README if name.endswith(".md"))])

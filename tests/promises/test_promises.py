@@ -2,7 +2,7 @@
 
 A folder of ``tests/promises`` is a promise. Lines of its ``session.txt`` that begin with ``$`` are run one after
 the other by a shell in a copy of the manifests ``shop``; what follows them is what they print.
-``pytest tests/test_promises.py --update-plans`` writes the sessions anew.
+``pytest tests/promises --update-plans`` writes the sessions again.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ PURE = {
     "apply.report", "apply.running_step", "clusters.kubernetes.errors", "clusters.local.selector",
     "output",
     "rehearsal.sanitiser", "rehearsal.duration", "rehearsal.fault",
-    "daemon.drift.baseline", "daemon.drift.difference", "daemon.drift.withholding",
+    "daemon.drift.baseline", "daemon.drift.difference", "daemon.drift.selection",
 }  # fmt: skip
 ACTS = {  # what in them meets the outside: secrets' sources and the digests' key, files, listening, progress, metrics
     "model.secret", "manifests.loader", "manifests.reader", "manifests.writer", "manifests.drift_policy",
@@ -71,6 +71,11 @@ def inside(name: str, places: set[str]) -> bool:
 @pytest.mark.parametrize("name", sorted(name for name in modules() if inside(name, PURE) and not inside(name, ACTS)))
 def test_a_pure_module_imports_nothing_that_acts(name: str) -> None:
     assert not modules()[name] & IMPURE
+
+
+def test_the_names_in_these_tables_are_of_modules_that_exist() -> None:
+    named = PURE | ACTS | {place for places in ONLY.values() for place in places}
+    assert sorted(named - modules().keys()) == []
 
 
 @pytest.mark.parametrize("library", sorted(ONLY))

@@ -16,7 +16,6 @@ from reconciler.model.quantity import KIB
 from reconciler.model.resource import ResourceId
 from reconciler.rehearsal.seed.result import Unusable
 
-_LISTS = ("disk", "_interface", "graphics", "hostdev", "redirdev")
 _UNITS = {"b": 1, "bytes": 1, "k": KIB, "KiB": KIB, "M": KIB**2, "MiB": KIB**2, "G": KIB**3, "GiB": KIB**3}
 
 
@@ -30,7 +29,7 @@ def normalized(domain: Domain, id: ResourceId) -> Domain:
     _memory(made)
     made["os"] = made["os"] if isinstance(made.get("os"), dict) else {}
     devices = made["devices"] = made["devices"] if isinstance(made.get("devices"), dict) else {}
-    for kind in _LISTS:
+    for kind in domains.DEVICE_KINDS:
         if kind in devices:
             devices[kind] = _list(devices[kind])
             if not devices[kind]:

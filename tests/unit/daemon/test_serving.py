@@ -26,6 +26,7 @@ from reconciler.manifests.schema import schema
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.problem import ReconcilerError
 from reconciler.model.secret import Secret
+from reconciler.output.review import Gravity
 from reconciler.output.server import Answer, serve
 from reconciler.planner.plan import PathOf, Plan
 from support.daemon_pages import Daemon
@@ -218,6 +219,11 @@ def test_a_status_is_as_its_schema_says(made: Callable[[], Status], everything: 
     value = status_json(made(), NOW, everything=everything)
     every_key_is_described(json.loads(json.dumps(value)))
     assert value == status_json(made(), NOW, everything=everything), "the same for the same"
+
+
+@pytest.mark.parametrize("part", ["step", "running"])
+def test_the_gravity_of_a_step_is_as_the_schema_says(part: str) -> None:
+    assert schema("status")["$defs"][part]["properties"]["grave"]["enum"] == [*Gravity, None]
 
 
 def test_the_schema_is_one_and_describes_what_it_names() -> None:

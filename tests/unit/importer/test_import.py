@@ -2,7 +2,7 @@
 
 ``wire.yaml`` holds resources as some agent left them, ``with.yaml`` what a person adds, ``options.yaml`` what
 is chosen and for which stack. ``expected.yaml`` is what is written, ``said.txt`` what is said about it.
-``pytest tests/test_import.py --update-plans`` writes both anew.
+``pytest tests/unit/importer --update-plans`` writes both again.
 """
 
 from __future__ import annotations
