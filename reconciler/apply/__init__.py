@@ -21,7 +21,7 @@ from reconciler.apply.failure import InvalidParameters
 from reconciler.apply.metadata import retry_on_conflict
 from reconciler.apply.options import Options
 from reconciler.apply.report import Outcome, Report
-from reconciler.apply.run import Run, RunHooks
+from reconciler.apply.run import PlanRun, RunHooks
 from reconciler.clusters.base import Cluster
 from reconciler.model.outcome import ErrorKind, Result
 from reconciler.observe.observed import Observation, observe
@@ -61,4 +61,4 @@ def apply(
     """
     observed = observed if observed is not None else observe(cluster)
     hooks = RunHooks(on_start, on_outcome, lost, interrupts, monotonic, now)
-    return Run(plan, cluster, observed, options or Options(), hooks).run()
+    return PlanRun(plan, cluster, observed, options or Options(), hooks).run()

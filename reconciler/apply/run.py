@@ -42,7 +42,7 @@ class RunHooks:
     now: Callable[[], datetime]
 
 
-class Run:
+class PlanRun:
     """One run of a plan, as ``apply`` describes it; used once."""
 
     def __init__(self, plan: Plan, cluster: Cluster, observed: Observation, options: Options, hooks: RunHooks) -> None:

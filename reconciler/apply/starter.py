@@ -16,7 +16,7 @@ from reconciler.clusters.base import ResourceStore
 from reconciler.model.outcome import Result
 from reconciler.model.problem import Busy, Conflict, StalePlan
 from reconciler.model.resource import Resource, ResourceId
-from reconciler.observe.ledger import LedgerEntry, State
+from reconciler.observe.ledger import LedgerEntry, RequestState
 from reconciler.observe.observed import Observed
 from reconciler.planner.plan import Action, Expectation, Step
 from reconciler.planner.preconditions import unmet
@@ -95,9 +95,9 @@ class StepStarter:
         """Whether the ledger has the ``Operation`` of a step as done. Raises ``StalePlan`` where it cannot say."""
         name, content = step.request
         known = self.ledger.get(name)
-        if known is None or known.state is State.FAILED:
+        if known is None or known.state is RequestState.FAILED:
             return False
-        if known.state is State.UNKNOWN:
+        if known.state is RequestState.UNKNOWN:
             raise StalePlan(f"the Operation {name} was begun and nobody saw how it ended. Look at its target.")
         if known.content != content:
             raise StalePlan(f"the Operation {name} has run with another content. Give the new one a new name.")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from reconciler.daemon.loop.daemon import Daemon, Signals
     from reconciler.daemon.sources.desired import DesiredReader
     from reconciler.daemon.sources.git import GitSource
-    from reconciler.daemon.sources.trigger import Source
+    from reconciler.daemon.sources.trigger import TriggerSource
     from reconciler.daemon.status.metrics import DaemonMetrics
     from reconciler.daemon.status.values import Status
     from reconciler.manifests.desired import Stack
@@ -205,7 +205,7 @@ class WatchInputs(NamedTuple):
 
         return DesiredReader(self.paths, time.monotonic, self.clone)
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[TriggerSource]:
         """What tells that manifests have changed."""
         from reconciler.daemon.sources.files import FileSource
 
@@ -284,9 +284,9 @@ def _daemon(
 def _status_with_history(daemon: Daemon, cluster: Cluster, stack: str) -> Status:
     from reconciler.daemon.loop.controller import SAMPLED_ENTRIES
     from reconciler.model.journal import read_journal
-    from reconciler.output.history import Run, runs
+    from reconciler.output.history import RunRecord, runs
 
-    def history(newest: int) -> list[Run]:
+    def history(newest: int) -> list[RunRecord]:
         return runs(read_journal(cluster.records(stack, newest=SAMPLED_ENTRIES)))[:newest]
 
     return replace(daemon.status(), history=history)

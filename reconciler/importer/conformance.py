@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.importer.result import Document, Note
+from reconciler.importer.result import Document, ImportNote
 from reconciler.manifests import schema
 from reconciler.manifests.finding import Finding
 from reconciler.model.fields import field_at, parts_at
@@ -17,7 +17,7 @@ from reconciler.model.shape import Shape
 _ADD = "Say it in a file for --with, or write the manifest by hand."
 
 
-def conform(id: ResourceId, document: Document, shape: Shape, notes: list[Note]) -> list[Problem]:
+def conform(id: ResourceId, document: Document, shape: Shape, notes: list[ImportNote]) -> list[Problem]:
     """Take out what a manifest may not say, where it may be left out; problems for what may not."""
     problems: list[Problem] = []
     why: dict[Path, str] = {}
@@ -38,7 +38,7 @@ def conform(id: ResourceId, document: Document, shape: Shape, notes: list[Note])
         if not taken and not problems:
             problems.append(Problem(Origin(str(id)), "cannot be described by a manifest", _ADD, id=id))
     if not problems:
-        notes += [Note(id, f"{show_path(path)} is left out: {why[path]}") for path in sorted(why, key=show_path)]
+        notes += [ImportNote(id, f"{show_path(path)} is left out: {why[path]}") for path in sorted(why, key=show_path)]
     return problems
 
 

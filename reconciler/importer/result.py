@@ -13,7 +13,7 @@ from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, ResourceId
 Document: TypeAlias = dict[str, Any]
 
 
-class Note(NamedTuple):
+class ImportNote(NamedTuple):
     """Something to know about what was imported: what is left out, and why."""
 
     id: ResourceId
@@ -26,7 +26,7 @@ class ImportResult:
     """The manifests, in the order of kinds; notes about them; a problem for each resource that has none."""
 
     documents: dict[ResourceId, Document] = field(default_factory=dict)
-    notes: list[Note] = field(default_factory=list)
+    notes: list[ImportNote] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     @property

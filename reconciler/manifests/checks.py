@@ -14,7 +14,7 @@ from reconciler.catalogue.limits import SIZES, FieldLimit
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
 from reconciler.model import quantity
-from reconciler.model.fields import Parts, parts_of
+from reconciler.model.fields import KeyedList, parts_of
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
 from reconciler.model.path import values_at
 from reconciler.model.resource import Path, show_path
@@ -37,7 +37,7 @@ def _has_node(resource: Declared) -> Iterator[Finding]:
 
 
 # Lists whose elements have an identity, by kind, without those that a check of their own compares.
-_COMPARED_LISTS: dict[str, list[Parts]] = {
+_COMPARED_LISTS: dict[str, list[KeyedList]] = {
     kind: [parts for parts in parts_of(kind) if parts.path not in (("disks",), ("cdroms",), ("nics",))]
     for kind in KINDS
 }

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
-from reconciler.manifests.uniqueness import Claim, ClaimRegistry, described_twice, rename_conflicts
+from reconciler.manifests.uniqueness import Reservation, ReservationRegistry, described_twice, rename_conflicts
 from reconciler.model.kinds import DISK, DISK_IMAGE, MACHINE, NETWORK, POOL
 from reconciler.model.problem import Problem
 from reconciler.model.resource import Path, ResourceId
@@ -22,7 +22,7 @@ class LinkedResource(NamedTuple):
 
     declared: Declared
     references: tuple[tuple[Path, ResourceId], ...] = ()  # where in the spec, to whom
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[Reservation, ...] = ()
 
 
 class CrossChecks:
@@ -32,7 +32,7 @@ class CrossChecks:
         self.resources: dict[ResourceId, Declared] = {}
         self._linked: dict[ResourceId, LinkedResource] = {}
         self._users: defaultdict[ResourceId, set[ResourceId]] = defaultdict(set)  # by what they refer to
-        self._claims = ClaimRegistry()
+        self._claims = ReservationRegistry()
         self._renames = False  # whether any resource had another name before
 
     def add(self, linked: LinkedResource) -> Problem | None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from reconciler.manifests import schema
 from reconciler.manifests.finding import Finding
 from reconciler.model import quantity
-from reconciler.model.fields import Parts, is_quantity, is_secret, parts_at
+from reconciler.model.fields import KeyedList, is_quantity, is_secret, parts_at
 from reconciler.model.path import matches
 from reconciler.model.resource import Path
 
@@ -129,7 +129,7 @@ def _resolve(kind: str, field: str) -> tuple[tuple[str, ...], dict[str, Any]]:
     root = schema.schema(kind)
     fragment = root["properties"]["spec"]
     path: tuple[str, ...] = ()
-    parts: Parts | None = None
+    parts: KeyedList | None = None
     for name, bracketed in _names(field):
         if parts is not None:  # what identifies a part
             path = (*path, name.lower() if parts.keys == ("mac",) else name)

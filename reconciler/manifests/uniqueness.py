@@ -13,7 +13,7 @@ from reconciler.model.problem import Problem
 from reconciler.model.resource import Path, ResourceId
 
 
-class Claim(NamedTuple):
+class Reservation(NamedTuple):
     """Something that a resource needs for itself."""
 
     path: Path  # the value in the spec
@@ -24,34 +24,34 @@ class Claim(NamedTuple):
 _LIMITS = next(parts for parts in parts_of(MACHINE) if parts.path[-1] == "qosRules")
 
 
-def claims_of(resource: Declared) -> Iterator[Claim]:
+def reservations_of(resource: Declared) -> Iterator[Reservation]:
     """What a resource needs for itself. Only machines claim anything."""
     if resource.id.kind != MACHINE:
         return
     spec, namespace = resource.manifest.spec, resource.id.namespace
     for index, nic in enumerate(spec["nics"]):
-        yield Claim(("nics", index, "mac"), ("mac", nic["mac"]), nic["mac"])
+        yield Reservation(("nics", index, "mac"), ("mac", nic["mac"]), nic["mac"])
         if "ip" in nic and "network" in nic:
             network = nic["network"]
             key = ("ip", namespace, network, nic["ip"])
-            yield Claim(("nics", index, "ip"), key, f"{nic['ip']} on {network}")
+            yield Reservation(("nics", index, "ip"), key, f"{nic['ip']} on {network}")
     for index, nic in enumerate(spec["nics"]):
         for number, rule in enumerate(nic.get("qosRules", ())):
             limit = _LIMITS.identity(rule)
             key = ("limit", namespace, nic.get("network", ""), limit)
-            yield Claim(("nics", index, "qosRules", number), key, f"the limit '{limit}' of {nic.get('network')}")
+            yield Reservation(("nics", index, "qosRules", number), key, f"the limit '{limit}' of {nic.get('network')}")
     for index, disk in enumerate(spec["disks"]):
         if disk.get("mode") not in ("shareable", "readonly"):
-            yield Claim(("disks", index, "disk"), ("disk", namespace, disk["disk"]), f"disk {disk['disk']}")
+            yield Reservation(("disks", index, "disk"), ("disk", namespace, disk["disk"]), f"disk {disk['disk']}")
 
 
-class ClaimRegistry:
+class ReservationRegistry:
     """Who claimed what first. Claims are added and released as resources come and go."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, ...], tuple[Declared, Path]] = {}
 
-    def conflicts(self, resource: Declared, claims: Iterable[Claim]) -> Iterator[Problem]:
+    def conflicts(self, resource: Declared, claims: Iterable[Reservation]) -> Iterator[Problem]:
         """Register the claims of a resource; a problem for each that another one, or it itself, has already."""
         for claim in claims:
             first, path = self._first.setdefault(claim.key, (resource, claim.path))
@@ -62,7 +62,7 @@ class ClaimRegistry:
                 finding = Finding(claim.path, message, "Use it in one machine only.")
                 yield resource.manifest.problem(finding.under("spec"))
 
-    def release(self, claims: Iterable[Claim]) -> None:
+    def release(self, claims: Iterable[Reservation]) -> None:
         """Forget the claims of a resource that is replaced."""
         for claim in claims:
             self._first.pop(claim.key, None)

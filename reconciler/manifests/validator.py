@@ -20,7 +20,7 @@ from reconciler.manifests.loader import Loaded, Manifest
 from reconciler.manifests.request import KIND as OPERATION
 from reconciler.manifests.request_set import requests_of
 from reconciler.manifests.stack import stack_of
-from reconciler.manifests.uniqueness import claims_of
+from reconciler.manifests.uniqueness import reservations_of
 from reconciler.model import quantity
 from reconciler.model.fields import quantity_fields, references_of
 from reconciler.model.kinds import KINDS
@@ -159,7 +159,7 @@ def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
     findings = [finding.under("spec") for finding in check(resource)]
     if drift := manifest.metadata.get("drift"):
         findings += [finding.under("metadata", "drift") for finding in drift_policy.policy_errors(drift, kind)]
-    linked = LinkedResource(resource, tuple(references_of(kind, spec, namespace)), tuple(claims_of(resource)))
+    linked = LinkedResource(resource, tuple(references_of(kind, spec, namespace)), tuple(reservations_of(resource)))
     return CheckedManifest(linked, tuple(map(manifest.problem, findings)))
 
 

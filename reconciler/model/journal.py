@@ -18,7 +18,7 @@ from reconciler.model.provenance import UNKNOWN, Provenance
 from reconciler.model.resource import ResourceId
 
 
-class Phase(StrEnum):
+class EntryType(StrEnum):
     """What an entry tells; the key ``phase`` of its JSON."""
 
     RUN_STARTED = "run"
@@ -120,7 +120,7 @@ class RunStarted:
     provenance: Provenance = UNKNOWN
 
     def to_json(self) -> dict[str, Any]:
-        return {"run": self.run, "phase": str(Phase.RUN_STARTED), "at": self.at, **self.provenance.fields()}
+        return {"run": self.run, "phase": str(EntryType.RUN_STARTED), "at": self.at, **self.provenance.fields()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class StepStarted:
 
     def to_json(self) -> dict[str, Any]:
         recovery = {"note": self.recovery.to_json()} if self.recovery is not None else {}
-        return {**_step_json(self, Phase.STEP_STARTED), **recovery}
+        return {**_step_json(self, EntryType.STEP_STARTED), **recovery}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class StepSubmitted:
     request: RequestContent | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return _step_json(self, Phase.STEP_SUBMITTED)
+        return _step_json(self, EntryType.STEP_SUBMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class StepEnded:
     def to_json(self) -> dict[str, Any]:
         seconds = None if self.seconds is None else round(self.seconds, 3)
         end = {"result": str(self.result), "message": self.message, "seconds": seconds, "seen": self.seen}
-        return {**_step_json(self, Phase.STEP_ENDED), **end}
+        return {**_step_json(self, EntryType.STEP_ENDED), **end}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class RunEnded:
     def to_json(self) -> dict[str, Any]:
         return {
             "run": self.run,
-            "phase": str(Phase.RUN_STOPPED if self.stopped else Phase.RUN_ENDED),
+            "phase": str(EntryType.RUN_STOPPED if self.stopped else EntryType.RUN_ENDED),
             "at": self.at,
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "totals": {str(result): count for result, count in self.totals.items()},
@@ -240,18 +240,18 @@ def entry_from_json(entry: Mapping[str, Any]) -> JournalEntry | None:
         return None
     run, at = _text(entry, "run"), _text(entry, "at")
     match entry["phase"]:
-        case Phase.RUN_STARTED:
+        case EntryType.RUN_STARTED:
             return RunStarted(run, at, _provenance(entry))
-        case Phase.STEP_STARTED:
+        case EntryType.STEP_STARTED:
             return StepStarted(*_step_fields(entry), Recovery.from_json(entry))
-        case Phase.STEP_SUBMITTED:
+        case EntryType.STEP_SUBMITTED:
             return StepSubmitted(*_step_fields(entry))
-        case Phase.STEP_ENDED:
+        case EntryType.STEP_ENDED:
             end = _text(entry, "result"), _text(entry, "message"), _seconds(entry), bool(entry.get("seen", True))
             return StepEnded(*_step_fields(entry), *end)
-        case Phase.RUN_ENDED | Phase.RUN_STOPPED as phase:
+        case EntryType.RUN_ENDED | EntryType.RUN_STOPPED as phase:
             others = tuple(StepSummary.from_json(each) for each in _mappings(entry, "others"))
-            stopped = phase == Phase.RUN_STOPPED
+            stopped = phase == EntryType.RUN_STOPPED
             return RunEnded(run, at, _seconds(entry), _mapping(entry, "totals"), others, stopped)
     return UnknownEntry(run, at)
 
@@ -261,22 +261,22 @@ def entry_from_json(entry: Mapping[str, Any]) -> JournalEntry | None:
 
 def is_boundary(entry: Mapping[str, Any]) -> bool:
     """Whether an entry stands before or after those of one run: a journal may be shortened there."""
-    return entry.get("phase") in (Phase.RUN_STARTED, Phase.RUN_ENDED)
+    return entry.get("phase") in (EntryType.RUN_STARTED, EntryType.RUN_ENDED)
 
 
 def last_run(newest_first: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The entries of the last run, oldest first; none if that run ended. Reads no further back than it has to."""
     found: list[dict[str, Any]] = []
     for entry in newest_first:
-        if entry.get("phase") == Phase.RUN_ENDED:
+        if entry.get("phase") == EntryType.RUN_ENDED:
             break
         found.append(entry)
-        if entry.get("phase") == Phase.RUN_STARTED:
+        if entry.get("phase") == EntryType.RUN_STARTED:
             break
     return found[::-1]
 
 
-def _step_json(entry: StepEntry, phase: Phase) -> dict[str, Any]:
+def _step_json(entry: StepEntry, phase: EntryType) -> dict[str, Any]:
     request = {"request": entry.request.to_json()} if entry.request is not None else {}
     names = {"run": entry.run, "event": entry.event, "at": entry.at, "phase": str(phase)}
     return {**names, **entry.step.to_json(), **request}

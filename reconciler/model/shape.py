@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model.fields import Parts, parts_of, quantity_fields, secret_fields
+from reconciler.model.fields import KeyedList, parts_of, quantity_fields, secret_fields
 from reconciler.model.quantity import parse
 from reconciler.model.secret import secret_from
 
@@ -29,7 +29,7 @@ def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any], namespac
     return shape
 
 
-def _parts(shape: Shape, parts: Parts, path: tuple[str, ...]) -> None:
+def _parts(shape: Shape, parts: KeyedList, path: tuple[str, ...]) -> None:
     """Replace the list at ``path`` by a mapping from identities, copying the mappings on the way."""
     head, rest = path[0], path[1:]
     if head == "*":
@@ -44,7 +44,7 @@ def _parts(shape: Shape, parts: Parts, path: tuple[str, ...]) -> None:
         shape[head] = {parts.identity(item): _part(parts, item) for item in shape[head]}
 
 
-def _part(parts: Parts, item: Any) -> Shape:
+def _part(parts: KeyedList, item: Any) -> Shape:
     if not parts.keys:
         return {}
     part = {**parts.defaults, **item}

@@ -18,7 +18,7 @@ from reconciler.model.resource import Resource
 from reconciler.model.wire import LABEL_EVENT
 
 
-class State(StrEnum):
+class RequestState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     UNKNOWN = "unknown"  # it was submitted, and nobody saw how it ended
@@ -28,7 +28,7 @@ class LedgerEntry(NamedTuple):
     """The last that is known of an Operation: the content that was run, how it ended, and why not."""
 
     content: str
-    state: State
+    state: RequestState
     message: str = ""
 
 
@@ -69,11 +69,11 @@ def read_ledger(
 def _entry(attempt: _Attempt, done: Mapping[str, tuple[str, str]], carried: set[Any]) -> LedgerEntry | None:
     end = attempt.end
     if end is not None and end.result != Result.INTERRUPTED and end.seen:
-        state = State.DONE if end.result in (Result.RAN, Result.UNCHANGED) else State.FAILED
+        state = RequestState.DONE if end.result in (Result.RAN, Result.UNCHANGED) else RequestState.FAILED
         return LedgerEntry(attempt.content, state, end.message)
     if attempt.event in done:
         type, message = done[attempt.event]
-        return LedgerEntry(attempt.content, State.DONE if type == "Normal" else State.FAILED, message)
+        return LedgerEntry(attempt.content, RequestState.DONE if type == "Normal" else RequestState.FAILED, message)
     if end is not None or attempt.submitted or attempt.event in carried:
-        return LedgerEntry(attempt.content, State.UNKNOWN)
+        return LedgerEntry(attempt.content, RequestState.UNKNOWN)
     return None

@@ -31,15 +31,15 @@ from reconciler.model.wire import (
 )
 from reconciler.observe import machine, storage
 from reconciler.observe.ledger import LedgerEntry
-from reconciler.observe.reading import DiskAt, Reading, element
+from reconciler.observe.reading import DiskAt, ReadContext, element
 
 
-def _nothing(_: Reading) -> Shape:
+def _nothing(_: ReadContext) -> Shape:
     """The shape of a kind of which the API shows no declarable field."""
     return {}
 
 
-_READERS: dict[str, Callable[[Reading], Shape]] = {
+_READERS: dict[str, Callable[[ReadContext], Shape]] = {
     MACHINE: machine.machine,
     SNAPSHOT: machine.snapshot,
     DISK: storage.disk,
@@ -116,7 +116,7 @@ class Observed:
     @cached_property
     def shape(self) -> Shape:
         """The declared shape of the resource; of a machine, of its live configuration."""
-        reading = Reading(self.spec, self.id.namespace, self.applied, self.disk_at)
+        reading = ReadContext(self.spec, self.id.namespace, self.applied, self.disk_at)
         shape = _READERS[self.id.kind](reading) if self.exists else {}
         if node := self.node:
             shape["nodeName"] = node

@@ -10,11 +10,11 @@ from reconciler.manifests.desired import Desired
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import RANK
 from reconciler.model.resource import ResourceId, show_path
-from reconciler.output.review import gravity
+from reconciler.output.review import danger_of
 from reconciler.planner.plan import Plan, Step
 
 
-class Node(NamedTuple):
+class ChartNode(NamedTuple):
     """``lines`` are its label; ``tone`` is what its colour means: an action, ``grave``, ``resource``, ``absent``."""
 
     id: str
@@ -36,7 +36,7 @@ class Group(NamedTuple):
     """Nodes that belong together: steps of a wave, resources of a kind."""
 
     name: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[ChartNode, ...]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Chart:
     edges: tuple[Edge, ...]
 
     @property
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[ChartNode]:
         """The nodes of all groups, in their order."""
         return [node for group in self.groups for node in group.nodes]
 
@@ -68,11 +68,11 @@ def of_steps(plan: Plan) -> Chart:
     return Chart("plan", groups, tuple(_sorted(groups, edges)))
 
 
-def _step(step: Step) -> Node:
-    tone = "grave" if gravity(step) else str(step.action)
+def _step(step: Step) -> ChartNode:
+    tone = "grave" if danger_of(step) else str(step.action)
     does = f"{step.impact}, held" if step.held_by else str(step.impact)
     lines = (step.operation, str(step.resource), " · ".join(filter(None, (step.action, step.node, does))))
-    return Node(step.id, lines, tone, bool(step.held_by))
+    return ChartNode(step.id, lines, tone, bool(step.held_by))
 
 
 def of_resources(desired: Desired) -> Chart:
@@ -96,9 +96,11 @@ def of_resources(desired: Desired) -> Chart:
     return Chart("resources", groups, tuple(_sorted(groups, edges)))
 
 
-def _resource(id: ResourceId, described: bool) -> Node:
+def _resource(id: ResourceId, described: bool) -> ChartNode:
     lines = (id.kind, str(id).partition("/")[2])
-    return Node(str(id), lines if described else (*lines, "not described here"), "resource" if described else "absent")
+    if described:
+        return ChartNode(str(id), lines, "resource")
+    return ChartNode(str(id), (*lines, "not described here"), "absent")
 
 
 def _sorted(groups: Sequence[Group], edges: Sequence[Edge]) -> list[Edge]:

@@ -11,7 +11,7 @@ from html import escape
 from importlib.resources import files
 
 from reconciler.output.escaping import visible
-from reconciler.output.review import differences, grave, gravity, impact, in_order
+from reconciler.output.review import danger_of, dangerous_steps, differences, impact, in_order
 from reconciler.output.svg import MOST, plan_svg
 from reconciler.output.text import summary
 from reconciler.planner.explanation import ChangeText, explain, explain_note
@@ -102,7 +102,7 @@ def _problems(plan: Plan) -> Iterator[str]:
 
 
 def _grave(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
-    groups = grave(plan)
+    groups = dangerous_steps(plan)
     if not groups:
         return
     yield _section("grave", "What destroys, deletes or restarts")
@@ -119,7 +119,7 @@ def _grave(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
 
 
 def _impact(step: Step) -> str:
-    tone = "held" if step.held_by else "grave" if gravity(step) else "mild"
+    tone = "held" if step.held_by else "grave" if danger_of(step) else "mild"
     return f'<span class="{tone}">{text(impact(step))}</span>'
 
 

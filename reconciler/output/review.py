@@ -13,7 +13,7 @@ from reconciler.planner.explanation import ChangeText, change_cells, explain
 from reconciler.planner.plan import Action, Plan, Reason, Step
 
 
-class Gravity(StrEnum):
+class Danger(StrEnum):
     """Why a step deserves a second look, the gravest first. The value is the heading it stands under."""
 
     DATA = "Destroys data"
@@ -21,27 +21,27 @@ class Gravity(StrEnum):
     RESTART = "Stops or restarts"
 
 
-def gravity(step: Step) -> Gravity | None:
+def danger_of(step: Step) -> Danger | None:
     """How grave a step is; None for one that can do no harm to a guest or its data."""
     if step.impact is Impact.DATA:
-        return Gravity.DATA
+        return Danger.DATA
     if step.impact is Impact.RESTART:
-        return Gravity.RESTART
-    return Gravity.GONE if step.impact is Impact.RECREATE or step.action is Action.DELETE else None
+        return Danger.RESTART
+    return Danger.GONE if step.impact is Impact.RECREATE or step.action is Action.DELETE else None
 
 
-def grave(plan: Plan) -> dict[Gravity, list[Step]]:
+def dangerous_steps(plan: Plan) -> dict[Danger, list[Step]]:
     """The grave steps, gravest first, each group in the order in which they run."""
-    found: dict[Gravity, list[Step]] = {each: [] for each in Gravity}
+    found: dict[Danger, list[Step]] = {each: [] for each in Danger}
     for step in in_order(plan):
-        if (how := gravity(step)) is not None:
+        if (how := danger_of(step)) is not None:
             found[how].append(step)
     return {how: steps for how, steps in found.items() if steps}
 
 
-def harmless(plan: Plan) -> list[Step]:
+def harmless_steps(plan: Plan) -> list[Step]:
     """All other steps, in the order in which they run."""
-    return [step for step in in_order(plan) if gravity(step) is None]
+    return [step for step in in_order(plan) if danger_of(step) is None]
 
 
 def in_order(plan: Plan) -> list[Step]:

@@ -28,7 +28,7 @@ from reconciler.planner.explanation import explain_note
 from reconciler.planner.findings import Findings
 from reconciler.planner.held import hold
 from reconciler.planner.inputs import PlanInput, plan_input
-from reconciler.planner.order import Ordered, in_order, in_waves
+from reconciler.planner.order import OrderedSteps, in_order, in_waves
 from reconciler.planner.plan import Note, Plan
 from reconciler.planner.policy import DeletionLimit, Policy
 from reconciler.planner.preconditions import bind
@@ -64,7 +64,7 @@ def _plan(inputs: PlanInput, found: Findings) -> Plan:
     return _made(inputs, in_waves(inputs, hold(inputs, ordered)))
 
 
-def _made(inputs: PlanInput, ordered: Ordered) -> Plan:
+def _made(inputs: PlanInput, ordered: OrderedSteps) -> Plan:
     stack, found, steps = inputs.desired.stack, ordered.found, bind(ordered.steps)
     if not inputs.policy.delete:
         steps = marked(steps, inputs.desired.resources, found.refused)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.model.resource import ResourceId
-from reconciler.observe.ledger import State
+from reconciler.observe.ledger import RequestState
 from reconciler.planner.capabilities import used_first, without_unsupported
 from reconciler.planner.findings import Findings, UnorderedStep
 from reconciler.planner.inputs import PlanInput
@@ -53,14 +53,14 @@ def _blocked_by(inputs: PlanInput, each: UnorderedStep, coming: set[ResourceId])
         if observed is not None and observed.under_way:
             details = {"operation": step.operation, "other": observed.under_way, "resource": str(id)}
             return Note(step.resource, NoteKind.BLOCKED_UNDER_WAY, {**details})
-        if id in inputs.desired.resources and id not in coming and not inputs.surroundings.exists(id):
+        if id in inputs.desired.resources and id not in coming and not inputs.resources.exists(id):
             return Note(step.resource, NoteKind.BLOCKED_MISSING, {"operation": step.operation, "resource": str(id)})
     return None
 
 
 def _without_followers(inputs: PlanInput, found: Findings) -> Findings:
     """An Operation that comes after another does not run unless that one did, or does in this plan."""
-    done = {step_id(name) for name, known in inputs.observed.ledger.items() if known.state is State.DONE}
+    done = {step_id(name) for name, known in inputs.observed.ledger.items() if known.state is RequestState.DONE}
     steps, problems = found.steps, list(found.problems)
     while True:
         there = done | {each.step.id for each in steps}

@@ -83,7 +83,7 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> ResourceChanges | None
         seen, pending = observed.shape, observed.pending
         ownership = ownership_changes(inputs, declared, observed)
     else:
-        case = RuleContext(declared.id, declared.shape, {}, inputs.surroundings, observed)
+        case = RuleContext(declared.id, declared.shape, {}, inputs.resources, observed)
         creation = next(row for row in CREATE if row.kind == kind and row.when(case))
         seen, pending = creation.leaves(case), {}
     stops = declared.shape.get("powerState") == "Stopped" and (creation is not None or "restart" in inputs.policy.allow)

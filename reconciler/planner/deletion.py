@@ -143,7 +143,7 @@ def _users(inputs: PlanInput, changing: set[ResourceId]) -> tuple[Users, Users]:
 def _used(inputs: PlanInput, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
     yield from (other for _, other in references_of(id.kind, shape, id.namespace))
     for nic in shape.get("nics", {}).values():
-        yield from inputs.surroundings.bridges_of(nic, id.namespace)
+        yield from inputs.resources.bridges_of(nic, id.namespace)
 
 
 def _draft_deletion(
@@ -151,7 +151,7 @@ def _draft_deletion(
 ) -> None:
     """The rows of one resource, in their order, after those that use it."""
     observed = inputs.observed.resources[id]
-    case = RuleContext(id, declared.shape if declared else {}, observed.shape, inputs.surroundings, observed)
+    case = RuleContext(id, declared.shape if declared else {}, observed.shape, inputs.resources, observed)
     case.running = inputs.runs(id, observed.shape)
     uses = tuple(sorted(users))
     for number, row in enumerate(DELETE):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from reconciler.model import quantity
-from reconciler.model.fields import Node, node_at, tree
+from reconciler.model.fields import FieldNode, node_at, tree
 from reconciler.model.path import ShapePath
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.secret import Secret
@@ -54,7 +54,7 @@ def _overlap(one: ShapePath, other: ShapePath) -> bool:
     return all(a == b for a, b in zip(one, other, strict=False))
 
 
-def _compare(node: Node, path: ShapePath, desired: Any, observed: Any, changes: list[Change]) -> None:
+def _compare(node: FieldNode, path: ShapePath, desired: Any, observed: Any, changes: list[Change]) -> None:
     """Compare one field; ``node`` is that of ``path``. Found changes are appended to ``changes``."""
     if desired == observed or not node.compared:
         return
@@ -67,7 +67,7 @@ def _compare(node: Node, path: ShapePath, desired: Any, observed: Any, changes: 
         changes.append(Change(path, observed, desired))
 
 
-def _compare_fields(node: Node, path: ShapePath, desired: Shape, observed: Shape, changes: list[Change]) -> None:
+def _compare_fields(node: FieldNode, path: ShapePath, desired: Shape, observed: Shape, changes: list[Change]) -> None:
     for name in desired:
         _compare(node.get(name), (*path, name), desired[name], observed.get(name), changes)
     if not node.taken_back:
@@ -80,7 +80,7 @@ def _compare_fields(node: Node, path: ShapePath, desired: Shape, observed: Shape
                 changes.append(Change((*path, name), observed[name], None))
 
 
-def _compare_parts(node: Node, path: ShapePath, desired: Shape, observed: Shape, changes: list[Change]) -> None:
+def _compare_parts(node: FieldNode, path: ShapePath, desired: Shape, observed: Shape, changes: list[Change]) -> None:
     for key in observed:
         if key not in desired:
             changes += _part_changes(node.get(key), (*path, key), observed[key], None)
@@ -96,7 +96,7 @@ def part_changes(kind: str, path: ShapePath, observed: Any, desired: Any) -> lis
     return _part_changes(node_at(kind, path), path, observed, desired)
 
 
-def _part_changes(node: Node, path: ShapePath, observed: Any, desired: Any) -> list[Change]:
+def _part_changes(node: FieldNode, path: ShapePath, observed: Any, desired: Any) -> list[Change]:
     changes = [Change(path, observed, desired)]
     for name in dict.fromkeys((*(observed or ()), *(desired or ()))):
         if (below := node.get(name)).is_parts:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from reconciler.model.resource import ResourceId
 from reconciler.planner.findings import UnorderedStep
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.order import Ordered
+from reconciler.planner.order import OrderedSteps
 
 
-def hold(inputs: PlanInput, ordered: Ordered) -> Ordered:
+def hold(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
     """Hold what is not allowed to run, what cannot run without it, and what would run for nothing without it."""
     steps = ordered.steps
     held: dict[str, str] = {step.id: str(step.impact) for step in steps if not inputs.policy.allows(step.impact)}

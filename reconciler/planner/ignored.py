@@ -81,7 +81,7 @@ def _ignored(
     """What of these is left as it is, each with the first rule that says so."""
     holding = [rule for rule in rules if rule.in_force(at)]
     for change in changes:
-        if (by := next((rule for rule in holding if lets(rule, change)), None)) is not None:
+        if (by := next((rule for rule in holding if leaves_as_observed(rule, change)), None)) is not None:
             yield change, by
 
 
@@ -98,7 +98,7 @@ def outermost(kind: str, changes: Sequence[Change]) -> list[Change]:
     return found
 
 
-def lets(rule: IgnoreRule, change: Change) -> bool:
+def leaves_as_observed(rule: IgnoreRule, change: Change) -> bool:
     """Whether a rule, if it holds, leaves the field as it is observed."""
     if not rule.covers(change.path) or (change.path == _ALWAYS_THERE and change.observed is None):
         return False

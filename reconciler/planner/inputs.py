@@ -17,7 +17,7 @@ from reconciler.planner.ignored import without_ignored
 from reconciler.planner.plan import ManifestPlace, Note
 from reconciler.planner.policy import Policy
 from reconciler.planner.rename import under_old_names
-from reconciler.planner.rules import Surroundings
+from reconciler.planner.rules import ResourceIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class PlanInput:
     policy: Policy
     ignored: tuple[Note, ...] = ()  # the fields that are left as they are
     unchanged: frozenset[ResourceId] = frozenset()  # known to be as declared, from a plan before
-    surroundings: Surroundings = field(init=False)
+    resources: ResourceIndex = field(init=False)
 
     def __post_init__(self) -> None:
-        around = Surroundings(self.desired.resources, self.observed, self.desired.stack.nodes)
-        object.__setattr__(self, "surroundings", around)
+        around = ResourceIndex(self.desired.resources, self.observed, self.desired.stack.nodes)
+        object.__setattr__(self, "resources", around)
 
     @property
     def stack(self) -> str:
@@ -70,7 +70,7 @@ class PlanInput:
         if id.kind == MACHINE:
             return shape.get("powerState") in ("Running", "Paused")
         attached = self.observed.attached.get(id)
-        return attached is not None and self.surroundings.runs(attached[0])
+        return attached is not None and self.resources.runs(attached[0])
 
 
 def plan_input(

@@ -24,14 +24,14 @@ Chains: TypeAlias = dict[ResourceId, list[UnorderedStep]]
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered:
+class OrderedSteps:
     """Steps that know what they need and what they come after, and what they were made of."""
 
     steps: list[Step]
     found: Findings
 
 
-def in_order(inputs: PlanInput, found: Findings) -> Ordered:
+def in_order(inputs: PlanInput, found: Findings) -> OrderedSteps:
     """Draw the edges between steps. With problems nothing is pruned: then the deletions are left out."""
     ordered = _connected(inputs, found)
     if ordered.found.problems and inputs.policy.prune and not inputs.policy.delete:
@@ -39,18 +39,18 @@ def in_order(inputs: PlanInput, found: Findings) -> Ordered:
     return ordered
 
 
-def in_waves(inputs: PlanInput, ordered: Ordered) -> Ordered:
+def in_waves(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
     """The steps as they can run; none, and a problem, where some wait for each other."""
     try:
         waves = Plan(inputs.stack, tuple(ordered.steps)).waves
     except graph.Cycle as cycle:
         id = next(step.resource for step in ordered.steps if step.id == cycle.members[0])
         problem = inputs.problem(id, f"these wait for each other: {cycle}", "Remove one of the references.")
-        return Ordered([], replace(ordered.found, problems=[*ordered.found.problems, problem]))
+        return OrderedSteps([], replace(ordered.found, problems=[*ordered.found.problems, problem]))
     return replace(ordered, steps=[step for wave in waves for step in wave])
 
 
-def _connected(inputs: PlanInput, found: Findings) -> Ordered:
+def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
     needs: Edges = defaultdict(set)
     after: Edges = defaultdict(set)
     by_resource = _chains(found.steps, lambda each: each.step.resource)
@@ -73,7 +73,7 @@ def _connected(inputs: PlanInput, found: Findings) -> Ordered:
         )
         for each in found.steps
     ]
-    return Ordered(steps, replace(found, problems=[*found.problems, *problems]))
+    return OrderedSteps(steps, replace(found, problems=[*found.problems, *problems]))
 
 
 def _chains(steps: Iterable[UnorderedStep], by: Callable[[UnorderedStep], ResourceId]) -> Chains:
@@ -133,7 +133,7 @@ def _exist_before_use(
             elif others:
                 before = [other for other in others if not other.step.last and other.phase < Phase.RESTART_RESUME]
                 needs[step.id].update(other.step.id for other in before)
-            elif not inputs.surroundings.exists(id) and id not in inputs.desired.resources:
+            elif not inputs.resources.exists(id) and id not in inputs.desired.resources:
                 message = f"{step.resource} needs {id}, which is neither described nor on the cluster"
                 remedy = "Add a manifest for it, or correct the name."
                 problems.append(inputs.problem(step.resource, message, remedy))

@@ -6,7 +6,7 @@ from reconciler.manifests.request import KIND, Request
 from reconciler.model.kinds import POOL
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
-from reconciler.observe.ledger import State
+from reconciler.observe.ledger import RequestState
 from reconciler.planner.findings import Findings, UnorderedStep, preconditions_of, unreadable_secrets
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase
@@ -47,7 +47,7 @@ def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:
     """The step of a document, or why there is none."""
     known = inputs.observed.ledger.get(request.name)
     details: Details = {}
-    if known is not None and known.state is State.DONE and known.content == request.content:
+    if known is not None and known.state is RequestState.DONE and known.content == request.content:
         found.unchanged += 1
         return
     if problem := _problem(inputs, request):
@@ -61,9 +61,9 @@ def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:
 def _problem(inputs: PlanInput, request: Request) -> tuple[str, str] | None:
     """Why a document cannot run, and what to do about it."""
     known, id = inputs.observed.ledger.get(request.name), request.target
-    if known is not None and known.state is State.DONE:
+    if known is not None and known.state is RequestState.DONE:
         return f"the Operation {request.name} has run with another content", "Give the new one a new name."
-    if known is not None and known.state is State.UNKNOWN:
+    if known is not None and known.state is RequestState.UNKNOWN:
         message = f"the Operation {request.name} was begun and nobody saw how it ended"
         return message, "Look at its target; to run it once more, give it a new name."
     observed = inputs.observed.get(id)

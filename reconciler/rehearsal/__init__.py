@@ -28,7 +28,7 @@ from reconciler.planner.plan import Action, Plan, Step
 from reconciler.rehearsal.duration import seconds_of
 from reconciler.rehearsal.fault import Fault, FaultMode, FaultyDriver, UnknownStep, faulty
 from reconciler.rehearsal.sanitiser import sanitised, without
-from reconciler.rehearsal.seed import Call, SeedResult, seed
+from reconciler.rehearsal.seed import OperationCall, SeedResult, seed
 from reconciler.rehearsal.simulated_cluster import SimulatedCluster
 
 __all__ = ["Fault", "FaultMode", "Rehearsal", "TimelineEntry", "UnknownStep", "rehearse"]
@@ -152,7 +152,9 @@ class Simulation:
         ]
         self.cluster = SimulatedCluster(resources, seconds_of)
         calls = [
-            Call(step.carrier, step.operation, {n: v for n, v in step.parameters.items() if isinstance(v, str | bool)})
+            OperationCall(
+                step.carrier, step.operation, {n: v for n, v in step.parameters.items() if isinstance(v, str | bool)}
+            )
             for step in sanitised(plan).runnable
             if step.action is not Action.MARK
         ]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, KeysView
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.model.fields.field import Field, Shown, Type
+from reconciler.model.fields.field import Field, FieldType, Visibility
 from reconciler.model.fields.machine import IMAGE_FIELDS, MACHINE_FIELDS, SNAPSHOT_FIELDS
 from reconciler.model.fields.network import NETWORK_FIELDS
 from reconciler.model.fields.storage import DISK_FIELDS, DISK_IMAGE_FIELDS, DISK_SNAPSHOT_FIELDS, POOL_FIELDS
@@ -32,7 +32,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class KeyedList:
     """A list whose elements are told apart by ``keys``, never by position; without keys they are texts."""
 
     path: ShapePath
@@ -47,7 +47,7 @@ class Parts:
         return " ".join(str(given[key]) for key in self.keys)
 
 
-class Node:
+class FieldNode:
     """A field and those below it, for walking through a shape; what holds for all below is inherited.
 
     A name without a row (an observation shows more than can be declared) has a node as well, with no field.
@@ -55,67 +55,67 @@ class Node:
 
     __slots__ = ("_below", "_beyond", "compared", "field", "is_parts", "taken_back", "unreadable")
 
-    def __init__(self, field: Field | None = None, parent: Node | None = None) -> None:
+    def __init__(self, field: Field | None = None, parent: FieldNode | None = None) -> None:
         self.field = field
         self.is_parts = field is not None and field.identity is not None
         self.compared: bool = (parent is None or parent.compared) and (field is None or field.compared)
         self.unreadable: bool = (parent is not None and parent.unreadable) or (
-            field is not None and field.shown is Shown.NEVER
+            field is not None and field.shown is Visibility.NEVER
         )
         self.taken_back: frozenset[str] = frozenset()  # names below that are undone when they are no longer declared
-        self._below: dict[str, Node] = {}
-        self._beyond: Node | None = None
+        self._below: dict[str, FieldNode] = {}
+        self._beyond: FieldNode | None = None
 
     @property
     def names(self) -> KeysView[str]:
         """The names right below that have rows, in their order; ``*`` where it is a list."""
         return self._below.keys()
 
-    def get(self, name: str) -> Node:
+    def get(self, name: str) -> FieldNode:
         """The node of a name below; of an element of a list, whatever its identity."""
         return self._below.get(name) or self._below.get("*") or self._nameless()
 
-    def _nameless(self) -> Node:
+    def _nameless(self) -> FieldNode:
         if self._beyond is None:
-            self._beyond = Node(None, self)
+            self._beyond = FieldNode(None, self)
         return self._beyond
 
     def add(self, field: Field) -> None:
         """Put a row in its place below this node; the rows above it are there."""
         node = self
         for name in field.path[:-1]:
-            node = node._below.setdefault(name, Node(None, node))
+            node = node._below.setdefault(name, FieldNode(None, node))
         name = field.path[-1]
-        node._below[name] = Node(field, node)
+        node._below[name] = FieldNode(field, node)
         if field.taken_back:
             node.taken_back |= {name}
 
 
-def _tree_of(rows: tuple[Field, ...]) -> Node:
-    top = Node()
+def _tree_of(rows: tuple[Field, ...]) -> FieldNode:
+    top = FieldNode()
     for row in rows:
         top.add(row)
     return top
 
 
-def _parts_of(rows: tuple[Field, ...]) -> Iterator[Parts]:
+def _parts_of(rows: tuple[Field, ...]) -> Iterator[KeyedList]:
     for row in rows:
         if row.identity is not None:
             element = (*row.path, "*")
             defaults = {
                 each.path[-1]: each.default for each in rows if each.default_in_shape and each.path[:-1] == element
             }
-            yield Parts(row.path, row.identity, defaults)
+            yield KeyedList(row.path, row.identity, defaults)
 
 
 _TREES = {kind: _tree_of(rows) for kind, rows in FIELDS.items()}
-_UNKNOWN = Node()
+_UNKNOWN = FieldNode()
 _PARTS = {kind: tuple(_parts_of(rows)) for kind, rows in FIELDS.items()}
 _PARTS_AT = {(kind, len(each.path), each.path[-1]): each for kind, found in _PARTS.items() for each in found}
 _REFERENCES = {kind: tuple((row.path, row.refers_to) for row in rows if row.refers_to) for kind, rows in FIELDS.items()}
-_SECRETS = {kind: tuple(row.path for row in rows if row.type is Type.SECRET) for kind, rows in FIELDS.items()}
+_SECRETS = {kind: tuple(row.path for row in rows if row.type is FieldType.SECRET) for kind, rows in FIELDS.items()}
 _QUANTITIES = {kind: tuple(row.path for row in rows if row.is_quantity) for kind, rows in FIELDS.items()}
-_UNREADABLE = {kind: tuple(row.path for row in rows if row.shown is Shown.NEVER) for kind, rows in FIELDS.items()}
+_UNREADABLE = {kind: tuple(row.path for row in rows if row.shown is Visibility.NEVER) for kind, rows in FIELDS.items()}
 _REMEMBERED = {kind: tuple(row.path for row in rows if row.remembered) for kind, rows in FIELDS.items()}
 _AT_START = {kind: tuple(row.path for row in rows if row.at_start) for kind, rows in FIELDS.items()}
 _LIVE_UP_TO = {
@@ -133,12 +133,12 @@ _REPLACING = {
 NOT_COMPARED_NAMES = frozenset(row.path[-1] for rows in FIELDS.values() for row in rows if not row.compared)
 
 
-def tree(kind: str) -> Node:
+def tree(kind: str) -> FieldNode:
     """The fields of a kind, for walking through a shape of it."""
     return _TREES.get(kind, _UNKNOWN)
 
 
-def node_at(kind: str, path: ShapePath) -> Node:
+def node_at(kind: str, path: ShapePath) -> FieldNode:
     """The place of a path of a shape among the fields of its kind."""
     node = tree(kind)
     for name in path:
@@ -164,7 +164,7 @@ def compared(kind: str, path: ShapePath) -> bool:
 def is_secret(kind: str, path: ShapePath) -> bool:
     """Whether the value says where a secret is, or is the digest of one."""
     row = field_at(kind, path)
-    return row is not None and row.type is Type.SECRET
+    return row is not None and row.type is FieldType.SECRET
 
 
 def is_quantity(kind: str, path: ShapePath) -> bool:
@@ -213,12 +213,12 @@ def wire_names(kind: str, path: ShapePath) -> dict[str, str]:
     return {row.path[-1]: row.wire_name for row in FIELDS[kind] if row.wire_name and row.path[:-1] == path}
 
 
-def parts_of(kind: str) -> tuple[Parts, ...]:
+def parts_of(kind: str) -> tuple[KeyedList, ...]:
     """The lists of a kind whose elements have an identity; outer ones first."""
     return _PARTS[kind]
 
 
-def parts_at(kind: str, path: ShapePath) -> Parts | None:
+def parts_at(kind: str, path: ShapePath) -> KeyedList | None:
     """The list with identity that a path of a shape leads to, if it leads to one."""
     parts = _PARTS_AT.get((kind, len(path), path[-1]))
     return parts if parts is not None and matches(parts.path, path) else None

@@ -25,12 +25,12 @@ from reconciler.planner.plan import PathOf, Value
 
 @dataclass(slots=True)
 class RuleContext:
-    """What a row's functions may look at: one resource, desired and seen, and its surroundings."""
+    """What a row's functions may look at: one resource, desired and observed, and all others."""
 
     id: ResourceId
     desired: Shape
     seen: Shape
-    surroundings: Surroundings
+    resources: ResourceIndex
     observed: Observed | None = None
     running: bool = False  # the guest runs when the step does
     at: tuple[str, ...] = ()  # where the part is, for rows about parts: ("nics", MAC)
@@ -95,7 +95,7 @@ def _at(shape: Shape, path: tuple[str, ...]) -> Shape:
 
 
 @dataclass
-class Surroundings:
+class ResourceIndex:
     """Everything desired and everything observed."""
 
     declared: Mapping[ResourceId, Declared]
@@ -279,7 +279,7 @@ def pool_type(*path: str) -> Make:
 
     def make(case: RuleContext) -> Value:
         name = case.either(*path)
-        return str(case.surroundings.shape(case.sibling(POOL, str(name))).get("type", "localfs"))
+        return str(case.resources.shape(case.sibling(POOL, str(name))).get("type", "localfs"))
 
     return make
 

@@ -24,7 +24,7 @@ from reconciler.daemon.sources import files as source
 from reconciler.daemon.sources import folders as survey
 from reconciler.daemon.sources.files import FileSource
 from reconciler.daemon.sources.stat_poll import stat_files
-from reconciler.daemon.sources.symlinks import Lookup, lookups
+from reconciler.daemon.sources.symlinks import SymlinkLookup, symlink_lookups
 from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
 from reconciler.manifests.loader import load
 
@@ -458,13 +458,13 @@ def test_the_looks_for_a_path_go_through_its_links(tmp_path: Path) -> None:
     (tmp_path / "x" / "up").symlink_to("../y/link")
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / "link").symlink_to(tmp_path / "x" / "file")
-    looks = list(lookups("up", str(tmp_path / "x")))
-    assert looks[0] == Lookup(str(tmp_path / "x"), "up", True)
-    assert looks[1:3] == [Lookup(str(tmp_path), "y", False), Lookup(str(tmp_path / "y"), "link", True)]
+    looks = list(symlink_lookups("up", str(tmp_path / "x")))
+    assert looks[0] == SymlinkLookup(str(tmp_path / "x"), "up", True)
+    assert looks[1:3] == [SymlinkLookup(str(tmp_path), "y", False), SymlinkLookup(str(tmp_path / "y"), "link", True)]
     assert looks[3].folder == "/"
-    assert looks[-1] == Lookup(str(tmp_path / "x"), "file", True)
-    assert list(lookups("none/at/all", str(tmp_path))) == [Lookup(str(tmp_path), "none", False)]
-    assert list(lookups("/")) == []
+    assert looks[-1] == SymlinkLookup(str(tmp_path / "x"), "file", True)
+    assert list(symlink_lookups("none/at/all", str(tmp_path))) == [SymlinkLookup(str(tmp_path), "none", False)]
+    assert list(symlink_lookups("/")) == []
 
 
 # Too much -----------------------------------------------------------------------------------------------------
