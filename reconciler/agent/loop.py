@@ -12,7 +12,7 @@ from reconciler.agent.nodes import Nodes
 from reconciler.agent.observer import Observer
 from reconciler.agent.queue import Queue
 from reconciler.agent.service import Service
-from reconciler.agent.wire import has_operation
+from reconciler.agent.wire_resource import has_operation
 from reconciler.clusters.base import Cluster, EventType, Watch, earliest
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import ClusterError, Expired

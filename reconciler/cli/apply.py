@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.execution import ApplyCommand, apply_manifests
+from reconciler.cli.apply_command import ApplyCommand, apply_manifests
 from reconciler.cli.inputs import connected
 from reconciler.cli.options import (
     ExecutionOptions,

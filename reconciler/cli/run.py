@@ -6,7 +6,7 @@ import uuid
 
 import click
 
-from reconciler.cli.execution import ApplyCommand
+from reconciler.cli.apply_command import ApplyCommand
 from reconciler.cli.inputs import choose_one, connected
 from reconciler.cli.options import (
     ExecutionOptions,

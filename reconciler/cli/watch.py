@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
     from reconciler.daemon.loop.controller import ControllerOptions
     from reconciler.daemon.loop.daemon import Daemon, Signals
-    from reconciler.daemon.sources.desired import DesiredReader
+    from reconciler.daemon.sources.desired_reader import DesiredReader
     from reconciler.daemon.sources.git import GitSource
     from reconciler.daemon.sources.trigger import TriggerSource
     from reconciler.daemon.status.metrics import DaemonMetrics
@@ -201,7 +201,7 @@ class WatchInputs(NamedTuple):
 
     def reader(self) -> DesiredReader:
         """The manifests, to be read as they change."""
-        from reconciler.daemon.sources.desired import DesiredReader
+        from reconciler.daemon.sources.desired_reader import DesiredReader
 
         return DesiredReader(self.paths, time.monotonic, self.clone)
 

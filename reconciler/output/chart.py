@@ -53,7 +53,7 @@ class Chart:
         return [node for group in self.groups for node in group.nodes]
 
 
-def of_steps(plan: Plan) -> Chart:
+def steps_chart(plan: Plan) -> Chart:
     """The steps in their waves. An edge leads from a step to one that comes after it."""
     groups = tuple(
         Group(f"wave {number}", tuple(_step(step) for step in wave)) for number, wave in enumerate(plan.waves, 1)
@@ -75,7 +75,7 @@ def _step(step: Step) -> ChartNode:
     return ChartNode(step.id, lines, tone, bool(step.held_by))
 
 
-def of_resources(desired: Desired) -> Chart:
+def resources_chart(desired: Desired) -> Chart:
     """What is described, by kind. An edge leads from a resource to one it refers to, named by the field."""
     edges = [
         Edge(str(id), str(other), label=show_path(path))

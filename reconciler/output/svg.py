@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
-from reconciler.output.chart import Chart, ChartNode, Edge, Group, of_steps, reduced
+from reconciler.output.chart import Chart, ChartNode, Edge, Group, reduced, steps_chart
 from reconciler.output.escaping import fitted, visible
 from reconciler.output.review import in_order
 from reconciler.planner.plan import Plan
@@ -25,7 +25,7 @@ def plan_svg(plan: Plan) -> str:
     """The picture; each box leads to ``#step-N``, the row of its step, in the order in which steps run."""
     if len(plan.steps) > MOST:
         return _picture(_by_wave(plan), {})
-    chart = of_steps(plan)
+    chart = steps_chart(plan)
     links = {step.id: f"#step-{number}" for number, step in enumerate(in_order(plan), 1)}
     return _picture(Chart(chart.name, chart.groups, tuple(reduced(chart))), links)
 
@@ -33,7 +33,7 @@ def plan_svg(plan: Plan) -> str:
 def _by_wave(plan: Plan) -> Chart:
     """Waves as nodes that say how many steps of which operation they hold."""
     groups = []
-    for number, (wave, group) in enumerate(zip(plan.waves, of_steps(plan).groups, strict=True), 1):
+    for number, (wave, group) in enumerate(zip(plan.waves, steps_chart(plan).groups, strict=True), 1):
         counts = sorted(Counter(step.operation for step in wave).items(), key=lambda item: (-item[1], item[0]))
         rest = sum(count for _, count in counts[SORTS:])
         lines = [f"{count} × {operation}" for operation, count in counts[:SORTS]]

@@ -126,7 +126,7 @@ class DriftDetector:
             known = created(difference.shape)
         self._baselines[step.resource] = known
 
-    def reset_contests(self, id: ResourceId | None = None) -> None:
+    def reset_flapping(self, id: ResourceId | None = None) -> None:
         """Heal contested fields again, of one resource or of all."""
         self._flapping.reset(id)
 

@@ -26,7 +26,7 @@ from reconciler.daemon.drift.selection import remove_steps, skipped_steps
 from reconciler.daemon.loop.event_recorder import EventRecorder
 from reconciler.daemon.loop.retry import RetryBackoff
 from reconciler.daemon.loop.sync_status import SyncStatus
-from reconciler.daemon.sources.desired import DesiredReader, ReadResult
+from reconciler.daemon.sources.desired_reader import DesiredReader, ReadResult
 from reconciler.daemon.sources.recording_cluster import RecordingCluster
 from reconciler.daemon.sources.resource_cache import ResourceCache
 from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
@@ -124,7 +124,7 @@ class StackController:
         self._number += 1
         self._requeue, self._retry_at = False, None
         if signalled:
-            self._drift.reset_contests()
+            self._drift.reset_flapping()
             self._retries.forget()
         report, error = self._reconcile_or_error(triggers, full)
         if error:

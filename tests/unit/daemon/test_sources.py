@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from reconciler.daemon.sources import file_watcher as watches
 from reconciler.daemon.sources import files as source
-from reconciler.daemon.sources import folders as survey
+from reconciler.daemon.sources import folders
 from reconciler.daemon.sources.files import FileSource
 from reconciler.daemon.sources.stat_poll import stat_files
 from reconciler.daemon.sources.symlinks import SymlinkLookup, symlink_lookups
@@ -501,8 +501,8 @@ def test_where_the_system_lost_count_everything_is_looked_at(
 ) -> None:
     """The reader of events is kept from reading: the whole process stands still while another one writes."""
     lost = threading.Event()
-    real = survey.FolderSet.on_queue_overflow
-    monkeypatch.setattr(survey.FolderSet, "on_queue_overflow", lambda self: (lost.set(), real(self)))
+    real = folders.FolderSet.on_queue_overflow
+    monkeypatch.setattr(folders.FolderSet, "on_queue_overflow", lambda self: (lost.set(), real(self)))
     kept = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     flood = [sys.executable, "-c", FLOOD, str(kept + 1000), str(root)]
     with subprocess.Popen(flood, stdin=subprocess.PIPE) as writer:
@@ -618,7 +618,7 @@ def test_it_can_be_stopped_before_it_was_started(root: Path) -> None:
     FileSource([root]).stop()
 
 
-def test_a_survey_many_times_renewed_keeps_no_watch_of_the_old_ones(told: Heard, root: Path) -> None:
+def test_folders_watched_again_many_times_keep_no_watch_of_the_old_ones(told: Heard, root: Path) -> None:
     def count() -> int:
         (reader,) = [each for each in threading.enumerate() if isinstance(each, watches.InotifyFD)]
         info = [Path(f"/proc/self/fdinfo/{fd}").read_text() for fd in os.listdir("/proc/self/fd") if _is_inotify(fd)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-from reconciler.daemon.sources.checkout import SHORT, Checkout
+from reconciler.daemon.sources.git_checkout import SHORT, Checkout
 from reconciler.daemon.sources.manifest_cache import ManifestCache, ManifestScan
 from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.loader import Loaded, Manifest

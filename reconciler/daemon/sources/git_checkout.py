@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from reconciler.daemon.sources.command import GitCommand
+from reconciler.daemon.sources.git_command import GitCommand
 from reconciler.daemon.sources.symlinks import symlink_lookups
 
 TIMEOUT = 300.0  # seconds, for writing all files of a commit

@@ -36,7 +36,7 @@ def has_operation(resource: Resource) -> bool:
     return (damaged or bool(spec_of(resource).get(LIFECYCLE))) and not being_deleted(resource)
 
 
-def surviving(current: Resource, outcome: bool = False) -> dict[str, Any]:
+def kept_spec(current: Resource, outcome: bool = False) -> dict[str, Any]:
     """What of a spec survives a write: an operation submitted meanwhile and, unless it is an ``outcome``, the claim."""
     keys = (LIFECYCLE,) if outcome else (LIFECYCLE, CLAIM)
     return {key: value for key in keys if (value := spec_of(current).get(key))}
