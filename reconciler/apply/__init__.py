@@ -1,4 +1,4 @@
-"""A plan -> outcomes. It decides nothing again: starts what is unblocked, waits, verifies, unblocks what waited.
+"""A plan -> outcomes. Nothing is decided again: start the steps that are ready, wait, verify, start those that waited.
 
 One thread, one watch. A step is done when the observed resource shows it (promise 5), not when someone says
 so; what cannot be read back counts as done when its ``Done`` Event is ``Normal``. Every start and end is

@@ -81,4 +81,5 @@ class WrappedCluster(ComposedCluster):
         self.under = under
 
     def close(self) -> None:
+        """Close the cluster beneath."""
         self.under.close()

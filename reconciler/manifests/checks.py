@@ -23,7 +23,7 @@ Check: TypeAlias = Callable[[Declared], Iterator[Finding]]
 
 
 def check(resource: Declared) -> Iterator[Finding]:
-    """Everything that is wrong with a resource by itself; paths begin in its spec."""
+    """All findings about one resource by itself. Their paths begin in its spec."""
     for each in (*CHECKS[""], *CHECKS.get(resource.id.kind, ())):
         yield from each(resource)
 
@@ -44,7 +44,7 @@ _COMPARED_LISTS: dict[str, list[KeyedList]] = {
 
 
 def _unique_elements(resource: Declared) -> Iterator[Finding]:
-    """Elements of a list are told apart by what identifies them, so that must not repeat."""
+    """The identity of each element of a list must be unique."""
     spec = resource.manifest.spec
     for parts in _COMPARED_LISTS[resource.id.kind]:
         if parts.path[0] not in spec:

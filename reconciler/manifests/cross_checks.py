@@ -18,7 +18,7 @@ from reconciler.model.resource import Path, ResourceId
 
 
 class LinkedResource(NamedTuple):
-    """A resource with what ties it to others."""
+    """A resource with its references to others and what it needs for itself."""
 
     declared: Declared
     references: tuple[tuple[Path, ResourceId], ...] = ()  # where in the spec, to whom
@@ -36,7 +36,7 @@ class CrossChecks:
         self._renames = False  # whether any resource had another name before
 
     def add(self, linked: LinkedResource) -> Problem | None:
-        """Add a resource. A problem, and nothing added, if there is one of its name."""
+        """Add a resource. Returns a problem, and adds nothing, if another one has its name."""
         declared = linked.declared
         if declared.id in self.resources:
             return described_twice(declared, self.resources[declared.id])
@@ -48,7 +48,7 @@ class CrossChecks:
         return None
 
     def problems(self) -> Iterator[tuple[Declared, Problem]]:
-        """Everything that is wrong between the resources, with the resource it is wrong with."""
+        """All problems between the resources, each with the resource it concerns."""
         for linked in self._linked.values():
             for problem in self._claims.conflicts(linked.declared, linked.claims):
                 yield linked.declared, problem
@@ -58,7 +58,7 @@ class CrossChecks:
                 yield linked.declared, problem
 
     def replace(self, removed: Iterable[LinkedResource], added: Sequence[LinkedResource]) -> bool:
-        """Replace resources by others; True if all is right with the new ones and with those they affect.
+        """Replace resources by others. True if the new ones and those they affect have no problem.
 
         After False this value is of no further use: what is wrong is found by checking everything again.
         """

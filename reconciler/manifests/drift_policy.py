@@ -41,7 +41,7 @@ class IgnoreRule(NamedTuple):
     reason: str = ""
 
     def in_force(self, at: datetime | None) -> bool:
-        """Whether the rule has not expired at a moment; None takes every rule to be in force."""
+        """Whether the rule has not expired at ``at``; for None, every rule is in force."""
         return at is None or not self.until or at < expiry(self.until)
 
     def covers(self, path: tuple[str, ...]) -> bool:
@@ -50,7 +50,7 @@ class IgnoreRule(NamedTuple):
 
 
 class DriftPolicy(NamedTuple):
-    """What a Stack or a resource says about drift."""
+    """The ``drift`` section of a Stack or of a resource."""
 
     mode: str = ""  # Heal, Report or Ignore; empty where nothing is said
     ignore_rules: tuple[IgnoreRule, ...] = ()
@@ -80,7 +80,7 @@ class UnknownField(ValueError):
 
 
 def policy_errors(drift: Mapping[str, Any], kind: str = "") -> Iterator[Finding]:
-    """What is wrong with a ``drift`` that its schema accepts; paths begin in it."""
+    """Findings in a ``drift`` that its schema accepts. Their paths begin in it."""
     for index, entry in enumerate(drift.get("ignore", ())):
         of = kind or entry["kind"]
         for finding in (*_field_errors(of, entry), *_until_errors(entry)):
@@ -181,7 +181,7 @@ _OBSERVED: Path = ("observed",)
 
 
 def _value_errors(kind: str, path: tuple[str, ...], fragment: dict[str, Any], value: Any) -> Iterator[Finding]:
-    """Why a value cannot be that of a field."""
+    """Findings for a value that the schema of the field refuses."""
     size = is_quantity(kind, path)
     if size and isinstance(value, str):
         try:

@@ -40,7 +40,7 @@ class Manifest:
         return self.source.locate(self.index, (*self.base, *path))
 
     def problem(self, finding: Finding) -> Problem:
-        """The problem that a finding about the whole document is: with its place and the resource."""
+        """The problem for a finding about this document: with file, line, column and resource."""
         place, path = self.origin(*finding.path), show_path(finding.path)
         return Problem(place, finding.message, finding.remedy, path, id=self.id)
 
@@ -88,7 +88,7 @@ def load(
 
 
 def list_files(paths: Sequence[str | os.PathLike[str]], *, under: str = "") -> FileList:
-    """The files that ``load`` reads, and what is wrong with the paths."""
+    """The files that ``load`` reads, and the problems with the paths."""
     listed = FileList()
     seen: set[str] = set()
     for path in paths:
@@ -124,7 +124,7 @@ def load_file(file: str, *, max_bytes: int = MAX_BYTES, under: str = "") -> Load
 
 
 def join(parts: Iterable[Loaded]) -> Loaded:
-    """Several loaded parts as one; a second Stack is a problem."""
+    """Merge several results of ``load``. A second Stack is a problem."""
     joined = Loaded()
     for part in parts:
         joined.manifests += part.manifests
@@ -254,7 +254,7 @@ def _accept(loaded: Loaded, source: SourceText, index: int, document: Any, base:
 
 
 def _version_error(version: object) -> tuple[str, str]:
-    """What is wrong with an ``apiVersion``, and what to do."""
+    """The message for a wrong ``apiVersion``, and the remedy."""
     if version in (WIRE_API_VERSION, "cloudplus.io/v1alpha3"):
         message = f"{version} is the resource on the cluster, a mirror of the hypervisor, not a manifest"
         return message, f"Turn it into one with 'reconcile import', or write it as {API_VERSION}."

@@ -1,4 +1,4 @@
-"""Text -> plain values, and where each of them stands in it.
+"""YAML or JSON text -> plain values, and the line and column of each.
 
 YAML is read with libyaml's event parser and built here: that is faster than composing nodes, sees duplicate
 keys, and applies the YAML 1.2 core rules, so that ``no`` and an unquoted MAC address are text. Positions are
@@ -44,7 +44,7 @@ class SourceText:
 
 
 class MalformedDocument(Exception):
-    """The text cannot be read from here on; carries the one problem."""
+    """The text cannot be parsed any further. ``problem`` says where and why."""
 
     def __init__(self, origin: Origin, message: str, remedy: str = "") -> None:
         self.problem = Problem(origin, message, remedy)

@@ -57,7 +57,7 @@ class Request:
 
 
 def request_of(manifest: Manifest) -> tuple[Request | None, list[Finding]]:
-    """The request of a document that its schema accepts, or what is wrong; paths begin in the document."""
+    """The request of a document that its schema accepts, or its findings, whose paths begin in the document."""
     spec, namespace = manifest.spec, manifest.id.namespace
     target = ResourceId(spec["target"]["kind"], spec["target"]["name"], namespace)
     name = spec["operation"]
@@ -149,7 +149,7 @@ def _given_secrets(secrets: Mapping[str, str | None]) -> tuple[dict[str, Secret]
 
 
 def check(operation: Operation, given: Mapping[str, str | bool], secrets: Mapping[str, Secret]) -> Iterator[Finding]:
-    """What the catalogue refuses in the parameters; paths begin in the document."""
+    """Findings for parameters that the catalogue refuses. Their paths begin in the document."""
     samples = dict.fromkeys(secrets, SAMPLE_SECRET)
     for error in catalogue.parameter_errors(operation, {**given, **samples}):
         path: Path = ("spec", "parameters", error.parameter) if error.parameter in given else ("spec",)

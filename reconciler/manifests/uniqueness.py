@@ -14,10 +14,10 @@ from reconciler.model.resource import Path, ResourceId
 
 
 class Reservation(NamedTuple):
-    """Something that a resource needs for itself."""
+    """Something that only one resource may have."""
 
     path: Path  # the value in the spec
-    key: tuple[str, ...]  # equal for two claims that exclude each other
+    key: tuple[str, ...]  # the same for two resources that conflict
     description: str
 
 
@@ -25,7 +25,7 @@ _LIMITS = next(parts for parts in parts_of(MACHINE) if parts.path[-1] == "qosRul
 
 
 def reservations_of(resource: Declared) -> Iterator[Reservation]:
-    """What a resource needs for itself. Only machines claim anything."""
+    """What a resource reserves. Only machines reserve anything."""
     if resource.id.kind != MACHINE:
         return
     spec, namespace = resource.manifest.spec, resource.id.namespace
@@ -46,13 +46,13 @@ def reservations_of(resource: Declared) -> Iterator[Reservation]:
 
 
 class ReservationRegistry:
-    """Who claimed what first. Claims are added and released as resources come and go."""
+    """The first resource that reserved each thing. Reservations follow the resources as they are added and removed."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, ...], tuple[Declared, Path]] = {}
 
     def conflicts(self, resource: Declared, claims: Iterable[Reservation]) -> Iterator[Problem]:
-        """Register the claims of a resource; a problem for each that another one, or it itself, has already."""
+        """Add the reservations of a resource; a problem for each that another resource, or it itself, already has."""
         for claim in claims:
             first, path = self._first.setdefault(claim.key, (resource, claim.path))
             # A machine's own MACs and disks are compared by its own checks; its limits only here.
@@ -63,13 +63,13 @@ class ReservationRegistry:
                 yield resource.manifest.problem(finding.under("spec"))
 
     def release(self, claims: Iterable[Reservation]) -> None:
-        """Forget the claims of a resource that is replaced."""
+        """Remove the reservations of a resource that is replaced."""
         for claim in claims:
             self._first.pop(claim.key, None)
 
 
 def rename_conflicts(resources: Mapping[ResourceId, Declared]) -> Iterator[tuple[Declared, Problem]]:
-    """A name in ``movedFrom`` belongs to no resource any more, and one resource only was called so."""
+    """A name in ``movedFrom`` must not be the name of a resource, and only one resource may have had it."""
     renamed: dict[ResourceId, Declared] = {}
     for resource in resources.values():
         old = resource.moved_from

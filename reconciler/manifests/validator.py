@@ -1,4 +1,4 @@
-"""Loaded manifests -> what is desired, or every problem with them at once.
+"""Loaded manifests -> the desired state, or all their problems at once.
 
 The second stage, pure and offline: schemas first, then what a schema cannot say. A ``Validator`` may be asked
 again and again, and then checks only what changed and what that can affect.
@@ -41,7 +41,7 @@ def validate(loaded: Loaded) -> Desired:
 
 
 class ValidationResult(NamedTuple):
-    """What is desired as far as it is right, and what is wrong."""
+    """The desired state without what has errors, and all problems."""
 
     desired: Desired
     wrong: Mapping[Manifest, Sequence[Problem]]
@@ -49,12 +49,12 @@ class ValidationResult(NamedTuple):
 
     @property
     def problems(self) -> list[Problem]:
-        """All problems: of manifests, and of what is none."""
+        """All problems: of manifests, of files and of other documents."""
         return [*self.others, *(problem for problems in self.wrong.values() for problem in problems)]
 
 
 class CheckedManifest(NamedTuple):
-    """One manifest checked by itself: the resource it declares, and what is wrong with it."""
+    """One manifest checked by itself: the resource it declares, and its problems."""
 
     resource: LinkedResource | None = None
     problems: tuple[Problem, ...] = ()
@@ -70,7 +70,7 @@ class Validator:
         self._cross_checks: CrossChecks | None = None  # of the last time, if nothing was wrong
 
     def examine(self, loaded: Loaded) -> ValidationResult:
-        """Check everything that was loaded. What is desired leaves out manifests with errors."""
+        """Check everything that was loaded. The desired state leaves out manifests with errors."""
         problems: _Problems = defaultdict(list)
         stack, findings = stack_of(loaded)
         if loaded.stack is not None and findings:
@@ -105,7 +105,7 @@ class Validator:
     def _updated(
         self, before: Mapping[Manifest, CheckedManifest], checked: Mapping[Manifest, CheckedManifest]
     ) -> dict[ResourceId, Declared] | None:
-        """The resources of last time with what changed. None if anything was or is wrong: check all together then."""
+        """The resources of last time with the changes. None if there was or is an error: then all are checked again."""
         cross_checks, self._cross_checks = self._cross_checks, None
         if cross_checks is None:
             return None

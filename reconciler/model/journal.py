@@ -19,7 +19,7 @@ from reconciler.model.resource import ResourceId
 
 
 class EntryType(StrEnum):
-    """What an entry tells; the key ``phase`` of its JSON."""
+    """The type of an entry: the key ``phase`` of its JSON."""
 
     RUN_STARTED = "run"
     STEP_STARTED = "start"
@@ -58,18 +58,19 @@ class RequestContent:
     content: str
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         return {"name": self.name, "content": self.content}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> RequestContent | None:
-        """The ``Operation`` that an entry names, if it does."""
+        """The ``Operation`` that an entry names; None if it names none."""
         request = entry.get("request")
         return cls(_text(request, "name"), _text(request, "content")) if isinstance(request, Mapping) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What the next run has to write on resource ``id`` if this one does not see the end of a step.
+    """What the next run writes on resource ``id`` if this run dies before the step has ended.
 
     ``carried``: another resource carries the operation, and ``labels`` and ``last_applied`` are written when it
     succeeded. Otherwise they are on the resource already, and ``before`` has the annotations to restore when it failed.
@@ -83,6 +84,7 @@ class Recovery:
     creates: bool = False  # the step makes the resource: one that exists was made by it
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         return {
             "id": list(self.id),
             "carried": self.carried,
@@ -94,7 +96,7 @@ class Recovery:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Recovery | None:
-        """None without a note, or with one that names no resource."""
+        """The recovery in an entry; None if it has none, or one that names no resource."""
         note = entry.get("note")
         if not isinstance(note, Mapping):
             return None
@@ -120,6 +122,7 @@ class RunStarted:
     provenance: Provenance = UNKNOWN
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         return {"run": self.run, "phase": str(EntryType.RUN_STARTED), "at": self.at, **self.provenance.fields()}
 
 
@@ -135,6 +138,7 @@ class StepStarted:
     recovery: Recovery | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         recovery = {"note": self.recovery.to_json()} if self.recovery is not None else {}
         return {**_step_json(self, EntryType.STEP_STARTED), **recovery}
 
@@ -150,6 +154,7 @@ class StepSubmitted:
     request: RequestContent | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         return _step_json(self, EntryType.STEP_SUBMITTED)
 
 
@@ -171,6 +176,7 @@ class StepEnded:
     seen: bool = True
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         seconds = None if self.seconds is None else round(self.seconds, 3)
         end = {"result": str(self.result), "message": self.message, "seconds": seconds, "seen": self.seen}
         return {**_step_json(self, EntryType.STEP_ENDED), **end}
@@ -178,17 +184,19 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True)
 class StepSummary:
-    """What a step without entries of its own came to."""
+    """The result of a step that has no entries of its own: it was never started."""
 
     step: JournalStep
     result: str
     message: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         return {**self.step.to_json(), "result": str(self.result), "message": self.message}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> StepSummary:
+        """The summary in an entry; what is missing is empty."""
         return cls(JournalStep.from_json(entry), _text(entry, "result"), _text(entry, "message"))
 
 
@@ -207,6 +215,7 @@ class RunEnded:
     stopped: bool = False
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         return {
             "run": self.run,
             "phase": str(EntryType.RUN_STOPPED if self.stopped else EntryType.RUN_ENDED),

@@ -63,6 +63,7 @@ class Observed:
 
     @property
     def spec(self) -> dict[str, Any]:
+        """The observed spec; empty if the resource has none."""
         spec: dict[str, Any] = self.resource.get("spec") or {}
         return spec
 
@@ -78,10 +79,12 @@ class Observed:
 
     @property
     def node(self) -> str:
+        """The name of the node that serves it; empty if it is not known."""
         return str(self.spec.get("nodeName") or self.labels.get(LABEL_HOST) or self.labels.get(LABEL_HOST_SDK) or "")
 
     @property
     def labels(self) -> dict[str, str]:
+        """Its labels."""
         return self.resource["metadata"].get("labels") or {}
 
     @property
@@ -228,6 +231,7 @@ class Observation:
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)  # node, in lower case -> what it carries out
 
     def get(self, id: ResourceId) -> Observed | None:
+        """The observed resource; None if the cluster has none of this id."""
         return self.resources.get(id)
 
 

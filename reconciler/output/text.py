@@ -19,10 +19,12 @@ class ResourceNote(Protocol):
     """A sentence about a resource."""
 
     @property
-    def id(self) -> ResourceId: ...
+    def id(self) -> ResourceId:
+        """The resource it is about."""
 
     @property
-    def text(self) -> str: ...
+    def text(self) -> str:
+        """The sentence."""
 
 
 Paint = Callable[[str, str], str]  # text, colour name -> text

@@ -59,7 +59,7 @@ def plan_request(request: Request, observed: Observation, stack: str) -> Plan:
 
 
 def _plan(inputs: PlanInput, found: Findings) -> Plan:
-    """The stages that look at all steps together."""
+    """The stages that work on all steps together."""
     ordered = in_order(inputs, without_blocked(inputs, found))
     return _made(inputs, in_waves(inputs, hold(inputs, ordered)))
 
@@ -81,6 +81,6 @@ def _made(inputs: PlanInput, ordered: OrderedSteps) -> Plan:
 
 
 def _each_once(notes: Collection[Note]) -> tuple[Note, ...]:
-    """The notes by resource and sentence; those that say the same once."""
+    """The notes sorted by resource and sentence, each sentence once."""
     by_text = {(note.id, explain_note(note)): note for note in notes}
     return tuple(by_text[key] for key in sorted(by_text))

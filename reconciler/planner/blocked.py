@@ -1,4 +1,4 @@
-"""The third stage: steps that cannot run are left out, with what depends on them; each for a reason that is told."""
+"""The third stage: leaves out steps that cannot run, and what depends on them; each with a problem or a note."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _without_missing(inputs: PlanInput, found: Findings) -> Findings:
 
 
 def _blocked_by(inputs: PlanInput, each: UnorderedStep, coming: set[ResourceId]) -> Note | None:
-    """What stops a step from using a resource; None if nothing does, and for what is nowhere: that is a problem."""
+    """Why a step cannot use a resource; None if it can, or if the resource does not exist (a problem elsewhere)."""
     step = each.step
     for id in each.uses:
         observed = inputs.observed.get(id)

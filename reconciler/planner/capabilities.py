@@ -1,4 +1,4 @@
-"""What the agents of the nodes do not carry out is not planned: it is a problem of the resource it is for."""
+"""Operations that the agent of a node does not support are not planned, but a problem of their resource."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reconciler.planner.requests import request_problem
 
 
 class MissingCapability(NamedTuple):
-    """That an operation is not carried out: by whom (uni-virt, or a node), what is said of it, and what to do."""
+    """An operation that is not supported: by whom (uni-virt, or a node), the message and the remedy."""
 
     agent: str
     message: str
@@ -26,7 +26,7 @@ class MissingCapability(NamedTuple):
 
 
 def used_first(steps: Iterable[UnorderedStep]) -> list[UnorderedStep]:
-    """What others use before what uses it."""
+    """Steps sorted so that a resource is created before those that use it."""
     return sorted(steps, key=lambda each: (RANK[each.step.resource.kind], each.rank))
 
 
@@ -60,7 +60,7 @@ def without_unsupported(inputs: PlanInput, found: Findings) -> Findings:
 
 
 def _missing_capability(inputs: PlanInput, step: Step) -> MissingCapability | None:
-    """Why the agent of a step's node does not carry it out; None if it does."""
+    """Why the agent of a step's node does not support it; None if it does."""
     if step.action is Action.MARK:
         return None
     if inputs.desired.stack.agent == UNIVIRT:
@@ -93,7 +93,7 @@ def _missing_on_univirt(step: Step) -> MissingCapability | None:
 
 
 def _problem(inputs: PlanInput, step: Step, lack: MissingCapability) -> Problem:
-    """At the manifest that asks for the step: that of the resource or, of one on request, the ``Operation``."""
+    """The problem, at the manifest that asks for the step: the resource or, for a request, the ``Operation``."""
     message = f"{step.resource}: {lack.message}"
     request = inputs.desired.requests.get(step.request[0])
     if request is not None and request.manifest is not None:

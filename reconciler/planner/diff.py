@@ -1,4 +1,4 @@
-"""Desired and observed -> what differs, field by field. Pure.
+"""Desired and observed -> changes of fields. Pure.
 
 Only declared fields are compared: what the platform fills in is never a difference. Parts with an identity
 (disks by target, NICs by mac) are compared as sets; anything else is compared as it stands.
@@ -26,19 +26,19 @@ class Change(NamedTuple):
 
 
 def diff(kind: str, desired: Shape, observed: Shape) -> list[Change]:
-    """What has to change for the observed shape to be as desired, in the order of declaration."""
+    """The changes that turn the observed shape into the desired one, in the order of declaration."""
     changes: list[Change] = []
     _compare_fields(tree(kind), (), desired, observed, changes)
     return changes
 
 
 def live_diff(kind: str, desired: Shape, observed: Observed) -> list[Change]:
-    """What has to change on a resource; what waits for the next start of its guest counts as set."""
+    """The changes of a resource. What waits for the next start of its guest counts as set."""
     return diff(kind, desired, overlaid(observed.shape, observed.pending))
 
 
 def persistent_diff(kind: str, desired: Shape, observed: Observed) -> list[Change]:
-    """What has to change in the persistent configuration of a running guest, and not in its live one.
+    """The changes that a running guest needs in its persistent configuration only.
 
     The guest has it as declared, and would lose it at its next start: somebody changed the one and not the other.
     """
@@ -50,7 +50,7 @@ def persistent_diff(kind: str, desired: Shape, observed: Observed) -> list[Chang
 
 
 def _overlap(one: ShapePath, other: ShapePath) -> bool:
-    """Whether one path leads to the other, or they are the same."""
+    """Whether one path is a prefix of the other, or equal."""
     return all(a == b for a, b in zip(one, other, strict=False))
 
 
@@ -107,7 +107,7 @@ def _part_changes(node: FieldNode, path: ShapePath, observed: Any, desired: Any)
 
 
 def equivalent(desired: Any, observed: Any) -> bool:
-    """Whether two values mean the same; rounded capacities and secrets as far as they can be told apart."""
+    """Whether two values are equal. Rounded capacities and secrets are equal unless known to differ."""
     if isinstance(desired, Secret):
         return observed is not None and desired.digest in ("", observed)
     if isinstance(observed, ApproximateBytes) and isinstance(desired, int):

@@ -36,7 +36,7 @@ _NO_OPERATION = "No operation changes it: declare what is observed, or delete th
 
 
 class RuleMatch(NamedTuple):
-    """A rule that applies to a resource, and the changes that it makes."""
+    """A rule that applies to a resource, and the changes that it carries out."""
 
     rule: Rule
     case: RuleContext

@@ -40,9 +40,9 @@ class StepDraft:
     reason: Reason
     offset: int = 0  # place among the steps of a phase that is a sequence
     at: tuple[str, ...] = ()  # the part it is about
-    carrier: ResourceId | None = None  # the resource itself unless another one is inputs
+    carrier: ResourceId | None = None  # the resource itself unless another one is given
     uses: Iterable[ResourceId] = ()  # what must exist first; of a deletion, what must be gone
-    impact: Impact | None = None  # that of the operation unless another one is inputs
+    impact: Impact | None = None  # that of the operation unless another one is given
     details: Details = field(default_factory=dict)
     changes: tuple[FieldChange, ...] = ()
     place: ManifestPlace | None = None

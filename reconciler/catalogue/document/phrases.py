@@ -1,4 +1,4 @@
-"""What a row of the catalogue says, in words: for the reference page and ``reconcile operations``."""
+"""Phrases that describe a row of the catalogue, for the reference page and ``reconcile operations``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def univirt_support(operation: Operation) -> tuple[str, str]:
 
 
 def allowed_values(row: Parameter) -> str:
-    """What a parameter may be, where that can be said in a line; empty for text of a longer pattern."""
+    """The values that a parameter accepts, in one line; empty if the pattern is too long for a line."""
     if row.type == "boolean":
         return " or ".join(str(each).lower() for each in row.enum or (True, False))
     if row.enum:
@@ -60,7 +60,7 @@ def allowed_values(row: Parameter) -> str:
 
 
 def parameter_relations(operation: Operation) -> list[str]:
-    """What parameters mean for each other, a sentence each."""
+    """How parameters depend on each other, one sentence for each rule."""
     said = [f"{one} and {other} exclude each other." for one, other in exclusions(operation)]
     # Parameters that all need one another say so once.
     seen: set[frozenset[str]] = set()

@@ -37,12 +37,15 @@ class Repository(Protocol):
     """Where commits come from (``git.GitSource``)."""
 
     @property
-    def shown(self) -> str: ...
+    def shown(self) -> str:
+        """URL, ref and path, without credentials."""
 
     @property
-    def problem(self) -> str: ...
+    def problem(self) -> str:
+        """Why the newest commit is not the current one; empty if it is."""
 
-    def current(self) -> Checkout | None: ...
+    def current(self) -> Checkout | None:
+        """The newest usable commit; None before the first one."""
 
 
 @dataclass(slots=True)

@@ -33,14 +33,14 @@ FIELDS: dict[str, tuple[Field, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class KeyedList:
-    """A list whose elements are told apart by ``keys``, never by position; without keys they are texts."""
+    """A list whose elements are identified by ``keys``, never by position. Without keys the elements are texts."""
 
     path: ShapePath
     keys: tuple[str, ...]
     defaults: dict[str, Any]  # of the fields of an element that the shape has even where they are not declared
 
     def identity(self, item: Any) -> str:
-        """What tells an element of a manifest's list from the others. Raises ``KeyError`` if it lacks a key."""
+        """The identity of an element of a manifest's list. Raises ``KeyError`` if it lacks a key."""
         if not self.keys:
             return str(item)
         given = {**self.defaults, **item}
@@ -81,7 +81,7 @@ class FieldNode:
         return self._beyond
 
     def add(self, field: Field) -> None:
-        """Put a row in its place below this node; the rows above it are there."""
+        """Add a row below this node. The rows of its parents must have been added before."""
         node = self
         for name in field.path[:-1]:
             node = node._below.setdefault(name, FieldNode(None, node))
@@ -139,7 +139,7 @@ def tree(kind: str) -> FieldNode:
 
 
 def node_at(kind: str, path: ShapePath) -> FieldNode:
-    """The place of a path of a shape among the fields of its kind."""
+    """The node of the field at a path of a shape."""
     node = tree(kind)
     for name in path:
         node = node.get(name)
@@ -157,12 +157,12 @@ def unreadable(kind: str, path: ShapePath) -> bool:
 
 
 def compared(kind: str, path: ShapePath) -> bool:
-    """Whether what is observed of the field says whether it is as declared."""
+    """Whether the field is compared with what is observed."""
     return node_at(kind, path).compared
 
 
 def is_secret(kind: str, path: ShapePath) -> bool:
-    """Whether the value says where a secret is, or is the digest of one."""
+    """Whether the value of the field is a reference to a secret, or the digest of one."""
     row = field_at(kind, path)
     return row is not None and row.type is FieldType.SECRET
 
@@ -179,12 +179,12 @@ def unreadable_fields(kind: str) -> tuple[ShapePath, ...]:
 
 
 def remembered_fields(kind: str) -> tuple[ShapePath, ...]:
-    """The fields that are noted when they are applied though the API shows them, or needs no showing."""
+    """The fields kept in the last-applied annotation although the API shows them or has no use for them."""
     return _REMEMBERED[kind]
 
 
 def secret_fields(kind: str) -> tuple[ShapePath, ...]:
-    """Patterns of the fields that say where a secret is."""
+    """Patterns of the fields that refer to a secret."""
     return _SECRETS.get(kind, ())
 
 
@@ -204,7 +204,7 @@ def live_up_to(kind: str) -> tuple[tuple[ShapePath, ShapePath], ...]:
 
 
 def replacing(kind: str, name: str) -> tuple[str, ...]:
-    """The fields of a list's parts whose change takes a new part: the old one is removed and the new one added."""
+    """The fields of list elements whose change replaces the element: it is removed and added with the new value."""
     return _REPLACING.get((kind, name), ())
 
 
@@ -231,14 +231,14 @@ def part_of(kind: str, path: ShapePath) -> ShapePath:
 
 
 def references_of(kind: str, spec: dict[str, Any], namespace: str) -> Iterator[tuple[Path, ResourceId]]:
-    """What the spec of a manifest refers to, and where it says so."""
+    """The resources that the spec of a manifest refers to, each with the path of the reference."""
     for pattern, other in _REFERENCES[kind]:
         for path, name in values_at(spec, pattern):
             yield path, ResourceId(other, name, namespace)
 
 
 def deletion_policy(kind: str, shape: dict[str, Any]) -> str:
-    """``Retain`` or ``Delete``: what becomes of a resource when its manifest goes, as declared or by default."""
+    """``Retain`` or ``Delete``: whether a resource is kept when its manifest is removed, as declared or by default."""
     row = field_at(kind, ("deletionPolicy",))
     assert row is not None
     return str(shape.get("deletionPolicy") or row.default)

@@ -1,4 +1,4 @@
-"""What a row of the table of fields says: all facts about one field of a kind's manifests."""
+"""A row of the table of fields: all facts about one field of the manifests of a kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class FieldType(StrEnum):
-    """What the value of a field is, in manifests and in the declared shape."""
+    """The type of the value of a field, in manifests and in the declared shape."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -80,7 +80,7 @@ class Field:
 
 
 def equal(value: Any) -> Implied:
-    """That a field has this value."""
+    """A predicate: the field has this value."""
     return lambda found, _: bool(found == value)
 
 

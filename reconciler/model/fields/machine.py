@@ -63,7 +63,7 @@ _DISKS = (
         advice="A drive is made with the VM and with a medium in it: give it a path, and eject it later.",
     ),
     Field("cdroms.*.target", FieldType.TEXT),
-    # A drive without a path is an empty drive, not one whose medium is anybody's business.
+    # A drive without a path is declared empty; it is not a drive whose medium is ignored.
     Field("cdroms.*.path", FieldType.TEXT, default="", default_in_shape=True),
 )
 

@@ -103,5 +103,6 @@ def shown_ports(result: SeedResult) -> dict[tuple[str, str], tuple[str, str]]:
 
 
 def is_switch(result: SeedResult, name: str, namespace: str) -> bool:
+    """Whether the simulated cluster has a network of this name that is a switch."""
     entity = result.find(NETWORK, name, namespace)
     return entity is not None and entity["spec"]["type"] == "l3network"
