@@ -37,8 +37,9 @@ class Submission:
         return tuple(Expectation(each.id, each.path, self._resolve(each.value)) for each in step.expect)
 
     def parameters(self, step: Step) -> dict[str, Any]:
-        """The parameters to send. Raises ``NotFound`` for a path of a missing resource, ``InvalidParameters``, and whatever
-        the vault raises.
+        """The parameters to send.
+
+        Raises ``NotFound`` for a path of a missing resource, ``InvalidParameters``, and what the vault raises.
         """
         parameters = {name: self._resolve(value) for name, value in step.parameters.items()}
         if wrong := catalogue.check(catalogue.find(step.carrier.kind, step.operation), parameters):

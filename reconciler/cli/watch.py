@@ -55,7 +55,7 @@ class RepositoryOptions(NamedTuple):
 
 
 class WatchOptions(NamedTuple):
-    """How often a daemon reads what it cannot be told of, in seconds, and where it serves its pages."""
+    """The polling intervals of a daemon, in seconds, and the address of its pages."""
 
     resync: float
     polling: float | None
@@ -196,7 +196,7 @@ class WatchInputs(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The source as people are told of it."""
+        """The source of the manifests, as people read it."""
         return self.clone.shown if self.clone is not None else " ".join(self.paths)
 
     def reader(self) -> DesiredReader:
@@ -206,7 +206,7 @@ class WatchInputs(NamedTuple):
         return DesiredReader(self.paths, time.monotonic, self.clone)
 
     def sources(self) -> list[TriggerSource]:
-        """What tells that manifests have changed."""
+        """The sources of triggers for changed manifests."""
         from reconciler.daemon.sources.files import FileSource
 
         return [self.clone] if self.clone is not None else [FileSource(self.paths, polling=self.watching.polling)]

@@ -1,4 +1,4 @@
-"""What the schema does not accept of what is observed: left out with a note where it may be, else a problem."""
+"""Observed values that the schema refuses: left out with a note if they are optional, else a problem."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ADD = "Say it in a file for --with, or write the manifest by hand."
 
 
 def conform(id: ResourceId, document: Document, shape: Shape, notes: list[ImportNote]) -> list[Problem]:
-    """Take out what a manifest may not say, where it may be left out; problems for what may not."""
+    """Remove what the schema refuses from a manifest, with a note; a problem for what cannot be left out."""
     problems: list[Problem] = []
     why: dict[Path, str] = {}
     while not problems and not schema.accepts(id.kind)(document):

@@ -1,4 +1,4 @@
-"""What an import comes to: manifests, what the reader should know about them, and what could not be written."""
+"""The result of an import: manifests, notes about them, and problems of resources that have none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Document: TypeAlias = dict[str, Any]
 
 
 class ImportNote(NamedTuple):
-    """Something to know about what was imported: what is left out, and why."""
+    """A note about an imported resource: what is left out, and why."""
 
     id: ResourceId
     text: str

@@ -1,4 +1,4 @@
-"""What became of each ``Operation``: read from the stack's journal, and from what the cluster shows. Pure.
+"""The state of each ``Operation``, from the journal of the stack and from the cluster. Pure.
 
 The journal has ``start`` before an operation is put on its resource, ``submitted`` after, and ``end`` with the
 result. A run that is killed in between leaves the first one or two; the Event of the operation, or its id on
@@ -25,7 +25,7 @@ class RequestState(StrEnum):
 
 
 class LedgerEntry(NamedTuple):
-    """The last that is known of an Operation: the content that was run, how it ended, and why not."""
+    """The last known state of an Operation: the content that was run, how it ended, and why it failed."""
 
     content: str
     state: RequestState
@@ -44,7 +44,7 @@ class _Attempt:
 def read_ledger(
     entries: Iterable[JournalEntry], events: Iterable[Resource], resources: Iterable[Resource]
 ) -> dict[str, LedgerEntry]:
-    """By name, all Operations that were begun. What was never submitted does not count as begun."""
+    """All Operations that were submitted, by name."""
     last: dict[str, _Attempt] = {}
     for entry in entries:
         if not isinstance(entry, StepEntry) or entry.request is None:

@@ -72,7 +72,7 @@ def memory_of(spec: dict[str, Any]) -> tuple[int, int]:
 
 
 def balloon_excess(spec: dict[str, Any]) -> int:
-    """The memory that a guest still has of what it was asked to give back, in bytes."""
+    """Memory that a guest was asked to release and still uses, in bytes."""
     return _held_by_guest(element(spec, "domain")) - memory_of(spec)[0]
 
 

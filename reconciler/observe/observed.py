@@ -69,7 +69,7 @@ class Observed:
 
     @property
     def exists(self) -> bool:
-        """Whether the thing is there, not only a request for it or the remains of a failed creation."""
+        """Whether the thing itself exists, not only a request for it or the remains of a failed creation."""
         return bool(self.spec.get(KINDS[self.id.kind].exists))
 
     @property
@@ -180,7 +180,7 @@ class Observed:
 
     @property
     def balloon_excess(self) -> int:
-        """The memory that a guest still has of what it was asked to give back, in bytes."""
+        """Memory that the guest was asked to release and still uses, in bytes."""
         return machine.balloon_excess(self.spec)
 
     @property

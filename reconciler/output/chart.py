@@ -1,4 +1,4 @@
-"""A graph as people are shown it: labelled nodes in groups, and edges between them. Of steps, or of resources. Pure."""
+"""A graph of steps or of resources, to be drawn: labelled nodes in groups, and edges between them. Pure."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _sorted(groups: Sequence[Group], edges: Sequence[Edge]) -> list[Edge]:
 
 
 def reduced(chart: Chart) -> list[Edge]:
-    """The edges that no path of others stands for. The chart of steps it is for has no cycle."""
+    """The edges without those that a path of other edges implies. The chart must have no cycle."""
     place = {node.id: number for number, node in enumerate(chart.nodes)}
     into: dict[str, list[Edge]] = {}
     for edge in chart.edges:

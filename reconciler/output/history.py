@@ -44,7 +44,7 @@ class StepRecord:
 
 @dataclass(slots=True)
 class RunRecord:
-    """One run: where it came from, when, what it came to, and the steps that the journal tells of."""
+    """One run: where it came from, when, its result, and the steps in the journal."""
 
     id: str
     began: str = ""
@@ -66,7 +66,7 @@ class RunRecord:
 
     @property
     def outcome(self) -> RunResult:
-        """What the run came to."""
+        """The result of the run."""
         if self.end is RunResult.INTERRUPTED or (self.end is None and Result.INTERRUPTED in self.totals):
             return RunResult.INTERRUPTED
         if self.end is None:

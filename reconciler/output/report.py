@@ -1,4 +1,4 @@
-"""What came of an apply, as text and as JSON. Pure."""
+"""The result of an apply, as text and as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ApplyResult(NamedTuple):
-    """A plan, its rehearsal if one was asked for, and what came of it; ``report`` is None where nothing was run."""
+    """A plan, its rehearsal if one was requested, and the report; ``report`` is None if nothing was run."""
 
     plan: Plan
     report: Report | None

@@ -1,4 +1,4 @@
-"""The sentences of a plan: changes, reasons and notes are values, and are put into words here and nowhere else. Pure.
+"""The sentences of a plan: changes, reasons and notes are values, and become text here and nowhere else. Pure.
 
 ``field_change`` makes a value that people may see of a difference; the other functions only read such values, so
 that a plan that was saved and read again says the same.
@@ -29,7 +29,7 @@ class ChangeText(NamedTuple):
 
 
 def leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every plain value in a mapping, with its path; a part that says nothing of itself is one."""
+    """Every plain value in a mapping, with its path. An empty mapping counts as a value."""
     if isinstance(value, dict) and (value or not path):
         for key in value:
             yield from leaves((*path, key), value[key])
@@ -38,7 +38,7 @@ def leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...],
 
 
 def as_written(declared: Declared, path: tuple[str, ...]) -> tuple[str | int, ...]:
-    """A path of the shape as it stands in the manifest: parts are list items there."""
+    """A path of the shape as a path of the manifest, in which parts are list items."""
     written: tuple[str | int, ...] = ()
     here: Any = declared.manifest.spec
     for length, name in enumerate(path, 1):
@@ -75,7 +75,7 @@ def field_changes(kind: str, changes: Iterable[Change], covers: tuple[str, ...] 
 
 
 def as_manifest(kind: str, path: tuple[str, ...], value: Any) -> Any:
-    """A value of a shape as a manifest shows it, without any secret; the very value where that is the same."""
+    """A value of a shape as manifests write it, without any secret; the same object if nothing differs."""
     if isinstance(value, dict):
         shown = {name: as_manifest(kind, (*path, name), each) for name, each in value.items()}
         return value if all(shown[name] is each for name, each in value.items()) else shown
@@ -178,7 +178,7 @@ def contrast(kind: str, change: Change) -> str:
 
 
 def change_texts(kind: str, changes: Iterable[FieldChange]) -> str:
-    """The changes in one line, each once."""
+    """The changes in one line, without repetitions."""
     return "; ".join(dict.fromkeys(change_text(kind, change) for change in changes))
 
 

@@ -1,4 +1,4 @@
-"""What moving a field does to a guest: each field of a manifest, for a running guest and a stopped one. Pure.
+"""The impact of changing a field: each field of a manifest, for a running guest and a stopped one. Pure.
 
 Nothing is decided here: it follows from the rules and from the impact of the operations they send.
 """
@@ -18,7 +18,7 @@ _WORDS = {ChangeKind.ADDED: "comes", ChangeKind.CHANGED: "changes", ChangeKind.R
 
 @dataclass(frozen=True, slots=True)
 class ImpactRow:
-    """One field, what happens to it, by which operation, and what that does."""
+    """One field, the kind of change, the operation that makes it, and its impact."""
 
     kind: str
     field: str  # dotted, ``*`` for a part's identity; empty for the resource itself

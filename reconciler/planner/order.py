@@ -25,14 +25,14 @@ Chains: TypeAlias = dict[ResourceId, list[UnorderedStep]]
 
 @dataclass(frozen=True, slots=True)
 class OrderedSteps:
-    """Steps that know what they need and what they come after, and what they were made of."""
+    """Steps with their edges, and the findings they were made from."""
 
     steps: list[Step]
     found: Findings
 
 
 def in_order(inputs: PlanInput, found: Findings) -> OrderedSteps:
-    """Draw the edges between steps. With problems nothing is pruned: then the deletions are left out."""
+    """Add the edges between steps. If there are problems, the deletions of a prune are left out."""
     ordered = _connected(inputs, found)
     if ordered.found.problems and inputs.policy.prune and not inputs.policy.delete:
         return _connected(inputs, without_deletions(ordered.found))
@@ -40,7 +40,7 @@ def in_order(inputs: PlanInput, found: Findings) -> OrderedSteps:
 
 
 def in_waves(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
-    """The steps as they can run; none, and a problem, where some wait for each other."""
+    """The steps in an order in which they can run; none, and a problem, if there is a cycle."""
     try:
         waves = Plan(inputs.stack, tuple(ordered.steps)).waves
     except graph.Cycle as cycle:
@@ -87,7 +87,7 @@ def _chains(steps: Iterable[UnorderedStep], by: Callable[[UnorderedStep], Resour
 
 
 def _decides(earlier: UnorderedStep, each: UnorderedStep, policy: Policy) -> bool:
-    """Whether a step of a resource makes no sense unless an earlier one of the same resource succeeded."""
+    """Whether a step depends on the success of an earlier step of the same resource."""
     return (
         earlier.step.action is Action.CREATE
         or earlier.step.last
@@ -100,14 +100,14 @@ def _decides(earlier: UnorderedStep, each: UnorderedStep, policy: Policy) -> boo
 
 
 def _follow_named(steps: Iterable[UnorderedStep], needs: Edges) -> None:
-    """Steps that were named as those to come first."""
+    """Edges to the steps that ``follows`` names."""
     ids = {each.step.id for each in steps}
     for each in steps:
         needs[each.step.id].update(id for id in each.follows if id in ids)
 
 
 def _free_before_taking(steps: Iterable[UnorderedStep], needs: Edges) -> None:
-    """What only one may hold is freed before it is taken."""
+    """Edges from the step that takes something exclusive to the step that frees it."""
     freed: dict[tuple[str, str], list[UnorderedStep]] = defaultdict(list)
     for each in steps:
         for what in each.frees:
@@ -121,7 +121,7 @@ def _free_before_taking(steps: Iterable[UnorderedStep], needs: Edges) -> None:
 def _exist_before_use(
     inputs: PlanInput, steps: Iterable[UnorderedStep], by_resource: Chains, needs: Edges
 ) -> list[Problem]:
-    """What is used exists first, and goes after its users; what is nowhere is a problem."""
+    """A resource is created before its users and deleted after them; one that exists nowhere is a problem."""
     problems = []
     for each in steps:
         step = each.step

@@ -1,4 +1,4 @@
-"""The phases in which the steps of one resource run: what makes room first, what needs everything else last.
+"""The phases in which the steps of one resource run, in order.
 
 The numbers are part of the ids of steps; between two phases only their order means anything.
 """

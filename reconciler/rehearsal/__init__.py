@@ -66,7 +66,7 @@ class SimulatedRun:
 
 
 class Assumption(NamedTuple):
-    """What nobody can know of a resource and was taken to be so."""
+    """An assumption about a resource, for what the cluster does not show."""
 
     id: ResourceId
     text: str
@@ -74,7 +74,7 @@ class Assumption(NamedTuple):
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """How a plan would go. ``again`` is a second run without faults, after a first one with some."""
+    """The result of a rehearsal. ``again`` is a second run without faults, after a first one with some."""
 
     first: SimulatedRun
     again: SimulatedRun | None
@@ -179,7 +179,7 @@ class Simulation:
         )
 
     def _carry_out(self, plan: Plan, rehearsable: Plan, modes: dict[str, FaultMode]) -> list[TimelineEntry]:
-        """Apply what can be rehearsed of a plan; returns what became of each of its steps."""
+        """Apply the steps that can be rehearsed; returns the timeline."""
         cluster, opened = self.cluster, self.cluster.clock
         steps = {step.id: step for step in plan.steps}
         starts: dict[str, float] = {}

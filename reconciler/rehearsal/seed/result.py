@@ -14,7 +14,7 @@ from reconciler.observe.observed import Observed
 
 
 class UnusableObservation(Exception):
-    """A resource shows too little, or what cannot be; the text says what."""
+    """A resource shows too little to be simulated, or a contradiction; the text says what."""
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class SeedResult:
     left_out: dict[ResourceId, str] = field(default_factory=dict)
 
     def assume(self, id: ResourceId, what: str) -> None:
-        """Note what was assumed of a resource, as nobody can know it."""
+        """Note an assumption about a resource."""
         if (id, what) not in self.assumed[-8:]:
             self.assumed.append((id, what))
 
