@@ -88,7 +88,7 @@ class Loop:
         """Wait for the operations that are running."""
         self.ready = False
         if not self.lifecycle.stopped:
-            log.warning("node %s may be another agent's by now: picking up nothing more", self.nodes.only)
+            log.warning("node %s may have another agent now: no more operations are started", self.nodes.only)
         while self.queue.wait(POLL):
             self.beat()
 

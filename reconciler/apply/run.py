@@ -220,7 +220,7 @@ class PlanRun:
             try:
                 self.metadata.take_ownership(step)
             except ReconcilerError as error:
-                message = f"done, but {step.resource} could not be labelled as ours: {error}"
+                message = f"done, but {step.resource} could not be labelled: {error}"
                 self._end(step, Result.FAILED, message, running, kind_of(error))
                 return
         self._end(step, DONE[step.action], "", running)

@@ -98,9 +98,9 @@ class StepStarter:
         if known is None or known.state is RequestState.FAILED:
             return False
         if known.state is RequestState.UNKNOWN:
-            raise StalePlan(f"the Operation {name} was begun and nobody saw how it ended. Look at its target.")
+            raise StalePlan(f"the Operation {name} was submitted, and how it ended is not known. Check its target.")
         if known.content != content:
-            raise StalePlan(f"the Operation {name} has run with another content. Give the new one a new name.")
+            raise StalePlan(f"the Operation {name} has already run with other content. Give the new one a new name.")
         return True
 
     def _check_free(self, step: Step, resource: Resource | None) -> None:

@@ -76,8 +76,8 @@ def _in_the_way(each: Observed, stack: str) -> Iterator[tuple[str, str]]:
         if each.id.kind == MACHINE and "data" in each.spec:  # wire format 3.6
             yield "shows a network in place of the machine", "Run an operation of the machine, then import again."
             return
-        what = f"its creation failed: {each.status[1]}" if each.status[1] else "there is nothing but its name"
-        yield f"is not there: {what}", "Make it or delete it, then import again."
+        what = f"its creation failed: {each.status[1]}" if each.status[1] else "only its name is known"
+        yield f"is not there: {what}", "Create it or delete it, then import again."
 
 
 def _never_shown(result: ImportResult, observed: Observation) -> Iterator[ImportNote]:

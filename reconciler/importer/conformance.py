@@ -14,7 +14,7 @@ from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import Path, ResourceId, show_path
 from reconciler.model.shape import Shape
 
-_ADD = "Say it in a file for --with, or write the manifest by hand."
+_ADD = "Give it in a file with --with, or write the manifest by hand."
 
 
 def conform(id: ResourceId, document: Document, shape: Shape, notes: list[ImportNote]) -> list[Problem]:
@@ -86,7 +86,7 @@ def _lacking(id: ResourceId, document: Document, shape: Shape, finding: Finding,
     path, missing = finding.path, finding.missing
     full = (*path, missing) if missing else path
     if said := why.get(full):
-        remedy = "A manifest cannot say that; change it on the cluster first."
+        remedy = "A manifest cannot express that; change it on the cluster first."
         return Problem(Origin(str(id)), said, remedy, show_path(full), id=id)
     unknown = _unknown_because(id.kind, full[1:]) if full[:1] == ("spec",) else ""
     reason = unknown or ("" if missing else finding.message)

@@ -146,7 +146,7 @@ def _raw_if_shareable(resource: Declared, path: Path, other: Declared, resources
     attached, format = resource.manifest.spec["disks"][path[1]], other.shape.get("format", "qcow2")
     if attached.get("mode") == "shareable" and format != "raw" and "cloudInit" not in other.shape:
         message = f"{other.id} is {format}, and only a raw disk is shareable"
-        remedy = "Take mode away, or name a raw disk that was made by other means."
+        remedy = "Remove mode, or name a raw disk that was created by other means."
         yield Finding((*path[:-1], "mode"), message, remedy)
 
 

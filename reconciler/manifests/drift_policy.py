@@ -191,7 +191,7 @@ def _value_errors(kind: str, path: tuple[str, ...], fragment: dict[str, Any], va
         return
     if "properties" in fragment or parts_at(kind, path) or (len(path) > 1 and parts_at(kind, path[:-1])):
         message = "a value can be accepted of a single field only"
-        yield Finding(_OBSERVED, message, "Name a field below it, or take 'observed' away.")
+        yield Finding(_OBSERVED, message, "Name a field below it, or remove 'observed'.")
         return
     usual = "integer" if size else "string"
     type, words = _TYPES.get(fragment.get("type", usual), _TYPES[usual])

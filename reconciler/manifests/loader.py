@@ -256,8 +256,8 @@ def _accept(loaded: Loaded, source: SourceText, index: int, document: Any, base:
 def _version_error(version: object) -> tuple[str, str]:
     """The message for a wrong ``apiVersion``, and the remedy."""
     if version in (WIRE_API_VERSION, "cloudplus.io/v1alpha3"):
-        message = f"{version} is the resource on the cluster, a mirror of the hypervisor, not a manifest"
-        return message, f"Turn it into one with 'reconcile import', or write it as {API_VERSION}."
+        message = f"{version} is the resource on the cluster, which reports the state of the hypervisor, not a manifest"
+        return message, f"Convert it to one with 'reconcile import', or write it as {API_VERSION}."
     message = "apiVersion is missing" if version is None else f"{version!r} is not known here"
     return message, f"Write 'apiVersion: {API_VERSION}'."
 

@@ -67,7 +67,7 @@ def request_of(manifest: Manifest) -> tuple[Request | None, list[Finding]]:
     except KeyError:
         return None, [Finding(place, f"{name} is not an operation of {target.kind}", _nearest(target.kind, name))]
     if operation.verb in _BY_MANIFEST and operation.fields:
-        message = f"{name} follows from manifests, it is not asked for"
+        message = f"{name} is planned from manifests and cannot be requested"
         return None, [Finding(place, message, _BY_MANIFEST[operation.verb])]
     given = {key: wire(value) for key, value in spec.get("parameters", {}).items()}
     hidden = {row.name for row in operation.parameters if row.secret}
@@ -128,7 +128,7 @@ def _given_words(operation: Operation, words: Iterable[str]) -> tuple[dict[str, 
         elif key in given:
             findings.append(Finding((), f"{key} is given twice", "Keep one."))
         elif key in hidden:
-            message = f"{key} is a secret; a command line is no place for it"
+            message = f"{key} is a secret and must not be on the command line"
             findings.append(Finding((), message, f"Use --{key}-from env:NAME or file:PATH."))
         given[key] = value == "true" if key in switches and value in ("true", "false") else value
     return given, findings

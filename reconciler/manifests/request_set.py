@@ -13,7 +13,7 @@ from reconciler.model import graph
 
 # Metadata that resources have and Operations do not, and why.
 _NOT_OF_OPERATIONS = {
-    "movedFrom": "an Operation is nothing that could be renamed",
+    "movedFrom": "an Operation cannot be renamed",
     "drift": "an Operation runs once and cannot drift",
 }
 

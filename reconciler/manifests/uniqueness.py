@@ -79,7 +79,7 @@ def rename_conflicts(resources: Mapping[ResourceId, Declared]) -> Iterator[tuple
         if other is not None:
             place = other.manifest.origin("metadata", "name")
             message = f"{old} is described at {place}" if old in resources else f"{other.id} comes from {old.name} too"
-            finding = Finding(("metadata", "movedFrom"), message, "Take movedFrom away, or correct the name in it.")
+            finding = Finding(("metadata", "movedFrom"), message, "Remove movedFrom, or correct the name in it.")
             yield resource, resource.manifest.problem(finding)
         renamed[old] = resource
 

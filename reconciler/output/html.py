@@ -128,7 +128,7 @@ def _graph(plan: Plan) -> Iterator[str]:
         return
     yield _section("order", "Order")
     if len(plan.steps) > MOST:
-        yield f"<p>More than {MOST} steps: waves are drawn with what they hold, the table below has each step.</p>"
+        yield f"<p>More than {MOST} steps: each wave is drawn as a summary; the table below lists each step.</p>"
     else:
         yield "<p>Lines that others imply are left out. A dashed line: one at a time; a dashed box: held.</p>"
     yield f"{_scroll('The order of the plan, as a picture')}\n{plan_svg(plan)}</div></section>"
@@ -140,7 +140,7 @@ def _differences(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
         return
     columns = ("Field", "Now", "Then", "By")
     yield _section("changes", f"Changes of {_count(len(found), 'resource')}") + _scroll("Changes")
-    yield _table("What becomes of each field", columns)
+    yield _table("Changes of each field", columns)
     for id, changes in found.items():
         yield f'<tbody><tr><th scope="rowgroup" colspan="{len(columns)}">{code(id)}</th></tr>'
         for change, steps in changes.items():

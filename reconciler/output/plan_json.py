@@ -193,7 +193,7 @@ def _other_version(source: SourceText, format: object) -> Problem | None:
 
 def _inconsistencies(source: SourceText, document: dict[str, Any]) -> Iterator[Problem]:
     """What the schema cannot say: known operations and parameters, unique ids, needs that exist, no cycle."""
-    remedy = "A plan is not edited by hand: make it again."
+    remedy = "A plan cannot be edited: create it again."
     ids = {step["id"] for step in document["steps"]}
     edges: dict[str, list[str]] = {}
     for index, step in enumerate(document["steps"]):
@@ -210,7 +210,7 @@ def _inconsistencies(source: SourceText, document: dict[str, Any]) -> Iterator[P
             if need not in ids:
                 yield wrong("needs", f"needs {need}, which is not in the plan")
         if digest(_read_preconditions(step)) != step["digest"]:
-            yield wrong("digest", "the preconditions are not those that it was planned upon")
+            yield wrong("digest", "the preconditions do not match their digest")
         if step["action"] == Action.MARK:
             continue
         try:

@@ -108,7 +108,7 @@ class _Server(ThreadingHTTPServer):
         if error is None or isinstance(error, ConnectionError | TimeoutError):
             return
         where = "".join(traceback.format_tb(error.__traceback__))
-        log.error("a page could not be made: unexpected %s\n%s", type(error).__name__, where)
+        log.error("a page failed: unexpected %s\n%s", type(error).__name__, where)
 
     def accepts(self, hosts: Sequence[str]) -> bool:
         """Whether a request with these Host headers may be answered."""
@@ -152,7 +152,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def _answer(self) -> PageResponse:
         if not self.server.accepts(self.headers.get_all("Host") or ()):
-            return PageResponse("ask for localhost or 127.0.0.1: this name is not answered here\n", code=421)
+            return PageResponse("use localhost or 127.0.0.1: this host name is not served\n", code=421)
         path, _, query = self.path.partition("?")
         page = self.server.pages.get(path)
         if page is None:

@@ -70,6 +70,6 @@ def _without_followers(inputs: PlanInput, found: Findings) -> Findings:
         for each, first in late:
             request = inputs.desired.requests[each.step.request[0]]
             message = f"the Operation {request.name} comes after {first}, which does not run"
-            remedy = "Settle that one first, or take it off the list 'after'."
+            remedy = "Fix that one first, or remove it from the list 'after'."
             problems.append(request_problem(request, message, remedy))
         steps = [each for each in steps if all(first in there for first in each.follows)]

@@ -88,7 +88,7 @@ def _missing_on_univirt(step: Step) -> MissingCapability | None:
     return MissingCapability(
         UNIVIRT,
         f"{step.operation} cannot be sent to uni-virt: {reason}",
-        "Leave this to people, or serve the node with 'reconcile agent'.",
+        "Make this change by hand, or serve the node with 'reconcile agent'.",
     )
 
 

@@ -68,7 +68,7 @@ def _is_blocked(inputs: PlanInput, declared: Declared, found: Findings) -> bool:
     """Whether a resource cannot be changed; adds a problem or note that says why."""
     id, observed = declared.id, inputs.observed.get(declared.id)
     if inputs.observed.versions.get(id.kind) == "":
-        message = f"{id} cannot be made: the cluster does not serve its kind"
+        message = f"{id} cannot be created: the cluster does not serve its kind"
         remedy = "Install its definition: reconcile crds | kubectl apply -f -"
         found.refuse(id, inputs.problem(id, message, remedy))
         return True

@@ -43,7 +43,9 @@ def with_deletions(inputs: PlanInput, found: Findings) -> Findings:
     pruned = _deletions(inputs, dict.fromkeys(orphans), found.steps)
     result = found.with_more(noted).with_more(pruned)
     if excess := _over_limit(inputs, _deleted_resources(pruned.steps), len(owned)):
-        remedy = "If that is meant: --max-deletions, or policy.maxDeletions of the Stack, a number or a share (100%)."
+        remedy = (
+            "If intended, raise --max-deletions or policy.maxDeletions of the Stack: a number or a percentage (100%)."
+        )
         result.problems.append(Problem(Origin(f"stack {inputs.stack}"), excess, remedy))
         result.steps = []
     return result
@@ -72,9 +74,9 @@ def _over_limit(inputs: PlanInput, going: set[ResourceId], owned: int) -> str:
     first, *more = sorted(going)
     named = f"{first}{f' and {len(more)} more' if more else ''}"
     if limit is None and not inputs.desired.resources:
-        return f"nothing is described any more, and the stack {inputs.stack} owns {owned}: {named}"
+        return f"no resource is described any more, but the stack {inputs.stack} owns {owned}: {named}"
     if limit is not None and len(going) > limit.of(owned):
-        return f"{len(going)} of {owned} resources would be deleted, and at most {limit.of(owned)} may: {named}"
+        return f"{len(going)} of {owned} resources would be deleted, but at most {limit.of(owned)} may: {named}"
     return ""
 
 

@@ -136,15 +136,15 @@ _NOTES: dict[NoteKind, str] = {
     NoteKind.KEPT_PROTECTED: "kept: protected by its label {label}",
     NoteKind.KEPT_RETAINED: "kept: deletionPolicy is Retain",
     NoteKind.IGNORED: "ignored{until}: {contrast}{because}",
-    NoteKind.MEMORY_NOT_RETURNED: "memory.size is {size}, and the guest still has {excess} more: without a balloon "
-    "driver it gives nothing back",
+    NoteKind.MEMORY_NOT_RETURNED: "memory.size is {size}, but the guest still uses {excess} more: without a "
+    "balloon driver it releases no memory",
     NoteKind.SECRET_UNREADABLE: "the {secret} cannot be read here; the step that sends it will fail",
     NoteKind.UNDER_WAY: "{operation} is under way; plan again when it has ended",
     NoteKind.BLOCKED_UNDER_WAY: "{operation} waits: {other} is under way on {resource}",
     NoteKind.BLOCKED_MISSING: "{operation} waits: {resource} is not there",
     NoteKind.BLOCKED_BY_AGENT: "left out: {resource} cannot be created by {agent}",
-    NoteKind.POSSIBLE_RENAME: "is as {former} was, which is described no longer; if it was renamed, write "
-    "movedFrom: {name} in its metadata, and it is kept",
+    NoteKind.POSSIBLE_RENAME: "equals {former}, which is no longer described; if it was renamed, set "
+    "movedFrom: {name} in its metadata to keep it",
 }
 
 
@@ -230,7 +230,7 @@ def contrast_text(kind: str, change: FieldChange) -> str:
     if not change.path:
         return "is not there"
     if change.path == at and change.before is None:
-        return f"{name} is not there, though it is declared"
+        return f"{name} is declared but does not exist"
     if change.path == at and change.after is None:
         return f"{name} is there, and not declared"
     if is_secret(kind, change.path):

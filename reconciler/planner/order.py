@@ -45,7 +45,7 @@ def in_waves(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
         waves = Plan(inputs.stack, tuple(ordered.steps)).waves
     except graph.Cycle as cycle:
         id = next(step.resource for step in ordered.steps if step.id == cycle.members[0])
-        problem = inputs.problem(id, f"these wait for each other: {cycle}", "Remove one of the references.")
+        problem = inputs.problem(id, f"these steps wait for each other: {cycle}", "Remove one of the references.")
         return OrderedSteps([], replace(ordered.found, problems=[*ordered.found.problems, problem]))
     return replace(ordered, steps=[step for wave in waves for step in wave])
 

@@ -26,7 +26,7 @@ class DeletionLimit:
         """``5`` or ``20%``. Raises ``ValueError``."""
         digits = text.removesuffix("%")
         if not (digits.isascii() and digits.isdigit()) or (digits != text and int(digits) > 100):
-            raise ValueError(f"{text!r} is neither a number nor a share such as 20%")
+            raise ValueError(f"{text!r} is neither a number nor a percentage such as 20%")
         return cls(int(digits), digits != text)
 
     def of(self, all: int) -> int:

@@ -132,7 +132,7 @@ def unmet(preconditions: Iterable[Expectation], look: Callable[[ResourceId], Obs
 
 def _broken(planned: Expectation, now: Any) -> str:
     if not planned.path:
-        return f"{planned.id} {'exists by now' if now else 'is gone'}"
+        return f"{planned.id} {'exists now' if now else 'is gone'}"
     if planned.path == STACK:
         return f"{planned.id} belongs to {_owner(now)}, not to {_owner(planned.value)}"
     next_start = planned.path[0] == NEXT_START

@@ -171,7 +171,7 @@ class DriftDetector:
             if leaves_as_observed(rule, change):
                 rule_note, reason = f"the rule that ignored it expired at {rule.until}", DriftReason.EXPIRED
             elif rule.in_force(at) and rule.covers(change.path):
-                rule_note, reason = "it is ignored with another value only", DriftReason.CHANGED
+                rule_note, reason = "its ignore rule accepts another value only", DriftReason.CHANGED
         if side in _REQUESTED:
             self._flapping.release(id, change.path)
         elif mode is Mode.HEAL and side in _NOT_REQUESTED:

@@ -72,7 +72,7 @@ _NICS = (
         "nics",
         FieldType.LIST,
         identity=("mac",),
-        advice="A NIC is told apart by its mac: take it off the list, apply, and add it again.",
+        advice="A NIC is identified by its mac: remove it from the list, apply, and add it again.",
     ),
     Field("nics.*.mac", FieldType.TEXT),
     Field(

@@ -25,7 +25,7 @@ def network(result: SeedResult, observed: Observed) -> None:
         spec["data"] = {}
     sorts = {"l3network": _switch, "l2network": _bridge, "l3address": _list}
     if spec["type"] not in sorts:
-        raise UnusableObservation(f"{spec['type']} is no type of network")
+        raise UnusableObservation(f"{spec['type']} is not a type of network")
     hidden = sorts[spec["type"]](result, observed, spec["data"])
     result.put(observed.id, observed.node, spec, hidden)
 
