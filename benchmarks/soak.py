@@ -33,7 +33,7 @@ from reconciler import LocalCluster, Options, Policy, load, make_plan, observe, 
 from reconciler.agent.embedded import simulators
 from reconciler.clusters.base import Cluster
 from reconciler.daemon.loop.controller import ControllerOptions, StackController
-from reconciler.daemon.sources.desired import DesiredReader
+from reconciler.daemon.sources.desired_reader import DesiredReader
 from reconciler.daemon.sources.trigger import Trigger, TriggerQueue
 from reconciler.daemon.status.values import Reconciliation
 from reconciler.drivers.base import Driver, HostSnapshot, Spec

@@ -23,7 +23,7 @@ from statistics import median
 
 from benchmarks.fleet import documents
 from reconciler import LocalCluster
-from reconciler.model.journal import Phase
+from reconciler.model.journal import EntryType
 
 COMMAND = (sys.executable, "-c", "from reconciler.cli import main; main()")
 SAVES = 30  # of one file each, after another has been dealt with
@@ -97,14 +97,14 @@ def main() -> None:
             plan = (*COMMAND, "--cluster", str(folder / "cluster.db"), "--plan", str(files))
             with daemon(folder, files) as process:
                 began = time.time()
-                fleet.moments(Phase.RUN_ENDED, began, 1)
+                fleet.moments(EntryType.RUN_ENDED, began, 1)
                 print(f"{count} resources made in {time.time() - began:.0f} s", flush=True)
                 time.sleep(5.0)
                 latencies = []
                 for number in fleet.machines[:SAVES]:
                     saved = fleet.turn(number)
                     latencies.append(fleet.moments("start", saved, 1)[0] - saved)
-                    fleet.moments(Phase.RUN_ENDED, saved, 1)
+                    fleet.moments(EntryType.RUN_ENDED, saved, 1)
                     time.sleep(0.2)
                 before = time.perf_counter()
                 subprocess.run(plan, stdout=subprocess.DEVNULL, check=True)

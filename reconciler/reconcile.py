@@ -31,7 +31,7 @@ from reconciler.planner.plan import Plan, Step
 
 
 class RunOptions(TypedDict, total=False):
-    """How a run goes about it, and whom it tells; every part may be left out.
+    """The options and callbacks of a run; each has a default.
 
     ``approve`` sees the plan and what it was made of, and says whether to go ahead. The others are as in ``apply``.
     """
@@ -43,7 +43,7 @@ class RunOptions(TypedDict, total=False):
     interrupts: Callable[[], int]
 
 
-# The ways through the pipeline ------------------------------------------------------------------------------
+# Entry points ------------------------------------------------------------------------------
 
 
 def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Plan:
@@ -110,7 +110,7 @@ def run_request(cluster: Cluster, request: Request, **run_options: Unpack[RunOpt
 
 
 def observe_stack(cluster: Cluster, desired: Desired) -> Observation:
-    """What is there, what its agents carry out, and what became of the stack's Operations if there are any."""
+    """The observed resources, the capabilities of the agents and, if there are Operations, how each of them ended."""
     observed = observe(cluster)
     observed.capabilities = announced(cluster)
     if desired.requests:
@@ -119,14 +119,14 @@ def observe_stack(cluster: Cluster, desired: Desired) -> Observation:
 
 
 def observe_after_recovery(desired: Desired, cluster: Cluster) -> Observation:
-    """What is there, as it will be once the next run has recovered what a killed one left. Writes nothing."""
+    """The observation as it will be after the next run has recovered an interrupted one. Writes nothing."""
     observed = observe_stack(cluster, desired)
     overlay_recoveries(observed, read_due_recoveries(cluster, desired.stack.name))
     return observed
 
 
 def read_operation_ledger(cluster: Cluster, stack: str, observed: Observation) -> dict[str, LedgerEntry]:
-    """What became of the Operations of a stack, by name."""
+    """The last known state of each Operation of a stack, by name."""
     resources = [each.resource for each in observed.resources.values()]
     return read_ledger(read_journal(cluster.records(stack)), cluster.list("Event").items, resources)
 
@@ -171,11 +171,11 @@ def _approve_and_apply(
 
 
 def _stack_lease(cluster: Cluster, stack: str, run_options: RunOptions) -> Lease:
-    """The right to act for a stack. Raises ``Busy`` when another run has it for longer than is waited."""
+    """Hold the lock of a stack for as long as the block runs. Raises ``Busy`` if another run keeps it for too long."""
     holder = f"{user()} on {socket.gethostname()}, process {os.getpid()}"
     return cluster.lease(f"stack {stack}", holder, wait=run_options.get("options", Options()).lease)
 
 
 def user() -> str:
-    """Whom this process belongs to, for people."""
+    """The user of this process, as people read it."""
     return os.environ.get("USER") or f"user {os.getuid()}"

@@ -74,8 +74,8 @@ def _check(command: str) -> None:
     first, *rest = shlex.split(command)
     outside = [word for word in rest if word.startswith(("/", "~")) or ".." in word.split("/")]
     ours, shell = not REFUSED & set(rest), first in SHELL and not set(command) & set(";&|<>`(")
-    allowed = ours if first == "reconcile" else shell
-    if outside or not allowed:
+    allowed_values = ours if first == "reconcile" else shell
+    if outside or not allowed_values:
         raise ValueError(f"not a command that a page may have run: {command}")
 
 

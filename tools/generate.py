@@ -151,7 +151,7 @@ def impacts() -> str:
 
 
 def _row(operation: Operation) -> tuple[str, ...]:
-    way = ", ".join(f"`{field}`" for field in made.reached(operation)) or "on request"
+    way = ", ".join(f"`{field}`" for field in made.field_paths(operation)) or "on request"
     if operation.name in STAND_INS:
         way += f", as {STAND_INS[operation.name]}"
     return (
@@ -167,7 +167,7 @@ def _row(operation: Operation) -> tuple[str, ...]:
 def _support(back_end: str, operation: Operation) -> tuple[str, str]:
     """Whether a back end carries an operation out (yes, caveat or no), and what is missing."""
     if back_end == UNIVIRT:
-        return made.existing(operation)
+        return made.univirt_support(operation)
     level, reason = CAPABILITIES[back_end].of(operation.kind, operation.name)
     return str(level), reason
 

@@ -16,7 +16,7 @@ from reconciler.agent.log_safety import log_fields, printable
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.orphan import Orphans
 from reconciler.agent.queue import Queue
-from reconciler.agent.wire import has_operation, host_of, spec_of
+from reconciler.agent.wire_resource import has_operation, host_of, spec_of
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver
 from reconciler.model.problem import Conflict, NotFound, Unavailable

@@ -12,7 +12,7 @@ from reconciler.agent.nodes import Nodes
 from reconciler.agent.observer import Observer
 from reconciler.agent.queue import Queue
 from reconciler.agent.service import Service
-from reconciler.agent.wire import has_operation
+from reconciler.agent.wire_resource import has_operation
 from reconciler.clusters.base import Cluster, EventType, Watch, earliest
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import ClusterError, Expired
@@ -88,7 +88,7 @@ class Loop:
         """Wait for the operations that are running."""
         self.ready = False
         if not self.lifecycle.stopped:
-            log.warning("node %s may be another agent's by now: picking up nothing more", self.nodes.only)
+            log.warning("node %s may have another agent now: no more operations are started", self.nodes.only)
         while self.queue.wait(POLL):
             self.beat()
 

@@ -12,15 +12,15 @@ from reconciler.agent.log_safety import log, log_bug, log_fields
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.orphan import Orphans
 from reconciler.agent.queue import Queue
-from reconciler.agent.wire import (
+from reconciler.agent.wire_resource import (
     being_deleted,
     has_operation,
     host_of,
+    kept_spec,
     new_resource,
     ready_status,
     spec_of,
     status,
-    surviving,
 )
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver, HostSnapshot
@@ -175,7 +175,7 @@ class NodeScan:
             if driver.observe(id) is not None:
                 return
             node = self.nodes.only
-            left = {"nodeName": spec_of(current).get("nodeName", node), **surviving(current)}
+            left = {"nodeName": spec_of(current).get("nodeName", node), **kept_spec(current)}
             left["status"] = status("Exception", f"{id} is not on node {node} any more")
             self.cluster.update({**current, "spec": left})
             log.warning("%s is gone from node %s", id, node, extra=log_fields(id))
@@ -202,7 +202,7 @@ def _refreshed(kind: str, current: Resource, spec: Mapping[str, Any]) -> dict[st
     # The status of a failure stays until an operation succeeds; any other follows what is observed.
     if not reported or reported == status(*ready_status(kind, shown)):
         reported = status(*ready_status(kind, spec))
-    return {**spec, "status": reported, **surviving(current)}
+    return {**spec, "status": reported, **kept_spec(current)}
 
 
 @contextmanager

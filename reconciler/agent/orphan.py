@@ -14,7 +14,7 @@ from reconciler.agent.log_safety import log, log_bug, log_fields, printable
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.observer import Observer
 from reconciler.agent.record import Records
-from reconciler.agent.wire import host_of, spec_of
+from reconciler.agent.wire_resource import host_of, spec_of
 from reconciler.catalogue.operation import Verb
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import NotFound, OperationFailed

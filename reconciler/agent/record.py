@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.agent.wire import new_resource, ready_status, spec_of, status, surviving
+from reconciler.agent.wire_resource import kept_spec, new_resource, ready_status, spec_of, status
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver
 from reconciler.model.problem import AlreadyExists, Conflict, NotFound, OperationFailed
@@ -37,7 +37,7 @@ class Records:
                         self.cluster.delete(id)
                 elif current is not None:
                     observed = {**spec, "status": status(*ready_status(id.kind, spec))}
-                    self.cluster.update({**current, "spec": {**observed, **surviving(current, outcome)}})
+                    self.cluster.update({**current, "spec": {**observed, **kept_spec(current, outcome)}})
                 elif not outcome:  # a target deleted meanwhile is not created again
                     self.cluster.create(new_resource(id, host, spec))
             except (Conflict, AlreadyExists, NotFound):
@@ -50,7 +50,7 @@ class Records:
             current = self.cluster.get(id)
             if current is None:
                 return
-            spec = {**(observed if observed is not None else spec_of(current)), **surviving(current, outcome=True)}
+            spec = {**(observed if observed is not None else spec_of(current)), **kept_spec(current, outcome=True)}
             spec["status"] = status(failure.kind, str(failure))
             spec.pop(CLAIM, None)
             try:

@@ -16,7 +16,7 @@ DEFAULT_URI = "qemu:///system"
 DEFAULT_SHUTDOWN = 60.0
 
 
-class Node(NamedTuple):
+class NodeSettings(NamedTuple):
     """The node that a driver serves, and the settings of every driver."""
 
     name: str
@@ -27,7 +27,7 @@ class Node(NamedTuple):
     shutdown: float = DEFAULT_SHUTDOWN  # seconds a guest of libvirt may take to shut down
 
 
-def _simulator(node: Node, cluster: Cluster) -> Driver:
+def _simulator(node: NodeSettings, cluster: Cluster) -> Driver:
     """On an embedded cluster the simulated nodes are in the cluster's file, which other commands use as well."""
     from reconciler.clusters.local import LocalCluster
     from reconciler.drivers.simulator.driver import Simulator
@@ -37,7 +37,7 @@ def _simulator(node: Node, cluster: Cluster) -> Driver:
     return Simulator(hosts.world(), node.name, address=node.address, latency=lambda operation: node.latency)
 
 
-def _libvirt(node: Node, cluster: Cluster) -> Driver:
+def _libvirt(node: NodeSettings, cluster: Cluster) -> Driver:
     try:
         from reconciler.drivers.libvirt.driver import Libvirt
         from reconciler.drivers.libvirt.host import Host
@@ -51,10 +51,10 @@ def _libvirt(node: Node, cluster: Cluster) -> Driver:
     return Libvirt(Host(node.uri, node.name, shutdown=node.shutdown))
 
 
-DRIVERS: dict[str, Callable[[Node, Cluster], Driver]] = {"libvirt": _libvirt, "simulator": _simulator}
+DRIVERS: dict[str, Callable[[NodeSettings, Cluster], Driver]] = {"libvirt": _libvirt, "simulator": _simulator}
 
 
-def driver_of(name: str, node: Node, cluster: Cluster) -> Callable[[str], Driver | None]:
+def driver_of(name: str, node: NodeSettings, cluster: Cluster) -> Callable[[str], Driver | None]:
     """A function from the name of a node to its driver: that of this node, None for any other.
 
     Raises ``ClusterError`` where the driver cannot be had, and what its connection raises.

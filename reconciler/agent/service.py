@@ -11,7 +11,7 @@ from reconciler.agent.lifecycle import Lifecycle
 from reconciler.agent.log_safety import log, log_bug, log_fields
 from reconciler.agent.nodes import Nodes
 from reconciler.agent.queue import Queue
-from reconciler.agent.wire import has_operation, host_of
+from reconciler.agent.wire_resource import has_operation, host_of
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import ClusterError
 from reconciler.model.resource import ResourceId

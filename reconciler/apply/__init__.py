@@ -1,4 +1,4 @@
-"""A plan -> outcomes. It decides nothing again: starts what is unblocked, waits, verifies, unblocks what waited.
+"""A plan -> outcomes. Nothing is decided again: start the steps that are ready, wait, verify, start those that waited.
 
 One thread, one watch. A step is done when the observed resource shows it (promise 5), not when someone says
 so; what cannot be read back counts as done when its ``Done`` Event is ``Normal``. Every start and end is
@@ -21,7 +21,7 @@ from reconciler.apply.failure import InvalidParameters
 from reconciler.apply.metadata import retry_on_conflict
 from reconciler.apply.options import Options
 from reconciler.apply.report import Outcome, Report
-from reconciler.apply.run import Run, RunHooks
+from reconciler.apply.run import PlanRun, RunHooks
 from reconciler.clusters.base import Cluster
 from reconciler.model.outcome import ErrorKind, Result
 from reconciler.observe.observed import Observation, observe
@@ -61,4 +61,4 @@ def apply(
     """
     observed = observed if observed is not None else observe(cluster)
     hooks = RunHooks(on_start, on_outcome, lost, interrupts, monotonic, now)
-    return Run(plan, cluster, observed, options or Options(), hooks).run()
+    return PlanRun(plan, cluster, observed, options or Options(), hooks).run()

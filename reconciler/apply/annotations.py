@@ -17,20 +17,20 @@ from reconciler.observe.observed import Observed
 
 
 def annotations_of(resource: Resource | None) -> dict[str, str | None]:
-    """The annotations of ours, None for those that are not there."""
+    """The annotations of this program on a resource, by name; None for those that it does not have."""
     annotations = (resource or {}).get("metadata", {}).get("annotations") or {}
     return {name: annotations.get(name) for name in (ANNOTATION_APPLIED, ANNOTATION_PENDING)}
 
 
 def record_last_applied(resource: Resource, fields: Mapping[str, Any]) -> None:
-    """Merge fields into the last-applied annotation of a resource; None takes a field away."""
+    """Merge fields into the last-applied annotation of a resource, in place; None removes a field."""
     merged = merge_patch(Observed(resource, {}).applied, fields)
     text = json.dumps(merged, sort_keys=True, separators=(",", ":"))
     resource["metadata"].setdefault("annotations", {})[ANNOTATION_APPLIED] = text
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON merge patch: mappings are merged, None takes a key away."""
+    """Apply a JSON merge patch: mappings are merged, None removes a key."""
     merged = dict(old)
     for key, value in new.items():
         before = merged.get(key)
@@ -44,7 +44,7 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
 
 
 def recovered(resource: Resource, recovery: Recovery) -> Resource:
-    """A copy of the resource with the labels and annotations that a run which died did not write, or take back."""
+    """A copy of the resource with the labels and annotations that a killed run did not write or restore."""
     new = deepcopy(resource)
     if recovery.creates and Observed(resource, {}).exists:
         return new

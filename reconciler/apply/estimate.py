@@ -1,4 +1,4 @@
-"""How long steps may still take, by how long steps like them took. Pure.
+"""The time that steps may still take, estimated from earlier steps of the same operation. Pure.
 
 The steps are lined up as apply would start them: as soon as what they wait for has ended, so many at once, one
 in a storage pool, destructive ones when all else is done.
@@ -15,11 +15,11 @@ from reconciler.model.outcome import Result
 from reconciler.planner.plan import Action, Step
 
 SEEN = 20  # of an operation, the newest that its typical duration is taken from
-MEASURED = frozenset({Result.CREATED, Result.CHANGED, Result.DELETED, Result.RAN})  # of failures, it says little
+MEASURED = frozenset({Result.CREATED, Result.CHANGED, Result.DELETED, Result.RAN})  # not failures
 
 
 def typical(entries: Iterable[JournalEntry]) -> dict[str, float]:
-    """Seconds by operation: the median of the newest in a journal that ended well."""
+    """The typical duration of each operation, in seconds: the median of its newest steps that succeeded."""
     seen: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=SEEN))
     for entry in entries:
         if isinstance(entry, StepEnded) and entry.result in MEASURED and entry.seconds is not None:
@@ -30,7 +30,7 @@ def typical(entries: Iterable[JournalEntry]) -> dict[str, float]:
 def seconds_left(
     steps: Sequence[Step], durations: Mapping[str, float], parallel: int, since: Mapping[str, float] | None = None
 ) -> float | None:
-    """Until all of ``steps`` have ended; None where no step is of an operation whose duration is known.
+    """Seconds until all of ``steps`` have ended; None if the duration of none of their operations is known.
 
     ``steps`` are those that have not ended, in the plan's order; ``since`` has the seconds for which some of
     them have been under way. An operation not seen before counts like the one in the middle.
@@ -49,7 +49,7 @@ def seconds_left(
 
 
 def _span(steps: Sequence[Step], takes: Mapping[str, float], parallel: int, since: Mapping[str, float]) -> float:
-    """How long steps take that need nothing but each other."""
+    """The seconds that steps take which wait only for each other."""
     place = {step.id: number for number, step in enumerate(steps)}
     waits = [{place[id] for id in (*step.needs, *step.after) if id in place} for step in steps]
     frees = defaultdict(list)

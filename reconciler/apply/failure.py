@@ -19,10 +19,10 @@ from reconciler.model.secret import SecretMissing
 
 
 class InvalidParameters(ReconcilerError):
-    """What would be sent is not what the catalogue takes; known only now, as parts come from elsewhere."""
+    """The catalogue refuses the parameters of a step. Known only when it starts, by the values of earlier steps."""
 
 
-# The kind of an error is that of the first of its classes that stands here.
+# The kind of an error is that of the first of its classes that is listed here.
 KINDS: dict[type[BaseException], ErrorKind] = {
     OperationFailed: ErrorKind.OPERATION_FAILED,
     StalePlan: ErrorKind.STALE_PLAN,

@@ -1,4 +1,4 @@
-"""The journal of one run: the start and end of everything, written before anything relies on it."""
+"""The journal of one run: the start and end of each step, written before anything relies on it."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class RunJournal:
     ended: set[str] = field(default_factory=set)  # ids of steps whose end is written
 
     def start_run(self, provenance: Provenance) -> None:
-        """The run begins."""
+        """Write that the run begins."""
         self._write(RunStarted(self.run, self._at(), provenance))
 
     def end_run(self, report: Report, seconds: float) -> None:
-        """The run is over, or stopped if it left steps that the next one has to look after.
+        """Write that the run has ended, or that it was stopped if it leaves steps for the next run to recover.
 
         Of a run that stopped, what its steps came to is worth more to people than this entry: no error is raised
         where it cannot be written.
@@ -64,15 +64,15 @@ class RunJournal:
             self._write(RunEnded(self.run, self._at(), seconds, totals, summaries, stopped))
 
     def start_step(self, step: Step, event_id: str, recovery: Recovery | None) -> None:
-        """The operation of a step is about to be put on its resource; ``recovery`` is for the next run."""
+        """Write that a step is about to be submitted; ``recovery`` is what the next run needs if this one dies."""
         self._write(StepStarted(self.run, event_id, self._at(), _names(step), _request(step), recovery))
 
     def submit_step(self, step: Step, event_id: str) -> None:
-        """The operation of a step is on its resource."""
+        """Write that the operation of a step is on its resource."""
         self._write(StepSubmitted(self.run, event_id, self._at(), _names(step), _request(step)))
 
     def end_step(self, outcome: Outcome, running: RunningStep) -> None:
-        """A step that was started has ended."""
+        """Write that a step which was started has ended."""
         step, seen = outcome.step, bool(running.done)
         names = self.run, running.event_id, self._at(), _names(step), _request(step)
         self._write(StepEnded(*names, outcome.result, outcome.message, outcome.seconds, seen))

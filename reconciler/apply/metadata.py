@@ -24,7 +24,7 @@ from reconciler.planner.plan import Action, Step
 
 @dataclass(frozen=True, slots=True)
 class MetadataWriter:
-    """Writes labels and annotations of ours; of secrets, digests only. Raises what the vault raises."""
+    """Writes the labels and annotations of this program; of secrets, digests only. Raises what the vault raises."""
 
     cluster: ResourceStore
     vault: Vault
@@ -71,7 +71,7 @@ class MetadataWriter:
         return Recovery(step.resource, False, before=annotations_of(resource), creates=step.action is Action.CREATE)
 
     def take_ownership(self, step: Step) -> None:
-        """Label the subject as ours and annotate it, on the cluster. Raises ``Conflict``."""
+        """Write ownership labels and annotations of the resource to the cluster. Raises ``Conflict``."""
 
         def owned(subject: Resource) -> Resource:
             subject["metadata"].setdefault("labels", {}).update(step.labels)
@@ -81,12 +81,12 @@ class MetadataWriter:
         retry_on_conflict(self.cluster, step.resource, owned)
 
     def restore_annotations(self, running: RunningStep) -> None:
-        """Take back what was written down as applied when the step was submitted. Raises ``Conflict``."""
+        """Restore the annotations to what they were before the step was submitted. Raises ``Conflict``."""
         before = Recovery(running.step.carrier, carried=False, before=running.annotations_before)
         retry_on_conflict(self.cluster, before.id, lambda resource: recovered(resource, before))
 
     def _digested(self, value: Any) -> Any:
-        """Nothing but digests of secrets is written down."""
+        """The values with secrets replaced by their digests."""
         if isinstance(value, Secret):
             return self.vault.digest(value)
         return {key: self._digested(each) for key, each in value.items()} if isinstance(value, dict) else value
@@ -95,7 +95,7 @@ class MetadataWriter:
 def retry_on_conflict(
     cluster: ResourceStore, id: ResourceId, change: Callable[[Resource], Resource], attempts: int = 50
 ) -> None:
-    """Read a resource, change it and write it, again if somebody else wrote meanwhile; nothing if it is gone.
+    """Read a resource, change it and write it; again if it was written meanwhile. Does nothing if it is gone.
 
     Raises ``Conflict`` if others were faster every time.
     """

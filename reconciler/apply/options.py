@@ -1,4 +1,4 @@
-"""How a run goes about it."""
+"""The options of a run."""
 
 from __future__ import annotations
 

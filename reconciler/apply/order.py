@@ -1,4 +1,4 @@
-"""Which steps may begin: those that wait for nothing any more, the destructive ones after all others. Pure."""
+"""Which steps may start: those whose prerequisites have ended, and destructive ones after all others. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.planner.plan import Plan, Step
 
 
 class Order:
-    """The steps of a plan by what they wait for, and the results by which they stop waiting.
+    """The steps of a plan that are not started yet, with the steps that each of them waits for.
 
     ``skip`` is told of steps that will never begin, and why; it must give each a result (``ended``).
     """
@@ -26,7 +26,7 @@ class Order:
         self._open = 0  # steps without outcome that are not destructive
 
     def begin(self) -> None:
-        """Find what waits for nothing. Steps that are held have their result by now."""
+        """Find the steps that are ready. Steps that are held must have their result by now."""
         known = {step.id for step in self.runnable}
         self._open = sum(not step.last for step in self.runnable)
         for step in self.runnable:
@@ -38,7 +38,7 @@ class Order:
                 self.ready.append(step.id)
 
     def _before(self, step: Step, known: set[str]) -> set[str]:
-        """The steps to wait for; in place of one that is held, those that it would have waited for."""
+        """The steps to wait for; a held step is replaced by those that it waits for itself."""
         found: set[str] = set()
         seen: set[str] = set()
         left = [*step.needs, *step.after]
@@ -54,13 +54,13 @@ class Order:
         return found
 
     def ended(self, step: Step, result: Result) -> None:
-        """A step has its result: unblock what waited for it, or skip it."""
+        """Take in the result of a step: unblock the steps that wait for it, or skip them if it failed."""
         self.results[step.id] = result
         if not step.last and not step.held_by:
             self._open -= 1
             if not self._open:
                 self._release_destructive()
-        # What is skipped never ran: those behind it wait for what it still waited for.
+        # A skipped step never ran: the steps behind it wait for what it still waited for.
         left = [id for id in self._waits.get(step.id, ()) if id not in self.results]
         for id in self._waiters.get(step.id, ()):
             self._waits[id].update(left)
@@ -80,7 +80,7 @@ class Order:
             self.ready.append(step.id)
 
     def _release_destructive(self) -> None:
-        """Destructive steps begin when all others have ended, and only if they ended well."""
+        """Start destructive steps once all others have ended, and only if those succeeded."""
         others = (result for id, result in self.results.items() if not self.steps[id].last)
         well = all(result in SUCCEEDED or result is Result.HELD for result in others)
         for step in self.runnable:

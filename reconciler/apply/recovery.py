@@ -24,7 +24,7 @@ from reconciler.model.resource import Resource, id_of
 from reconciler.model.wire import EVENT_NORMAL, LABEL_EVENT
 from reconciler.observe.observed import Observation, Observed
 
-TURN = 1.0  # seconds until it checks again, though the watch shows nothing
+TURN = 1.0  # seconds after which it checks again if the watch shows nothing
 
 
 def wait_until_idle(
@@ -61,7 +61,7 @@ def wait_until_idle(
 
 
 def _unseen(cluster: Cluster, stack: str, resources: Iterable[Resource]) -> set[str]:
-    """The event ids of operations that the last run put on resources and did not see the end of."""
+    """The event ids of operations that the last run submitted and whose end it did not see."""
     begun: set[str] = set()
     for entry in read_journal(cluster.unfinished(stack)):
         if isinstance(entry, StepStarted):
@@ -84,20 +84,20 @@ def _wait_for_events(cluster: ResourceStore, unseen: set[str], grace: float, mon
 
 
 def recover(cluster: Cluster, stack: str) -> None:
-    """Write on the resources what the stack's last run would have written, had it not died."""
+    """Write on the resources what the stack's last run did not get to write because it was killed."""
     for recovery in read_due_recoveries(cluster, stack):
         retry_on_conflict(cluster, recovery.id, partial(recovered, recovery=recovery))
 
 
 def read_due_recoveries(cluster: Cluster, stack: str) -> list[Recovery]:
-    """What ``recover`` would write; itself it writes nothing."""
+    """What ``recover`` would write. Reads only."""
     entries = read_journal(cluster.unfinished(stack))
     some = any(isinstance(entry, StepStarted) and entry.recovery is not None for entry in entries)
     return due_recoveries(entries, cluster.list("Event").items) if some else []
 
 
 def due_recoveries(entries: Iterable[JournalEntry], events: Iterable[Resource]) -> list[Recovery]:
-    """What the journal of the last run begins and does not end, as far as Events tell how it ended. Pure."""
+    """The recoveries of steps that the last run started and did not end, where Events say how they ended. Pure."""
     begun: dict[str, Recovery] = {}
     for entry in entries:
         if isinstance(entry, StepStarted) and entry.recovery is not None:
@@ -114,7 +114,7 @@ def due_recoveries(entries: Iterable[JournalEntry], events: Iterable[Resource]) 
 
 
 def overlay_recoveries(observed: Observation, recoveries: Iterable[Recovery]) -> None:
-    """Show the resources as they will be once these are written; changes ``observed``."""
+    """Change ``observed`` to what it will be once these recoveries are written."""
     for recovery in recoveries:
         each = observed.resources.get(recovery.id)
         if each is not None:

@@ -1,4 +1,4 @@
-"""Who refers to what by now, as a run sees it: nothing is deleted that another resource has come to use."""
+"""References between resources during a run: a resource that another one began to use is not deleted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from reconciler.observe.observed import Observed
 
 
 class ReferenceTracker:
-    """References between resources, kept up to date by whoever watches."""
+    """References between resources; the run that watches them calls ``update``."""
 
     def __init__(self, observed: Iterable[Observed]) -> None:
         self._references = {each.id: _references(each) for each in observed if each.exists}
 
     def update(self, id: ResourceId, observed: Observed | None) -> None:
-        """A resource was read: None if it is gone."""
+        """Take in a resource that was read; None if it is gone."""
         if observed is not None and observed.exists:
             self._references[id] = _references(observed)
         else:

@@ -1,4 +1,4 @@
-"""What steps came to: outcomes, and the report of them all."""
+"""The outcomes of steps, and the report of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DONE = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one step came to, why, and for how many seconds it ran.
+    """The result of one step, why, and for how many seconds it ran.
 
     ``error`` is there exactly when the step failed. Where the manifest asks for the step is ``step.origin``.
     """
@@ -42,5 +42,5 @@ class Report:
         return all(outcome.result in SUCCEEDED or outcome.result is Result.HELD for outcome in self.outcomes)
 
     def count(self, *results: Result) -> int:
-        """How many steps came to one of these results."""
+        """The number of steps that have one of these results."""
         return sum(outcome.result in results for outcome in self.outcomes)

@@ -1,4 +1,4 @@
-"""The one loop that acts: start what may start, wait for what the watch shows, end what is done."""
+"""The loop of a run: start the steps that are ready, wait for the watch, end the steps that are done."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from reconciler.model.secret import Vault
 from reconciler.observe.observed import Observation
 from reconciler.planner.plan import Action, Plan, Step
 
-TURN = 1.0  # seconds after which it checks whether it was asked to stop, though the watch shows nothing
+TURN = 1.0  # seconds after which it checks for a request to stop if the watch shows nothing
 
 
 @dataclass(frozen=True, slots=True)
 class RunHooks:
-    """What a run asks and tells while it goes on, as ``apply`` describes it."""
+    """The callbacks and clocks of a run, as ``apply`` describes them."""
 
     on_start: Callable[[Step], None]
     on_outcome: Callable[[Outcome], None]
@@ -42,7 +42,7 @@ class RunHooks:
     now: Callable[[], datetime]
 
 
-class Run:
+class PlanRun:
     """One run of a plan, as ``apply`` describes it; used once."""
 
     def __init__(self, plan: Plan, cluster: Cluster, observed: Observation, options: Options, hooks: RunHooks) -> None:
@@ -97,7 +97,7 @@ class Run:
         return self.report
 
     def _loop(self) -> None:
-        """Until all steps have their results, or it was asked to stop and need not, or shall not, wait any longer."""
+        """Loop until all steps have their results, or it was asked to stop and has nothing left to wait for."""
         watch = self._watch(self.since)
         try:
             while True:
@@ -120,7 +120,7 @@ class Run:
         return self.cluster.watch(since=since, kinds=(*KINDS, "Event"))
 
     def _start_ready(self) -> None:
-        """Start what is ready, as far as there is room for it."""
+        """Start the steps that are ready, at most ``parallel`` at once."""
         postponed = []
         clock = self.monotonic()
         ready = self.order.ready
@@ -134,11 +134,11 @@ class Run:
         ready.extendleft(reversed(postponed))
 
     def _claims(self, step: Step) -> set[ResourceId | str]:
-        """What no other operation may work on meanwhile: the resources, and the storage pool."""
+        """What only one step may use at a time: its resources and its storage pool."""
         return {step.carrier, step.resource, *((f"pool {step.pool}",) if step.pool else ())}
 
     def _patience(self) -> float:
-        """Seconds for which nothing needs doing unless something is seen."""
+        """Seconds to wait for the watch until something is due."""
         clock = self.monotonic()
         until = [running.started + self.options.timeout for running in self.running.values()]
         shown = [running.shown_at for running in self.running.values() if running.shown_at is not None]
@@ -160,7 +160,7 @@ class Run:
         for running in list(self.running.values()):
             if running.shown_at is not None and clock - running.shown_at >= self.options.grace:
                 self._verify(running)
-                running.shown_at = None  # not shown any longer: waiting starts again
+                running.shown_at = None  # it is no longer as expected: waiting starts again
             if running.step.id in self.running and clock - running.started >= self.options.timeout:
                 seen = running.last_status or "nothing"
                 said = "it was reported done, but" if running.done else "no agent answered, and"
@@ -191,7 +191,7 @@ class Run:
             self._verify(started.running)
 
     def _start_later(self, step: Step, error: ReconcilerError, patience: float | None = None) -> None:
-        """Put a step back to be tried later, for ``patience`` seconds or the usual number of attempts."""
+        """Retry a step later, for ``patience`` seconds or the usual number of attempts."""
         clock = self.monotonic()
         retry = self.retries.setdefault(step.id, StartRetry(clock))
         retry.attempts += 1
@@ -220,7 +220,7 @@ class Run:
             try:
                 self.metadata.take_ownership(step)
             except ReconcilerError as error:
-                message = f"done, but {step.resource} could not be labelled as ours: {error}"
+                message = f"done, but {step.resource} could not be labelled: {error}"
                 self._end(step, Result.FAILED, message, running, kind_of(error))
                 return
         self._end(step, DONE[step.action], "", running)
@@ -242,7 +242,7 @@ class Run:
         running: RunningStep | None = None,
         error: ErrorKind | None = None,
     ) -> None:
-        """A step has its result: written down, told, and taken in by the order."""
+        """Record the result of a step: in the journal, by ``on_outcome``, and in the order."""
         seconds = self.monotonic() - running.started if running is not None else 0.0
         outcome = Outcome(step, result, message, seconds, error)
         if running is not None:

@@ -27,7 +27,7 @@ class RunningStep:
 
 @dataclass(slots=True)
 class StartRetry:
-    """A step that could not be started at moment ``since``: how often that was tried, and when it is tried again."""
+    """A step that could not be started at moment ``since``: the number of attempts, and the next one."""
 
     since: float
     until: float = 0.0

@@ -16,25 +16,25 @@ from reconciler.clusters.base import ResourceStore
 from reconciler.model.outcome import Result
 from reconciler.model.problem import Busy, Conflict, StalePlan
 from reconciler.model.resource import Resource, ResourceId
-from reconciler.observe.ledger import LedgerEntry, State
+from reconciler.observe.ledger import LedgerEntry, RequestState
 from reconciler.observe.observed import Observed
 from reconciler.planner.plan import Action, Expectation, Step
 from reconciler.planner.preconditions import unmet
 
-RUSHES = 20  # attempts without a pause to write to a resource that others write to, but not in the way of the step
+RUSHES = 20  # immediate retries of a write where others write to the resource, but not against the step
 
 Known = dict[ResourceId, Resource | None]  # resources as they were read for one start
 
 
 class Started(NamedTuple):
-    """The operation of a step is on its resource. ``resumed``: an earlier attempt had put it there after all."""
+    """A step that was submitted. ``resumed``: an earlier attempt had submitted it already."""
 
     running: RunningStep
     resumed: bool = False
 
 
 class NothingToRun(NamedTuple):
-    """The step has its result without an operation."""
+    """A step that needs no operation, with its result."""
 
     result: Result
     message: str = ""
@@ -95,12 +95,12 @@ class StepStarter:
         """Whether the ledger has the ``Operation`` of a step as done. Raises ``StalePlan`` where it cannot say."""
         name, content = step.request
         known = self.ledger.get(name)
-        if known is None or known.state is State.FAILED:
+        if known is None or known.state is RequestState.FAILED:
             return False
-        if known.state is State.UNKNOWN:
-            raise StalePlan(f"the Operation {name} was begun and nobody saw how it ended. Look at its target.")
+        if known.state is RequestState.UNKNOWN:
+            raise StalePlan(f"the Operation {name} was submitted, and how it ended is not known. Check its target.")
         if known.content != content:
-            raise StalePlan(f"the Operation {name} has run with another content. Give the new one a new name.")
+            raise StalePlan(f"the Operation {name} has already run with other content. Give the new one a new name.")
         return True
 
     def _check_free(self, step: Step, resource: Resource | None) -> None:
@@ -110,7 +110,7 @@ class StepStarter:
             raise Busy(f"{other} is under way on {step.carrier}")
 
     def _check_preconditions(self, step: Step, known: Known) -> None:
-        """Raise ``StalePlan`` if what the step relies on is not as it was planned upon; adds to ``known``."""
+        """Raise ``StalePlan`` if a precondition of the step no longer holds; adds what it reads to ``known``."""
         deletes = any(each.id == step.resource and not each.path and each.value is False for each in step.expect)
         references = self.verifier.references
         if deletes and references is not None and (users := references.users_of(step.resource)):
@@ -119,7 +119,7 @@ class StepStarter:
             raise StalePlan(f"changed since it was planned: {'; '.join(changes)}. Plan again.")
 
     def _changes(self, step: Step, known: Known) -> list[str]:
-        """What the step relies on and is no longer so, for people; adds to ``known`` what it reads."""
+        """The preconditions of the step that no longer hold, for people; adds what it reads to ``known``."""
 
         def read(id: ResourceId) -> Observed | None:
             if id not in known:
@@ -130,7 +130,7 @@ class StepStarter:
         return unmet(step.preconditions, read)
 
     def _announce(self, step: Step, resource: Resource | None, expect: tuple[Expectation, ...]) -> RunningStep:
-        """Say that a step starts; its operation has one event id however often it takes to submit it."""
+        """Journal the start of a step. Its event id stays the same however often it is submitted."""
         if (submitted := self._submitted.get(step.id)) is not None:
             return submitted
         event_id = f"{self.journal.run}-{len(self._submitted) + 1}"
@@ -158,7 +158,7 @@ class StepStarter:
                     raise
 
     def _still_waits(self, running: RunningStep, known: Known) -> bool:
-        """Whether the target is as the step needs it, and neither its operation nor another is on it."""
+        """Whether the preconditions still hold and the target has no operation."""
         step, target = running.step, known[running.step.carrier]
         if target is None or under_way(target) or event_id_of(target) == running.event_id:
             return False

@@ -33,12 +33,13 @@ class Submission:
     agent: str
 
     def expected(self, step: Step) -> tuple[Expectation, ...]:
-        """What the step leaves, with all that is known by now. Raises as ``parameters`` does."""
+        """The fields that the step is expected to leave, with references resolved. Raises as ``parameters`` does."""
         return tuple(Expectation(each.id, each.path, self._resolve(each.value)) for each in step.expect)
 
     def parameters(self, step: Step) -> dict[str, Any]:
-        """What is sent. Raises ``NotFound`` for a path of what does not exist, ``InvalidParameters``, and what the
-        vault raises.
+        """The parameters to send.
+
+        Raises ``NotFound`` for a path of a missing resource, ``InvalidParameters``, and what the vault raises.
         """
         parameters = {name: self._resolve(value) for name, value in step.parameters.items()}
         if wrong := catalogue.check(catalogue.find(step.carrier.kind, step.operation), parameters):
@@ -46,7 +47,7 @@ class Submission:
         return parameters
 
     def submit(self, step: Step, resource: Resource | None, parameters: dict[str, Any], event_id: str) -> None:
-        """Put the operation on its resource as it was read: label, event id, one lifecycle key.
+        """Write the operation on its resource as it was read: label, event id, one lifecycle key.
 
         Raises ``NotFound`` if there is none and the step does not make it, ``Conflict`` if it moved meanwhile.
         """
@@ -79,7 +80,7 @@ class Submission:
                 raise Conflict(str(error)) from error
 
     def _resolve(self, value: Any) -> Any:
-        """Put in what is known by now: secrets, and the paths of resources that earlier steps made."""
+        """Resolve references: secrets, and the paths of resources that earlier steps created."""
         if isinstance(value, Secret):
             return self.vault.read(value)
         if isinstance(value, PathOf):

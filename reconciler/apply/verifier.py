@@ -1,4 +1,4 @@
-"""What became of the running steps: what the watch shows of them, and what that means."""
+"""Decides from what the watch shows whether a running step has succeeded or failed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ FAILURES = frozenset({"Exception", "LibvirtError", "VirtctlError", "VirtletError
 
 
 class Verdict(NamedTuple):
-    """How a step ended: ``failure`` says why it failed, None that it succeeded. ``subject`` as it was seen."""
+    """How a step ended: ``failure`` says why it failed, None that it succeeded; ``subject`` is its resource then."""
 
     subject: Resource | None
     failure: str | None = None
 
 
 class Verifier:
-    """What a run knows of the resources of its steps, without asking for what the watch has shown.
+    """The latest state of the resources of running steps, by the watch; reads only what it has not shown.
 
     ``run`` begins the event ids of its steps. A step that shows what was expected but of whose end no Event
     came within ``grace`` seconds has succeeded as well. With ``references``, those are kept up to date.
@@ -53,17 +53,17 @@ class Verifier:
         self._early: dict[str, str] = {}  # event id -> type of a Done event that came before its step was followed
 
     def follow(self, running: RunningStep) -> None:
-        """A step runs from now on: what was seen of its resources before says nothing about it."""
+        """Follow a step that was submitted. What was seen of its resources before is dropped."""
         self._latest.pop(running.step.carrier, None)
         self._latest.pop(running.step.resource, None)
         running.done = self._early.pop(running.event_id, "")
 
     def forget(self) -> None:
-        """The watch has a gap: what it showed may be old by now."""
+        """Drop everything the watch has shown, after a gap in it."""
         self._latest.clear()
 
     def take(self, events: Iterable[WatchEvent], running: Collection[RunningStep]) -> list[RunningStep]:
-        """Take in what the watch shows; returns the running steps that it is about."""
+        """Take in the events of the watch; returns the running steps that they concern."""
         changed: set[ResourceId] = set()
         by_event = {each.event_id: each for each in running}
         concerned: dict[str, RunningStep] = {}
@@ -95,7 +95,7 @@ class Verifier:
         return id
 
     def verdict(self, running: RunningStep) -> Verdict | None:
-        """Has it come to what was expected, or failed? None if it goes on, or that cannot be told now."""
+        """The verdict on a running step; None while it runs, or if the cluster does not answer."""
         step = running.step
         try:
             resource = self._last(step.carrier)
@@ -120,14 +120,14 @@ class Verifier:
         return None if running.expect else Verdict(subject)
 
     def holds(self, expect: tuple[Expectation, ...], subject: Resource | None) -> bool:
-        """Whether a resource is as all of these say; None is as they say only where its absence is expected."""
+        """Whether a resource meets all of these expectations. None, an absent one, meets only that it is absent."""
         if subject is None:
             return all(not each.path and each.value is False for each in expect)
         observed = Observed(subject, self.disk_at)
         return all(_met(each, observed) for each in expect)
 
     def _note(self, id: ResourceId, resource: Resource | None) -> None:
-        """A resource was read: keep where disks are, and who refers to what."""
+        """Take in a resource that was read: the files of disks, and references."""
         if resource is not None and id.kind == DISK:
             path = ((resource.get("spec") or {}).get("volume") or {}).get("current")
             if path:
@@ -152,7 +152,7 @@ class Verifier:
 
 
 def under_way(resource: Resource | None) -> str:
-    """The operation that waits or runs on a resource, if any."""
+    """The operation that waits or runs on a resource; empty if there is none."""
     return Observed(resource, {}).under_way if resource is not None else ""
 
 

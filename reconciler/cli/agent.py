@@ -71,12 +71,14 @@ def agent(
     reconcile agent --node node23 --driver simulator --cluster shop.db --address 10.0.0.23 --listen 127.0.0.1:9466
     """
     from reconciler.agent import Agent
-    from reconciler.agent.registry import Node, driver_of
+    from reconciler.agent.registry import NodeSettings, driver_of
     from reconciler.output import log
     from reconciler.output.metrics import AgentMetrics, probe
 
     log.configure(sys.stderr)
-    settings = Node(node, address, state or "", host.latency, uri=host.libvirt_uri, shutdown=host.shutdown_timeout)
+    settings = NodeSettings(
+        node, address, state or "", host.latency, uri=host.libvirt_uri, shutdown=host.shutdown_timeout
+    )
     with connected(cluster) as opened:
         metrics = AgentMetrics()
         worker = Agent(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.execution import Execution, apply_manifests
+from reconciler.cli.apply_command import ApplyCommand, apply_manifests
 from reconciler.cli.inputs import connected
 from reconciler.cli.options import (
     ExecutionOptions,
@@ -75,6 +75,6 @@ def _apply_saved(
 
     reference = cluster if cluster.given else ClusterReference.from_json(saved.cluster)
     with connected(reference) as opened:
-        run = Execution(opened, "apply", output, execution)
+        run = ApplyCommand(opened, "apply", output, execution)
         origin = provenance("apply", plan=os.path.basename(path))
         run.run(lambda **options: apply_saved(opened, saved, **options), origin, host, saved.nodes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.execution import apply_manifests
+from reconciler.cli.apply_command import apply_manifests
 from reconciler.cli.options import (
     ExecutionOptions,
     HostOptions,

@@ -43,14 +43,14 @@ def graph(paths: tuple[str, ...], cluster: ClusterReference, policy: PolicyOptio
     reconcile graph manifests | dot -Tsvg > plan.svg
     reconcile graph --of resources --format mermaid manifests
     """
-    from reconciler.output.chart import of_resources, of_steps
+    from reconciler.output.chart import resources_chart, steps_chart
 
     if what == "resources":
-        show(output, "graph", of_resources(read_manifests(paths)[1]))
+        show(output, "graph", resources_chart(read_manifests(paths)[1]))
         return
     plan = read_saved_plan(paths) or _make(paths, cluster, policy)
     show_problems(plan.problems)
-    show(output, "graph", of_steps(plan))
+    show(output, "graph", steps_chart(plan))
     if plan.problems:
         sys.exit(1)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
     from reconciler.manifests.desired import Desired
     from reconciler.manifests.loader import Loaded
-    from reconciler.output.history import Run
+    from reconciler.output.history import RunRecord
 
 ENTRIES = 1_000  # of the journal's end, read first: on Kubernetes a hundred are a request
 
@@ -72,7 +72,7 @@ def _stack_here() -> tuple[Loaded, Desired]:
     return only, validate(only)
 
 
-def _newest(cluster: Cluster, stack: str, limit: int) -> list[Run]:
+def _newest(cluster: Cluster, stack: str, limit: int) -> list[RunRecord]:
     """The newest runs, ``limit`` at most; the journal is read no further back than needed."""
     from reconciler.model.journal import read_journal
     from reconciler.output.history import runs
@@ -97,7 +97,7 @@ def _refuse_unknown(cluster: Cluster, stack: str) -> None:
         raise CommandFailed("NotFound", f"there is no stack {stack} on the cluster, and no run of it. {hint}")
 
 
-def _choose(word: str, stack: str, found: list[Run]) -> Run:
+def _choose(word: str, stack: str, found: list[RunRecord]) -> RunRecord:
     """The run whose id begins with ``word``. Raises ``CommandFailed`` for none and for several."""
     from reconciler.output.run_list import stack_phrase
 

@@ -59,7 +59,7 @@ def import_(
     reconcile import vm/web-1
     reconcile import --out manifests --adopt --yes
     """
-    from reconciler.output.documents import Imported
+    from reconciler.output.documents import ImportOutput
 
     if adopt and not (out or stack):
         raise click.UsageError("--adopt needs --out DIR or --stack NAME: a resource is taken over into a stack.")
@@ -68,7 +68,7 @@ def import_(
     made = _import(cluster, what, stack or "", _known(known))
     if out and made.documents:
         _write(made, out, stack or "", existing, force)
-    document = Imported(list(made.documents.values()), made.notes, made.problems)
+    document = ImportOutput(list(made.documents.values()), made.notes, made.problems)
     if output == "yaml" and not out:
         show(output, "import", document)
     _show_summary(made, out)

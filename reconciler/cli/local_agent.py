@@ -48,7 +48,7 @@ def with_host_state(cluster: Cluster, host: HostOptions) -> AbstractContextManag
 
 def _driver_of(cluster: Cluster, host: HostOptions) -> tuple[Driver, str]:
     """The driver of this host, and the name of its node."""
-    from reconciler.agent.registry import DRIVERS, Node
+    from reconciler.agent.registry import DRIVERS, NodeSettings
 
-    node = Node(host.node or socket.gethostname(), uri=host.libvirt_uri, shutdown=host.shutdown_timeout)
+    node = NodeSettings(host.node or socket.gethostname(), uri=host.libvirt_uri, shutdown=host.shutdown_timeout)
     return DRIVERS[host.driver](node, cluster), node.name

@@ -20,7 +20,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class PolicyOptions(NamedTuple):
-    """What a plan may contain, as given on the command line. The policy of the Stack is added to it."""
+    """The policy given on the command line. That of the Stack is added to it."""
 
     allow: tuple[str, ...] = ()  # impacts, each text may hold several, separated by commas
     prune: bool = False

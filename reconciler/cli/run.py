@@ -6,7 +6,7 @@ import uuid
 
 import click
 
-from reconciler.cli.execution import Execution
+from reconciler.cli.apply_command import ApplyCommand
 from reconciler.cli.inputs import choose_one, connected
 from reconciler.cli.options import (
     ExecutionOptions,
@@ -57,5 +57,5 @@ def run(
     secrets = {"password": password_from, "username": username_from}
     request = request_from_words(name, id, operation, parameters, secrets)
     with connected(cluster) as opened:
-        started = Execution(opened, "run", output, execution)
+        started = ApplyCommand(opened, "run", output, execution)
         started.run(lambda **options: run_request(opened, request, **options), provenance("run"), host)

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
     from reconciler.daemon.loop.controller import ControllerOptions
     from reconciler.daemon.loop.daemon import Daemon, Signals
-    from reconciler.daemon.sources.desired import DesiredReader
+    from reconciler.daemon.sources.desired_reader import DesiredReader
     from reconciler.daemon.sources.git import GitSource
-    from reconciler.daemon.sources.trigger import Source
+    from reconciler.daemon.sources.trigger import TriggerSource
     from reconciler.daemon.status.metrics import DaemonMetrics
     from reconciler.daemon.status.values import Status
     from reconciler.manifests.desired import Stack
@@ -55,7 +55,7 @@ class RepositoryOptions(NamedTuple):
 
 
 class WatchOptions(NamedTuple):
-    """How often a daemon reads what it cannot be told of, in seconds, and where it serves its pages."""
+    """The polling intervals of a daemon, in seconds, and the address of its pages."""
 
     resync: float
     polling: float | None
@@ -196,17 +196,17 @@ class WatchInputs(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The source as people are told of it."""
+        """The source of the manifests, as people read it."""
         return self.clone.shown if self.clone is not None else " ".join(self.paths)
 
     def reader(self) -> DesiredReader:
         """The manifests, to be read as they change."""
-        from reconciler.daemon.sources.desired import DesiredReader
+        from reconciler.daemon.sources.desired_reader import DesiredReader
 
         return DesiredReader(self.paths, time.monotonic, self.clone)
 
-    def sources(self) -> list[Source]:
-        """What tells that manifests have changed."""
+    def sources(self) -> list[TriggerSource]:
+        """The sources of triggers for changed manifests."""
         from reconciler.daemon.sources.files import FileSource
 
         return [self.clone] if self.clone is not None else [FileSource(self.paths, polling=self.watching.polling)]
@@ -284,9 +284,9 @@ def _daemon(
 def _status_with_history(daemon: Daemon, cluster: Cluster, stack: str) -> Status:
     from reconciler.daemon.loop.controller import SAMPLED_ENTRIES
     from reconciler.model.journal import read_journal
-    from reconciler.output.history import Run, runs
+    from reconciler.output.history import RunRecord, runs
 
-    def history(newest: int) -> list[Run]:
+    def history(newest: int) -> list[RunRecord]:
         return runs(read_journal(cluster.records(stack, newest=SAMPLED_ENTRIES)))[:newest]
 
     return replace(daemon.status(), history=history)

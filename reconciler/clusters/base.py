@@ -1,4 +1,4 @@
-"""The seam to the API: what a cluster must do, in four parts, and nothing else.
+"""The interface to the API: what a cluster must do, in four parts.
 
 Resources are wire dictionaries. ``resourceVersion`` is opaque text; every write makes a new one. An
 implementation maps its own failures onto the exceptions of ``problem.py`` and is proved by the cluster
@@ -69,11 +69,11 @@ class Watch(Protocol):
 
 
 class Lease(Protocol):
-    """The right to be the only one who acts under a name. Leaving the ``with`` block gives it back."""
+    """An exclusive lock on a name. Leaving the ``with`` block releases it."""
 
     @property
     def lost(self) -> bool:
-        """Whether somebody else may have it by now: start nothing more."""
+        """Whether somebody else may hold it by now: then nothing more may be started."""
 
     def __enter__(self) -> Lease: ...
 
@@ -129,10 +129,10 @@ class JournalStore(Protocol):
 
 
 class LeaseStore(Protocol):
-    """Leases: who may act alone under a name."""
+    """Leases: exclusive locks on names."""
 
     def lease(self, name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> Lease:
-        """Be the only one who acts under a name (of a stack, of an agent's node) until it is given back.
+        """Acquire the exclusive lock on a name (of a stack, or of the node of an agent) until it is released.
 
         ``holder`` tells people who it is; ``annotation`` is what others read with ``lease_annotations``. Who dies
         gives it back as well, sooner or later. Raises ``Busy`` when another still has it after ``wait`` seconds.
@@ -149,4 +149,4 @@ class Cluster(ResourceStore, JournalStore, LeaseStore, SecretStore, Protocol):
     """All four parts; the secrets are ``model.secret.SecretStore``."""
 
     def close(self) -> None:
-        """Let go of files and connections. May be called twice."""
+        """Close files and connections. May be called twice."""

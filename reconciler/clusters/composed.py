@@ -1,4 +1,4 @@
-"""Clusters made of parts, so that who changes one method of a cluster writes that one and no other."""
+"""Clusters composed of parts, so that a class which changes one method of a cluster defines only that method."""
 
 from __future__ import annotations
 
@@ -70,15 +70,16 @@ class ComposedCluster:
         return self._secrets.digest_key()
 
     def close(self) -> None:
-        """Nothing to let go of, unless a subclass says so."""
+        """Does nothing unless a subclass overrides it."""
 
 
 class WrappedCluster(ComposedCluster):
-    """``under`` as it is: a subclass says what is different."""
+    """Passes every call to ``under``; a subclass overrides what is different."""
 
     def __init__(self, under: Cluster) -> None:
         super().__init__(under, under, under, under)
         self.under = under
 
     def close(self) -> None:
+        """Close the cluster beneath."""
         self.under.close()

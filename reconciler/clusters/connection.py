@@ -1,4 +1,4 @@
-"""Which cluster is meant, and opening it: a file, or a Kubernetes API."""
+"""References to clusters, and opening them: a file, or a Kubernetes API."""
 
 from __future__ import annotations
 

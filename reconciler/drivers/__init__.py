@@ -1,1 +1,1 @@
-"""Who carries operations out: the protocol, the simulator, libvirt."""
+"""Drivers, which carry operations out: the protocol, the simulator, libvirt."""

@@ -1,4 +1,4 @@
-"""The seam to the hypervisor: what a driver must do, and nothing else.
+"""The interface to the hypervisor: what a driver must do.
 
 A driver serves one node. It is called by the agent only, with operations already checked against the
 catalogue, from several threads but never twice at once for one resource.

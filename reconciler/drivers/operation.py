@@ -73,7 +73,11 @@ Context = TypeVar("Context", bound=OperationContext)
 
 
 class OperationTable(Generic[Context]):
-    """What a driver does for each operation it carries out, by kind and name."""
+    """The functions of a driver, by kind and name of the operation.
+
+    A function takes the context of the operation; what it does and its parameters are documented by the row of the
+    catalogue. It raises ``OperationFailed`` if the operation is refused or fails.
+    """
 
     def __init__(self) -> None:
         self.functions: dict[tuple[str, str], Callable[[Context], None]] = {}

@@ -12,7 +12,7 @@ from typing import Any
 from reconciler.importer.document import describe
 from reconciler.importer.proof import prove
 from reconciler.importer.recovered import NetworkPorts
-from reconciler.importer.result import ImportResult, Note
+from reconciler.importer.result import ImportNote, ImportResult
 from reconciler.model.fields import FIELDS, references_of, unreadable_fields
 from reconciler.model.fields.field import Field
 from reconciler.model.kinds import MACHINE, NETWORK, RANK
@@ -45,18 +45,18 @@ def import_resources(
             continue
         reasons = list(_in_the_way(each, stack))
         if reasons and each.stack not in ("", stack) and stack and id not in named:
-            result.notes.append(Note(id, f"left alone: {reasons[0][0]}", left_alone=True))
+            result.notes.append(ImportNote(id, f"left alone: {reasons[0][0]}", left_alone=True))
         elif reasons:
             result.problems += [Problem(Origin(str(id)), message, remedy, id=id) for message, remedy in reasons]
         else:
             document = describe(each, network_ports, (given or {}).get(id, {}), result)
             for _, other in references_of(id.kind, document["spec"], id.namespace) if document else ():
                 if observed.get(other) is None:
-                    result.notes.append(Note(id, f"refers to {other}, which is not on the cluster"))
+                    result.notes.append(ImportNote(id, f"refers to {other}, which is not on the cluster"))
                 elif other not in seen:
                     queue.append(other)
                     seen.add(other)
-                    result.notes.append(Note(other, f"included: {id} refers to it"))
+                    result.notes.append(ImportNote(other, f"included: {id} refers to it"))
     result.documents = {id: result.documents[id] for id in sorted(result.documents, key=lambda id: (RANK[id.kind], id))}
     prove(result, observed, stack, given or {})
     left = result.documents.keys()
@@ -76,11 +76,11 @@ def _in_the_way(each: Observed, stack: str) -> Iterator[tuple[str, str]]:
         if each.id.kind == MACHINE and "data" in each.spec:  # wire format 3.6
             yield "shows a network in place of the machine", "Run an operation of the machine, then import again."
             return
-        what = f"its creation failed: {each.status[1]}" if each.status[1] else "there is nothing but its name"
-        yield f"is not there: {what}", "Make it or delete it, then import again."
+        what = f"its creation failed: {each.status[1]}" if each.status[1] else "only its name is known"
+        yield f"is not there: {what}", "Create it or delete it, then import again."
 
 
-def _never_shown(result: ImportResult, observed: Observation) -> Iterator[Note]:
+def _never_shown(result: ImportResult, observed: Observation) -> Iterator[ImportNote]:
     """Notes of fields that are never shown and were not noted: leaving them out does not mean that they are not set."""
     for id, document in result.documents.items():
         each, spec = observed.resources[id], document["spec"]
@@ -92,7 +92,7 @@ def _never_shown(result: ImportResult, observed: Observation) -> Iterator[Note]:
         if id.kind == NETWORK:  # one of three, and of a switch not all
             silent = {row.name for row in FIELDS[NETWORK] if row.path[0] in spec and _is_silent_of_switch(row)}
         if silent:
-            yield Note(id, f"never shown by the cluster, so left out even if set: {', '.join(sorted(silent))}")
+            yield ImportNote(id, f"never shown by the cluster, so left out even if set: {', '.join(sorted(silent))}")
 
 
 def _is_silent_of_switch(row: Field) -> bool:

@@ -1,11 +1,11 @@
-"""What the schema does not accept of what is observed: left out with a note where it may be, else a problem."""
+"""Observed values that the schema refuses: left out with a note if they are optional, else a problem."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.importer.result import Document, Note
+from reconciler.importer.result import Document, ImportNote
 from reconciler.manifests import schema
 from reconciler.manifests.finding import Finding
 from reconciler.model.fields import field_at, parts_at
@@ -14,11 +14,11 @@ from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import Path, ResourceId, show_path
 from reconciler.model.shape import Shape
 
-_ADD = "Say it in a file for --with, or write the manifest by hand."
+_ADD = "Give it in a file with --with, or write the manifest by hand."
 
 
-def conform(id: ResourceId, document: Document, shape: Shape, notes: list[Note]) -> list[Problem]:
-    """Take out what a manifest may not say, where it may be left out; problems for what may not."""
+def conform(id: ResourceId, document: Document, shape: Shape, notes: list[ImportNote]) -> list[Problem]:
+    """Remove what the schema refuses from a manifest, with a note; a problem for what cannot be left out."""
     problems: list[Problem] = []
     why: dict[Path, str] = {}
     while not problems and not schema.accepts(id.kind)(document):
@@ -38,7 +38,7 @@ def conform(id: ResourceId, document: Document, shape: Shape, notes: list[Note])
         if not taken and not problems:
             problems.append(Problem(Origin(str(id)), "cannot be described by a manifest", _ADD, id=id))
     if not problems:
-        notes += [Note(id, f"{show_path(path)} is left out: {why[path]}") for path in sorted(why, key=show_path)]
+        notes += [ImportNote(id, f"{show_path(path)} is left out: {why[path]}") for path in sorted(why, key=show_path)]
     return problems
 
 
@@ -86,7 +86,7 @@ def _lacking(id: ResourceId, document: Document, shape: Shape, finding: Finding,
     path, missing = finding.path, finding.missing
     full = (*path, missing) if missing else path
     if said := why.get(full):
-        remedy = "A manifest cannot say that; change it on the cluster first."
+        remedy = "A manifest cannot express that; change it on the cluster first."
         return Problem(Origin(str(id)), said, remedy, show_path(full), id=id)
     unknown = _unknown_because(id.kind, full[1:]) if full[:1] == ("spec",) else ""
     reason = unknown or ("" if missing else finding.message)

@@ -13,10 +13,10 @@ from typing import Any
 
 from reconciler.importer.conformance import conform
 from reconciler.importer.recovered import NetworkPorts, recover
-from reconciler.importer.result import Document, ImportResult, Note
+from reconciler.importer.result import Document, ImportNote, ImportResult
 from reconciler.model import quantity
-from reconciler.model.fields import Node, deletion_policy, parts_at, secret_fields, tree
-from reconciler.model.fields.field import Field, Type
+from reconciler.model.fields import FieldNode, deletion_policy, parts_at, secret_fields, tree
+from reconciler.model.fields.field import Field, FieldType
 from reconciler.model.path import ShapePath, values_at
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE
@@ -50,7 +50,7 @@ def describe(
     return document
 
 
-def _described_shape(each: Observed, network_ports: NetworkPorts, notes: list[Note]) -> Shape:
+def _described_shape(each: Observed, network_ports: NetworkPorts, notes: list[ImportNote]) -> Shape:
     """The shape to describe: as the next start will show it, like the planner; without secrets, which stay as set."""
     id = each.id
     shape = deepcopy(overlaid(each.shape, each.pending))
@@ -58,11 +58,11 @@ def _described_shape(each: Observed, network_ports: NetworkPorts, notes: list[No
         if any(True for _ in values_at(shape, path)):
             # Declaring the rest of it without the secret would take the secret back.
             del shape[path[0]]
-            notes.append(Note(id, f"{path[0]} is left out: its {path[-1]} is a secret, which cannot be read"))
+            notes.append(ImportNote(id, f"{path[0]} is left out: its {path[-1]} is a secret, which cannot be read"))
     recover(shape, each, network_ports)
     if isinstance(shape.get("capacity"), ApproximateBytes):
         text = str(each.spec["volume"]["capacity"])
-        notes.append(Note(id, f"capacity is known only as {text!r}"))
+        notes.append(ImportNote(id, f"capacity is known only as {text!r}"))
         shape["capacity"] = _about(shape["capacity"])
     # What nobody owns yet is kept until a manifest says otherwise; what is owned stays as it was declared.
     shape["deletionPolicy"] = deletion_policy(id.kind, each.applied) if each.stack else "Retain"
@@ -84,12 +84,12 @@ def written(kind: str, shape: Shape) -> dict[str, Any]:
     return _written(kind, tree(kind), (), shape, shape) or {}
 
 
-def _written(kind: str, node: Node, path: ShapePath, value: Any, parent: Any) -> Any:
+def _written(kind: str, node: FieldNode, path: ShapePath, value: Any, parent: Any) -> Any:
     """The value of a field as a manifest says it; None where nothing need be said."""
     row = node.field
     if value is None or (row is not None and _is_implied(row, value, parent)):
         return None
-    if isinstance(value, dict | list) and row is not None and row.type is Type.LIST:
+    if isinstance(value, dict | list) and row is not None and row.type is FieldType.LIST:
         listed = _listed(kind, path, value) if isinstance(value, dict) else value
         items = [_written(kind, node.get("*"), (*path, "*"), each, each) for each in listed]
         return [each for each in items if each is not None] or None
@@ -145,7 +145,7 @@ def _laid_over(kind: str, path: ShapePath, written: Any, given: Any) -> Any:
     return written if given is None else given
 
 
-def _ordered(node: Node, value: Any) -> Any:
+def _ordered(node: FieldNode, value: Any) -> Any:
     """The value with its keys in the order of the fields; what is no field comes last."""
     if isinstance(value, list):
         return [_ordered(node.get("*"), each) for each in value]

@@ -49,8 +49,10 @@ def _disproved(
             yield _about_resource(problem)
         for step in plan.steps:
             if step.action is not Action.MARK:
-                message = f"what would be written is not what is there: {step.operation} for {explain(step)}"
-                remedy = "Correct what --with says of it." if step.resource in given else "Write the manifest by hand."
+                message = (
+                    f"the manifest would not match the cluster; it would plan {step.operation} for {explain(step)}"
+                )
+                remedy = "Correct the file of --with." if step.resource in given else "Write the manifest by hand."
                 yield step.resource, Problem(Origin(str(step.resource)), message, remedy, id=step.resource)
 
 

@@ -1,4 +1,4 @@
-"""Fields that the API does not show, told from other things that it does show: names of systems, ports of switches.
+"""Fields that the API does not show, derived from what it shows: names of systems, ports of switches.
 
 The rows of these fields are marked ``recovered``. Nothing is guessed: what fits more than one value stays unknown.
 """
@@ -17,7 +17,7 @@ from reconciler.observe.observed import Observation, Observed
 
 
 def recover(shape: Shape, each: Observed, network_ports: NetworkPorts) -> None:
-    """Put into the shape of a resource what can be told of its fields."""
+    """Add to the shape of a resource the fields that can be derived."""
     if (row := _RECOVER.get(each.id.kind)) is not None:
         row(shape, each, network_ports)
 

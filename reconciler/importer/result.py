@@ -1,4 +1,4 @@
-"""What an import comes to: manifests, what the reader should know about them, and what could not be written."""
+"""The result of an import: manifests, notes about them, and problems of resources that have none."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, ResourceId
 Document: TypeAlias = dict[str, Any]
 
 
-class Note(NamedTuple):
-    """Something to know about what was imported: what is left out, and why."""
+class ImportNote(NamedTuple):
+    """A note about an imported resource: what is left out, and why."""
 
     id: ResourceId
     text: str
@@ -26,7 +26,7 @@ class ImportResult:
     """The manifests, in the order of kinds; notes about them; a problem for each resource that has none."""
 
     documents: dict[ResourceId, Document] = field(default_factory=dict)
-    notes: list[Note] = field(default_factory=list)
+    notes: list[ImportNote] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     @property

@@ -14,7 +14,7 @@ from reconciler.catalogue.limits import SIZES, FieldLimit
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
 from reconciler.model import quantity
-from reconciler.model.fields import Parts, parts_of
+from reconciler.model.fields import KeyedList, parts_of
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
 from reconciler.model.path import values_at
 from reconciler.model.resource import Path, show_path
@@ -23,7 +23,7 @@ Check: TypeAlias = Callable[[Declared], Iterator[Finding]]
 
 
 def check(resource: Declared) -> Iterator[Finding]:
-    """Everything that is wrong with a resource by itself; paths begin in its spec."""
+    """All findings about one resource by itself. Their paths begin in its spec."""
     for each in (*CHECKS[""], *CHECKS.get(resource.id.kind, ())):
         yield from each(resource)
 
@@ -37,14 +37,14 @@ def _has_node(resource: Declared) -> Iterator[Finding]:
 
 
 # Lists whose elements have an identity, by kind, without those that a check of their own compares.
-_COMPARED_LISTS: dict[str, list[Parts]] = {
+_COMPARED_LISTS: dict[str, list[KeyedList]] = {
     kind: [parts for parts in parts_of(kind) if parts.path not in (("disks",), ("cdroms",), ("nics",))]
     for kind in KINDS
 }
 
 
 def _unique_elements(resource: Declared) -> Iterator[Finding]:
-    """Elements of a list are told apart by what identifies them, so that must not repeat."""
+    """The identity of each element of a list must be unique."""
     spec = resource.manifest.spec
     for parts in _COMPARED_LISTS[resource.id.kind]:
         if parts.path[0] not in spec:

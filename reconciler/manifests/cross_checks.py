@@ -11,18 +11,18 @@ from typing import NamedTuple
 
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
-from reconciler.manifests.uniqueness import Claim, ClaimRegistry, described_twice, rename_conflicts
+from reconciler.manifests.uniqueness import Reservation, ReservationRegistry, described_twice, rename_conflicts
 from reconciler.model.kinds import DISK, DISK_IMAGE, MACHINE, NETWORK, POOL
 from reconciler.model.problem import Problem
 from reconciler.model.resource import Path, ResourceId
 
 
 class LinkedResource(NamedTuple):
-    """A resource with what ties it to others."""
+    """A resource with its references to others and what it needs for itself."""
 
     declared: Declared
     references: tuple[tuple[Path, ResourceId], ...] = ()  # where in the spec, to whom
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[Reservation, ...] = ()
 
 
 class CrossChecks:
@@ -32,11 +32,11 @@ class CrossChecks:
         self.resources: dict[ResourceId, Declared] = {}
         self._linked: dict[ResourceId, LinkedResource] = {}
         self._users: defaultdict[ResourceId, set[ResourceId]] = defaultdict(set)  # by what they refer to
-        self._claims = ClaimRegistry()
+        self._claims = ReservationRegistry()
         self._renames = False  # whether any resource had another name before
 
     def add(self, linked: LinkedResource) -> Problem | None:
-        """Add a resource. A problem, and nothing added, if there is one of its name."""
+        """Add a resource. Returns a problem, and adds nothing, if another one has its name."""
         declared = linked.declared
         if declared.id in self.resources:
             return described_twice(declared, self.resources[declared.id])
@@ -48,7 +48,7 @@ class CrossChecks:
         return None
 
     def problems(self) -> Iterator[tuple[Declared, Problem]]:
-        """Everything that is wrong between the resources, with the resource it is wrong with."""
+        """All problems between the resources, each with the resource it concerns."""
         for linked in self._linked.values():
             for problem in self._claims.conflicts(linked.declared, linked.claims):
                 yield linked.declared, problem
@@ -58,7 +58,7 @@ class CrossChecks:
                 yield linked.declared, problem
 
     def replace(self, removed: Iterable[LinkedResource], added: Sequence[LinkedResource]) -> bool:
-        """Replace resources by others; True if all is right with the new ones and with those they affect.
+        """Replace resources by others. True if the new ones and those they affect have no problem.
 
         After False this value is of no further use: what is wrong is found by checking everything again.
         """
@@ -146,7 +146,7 @@ def _raw_if_shareable(resource: Declared, path: Path, other: Declared, resources
     attached, format = resource.manifest.spec["disks"][path[1]], other.shape.get("format", "qcow2")
     if attached.get("mode") == "shareable" and format != "raw" and "cloudInit" not in other.shape:
         message = f"{other.id} is {format}, and only a raw disk is shareable"
-        remedy = "Take mode away, or name a raw disk that was made by other means."
+        remedy = "Remove mode, or name a raw disk that was created by other means."
         yield Finding((*path[:-1], "mode"), message, remedy)
 
 

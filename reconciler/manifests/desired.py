@@ -40,7 +40,7 @@ class Declared:
 
     @property
     def moved_from(self) -> ResourceId | None:
-        """What it was called before, if its manifest says so."""
+        """Its former name, if its manifest has ``movedFrom``."""
         old = self.manifest.metadata.get("movedFrom")
         return ResourceId(self.manifest.id.kind, old, self.manifest.id.namespace) if old else None
 

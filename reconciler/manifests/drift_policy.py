@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from reconciler.manifests import schema
 from reconciler.manifests.finding import Finding
 from reconciler.model import quantity
-from reconciler.model.fields import Parts, is_quantity, is_secret, parts_at
+from reconciler.model.fields import KeyedList, is_quantity, is_secret, parts_at
 from reconciler.model.path import matches
 from reconciler.model.resource import Path
 
@@ -41,7 +41,7 @@ class IgnoreRule(NamedTuple):
     reason: str = ""
 
     def in_force(self, at: datetime | None) -> bool:
-        """Whether the rule has not expired at a moment; None takes every rule to be in force."""
+        """Whether the rule has not expired at ``at``; for None, every rule is in force."""
         return at is None or not self.until or at < expiry(self.until)
 
     def covers(self, path: tuple[str, ...]) -> bool:
@@ -50,7 +50,7 @@ class IgnoreRule(NamedTuple):
 
 
 class DriftPolicy(NamedTuple):
-    """What a Stack or a resource says about drift."""
+    """The ``drift`` section of a Stack or of a resource."""
 
     mode: str = ""  # Heal, Report or Ignore; empty where nothing is said
     ignore_rules: tuple[IgnoreRule, ...] = ()
@@ -80,7 +80,7 @@ class UnknownField(ValueError):
 
 
 def policy_errors(drift: Mapping[str, Any], kind: str = "") -> Iterator[Finding]:
-    """What is wrong with a ``drift`` that its schema accepts; paths begin in it."""
+    """Findings in a ``drift`` that its schema accepts. Their paths begin in it."""
     for index, entry in enumerate(drift.get("ignore", ())):
         of = kind or entry["kind"]
         for finding in (*_field_errors(of, entry), *_until_errors(entry)):
@@ -129,7 +129,7 @@ def _resolve(kind: str, field: str) -> tuple[tuple[str, ...], dict[str, Any]]:
     root = schema.schema(kind)
     fragment = root["properties"]["spec"]
     path: tuple[str, ...] = ()
-    parts: Parts | None = None
+    parts: KeyedList | None = None
     for name, bracketed in _names(field):
         if parts is not None:  # what identifies a part
             path = (*path, name.lower() if parts.keys == ("mac",) else name)
@@ -181,7 +181,7 @@ _OBSERVED: Path = ("observed",)
 
 
 def _value_errors(kind: str, path: tuple[str, ...], fragment: dict[str, Any], value: Any) -> Iterator[Finding]:
-    """Why a value cannot be that of a field."""
+    """Findings for a value that the schema of the field refuses."""
     size = is_quantity(kind, path)
     if size and isinstance(value, str):
         try:
@@ -191,7 +191,7 @@ def _value_errors(kind: str, path: tuple[str, ...], fragment: dict[str, Any], va
         return
     if "properties" in fragment or parts_at(kind, path) or (len(path) > 1 and parts_at(kind, path[:-1])):
         message = "a value can be accepted of a single field only"
-        yield Finding(_OBSERVED, message, "Name a field below it, or take 'observed' away.")
+        yield Finding(_OBSERVED, message, "Name a field below it, or remove 'observed'.")
         return
     usual = "integer" if size else "string"
     type, words = _TYPES.get(fragment.get("type", usual), _TYPES[usual])

@@ -13,7 +13,7 @@ from pathlib import Path as FilePath
 from typing import IO, Any
 
 from reconciler.manifests.finding import Finding
-from reconciler.manifests.reader import Malformed, Source, read_json, read_yaml
+from reconciler.manifests.reader import MalformedDocument, SourceText, read_json, read_yaml
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, Path, ResourceId, show_path
 from reconciler.model.wire import WIRE_API_VERSION
@@ -31,7 +31,7 @@ class Manifest:
     metadata: dict[str, Any]
     spec: dict[str, Any]
     document: dict[str, Any]
-    source: Source
+    source: SourceText
     index: int
     base: Path = ()  # where in the document the manifest stands (an item of a List)
 
@@ -40,7 +40,7 @@ class Manifest:
         return self.source.locate(self.index, (*self.base, *path))
 
     def problem(self, finding: Finding) -> Problem:
-        """The problem that a finding about the whole document is: with its place and the resource."""
+        """The problem for a finding about this document: with file, line, column and resource."""
         place, path = self.origin(*finding.path), show_path(finding.path)
         return Problem(place, finding.message, finding.remedy, path, id=self.id)
 
@@ -56,7 +56,7 @@ class Loaded:
 
 
 @dataclass(slots=True)
-class Listed:
+class FileList:
     """The files that paths stand for, each once, in the order in which they are read."""
 
     files: list[str] = field(default_factory=list)
@@ -87,9 +87,9 @@ def load(
     return loaded
 
 
-def list_files(paths: Sequence[str | os.PathLike[str]], *, under: str = "") -> Listed:
-    """The files that ``load`` reads, and what is wrong with the paths."""
-    listed = Listed()
+def list_files(paths: Sequence[str | os.PathLike[str]], *, under: str = "") -> FileList:
+    """The files that ``load`` reads, and the problems with the paths."""
+    listed = FileList()
     seen: set[str] = set()
     for path in paths:
         text = os.fspath(path)
@@ -124,7 +124,7 @@ def load_file(file: str, *, max_bytes: int = MAX_BYTES, under: str = "") -> Load
 
 
 def join(parts: Iterable[Loaded]) -> Loaded:
-    """Several loaded parts as one; a second Stack is a problem."""
+    """Merge several results of ``load``. A second Stack is a problem."""
     joined = Loaded()
     for part in parts:
         joined.manifests += part.manifests
@@ -147,7 +147,7 @@ def _shown(file: str, under: str) -> str:
     return os.path.relpath(file, under) if under else file
 
 
-def _files(listed: Listed, path: str, under: str) -> Iterator[str]:
+def _files(listed: FileList, path: str, under: str) -> Iterator[str]:
     if not os.path.isdir(path):
         yield path
         return
@@ -196,7 +196,7 @@ def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> No
             )
         )
         return
-    source = Source(name, text)
+    source = SourceText(name, text)
     try:
         documents = read_json(source) if name.endswith(".json") else read_yaml(source)
         count = 0
@@ -205,7 +205,7 @@ def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> No
             _accept(loaded, source, index, document)
         if not count:
             _empty(loaded, Origin(name), "no document in it")
-    except Malformed as malformed:
+    except MalformedDocument as malformed:
         loaded.problems.append(malformed.problem)
 
 
@@ -213,7 +213,7 @@ def _empty(loaded: Loaded, origin: Origin, message: str) -> None:
     loaded.problems.append(Problem(origin, message, "Write a manifest there, or remove the file or the extra '---'."))
 
 
-def _accept(loaded: Loaded, source: Source, index: int, document: Any, base: Path = ()) -> None:
+def _accept(loaded: Loaded, source: SourceText, index: int, document: Any, base: Path = ()) -> None:
     """Add one document to what is loaded, or the problem that keeps it from being a manifest."""
 
     def refuse(message: str, remedy: str, *path: str) -> None:
@@ -254,10 +254,10 @@ def _accept(loaded: Loaded, source: Source, index: int, document: Any, base: Pat
 
 
 def _version_error(version: object) -> tuple[str, str]:
-    """What is wrong with an ``apiVersion``, and what to do."""
+    """The message for a wrong ``apiVersion``, and the remedy."""
     if version in (WIRE_API_VERSION, "cloudplus.io/v1alpha3"):
-        message = f"{version} is the resource on the cluster, a mirror of the hypervisor, not a manifest"
-        return message, f"Turn it into one with 'reconcile import', or write it as {API_VERSION}."
+        message = f"{version} is the resource on the cluster, which reports the state of the hypervisor, not a manifest"
+        return message, f"Convert it to one with 'reconcile import', or write it as {API_VERSION}."
     message = "apiVersion is missing" if version is None else f"{version!r} is not known here"
     return message, f"Write 'apiVersion: {API_VERSION}'."
 

@@ -1,8 +1,8 @@
-"""Text -> plain values, and where each of them stands in it.
+"""YAML or JSON text -> plain values, and the line and column of each.
 
 YAML is read with libyaml's event parser and built here: that is faster than composing nodes, sees duplicate
 keys, and applies the YAML 1.2 core rules, so that ``no`` and an unquoted MAC address are text. Positions are
-not kept while reading; ``Source.locate`` reads again when a problem needs one. Called by ``load``.
+not kept while reading; ``SourceText.locate`` reads again when a problem needs one. Called by ``load``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_ALIASED = 100_000  # values that aliases may add to one document
 Event = Any  # PyYAML's stubs leave out the fields of its events
 
 
-class Source:
+class SourceText:
     """The text of one file, kept to find positions in it."""
 
     __slots__ = ("_places", "name", "text")
@@ -43,8 +43,8 @@ class Source:
         return places.get(path, Origin(self.name))
 
 
-class Malformed(Exception):
-    """The text cannot be read from here on; carries the one problem."""
+class MalformedDocument(Exception):
+    """The text cannot be parsed any further. ``problem`` says where and why."""
 
     def __init__(self, origin: Origin, message: str, remedy: str = "") -> None:
         self.problem = Problem(origin, message, remedy)
@@ -75,15 +75,15 @@ def plain(text: str) -> Any:
     return text
 
 
-def read_yaml(source: Source) -> Iterator[Any]:
-    """The documents of a YAML text, one value each. Raises ``Malformed`` where it cannot be read."""
+def read_yaml(source: SourceText) -> Iterator[Any]:
+    """The documents of a YAML text, one value each. Raises ``MalformedDocument`` where it cannot be read."""
     return _Reader(source).documents()
 
 
 class _Reader:
     """Builds values from the events of one source."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: SourceText) -> None:
         self.source = source
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.built = 0  # values built in this document
@@ -91,7 +91,7 @@ class _Reader:
         self.open: set[str] = set()
 
     def documents(self) -> Iterator[Any]:
-        """The documents, one value each. Raises ``Malformed`` where the text cannot be read."""
+        """The documents, one value each. Raises ``MalformedDocument`` where the text cannot be read."""
         try:
             self.parser = parser = yaml.CBaseLoader(self.source.text)
             parser.get_event()
@@ -105,7 +105,7 @@ class _Reader:
         except yaml.reader.ReaderError as error:
             line, column = _line_column(self.source.text, error.position)
             character = f"U+{error.character:04X}" if isinstance(error.character, int) else "a character"
-            raise Malformed(
+            raise MalformedDocument(
                 Origin(self.source.name, line, column),
                 f"{character} is not allowed in YAML",
                 "Remove the control character.",
@@ -177,7 +177,7 @@ class _Reader:
         return sources
 
     def alias(self, event: Event) -> Any:
-        """The value of the anchor that an alias names. Raises ``Malformed`` where aliases expand too far."""
+        """The value of the anchor that an alias names. Raises ``MalformedDocument`` where aliases expand too far."""
         if event.anchor in self.open:
             raise self.wrong(event, f"*{event.anchor} contains itself", "Break the loop.")
         if event.anchor not in self.anchors:
@@ -191,15 +191,15 @@ class _Reader:
         return value
 
     def check_tag(self, event: Event) -> None:
-        """Raises ``Malformed`` for a tag that is not of a plain value."""
+        """Raises ``MalformedDocument`` for a tag that is not of a plain value."""
         if event.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
             raise self.wrong(event, f"the tag {event.tag} is not supported", "Write the plain value.")
 
-    def wrong(self, event: Event, message: str, remedy: str) -> Malformed:
+    def wrong(self, event: Event, message: str, remedy: str) -> MalformedDocument:
         """The error for an event."""
-        return Malformed(_origin(self.source, event.start_mark), message, remedy)
+        return MalformedDocument(_origin(self.source, event.start_mark), message, remedy)
 
-    def syntax(self, error: yaml.MarkedYAMLError) -> Malformed:
+    def syntax(self, error: yaml.MarkedYAMLError) -> MalformedDocument:
         """The error for text that is not YAML."""
         mark = error.problem_mark or error.context_mark
         origin = _origin(self.source, mark) if mark else Origin(self.source.name)
@@ -207,10 +207,10 @@ class _Reader:
         remedy = "Check indentation, quotes and colons around this place."
         if mark and "\t" in _line(self.source.text, mark.line):
             remedy = "The line holds a tab; YAML is indented with spaces only."
-        return Malformed(origin, f"not YAML: {message}", remedy)
+        return MalformedDocument(origin, f"not YAML: {message}", remedy)
 
 
-def _origin(source: Source, mark: Any) -> Origin:
+def _origin(source: SourceText, mark: Any) -> Origin:
     return Origin(source.name, mark.line + 1, mark.column + 1)
 
 
@@ -223,7 +223,7 @@ def _line_column(text: str, position: int) -> tuple[int, int]:
     return text.count("\n", 0, position) + 1, position - (text.rfind("\n", 0, position) + 1) + 1
 
 
-def read_json(source: Source) -> Iterator[Any]:
+def read_json(source: SourceText) -> Iterator[Any]:
     """One or more JSON values, one after the other."""
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def read_json(source: Source) -> Iterator[Any]:
         if len(values) < len(items):
             keys = [key for key, _ in items]
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise Malformed(_second_key(source, twice), f"duplicate key {twice!r}", "Keep one of the two.")
+            raise MalformedDocument(_second_key(source, twice), f"duplicate key {twice!r}", "Keep one of the two.")
         return values
 
     decoder = json.JSONDecoder(object_pairs_hook=pairs)
@@ -243,9 +243,9 @@ def read_json(source: Source) -> Iterator[Any]:
             yield value
     except json.JSONDecodeError as error:
         origin = Origin(source.name, error.lineno, error.colno)
-        raise Malformed(origin, f"not JSON: {error.msg.lower()}", "Correct it around this place.") from None
+        raise MalformedDocument(origin, f"not JSON: {error.msg.lower()}", "Correct it around this place.") from None
     except RecursionError:
-        raise Malformed(Origin(source.name), "nested too deeply", "Flatten it.") from None
+        raise MalformedDocument(Origin(source.name), "nested too deeply", "Flatten it.") from None
 
 
 def _skip_space(text: str, position: int) -> int:
@@ -254,17 +254,17 @@ def _skip_space(text: str, position: int) -> int:
     return position
 
 
-def _second_key(source: Source, key: str) -> Origin:
+def _second_key(source: SourceText, key: str) -> Origin:
     """Where YAML's reader, which knows positions, meets the duplicate; JSON's does not tell."""
     try:
         for _ in _Reader(source).documents():
             pass
-    except Malformed as malformed:
+    except MalformedDocument as malformed:
         return malformed.problem.origin
     return Origin(source.name)
 
 
-def _places(source: Source) -> Iterator[dict[Path, Origin]]:
+def _places(source: SourceText) -> Iterator[dict[Path, Origin]]:
     """For each document, where every value begins. Stops where the text stops being readable."""
     try:
         parser = yaml.CBaseLoader(source.text)
@@ -278,7 +278,7 @@ def _places(source: Source) -> Iterator[dict[Path, Origin]]:
         return
 
 
-def _record(parser: yaml.CBaseLoader, event: Event, path: Path, places: dict[Path, Origin], source: Source) -> None:
+def _record(parser: yaml.CBaseLoader, event: Event, path: Path, places: dict[Path, Origin], source: SourceText) -> None:
     places[path] = _origin(source, event.start_mark)
     if type(event) is yaml.MappingStartEvent:
         key: Event

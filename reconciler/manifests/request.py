@@ -57,7 +57,7 @@ class Request:
 
 
 def request_of(manifest: Manifest) -> tuple[Request | None, list[Finding]]:
-    """The request of a document that its schema accepts, or what is wrong; paths begin in the document."""
+    """The request of a document that its schema accepts, or its findings, whose paths begin in the document."""
     spec, namespace = manifest.spec, manifest.id.namespace
     target = ResourceId(spec["target"]["kind"], spec["target"]["name"], namespace)
     name = spec["operation"]
@@ -67,7 +67,7 @@ def request_of(manifest: Manifest) -> tuple[Request | None, list[Finding]]:
     except KeyError:
         return None, [Finding(place, f"{name} is not an operation of {target.kind}", _nearest(target.kind, name))]
     if operation.verb in _BY_MANIFEST and operation.fields:
-        message = f"{name} follows from manifests, it is not asked for"
+        message = f"{name} is planned from manifests and cannot be requested"
         return None, [Finding(place, message, _BY_MANIFEST[operation.verb])]
     given = {key: wire(value) for key, value in spec.get("parameters", {}).items()}
     hidden = {row.name for row in operation.parameters if row.secret}
@@ -128,7 +128,7 @@ def _given_words(operation: Operation, words: Iterable[str]) -> tuple[dict[str, 
         elif key in given:
             findings.append(Finding((), f"{key} is given twice", "Keep one."))
         elif key in hidden:
-            message = f"{key} is a secret; a command line is no place for it"
+            message = f"{key} is a secret and must not be on the command line"
             findings.append(Finding((), message, f"Use --{key}-from env:NAME or file:PATH."))
         given[key] = value == "true" if key in switches and value in ("true", "false") else value
     return given, findings
@@ -149,7 +149,7 @@ def _given_secrets(secrets: Mapping[str, str | None]) -> tuple[dict[str, Secret]
 
 
 def check(operation: Operation, given: Mapping[str, str | bool], secrets: Mapping[str, Secret]) -> Iterator[Finding]:
-    """What the catalogue refuses in the parameters; paths begin in the document."""
+    """Findings for parameters that the catalogue refuses. Their paths begin in the document."""
     samples = dict.fromkeys(secrets, SAMPLE_SECRET)
     for error in catalogue.parameter_errors(operation, {**given, **samples}):
         path: Path = ("spec", "parameters", error.parameter) if error.parameter in given else ("spec",)

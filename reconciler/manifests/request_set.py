@@ -13,19 +13,19 @@ from reconciler.model import graph
 
 # Metadata that resources have and Operations do not, and why.
 _NOT_OF_OPERATIONS = {
-    "movedFrom": "an Operation is nothing that could be renamed",
+    "movedFrom": "an Operation cannot be renamed",
     "drift": "an Operation runs once and cannot drift",
 }
 
 
 class RequestSet(NamedTuple):
-    """Requests by name, each after those it waits for, and what is wrong with documents."""
+    """Requests by name, each after those it waits for, and the findings about documents."""
 
     requests: dict[str, Request]
     findings: list[tuple[Manifest, Finding]]
 
     def without(self, invalid: Iterable[Manifest]) -> dict[str, Request]:
-        """The requests of documents that are right, and that wait for none that is not."""
+        """The requests without errors that wait only for requests without errors."""
         refused = {manifest.id.name for manifest in invalid if manifest.id.kind == KIND}
         kept: dict[str, Request] = {}
         for name, request in self.requests.items():

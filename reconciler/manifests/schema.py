@@ -24,7 +24,7 @@ COMMON = "common.schema.json"
 
 
 def folder() -> FilePath:
-    """Where the schemas are: inside an installed package, or beside it in a checkout."""
+    """The folder of the schemas: inside an installed package, or beside it in a checkout."""
     package = FilePath(__file__).parents[1]
     inside = package / "schemas"
     return inside if inside.is_dir() else package.parent / "schemas"
@@ -67,7 +67,7 @@ def accepts(kind: str) -> Callable[[dict[str, Any]], bool]:
 
 
 def explain_errors(kind: str, document: dict[str, Any]) -> Iterator[Finding]:
-    """Everything that is wrong with a document."""
+    """All findings about a document."""
     from jsonschema import Draft202012Validator
 
     errors = Draft202012Validator(schema(kind)).iter_errors(document)

@@ -18,7 +18,7 @@ def stack_name(folder: str) -> str:
 
 
 def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
-    """The settings of what was loaded, and what is wrong with its ``Stack`` document.
+    """The settings of the ``Stack`` document that was loaded, and the findings about it.
 
     Nothing is used of a document that its schema refuses, and no drift policy of one that names unknown fields.
     """

@@ -13,46 +13,46 @@ from reconciler.model.problem import Problem
 from reconciler.model.resource import Path, ResourceId
 
 
-class Claim(NamedTuple):
-    """Something that a resource needs for itself."""
+class Reservation(NamedTuple):
+    """Something that only one resource may have."""
 
     path: Path  # the value in the spec
-    key: tuple[str, ...]  # equal for two claims that exclude each other
+    key: tuple[str, ...]  # the same for two resources that conflict
     description: str
 
 
 _LIMITS = next(parts for parts in parts_of(MACHINE) if parts.path[-1] == "qosRules")
 
 
-def claims_of(resource: Declared) -> Iterator[Claim]:
-    """What a resource needs for itself. Only machines claim anything."""
+def reservations_of(resource: Declared) -> Iterator[Reservation]:
+    """What a resource reserves. Only machines reserve anything."""
     if resource.id.kind != MACHINE:
         return
     spec, namespace = resource.manifest.spec, resource.id.namespace
     for index, nic in enumerate(spec["nics"]):
-        yield Claim(("nics", index, "mac"), ("mac", nic["mac"]), nic["mac"])
+        yield Reservation(("nics", index, "mac"), ("mac", nic["mac"]), nic["mac"])
         if "ip" in nic and "network" in nic:
             network = nic["network"]
             key = ("ip", namespace, network, nic["ip"])
-            yield Claim(("nics", index, "ip"), key, f"{nic['ip']} on {network}")
+            yield Reservation(("nics", index, "ip"), key, f"{nic['ip']} on {network}")
     for index, nic in enumerate(spec["nics"]):
         for number, rule in enumerate(nic.get("qosRules", ())):
             limit = _LIMITS.identity(rule)
             key = ("limit", namespace, nic.get("network", ""), limit)
-            yield Claim(("nics", index, "qosRules", number), key, f"the limit '{limit}' of {nic.get('network')}")
+            yield Reservation(("nics", index, "qosRules", number), key, f"the limit '{limit}' of {nic.get('network')}")
     for index, disk in enumerate(spec["disks"]):
         if disk.get("mode") not in ("shareable", "readonly"):
-            yield Claim(("disks", index, "disk"), ("disk", namespace, disk["disk"]), f"disk {disk['disk']}")
+            yield Reservation(("disks", index, "disk"), ("disk", namespace, disk["disk"]), f"disk {disk['disk']}")
 
 
-class ClaimRegistry:
-    """Who claimed what first. Claims are added and released as resources come and go."""
+class ReservationRegistry:
+    """The first resource that reserved each thing. Reservations follow the resources as they are added and removed."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, ...], tuple[Declared, Path]] = {}
 
-    def conflicts(self, resource: Declared, claims: Iterable[Claim]) -> Iterator[Problem]:
-        """Register the claims of a resource; a problem for each that another one, or it itself, has already."""
+    def conflicts(self, resource: Declared, claims: Iterable[Reservation]) -> Iterator[Problem]:
+        """Add the reservations of a resource; a problem for each that another resource, or it itself, already has."""
         for claim in claims:
             first, path = self._first.setdefault(claim.key, (resource, claim.path))
             # A machine's own MACs and disks are compared by its own checks; its limits only here.
@@ -62,14 +62,14 @@ class ClaimRegistry:
                 finding = Finding(claim.path, message, "Use it in one machine only.")
                 yield resource.manifest.problem(finding.under("spec"))
 
-    def release(self, claims: Iterable[Claim]) -> None:
-        """Forget the claims of a resource that is replaced."""
+    def release(self, claims: Iterable[Reservation]) -> None:
+        """Remove the reservations of a resource that is replaced."""
         for claim in claims:
             self._first.pop(claim.key, None)
 
 
 def rename_conflicts(resources: Mapping[ResourceId, Declared]) -> Iterator[tuple[Declared, Problem]]:
-    """A name in ``movedFrom`` belongs to no resource any more, and one resource only was called so."""
+    """A name in ``movedFrom`` must not be the name of a resource, and only one resource may have had it."""
     renamed: dict[ResourceId, Declared] = {}
     for resource in resources.values():
         old = resource.moved_from
@@ -79,7 +79,7 @@ def rename_conflicts(resources: Mapping[ResourceId, Declared]) -> Iterator[tuple
         if other is not None:
             place = other.manifest.origin("metadata", "name")
             message = f"{old} is described at {place}" if old in resources else f"{other.id} comes from {old.name} too"
-            finding = Finding(("metadata", "movedFrom"), message, "Take movedFrom away, or correct the name in it.")
+            finding = Finding(("metadata", "movedFrom"), message, "Remove movedFrom, or correct the name in it.")
             yield resource, resource.manifest.problem(finding)
         renamed[old] = resource
 

@@ -1,4 +1,4 @@
-"""Loaded manifests -> what is desired, or every problem with them at once.
+"""Loaded manifests -> the desired state, or all their problems at once.
 
 The second stage, pure and offline: schemas first, then what a schema cannot say. A ``Validator`` may be asked
 again and again, and then checks only what changed and what that can affect.
@@ -20,7 +20,7 @@ from reconciler.manifests.loader import Loaded, Manifest
 from reconciler.manifests.request import KIND as OPERATION
 from reconciler.manifests.request_set import requests_of
 from reconciler.manifests.stack import stack_of
-from reconciler.manifests.uniqueness import claims_of
+from reconciler.manifests.uniqueness import reservations_of
 from reconciler.model import quantity
 from reconciler.model.fields import quantity_fields, references_of
 from reconciler.model.kinds import KINDS
@@ -41,7 +41,7 @@ def validate(loaded: Loaded) -> Desired:
 
 
 class ValidationResult(NamedTuple):
-    """What is desired as far as it is right, and what is wrong."""
+    """The desired state without what has errors, and all problems."""
 
     desired: Desired
     wrong: Mapping[Manifest, Sequence[Problem]]
@@ -49,12 +49,12 @@ class ValidationResult(NamedTuple):
 
     @property
     def problems(self) -> list[Problem]:
-        """All problems: of manifests, and of what is none."""
+        """All problems: of manifests, of files and of other documents."""
         return [*self.others, *(problem for problems in self.wrong.values() for problem in problems)]
 
 
 class CheckedManifest(NamedTuple):
-    """One manifest checked by itself: the resource it declares, and what is wrong with it."""
+    """One manifest checked by itself: the resource it declares, and its problems."""
 
     resource: LinkedResource | None = None
     problems: tuple[Problem, ...] = ()
@@ -70,7 +70,7 @@ class Validator:
         self._cross_checks: CrossChecks | None = None  # of the last time, if nothing was wrong
 
     def examine(self, loaded: Loaded) -> ValidationResult:
-        """Check everything that was loaded. What is desired leaves out manifests with errors."""
+        """Check everything that was loaded. The desired state leaves out manifests with errors."""
         problems: _Problems = defaultdict(list)
         stack, findings = stack_of(loaded)
         if loaded.stack is not None and findings:
@@ -105,7 +105,7 @@ class Validator:
     def _updated(
         self, before: Mapping[Manifest, CheckedManifest], checked: Mapping[Manifest, CheckedManifest]
     ) -> dict[ResourceId, Declared] | None:
-        """The resources of last time with what changed. None if anything was or is wrong: check all together then."""
+        """The resources of last time with the changes. None if there was or is an error: then all are checked again."""
         cross_checks, self._cross_checks = self._cross_checks, None
         if cross_checks is None:
             return None
@@ -159,7 +159,7 @@ def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
     findings = [finding.under("spec") for finding in check(resource)]
     if drift := manifest.metadata.get("drift"):
         findings += [finding.under("metadata", "drift") for finding in drift_policy.policy_errors(drift, kind)]
-    linked = LinkedResource(resource, tuple(references_of(kind, spec, namespace)), tuple(claims_of(resource)))
+    linked = LinkedResource(resource, tuple(references_of(kind, spec, namespace)), tuple(reservations_of(resource)))
     return CheckedManifest(linked, tuple(map(manifest.problem, findings)))
 
 

@@ -1,4 +1,4 @@
-"""Documents -> YAML text -> files. What ``read`` reads back is what was written.
+"""Documents -> YAML text -> files, which ``read`` turns into the same documents again.
 
 Files appear whole and all together, or not at all.
 """

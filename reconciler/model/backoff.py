@@ -1,4 +1,4 @@
-"""How long to wait before asking again what did not answer. Pure: chance is given."""
+"""Pauses between retries. Pure: the source of randomness is passed in."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ class Backoff:
         return self._pause * (1.0 - self.random() / 2)
 
     def reset(self) -> None:
-        """It answered: the next pause is a first one."""
+        """Start over with the first pause, after a success."""
         self._pause = None

@@ -12,7 +12,7 @@ _NOTE = re.compile(r"status:(\w+), .*eventId:([^,]+)")
 
 
 def done_of(event: Resource) -> Iterator[tuple[str, str, str]]:
-    """If the Event says that an operation ended: its id, the Event's type, the note."""
+    """Event id, type and note, if the Event reports the end of an operation; nothing for any other Event."""
     note = event.get("note") or event.get("message") or ""
     match = _NOTE.search(note)
     if match and match[1].startswith(EVENT_DONE):

@@ -18,8 +18,8 @@ from reconciler.model.provenance import UNKNOWN, Provenance
 from reconciler.model.resource import ResourceId
 
 
-class Phase(StrEnum):
-    """What an entry tells; the key ``phase`` of its JSON."""
+class EntryType(StrEnum):
+    """The type of an entry: the key ``phase`` of its JSON."""
 
     RUN_STARTED = "run"
     STEP_STARTED = "start"
@@ -58,18 +58,19 @@ class RequestContent:
     content: str
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         return {"name": self.name, "content": self.content}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> RequestContent | None:
-        """The ``Operation`` that an entry names, if it does."""
+        """The ``Operation`` that an entry names; None if it names none."""
         request = entry.get("request")
         return cls(_text(request, "name"), _text(request, "content")) if isinstance(request, Mapping) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What the next run has to write on resource ``id`` if this one does not see the end of a step.
+    """What the next run writes on resource ``id`` if this run dies before the step has ended.
 
     ``carried``: another resource carries the operation, and ``labels`` and ``last_applied`` are written when it
     succeeded. Otherwise they are on the resource already, and ``before`` has the annotations to restore when it failed.
@@ -83,6 +84,7 @@ class Recovery:
     creates: bool = False  # the step makes the resource: one that exists was made by it
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         return {
             "id": list(self.id),
             "carried": self.carried,
@@ -94,7 +96,7 @@ class Recovery:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Recovery | None:
-        """None without a note, or with one that names no resource."""
+        """The recovery in an entry; None if it has none, or one that names no resource."""
         note = entry.get("note")
         if not isinstance(note, Mapping):
             return None
@@ -120,7 +122,8 @@ class RunStarted:
     provenance: Provenance = UNKNOWN
 
     def to_json(self) -> dict[str, Any]:
-        return {"run": self.run, "phase": str(Phase.RUN_STARTED), "at": self.at, **self.provenance.fields()}
+        """The JSON in which a cluster keeps it."""
+        return {"run": self.run, "phase": str(EntryType.RUN_STARTED), "at": self.at, **self.provenance.fields()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +138,9 @@ class StepStarted:
     recovery: Recovery | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         recovery = {"note": self.recovery.to_json()} if self.recovery is not None else {}
-        return {**_step_json(self, Phase.STEP_STARTED), **recovery}
+        return {**_step_json(self, EntryType.STEP_STARTED), **recovery}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,8 @@ class StepSubmitted:
     request: RequestContent | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return _step_json(self, Phase.STEP_SUBMITTED)
+        """The JSON in which a cluster keeps it."""
+        return _step_json(self, EntryType.STEP_SUBMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,24 +176,27 @@ class StepEnded:
     seen: bool = True
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         seconds = None if self.seconds is None else round(self.seconds, 3)
         end = {"result": str(self.result), "message": self.message, "seconds": seconds, "seen": self.seen}
-        return {**_step_json(self, Phase.STEP_ENDED), **end}
+        return {**_step_json(self, EntryType.STEP_ENDED), **end}
 
 
 @dataclass(frozen=True, slots=True)
 class StepSummary:
-    """What a step without entries of its own came to."""
+    """The result of a step that has no entries of its own: it was never started."""
 
     step: JournalStep
     result: str
     message: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         return {**self.step.to_json(), "result": str(self.result), "message": self.message}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> StepSummary:
+        """The summary in an entry; what is missing is empty."""
         return cls(JournalStep.from_json(entry), _text(entry, "result"), _text(entry, "message"))
 
 
@@ -207,9 +215,10 @@ class RunEnded:
     stopped: bool = False
 
     def to_json(self) -> dict[str, Any]:
+        """The JSON in which a cluster keeps it."""
         return {
             "run": self.run,
-            "phase": str(Phase.RUN_STOPPED if self.stopped else Phase.RUN_ENDED),
+            "phase": str(EntryType.RUN_STOPPED if self.stopped else EntryType.RUN_ENDED),
             "at": self.at,
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "totals": {str(result): count for result, count in self.totals.items()},
@@ -240,18 +249,18 @@ def entry_from_json(entry: Mapping[str, Any]) -> JournalEntry | None:
         return None
     run, at = _text(entry, "run"), _text(entry, "at")
     match entry["phase"]:
-        case Phase.RUN_STARTED:
+        case EntryType.RUN_STARTED:
             return RunStarted(run, at, _provenance(entry))
-        case Phase.STEP_STARTED:
+        case EntryType.STEP_STARTED:
             return StepStarted(*_step_fields(entry), Recovery.from_json(entry))
-        case Phase.STEP_SUBMITTED:
+        case EntryType.STEP_SUBMITTED:
             return StepSubmitted(*_step_fields(entry))
-        case Phase.STEP_ENDED:
+        case EntryType.STEP_ENDED:
             end = _text(entry, "result"), _text(entry, "message"), _seconds(entry), bool(entry.get("seen", True))
             return StepEnded(*_step_fields(entry), *end)
-        case Phase.RUN_ENDED | Phase.RUN_STOPPED as phase:
+        case EntryType.RUN_ENDED | EntryType.RUN_STOPPED as phase:
             others = tuple(StepSummary.from_json(each) for each in _mappings(entry, "others"))
-            stopped = phase == Phase.RUN_STOPPED
+            stopped = phase == EntryType.RUN_STOPPED
             return RunEnded(run, at, _seconds(entry), _mapping(entry, "totals"), others, stopped)
     return UnknownEntry(run, at)
 
@@ -261,22 +270,22 @@ def entry_from_json(entry: Mapping[str, Any]) -> JournalEntry | None:
 
 def is_boundary(entry: Mapping[str, Any]) -> bool:
     """Whether an entry stands before or after those of one run: a journal may be shortened there."""
-    return entry.get("phase") in (Phase.RUN_STARTED, Phase.RUN_ENDED)
+    return entry.get("phase") in (EntryType.RUN_STARTED, EntryType.RUN_ENDED)
 
 
 def last_run(newest_first: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The entries of the last run, oldest first; none if that run ended. Reads no further back than it has to."""
     found: list[dict[str, Any]] = []
     for entry in newest_first:
-        if entry.get("phase") == Phase.RUN_ENDED:
+        if entry.get("phase") == EntryType.RUN_ENDED:
             break
         found.append(entry)
-        if entry.get("phase") == Phase.RUN_STARTED:
+        if entry.get("phase") == EntryType.RUN_STARTED:
             break
     return found[::-1]
 
 
-def _step_json(entry: StepEntry, phase: Phase) -> dict[str, Any]:
+def _step_json(entry: StepEntry, phase: EntryType) -> dict[str, Any]:
     request = {"request": entry.request.to_json()} if entry.request is not None else {}
     names = {"run": entry.run, "event": entry.event, "at": entry.at, "phase": str(phase)}
     return {**names, **entry.step.to_json(), **request}

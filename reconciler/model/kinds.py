@@ -1,4 +1,4 @@
-"""The eight kinds: what they are called, and by what they are seen to exist.
+"""The eight kinds: their names, and the key of the observed spec that shows that a resource exists.
 
 One table, read by every stage. What the fields of a kind are, and which other kinds they refer to, is in ``fields``.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of resource, by the names that the API has for it."""
+    """A kind of resource, with its names in the API."""
 
     name: str
     plural: str
@@ -46,7 +46,7 @@ RANK = {name: rank for rank, name in enumerate(KINDS)}
 
 
 def kind_named(word: str) -> str | None:
-    """The kind a person means by a name, plural or short name, in any case."""
+    """The kind with a name, plural or short name, in upper or lower case."""
     lower = word.lower()
     for kind in KINDS.values():
         if lower in (kind.name.lower(), kind.plural, *kind.short):

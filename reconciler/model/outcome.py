@@ -1,4 +1,4 @@
-"""What steps and runs come to: closed sets of words, the same in reports, journals, metrics and pages. Pure."""
+"""The results of steps and runs: enums shared by reports, journals, metrics and pages. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Result(StrEnum):
-    """What a step came to, worst last. Past tense, so that a plan and a report cannot be confused."""
+    """The result of a step, worst last. In the past tense, so that a plan and a report cannot be confused."""
 
     CREATED = "created"
     CHANGED = "changed"
@@ -26,7 +26,7 @@ SUCCEEDED = frozenset({Result.CREATED, Result.CHANGED, Result.DELETED, Result.RA
 
 
 class RunResult(StrEnum):
-    """What a run came to."""
+    """The result of a run."""
 
     DONE = "done"
     FAILED = "failed"

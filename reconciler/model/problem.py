@@ -40,7 +40,7 @@ class Origin:
 
 
 class Severity(StrEnum):
-    """Whether a problem keeps what it concerns from being used."""
+    """An error blocks the resource it concerns; a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -76,7 +76,7 @@ class Problem:
 
 
 class ReconcilerError(Exception):
-    """The root of everything this package raises on purpose."""
+    """The base class of all errors that this package raises."""
 
 
 class InvalidInput(ReconcilerError):
@@ -88,7 +88,7 @@ class InvalidInput(ReconcilerError):
 
 
 class StalePlan(ReconcilerError):
-    """The observed resource is not what the plan relied on any more."""
+    """The resource changed since the plan was made, in a field that the plan relies on."""
 
 
 class ClusterError(ReconcilerError):

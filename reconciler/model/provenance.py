@@ -1,4 +1,4 @@
-"""Where a run comes from, as a value: who began it, with which words, from which commit. Pure."""
+"""Where a run comes from: who started it, with which verb, from which commit. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Provenance:
     dirty: bool = False  # manifests were not as that commit has them
 
     def fields(self) -> dict[str, Any]:
-        """What is known, by name."""
+        """The members that are not empty, by name."""
         return {name: value for name, value in asdict(self).items() if value}
 
 

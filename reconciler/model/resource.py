@@ -1,4 +1,4 @@
-"""The values everything else speaks in: what a resource is called, and what a manifest holds.
+"""Ids of resources, and the types of what manifests and clusters hold.
 
 A resource on the wire (wire format 2.1, 5) is a plain ``dict`` of JSON values, named ``Resource``.
 """

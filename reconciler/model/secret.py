@@ -1,4 +1,4 @@
-"""Secrets: what they are called, and the one place that looks at them.
+"""References to secrets, and the only place that reads their values.
 
 A manifest names where a secret is (``passwordFrom``); plans, files, logs and journals carry that name. The
 value is read when its step is sent, and nothing but a keyed digest of it stays behind: enough to see that it
@@ -22,12 +22,12 @@ SOURCES = ("env", "file", "secretKeyRef")
 
 
 class SecretMissing(ReconcilerError):
-    """A secret is not where the manifest says; names the place, never a value."""
+    """A secret does not exist where the manifest says. The message names the place, never a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where a value is. ``digest`` is that of the present value, empty where it could not be read."""
+    """A reference to a secret. ``digest`` is that of its current value; empty if it could not be read."""
 
     source: str  # one of SOURCES
     name: str
@@ -40,6 +40,7 @@ class Secret:
         return f"secret from {'Secret' if self.source == 'secretKeyRef' else self.source} {self.name}{key}"
 
     def to_json(self) -> dict[str, str]:
+        """The place as JSON, without the digest."""
         given = {"source": self.source, "name": self.name, "key": self.key, "namespace": self.namespace}
         return {name: value for name, value in given.items() if value}
 
@@ -53,7 +54,7 @@ def secret_from(value: Mapping[str, Any], namespace: str) -> Secret:
 
 
 class SecretStore(Protocol):
-    """What a cluster knows of secrets."""
+    """Secrets that are kept in a cluster."""
 
     def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """The data of a Kubernetes Secret (base64); None if there is none."""
@@ -95,7 +96,7 @@ class Vault:
         if isinstance(value, Secret):
             try:
                 return replace(value, digest=self.digest(value))
-            except (SecretMissing, Forbidden):  # who may only plan need not be let near secrets
+            except (SecretMissing, Forbidden):  # planning must work without permission to read secrets
                 return value
         if isinstance(value, dict):
             return {key: self.seal(each) for key, each in value.items()}

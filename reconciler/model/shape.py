@@ -1,4 +1,4 @@
-"""The declared shape: what manifests and observations are both brought to, so that they compare.
+"""The declared shape: manifests and observations are both converted to it, so that they can be compared.
 
 Sizes are bytes; lists whose elements have an identity are mappings from it (disks by target, NICs by mac),
 so that order never matters; a missing field was not declared. Pure.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model.fields import Parts, parts_of, quantity_fields, secret_fields
+from reconciler.model.fields import KeyedList, parts_of, quantity_fields, secret_fields
 from reconciler.model.quantity import parse
 from reconciler.model.secret import secret_from
 
@@ -29,7 +29,7 @@ def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any], namespac
     return shape
 
 
-def _parts(shape: Shape, parts: Parts, path: tuple[str, ...]) -> None:
+def _parts(shape: Shape, parts: KeyedList, path: tuple[str, ...]) -> None:
     """Replace the list at ``path`` by a mapping from identities, copying the mappings on the way."""
     head, rest = path[0], path[1:]
     if head == "*":
@@ -44,7 +44,7 @@ def _parts(shape: Shape, parts: Parts, path: tuple[str, ...]) -> None:
         shape[head] = {parts.identity(item): _part(parts, item) for item in shape[head]}
 
 
-def _part(parts: Parts, item: Any) -> Shape:
+def _part(parts: KeyedList, item: Any) -> Shape:
     if not parts.keys:
         return {}
     part = {**parts.defaults, **item}
@@ -70,7 +70,7 @@ def _sizes(shape: Shape, path: tuple[str, ...]) -> None:
 
 
 def _secrets(shape: Shape, path: tuple[str, ...], namespace: str) -> None:
-    """Replace what names a secret by that, copying the mappings on the way."""
+    """Replace the reference at ``path`` by a ``Secret``, copying the mappings on the way."""
     head, rest = path[0], path[1:]
     if head not in shape:
         return
@@ -82,7 +82,7 @@ def _secrets(shape: Shape, path: tuple[str, ...], namespace: str) -> None:
 
 
 def overlaid(shape: Shape, pending: Mapping[str, Any]) -> Shape:
-    """The shape as the guest's next start will show it. None takes a field away."""
+    """The shape after the guest's next start: ``pending`` laid over it, where None removes a field."""
     if not pending:
         return shape
     overlaid = {key: dict(value) if isinstance(value, dict) else value for key, value in shape.items()}

@@ -1,1 +1,1 @@
-"""What is there, in the shape in which it is declared, and what became of operations on request."""
+"""Observed resources in the declared shape, and the state of requested operations."""

@@ -1,4 +1,4 @@
-"""What the agents of nodes say that their drivers carry out, as they write it on the leases of their nodes."""
+"""The capabilities that agents announce on the leases of their nodes."""
 
 from __future__ import annotations
 

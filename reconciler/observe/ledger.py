@@ -1,4 +1,4 @@
-"""What became of each ``Operation``: read from the stack's journal, and from what the cluster shows. Pure.
+"""The state of each ``Operation``, from the journal of the stack and from the cluster. Pure.
 
 The journal has ``start`` before an operation is put on its resource, ``submitted`` after, and ``end`` with the
 result. A run that is killed in between leaves the first one or two; the Event of the operation, or its id on
@@ -18,17 +18,17 @@ from reconciler.model.resource import Resource
 from reconciler.model.wire import EVENT_NORMAL, LABEL_EVENT
 
 
-class State(StrEnum):
+class RequestState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     UNKNOWN = "unknown"  # it was submitted, and nobody saw how it ended
 
 
 class LedgerEntry(NamedTuple):
-    """The last that is known of an Operation: the content that was run, how it ended, and why not."""
+    """The last known state of an Operation: the content that was run, how it ended, and why it failed."""
 
     content: str
-    state: State
+    state: RequestState
     message: str = ""
 
 
@@ -44,7 +44,7 @@ class _Attempt:
 def read_ledger(
     entries: Iterable[JournalEntry], events: Iterable[Resource], resources: Iterable[Resource]
 ) -> dict[str, LedgerEntry]:
-    """By name, all Operations that were begun. What was never submitted does not count as begun."""
+    """All Operations that were submitted, by name."""
     last: dict[str, _Attempt] = {}
     for entry in entries:
         if not isinstance(entry, StepEntry) or entry.request is None:
@@ -69,11 +69,11 @@ def read_ledger(
 def _entry(attempt: _Attempt, done: Mapping[str, tuple[str, str]], carried: set[Any]) -> LedgerEntry | None:
     end = attempt.end
     if end is not None and end.result != Result.INTERRUPTED and end.seen:
-        state = State.DONE if end.result in (Result.RAN, Result.UNCHANGED) else State.FAILED
+        state = RequestState.DONE if end.result in (Result.RAN, Result.UNCHANGED) else RequestState.FAILED
         return LedgerEntry(attempt.content, state, end.message)
     if attempt.event in done:
         type, message = done[attempt.event]
-        return LedgerEntry(attempt.content, State.DONE if type == EVENT_NORMAL else State.FAILED, message)
+        return LedgerEntry(attempt.content, RequestState.DONE if type == EVENT_NORMAL else RequestState.FAILED, message)
     if end is not None or attempt.submitted or attempt.event in carried:
-        return LedgerEntry(attempt.content, State.UNKNOWN)
+        return LedgerEntry(attempt.content, RequestState.UNKNOWN)
     return None

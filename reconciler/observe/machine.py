@@ -10,14 +10,14 @@ from reconciler.model.fields import wire_names
 from reconciler.model.kinds import MACHINE
 from reconciler.model.shape import Shape
 from reconciler.model.wire import NEXT_START
-from reconciler.observe.reading import DiskAt, Reading, element, elements, memory, number, source_of
+from reconciler.observe.reading import DiskAt, ReadContext, element, elements, memory, number, source_of
 
 POWER = {"Running": "Running", "Paused": "Paused", "Shutdown": "Stopped", "Crashed": "Stopped"}
 
 _DISK_LIMITS = wire_names(MACHINE, ("disks", "*", "qos"))
 
 
-def machine(reading: Reading) -> Shape:
+def machine(reading: ReadContext) -> Shape:
     """The shape of a machine's live configuration; of one that is stopped, that of its definition."""
     spec = reading.spec
     domain = element(spec, "domain")
@@ -50,7 +50,7 @@ def machine(reading: Reading) -> Shape:
     return shape
 
 
-def snapshot(reading: Reading) -> Shape:
+def snapshot(reading: ReadContext) -> Shape:
     """The shape of a snapshot of a machine; which disks are in it is known only if it was noted."""
     found = element(reading.spec, "domainsnapshot")
     name = element(element(found, "domain"), "name").get("text", "")
@@ -72,7 +72,7 @@ def memory_of(spec: dict[str, Any]) -> tuple[int, int]:
 
 
 def balloon_excess(spec: dict[str, Any]) -> int:
-    """The memory that a guest still has of what it was asked to give back, in bytes."""
+    """Memory that a guest was asked to release and still uses, in bytes."""
     return _held_by_guest(element(spec, "domain")) - memory_of(spec)[0]
 
 

@@ -31,15 +31,15 @@ from reconciler.model.wire import (
 )
 from reconciler.observe import machine, storage
 from reconciler.observe.ledger import LedgerEntry
-from reconciler.observe.reading import DiskAt, Reading, element
+from reconciler.observe.reading import DiskAt, ReadContext, element
 
 
-def _nothing(_: Reading) -> Shape:
+def _nothing(_: ReadContext) -> Shape:
     """The shape of a kind of which the API shows no declarable field."""
     return {}
 
 
-_READERS: dict[str, Callable[[Reading], Shape]] = {
+_READERS: dict[str, Callable[[ReadContext], Shape]] = {
     MACHINE: machine.machine,
     SNAPSHOT: machine.snapshot,
     DISK: storage.disk,
@@ -63,12 +63,13 @@ class Observed:
 
     @property
     def spec(self) -> dict[str, Any]:
+        """The observed spec; empty if the resource has none."""
         spec: dict[str, Any] = self.resource.get("spec") or {}
         return spec
 
     @property
     def exists(self) -> bool:
-        """Whether the thing is there, not only a request for it or the remains of a failed creation."""
+        """Whether the thing itself exists, not only a request for it or the remains of a failed creation."""
         return bool(self.spec.get(KINDS[self.id.kind].exists))
 
     @property
@@ -78,10 +79,12 @@ class Observed:
 
     @property
     def node(self) -> str:
+        """The name of the node that serves it; empty if it is not known."""
         return str(self.spec.get("nodeName") or self.labels.get(LABEL_HOST) or self.labels.get(LABEL_HOST_SDK) or "")
 
     @property
     def labels(self) -> dict[str, str]:
+        """Its labels."""
         return self.resource["metadata"].get("labels") or {}
 
     @property
@@ -116,7 +119,7 @@ class Observed:
     @cached_property
     def shape(self) -> Shape:
         """The declared shape of the resource; of a machine, of its live configuration."""
-        reading = Reading(self.spec, self.id.namespace, self.applied, self.disk_at)
+        reading = ReadContext(self.spec, self.id.namespace, self.applied, self.disk_at)
         shape = _READERS[self.id.kind](reading) if self.exists else {}
         if node := self.node:
             shape["nodeName"] = node
@@ -177,7 +180,7 @@ class Observed:
 
     @property
     def balloon_excess(self) -> int:
-        """The memory that a guest still has of what it was asked to give back, in bytes."""
+        """Memory that the guest was asked to release and still uses, in bytes."""
         return machine.balloon_excess(self.spec)
 
     @property
@@ -228,6 +231,7 @@ class Observation:
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)  # node, in lower case -> what it carries out
 
     def get(self, id: ResourceId) -> Observed | None:
+        """The observed resource; None if the cluster has none of this id."""
         return self.resources.get(id)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 DiskAt: TypeAlias = dict[tuple[str, str], str]
 
 
-class Reading(NamedTuple):
+class ReadContext(NamedTuple):
     """One resource, and what of others is needed to read it."""
 
     spec: dict[str, Any]

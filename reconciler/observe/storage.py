@@ -7,10 +7,10 @@ from typing import Any
 from reconciler.model import quantity
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.shape import Shape
-from reconciler.observe.reading import Reading, element, elements
+from reconciler.observe.reading import ReadContext, element, elements
 
 
-def disk(reading: Reading) -> Shape:
+def disk(reading: ReadContext) -> Shape:
     """The shape of a disk; its capacity exact where what was last applied rounds to what is shown."""
     volume = element(reading.spec, "volume")
     shape: Shape = {"path": volume.get("current", "")}
@@ -34,13 +34,13 @@ def _spaced(text: Any) -> str:
     return quantity.rounded(about) if about is not None else ""
 
 
-def disk_image(reading: Reading) -> Shape:
+def disk_image(reading: ReadContext) -> Shape:
     """The shape of a disk image."""
     volume = element(reading.spec, "volume")
     return {"path": volume.get("current", ""), "pool": volume.get("pool", "")}
 
 
-def disk_snapshot(reading: Reading) -> Shape:
+def disk_snapshot(reading: ReadContext) -> Shape:
     """The shape of a disk snapshot."""
     volume = element(reading.spec, "volume")
     return {
@@ -50,7 +50,7 @@ def disk_snapshot(reading: Reading) -> Shape:
     }
 
 
-def pool(reading: Reading) -> Shape:
+def pool(reading: ReadContext) -> Shape:
     """The shape of a pool."""
     shown = element(reading.spec, "pool")
     shape: Shape = {"state": "Active" if shown.get("state") == "active" else "Inactive"}

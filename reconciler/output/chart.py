@@ -1,4 +1,4 @@
-"""A graph as people are shown it: labelled nodes in groups, and edges between them. Of steps, or of resources. Pure."""
+"""A graph of steps or of resources, to be drawn: labelled nodes in groups, and edges between them. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from reconciler.manifests.desired import Desired
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import RANK
 from reconciler.model.resource import ResourceId, show_path
-from reconciler.output.review import gravity
+from reconciler.output.review import danger_of
 from reconciler.planner.plan import Plan, Step
 
 
-class Node(NamedTuple):
+class ChartNode(NamedTuple):
     """``lines`` are its label; ``tone`` is what its colour means: an action, ``grave``, ``resource``, ``absent``."""
 
     id: str
@@ -36,7 +36,7 @@ class Group(NamedTuple):
     """Nodes that belong together: steps of a wave, resources of a kind."""
 
     name: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[ChartNode, ...]
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Chart:
     edges: tuple[Edge, ...]
 
     @property
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[ChartNode]:
         """The nodes of all groups, in their order."""
         return [node for group in self.groups for node in group.nodes]
 
 
-def of_steps(plan: Plan) -> Chart:
+def steps_chart(plan: Plan) -> Chart:
     """The steps in their waves. An edge leads from a step to one that comes after it."""
     groups = tuple(
         Group(f"wave {number}", tuple(_step(step) for step in wave)) for number, wave in enumerate(plan.waves, 1)
@@ -68,14 +68,14 @@ def of_steps(plan: Plan) -> Chart:
     return Chart("plan", groups, tuple(_sorted(groups, edges)))
 
 
-def _step(step: Step) -> Node:
-    tone = "grave" if gravity(step) else str(step.action)
+def _step(step: Step) -> ChartNode:
+    tone = "grave" if danger_of(step) else str(step.action)
     does = f"{step.impact}, held" if step.held_by else str(step.impact)
     lines = (step.operation, str(step.resource), " · ".join(filter(None, (step.action, step.node, does))))
-    return Node(step.id, lines, tone, bool(step.held_by))
+    return ChartNode(step.id, lines, tone, bool(step.held_by))
 
 
-def of_resources(desired: Desired) -> Chart:
+def resources_chart(desired: Desired) -> Chart:
     """What is described, by kind. An edge leads from a resource to one it refers to, named by the field."""
     edges = [
         Edge(str(id), str(other), label=show_path(path))
@@ -96,9 +96,11 @@ def of_resources(desired: Desired) -> Chart:
     return Chart("resources", groups, tuple(_sorted(groups, edges)))
 
 
-def _resource(id: ResourceId, described: bool) -> Node:
+def _resource(id: ResourceId, described: bool) -> ChartNode:
     lines = (id.kind, str(id).partition("/")[2])
-    return Node(str(id), lines if described else (*lines, "not described here"), "resource" if described else "absent")
+    if described:
+        return ChartNode(str(id), lines, "resource")
+    return ChartNode(str(id), (*lines, "not described here"), "absent")
 
 
 def _sorted(groups: Sequence[Group], edges: Sequence[Edge]) -> list[Edge]:
@@ -107,7 +109,7 @@ def _sorted(groups: Sequence[Group], edges: Sequence[Edge]) -> list[Edge]:
 
 
 def reduced(chart: Chart) -> list[Edge]:
-    """The edges that no path of others stands for. The chart of steps it is for has no cycle."""
+    """The edges without those that a path of other edges implies. The chart must have no cycle."""
     place = {node.id: number for number, node in enumerate(chart.nodes)}
     into: dict[str, list[Edge]] = {}
     for edge in chart.edges:

@@ -7,25 +7,25 @@ from typing import Any, NamedTuple
 
 from reconciler.model.problem import Problem
 from reconciler.output.plan_json import problem_json
-from reconciler.output.text import Remark
+from reconciler.output.text import ResourceNote
 
 Document = Mapping[str, Any]
 
 
-class Imported(NamedTuple):
+class ImportOutput(NamedTuple):
     """The manifests that ``import`` wrote, notes on them, and why other resources were left out."""
 
     documents: Sequence[Document]
-    notes: Sequence[Remark]
+    notes: Sequence[ResourceNote]
     problems: Sequence[Problem]
 
 
-def imported_documents(imported: Imported) -> Sequence[Document]:
+def imported_documents(imported: ImportOutput) -> Sequence[Document]:
     """The manifests themselves; notes and problems go to standard error."""
     return imported.documents
 
 
-def imported_json(imported: Imported) -> dict[str, Any]:
+def imported_json(imported: ImportOutput) -> dict[str, Any]:
     """The manifests with their notes, and the problems with the resource that each is about."""
     return {
         "documents": list(imported.documents),

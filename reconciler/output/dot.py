@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.output.chart import Chart, Edge, Node
+from reconciler.output.chart import Chart, ChartNode, Edge
 from reconciler.output.escaping import visible
 
 _COLOURS = {"create": "#1a7f37", "change": "#9a6700", "delete": "#cf222e", "run": "#0969da", "grave": "#cf222e"}
@@ -25,7 +25,7 @@ def chart_dot(chart: Chart) -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _node(node: Node) -> str:
+def _node(node: ChartNode) -> str:
     style = "rounded,dashed" if node.held or node.tone == "absent" else "rounded"
     weight = ", penwidth=2" if node.tone == "grave" else ""
     colour = _COLOURS.get(node.tone, _COLOUR)

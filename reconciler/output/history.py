@@ -43,8 +43,8 @@ class StepRecord:
 
 
 @dataclass(slots=True)
-class Run:
-    """One run: where it came from, when, what it came to, and the steps that the journal tells of."""
+class RunRecord:
+    """One run: where it came from, when, its result, and the steps in the journal."""
 
     id: str
     began: str = ""
@@ -66,7 +66,7 @@ class Run:
 
     @property
     def outcome(self) -> RunResult:
-        """What the run came to."""
+        """The result of the run."""
         if self.end is RunResult.INTERRUPTED or (self.end is None and Result.INTERRUPTED in self.totals):
             return RunResult.INTERRUPTED
         if self.end is None:
@@ -77,20 +77,20 @@ class Run:
 class PastStep(NamedTuple):
     """A step together with the run it is of."""
 
-    run: Run
+    run: RunRecord
     step: StepRecord
 
 
-def runs(entries: Iterable[JournalEntry]) -> list[Run]:
+def runs(entries: Iterable[JournalEntry]) -> list[RunRecord]:
     """All runs that the journal tells of, newest first; the oldest may lack what was cut off before it."""
-    found: dict[str, Run] = {}
+    found: dict[str, RunRecord] = {}
     for entry in entries:
         if entry.run:
-            _take(found.setdefault(entry.run, Run(entry.run)), entry)
+            _take(found.setdefault(entry.run, RunRecord(entry.run)), entry)
     return [*found.values()][::-1]
 
 
-def _take(run: Run, entry: JournalEntry) -> None:
+def _take(run: RunRecord, entry: JournalEntry) -> None:
     at = _utc(entry.at)
     run.began = run.began or at
     match entry:
@@ -108,12 +108,12 @@ def _take(run: Run, entry: JournalEntry) -> None:
             _end(run, entry, entry.seconds)
 
 
-def _end(run: Run, entry: StepEnded | StepSummary, seconds: float | None) -> None:
+def _end(run: RunRecord, entry: StepEnded | StepSummary, seconds: float | None) -> None:
     record = _record(run, entry.step)
     record.result, record.message, record.seconds = entry.result, entry.message, seconds
 
 
-def _record(run: Run, step: JournalStep) -> StepRecord:
+def _record(run: RunRecord, step: JournalStep) -> StepRecord:
     return run.steps.setdefault(step.id, StepRecord(step.operation, step.target, step.subject))
 
 
@@ -122,7 +122,7 @@ def _utc(at: str) -> str:
     return f"{at[:19]}Z" if at.endswith("+00:00") else at
 
 
-def steps_on(id: str, found: Sequence[Run]) -> list[PastStep]:
+def steps_on(id: str, found: Sequence[RunRecord]) -> list[PastStep]:
     """The steps that had a resource as subject or target, newest first."""
     return [
         PastStep(run, step)
@@ -135,7 +135,7 @@ def steps_on(id: str, found: Sequence[Run]) -> list[PastStep]:
 # For people ------------------------------------------------------------------------------------------------
 
 
-def runs_text(found: Sequence[Run]) -> str:
+def runs_text(found: Sequence[RunRecord]) -> str:
     """One line a run."""
     rows = [("RUN", "BEGAN", "WHO", "COMMIT", "WHAT", "TOOK", "RESULT")]
     rows += [
@@ -145,7 +145,7 @@ def runs_text(found: Sequence[Run]) -> str:
     return "\n".join(table(rows)) + "\n"
 
 
-def run_text(run: Run) -> str:
+def run_text(run: RunRecord) -> str:
     """Everything about one run, and one line a step."""
     lines = [
         f"Run:     {run.id}",
@@ -184,11 +184,11 @@ def past_steps_text(past: Sequence[PastStep]) -> list[str]:
     return table(rows, "  ")
 
 
-def _commit(run: Run) -> str:
+def _commit(run: RunRecord) -> str:
     return f"{run.commit}{' +' if run.dirty else ''}" if run.commit else "-"
 
 
-def _what(run: Run) -> str:
+def _what(run: RunRecord) -> str:
     return f"{run.verb} {run.plan}".strip() or "-"
 
 
@@ -196,7 +196,7 @@ def _seconds(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds:.1f} s"
 
 
-def _totals(run: Run) -> str:
+def _totals(run: RunRecord) -> str:
     counts = ", ".join(f"{count} {result}" for result, count in run.totals.items())
     return f"{run.outcome}{': ' if counts else ''}{counts}"
 
@@ -213,7 +213,7 @@ def _result_text(step: StepRecord) -> str:
 # For machines ----------------------------------------------------------------------------------------------
 
 
-def run_json(run: Run, *, steps: bool = False) -> dict[str, Any]:
+def run_json(run: RunRecord, *, steps: bool = False) -> dict[str, Any]:
     """A run, with its steps if they are asked for."""
     names = ("began", "ended", "seconds", "who", "verb", "plan", "commit", "dirty", "totals")
     described = {"run": run.id, "outcome": str(run.outcome), **{name: getattr(run, name) for name in names}}

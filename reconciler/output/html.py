@@ -11,7 +11,7 @@ from html import escape
 from importlib.resources import files
 
 from reconciler.output.escaping import visible
-from reconciler.output.review import differences, grave, gravity, impact, in_order
+from reconciler.output.review import danger_of, dangerous_steps, differences, impact, in_order
 from reconciler.output.svg import MOST, plan_svg
 from reconciler.output.text import summary
 from reconciler.planner.explanation import ChangeText, explain, explain_note
@@ -102,7 +102,7 @@ def _problems(plan: Plan) -> Iterator[str]:
 
 
 def _grave(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
-    groups = grave(plan)
+    groups = dangerous_steps(plan)
     if not groups:
         return
     yield _section("grave", "What destroys, deletes or restarts")
@@ -119,7 +119,7 @@ def _grave(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
 
 
 def _impact(step: Step) -> str:
-    tone = "held" if step.held_by else "grave" if gravity(step) else "mild"
+    tone = "held" if step.held_by else "grave" if danger_of(step) else "mild"
     return f'<span class="{tone}">{text(impact(step))}</span>'
 
 
@@ -128,7 +128,7 @@ def _graph(plan: Plan) -> Iterator[str]:
         return
     yield _section("order", "Order")
     if len(plan.steps) > MOST:
-        yield f"<p>More than {MOST} steps: waves are drawn with what they hold, the table below has each step.</p>"
+        yield f"<p>More than {MOST} steps: each wave is drawn as a summary; the table below lists each step.</p>"
     else:
         yield "<p>Lines that others imply are left out. A dashed line: one at a time; a dashed box: held.</p>"
     yield f"{_scroll('The order of the plan, as a picture')}\n{plan_svg(plan)}</div></section>"
@@ -140,7 +140,7 @@ def _differences(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
         return
     columns = ("Field", "Now", "Then", "By")
     yield _section("changes", f"Changes of {_count(len(found), 'resource')}") + _scroll("Changes")
-    yield _table("What becomes of each field", columns)
+    yield _table("Changes of each field", columns)
     for id, changes in found.items():
         yield f'<tbody><tr><th scope="rowgroup" colspan="{len(columns)}">{code(id)}</th></tr>'
         for change, steps in changes.items():

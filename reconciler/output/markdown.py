@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from reconciler.model.problem import Problem
 from reconciler.output.escaping import visible
-from reconciler.output.review import counted, grave, harmless, impact
+from reconciler.output.review import counted, dangerous_steps, harmless_steps, impact
 from reconciler.output.text import summary
 from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import Note, Plan, Step
@@ -36,7 +36,7 @@ def plan_markdown(plan: Plan, limit: int = LIMIT) -> str:
     room -= _size(problems)
     notes = _notes(plan.notes, max(room // 8, 500))
     room -= _size(notes)
-    folded = harmless(plan)
+    folded = harmless_steps(plan)
     counts = _folded(folded, _counts(folded, max(room // 4, 500)))
     danger = _grave(plan, room - _size(counts))
     room -= _size(danger)
@@ -87,7 +87,7 @@ def _head(plan: Plan) -> list[str]:
 def _grave(plan: Plan, room: int) -> list[str]:
     """A table for each sort of harm, as far as there is room."""
     lines: list[str] = []
-    groups = grave(plan)
+    groups = dangerous_steps(plan)
     left = sum(len(steps) for steps in groups.values())
     room -= _size(_unlisted(left))
     for how, steps in groups.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reconciler.output.chart import Chart, Edge, Node
+from reconciler.output.chart import Chart, ChartNode, Edge
 from reconciler.output.escaping import visible
 
 _COLOURS = {
@@ -37,7 +37,7 @@ def chart_mermaid(chart: Chart) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _node(node: Node, name: str) -> str:
+def _node(node: ChartNode, name: str) -> str:
     return f'{name}["{"<br/>".join(map(text, node.lines))}"]:::{node.tone}'
 
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from reconciler.agent import Observer
-from reconciler.output.server import Answer, Page, serve, verdict
+from reconciler.output.server import Page, PageResponse, serve, verdict
 
 DURATIONS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800)  # seconds: a plug is quick, a copy is not
 
@@ -75,4 +75,4 @@ def probe(
 
 def metrics(registry: CollectorRegistry) -> Page:
     """The page of metrics in the format of Prometheus."""
-    return lambda query: Answer(generate_latest(registry), CONTENT_TYPE_LATEST)
+    return lambda query: PageResponse(generate_latest(registry), CONTENT_TYPE_LATEST)

@@ -56,7 +56,7 @@ def operations_text(selection: Selection) -> str:
             each.name,
             str(each.running),
             ", ".join(name for name, row in CAPABILITIES.items() if row.supports(each.kind, each.name)),
-            ", ".join(document.reached(each)) or "on request",
+            ", ".join(document.field_paths(each)) or "on request",
             each.doc,
         )
         for each in selection.operations
@@ -65,11 +65,11 @@ def operations_text(selection: Selection) -> str:
 
 
 def _operation_text(operation: Operation) -> str:
-    state, reason = document.existing(operation)
+    state, reason = document.univirt_support(operation)
     lines = [
         f"{operation.name} ({operation.kind}, section {operation.section})",
         f"  {operation.doc}{' Deprecated by the API.' if operation.deprecated else ''}",
-        f"  Fields:    {', '.join(document.reached(operation)) or 'none; it runs on request'}",
+        f"  Fields:    {', '.join(document.field_paths(operation)) or 'none; it runs on request'}",
         f"  Impact:    {operation.running} on a running guest, {operation.stopped} on a stopped one",
     ]
     lines += [f"  Needs:     {need}" for need in operation.needs]
@@ -79,7 +79,7 @@ def _operation_text(operation: Operation) -> str:
         lines.append(f"  {f'{driver}:':<11}{': '.join(filter(None, support))}")
     lines.append(f"  uni-virt:  {reason or state}")
     lines += _parameter_lines(operation.parameters)
-    if together := document.together(operation):
+    if together := document.parameter_relations(operation):
         lines.append("  Combinations:")
         lines += [f"    {each}" for each in together]
     if request := document.request(operation):
@@ -113,7 +113,7 @@ def _parameter_lines(parameters: Sequence[Parameter]) -> list[str]:
 
 def _allowed(parameter: Parameter) -> str:
     """The values a parameter takes: a range, a list, or an example for a string that is not a secret."""
-    allowed = document.allowed(parameter)
+    allowed = document.allowed_values(parameter)
     if parameter.secret:
         return ", ".join(filter(None, (allowed, "secret")))
     if parameter.pattern:
@@ -127,7 +127,7 @@ def operations_json(selection: Selection) -> list[dict[str, Any]]:
 
 
 def _operation_json(operation: Operation) -> dict[str, Any]:
-    state, _ = document.existing(operation)
+    state, _ = document.univirt_support(operation)
     return {
         "kind": operation.kind,
         "name": operation.name,
@@ -137,7 +137,7 @@ def _operation_json(operation: Operation) -> dict[str, Any]:
         "doc": operation.doc,
         "deprecated": operation.deprecated,
         "fields": list(operation.fields),
-        "movedBy": document.reached(operation),
+        "movedBy": document.field_paths(operation),
         "onRequest": not operation.fields,
         "impact": {"running": str(operation.running), "stopped": str(operation.stopped)},
         "needs": list(operation.needs),
@@ -149,7 +149,7 @@ def _operation_json(operation: Operation) -> dict[str, Any]:
         "univirt": operation.univirt,
         "univirtState": state,
         "parameters": [_parameter_json(each) for each in operation.parameters],
-        "together": document.together(operation),
+        "together": document.parameter_relations(operation),
         "call": document.call(operation),
         "example": document.request(operation),
         "schema": document.schema(operation),

@@ -12,7 +12,7 @@ from typing import Any
 from reconciler import catalogue
 from reconciler.catalogue.operation import OWN_AGENT, Impact
 from reconciler.manifests import schema
-from reconciler.manifests.reader import Malformed, Source, read_json
+from reconciler.manifests.reader import MalformedDocument, SourceText, read_json
 from reconciler.manifests.request import SAMPLE_SECRET
 from reconciler.model import graph
 from reconciler.model.problem import InvalidInput, Origin, Problem
@@ -152,10 +152,10 @@ def is_plan(text: str) -> bool:
 
 def from_json(name: str, text: str) -> Plan:
     """The plan in a file's text. Raises ``InvalidInput`` with everything that is wrong with it."""
-    source = Source(name, text)
+    source = SourceText(name, text)
     try:
         documents = list(read_json(source))
-    except Malformed as malformed:
+    except MalformedDocument as malformed:
         raise InvalidInput([malformed.problem]) from None
     document = documents[0] if len(documents) == 1 else None
     if not isinstance(document, dict):
@@ -181,7 +181,7 @@ def from_json(name: str, text: str) -> Plan:
     )
 
 
-def _other_version(source: Source, format: object) -> Problem | None:
+def _other_version(source: SourceText, format: object) -> Problem | None:
     """A plan of another version is refused by name, rather than for each field that is other there."""
     match = _FORMAT.fullmatch(format) if isinstance(format, str) else None
     if match is None or int(match[1]) == VERSION:
@@ -191,9 +191,9 @@ def _other_version(source: Source, format: object) -> Problem | None:
     return Problem(source.locate(0, ("format",)), message, "Make it with --plan --out FILE.", "format")
 
 
-def _inconsistencies(source: Source, document: dict[str, Any]) -> Iterator[Problem]:
+def _inconsistencies(source: SourceText, document: dict[str, Any]) -> Iterator[Problem]:
     """What the schema cannot say: known operations and parameters, unique ids, needs that exist, no cycle."""
-    remedy = "A plan is not edited by hand: make it again."
+    remedy = "A plan cannot be edited: create it again."
     ids = {step["id"] for step in document["steps"]}
     edges: dict[str, list[str]] = {}
     for index, step in enumerate(document["steps"]):
@@ -210,7 +210,7 @@ def _inconsistencies(source: Source, document: dict[str, Any]) -> Iterator[Probl
             if need not in ids:
                 yield wrong("needs", f"needs {need}, which is not in the plan")
         if digest(_read_preconditions(step)) != step["digest"]:
-            yield wrong("digest", "the preconditions are not those that it was planned upon")
+            yield wrong("digest", "the preconditions do not match their digest")
         if step["action"] == Action.MARK:
             continue
         try:

@@ -1,4 +1,4 @@
-"""What came of an apply, as text and as JSON. Pure."""
+"""The result of an apply, as text and as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from reconciler.rehearsal import Rehearsal
 
 
-class Execution(NamedTuple):
-    """A plan, its rehearsal if one was asked for, and what came of it; ``report`` is None where nothing was run."""
+class ApplyResult(NamedTuple):
+    """A plan, its rehearsal if one was requested, and the report; ``report`` is None if nothing was run."""
 
     plan: Plan
     report: Report | None
     rehearsal: Rehearsal | None = None
 
 
-def execution_json(execution: Execution) -> dict[str, Any]:
+def execution_json(execution: ApplyResult) -> dict[str, Any]:
     """The document of ``apply``, ``delete`` and ``run``."""
     plan, report, rehearsal = execution
     return {
@@ -34,7 +34,7 @@ def execution_json(execution: Execution) -> dict[str, Any]:
     }
 
 
-def execution_text(execution: Execution) -> str:
+def execution_text(execution: ApplyResult) -> str:
     """The totals of what was run; plan and progress were shown before. Nothing where nothing was run."""
     return "" if execution.report is None else report_text(execution.report) + "\n"
 

@@ -1,4 +1,4 @@
-"""What a reviewer of a plan looks at first: which steps are grave and how, what each resource's fields become. Pure."""
+"""A plan for review: the dangerous steps by kind of danger, and the changes of each resource. Pure."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from reconciler.planner.explanation import ChangeText, change_cells, explain
 from reconciler.planner.plan import Action, Plan, Reason, Step
 
 
-class Gravity(StrEnum):
-    """Why a step deserves a second look, the gravest first. The value is the heading it stands under."""
+class Danger(StrEnum):
+    """Why a step is dangerous, worst first. The value is the heading of its group."""
 
     DATA = "Destroys data"
     GONE = "Deletes or replaces"
     RESTART = "Stops or restarts"
 
 
-def gravity(step: Step) -> Gravity | None:
-    """How grave a step is; None for one that can do no harm to a guest or its data."""
+def danger_of(step: Step) -> Danger | None:
+    """Why a step is dangerous; None if it cannot harm a guest or its data."""
     if step.impact is Impact.DATA:
-        return Gravity.DATA
+        return Danger.DATA
     if step.impact is Impact.RESTART:
-        return Gravity.RESTART
-    return Gravity.GONE if step.impact is Impact.RECREATE or step.action is Action.DELETE else None
+        return Danger.RESTART
+    return Danger.GONE if step.impact is Impact.RECREATE or step.action is Action.DELETE else None
 
 
-def grave(plan: Plan) -> dict[Gravity, list[Step]]:
-    """The grave steps, gravest first, each group in the order in which they run."""
-    found: dict[Gravity, list[Step]] = {each: [] for each in Gravity}
+def dangerous_steps(plan: Plan) -> dict[Danger, list[Step]]:
+    """The dangerous steps by danger, worst first, each group in the order in which they run."""
+    found: dict[Danger, list[Step]] = {each: [] for each in Danger}
     for step in in_order(plan):
-        if (how := gravity(step)) is not None:
+        if (how := danger_of(step)) is not None:
             found[how].append(step)
     return {how: steps for how, steps in found.items() if steps}
 
 
-def harmless(plan: Plan) -> list[Step]:
+def harmless_steps(plan: Plan) -> list[Step]:
     """All other steps, in the order in which they run."""
-    return [step for step in in_order(plan) if gravity(step) is None]
+    return [step for step in in_order(plan) if danger_of(step) is None]
 
 
 def in_order(plan: Plan) -> list[Step]:
@@ -50,12 +50,12 @@ def in_order(plan: Plan) -> list[Step]:
 
 
 def impact(step: Step) -> str:
-    """What a step does to the guest, and what would let it run if nothing does yet."""
+    """The impact of a step and, if it is held, the flag that allows it."""
     return f"{step.impact}, held: --allow {step.held_by}" if step.held_by else str(step.impact)
 
 
 class StepKind(NamedTuple):
-    """Steps that are alike but for whom they are about."""
+    """Action, operation and kind of resource of a step."""
 
     action: Action
     operation: str
@@ -63,7 +63,7 @@ class StepKind(NamedTuple):
 
 
 def counted(steps: Iterable[Step]) -> list[tuple[StepKind, int]]:
-    """How many steps there are of each sort, most first."""
+    """The number of steps of each ``StepKind``, most frequent first."""
     counts = Counter(StepKind(step.action, step.operation, step.resource.kind) for step in steps)
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
@@ -72,14 +72,14 @@ _BY_FIELD = frozenset({Reason.FIELDS_CHANGED, Reason.RESTART, Reason.OWNERSHIP})
 
 
 def changes(step: Step) -> list[ChangeText]:
-    """What becomes of each field that a step changes; the reason alone of one that is about the whole resource."""
+    """The change of each field that a step changes; only the reason if it concerns the whole resource."""
     if step.reason not in _BY_FIELD:
         return [ChangeText("", "", explain(step))]
     return [change_cells(step.resource.kind, each) for each in step.changes]
 
 
 def differences(plan: Plan) -> dict[ResourceId, dict[ChangeText, list[Step]]]:
-    """For each resource what becomes of it, once each, and by which steps; in the order in which they run."""
+    """The changes of each resource, each once, with the steps that make it, in the order in which they run."""
     found: dict[ResourceId, dict[ChangeText, list[Step]]] = {}
     for step in in_order(plan):
         for change in changes(step):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from reconciler.output.history import Run, run_json, run_text, runs_text
+from reconciler.output.history import RunRecord, run_json, run_text, runs_text
 
 
 class RunList(NamedTuple):
     """Runs of a stack, newest first; with ``detailed`` one run with its steps."""
 
     stack: str
-    runs: Sequence[Run]
+    runs: Sequence[RunRecord]
     detailed: bool = False
 
 

@@ -38,7 +38,7 @@ _ALWAYS = {
 }
 
 
-class Answer(NamedTuple):
+class PageResponse(NamedTuple):
     """The response of a page; ``headers`` replace the usual ones of the same name."""
 
     body: str | bytes
@@ -48,12 +48,12 @@ class Answer(NamedTuple):
 
 
 Query = Mapping[str, str]  # of the address: /status?resources=all
-Page = Callable[[Query], Answer]
+Page = Callable[[Query], PageResponse]
 
 
-def verdict(reasons: Sequence[str]) -> Answer:
+def verdict(reasons: Sequence[str]) -> PageResponse:
     """200, or 503 with a line for each reason."""
-    return Answer("".join(f"{reason}\n" for reason in reasons), code=503) if reasons else Answer("ok\n")
+    return PageResponse("".join(f"{reason}\n" for reason in reasons), code=503) if reasons else PageResponse("ok\n")
 
 
 @contextmanager
@@ -108,7 +108,7 @@ class _Server(ThreadingHTTPServer):
         if error is None or isinstance(error, ConnectionError | TimeoutError):
             return
         where = "".join(traceback.format_tb(error.__traceback__))
-        log.error("a page could not be made: unexpected %s\n%s", type(error).__name__, where)
+        log.error("a page failed: unexpected %s\n%s", type(error).__name__, where)
 
     def accepts(self, hosts: Sequence[str]) -> bool:
         """Whether a request with these Host headers may be answered."""
@@ -147,19 +147,19 @@ class _Request(BaseHTTPRequestHandler):
     def __getattr__(self, name: str) -> Any:
         """The library calls ``do_METHOD`` for whatever a client sends: refuse all but those above."""
         if name.startswith("do_"):
-            return lambda: self._send(Answer("only GET and HEAD\n", code=405, headers={"Allow": "GET, HEAD"}))
+            return lambda: self._send(PageResponse("only GET and HEAD\n", code=405, headers={"Allow": "GET, HEAD"}))
         raise AttributeError(name)
 
-    def _answer(self) -> Answer:
+    def _answer(self) -> PageResponse:
         if not self.server.accepts(self.headers.get_all("Host") or ()):
-            return Answer("ask for localhost or 127.0.0.1: this name is not answered here\n", code=421)
+            return PageResponse("use localhost or 127.0.0.1: this host name is not served\n", code=421)
         path, _, query = self.path.partition("?")
         page = self.server.pages.get(path)
         if page is None:
-            return Answer(f"not found; there are: {' '.join(self.server.pages)}\n", code=404)
+            return PageResponse(f"not found; there are: {' '.join(self.server.pages)}\n", code=404)
         return page(dict(parse_qsl(query, keep_blank_values=True)))
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: PageResponse) -> None:
         body = answer.body.encode() if isinstance(answer.body, str) else answer.body
         headers = {**_ALWAYS, "Content-Type": answer.type, **answer.headers}
         if len(body) >= _WORTH_PACKING and "gzip" in self.headers.get("Accept-Encoding", ""):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
-from reconciler.output.chart import Chart, Edge, Group, Node, of_steps, reduced
+from reconciler.output.chart import Chart, ChartNode, Edge, Group, reduced, steps_chart
 from reconciler.output.escaping import fitted, visible
 from reconciler.output.review import in_order
 from reconciler.planner.plan import Plan
@@ -25,7 +25,7 @@ def plan_svg(plan: Plan) -> str:
     """The picture; each box leads to ``#step-N``, the row of its step, in the order in which steps run."""
     if len(plan.steps) > MOST:
         return _picture(_by_wave(plan), {})
-    chart = of_steps(plan)
+    chart = steps_chart(plan)
     links = {step.id: f"#step-{number}" for number, step in enumerate(in_order(plan), 1)}
     return _picture(Chart(chart.name, chart.groups, tuple(reduced(chart))), links)
 
@@ -33,12 +33,12 @@ def plan_svg(plan: Plan) -> str:
 def _by_wave(plan: Plan) -> Chart:
     """Waves as nodes that say how many steps of which operation they hold."""
     groups = []
-    for number, (wave, group) in enumerate(zip(plan.waves, of_steps(plan).groups, strict=True), 1):
+    for number, (wave, group) in enumerate(zip(plan.waves, steps_chart(plan).groups, strict=True), 1):
         counts = sorted(Counter(step.operation for step in wave).items(), key=lambda item: (-item[1], item[0]))
         rest = sum(count for _, count in counts[SORTS:])
         lines = [f"{count} × {operation}" for operation, count in counts[:SORTS]]
         tone = next((node.tone for node in group.nodes if node.tone == "grave"), group.nodes[0].tone)
-        node = Node(str(number), (*lines, *([f"{rest} × other"] if rest else [])), tone)
+        node = ChartNode(str(number), (*lines, *([f"{rest} × other"] if rest else [])), tone)
         groups.append(Group(f"{group.name}: {len(wave)}", (node,)))
     edges = tuple(Edge(str(number), str(number + 1)) for number in range(1, len(groups)))
     return Chart("plan", tuple(groups), edges)
@@ -81,7 +81,7 @@ def _places(chart: Chart) -> tuple[dict[str, Place], dict[Lane, Place]]:
     places: dict[str, Place] = {}
     lanes: dict[Lane, Place] = {}
     for number, group in enumerate(chart.groups):
-        wanted: list[tuple[float, Node | Lane]] = [
+        wanted: list[tuple[float, ChartNode | Lane]] = [
             (_middle([places[id] for id in before.get(node.id, ())]), node) for node in group.nodes
         ]
         for lane in passing.get(number, ()):
@@ -89,7 +89,7 @@ def _places(chart: Chart) -> tuple[dict[str, Place], dict[Lane, Place]]:
             wanted.append((_middle([lanes.get((start, firm, number - 1)) or places[start]]), lane))
         left, top = _EDGE + number * (_WIDTH + _GAP_X), float(_TOP)
         for _, each in sorted(wanted, key=lambda pair: pair[0]):
-            if isinstance(each, Node):
+            if isinstance(each, ChartNode):
                 places[each.id] = (left, top, len(each.lines) * _LINE + 2 * _PAD)
                 top += places[each.id][2] + _GAP_Y
             else:
@@ -117,7 +117,7 @@ def _line(edge: Edge, places: dict[str, Place], lanes: dict[Lane, Place]) -> str
     return f'<path class="{"edge" if edge.firm else "edge loose"}" d="{path}" marker-end="url(#tip)"/>'
 
 
-def _box(node: Node, place: Place, link: str) -> str:
+def _box(node: ChartNode, place: Place, link: str) -> str:
     left, top, height = place
     about = escape(", ".join(map(visible, node.lines)))
     shown = [

@@ -15,14 +15,16 @@ from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import Action, Plan
 
 
-class Remark(Protocol):
+class ResourceNote(Protocol):
     """A sentence about a resource."""
 
     @property
-    def id(self) -> ResourceId: ...
+    def id(self) -> ResourceId:
+        """The resource it is about."""
 
     @property
-    def text(self) -> str: ...
+    def text(self) -> str:
+        """The sentence."""
 
 
 Paint = Callable[[str, str], str]  # text, colour name -> text
@@ -118,7 +120,7 @@ def _counted(number: int, kind: str) -> str:
     return count(number, "VM" if kind == MACHINE else kind)
 
 
-class Summary(NamedTuple):
+class PlanSummary(NamedTuple):
     """The totals of a plan in sentences; empty ones where there is nothing to say."""
 
     totals: str
@@ -130,7 +132,7 @@ class Summary(NamedTuple):
         return f"{self.totals}{destroyed}" + (f"\n{self.held}" if self.held else "")
 
 
-def summary(plan: Plan, limit: int | None = None) -> Summary:
+def summary(plan: Plan, limit: int | None = None) -> PlanSummary:
     """The totals: steps by kind of action, what they do to guests and data, what is held.
 
     Names every resource whose data is destroyed, or the first ``limit`` and how many more.
@@ -138,10 +140,10 @@ def summary(plan: Plan, limit: int | None = None) -> Summary:
     if not plan.steps and plan.problems:
         number = len(plan.problems)
         verb = _plural(number, "stands", "stand")
-        return Summary(f"Nothing can be changed: {count(number, 'problem')} {verb} in the way.")
+        return PlanSummary(f"Nothing can be changed: {count(number, 'problem')} {verb} in the way.")
     if not plan.steps:
         verb = _plural(plan.unchanged, "resource is", "resources are")
-        return Summary(f"No changes. {plan.unchanged} {verb} as declared.")
+        return PlanSummary(f"No changes. {plan.unchanged} {verb} as declared.")
     actions = Counter(step.action for step in plan.steps)
     parts = [f"{actions[action]} to {action}" for action in Action if actions[action]]
     totals = f"{count(len(plan.steps), 'step')}: {', '.join(parts)}; "
@@ -149,7 +151,7 @@ def summary(plan: Plan, limit: int | None = None) -> Summary:
     restarted = {step.carrier for step in plan.steps if step.impact is Impact.RESTART and step.carrier.kind == MACHINE}
     if restarted:
         totals += f" Stops or restarts {count(len(restarted), 'VM')}."
-    return Summary(totals, _destroyed(plan, limit), _held(plan))
+    return PlanSummary(totals, _destroyed(plan, limit), _held(plan))
 
 
 def _destroyed(plan: Plan, limit: int | None) -> str:
@@ -179,7 +181,7 @@ def problems_text(problems: Iterable[Problem], paint: Paint = plain) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def notes_text(notes: Iterable[Remark]) -> str:
+def notes_text(notes: Iterable[ResourceNote]) -> str:
     """One line for each text, with the resources it is about: the first three and how many more."""
     resources: dict[str, list[str]] = {}
     for note in notes:

@@ -28,7 +28,7 @@ from reconciler.planner.explanation import explain_note
 from reconciler.planner.findings import Findings
 from reconciler.planner.held import hold
 from reconciler.planner.inputs import PlanInput, plan_input
-from reconciler.planner.order import Ordered, in_order, in_waves
+from reconciler.planner.order import OrderedSteps, in_order, in_waves
 from reconciler.planner.plan import Note, Plan
 from reconciler.planner.policy import DeletionLimit, Policy
 from reconciler.planner.preconditions import bind
@@ -59,12 +59,12 @@ def plan_request(request: Request, observed: Observation, stack: str) -> Plan:
 
 
 def _plan(inputs: PlanInput, found: Findings) -> Plan:
-    """The stages that look at all steps together."""
+    """The stages that work on all steps together."""
     ordered = in_order(inputs, without_blocked(inputs, found))
     return _made(inputs, in_waves(inputs, hold(inputs, ordered)))
 
 
-def _made(inputs: PlanInput, ordered: Ordered) -> Plan:
+def _made(inputs: PlanInput, ordered: OrderedSteps) -> Plan:
     stack, found, steps = inputs.desired.stack, ordered.found, bind(ordered.steps)
     if not inputs.policy.delete:
         steps = marked(steps, inputs.desired.resources, found.refused)
@@ -81,6 +81,6 @@ def _made(inputs: PlanInput, ordered: Ordered) -> Plan:
 
 
 def _each_once(notes: Collection[Note]) -> tuple[Note, ...]:
-    """The notes by resource and sentence; those that say the same once."""
+    """The notes sorted by resource and sentence, each sentence once."""
     by_text = {(note.id, explain_note(note)): note for note in notes}
     return tuple(by_text[key] for key in sorted(by_text))

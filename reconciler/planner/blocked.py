@@ -1,11 +1,11 @@
-"""The third stage: steps that cannot run are left out, with what depends on them; each for a reason that is told."""
+"""The third stage: leaves out steps that cannot run, and what depends on them; each with a problem or a note."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from reconciler.model.resource import ResourceId
-from reconciler.observe.ledger import State
+from reconciler.observe.ledger import RequestState
 from reconciler.planner.capabilities import used_first, without_unsupported
 from reconciler.planner.findings import Findings, UnorderedStep
 from reconciler.planner.inputs import PlanInput
@@ -46,21 +46,21 @@ def _without_missing(inputs: PlanInput, found: Findings) -> Findings:
 
 
 def _blocked_by(inputs: PlanInput, each: UnorderedStep, coming: set[ResourceId]) -> Note | None:
-    """What stops a step from using a resource; None if nothing does, and for what is nowhere: that is a problem."""
+    """Why a step cannot use a resource; None if it can, or if the resource does not exist (a problem elsewhere)."""
     step = each.step
     for id in each.uses:
         observed = inputs.observed.get(id)
         if observed is not None and observed.under_way:
             details = {"operation": step.operation, "other": observed.under_way, "resource": str(id)}
             return Note(step.resource, NoteKind.BLOCKED_UNDER_WAY, {**details})
-        if id in inputs.desired.resources and id not in coming and not inputs.surroundings.exists(id):
+        if id in inputs.desired.resources and id not in coming and not inputs.resources.exists(id):
             return Note(step.resource, NoteKind.BLOCKED_MISSING, {"operation": step.operation, "resource": str(id)})
     return None
 
 
 def _without_followers(inputs: PlanInput, found: Findings) -> Findings:
     """An Operation that comes after another does not run unless that one did, or does in this plan."""
-    done = {step_id(name) for name, known in inputs.observed.ledger.items() if known.state is State.DONE}
+    done = {step_id(name) for name, known in inputs.observed.ledger.items() if known.state is RequestState.DONE}
     steps, problems = found.steps, list(found.problems)
     while True:
         there = done | {each.step.id for each in steps}
@@ -70,6 +70,6 @@ def _without_followers(inputs: PlanInput, found: Findings) -> Findings:
         for each, first in late:
             request = inputs.desired.requests[each.step.request[0]]
             message = f"the Operation {request.name} comes after {first}, which does not run"
-            remedy = "Settle that one first, or take it off the list 'after'."
+            remedy = "Fix that one first, or remove it from the list 'after'."
             problems.append(request_problem(request, message, remedy))
         steps = [each for each in steps if all(first in there for first in each.follows)]

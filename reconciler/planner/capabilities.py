@@ -1,4 +1,4 @@
-"""What the agents of the nodes do not carry out is not planned: it is a problem of the resource it is for."""
+"""Operations that the agent of a node does not support are not planned, but a problem of their resource."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from reconciler.planner.plan import Action, NoteKind, Step
 from reconciler.planner.requests import request_problem
 
 
-class Lack(NamedTuple):
-    """That an operation is not carried out: by whom (uni-virt, or a node), what is said of it, and what to do."""
+class MissingCapability(NamedTuple):
+    """An operation that is not supported: by whom (uni-virt, or a node), the message and the remedy."""
 
     agent: str
     message: str
@@ -26,7 +26,7 @@ class Lack(NamedTuple):
 
 
 def used_first(steps: Iterable[UnorderedStep]) -> list[UnorderedStep]:
-    """What others use before what uses it."""
+    """Steps sorted so that a resource is created before those that use it."""
     return sorted(steps, key=lambda each: (RANK[each.step.resource.kind], each.rank))
 
 
@@ -36,7 +36,7 @@ def without_unsupported(inputs: PlanInput, found: Findings) -> Findings:
     A stack that says so is served by uni-virt. Of other nodes ``inputs.observed.capabilities`` says what their
     drivers carry out; where it says nothing, everything is taken to be.
     """
-    lacks = {each.step.id: lack for each in found.steps if (lack := _lack(inputs, each.step)) is not None}
+    lacks = {each.step.id: lack for each in found.steps if (lack := _missing_capability(inputs, each.step)) is not None}
     if not lacks:
         return found
     missing: dict[ResourceId, str] = {}  # resources that are not created, and by whom
@@ -59,24 +59,24 @@ def without_unsupported(inputs: PlanInput, found: Findings) -> Findings:
     return replace(found, steps=kept).with_more(more)
 
 
-def _lack(inputs: PlanInput, step: Step) -> Lack | None:
-    """Why the agent of a step's node does not carry it out; None if it does."""
+def _missing_capability(inputs: PlanInput, step: Step) -> MissingCapability | None:
+    """Why the agent of a step's node does not support it; None if it does."""
     if step.action is Action.MARK:
         return None
     if inputs.desired.stack.agent == UNIVIRT:
-        return _lack_of_univirt(step)
+        return _missing_on_univirt(step)
     capabilities = inputs.observed.capabilities.get(step.node.lower())
     if capabilities is None or capabilities.supports(step.carrier.kind, step.operation):
         return None
     reason = capabilities.of(step.carrier.kind, step.operation).reason
-    return Lack(
+    return MissingCapability(
         f"the agent of node {step.node}",
         f"node {step.node} does not carry out {step.operation} (driver {capabilities.driver}): {reason}",
         "Change the manifest, or serve the node with a driver that carries it out: 'reconcile operations' lists them.",
     )
 
 
-def _lack_of_univirt(step: Step) -> Lack | None:
+def _missing_on_univirt(step: Step) -> MissingCapability | None:
     operation = catalogue.find(step.carrier.kind, step.operation)
     unknown = operation.lacking(UNIVIRT, step.parameters)
     if not operation.on_univirt:
@@ -85,15 +85,15 @@ def _lack_of_univirt(step: Step) -> Lack | None:
         reason = f"it does not know {' and '.join(unknown)}"
     else:
         return None
-    return Lack(
+    return MissingCapability(
         UNIVIRT,
         f"{step.operation} cannot be sent to uni-virt: {reason}",
-        "Leave this to people, or serve the node with 'reconcile agent'.",
+        "Make this change by hand, or serve the node with 'reconcile agent'.",
     )
 
 
-def _problem(inputs: PlanInput, step: Step, lack: Lack) -> Problem:
-    """At the manifest that asks for the step: that of the resource or, of one on request, the ``Operation``."""
+def _problem(inputs: PlanInput, step: Step, lack: MissingCapability) -> Problem:
+    """The problem, at the manifest that asks for the step: the resource or, for a request, the ``Operation``."""
     message = f"{step.resource}: {lack.message}"
     request = inputs.desired.requests.get(step.request[0])
     if request is not None and request.manifest is not None:

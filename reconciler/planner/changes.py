@@ -1,4 +1,4 @@
-"""The first stage: what differs of each resource that is declared, and what cannot be told or touched."""
+"""The first stage: the fields of each declared resource that differ, and the resources that cannot be changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reconciler.planner.rules import CREATE, CreateRule, RuleContext
 
 @dataclass(frozen=True, slots=True)
 class ResourceChanges:
-    """What has to change of one resource that exists, or that a row of ``CREATE`` will have created."""
+    """The changes of one resource that exists, or that a row of ``CREATE`` will have created."""
 
     declared: Declared
     observed: Observed | None
@@ -33,7 +33,7 @@ class ResourceChanges:
 
     @property
     def memory_excess(self) -> int:
-        """Bytes that a guest was asked to give back and did not."""
+        """Memory that the guest was asked to release and still uses, in bytes."""
         return self.observed.balloon_excess if self.observed is not None and self.declared.id.kind == MACHINE else 0
 
 
@@ -46,7 +46,7 @@ class Changes:
 
 
 def find_changes(inputs: PlanInput) -> Changes:
-    """What differs of the resources that the run is about; none when everything is to be deleted."""
+    """The changes of the resources that the run concerns; none if everything is to be deleted."""
     desired = inputs.desired.resources
     found = Findings(notes=list(inputs.ignored), unchanged=len(inputs.unchanged), quiet=set(inputs.unchanged))
     resources: list[ResourceChanges] = []
@@ -65,10 +65,10 @@ def find_changes(inputs: PlanInput) -> Changes:
 
 
 def _is_blocked(inputs: PlanInput, declared: Declared, found: Findings) -> bool:
-    """Whether nothing can be done to a resource; says why."""
+    """Whether a resource cannot be changed; adds a problem or note that says why."""
     id, observed = declared.id, inputs.observed.get(declared.id)
     if inputs.observed.versions.get(id.kind) == "":
-        message = f"{id} cannot be made: the cluster does not serve its kind"
+        message = f"{id} cannot be created: the cluster does not serve its kind"
         remedy = "Install its definition: reconcile crds | kubectl apply -f -"
         found.refuse(id, inputs.problem(id, message, remedy))
         return True
@@ -76,14 +76,14 @@ def _is_blocked(inputs: PlanInput, declared: Declared, found: Findings) -> bool:
 
 
 def _changes_of(inputs: PlanInput, declared: Declared) -> ResourceChanges | None:
-    """What differs of a resource; None if nothing does and nothing is to be said."""
+    """The changes of a resource; None if nothing differs."""
     kind, observed, creation = declared.id.kind, inputs.observed.get(declared.id), None
     ownership: OwnershipChanges | None = None
     if observed is not None and observed.exists:
         seen, pending = observed.shape, observed.pending
         ownership = ownership_changes(inputs, declared, observed)
     else:
-        case = RuleContext(declared.id, declared.shape, {}, inputs.surroundings, observed)
+        case = RuleContext(declared.id, declared.shape, {}, inputs.resources, observed)
         creation = next(row for row in CREATE if row.kind == kind and row.when(case))
         seen, pending = creation.leaves(case), {}
     stops = declared.shape.get("powerState") == "Stopped" and (creation is not None or "restart" in inputs.policy.allow)

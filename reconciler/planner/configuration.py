@@ -1,4 +1,4 @@
-"""The two configurations of a machine: the live one of the guest that runs, the persistent one its next start takes.
+"""The two configurations of a machine: the live one of the running guest, the persistent one of its next start.
 
 Where an agent shows both, a step changes the one that differs and leaves the other; where only the live one is shown,
 they are taken to be the same. Pure.
@@ -19,16 +19,16 @@ Path = tuple[str, ...]
 
 
 class Configuration(NamedTuple):
-    """What has to change of a resource, and in which of its configurations."""
+    """The changes of a resource, in its live and in its persistent configuration."""
 
     live: Shape  # with what waits for the next start, which counts as set: it is not issued again
     changes: list[Change]
-    persistent: Shape  # the same object as ``live`` if the two are not told apart
+    persistent: Shape  # the same object as ``live`` if there is only one configuration
     differs_live: frozenset[Path] = frozenset()
     differs_persistent: frozenset[Path] = frozenset()
 
     def differ(self, changes: Iterable[Change]) -> tuple[bool, bool]:
-        """Whether the live configuration differs in what these changes are about, and whether the persistent does."""
+        """Whether the live configuration differs in the fields of these changes, and whether the persistent does."""
         if self.persistent is self.live:
             return True, True
         paths = [change.path for change in changes]

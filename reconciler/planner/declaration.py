@@ -1,4 +1,4 @@
-"""The digest of what was declared: by it a later run tells whether the manifest or the cluster changed.
+"""The digest of what was declared, by which a later run knows whether the manifest or the cluster changed.
 
 It is noted under ``declared`` in the last-applied annotation, beside the fields that are kept there, with the
 last step that changes a resource; a creation that is not the last notes that it is not as declared yet. A step that
@@ -21,17 +21,17 @@ from reconciler.model.shape import Shape
 from reconciler.planner.plan import Action, Step
 
 DECLARED = "declared"  # the key in the annotation
-BEGUN = ""  # in its place: made by a step that was not to be the last
+BEGUN = ""  # instead of a digest: written by a step that was not the last one
 _APPLYING = frozenset({Action.CREATE, Action.CHANGE, Action.MARK})
 
 
 def digest(shape: Shape) -> str:
-    """16 hex digits of a declared shape, without what no observation answers to: how to delete, stop or restart."""
+    """16 hex digits of a declared shape without the policies that are never observed: how to delete, stop, restart."""
     return hashlib.sha256(canonical(shape).encode()).hexdigest()[:16]
 
 
 def canonical(value: Any) -> str:
-    """The same text for the same value, in whatever order it was written. A secret counts by its digest."""
+    """The same text for equal values, whatever the order of their keys. A secret counts by its digest."""
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
 
 

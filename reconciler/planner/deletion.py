@@ -1,4 +1,4 @@
-"""How resources go: which of them may, what keeps the others, and the steps of those that do."""
+"""Deletions: which resources may be deleted, what keeps the others, and the steps of those that are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Users: TypeAlias = dict[ResourceId, set[ResourceId]]
 
 
 def with_deletions(inputs: PlanInput, found: Findings) -> Findings:
-    """What was found, and the deletions: of all that is declared, or of what is declared no longer.
+    """The findings with the deletions added: of everything declared, or (prune) of what is no longer declared.
 
     A prune that goes too far is taken for a mistake: then there are no steps at all.
     """
@@ -42,16 +42,18 @@ def with_deletions(inputs: PlanInput, found: Findings) -> Findings:
         return found.with_more(noted)
     pruned = _deletions(inputs, dict.fromkeys(orphans), found.steps)
     result = found.with_more(noted).with_more(pruned)
-    if excess := _excess(inputs, _going(pruned.steps), len(owned)):
-        remedy = "If that is meant: --max-deletions, or policy.maxDeletions of the Stack, a number or a share (100%)."
+    if excess := _over_limit(inputs, _deleted_resources(pruned.steps), len(owned)):
+        remedy = (
+            "If intended, raise --max-deletions or policy.maxDeletions of the Stack: a number or a percentage (100%)."
+        )
         result.problems.append(Problem(Origin(f"stack {inputs.stack}"), excess, remedy))
         result.steps = []
     return result
 
 
 def without_deletions(found: Findings) -> Findings:
-    """Without the deletions of a prune: what is declared elsewhere is not known while part of it is not right."""
-    notes = [Note(id, NoteKind.KEPT_WITH_PROBLEMS) for id in _going(found.steps)]
+    """The findings without the deletions of a prune: errors in manifests hide some of what is declared."""
+    notes = [Note(id, NoteKind.KEPT_WITH_PROBLEMS) for id in _deleted_resources(found.steps)]
     kept = [each for each in found.steps if each.step.action is not Action.DELETE]
     return replace(found, steps=kept, notes=[*found.notes, *notes])
 
@@ -60,11 +62,11 @@ def _created(steps: Iterable[UnorderedStep]) -> set[ResourceId]:
     return {each.step.resource for each in steps if each.step.action is Action.CREATE}
 
 
-def _going(steps: Iterable[UnorderedStep]) -> set[ResourceId]:
+def _deleted_resources(steps: Iterable[UnorderedStep]) -> set[ResourceId]:
     return {each.step.resource for each in steps if each.step.action is Action.DELETE}
 
 
-def _excess(inputs: PlanInput, going: set[ResourceId], owned: int) -> str:
+def _over_limit(inputs: PlanInput, going: set[ResourceId], owned: int) -> str:
     """Why a prune deletes more than it may; empty if it does not."""
     limit = inputs.policy.max_deletions
     if not going:
@@ -72,30 +74,30 @@ def _excess(inputs: PlanInput, going: set[ResourceId], owned: int) -> str:
     first, *more = sorted(going)
     named = f"{first}{f' and {len(more)} more' if more else ''}"
     if limit is None and not inputs.desired.resources:
-        return f"nothing is described any more, and the stack {inputs.stack} owns {owned}: {named}"
+        return f"no resource is described any more, but the stack {inputs.stack} owns {owned}: {named}"
     if limit is not None and len(going) > limit.of(owned):
-        return f"{len(going)} of {owned} resources would be deleted, and at most {limit.of(owned)} may: {named}"
+        return f"{len(going)} of {owned} resources would be deleted, but at most {limit.of(owned)} may: {named}"
     return ""
 
 
 def _deletions(
     inputs: PlanInput, going: Mapping[ResourceId, Declared | None], steps: Iterable[UnorderedStep]
 ) -> Findings:
-    """The steps of those that may go and that nothing which stays still uses. ``steps`` are all others."""
+    """The deletion steps of resources that may go and that no remaining resource uses. ``steps`` are all others."""
     found = Findings()
     users, former = _users(inputs, {each.step.resource for each in steps})
-    leaving = _leaving(inputs, going, users, found)
+    leaving = _deletable(inputs, going, users, found)
     for id in sorted(leaving, key=lambda id: (-RANK[id.kind], id)):
         _draft_deletion(inputs, id, going[id], users[id] | former[id], found)
     return found
 
 
-def _leaving(
+def _deletable(
     inputs: PlanInput, going: Mapping[ResourceId, Declared | None], users: Users, found: Findings
 ) -> set[ResourceId]:
-    """Those of the going that go; notes what keeps the others."""
-    leaving = {id for id, declared in going.items() if _may_go(inputs, id, declared, found)}
-    # Whatever something that stays still uses stays as well; keeping one thing may keep the next.
+    """The resources that are deleted; adds a note for each that is kept because another one uses it."""
+    leaving = {id for id, declared in going.items() if _may_delete(inputs, id, declared, found)}
+    # What a remaining resource uses is kept as well, and so on.
     while kept := sorted(id for id in leaving if any(user not in leaving for user in users[id])):
         for id in kept:
             found.note(id, NoteKind.KEPT_IN_USE, users=[str(user) for user in sorted(users[id] - leaving)])
@@ -103,8 +105,8 @@ def _leaving(
     return leaving
 
 
-def _may_go(inputs: PlanInput, id: ResourceId, declared: Declared | None, found: Findings) -> bool:
-    """Whether a resource exists, is ours and not to be retained; notes why not."""
+def _may_delete(inputs: PlanInput, id: ResourceId, declared: Declared | None, found: Findings) -> bool:
+    """Whether a resource exists, belongs to the stack and is not retained; adds a note if not."""
     observed = inputs.observed.get(id)
     if observed is None:
         return False
@@ -126,7 +128,7 @@ def _may_go(inputs: PlanInput, id: ResourceId, declared: Declared | None, found:
 
 
 def _users(inputs: PlanInput, changing: set[ResourceId]) -> tuple[Users, Users]:
-    """Who uses what, now or once the other steps have run; and who uses it now and will not."""
+    """The users of each resource, now or after the other steps; and those that will have stopped using it by then."""
     users: Users = defaultdict(set)
     former: Users = defaultdict(set)
     for id, observed in inputs.observed.resources.items():
@@ -143,15 +145,15 @@ def _users(inputs: PlanInput, changing: set[ResourceId]) -> tuple[Users, Users]:
 def _used(inputs: PlanInput, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
     yield from (other for _, other in references_of(id.kind, shape, id.namespace))
     for nic in shape.get("nics", {}).values():
-        yield from inputs.surroundings.bridges_of(nic, id.namespace)
+        yield from inputs.resources.bridges_of(nic, id.namespace)
 
 
 def _draft_deletion(
     inputs: PlanInput, id: ResourceId, declared: Declared | None, users: Iterable[ResourceId], found: Findings
 ) -> None:
-    """The rows of one resource, in their order, after those that use it."""
+    """The deletion steps of one resource, after those of its users."""
     observed = inputs.observed.resources[id]
-    case = RuleContext(id, declared.shape if declared else {}, observed.shape, inputs.surroundings, observed)
+    case = RuleContext(id, declared.shape if declared else {}, observed.shape, inputs.resources, observed)
     case.running = inputs.runs(id, observed.shape)
     uses = tuple(sorted(users))
     for number, row in enumerate(DELETE):
@@ -165,7 +167,7 @@ def _draft_deletion(
             changes=tuple(_changes(row, id, observed.shape)),
             place=inputs.place(id),
             uses=uses,
-            expect=[Expectation(id, path, value) for path, value in _left_by(row)],
+            expect=[Expectation(id, path, value) for path, value in _values_left(row)],
             last=True,
             group="deletion",
             loses=int(observed.shape.get("capacity", 0)) if row.gone and id.kind == DISK else 0,
@@ -174,7 +176,7 @@ def _draft_deletion(
         case.running = case.running and ("powerState", "Stopped") not in row.leaves
 
 
-def _left_by(row: DeleteRule) -> list[tuple[tuple[str, ...], Any]]:
+def _values_left(row: DeleteRule) -> list[tuple[tuple[str, ...], Any]]:
     return [((), False)] if row.gone else [(tuple(dotted.split(".")), value) for dotted, value in row.leaves]
 
 
@@ -182,6 +184,6 @@ def _changes(row: DeleteRule, id: ResourceId, shape: Shape) -> Iterator[FieldCha
     if row.gone:
         yield FieldChange((), as_manifest(id.kind, (), shape), None)
         return
-    for path, value in _left_by(row):
+    for path, value in _values_left(row):
         before = next((each for _, each in values_at(shape, path)), None)
         yield FieldChange(path, before, value)

@@ -1,4 +1,4 @@
-"""Desired and observed -> what differs, field by field. Pure.
+"""Desired and observed -> changes of fields. Pure.
 
 Only declared fields are compared: what the platform fills in is never a difference. Parts with an identity
 (disks by target, NICs by mac) are compared as sets; anything else is compared as it stands.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from reconciler.model import quantity
-from reconciler.model.fields import Node, node_at, tree
+from reconciler.model.fields import FieldNode, node_at, tree
 from reconciler.model.path import ShapePath
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.secret import Secret
@@ -26,19 +26,19 @@ class Change(NamedTuple):
 
 
 def diff(kind: str, desired: Shape, observed: Shape) -> list[Change]:
-    """What has to change for the observed shape to be as desired, in the order of declaration."""
+    """The changes that turn the observed shape into the desired one, in the order of declaration."""
     changes: list[Change] = []
     _compare_fields(tree(kind), (), desired, observed, changes)
     return changes
 
 
 def live_diff(kind: str, desired: Shape, observed: Observed) -> list[Change]:
-    """What has to change on a resource; what waits for the next start of its guest counts as set."""
+    """The changes of a resource. What waits for the next start of its guest counts as set."""
     return diff(kind, desired, overlaid(observed.shape, observed.pending))
 
 
 def persistent_diff(kind: str, desired: Shape, observed: Observed) -> list[Change]:
-    """What has to change in the persistent configuration of a running guest, and not in its live one.
+    """The changes that a running guest needs in its persistent configuration only.
 
     The guest has it as declared, and would lose it at its next start: somebody changed the one and not the other.
     """
@@ -50,11 +50,11 @@ def persistent_diff(kind: str, desired: Shape, observed: Observed) -> list[Chang
 
 
 def _overlap(one: ShapePath, other: ShapePath) -> bool:
-    """Whether one path leads to the other, or they are the same."""
+    """Whether one path is a prefix of the other, or equal."""
     return all(a == b for a, b in zip(one, other, strict=False))
 
 
-def _compare(node: Node, path: ShapePath, desired: Any, observed: Any, changes: list[Change]) -> None:
+def _compare(node: FieldNode, path: ShapePath, desired: Any, observed: Any, changes: list[Change]) -> None:
     """Compare one field; ``node`` is that of ``path``. Found changes are appended to ``changes``."""
     if desired == observed or not node.compared:
         return
@@ -67,7 +67,7 @@ def _compare(node: Node, path: ShapePath, desired: Any, observed: Any, changes: 
         changes.append(Change(path, observed, desired))
 
 
-def _compare_fields(node: Node, path: ShapePath, desired: Shape, observed: Shape, changes: list[Change]) -> None:
+def _compare_fields(node: FieldNode, path: ShapePath, desired: Shape, observed: Shape, changes: list[Change]) -> None:
     for name in desired:
         _compare(node.get(name), (*path, name), desired[name], observed.get(name), changes)
     if not node.taken_back:
@@ -80,7 +80,7 @@ def _compare_fields(node: Node, path: ShapePath, desired: Shape, observed: Shape
                 changes.append(Change((*path, name), observed[name], None))
 
 
-def _compare_parts(node: Node, path: ShapePath, desired: Shape, observed: Shape, changes: list[Change]) -> None:
+def _compare_parts(node: FieldNode, path: ShapePath, desired: Shape, observed: Shape, changes: list[Change]) -> None:
     for key in observed:
         if key not in desired:
             changes += _part_changes(node.get(key), (*path, key), observed[key], None)
@@ -96,7 +96,7 @@ def part_changes(kind: str, path: ShapePath, observed: Any, desired: Any) -> lis
     return _part_changes(node_at(kind, path), path, observed, desired)
 
 
-def _part_changes(node: Node, path: ShapePath, observed: Any, desired: Any) -> list[Change]:
+def _part_changes(node: FieldNode, path: ShapePath, observed: Any, desired: Any) -> list[Change]:
     changes = [Change(path, observed, desired)]
     for name in dict.fromkeys((*(observed or ()), *(desired or ()))):
         if (below := node.get(name)).is_parts:
@@ -107,7 +107,7 @@ def _part_changes(node: Node, path: ShapePath, observed: Any, desired: Any) -> l
 
 
 def equivalent(desired: Any, observed: Any) -> bool:
-    """Whether two values mean the same; rounded capacities and secrets as far as they can be told apart."""
+    """Whether two values are equal. Rounded capacities and secrets are equal unless known to differ."""
     if isinstance(desired, Secret):
         return observed is not None and desired.digest in ("", observed)
     if isinstance(observed, ApproximateBytes) and isinstance(desired, int):

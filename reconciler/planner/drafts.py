@@ -36,7 +36,7 @@ _NO_OPERATION = "No operation changes it: declare what is observed, or delete th
 
 
 class RuleMatch(NamedTuple):
-    """A rule that applies to a resource, and the changes that it makes."""
+    """A rule that applies to a resource, and the changes that it carries out."""
 
     rule: Rule
     case: RuleContext
@@ -88,7 +88,7 @@ def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:
 def _draft_creation(inputs: PlanInput, each: ResourceChanges, row: CreateRule, found: Findings) -> None:
     """The step that creates the resource."""
     id, observed, left = each.declared.id, each.observed, each.configuration.live
-    case = RuleContext(id, each.declared.shape, {}, inputs.surroundings, observed)
+    case = RuleContext(id, each.declared.shape, {}, inputs.resources, observed)
     failure = observed.status[1] if observed is not None else ""
     expect = [Expectation(id, (), True)]
     if "powerState" in left and id.kind == MACHINE:
@@ -118,7 +118,7 @@ def _created(kind: str, left: Shape, declared: Shape) -> FieldChange:
 def _used_by_creation(inputs: PlanInput, id: ResourceId, left: Shape) -> Iterator[ResourceId]:
     yield from (other for _, other in references_of(id.kind, left, id.namespace))
     for nic in left.get("nics", {}).values():
-        yield from inputs.surroundings.bridges_of(nic, id.namespace)
+        yield from inputs.resources.bridges_of(nic, id.namespace)
 
 
 # Changes --------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def _used_by_creation(inputs: PlanInput, id: ResourceId, left: Shape) -> Iterato
 
 def _context(inputs: PlanInput, each: ResourceChanges) -> RuleContext:
     live = each.configuration.live
-    return RuleContext(each.declared.id, each.declared.shape, live, inputs.surroundings, each.observed)
+    return RuleContext(each.declared.id, each.declared.shape, live, inputs.resources, each.observed)
 
 
 def _matches(inputs: PlanInput, each: ResourceChanges) -> Iterator[RuleMatch]:

@@ -1,4 +1,4 @@
-"""The sentences of a plan: changes, reasons and notes are values, and are put into words here and nowhere else. Pure.
+"""The sentences of a plan: changes, reasons and notes are values, and become text here and nowhere else. Pure.
 
 ``field_change`` makes a value that people may see of a difference; the other functions only read such values, so
 that a plan that was saved and read again says the same.
@@ -29,7 +29,7 @@ class ChangeText(NamedTuple):
 
 
 def leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every plain value in a mapping, with its path; a part that says nothing of itself is one."""
+    """Every plain value in a mapping, with its path. An empty mapping counts as a value."""
     if isinstance(value, dict) and (value or not path):
         for key in value:
             yield from leaves((*path, key), value[key])
@@ -38,7 +38,7 @@ def leaves(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...],
 
 
 def as_written(declared: Declared, path: tuple[str, ...]) -> tuple[str | int, ...]:
-    """A path of the shape as it stands in the manifest: parts are list items there."""
+    """A path of the shape as a path of the manifest, in which parts are list items."""
     written: tuple[str | int, ...] = ()
     here: Any = declared.manifest.spec
     for length, name in enumerate(path, 1):
@@ -75,7 +75,7 @@ def field_changes(kind: str, changes: Iterable[Change], covers: tuple[str, ...] 
 
 
 def as_manifest(kind: str, path: tuple[str, ...], value: Any) -> Any:
-    """A value of a shape as a manifest shows it, without any secret; the very value where that is the same."""
+    """A value of a shape as manifests write it, without any secret; the same object if nothing differs."""
     if isinstance(value, dict):
         shown = {name: as_manifest(kind, (*path, name), each) for name, each in value.items()}
         return value if all(shown[name] is each for name, each in value.items()) else shown
@@ -136,15 +136,15 @@ _NOTES: dict[NoteKind, str] = {
     NoteKind.KEPT_PROTECTED: "kept: protected by its label {label}",
     NoteKind.KEPT_RETAINED: "kept: deletionPolicy is Retain",
     NoteKind.IGNORED: "ignored{until}: {contrast}{because}",
-    NoteKind.MEMORY_NOT_RETURNED: "memory.size is {size}, and the guest still has {excess} more: without a balloon "
-    "driver it gives nothing back",
+    NoteKind.MEMORY_NOT_RETURNED: "memory.size is {size}, but the guest still uses {excess} more: without a "
+    "balloon driver it releases no memory",
     NoteKind.SECRET_UNREADABLE: "the {secret} cannot be read here; the step that sends it will fail",
     NoteKind.UNDER_WAY: "{operation} is under way; plan again when it has ended",
     NoteKind.BLOCKED_UNDER_WAY: "{operation} waits: {other} is under way on {resource}",
     NoteKind.BLOCKED_MISSING: "{operation} waits: {resource} is not there",
     NoteKind.BLOCKED_BY_AGENT: "left out: {resource} cannot be created by {agent}",
-    NoteKind.POSSIBLE_RENAME: "is as {former} was, which is described no longer; if it was renamed, write "
-    "movedFrom: {name} in its metadata, and it is kept",
+    NoteKind.POSSIBLE_RENAME: "equals {former}, which is no longer described; if it was renamed, set "
+    "movedFrom: {name} in its metadata to keep it",
 }
 
 
@@ -178,7 +178,7 @@ def contrast(kind: str, change: Change) -> str:
 
 
 def change_texts(kind: str, changes: Iterable[FieldChange]) -> str:
-    """The changes in one line, each once."""
+    """The changes in one line, without repetitions."""
     return "; ".join(dict.fromkeys(change_text(kind, change) for change in changes))
 
 
@@ -230,7 +230,7 @@ def contrast_text(kind: str, change: FieldChange) -> str:
     if not change.path:
         return "is not there"
     if change.path == at and change.before is None:
-        return f"{name} is not there, though it is declared"
+        return f"{name} is declared but does not exist"
     if change.path == at and change.after is None:
         return f"{name} is there, and not declared"
     if is_secret(kind, change.path):

@@ -33,16 +33,16 @@ from reconciler.planner.rules import CreateRule, DeleteRule, Rule, RuleContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDraft:
-    """What a stage says about a step; the rest follows from the row of ``rules`` that it is a step of."""
+    """The part of a step that a stage decides; the rest follows from the row of ``rules``."""
 
     action: Action
     phase: Phase
     reason: Reason
     offset: int = 0  # place among the steps of a phase that is a sequence
     at: tuple[str, ...] = ()  # the part it is about
-    carrier: ResourceId | None = None  # the resource itself unless another one is inputs
+    carrier: ResourceId | None = None  # the resource itself unless another one is given
     uses: Iterable[ResourceId] = ()  # what must exist first; of a deletion, what must be gone
-    impact: Impact | None = None  # that of the operation unless another one is inputs
+    impact: Impact | None = None  # that of the operation unless another one is given
     details: Details = field(default_factory=dict)
     changes: tuple[FieldChange, ...] = ()
     place: ManifestPlace | None = None
@@ -57,7 +57,7 @@ class StepDraft:
 
 @dataclass(frozen=True, slots=True)
 class UnorderedStep:
-    """A step without its edges, and what they follow from."""
+    """A step without its edges to other steps, and the facts from which these are derived."""
 
     step: Step
     phase: Phase
@@ -71,13 +71,13 @@ class UnorderedStep:
 
     @property
     def rank(self) -> int:
-        """Steps of one resource run from low to high."""
+        """The position of the step among those of its resource, lowest first."""
         return self.phase + self.offset
 
 
 @dataclass(slots=True)
 class Findings:
-    """What a stage found: it makes one, fills it and returns it."""
+    """The result of a stage: steps, problems and notes."""
 
     steps: list[UnorderedStep] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Findings:
     quiet: set[ResourceId] = field(default_factory=set)  # of those unchanged, the ones without a note
 
     def add(self, other: Findings) -> None:
-        """Take in what another stage found."""
+        """Add the findings of another stage."""
         self.steps += other.steps
         self.problems += other.problems
         self.notes += other.notes
@@ -96,26 +96,26 @@ class Findings:
         self.quiet |= other.quiet
 
     def with_more(self, other: Findings) -> Findings:
-        """Both, as findings of their own."""
+        """A new object with the findings of both."""
         joined = Findings()
         joined.add(self)
         joined.add(other)
         return joined
 
     def refuse(self, id: ResourceId, problem: Problem) -> None:
-        """A problem for which a resource will not be as it is declared."""
+        """Add a problem because of which the resource will not become as declared."""
         self.refused.add(id)
         self.problems.append(problem)
 
     def note(self, id: ResourceId, kind: NoteKind, **details: str | list[str]) -> None:
-        """A note about a resource; ``details`` as its sentence in ``explanation`` names them."""
+        """Add a note about a resource; ``details`` are the arguments of its sentence in ``explanation``."""
         self.notes.append(Note(id, kind, details))
 
 
 def step_of(
     inputs: PlanInput, row: Rule | CreateRule | DeleteRule, case: RuleContext, draft: StepDraft, found: Findings
 ) -> None:
-    """Add the step of a row for a case; parameters the catalogue has something against are problems."""
+    """Add the step of a row. Parameters that the catalogue refuses become problems."""
     carrier = draft.carrier or case.id
     operation = catalogue.find(carrier.kind, row.operation)
     parameters = parameters_of(row.parameters, case)
@@ -156,7 +156,7 @@ def step_of(
 def preconditions_of(
     inputs: PlanInput, id: ResourceId, carrier: ResourceId, operation: Operation
 ) -> tuple[Expectation, ...]:
-    """What any step of an operation needs: that its resources are those that were seen, and their guest."""
+    """The preconditions of any step: its resources and their guests are as observed."""
     found = [*identity(inputs.observed, carrier), *guest(inputs.observed, id, operation)]
     return (*identity(inputs.observed, id), *found) if id != carrier else tuple(found)
 

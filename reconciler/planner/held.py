@@ -1,4 +1,4 @@
-"""The fifth stage: steps that may not run are held, by the impact that nobody has allowed."""
+"""The fifth stage: holds steps whose impact is not allowed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import replace
 from reconciler.model.resource import ResourceId
 from reconciler.planner.findings import UnorderedStep
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.order import Ordered
+from reconciler.planner.order import OrderedSteps
 
 
-def hold(inputs: PlanInput, ordered: Ordered) -> Ordered:
-    """Hold what is not allowed to run, what cannot run without it, and what would run for nothing without it."""
+def hold(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
+    """Hold the steps whose impact is not allowed, those that need them, and those of the same atomic group."""
     steps = ordered.steps
     held: dict[str, str] = {step.id: str(step.impact) for step in steps if not inputs.policy.allows(step.impact)}
     groups = _groups(ordered.found.steps)
@@ -33,7 +33,7 @@ def hold(inputs: PlanInput, ordered: Ordered) -> Ordered:
 
 
 def _groups(steps: Iterable[UnorderedStep]) -> dict[str, list[str]]:
-    """The ids of the steps that belong together, by each of them."""
+    """For each step of an atomic group, the ids of all steps of the group."""
     members: dict[tuple[ResourceId, str], list[str]] = defaultdict(list)
     for each in steps:
         if each.group:

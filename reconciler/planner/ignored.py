@@ -1,4 +1,4 @@
-"""Fields that are left as they are on the cluster, because a manifest or the Stack says so: not compared, but noted.
+"""Ignore rules of a manifest or the Stack: these fields are not compared and stay as they are, with a note.
 
 A resource that exists is planned for with a shape in which the observed value stands in the place of an ignored
 field. So no step changes it, and one that changes a field beside it sends the value that is observed. What is
@@ -31,7 +31,7 @@ _ALWAYS_THERE = ("nodeName",)
 def without_ignored(
     desired: Desired, observed: Observation, at: datetime | None, unchanged: Collection[ResourceId] = ()
 ) -> tuple[Desired, list[Note]]:
-    """The same with ignored fields as they are observed, and a note for each such field that differs.
+    """The desired state with ignored fields as observed, and a note for each such field that differs.
 
     ``at`` is the moment, without which every rule holds. Nothing is copied where nothing is ignored. Those that are
     ``unchanged`` are known to be as declared.
@@ -59,7 +59,7 @@ def _as_observed(
 ) -> tuple[Declared, list[Note]]:
     """One resource with its ignored fields as they are observed."""
     kind, shape, notes = declared.id.kind, declared.shape, []
-    # What only the next start has otherwise is left so as well; the shape is that of the guest that runs.
+    # Values that wait for the next start are left as well; the shape is that of the running guest.
     paths = {change.path for change, _ in _ignored(rules, persistent_diff(kind, shape, found), at)}
     for change, rule in _ignored(rules, outermost(kind, live_diff(kind, shape, found)), at):
         shape = _with(shape, change.path, change.observed)
@@ -70,7 +70,7 @@ def _as_observed(
 
 
 def ignore_rules_of(declared: Declared, stack: Stack) -> tuple[IgnoreRule, ...]:
-    """What is ignored of a resource: by its own manifest first, then by the Stack."""
+    """The ignore rules of a resource: those of its own manifest, then those of the Stack."""
     everywhere = tuple(rule for rule in stack.drift.ignore_rules if rule.kind == declared.id.kind)
     return declared.drift.ignore_rules + everywhere
 
@@ -78,15 +78,15 @@ def ignore_rules_of(declared: Declared, stack: Stack) -> tuple[IgnoreRule, ...]:
 def _ignored(
     rules: Sequence[IgnoreRule], changes: Iterable[Change], at: datetime | None
 ) -> Iterator[tuple[Change, IgnoreRule]]:
-    """What of these is left as it is, each with the first rule that says so."""
+    """The changes that an ignore rule covers, each with the first such rule."""
     holding = [rule for rule in rules if rule.in_force(at)]
     for change in changes:
-        if (by := next((rule for rule in holding if lets(rule, change)), None)) is not None:
+        if (by := next((rule for rule in holding if leaves_as_observed(rule, change)), None)) is not None:
             yield change, by
 
 
 def outermost(kind: str, changes: Sequence[Change]) -> list[Change]:
-    """The changes without those inside a part that comes or goes as a whole."""
+    """The changes without those inside a part that is added or removed as a whole."""
     wholes: set[tuple[str, ...]] = set()
     found = []
     for change in changes:
@@ -98,8 +98,8 @@ def outermost(kind: str, changes: Sequence[Change]) -> list[Change]:
     return found
 
 
-def lets(rule: IgnoreRule, change: Change) -> bool:
-    """Whether a rule, if it holds, leaves the field as it is observed."""
+def leaves_as_observed(rule: IgnoreRule, change: Change) -> bool:
+    """Whether a rule covers the changed field and accepts its observed value; its expiry is not checked."""
     if not rule.covers(change.path) or (change.path == _ALWAYS_THERE and change.observed is None):
         return False
     return not rule.accepted or any(equivalent(value, change.observed) for value in rule.accepted)

@@ -1,4 +1,4 @@
-"""What moving a field does to a guest: each field of a manifest, for a running guest and a stopped one. Pure.
+"""The impact of changing a field: each field of a manifest, for a running guest and a stopped one. Pure.
 
 Nothing is decided here: it follows from the rules and from the impact of the operations they send.
 """
@@ -17,8 +17,8 @@ _WORDS = {ChangeKind.ADDED: "comes", ChangeKind.CHANGED: "changes", ChangeKind.R
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One field, what happens to it, by which operation, and what that does."""
+class ImpactRow:
+    """One field, the kind of change, the operation that makes it, and its impact."""
 
     kind: str
     field: str  # dotted, ``*`` for a part's identity; empty for the resource itself
@@ -29,17 +29,17 @@ class Row:
     waits: bool = False  # may be written for the next start of the guest, and then does nothing until then
 
 
-def rows() -> Iterator[Row]:
+def rows() -> Iterator[ImpactRow]:
     """The whole table, by kind and field, in the order of the rules."""
     for rule in CHANGE:
         operation = _operation(rule.kind, rule.operation)
         for field in rule.fields:
             what = " or ".join(_WORDS[each] for each in ChangeKind if each in rule.on)
             waits = rule.next_start is not _NEVER
-            yield Row(rule.kind, field, what, rule.operation, operation.running, operation.stopped, waits)
+            yield ImpactRow(rule.kind, field, what, rule.operation, operation.running, operation.stopped, waits)
     for row in DELETE:
         operation = _operation(row.kind, row.operation)
-        yield Row(row.kind, "", "goes", row.operation, operation.running, operation.stopped)
+        yield ImpactRow(row.kind, "", "goes", row.operation, operation.running, operation.stopped)
 
 
 def _operation(kind: str, name: str) -> Operation:

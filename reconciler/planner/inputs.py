@@ -1,4 +1,4 @@
-"""What a plan is made of: the manifests, the cluster as observed, and what the run may do."""
+"""The input of the planner: the manifests, the cluster as observed, and the policy of the run."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from reconciler.planner.ignored import without_ignored
 from reconciler.planner.plan import ManifestPlace, Note
 from reconciler.planner.policy import Policy
 from reconciler.planner.rename import under_old_names
-from reconciler.planner.rules import Surroundings
+from reconciler.planner.rules import ResourceIndex
 
 
 @dataclass(frozen=True, slots=True)
 class PlanInput:
-    """What every stage may read; none of them changes it."""
+    """The input of every stage, read only."""
 
     desired: Desired
     observed: Observation
     policy: Policy
     ignored: tuple[Note, ...] = ()  # the fields that are left as they are
     unchanged: frozenset[ResourceId] = frozenset()  # known to be as declared, from a plan before
-    surroundings: Surroundings = field(init=False)
+    resources: ResourceIndex = field(init=False)
 
     def __post_init__(self) -> None:
-        around = Surroundings(self.desired.resources, self.observed, self.desired.stack.nodes)
-        object.__setattr__(self, "surroundings", around)
+        around = ResourceIndex(self.desired.resources, self.observed, self.desired.stack.nodes)
+        object.__setattr__(self, "resources", around)
 
     @property
     def stack(self) -> str:
@@ -59,7 +59,7 @@ class PlanInput:
         return Problem(origin, message, remedy, field, id=id)
 
     def node(self, id: ResourceId, otherwise: str) -> str:
-        """The node that serves a resource, or will once it exists; ``otherwise`` if nobody knows."""
+        """The node that serves a resource, or will once it exists; ``otherwise`` if it is not known."""
         observed, declared = self.observed.get(id), self.desired.resources.get(id)
         if observed is not None and observed.exists:
             return observed.node
@@ -70,13 +70,13 @@ class PlanInput:
         if id.kind == MACHINE:
             return shape.get("powerState") in ("Running", "Paused")
         attached = self.observed.attached.get(id)
-        return attached is not None and self.surroundings.runs(attached[0])
+        return attached is not None and self.resources.runs(attached[0])
 
 
 def plan_input(
     desired: Desired, observed: Observation, policy: Policy, unchanged: Collection[ResourceId] = ()
 ) -> PlanInput:
-    """The input of the stages: what was renamed under its old name, what is ignored as observed, targets widened."""
+    """The input of the stages: renames resolved, ignored fields as observed, targets with what they refer to."""
     desired = under_old_names(desired, observed)
     policy = _with_references(policy, desired)
     if policy.delete:
@@ -87,7 +87,7 @@ def plan_input(
 
 
 def _with_references(policy: Policy, desired: Desired) -> Policy:
-    """The policy with what its targets refer to, however far that goes."""
+    """The policy with its targets extended by everything that they refer to, directly or not."""
     if policy.delete:
         return policy
     targets = set(policy.targets)

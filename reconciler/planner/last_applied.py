@@ -1,4 +1,4 @@
-"""What was last applied and is kept with a resource, as the API never shows it: the last-applied annotation."""
+"""The last-applied annotation: fields that the API never shows, kept with the resource."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from reconciler.planner.explanation import leaves
 
 
 def unknown(kind: str, change: Change) -> bool:
-    """Whether the observed value is missing only because nobody can see it."""
+    """Whether the observed value is missing only because the API never shows the field."""
     return change.observed is None and unreadable(kind, change.path)
 
 
 def of_creation(kind: str, seen: Shape, desired: Shape) -> dict[str, Any]:
-    """What a creation sets and nobody will ever show again, and what deletion will want to know."""
+    """The fields to keep of a creation: those that the API never shows, and those that a deletion needs."""
     kept = [(path, value) for path, value in leaves((), seen) if unreadable(kind, path)]
     for pattern in remembered_fields(kind):
         kept += [(pattern, value) for _, value in values_at(desired, pattern)]
@@ -26,7 +26,7 @@ def of_creation(kind: str, seen: Shape, desired: Shape) -> dict[str, Any]:
 
 
 def of_change(kind: str, covered: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
-    """The same of a change that sets these fields; of a part that goes, all that was kept of it goes too."""
+    """The same for a change of these fields. What was kept of a part that is removed is removed as well."""
     return nested(
         (path, value)
         for path, value in covered
@@ -41,7 +41,7 @@ def _holds_unreadable(kind: str, path: tuple[str, ...]) -> bool:
 
 
 def nested(leaves: Iterable[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
-    """Paths and values as mappings in mappings."""
+    """Paths and values as nested mappings."""
     top: dict[str, Any] = {}
     for path, value in leaves:
         level = top

@@ -1,4 +1,4 @@
-"""A rule and the changes it takes: which they are, and which fields are set by them."""
+"""Matching of rules and changes: which changes a rule handles, and which fields its step sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.planner.rules import ChangeKind, Rule, RuleContext
 
 
 def matching(rule: Rule, changes: list[Change], kind: str) -> dict[tuple[str, ...], list[Change]]:
-    """The changes a rule takes, by the part they are about (one group with no name for plain fields)."""
+    """The changes that a rule handles, by part (plain fields are under an empty name)."""
     groups: dict[tuple[str, ...], list[Change]] = {}
     patterns = [tuple(dotted.split(".")) for dotted in rule.fields]
     for change in changes:
@@ -33,7 +33,7 @@ def _kinds(change: Change, at: tuple[str, ...]) -> frozenset[ChangeKind]:
 
 
 def with_replacements(kind: str, changes: list[Change], desired: Shape, seen: Shape) -> list[Change]:
-    """The changes, with one of the whole part instead of many where it cannot be changed in place."""
+    """The changes, with one change of the whole part where it has to be replaced."""
     parts = {
         change.path[:2]
         for change in changes
@@ -46,12 +46,12 @@ def with_replacements(kind: str, changes: list[Change], desired: Shape, seen: Sh
 
 
 def set_by(rule: Rule, changes: list[Change]) -> list[Change]:
-    """Of the changes that ask for a rule about plain fields, those whose value it sets."""
+    """Of the changes of plain fields that trigger a rule, those that its operation sets."""
     return [change for change in changes if not rule.covers or ".".join(change.path) in rule.covers]
 
 
 def covered_by(rule: Rule, case: RuleContext, changes: list[Change]) -> list[tuple[tuple[str, ...], Any]]:
-    """The leaf fields a step sets, with their values: of a part that is added, all the rule's fields of it."""
+    """The leaf fields that a step sets, with their values; of an added part, all fields that the rule covers."""
     if rule.leaves:
         return [(_placed(dotted, case.at), value) for dotted, value in rule.leaves]
     if rule.on == {ChangeKind.REMOVED}:

@@ -24,33 +24,33 @@ Chains: TypeAlias = dict[ResourceId, list[UnorderedStep]]
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered:
-    """Steps that know what they need and what they come after, and what they were made of."""
+class OrderedSteps:
+    """Steps with their edges, and the findings they were made from."""
 
     steps: list[Step]
     found: Findings
 
 
-def in_order(inputs: PlanInput, found: Findings) -> Ordered:
-    """Draw the edges between steps. With problems nothing is pruned: then the deletions are left out."""
+def in_order(inputs: PlanInput, found: Findings) -> OrderedSteps:
+    """Add the edges between steps. If there are problems, the deletions of a prune are left out."""
     ordered = _connected(inputs, found)
     if ordered.found.problems and inputs.policy.prune and not inputs.policy.delete:
         return _connected(inputs, without_deletions(ordered.found))
     return ordered
 
 
-def in_waves(inputs: PlanInput, ordered: Ordered) -> Ordered:
-    """The steps as they can run; none, and a problem, where some wait for each other."""
+def in_waves(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
+    """The steps in an order in which they can run; none, and a problem, if there is a cycle."""
     try:
         waves = Plan(inputs.stack, tuple(ordered.steps)).waves
     except graph.Cycle as cycle:
         id = next(step.resource for step in ordered.steps if step.id == cycle.members[0])
-        problem = inputs.problem(id, f"these wait for each other: {cycle}", "Remove one of the references.")
-        return Ordered([], replace(ordered.found, problems=[*ordered.found.problems, problem]))
+        problem = inputs.problem(id, f"these steps wait for each other: {cycle}", "Remove one of the references.")
+        return OrderedSteps([], replace(ordered.found, problems=[*ordered.found.problems, problem]))
     return replace(ordered, steps=[step for wave in waves for step in wave])
 
 
-def _connected(inputs: PlanInput, found: Findings) -> Ordered:
+def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
     needs: Edges = defaultdict(set)
     after: Edges = defaultdict(set)
     by_resource = _chains(found.steps, lambda each: each.step.resource)
@@ -73,7 +73,7 @@ def _connected(inputs: PlanInput, found: Findings) -> Ordered:
         )
         for each in found.steps
     ]
-    return Ordered(steps, replace(found, problems=[*found.problems, *problems]))
+    return OrderedSteps(steps, replace(found, problems=[*found.problems, *problems]))
 
 
 def _chains(steps: Iterable[UnorderedStep], by: Callable[[UnorderedStep], ResourceId]) -> Chains:
@@ -87,7 +87,7 @@ def _chains(steps: Iterable[UnorderedStep], by: Callable[[UnorderedStep], Resour
 
 
 def _decides(earlier: UnorderedStep, each: UnorderedStep, policy: Policy) -> bool:
-    """Whether a step of a resource makes no sense unless an earlier one of the same resource succeeded."""
+    """Whether a step depends on the success of an earlier step of the same resource."""
     return (
         earlier.step.action is Action.CREATE
         or earlier.step.last
@@ -100,14 +100,14 @@ def _decides(earlier: UnorderedStep, each: UnorderedStep, policy: Policy) -> boo
 
 
 def _follow_named(steps: Iterable[UnorderedStep], needs: Edges) -> None:
-    """Steps that were named as those to come first."""
+    """Edges to the steps that ``follows`` names."""
     ids = {each.step.id for each in steps}
     for each in steps:
         needs[each.step.id].update(id for id in each.follows if id in ids)
 
 
 def _free_before_taking(steps: Iterable[UnorderedStep], needs: Edges) -> None:
-    """What only one may hold is freed before it is taken."""
+    """Edges from the step that takes something exclusive to the step that frees it."""
     freed: dict[tuple[str, str], list[UnorderedStep]] = defaultdict(list)
     for each in steps:
         for what in each.frees:
@@ -121,7 +121,7 @@ def _free_before_taking(steps: Iterable[UnorderedStep], needs: Edges) -> None:
 def _exist_before_use(
     inputs: PlanInput, steps: Iterable[UnorderedStep], by_resource: Chains, needs: Edges
 ) -> list[Problem]:
-    """What is used exists first, and goes after its users; what is nowhere is a problem."""
+    """A resource is created before its users and deleted after them; one that exists nowhere is a problem."""
     problems = []
     for each in steps:
         step = each.step
@@ -133,7 +133,7 @@ def _exist_before_use(
             elif others:
                 before = [other for other in others if not other.step.last and other.phase < Phase.RESTART_RESUME]
                 needs[step.id].update(other.step.id for other in before)
-            elif not inputs.surroundings.exists(id) and id not in inputs.desired.resources:
+            elif not inputs.resources.exists(id) and id not in inputs.desired.resources:
                 message = f"{step.resource} needs {id}, which is neither described nor on the cluster"
                 remedy = "Add a manifest for it, or correct the name."
                 problems.append(inputs.problem(step.resource, message, remedy))

@@ -1,4 +1,4 @@
-"""Whose a resource is: what has to be left alone, and what is noted on the others."""
+"""Ownership of resources: which must be left alone, and the labels and annotations of the others."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from reconciler.planner.preconditions import identity
 
 
 class OwnershipChanges(NamedTuple):
-    """What a resource is to say of itself: its stack, its labels, what only its manifest knows."""
+    """Labels and annotations to write on a resource: its stack, its labels, fields that only its manifest knows."""
 
     changes: tuple[FieldChange, ...]
     last_applied: dict[str, Any]
 
 
 def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found: Findings) -> bool:
-    """Whether the resource must be left alone, being busy or not ours; says why."""
+    """Whether the resource must be left alone because it is busy or not owned by the stack; adds a problem or note."""
     if observed.under_way:
         found.note(declared.id, NoteKind.UNDER_WAY, operation=observed.under_way)
         return True
@@ -44,7 +44,7 @@ def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found:
 
 
 def ownership_changes(inputs: PlanInput, declared: Declared, observed: Observed) -> OwnershipChanges | None:
-    """What is noted on the resource and is to be noted otherwise; None if it is as it should be."""
+    """The labels and annotations that differ; None if there are none."""
     changes, last_applied = [], dict[str, Any]()
     if not observed.stack:
         changes.append(FieldChange(STACK, None, inputs.stack))
@@ -66,7 +66,7 @@ def ownership_changes(inputs: PlanInput, declared: Declared, observed: Observed)
 def ownership_step(
     inputs: PlanInput, declared: Declared, observed: Observed, ownership: OwnershipChanges
 ) -> UnorderedStep:
-    """The step that notes it on the resource."""
+    """The step that writes them on the resource."""
     step = Step(
         id=f"{declared.id}:{MARK}",
         action=Action.MARK,

@@ -1,4 +1,4 @@
-"""The parameters of a step: a row's functions, applied to a case."""
+"""The parameters of a step: the functions of a row, called for one resource."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from reconciler.planner.rules import Make, RuleContext
 
 
 def parameters_of(makes: Mapping[str, Make], case: RuleContext) -> dict[str, Value]:
-    """Name -> value, without those that a case has no value for."""
+    """Name -> value, without the parameters that have no value."""
     values = {name: make(case) for name, make in makes.items()}
     return {name: _plain(value) for name, value in values.items() if value is not None}
 
 
 def samples(operation: Operation, parameters: Mapping[str, Value]) -> dict[str, str | bool]:
-    """The same with something plausible where the value is known later, for the catalogue to check."""
+    """The parameters with samples for values that are known later, for the catalogue to check."""
     examples = {row.name: row.example for row in operation.parameters if row.secret}
     return {name: examples.get(name) or _sample(value) for name, value in parameters.items()}
 
 
 def _plain(value: Value) -> Value:
-    """A text without unknown parts is just text."""
+    """The text as one string if all its parts are known."""
     if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
         return "".join(str(part) for part in value)
     return value

@@ -1,4 +1,4 @@
-"""The phases in which the steps of one resource run: what makes room first, what needs everything else last.
+"""The phases in which the steps of one resource run, in order.
 
 The numbers are part of the ids of steps; between two phases only their order means anything.
 """
@@ -19,7 +19,7 @@ class Phase(IntEnum):
         member.reason = reason
         return member
 
-    MARK = -1, "Whose a resource is has to be on it before anything is done to it."
+    MARK = -1, "The owner of a resource is written on it before anything else is done to it."
     CREATION = 0, "Nothing can be changed of what does not exist."
 
     DISK_MOVE = 4, "A disk grows and is snapshotted in the pool where it stays."
@@ -29,7 +29,7 @@ class Phase(IntEnum):
     NETWORK_SETTINGS = 8, "What machines find on their network is set before they use it."
     POOL_AUTOSTART = 9, "A pool that does not start still says whether it is to start with its node."
 
-    RESUME = 10, "A paused guest neither shuts down nor lets go of a device."
+    RESUME = 10, "A paused guest neither shuts down nor releases a device."
     POWER_DOWN = 11, "Changes to a stopped guest are the safe ones; up to here it is decided whether it runs."
 
     ACL_REMOVAL = 12, "What a switch holds for a NIC goes before the NIC, by the values it was set with."
@@ -37,8 +37,8 @@ class Phase(IntEnum):
     FLOATING_IP_REMOVAL = 14, "The address is bound to the NIC's own, and is free for others from here on."
     PORT_VLAN_REMOVAL = 15, "The port is named by the NIC that is still there."
     POOL_STATE = 16, "A pool starts and stops with the settings that it is to have."
-    DISK_REMOVAL = 20, "What goes makes room for what comes: targets, addresses, the disk itself."
-    NIC_REMOVAL = 21, "The NIC goes when nothing on its switch speaks of it any more."
+    DISK_REMOVAL = 20, "Removing a part makes room for a new one: targets, addresses, the disk itself."
+    NIC_REMOVAL = 21, "The NIC is removed when nothing on its switch refers to it any more."
     DEVICE_REMOVAL = 22, "A device of the host is free for another guest when it is unplugged."
     PASSTHROUGH_REMOVAL = 23, "The same for devices that are named by their place on a bus."
 
@@ -77,7 +77,7 @@ class Phase(IntEnum):
     MIGRATION = 94, "Everything else is done where the machine was when the plan was made."
     REQUEST = 95, "An operation on request finds the resource as it is declared."
 
-    DELETION = 100, "What uses a resource has let go of it by now; each further step counts on from here."
+    DELETION = 100, "The users of a resource have released it by now; each further step counts on from here."
     SNAPSHOT_LOSS = 120, "What destroys data runs when everything else has ended well."
 
     @property

@@ -23,7 +23,7 @@ class Action(StrEnum):
     CHANGE = "change"
     DELETE = "delete"
     RUN = "run"
-    MARK = "mark"  # what the resource says about itself; no operation
+    MARK = "mark"  # labels and annotations only; no operation
 
     @property
     def sign(self) -> str:
@@ -36,7 +36,7 @@ MARK = "(mark)"  # stands where a step that only marks has no operation
 
 
 class PathOf(NamedTuple):
-    """The path of a disk's or image's file, known once the resource is there. Never guessed."""
+    """A reference to the file of a disk or image, whose path is known once the resource exists. Never guessed."""
 
     id: ResourceId
 
@@ -49,7 +49,7 @@ Value = str | bool | Secret | Text
 
 
 def show_value(value: Any) -> str:
-    """A parameter as people read it; what is known later stands in angle brackets."""
+    """A parameter as people read it; references are in angle brackets."""
     if isinstance(value, tuple):
         return "".join(part if isinstance(part, str) else f"<{part}>" for part in value)
     if isinstance(value, bool):
@@ -70,7 +70,7 @@ class Expectation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SecretValue:
-    """Stands where the value of a secret would: says where the value is kept, or that it is another one."""
+    """Takes the place of a secret value: says where it is kept, or that it differs."""
 
     text: str
 
@@ -79,7 +79,7 @@ class SecretValue:
 
 
 class FieldChange(NamedTuple):
-    """What becomes of a field, in the values that manifests use: quantities as text, secrets as ``SecretValue``.
+    """A field before and after a step, as manifests write it: quantities as text, secrets as ``SecretValue``.
 
     None stands for absent. The empty path is existence (False or True), ``stack`` the owner, ``labels`` a label.
     """
@@ -90,7 +90,7 @@ class FieldChange(NamedTuple):
 
 
 class Reason(StrEnum):
-    """Why a step is planned. Each says which of the step's ``details`` and ``changes`` tell more."""
+    """Why a step is planned. The comments name the ``details`` and ``changes`` of the step that belong to it."""
 
     NOT_ON_CLUSTER = "NotOnCluster"
     CREATION_FAILED = "CreationFailed"  # an attempt before: its message
@@ -104,7 +104,7 @@ class Reason(StrEnum):
 
 
 class NoteKind(StrEnum):
-    """What a note says. ``explanation`` has the sentence of each, with the names of its details."""
+    """The kind of a note. ``explanation`` has the sentence of each, with the names of its details."""
 
     PENDING_RESTART = "PendingRestart"
     NO_LONGER_DECLARED = "NoLongerDeclared"
@@ -180,7 +180,7 @@ class Step:
 
 
 class Note(NamedTuple):
-    """Something the reader should know that is not a step: what waits, what is kept, what is left alone."""
+    """Information that is not a step: a change that waits, a resource that is kept or left alone."""
 
     id: ResourceId
     kind: NoteKind
@@ -190,7 +190,7 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in an order that can be run as it stands, and what was found on the way to them."""
+    """Steps in an order in which they can run, with problems and notes."""
 
     stack: str
     steps: tuple[Step, ...] = ()
@@ -223,7 +223,7 @@ class Plan:
         return tuple(step for step in self.steps if step.held_by)
 
     def impacts(self) -> Iterator[tuple[Impact, int]]:
-        """How many steps there are of each impact, mildest first, without those there are none of."""
+        """The number of steps of each impact that occurs, mildest first."""
         for impact in Impact:
             count = sum(step.impact is impact for step in self.steps)
             if count:

@@ -1,4 +1,4 @@
-"""What a run may do, as people say it on the command line."""
+"""The policy of a run, as given on the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ALWAYS = frozenset({Impact.NONE, Impact.LIVE})
 
 @dataclass(frozen=True, slots=True)
 class DeletionLimit:
-    """How many at most: a number, or a share of all in percent."""
+    """The limit of deletions: a number, or a percentage of all resources."""
 
     number: int
     percent: bool = False
@@ -26,17 +26,17 @@ class DeletionLimit:
         """``5`` or ``20%``. Raises ``ValueError``."""
         digits = text.removesuffix("%")
         if not (digits.isascii() and digits.isdigit()) or (digits != text and int(digits) > 100):
-            raise ValueError(f"{text!r} is neither a number nor a share such as 20%")
+            raise ValueError(f"{text!r} is neither a number nor a percentage such as 20%")
         return cls(int(digits), digits != text)
 
     def of(self, all: int) -> int:
-        """The number it comes to; a share is rounded down."""
+        """The limit as a number; a percentage is rounded down."""
         return all * self.number // 100 if self.percent else self.number
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a run may do. ``allow`` names impacts; ``delete`` turns the plan around: nothing is desired."""
+    """What a run may do. ``allow`` names impacts; with ``delete``, everything described is deleted."""
 
     allow: frozenset[str] = frozenset()
     prune: bool = False

@@ -28,7 +28,7 @@ PathsOf: TypeAlias = dict[ResourceId, set[Path]]
 
 
 def value_at(observed: Observed | None, path: tuple[str, ...]) -> Any:
-    """What a resource shows there, or has waiting for its next start; None if nothing. Existence at the empty path."""
+    """The value at a path, observed or waiting for the next start; None if absent. The empty path means existence."""
     if not path:
         return observed is not None and observed.exists
     if observed is None:
@@ -40,7 +40,7 @@ def value_at(observed: Observed | None, path: tuple[str, ...]) -> Any:
 
 
 def identity(observed: Observation, id: ResourceId) -> Iterator[Expectation]:
-    """That a resource is there, whose it is and on which node; or that it is not there."""
+    """Expectations that a resource exists, with its owner and node; or that it does not exist."""
     found = observed.get(id)
     if found is None or not found.exists:
         yield Expectation(id, (), False)
@@ -51,7 +51,7 @@ def identity(observed: Observation, id: ResourceId) -> Iterator[Expectation]:
 
 
 def guest(observed: Observation, id: ResourceId, operation: Operation) -> Iterator[Expectation]:
-    """What the guest concerned does, where the operation means something else to one that runs."""
+    """The expected power state of the guest, if the operation depends on it."""
     live = any(each.name in ("live", "current") for each in operation.parameters)
     if operation.running is operation.stopped and not live:
         return
@@ -62,7 +62,7 @@ def guest(observed: Observation, id: ResourceId, operation: Operation) -> Iterat
 
 
 def fields(id: ResourceId, changes: Iterable[Change], head: Path = ()) -> Iterator[Expectation]:
-    """The values that the changes start from."""
+    """Expectations of the values before the changes."""
     for change in changes:
         yield Expectation(id, (*head, *change.path), change.observed)
 
@@ -109,7 +109,7 @@ def _paths(step: Step) -> Iterator[tuple[ResourceId, Path]]:
 
 
 def _overlap(needed: Path, changed: Path) -> bool:
-    """Whether a change touches a precondition: all of a resource that comes or goes, else one path or part of it."""
+    """Whether a change affects a precondition: creation and deletion affect all of a resource."""
     if needed[:1] == (NEXT_START,) or changed[:1] == (NEXT_START,):
         needed, changed = (path[1:] if path[:1] == (NEXT_START,) else path for path in (needed, changed))
     if not needed:
@@ -132,7 +132,7 @@ def unmet(preconditions: Iterable[Expectation], look: Callable[[ResourceId], Obs
 
 def _broken(planned: Expectation, now: Any) -> str:
     if not planned.path:
-        return f"{planned.id} {'exists by now' if now else 'is gone'}"
+        return f"{planned.id} {'exists now' if now else 'is gone'}"
     if planned.path == STACK:
         return f"{planned.id} belongs to {_owner(now)}, not to {_owner(planned.value)}"
     next_start = planned.path[0] == NEXT_START

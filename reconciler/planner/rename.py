@@ -1,4 +1,4 @@
-"""Names that changed: ``movedFrom`` keeps the resource there is, and what looks like a rename is said to be one."""
+"""Renames: ``movedFrom`` keeps the existing resource, and a note points out what looks like a rename."""
 
 from __future__ import annotations
 

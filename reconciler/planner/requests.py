@@ -6,7 +6,7 @@ from reconciler.manifests.request import KIND, Request
 from reconciler.model.kinds import POOL
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
-from reconciler.observe.ledger import State
+from reconciler.observe.ledger import RequestState
 from reconciler.planner.findings import Findings, UnorderedStep, preconditions_of, unreadable_secrets
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase
@@ -47,7 +47,7 @@ def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:
     """The step of a document, or why there is none."""
     known = inputs.observed.ledger.get(request.name)
     details: Details = {}
-    if known is not None and known.state is State.DONE and known.content == request.content:
+    if known is not None and known.state is RequestState.DONE and known.content == request.content:
         found.unchanged += 1
         return
     if problem := _problem(inputs, request):
@@ -61,11 +61,11 @@ def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:
 def _problem(inputs: PlanInput, request: Request) -> tuple[str, str] | None:
     """Why a document cannot run, and what to do about it."""
     known, id = inputs.observed.ledger.get(request.name), request.target
-    if known is not None and known.state is State.DONE:
-        return f"the Operation {request.name} has run with another content", "Give the new one a new name."
-    if known is not None and known.state is State.UNKNOWN:
-        message = f"the Operation {request.name} was begun and nobody saw how it ended"
-        return message, "Look at its target; to run it once more, give it a new name."
+    if known is not None and known.state is RequestState.DONE:
+        return f"the Operation {request.name} has already run with other content", "Give the new one a new name."
+    if known is not None and known.state is RequestState.UNKNOWN:
+        message = f"the Operation {request.name} was submitted, and how it ended is not known"
+        return message, "Check its target; to run it again, give it a new name."
     observed = inputs.observed.get(id)
     if id in inputs.desired.resources:
         return None
@@ -73,7 +73,7 @@ def _problem(inputs: PlanInput, request: Request) -> tuple[str, str] | None:
         return f"{id} is neither described nor on the cluster", "Correct the target."
     if observed.stack != inputs.stack:
         owner = f"the stack {observed.stack}" if observed.stack else "no stack"
-        return f"{id} belongs to {owner}", "Ask for it in its own stack, or describe it here."
+        return f"{id} belongs to {owner}", "Request it in its own stack, or describe it here."
     return None
 
 

@@ -28,7 +28,7 @@ from reconciler.planner.plan import Action, Plan, Step
 from reconciler.rehearsal.duration import seconds_of
 from reconciler.rehearsal.fault import Fault, FaultMode, FaultyDriver, UnknownStep, faulty
 from reconciler.rehearsal.sanitiser import sanitised, without
-from reconciler.rehearsal.seed import Call, SeedResult, seed
+from reconciler.rehearsal.seed import OperationCall, SeedResult, seed
 from reconciler.rehearsal.simulated_cluster import SimulatedCluster
 
 __all__ = ["Fault", "FaultMode", "Rehearsal", "TimelineEntry", "UnknownStep", "rehearse"]
@@ -66,7 +66,7 @@ class SimulatedRun:
 
 
 class Assumption(NamedTuple):
-    """What nobody can know of a resource and was taken to be so."""
+    """An assumption about a resource, for what the cluster does not show."""
 
     id: ResourceId
     text: str
@@ -74,7 +74,7 @@ class Assumption(NamedTuple):
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """How a plan would go. ``again`` is a second run without faults, after a first one with some."""
+    """The result of a rehearsal. ``again`` is a second run without faults, after a first one with some."""
 
     first: SimulatedRun
     again: SimulatedRun | None
@@ -152,7 +152,9 @@ class Simulation:
         ]
         self.cluster = SimulatedCluster(resources, seconds_of)
         calls = [
-            Call(step.carrier, step.operation, {n: v for n, v in step.parameters.items() if isinstance(v, str | bool)})
+            OperationCall(
+                step.carrier, step.operation, {n: v for n, v in step.parameters.items() if isinstance(v, str | bool)}
+            )
             for step in sanitised(plan).runnable
             if step.action is not Action.MARK
         ]
@@ -177,7 +179,7 @@ class Simulation:
         )
 
     def _carry_out(self, plan: Plan, rehearsable: Plan, modes: dict[str, FaultMode]) -> list[TimelineEntry]:
-        """Apply what can be rehearsed of a plan; returns what became of each of its steps."""
+        """Apply the steps that can be rehearsed; returns the timeline."""
         cluster, opened = self.cluster, self.cluster.clock
         steps = {step.id: step for step in plan.steps}
         starts: dict[str, float] = {}

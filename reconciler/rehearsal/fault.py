@@ -45,7 +45,7 @@ class Fault(NamedTuple):
         if equals and mode in set(map(str, FaultMode)):
             return cls(head, FaultMode(mode))
         if equals and mode.isalpha():
-            raise ValueError(f"{mode!r} is not a way to fail: {', '.join(FaultMode)}")
+            raise ValueError(f"{mode!r} is not a fault mode: {', '.join(FaultMode)}")
         return cls(text)
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ def faulty(plan: Plan, faults: Iterable[Fault]) -> dict[str, FaultMode]:
         if not named:
             known = ", ".join(f"{step.operation}:{step.resource}" for step in able[:LISTED]) or "none"
             known += f" and {len(able) - LISTED} more" if len(able) > LISTED else ""
-            raise UnknownStep(f"{fault.pattern} is no step of the plan that could fail; its steps: {known}")
+            raise UnknownStep(f"{fault.pattern} matches no step of the plan that can fail; its steps: {known}")
         found |= dict.fromkeys(named, fault.mode)
     return found
 

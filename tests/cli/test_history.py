@@ -23,7 +23,7 @@ from reconciler.model.outcome import RunResult
 from reconciler.model.problem import Unavailable
 from reconciler.model.provenance import Provenance
 from reconciler.model.resource import ResourceId
-from reconciler.output.history import Run, past_steps_text, run_json, run_text, runs_text, steps_on
+from reconciler.output.history import RunRecord, past_steps_text, run_json, run_text, runs_text, steps_on
 from reconciler.output.history import runs as runs_of
 from reconciler.planner.plan import MARK, Action, Reason, Step
 from support.command_line import COMMAND, run
@@ -33,7 +33,7 @@ POOL, VM = "VirtualMachinePool/vmd", "VirtualMachine/web-1"
 DISK, GOLDEN = "VirtualMachineDisk/root", "VirtualMachineDisk/golden"
 
 
-def runs(entries: list[dict[str, Any]]) -> list[Run]:
+def runs(entries: list[dict[str, Any]]) -> list[RunRecord]:
     return runs_of(read_journal(entries))
 
 

@@ -63,7 +63,7 @@ def test_another_content_under_the_same_name_is_refused() -> None:
     with served() as cluster:
         converge(cluster, desired(operation()))
         (problem,) = plan(desired(operation(parameters={"type": "localfs"})), cluster).problems
-        assert problem.message == "the Operation look has run with another content"
+        assert problem.message == "the Operation look has already run with other content"
         assert problem.remedy == "Give the new one a new name."
         assert problem.origin.line == 13
 
@@ -135,7 +135,7 @@ def test_what_nobody_saw_the_end_of_is_left_to_people() -> None:
         assert observe_stack(cluster, wanted).ledger == {}, "it was never put on its resource"
         cluster.record("shop", {**begun, "phase": "submitted"})
         (problem,) = plan(wanted, cluster).problems
-        assert problem.message == "the Operation look was begun and nobody saw how it ended"
+        assert problem.message == "the Operation look was submitted, and how it ended is not known"
         behind = desired(operation() + operation("back", after=["look"]))
         made = plan(behind, cluster)
         assert made.steps == ()
@@ -149,7 +149,7 @@ def test_what_nobody_saw_the_end_of_is_left_to_people() -> None:
     [
         (operation(operation="ShowPol"), "ShowPol is not an operation of VirtualMachinePool", "Did you mean ShowPool"),
         (operation(operation="RebootVM"), "RebootVM is not an operation", "It is one of VirtualMachine."),
-        (operation(operation="CreatePool"), "CreatePool follows from manifests", "Describe the resource."),
+        (operation(operation="CreatePool"), "CreatePool is planned from manifests", "Describe the resource."),
         (operation(parameters={"typ": "nfs"}), "typ is not a parameter; did you mean type?", "reconcile operations"),
         (operation(parameters={"type": "floppy"}), "type must be one of localfs", "reconcile operations"),
         (operation(after=["nothing"]), "there is no Operation nothing", "Correct the name."),

@@ -18,7 +18,7 @@ import pytest
 from reconciler.agent import Agent
 from reconciler.clusters.base import Cluster, EventType, Lease, Watch, WatchEvent
 from reconciler.drivers.simulator.driver import Simulator
-from reconciler.model.journal import Phase
+from reconciler.model.journal import EntryType
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.problem import AlreadyExists, Busy, Conflict, NotFound
 from reconciler.model.resource import Resource, ResourceId, id_of
@@ -476,26 +476,30 @@ class ClusterContract:
             return [entry["phase"] for entry in cluster.unfinished("shop")]
 
         assert unfinished() == []
-        record(Phase.RUN_STARTED, "start", "end", Phase.RUN_ENDED)
+        record(EntryType.RUN_STARTED, "start", "end", EntryType.RUN_ENDED)
         assert unfinished() == []
-        record(Phase.RUN_STARTED, "start")
-        assert unfinished() == [Phase.RUN_STARTED, "start"]
+        record(EntryType.RUN_STARTED, "start")
+        assert unfinished() == [EntryType.RUN_STARTED, "start"]
         assert cluster.unfinished("blog") == []
-        record(Phase.RUN_STARTED, "start", "end")
-        assert unfinished() == [Phase.RUN_STARTED, "start", "end"]
-        record(Phase.RUN_ENDED)
+        record(EntryType.RUN_STARTED, "start", "end")
+        assert unfinished() == [EntryType.RUN_STARTED, "start", "end"]
+        record(EntryType.RUN_ENDED)
         assert unfinished() == []
 
     def test_a_shortened_journal_has_its_end_and_what_was_asked_for(self, cluster: Cluster) -> None:
         def run(number: int, steps: int) -> list[dict[str, Any]]:
             request = {"request": {"name": "backup", "content": "1"}} if number == 1 else {}
             middle = [{"phase": "start", "run": number, "step": step, **request} for step in range(steps)]
-            return [{"phase": Phase.RUN_STARTED, "run": number}, *middle, {"phase": Phase.RUN_ENDED, "run": number}]
+            return [
+                {"phase": EntryType.RUN_STARTED, "run": number},
+                *middle,
+                {"phase": EntryType.RUN_ENDED, "run": number},
+            ]
 
         entries = [entry for number in range(6) for entry in run(number, 60)]
         for entry in entries:
             cluster.record("shop", entry)
-        cluster.record("blog", {"phase": Phase.RUN_ENDED})
+        cluster.record("blog", {"phase": EntryType.RUN_ENDED})
         cluster.shorten("shop", newest=70)
         kept = cluster.records("shop")
         assert kept[-70:] == entries[-70:]
@@ -505,12 +509,12 @@ class ClusterContract:
         assert len(cluster.records("blog")) == 1
         cluster.shorten("shop", newest=70)
         assert cluster.records("shop") == kept
-        cluster.record("shop", {"phase": Phase.RUN_STARTED, "run": 7})
-        assert cluster.records("shop") == [*kept, {"phase": Phase.RUN_STARTED, "run": 7}]
+        cluster.record("shop", {"phase": EntryType.RUN_STARTED, "run": 7})
+        assert cluster.records("shop") == [*kept, {"phase": EntryType.RUN_STARTED, "run": 7}]
 
     def test_shortening_leaves_the_last_run_whole(self, cluster: Cluster) -> None:
-        begun = [{"phase": Phase.RUN_STARTED}, *({"phase": "start", "step": step} for step in range(250))]
-        for entry in [{"phase": Phase.RUN_ENDED}, *begun]:
+        begun = [{"phase": EntryType.RUN_STARTED}, *({"phase": "start", "step": step} for step in range(250))]
+        for entry in [{"phase": EntryType.RUN_ENDED}, *begun]:
             cluster.record("shop", entry)
         cluster.shorten("shop", newest=10)
         assert cluster.unfinished("shop") == begun

@@ -247,7 +247,7 @@ def test_what_a_schema_cannot_say_is_listed_and_said() -> None:
         assert [re.match(message, problem) is not None for problem in check(operation, call)] == [True]
         assert validator(operation).is_valid(call), "a schema can say it: take it off the list"
         assert said in document.schema(operation)["$comment"]
-        assert said in document.together(operation)
+        assert said in document.parameter_relations(operation)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_an_operation_that_fields_move_is_sent_by_a_rule_and_no_other(operation:
 
 @every_operation
 def test_a_row_names_fields_of_the_manifest(operation: Operation) -> None:
-    for dotted in document.reached(operation):
+    for dotted in document.field_paths(operation):
         kind, _, field = dotted.partition(".")
         if field != "metadata":
             assert field_exists(kind, field.split(".")), dotted
@@ -358,7 +358,7 @@ def test_a_row_names_fields_that_a_rule_of_theirs_moves(operation: Operation) ->
     name = generate.STAND_INS.get(operation.name, operation.name)
     made = {row.kind for row in (*CREATE, *DELETE) if row.operation == name}
     moved = {f"{row.kind}.{each.replace('.*', '')}" for row in CHANGE if row.operation == name for each in row.fields}
-    for dotted in document.reached(operation):
+    for dotted in document.field_paths(operation):
         kind = dotted.partition(".")[0]
         assert kind in made or any(each == dotted or each.startswith(f"{dotted}.") for each in moved), dotted
 

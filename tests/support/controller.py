@@ -12,7 +12,7 @@ from reconciler import LocalCluster, Policy
 from reconciler.apply import Outcome
 from reconciler.clusters.base import Cluster
 from reconciler.daemon.loop.controller import ControllerOptions, StackController
-from reconciler.daemon.sources.desired import DesiredReader
+from reconciler.daemon.sources.desired_reader import DesiredReader
 from reconciler.daemon.sources.trigger import Trigger
 from reconciler.daemon.status.values import Reconciliation, Sync
 from reconciler.model.event_id import done_of

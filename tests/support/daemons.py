@@ -23,7 +23,7 @@ from reconciler.model.outcome import RunResult
 from reconciler.model.problem import Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
-from reconciler.output.history import Run, StepRecord
+from reconciler.output.history import RunRecord, StepRecord
 from reconciler.planner.plan import Action, FieldChange, Note, NoteKind, Plan, Reason, Step
 
 NOW = datetime(2026, 11, 23, 14, 3, 12, tzinfo=UTC)
@@ -144,17 +144,19 @@ def passes(now: datetime = NOW, count: int = 12) -> tuple[Reconciliation, ...]:
     )
 
 
-def history(newest: int, now: datetime = NOW) -> list[Run]:
+def history(newest: int, now: datetime = NOW) -> list[RunRecord]:
     def at(seconds: float) -> str:
         return ago(seconds, now).isoformat(timespec="seconds").replace("+00:00", "Z")
 
     done = RunResult.DONE
     step = StepRecord("ResizeRAM", "VirtualMachine/web-2", "VirtualMachine/web-2", at(70), "failed", "no balloon", 1.2)
     return [
-        Run("r-3", at(70), at(62), 8.1, "reconcile on ops-1", "watch", "p3", "4f1c2ab", False, done, {"s4": step}),
-        Run("r-2", at(3700), at(3650), 50.0, "ann on laptop", "apply", "p2", "91be003", True, done,
+        RunRecord(
+            "r-3", at(70), at(62), 8.1, "reconcile on ops-1", "watch", "p3", "4f1c2ab", False, done, {"s4": step}
+        ),
+        RunRecord("r-2", at(3700), at(3650), 50.0, "ann on laptop", "apply", "p2", "91be003", True, done,
             counted={"created": 4, "changed": 2}),
-        Run("r-1", at(90_000), "", None, "ann on laptop", "apply", "p1", "", False, counted={}),
+        RunRecord("r-1", at(90_000), "", None, "ann on laptop", "apply", "p1", "", False, counted={}),
     ][:newest]  # fmt: skip
 
 

@@ -6,22 +6,29 @@ Only text and plain values come out; ``docs.generate`` puts them into files, ``r
 from reconciler.catalogue.document.decimal_pattern import between
 from reconciler.catalogue.document.example import call, request, yaml
 from reconciler.catalogue.document.parameter_schema import schema
+from reconciler.catalogue.document.phrases import (
+    BEYOND,
+    allowed_values,
+    exclusions,
+    field_paths,
+    parameter_relations,
+    univirt_support,
+)
 from reconciler.catalogue.document.reference_page import GENERATED, anchor, reference
-from reconciler.catalogue.document.wording import BEYOND, allowed, exclusions, existing, reached, together
 
 __all__ = [
     "BEYOND",
     "GENERATED",
-    "allowed",
+    "allowed_values",
     "anchor",
     "between",
     "call",
     "exclusions",
-    "existing",
-    "reached",
+    "field_paths",
+    "parameter_relations",
     "reference",
     "request",
     "schema",
-    "together",
+    "univirt_support",
     "yaml",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 from reconciler.catalogue.common import NAME
 from reconciler.catalogue.document.decimal_pattern import between
 from reconciler.catalogue.document.example import call
-from reconciler.catalogue.document.wording import BEYOND, LENGTH, exclusions
+from reconciler.catalogue.document.phrases import BEYOND, LENGTH, exclusions
 from reconciler.catalogue.operation import Operation, Parameter
 from reconciler.catalogue.parameters import DOT_COMPONENT, FREE_TEXT, LONGEST, refused
 from reconciler.model.kinds import MACHINE, NETWORK, POOL
@@ -76,15 +76,15 @@ def schema(operation: Operation) -> dict[str, Any]:
     # A switch that is false counts as not given, so only text is needed by its presence alone.
     if dependent := {row.name: list(row.needs) for row in operation.parameters if row.needs and row.type == "string"}:
         made["dependentRequired"] = dependent
-    together = [
+    parameter_relations = [
         {"if": _given(row), "then": {"required": list(row.needs)}}
         for row in operation.parameters
         if row.needs and row.type == "boolean"
     ]
-    together += [{"not": _given(rows[one], rows[other])} for one, other in exclusions(operation)]
-    together += _TOGETHER.get((operation.kind, operation.name), ())
-    if together:
-        made["allOf"] = together
+    parameter_relations += [{"not": _given(rows[one], rows[other])} for one, other in exclusions(operation)]
+    parameter_relations += _TOGETHER.get((operation.kind, operation.name), ())
+    if parameter_relations:
+        made["allOf"] = parameter_relations
     made["examples"] = [call(operation)]
     return made
 

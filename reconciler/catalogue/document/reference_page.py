@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from reconciler.catalogue.document.example import request, yaml
-from reconciler.catalogue.document.wording import allowed, existing, reached, together
+from reconciler.catalogue.document.phrases import allowed_values, field_paths, parameter_relations, univirt_support
 from reconciler.catalogue.operation import Impact, Operation, Parameter, Verb
 
 GENERATED = "<!-- Made from the catalogue by 'make generate'; changes belong into reconciler/catalogue. -->"
@@ -55,8 +55,8 @@ def reference(operations: Iterable[Operation]) -> str:
 
 
 def _entry(operation: Operation) -> Iterator[str]:
-    state, reason = existing(operation)
-    way = ", ".join(f"`{field}`" for field in reached(operation)) or "nothing; runs on request with an `Operation`"
+    state, reason = univirt_support(operation)
+    way = ", ".join(f"`{field}`" for field in field_paths(operation)) or "nothing; runs on request with an `Operation`"
     yield f'<a id="{anchor(operation)}"></a>'
     yield f"### {operation.name}"
     yield ""
@@ -88,7 +88,7 @@ def _entry(operation: Operation) -> Iterator[str]:
             yield f"| {' | '.join(cells)} |"
     else:
         yield "It takes no parameters."
-    if said := together(operation):
+    if said := parameter_relations(operation):
         yield ""
         yield from (f"- {each}" for each in said)
     if document := request(operation):
@@ -106,7 +106,7 @@ _VERBS = {
 
 
 def _allowed_cell(row: Parameter) -> str:
-    said = allowed(row)
+    said = allowed_values(row)
     if not row.pattern or row.secret:
         return cell(said)
     return f"{said + ', ' if said else ''}like `{cell(row.example).replace(chr(10), ' ')}`"

@@ -1,4 +1,4 @@
-"""One Kubernetes API as requests and answers: paced, tried again where that is safe, errors as ours.
+"""Requests to a Kubernetes API: rate-limited, retried where that is safe, with exceptions of this package.
 
 The official client finds the cluster and its credentials and keeps them fresh; what is sent and received here
 is JSON, parsed once. Its typed models would cost more than the whole plan.
@@ -73,7 +73,7 @@ class Api:
         return self._request("PATCH", path, None, body=body, content=MERGE_PATCH, again=True)
 
     def stream(self, path: str, query: Query, *, silence: float) -> urllib3.BaseHTTPResponse:
-        """A response whose lines come when they come; reading fails after ``silence`` seconds without one.
+        """A streamed response, line by line; reading fails after ``silence`` seconds without a line.
 
         Raises ``ClusterError`` when it cannot be opened now; it is not tried again.
         """

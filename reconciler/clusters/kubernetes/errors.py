@@ -1,4 +1,4 @@
-"""Answers and lost connections of a Kubernetes API as the exceptions of ours that they mean. Pure."""
+"""Error responses and lost connections of a Kubernetes API -> exceptions of this package. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BY_STATUS: dict[int, type[ClusterError]] = {
 
 
 def error_of_answer(status: int, data: bytes, path: str) -> ClusterError:
-    """An answer with a status of 400 or more."""
+    """The exception for a response with status 400 or higher."""
     try:
         answer = json.loads(data)
     except ValueError:
@@ -37,7 +37,7 @@ def error_of_answer(status: int, data: bytes, path: str) -> ClusterError:
 
 
 def error_of_status(status: Mapping[str, Any], path: str = "") -> ClusterError:
-    """A ``Status`` object of the API as the exception of ours that it means."""
+    """The exception for a ``Status`` object of the API."""
     code = status.get("code")
     code = code if isinstance(code, int) else 500
     message = str(status.get("message") or f"answer {code} to {path}")
@@ -48,7 +48,7 @@ def error_of_status(status: Mapping[str, Any], path: str = "") -> ClusterError:
 
 
 def error_of_connection(error: urllib3.exceptions.HTTPError, host: str, again: bool) -> ClusterError:
-    """A request without an answer; ``again``, whether a second time does no harm."""
+    """The exception for a request without a response; ``again``: whether it is safe to repeat."""
     never_sent = isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
     if isinstance(error, urllib3.exceptions.SSLError):
         return ClusterError(f"{host} cannot be trusted: {reason_of(error)}")

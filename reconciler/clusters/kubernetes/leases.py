@@ -81,7 +81,7 @@ class KubernetesLease:
         except (Unavailable, Conflict):
             current = self._api.get(self._path)  # what was not answered may have been stored
             if current["spec"].get("holderIdentity") != body["spec"]["holderIdentity"]:
-                raise Conflict("the lease is another's by now") from None
+                raise Conflict("another holder has taken the lease") from None
             self._stored = current
             if current["spec"] != body["spec"]:
                 raise Unavailable("the lease could not be renewed") from None

@@ -15,7 +15,7 @@ from reconciler.planner.last_applied import nested
 Path = tuple[str, ...]
 
 
-class Never(Enum):
+class NoBaseline(Enum):
     """Stands for a value that does not exist: the field was never seen as declared."""
 
     NEW = "new"  # the resource did not exist either: all of it is created as declared
@@ -33,13 +33,16 @@ class Baseline(NamedTuple):
     existed: bool = True
 
     def value_at(self, path: Path) -> Any:
-        """The value of a field when both sides were last the same; None for absent, ``Never`` if they never were."""
+        """The value of a field when both sides were last the same.
+
+        None if it was absent, ``NoBaseline`` if they never were the same.
+        """
         value = _value_in(self.shape, path)
         for at, other in self.exceptions.items():
             if path[: len(at)] == at:
-                return other if isinstance(other, Never) else _value_in(other, path[len(at) :])
+                return other if isinstance(other, NoBaseline) else _value_in(other, path[len(at) :])
             if at[: len(path)] == path:
-                if isinstance(other, Never):
+                if isinstance(other, NoBaseline):
                     return other
                 value = _with_value(value, at[len(path) :], other)
         return value
@@ -47,8 +50,8 @@ class Baseline(NamedTuple):
     def changed_side(self, kind: str, change: Change) -> ChangedSide:
         """Which side of a difference has changed."""
         before = self.value_at(change.path)
-        if isinstance(before, Never):
-            return ChangedSide.DECLARED if before is Never.NEW else ChangedSide.UNKNOWN
+        if isinstance(before, NoBaseline):
+            return ChangedSide.DECLARED if before is NoBaseline.NEW else ChangedSide.UNKNOWN
         if not change.path:
             return ChangedSide.OBSERVED
         if canonical(before) == canonical(change.desired):
@@ -63,7 +66,7 @@ class Baseline(NamedTuple):
     @property
     def incomplete(self) -> bool:
         """Whether the resource has never been as declared since it was created."""
-        return Never.NEW in self.exceptions.values()
+        return NoBaseline.NEW in self.exceptions.values()
 
     def applied(self, path: Path) -> Baseline:
         """The baseline after a field was made as declared."""
@@ -78,7 +81,7 @@ def initial(shape: Shape, changes: Iterable[Change], declared_changed: bool | No
     """
     match declared_changed:
         case None:
-            return Baseline(shape, {change.path: Never.UNKNOWN for change in changes})
+            return Baseline(shape, {change.path: NoBaseline.UNKNOWN for change in changes})
         case True:
             return Baseline(shape, {change.path: change.observed for change in changes})
     return Baseline(shape)
@@ -86,12 +89,12 @@ def initial(shape: Shape, changes: Iterable[Change], declared_changed: bool | No
 
 def absent(shape: Shape) -> Baseline:
     """The baseline of a resource that has never existed."""
-    return Baseline(shape, {(): Never.NEW}, existed=False)
+    return Baseline(shape, {(): NoBaseline.NEW}, existed=False)
 
 
 def created(shape: Shape) -> Baseline:
     """The baseline of a resource that was just created, and that further steps bring to what is declared."""
-    return Baseline(shape, {(): Never.NEW})
+    return Baseline(shape, {(): NoBaseline.NEW})
 
 
 def overlap(one: Path, other: Path) -> bool:

@@ -33,7 +33,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.diff import Change
-from reconciler.planner.ignored import ignored_text, lets
+from reconciler.planner.ignored import ignored_text, leaves_as_observed
 from reconciler.planner.plan import Action, Plan, Step
 from reconciler.planner.rename import under_old_names
 
@@ -126,7 +126,7 @@ class DriftDetector:
             known = created(difference.shape)
         self._baselines[step.resource] = known
 
-    def reset_contests(self, id: ResourceId | None = None) -> None:
+    def reset_flapping(self, id: ResourceId | None = None) -> None:
         """Heal contested fields again, of one resource or of all."""
         self._flapping.reset(id)
 
@@ -165,13 +165,13 @@ class DriftDetector:
         """One difference as drift, with what the ignore rules and the flap detector say about it."""
         note, rule_note, reason, mode = "", "", DriftReason.FOUND, difference.mode
         for rule in difference.ignore_rules if change.path else ():
-            if rule.in_force(at) and lets(rule, change):
+            if rule.in_force(at) and leaves_as_observed(rule, change):
                 note, mode = ignored_text(rule), Mode.IGNORE
                 break
-            if lets(rule, change):
+            if leaves_as_observed(rule, change):
                 rule_note, reason = f"the rule that ignored it expired at {rule.until}", DriftReason.EXPIRED
             elif rule.in_force(at) and rule.covers(change.path):
-                rule_note, reason = "it is ignored with another value only", DriftReason.CHANGED
+                rule_note, reason = "its ignore rule accepts another value only", DriftReason.CHANGED
         if side in _REQUESTED:
             self._flapping.release(id, change.path)
         elif mode is Mode.HEAL and side in _NOT_REQUESTED:
@@ -217,7 +217,7 @@ class DriftDetector:
             for rule in difference.ignore_rules
             if rule.until
             and rule.in_force(at)
-            and any(lets(rule, change) for change in difference.changes if change.path)
+            and any(leaves_as_observed(rule, change) for change in difference.changes if change.path)
         ]
         contest_end = self._flapping.next_end(id)
         return min([*ends, *([contest_end] if contest_end is not None else [])], default=None)

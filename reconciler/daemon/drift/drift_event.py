@@ -117,7 +117,7 @@ def _event(
     if entry.contested:
         if before is not None and before.contested:
             return None
-        text = f"{entry.text}; {drift.note}; it is not reverted any more"
+        text = f"{entry.text}; {drift.note}; it is no longer reverted"
         return DriftEvent(id, DriftReason.CONTESTED, text, path)
     if entry.reported:
         if unchanged and before is not None and before.reported:

@@ -26,7 +26,7 @@ from reconciler.daemon.drift.selection import remove_steps, skipped_steps
 from reconciler.daemon.loop.event_recorder import EventRecorder
 from reconciler.daemon.loop.retry import RetryBackoff
 from reconciler.daemon.loop.sync_status import SyncStatus
-from reconciler.daemon.sources.desired import DesiredReader, Reading
+from reconciler.daemon.sources.desired_reader import DesiredReader, ReadResult
 from reconciler.daemon.sources.recording_cluster import RecordingCluster
 from reconciler.daemon.sources.resource_cache import ResourceCache
 from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
@@ -88,7 +88,7 @@ class StackController:
         self._events = EventRecorder(cluster, stack, options.now)
         self._drift, self._retries = DriftDetector(), RetryBackoff(options.random)
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random=options.random)
-        self._reading: Reading | None = None
+        self._reading: ReadResult | None = None
         self._plan: Plan | None = None
         self._changed: set[ResourceId] = set()  # since the last plan
         self._replan_at: dict[ResourceId, datetime] = {}
@@ -124,7 +124,7 @@ class StackController:
         self._number += 1
         self._requeue, self._retry_at = False, None
         if signalled:
-            self._drift.reset_contests()
+            self._drift.reset_flapping()
             self._retries.forget()
         report, error = self._reconcile_or_error(triggers, full)
         if error:
@@ -206,7 +206,7 @@ class StackController:
         self._unfinished = [*(self._unfinished or ()), *new]
         return bool(new)
 
-    def _load(self, triggers: Sequence[Trigger], full: bool) -> Reading:
+    def _load(self, triggers: Sequence[Trigger], full: bool) -> ReadResult:
         """Read the manifests that may have changed, and digest their secrets."""
         files = {trigger.file for trigger in triggers if trigger.source == "files"}
         # Only triggers for single files tell that no other file has changed; to stat all of them is cheap.
@@ -221,7 +221,7 @@ class StackController:
         self._show_problems(reading.problems)
         return reading
 
-    def _digest_secrets(self, reading: Reading, ids: Iterable[ResourceId]) -> None:
+    def _digest_secrets(self, reading: ReadResult, ids: Iterable[ResourceId]) -> None:
         vault = Vault(self._cluster)
         for id in ids:
             declared = reading.desired.resources.get(id)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.clusters.base import Cluster
 from reconciler.daemon.loop.controller import ControllerOptions, StackController
-from reconciler.daemon.sources.trigger import Source, Trigger, TriggerQueue
+from reconciler.daemon.sources.trigger import Trigger, TriggerQueue, TriggerSource
 from reconciler.daemon.status.values import Status
 from reconciler.model.problem import Busy, ClusterError
 
@@ -54,7 +54,7 @@ class Daemon:
         signals: Signals,
         *,
         source: str,
-        sources: Sequence[Source] = (),
+        sources: Sequence[TriggerSource] = (),
         serving: Callable[[], AbstractContextManager[object]] = ExitStack,
         on_reread: Callable[[], object] = lambda: None,
         abandons: bool = True,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from watchdog.observers.inotify_c import InotifyConstants as Event
 from watchdog.observers.inotify_c import InotifyEvent, Mask, WatchCallback, WatchDescriptor
 
-from reconciler.daemon.sources.symlinks import lookups
+from reconciler.daemon.sources.symlinks import symlink_lookups
 from reconciler.daemon.sources.trigger import ALL_FILES
 from reconciler.manifests.loader import SUFFIXES
 
@@ -75,7 +75,7 @@ class FolderSet(WatchCallback):
     def _follow(self, path: str, alias: str, start: str | None = None) -> None:
         """Watch every folder in which ``path`` is looked up; entries on the way are links, the file at the end not."""
         folder, end, known = None, None, False
-        for lookup in lookups(path, start):
+        for lookup in symlink_lookups(path, start):
             folder, end = self._watch_folder(lookup.folder), lookup
             if folder:
                 known = lookup.name in folder.links

@@ -17,9 +17,9 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from reconciler.daemon.sources.address import address, check_path, check_ref
-from reconciler.daemon.sources.checkout import SHORT, Checkout, CommitRefused, check_out
-from reconciler.daemon.sources.command import GitCommand, GitError
+from reconciler.daemon.sources.git_address import address, check_path, check_ref
+from reconciler.daemon.sources.git_checkout import SHORT, Checkout, CommitRefused, check_out
+from reconciler.daemon.sources.git_command import GitCommand, GitError
 from reconciler.daemon.sources.trigger import Trigger
 from reconciler.model.backoff import Backoff
 

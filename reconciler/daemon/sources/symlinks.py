@@ -9,7 +9,7 @@ from typing import NamedTuple
 MAX_LINKS = 40  # the kernel's limit
 
 
-class Lookup(NamedTuple):
+class SymlinkLookup(NamedTuple):
     """One lookup of ``name`` in ``folder``, a path without links. ``last``: the path ends here, unless the entry is
     a link, and more lookups follow.
     """
@@ -19,7 +19,7 @@ class Lookup(NamedTuple):
     last: bool
 
 
-def lookups(path: str, start: str | None = None) -> Iterator[Lookup]:
+def symlink_lookups(path: str, start: str | None = None) -> Iterator[SymlinkLookup]:
     """The lookups for ``path`` as it is now, from ``start``, a folder without links (default: the working directory).
 
     They end where nothing is found. Each is yielded before it is made, so that a caller who watches the folder first
@@ -35,7 +35,7 @@ def lookups(path: str, start: str | None = None) -> Iterator[Lookup]:
         if name == "..":
             folder = os.path.dirname(folder)
             continue
-        yield Lookup(folder, name, not rest)
+        yield SymlinkLookup(folder, name, not rest)
         found = os.path.join(folder, name)
         try:
             target = os.readlink(found)

@@ -19,7 +19,7 @@ class Trigger(NamedTuple):
     file: str = ALL_FILES
 
 
-class Source(Protocol):
+class TriggerSource(Protocol):
     """Something that sends triggers from a thread of its own."""
 
     def start(self, trigger: Callable[[Trigger], None]) -> None:

@@ -12,7 +12,7 @@ from reconciler.daemon.status.metrics import DaemonMetrics
 from reconciler.daemon.status.status_json import status_json
 from reconciler.daemon.status.values import Status
 from reconciler.output.metrics import metrics
-from reconciler.output.server import Answer, Page, Query, serve, verdict
+from reconciler.output.server import Page, PageResponse, Query, serve, verdict
 
 LISTEN = "127.0.0.1:9467"
 SILENCE = 300.0  # seconds without a poll after which a watch is taken for dead
@@ -35,15 +35,15 @@ def pages(
     def unhealthy(current: Status) -> list[str]:
         return [*healthy(), *stuck_watches(current.watches, silence)]
 
-    def answer_status(query: Query) -> Answer:
+    def answer_status(query: Query) -> PageResponse:
         wanted = query.get("resources", "notable")
         if wanted not in _SELECTIONS:
-            return Answer("resources must be all or notable\n", code=400)
+            return PageResponse("resources must be all or notable\n", code=400)
         current = status()
         value = status_json(
             current, now(), unhealthy=unhealthy(current), unready=list(ready()), everything=wanted == "all"
         )
-        return Answer(json.dumps(value, separators=(",", ":")), "application/json")
+        return PageResponse(json.dumps(value, separators=(",", ":")), "application/json")
 
     return {
         "/": dashboard(),

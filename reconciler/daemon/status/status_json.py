@@ -19,7 +19,7 @@ from reconciler.model.secret import Secret
 from reconciler.output.difference import describe_difference, has_lines
 from reconciler.output.history import run_json
 from reconciler.output.plan_json import problem_json
-from reconciler.output.review import gravity
+from reconciler.output.review import danger_of
 from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import Action, PathOf, Plan, Step, show_value
 
@@ -139,12 +139,12 @@ def shown(kind: str, path: tuple[str, ...], value: Any) -> Any:
 
 def _plan(plan: Plan, waiting: Mapping[str, str]) -> dict[str, Any]:
     ordered = [(number, step) for number, wave in enumerate(plan.waves, 1) for step in wave]
-    room = MAX_STEPS - sum(gravity(step) is not None for _, step in ordered)
+    room = MAX_STEPS - sum(danger_of(step) is not None for _, step in ordered)
     steps = []
     for number, step in ordered:
-        if gravity(step) is None:
+        if danger_of(step) is None:
             room -= 1
-        if gravity(step) is not None or room >= 0:
+        if danger_of(step) is not None or room >= 0:
             steps.append({"wave": number, "waits": waiting.get(step.id), **_step(step)})
     return {
         "totals": {
@@ -164,7 +164,7 @@ def _plan(plan: Plan, waiting: Mapping[str, str]) -> dict[str, Any]:
 
 def _step(step: Step) -> dict[str, Any]:
     """A step without its parameters: anybody who reaches the page may read it, and the plan has them."""
-    grave = gravity(step)
+    danger = danger_of(step)
     return {
         "id": step.id,
         "action": str(step.action),
@@ -175,7 +175,7 @@ def _step(step: Step) -> dict[str, Any]:
         "node": step.node,
         "because": explain(step),
         "impact": str(step.impact),
-        "grave": None if grave is None else str(grave),
+        "grave": None if danger is None else str(danger),
         "held": step.held_by or None,
         "needs": list(dict.fromkeys((*step.needs, *step.after))),
     }

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
-from reconciler.output.history import Run
+from reconciler.output.history import RunRecord
 from reconciler.planner.plan import Plan, Step
 
 
@@ -126,4 +126,4 @@ class Status:
     watches: Mapping[str, float] = field(default_factory=dict)  # name of a watch -> seconds since it last polled
     queued: int = 0  # pending triggers
     resources: Callable[[], Sequence[ResourceStatus]] = tuple
-    history: Callable[[int], Sequence[Run]] = lambda newest: ()
+    history: Callable[[int], Sequence[RunRecord]] = lambda newest: ()

@@ -36,7 +36,7 @@ from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.definition import redefine
 from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.drivers.libvirt.host import config_of, directory_of, live_of, path_of, snapshots_in, target_of
-from reconciler.drivers.libvirt.wire import from_wire, text_of
+from reconciler.drivers.libvirt.xml_json import from_wire, text_of
 from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.problem import OperationFailed

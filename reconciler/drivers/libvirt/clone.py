@@ -12,11 +12,11 @@ import libvirt
 from reconciler.drivers.libvirt import file, volume
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import domain_of
-from reconciler.drivers.libvirt.exclusive import require_free_address, require_free_file
+from reconciler.drivers.libvirt.exclusive_use import require_free_address, require_free_file
 from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.drivers.libvirt.host import config_of, directory_of, path_of, target_of, type_of
 from reconciler.drivers.libvirt.machine import new_mac
-from reconciler.drivers.libvirt.wire import Element, text_of
+from reconciler.drivers.libvirt.xml_json import Element, text_of
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE
 

@@ -8,7 +8,7 @@ from reconciler.drivers import domain as domains
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import CONFIG, LIVE, domain_of, redefine, scope
 from reconciler.drivers.libvirt.host import config_of
-from reconciler.drivers.libvirt.wire import from_wire, parsed, text_of
+from reconciler.drivers.libvirt.xml_json import from_wire, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import MACHINE
 

@@ -12,7 +12,7 @@ import libvirt
 
 from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.host import config_of, live_of
-from reconciler.drivers.libvirt.wire import Element, text_of
+from reconciler.drivers.libvirt.xml_json import Element, text_of
 from reconciler.drivers.operation import LIBVIRT, refuse
 
 LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG

@@ -18,7 +18,7 @@ import libvirt
 
 from reconciler.drivers.libvirt import file
 from reconciler.drivers.libvirt.mount import mounted
-from reconciler.drivers.libvirt.wire import Element, parsed
+from reconciler.drivers.libvirt.xml_json import Element, parsed
 from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.model.problem import Unavailable

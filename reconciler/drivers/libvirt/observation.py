@@ -23,7 +23,7 @@ from reconciler.drivers.libvirt.host import (
     snapshots_in,
     type_of,
 )
-from reconciler.drivers.libvirt.wire import Element, parsed, to_wire
+from reconciler.drivers.libvirt.xml_json import Element, parsed, to_wire
 from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model import quantity
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT

@@ -21,7 +21,7 @@ from reconciler.drivers.libvirt.host import (
     type_of,
 )
 from reconciler.drivers.libvirt.mount import mounted
-from reconciler.drivers.libvirt.wire import Element, text_of
+from reconciler.drivers.libvirt.xml_json import Element, text_of
 from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.drivers.pool_location import MOUNTS, PoolLocation, pool_location
 from reconciler.model.kinds import POOL

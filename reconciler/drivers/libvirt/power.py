@@ -8,7 +8,7 @@ import libvirt
 
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import domain_of, require_running
-from reconciler.drivers.libvirt.exclusive import mark_disks_touched
+from reconciler.drivers.libvirt.exclusive_use import mark_disks_touched
 from reconciler.drivers.libvirt.host import live_of
 from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import MACHINE

@@ -17,7 +17,7 @@ from reconciler.drivers.libvirt.definition import (
     scope,
 )
 from reconciler.drivers.libvirt.host import live_of
-from reconciler.drivers.libvirt.wire import Element, from_wire
+from reconciler.drivers.libvirt.xml_json import Element, from_wire
 from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import MACHINE
 

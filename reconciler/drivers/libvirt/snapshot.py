@@ -16,9 +16,14 @@ from reconciler.drivers.libvirt import chain
 from reconciler.drivers.libvirt.chain import Disk, FileSwitch
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import redefine
-from reconciler.drivers.libvirt.exclusive import macs_of, mark_disks_touched, require_free_address, require_free_file
+from reconciler.drivers.libvirt.exclusive_use import (
+    macs_of,
+    mark_disks_touched,
+    require_free_address,
+    require_free_file,
+)
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of, target_of
-from reconciler.drivers.libvirt.wire import Element, from_wire, parsed, text_of
+from reconciler.drivers.libvirt.xml_json import Element, from_wire, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE, SNAPSHOT
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, KeysView
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.model.fields.field import Field, Shown, Type
+from reconciler.model.fields.field import Field, FieldType, Visibility
 from reconciler.model.fields.machine import IMAGE_FIELDS, MACHINE_FIELDS, SNAPSHOT_FIELDS
 from reconciler.model.fields.network import NETWORK_FIELDS
 from reconciler.model.fields.storage import DISK_FIELDS, DISK_IMAGE_FIELDS, DISK_SNAPSHOT_FIELDS, POOL_FIELDS
@@ -32,22 +32,22 @@ FIELDS: dict[str, tuple[Field, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """A list whose elements are told apart by ``keys``, never by position; without keys they are texts."""
+class KeyedList:
+    """A list whose elements are identified by ``keys``, never by position. Without keys the elements are texts."""
 
     path: ShapePath
     keys: tuple[str, ...]
     defaults: dict[str, Any]  # of the fields of an element that the shape has even where they are not declared
 
     def identity(self, item: Any) -> str:
-        """What tells an element of a manifest's list from the others. Raises ``KeyError`` if it lacks a key."""
+        """The identity of an element of a manifest's list. Raises ``KeyError`` if it lacks a key."""
         if not self.keys:
             return str(item)
         given = {**self.defaults, **item}
         return " ".join(str(given[key]) for key in self.keys)
 
 
-class Node:
+class FieldNode:
     """A field and those below it, for walking through a shape; what holds for all below is inherited.
 
     A name without a row (an observation shows more than can be declared) has a node as well, with no field.
@@ -55,67 +55,67 @@ class Node:
 
     __slots__ = ("_below", "_beyond", "compared", "field", "is_parts", "taken_back", "unreadable")
 
-    def __init__(self, field: Field | None = None, parent: Node | None = None) -> None:
+    def __init__(self, field: Field | None = None, parent: FieldNode | None = None) -> None:
         self.field = field
         self.is_parts = field is not None and field.identity is not None
         self.compared: bool = (parent is None or parent.compared) and (field is None or field.compared)
         self.unreadable: bool = (parent is not None and parent.unreadable) or (
-            field is not None and field.shown is Shown.NEVER
+            field is not None and field.shown is Visibility.NEVER
         )
         self.taken_back: frozenset[str] = frozenset()  # names below that are undone when they are no longer declared
-        self._below: dict[str, Node] = {}
-        self._beyond: Node | None = None
+        self._below: dict[str, FieldNode] = {}
+        self._beyond: FieldNode | None = None
 
     @property
     def names(self) -> KeysView[str]:
         """The names right below that have rows, in their order; ``*`` where it is a list."""
         return self._below.keys()
 
-    def get(self, name: str) -> Node:
+    def get(self, name: str) -> FieldNode:
         """The node of a name below; of an element of a list, whatever its identity."""
         return self._below.get(name) or self._below.get("*") or self._nameless()
 
-    def _nameless(self) -> Node:
+    def _nameless(self) -> FieldNode:
         if self._beyond is None:
-            self._beyond = Node(None, self)
+            self._beyond = FieldNode(None, self)
         return self._beyond
 
     def add(self, field: Field) -> None:
-        """Put a row in its place below this node; the rows above it are there."""
+        """Add a row below this node. The rows of its parents must have been added before."""
         node = self
         for name in field.path[:-1]:
-            node = node._below.setdefault(name, Node(None, node))
+            node = node._below.setdefault(name, FieldNode(None, node))
         name = field.path[-1]
-        node._below[name] = Node(field, node)
+        node._below[name] = FieldNode(field, node)
         if field.taken_back:
             node.taken_back |= {name}
 
 
-def _tree_of(rows: tuple[Field, ...]) -> Node:
-    top = Node()
+def _tree_of(rows: tuple[Field, ...]) -> FieldNode:
+    top = FieldNode()
     for row in rows:
         top.add(row)
     return top
 
 
-def _parts_of(rows: tuple[Field, ...]) -> Iterator[Parts]:
+def _parts_of(rows: tuple[Field, ...]) -> Iterator[KeyedList]:
     for row in rows:
         if row.identity is not None:
             element = (*row.path, "*")
             defaults = {
                 each.path[-1]: each.default for each in rows if each.default_in_shape and each.path[:-1] == element
             }
-            yield Parts(row.path, row.identity, defaults)
+            yield KeyedList(row.path, row.identity, defaults)
 
 
 _TREES = {kind: _tree_of(rows) for kind, rows in FIELDS.items()}
-_UNKNOWN = Node()
+_UNKNOWN = FieldNode()
 _PARTS = {kind: tuple(_parts_of(rows)) for kind, rows in FIELDS.items()}
 _PARTS_AT = {(kind, len(each.path), each.path[-1]): each for kind, found in _PARTS.items() for each in found}
 _REFERENCES = {kind: tuple((row.path, row.refers_to) for row in rows if row.refers_to) for kind, rows in FIELDS.items()}
-_SECRETS = {kind: tuple(row.path for row in rows if row.type is Type.SECRET) for kind, rows in FIELDS.items()}
+_SECRETS = {kind: tuple(row.path for row in rows if row.type is FieldType.SECRET) for kind, rows in FIELDS.items()}
 _QUANTITIES = {kind: tuple(row.path for row in rows if row.is_quantity) for kind, rows in FIELDS.items()}
-_UNREADABLE = {kind: tuple(row.path for row in rows if row.shown is Shown.NEVER) for kind, rows in FIELDS.items()}
+_UNREADABLE = {kind: tuple(row.path for row in rows if row.shown is Visibility.NEVER) for kind, rows in FIELDS.items()}
 _REMEMBERED = {kind: tuple(row.path for row in rows if row.remembered) for kind, rows in FIELDS.items()}
 _AT_START = {kind: tuple(row.path for row in rows if row.at_start) for kind, rows in FIELDS.items()}
 _LIVE_UP_TO = {
@@ -133,13 +133,13 @@ _REPLACING = {
 NOT_COMPARED_NAMES = frozenset(row.path[-1] for rows in FIELDS.values() for row in rows if not row.compared)
 
 
-def tree(kind: str) -> Node:
+def tree(kind: str) -> FieldNode:
     """The fields of a kind, for walking through a shape of it."""
     return _TREES.get(kind, _UNKNOWN)
 
 
-def node_at(kind: str, path: ShapePath) -> Node:
-    """The place of a path of a shape among the fields of its kind."""
+def node_at(kind: str, path: ShapePath) -> FieldNode:
+    """The node of the field at a path of a shape."""
     node = tree(kind)
     for name in path:
         node = node.get(name)
@@ -157,14 +157,14 @@ def unreadable(kind: str, path: ShapePath) -> bool:
 
 
 def compared(kind: str, path: ShapePath) -> bool:
-    """Whether what is observed of the field says whether it is as declared."""
+    """Whether the field is compared with what is observed."""
     return node_at(kind, path).compared
 
 
 def is_secret(kind: str, path: ShapePath) -> bool:
-    """Whether the value says where a secret is, or is the digest of one."""
+    """Whether the value of the field is a reference to a secret, or the digest of one."""
     row = field_at(kind, path)
-    return row is not None and row.type is Type.SECRET
+    return row is not None and row.type is FieldType.SECRET
 
 
 def is_quantity(kind: str, path: ShapePath) -> bool:
@@ -179,12 +179,12 @@ def unreadable_fields(kind: str) -> tuple[ShapePath, ...]:
 
 
 def remembered_fields(kind: str) -> tuple[ShapePath, ...]:
-    """The fields that are noted when they are applied though the API shows them, or needs no showing."""
+    """The fields kept in the last-applied annotation although the API shows them or has no use for them."""
     return _REMEMBERED[kind]
 
 
 def secret_fields(kind: str) -> tuple[ShapePath, ...]:
-    """Patterns of the fields that say where a secret is."""
+    """Patterns of the fields that refer to a secret."""
     return _SECRETS.get(kind, ())
 
 
@@ -204,7 +204,7 @@ def live_up_to(kind: str) -> tuple[tuple[ShapePath, ShapePath], ...]:
 
 
 def replacing(kind: str, name: str) -> tuple[str, ...]:
-    """The fields of a list's parts whose change takes a new part: the old one is removed and the new one added."""
+    """The fields of list elements whose change replaces the element: it is removed and added with the new value."""
     return _REPLACING.get((kind, name), ())
 
 
@@ -213,12 +213,12 @@ def wire_names(kind: str, path: ShapePath) -> dict[str, str]:
     return {row.path[-1]: row.wire_name for row in FIELDS[kind] if row.wire_name and row.path[:-1] == path}
 
 
-def parts_of(kind: str) -> tuple[Parts, ...]:
+def parts_of(kind: str) -> tuple[KeyedList, ...]:
     """The lists of a kind whose elements have an identity; outer ones first."""
     return _PARTS[kind]
 
 
-def parts_at(kind: str, path: ShapePath) -> Parts | None:
+def parts_at(kind: str, path: ShapePath) -> KeyedList | None:
     """The list with identity that a path of a shape leads to, if it leads to one."""
     parts = _PARTS_AT.get((kind, len(path), path[-1]))
     return parts if parts is not None and matches(parts.path, path) else None
@@ -231,14 +231,14 @@ def part_of(kind: str, path: ShapePath) -> ShapePath:
 
 
 def references_of(kind: str, spec: dict[str, Any], namespace: str) -> Iterator[tuple[Path, ResourceId]]:
-    """What the spec of a manifest refers to, and where it says so."""
+    """The resources that the spec of a manifest refers to, each with the path of the reference."""
     for pattern, other in _REFERENCES[kind]:
         for path, name in values_at(spec, pattern):
             yield path, ResourceId(other, name, namespace)
 
 
 def deletion_policy(kind: str, shape: dict[str, Any]) -> str:
-    """``Retain`` or ``Delete``: what becomes of a resource when its manifest goes, as declared or by default."""
+    """``Retain`` or ``Delete``: whether a resource is kept when its manifest is removed, as declared or by default."""
     row = field_at(kind, ("deletionPolicy",))
     assert row is not None
     return str(shape.get("deletionPolicy") or row.default)

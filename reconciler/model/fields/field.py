@@ -1,4 +1,4 @@
-"""What a row of the table of fields says: all facts about one field of a kind's manifests."""
+"""A row of the table of fields: all facts about one field of the manifests of a kind."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 
-class Type(StrEnum):
-    """What the value of a field is, in manifests and in the declared shape."""
+class FieldType(StrEnum):
+    """The type of the value of a field, in manifests and in the declared shape."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -22,7 +22,7 @@ class Type(StrEnum):
     LIST = "list"
 
 
-class Shown(StrEnum):
+class Visibility(StrEnum):
     """How the API shows the value that a resource has."""
 
     EXACTLY = "exactly"
@@ -42,7 +42,7 @@ class Field:
     """
 
     name: str  # dotted; ``*`` stands for every element of a list: ``disks.*.cache``
-    type: Type
+    type: FieldType
 
     default: Any = None  # the value that leaving it out means; it is applied and kept
     default_in_shape: bool = False  # whether the shape has the default where nothing is declared
@@ -50,7 +50,7 @@ class Field:
     # Of a list: the fields that tell its elements apart. Empty if elements are texts, None if they have no identity.
     identity: tuple[str, ...] | None = None
 
-    shown: Shown = Shown.EXACTLY
+    shown: Visibility = Visibility.EXACTLY
     remembered: bool = False  # noted in the last-applied annotation although the API shows it, or nobody could
     wire_name: str = ""  # what the element of the observed resource, and the parameter of the operation, is called
 
@@ -76,14 +76,14 @@ class Field:
     @property
     def is_quantity(self) -> bool:
         """Whether it is a number of bytes that people write as a quantity: ``20Gi``."""
-        return self.type in (Type.SIZE, Type.RATE)
+        return self.type in (FieldType.SIZE, FieldType.RATE)
 
 
 def equal(value: Any) -> Implied:
-    """That a field has this value."""
+    """A predicate: the field has this value."""
     return lambda found, _: bool(found == value)
 
 
 def deletion_policy_row(default: str) -> Field:
     """The row of ``deletionPolicy``: remembered, as a resource is deleted when its manifest is gone."""
-    return Field("deletionPolicy", Type.TEXT, default=default, compared=False, remembered=True)
+    return Field("deletionPolicy", FieldType.TEXT, default=default, compared=False, remembered=True)

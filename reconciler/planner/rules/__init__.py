@@ -12,9 +12,9 @@ from reconciler.planner.rules.rule import (
     CreateRule,
     DeleteRule,
     Make,
+    ResourceIndex,
     Rule,
     RuleContext,
-    Surroundings,
 )
 
 __all__ = [
@@ -25,9 +25,9 @@ __all__ = [
     "CreateRule",
     "DeleteRule",
     "Make",
+    "ResourceIndex",
     "Rule",
     "RuleContext",
-    "Surroundings",
 ]
 
 CREATE: tuple[CreateRule, ...] = (

@@ -32,7 +32,7 @@ def _creation_disks(case: RuleContext) -> Text:
     for option, name in (("bus", "bus"), ("cache", "cache")):
         if name in disk:
             options += f",{option}={disk[name]}"
-    parts: list[str | PathOf | Secret] = [case.surroundings.path_of(disk_of(case, disk["disk"])), options]
+    parts: list[str | PathOf | Secret] = [case.resources.path_of(disk_of(case, disk["disk"])), options]
     for drive, medium in case.desired.get("cdroms", {}).items():
         if medium["path"]:
             parts.append(f" --disk {medium['path']},device=cdrom,perms=ro,target={drive}")

@@ -82,7 +82,7 @@ CHANGE: tuple[Rule, ...] = (
         operation="PlugDisk",
         phase=Phase.DISK_PLUG,
         parameters={
-            "source": lambda case: (case.surroundings.path_of(disk_of(case, case.part["disk"])),),
+            "source": lambda case: (case.resources.path_of(disk_of(case, case.part["disk"])),),
             "target": key,
             "subdriver": const("qcow2"),
             "cache": part("cache"),

@@ -45,9 +45,7 @@ CREATE: tuple[CreateRule, ...] = (
         parameters={
             "type": pool_type("pool"),
             "targetPool": text("pool"),
-            "source": lambda case: (
-                case.surroundings.path_of(case.sibling(DISK_IMAGE, case.desired["from"]["image"])),
-            ),
+            "source": lambda case: (case.resources.path_of(case.sibling(DISK_IMAGE, case.desired["from"]["image"])),),
             "full_copy": lambda case: True if case.desired.get("fullCopy") else None,
         },
         when=lambda case: "image" in case.desired.get("from", {}),
@@ -102,11 +100,11 @@ CHANGE: tuple[Rule, ...] = (
         operation="ResizeVM",
         phase=Phase.DISK_GROWTH,
         parameters={
-            "path": lambda case: (case.surroundings.path_of(case.id),),
+            "path": lambda case: (case.resources.path_of(case.id),),
             "size": kib("capacity"),
         },
         when=lambda case: _grows(case) and case.running,
-        carrier=lambda case: case.surroundings.observation.attached[case.id][0],
+        carrier=lambda case: case.resources.observation.attached[case.id][0],
         pool=own_pool,
     ),
     Rule(

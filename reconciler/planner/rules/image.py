@@ -12,7 +12,7 @@ CREATE: tuple[CreateRule, ...] = (
         parameters={
             "targetPool": text("pool"),
             "sourcePool": lambda case: str(
-                case.surroundings.shape(disk_of(case, case.desired["from"]["disk"])).get("pool", "")
+                case.resources.shape(disk_of(case, case.desired["from"]["disk"])).get("pool", "")
             ),
             "sourceVolume": text("from", "disk"),
         },
@@ -24,7 +24,7 @@ CREATE: tuple[CreateRule, ...] = (
         kind=IMAGE,
         operation="CreateImage",
         parameters={
-            "disk": lambda case: (case.surroundings.path_of(disk_of(case, case.desired["disk"])),),
+            "disk": lambda case: (case.resources.path_of(disk_of(case, case.desired["disk"])),),
             "targetPool": text("pool"),
         },
         pool=own_pool,

@@ -78,7 +78,7 @@ def _memory_maximum_differs(case: RuleContext) -> bool:
 
 
 def _node_address(case: RuleContext) -> str:
-    return case.surroundings.nodes[case.desired["nodeName"]]
+    return case.resources.nodes[case.desired["nodeName"]]
 
 
 CREATE: tuple[CreateRule, ...] = (
@@ -173,7 +173,7 @@ CHANGE: tuple[Rule, ...] = (
         operation="MigrateVM",
         phase=Phase.MIGRATION,
         parameters={"ip": _node_address, "offline": lambda case: None if case.ends_up_running else True},
-        when=lambda case: case.desired["nodeName"] in case.surroundings.nodes,
+        when=lambda case: case.desired["nodeName"] in case.resources.nodes,
         uses=_all_parts,
     ),
     Rule(

@@ -36,7 +36,7 @@ def addresses(mac: str, nic: Shape) -> list[str]:
 def _part_network(case: RuleContext) -> list[ResourceId]:
     if "network" in case.part:
         return [case.sibling(NETWORK, case.part["network"])]
-    return case.surroundings.bridges_of(case.part, case.id.namespace)
+    return case.resources.bridges_of(case.part, case.id.namespace)
 
 
 SWITCHED = ("acls", "qosRules", "floatingIP", "vlan")  # what a NIC has from its switch or bridge, not itself
@@ -71,7 +71,7 @@ def _old_bridge(case: RuleContext) -> ResourceId:
 
 
 def _bridge_under(case: RuleContext, nic: Shape) -> ResourceId:
-    found = case.surroundings.bridges_of(nic, case.id.namespace)
+    found = case.resources.bridges_of(nic, case.id.namespace)
     return found[0] if found else case.sibling(NETWORK, str(nic["source"]))
 
 

@@ -1,4 +1,4 @@
-"""What a row is: which fields of which kind are changed by which operation, and what its parameters are made of.
+"""The rows of the rules: which operation changes which fields of a kind, and how its parameters are computed.
 
 A row's parameters are small functions of a ``RuleContext``. Units and traps are those of the API reference (quirks,
 wire format 6).
@@ -25,12 +25,12 @@ from reconciler.planner.plan import PathOf, Value
 
 @dataclass(slots=True)
 class RuleContext:
-    """What a row's functions may look at: one resource, desired and seen, and its surroundings."""
+    """The argument of the functions of a row: one resource, desired and observed, and all others."""
 
     id: ResourceId
     desired: Shape
     seen: Shape
-    surroundings: Surroundings
+    resources: ResourceIndex
     observed: Observed | None = None
     running: bool = False  # the guest runs when the step does
     at: tuple[str, ...] = ()  # where the part is, for rows about parts: ("nics", MAC)
@@ -54,7 +54,7 @@ class RuleContext:
 
     @property
     def old_holder(self) -> Shape:
-        """The same as seen."""
+        """The enclosing part as observed."""
         return _at(self.seen, self.at[:2])
 
     @property
@@ -69,11 +69,11 @@ class RuleContext:
 
     @property
     def old(self) -> Shape:
-        """The part as seen."""
+        """The part as observed."""
         return _at(self.seen, self.at)
 
     def either(self, *path: str) -> Any:
-        """A value as desired, or else as seen."""
+        """The desired value of a field of the resource or, without one, the observed value."""
         for shape in (self.desired, self.seen):
             for _, value in values_at(shape, path):
                 return value
@@ -95,7 +95,7 @@ def _at(shape: Shape, path: tuple[str, ...]) -> Shape:
 
 
 @dataclass
-class Surroundings:
+class ResourceIndex:
     """Everything desired and everything observed."""
 
     declared: Mapping[ResourceId, Declared]
@@ -103,7 +103,7 @@ class Surroundings:
     nodes: Mapping[str, str] = field(default_factory=dict)  # name -> address
 
     def shape(self, id: ResourceId) -> Shape:
-        """A resource as it will be: declared fields over observed ones."""
+        """The shape that a resource will have: declared fields over observed ones."""
         observed, declared = self.observation.get(id), self.declared.get(id)
         return {**(observed.shape if observed else {}), **(declared.shape if declared else {})}
 
@@ -120,7 +120,7 @@ class Surroundings:
         return PathOf(id)
 
     def bridges_of(self, nic: Shape, namespace: str) -> list[ResourceId]:
-        """The network that is the bridge a NIC is on, where it is one that we know."""
+        """The network whose bridge a NIC is on; empty if no known network has it."""
         found = self.bridges.get((namespace, str(nic.get("source"))))
         return [found] if found is not None else []
 
@@ -143,7 +143,7 @@ Make = Callable[[RuleContext], "Value | None"]
 
 
 class ChangeKind(StrEnum):
-    """What happened to a field: a part came, a part went, or a value differs."""
+    """The kind of a change: a part is added, a part is removed, or a value differs."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -161,13 +161,13 @@ def nobody(case: RuleContext) -> list[ResourceId]:
 
 
 def nothing(case: RuleContext) -> list[str]:
-    """For a row that neither takes nor frees what only one may hold."""
+    """For a row that neither takes nor frees anything exclusive."""
     return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A row: these fields of this kind are changed by this operation."""
+    """A row for changes: the operation that changes these fields of a kind."""
 
     kind: str
     fields: tuple[str, ...]  # dotted, ``*`` for a part's identity
@@ -188,7 +188,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateRule:
-    """How a resource comes to be, and which part of what is desired it leaves done."""
+    """A row for creation: the operation, and the desired fields that it sets."""
 
     kind: str
     operation: str
@@ -202,7 +202,7 @@ class CreateRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteRule:
-    """One step of how a resource goes, in the order of the table. ``gone``: the resource is gone after it."""
+    """A row for deletion, one of a sequence. ``gone``: the resource does not exist after it."""
 
     kind: str
     operation: str
@@ -229,7 +229,7 @@ def text(*path: str) -> Make:
 
 
 def if_changed(*path: str) -> Make:
-    """A field as text, if it differs."""
+    """A field as text, if its value changes."""
 
     def make(case: RuleContext) -> Value | None:
         desired = next((value for _, value in values_at(case.desired, path)), None)
@@ -250,7 +250,7 @@ def kib(*path: str) -> Make:
 
 
 def part(name: str) -> Make:
-    """A field of the part as text: as desired, or else as seen."""
+    """A field of the part as text: as desired or, without that, as observed."""
 
     def make(case: RuleContext) -> Value | None:
         value = case.part.get(name, case.old.get(name))
@@ -279,7 +279,7 @@ def pool_type(*path: str) -> Make:
 
     def make(case: RuleContext) -> Value:
         name = case.either(*path)
-        return str(case.surroundings.shape(case.sibling(POOL, str(name))).get("type", "localfs"))
+        return str(case.resources.shape(case.sibling(POOL, str(name))).get("type", "localfs"))
 
     return make
 

@@ -10,22 +10,22 @@ from reconciler.planner.rules.rule import CreateRule, DeleteRule, Make, RuleCont
 def _snapshot_machine(case: RuleContext) -> Value | None:
     """The machine a disk is attached to, now or by the manifests."""
     disk = disk_of(case, str(case.either("disk")))
-    attached = case.surroundings.observation.attached.get(disk)
+    attached = case.resources.observation.attached.get(disk)
     if attached is not None:
         return attached[0].name
-    for id, declared in case.surroundings.declared.items():
+    for id, declared in case.resources.declared.items():
         if id.kind == MACHINE and any(each["disk"] == disk.name for each in declared.shape["disks"].values()):
             return id.name
     return None
 
 
 def _snapshot_pool(case: RuleContext) -> str:
-    disk = case.surroundings.shape(disk_of(case, str(case.either("disk"))))
+    disk = case.resources.shape(disk_of(case, str(case.either("disk"))))
     return str(disk.get("pool") or case.seen.get("pool") or "")
 
 
 def _snapshot_pool_type(case: RuleContext) -> str:
-    pool = case.surroundings.shape(case.sibling(POOL, _snapshot_pool(case)))
+    pool = case.resources.shape(case.sibling(POOL, _snapshot_pool(case)))
     return str(pool.get("type", "localfs"))
 
 

@@ -16,14 +16,14 @@ from reconciler.drivers.simulator.node import register_node
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
-from reconciler.rehearsal.seed.backup import Call, add_expected_backups, fill_shown_backups
+from reconciler.rehearsal.seed.backup import OperationCall, add_expected_backups, fill_shown_backups
 from reconciler.rehearsal.seed.machine import claim_all, keep_shown_order, machine
 from reconciler.rehearsal.seed.network import network, shown_ports
-from reconciler.rehearsal.seed.result import SeedResult, Unusable
+from reconciler.rehearsal.seed.result import SeedResult, UnusableObservation
 from reconciler.rehearsal.seed.snapshot import snapshot
 from reconciler.rehearsal.seed.storage import add_placeholder, disk, disk_image, disk_snapshot, image, pool
 
-__all__ = ["Call", "SeedResult", "seed"]
+__all__ = ["OperationCall", "SeedResult", "seed"]
 
 # The order in which kinds are added: each after those it needs.
 _ORDER: tuple[tuple[str, Callable[[SeedResult, Observed], None]], ...] = (
@@ -47,7 +47,7 @@ _FILES = {
 
 
 def seed(
-    observed: Collection[Observed], addresses: Mapping[str, str] | None = None, calls: Iterable[Call] = ()
+    observed: Collection[Observed], addresses: Mapping[str, str] | None = None, calls: Iterable[OperationCall] = ()
 ) -> SeedResult:
     """The state in which these resources are observed. ``addresses`` (by node) is where nodes answer each other.
 
@@ -84,9 +84,9 @@ def _seed_one(result: SeedResult, observed: Observed, seed_kind: Callable[[SeedR
         if not observed.exists:
             return
         if not observed.node:
-            raise Unusable("it does not say on which node it is")
+            raise UnusableObservation("it does not say on which node it is")
         seed_kind(result, observed)
-    except Unusable as error:
+    except UnusableObservation as error:
         result.leave_out(observed.id, str(error))
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         result.leave_out(observed.id, f"it is not as the wire writes it ({type(error).__name__})")
@@ -106,7 +106,7 @@ def _creation_time(snapshot: Observed) -> tuple[int, ResourceId]:
         return 0, snapshot.id
 
 
-def _add_missing_pools(result: SeedResult, disks: Iterable[Observed], calls: Iterable[Call]) -> None:
+def _add_missing_pools(result: SeedResult, disks: Iterable[Observed], calls: Iterable[OperationCall]) -> None:
     """Add pools that hold disks though no resource shows them, unless they are about to be created."""
     made = {each.target for each in calls if each.operation == "CreatePool"}
     for each in disks:
@@ -123,7 +123,7 @@ def _add_missing_pools(result: SeedResult, disks: Iterable[Observed], calls: Ite
         result.assume(each.id, f"its pool {id.name} is there and active, though no resource shows it")
 
 
-def _add_expected(result: SeedResult, calls: Iterable[Call]) -> None:
+def _add_expected(result: SeedResult, calls: Iterable[OperationCall]) -> None:
     calls = list(calls)
     for call in calls:
         for name in _FILES.get(call.operation, ()):
@@ -141,7 +141,7 @@ def _add_expected(result: SeedResult, calls: Iterable[Call]) -> None:
     add_expected_backups(result, calls)
 
 
-def _match_size(result: SeedResult, call: Call) -> None:
+def _match_size(result: SeedResult, call: OperationCall) -> None:
     """Make a template as large as the disk it replaces: nothing shows how large it is."""
     disk, template = result.owner(call.text("source")), result.owner(call.text("target"))
     if disk is None or template is None or disk is template or call.text("source") not in disk["hidden"]["files"]:

@@ -32,7 +32,7 @@ _KNOWS_HOST = {*_NEEDS_ON_HOST, "DeleteRemoteBackupServer"}
 _ANY_HOST = "(assumed):21"
 
 
-class Call(NamedTuple):
+class OperationCall(NamedTuple):
     """An operation that will run, with those of its parameters that are known already."""
 
     target: ResourceId
@@ -45,7 +45,7 @@ class Call(NamedTuple):
         return value if isinstance(value, str) else ""
 
 
-def add_expected_backups(result: SeedResult, calls: Iterable[Call]) -> None:
+def add_expected_backups(result: SeedResult, calls: Iterable[OperationCall]) -> None:
     """Add the backups that these calls need and none of them creates."""
     calls = list(calls)
     created_in_pool = {
@@ -77,24 +77,24 @@ def add_expected_backups(result: SeedResult, calls: Iterable[Call]) -> None:
                 result.assume(each.target, f"an FTP host has the backup {version} of {domain}")
 
 
-def _is_created(call: Call, made: Iterable[tuple[str, str, str]], domain: str, version: str) -> bool:
+def _is_created(call: OperationCall, made: Iterable[tuple[str, str, str]], domain: str, version: str) -> bool:
     """Whether a backup that a call needs, without naming a host, is created by another call."""
     return "remote" not in call.parameters and any(each[1:] == (domain, version) for each in made)
 
 
-def _versions(call: Call) -> list[str]:
+def _versions(call: OperationCall) -> list[str]:
     return [each for each in call.text("version").split(",") if each]
 
 
-def _pool_key(call: Call) -> tuple[str, str]:
+def _pool_key(call: OperationCall) -> tuple[str, str]:
     return call.target.namespace, call.text("pool")
 
 
-def _host(call: Call) -> str:
+def _host(call: OperationCall) -> str:
     return f"{call.text('remote')}:{call.text('port')}" if "remote" in call.parameters else _ANY_HOST
 
 
-def _domain(result: SeedResult, call: Call) -> str:
+def _domain(result: SeedResult, call: OperationCall) -> str:
     """The machine in whose archive a backup is."""
     if call.target.kind == DISK and not call.text("domain"):
         disk = result.find(DISK, call.target.name, call.target.namespace)
@@ -102,13 +102,13 @@ def _domain(result: SeedResult, call: Call) -> str:
     return call.target.name if call.target.kind == MACHINE else call.text("domain")
 
 
-def _server(result: SeedResult, call: Call) -> None:
+def _server(result: SeedResult, call: OperationCall) -> None:
     host, user = _host(call), call.text("username")
     kept = {"user": user, "password": digest(call.text("password"), host, user), "archives": {}}
     result.world.setdefault(f"server:{host}", kept)
 
 
-def _add_on_host(result: SeedResult, call: Call, domain: str, version: str) -> None:
+def _add_on_host(result: SeedResult, call: OperationCall, domain: str, version: str) -> None:
     host, place = _host(call), f"{call.target.namespace}/{domain}"
     _server(result, call)
     key = f"remotes:{host}/{place}"

@@ -14,13 +14,13 @@ from reconciler.drivers.domain import Domain
 from reconciler.drivers.simulator.context import deep_copy, key_of, stable_uuid
 from reconciler.model.quantity import KIB
 from reconciler.model.resource import ResourceId
-from reconciler.rehearsal.seed.result import Unusable
+from reconciler.rehearsal.seed.result import UnusableObservation
 
 _UNITS = {"b": 1, "bytes": 1, "k": KIB, "KiB": KIB, "M": KIB**2, "MiB": KIB**2, "G": KIB**3, "GiB": KIB**3}
 
 
 def normalized(domain: Domain, id: ResourceId) -> Domain:
-    """The same domain with all that operations rely on. Raises ``Unusable`` where that cannot be had."""
+    """The same domain with all that operations rely on. Raises ``UnusableObservation`` where that cannot be had."""
     made: Domain = deep_copy(domain)
     made.setdefault("_type", "kvm")
     made.setdefault("name", {"text": id.name})
@@ -60,13 +60,13 @@ def _number(value: Any, what: str) -> int:
     try:
         return int(value)
     except (TypeError, ValueError):
-        raise Unusable(f"{what} is not a number") from None
+        raise UnusableObservation(f"{what} is not a number") from None
 
 
 def _cpus(domain: Domain) -> None:
     vcpu = domain.get("vcpu")
     if not isinstance(vcpu, dict):
-        raise Unusable("it does not say how many vCPUs it has")
+        raise UnusableObservation("it does not say how many vCPUs it has")
     vcpu["text"] = _number(vcpu.get("text"), "the number of vCPUs")
     if "_current" in vcpu:
         vcpu["_current"] = _number(vcpu["_current"], "the number of vCPUs")
@@ -78,7 +78,7 @@ def _cpus(domain: Domain) -> None:
 
 def _memory(domain: Domain) -> None:
     if not isinstance(domain.get("memory"), dict):
-        raise Unusable("it does not say how much memory it has")
+        raise UnusableObservation("it does not say how much memory it has")
     if not isinstance(domain.get("currentMemory"), dict):
         domain["currentMemory"] = dict(domain["memory"])
     for name in ("memory", "currentMemory"):

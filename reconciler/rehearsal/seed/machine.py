@@ -57,7 +57,7 @@ def _port(result: SeedResult, id: ResourceId, mac: str, nic: Mapping[str, Any], 
     if not name:
         return {"type": nic.get("type", "l2bridge")}
     if not is_switch(result, str(name), id.namespace):
-        result.assume(id, f"NIC {mac} is on no switch: {NETWORK}/{name} is none that is there")
+        result.assume(id, f"NIC {mac} is on no switch: {NETWORK}/{name} does not exist")
         return {"type": nic.get("type", "l3bridge")}
     address = nic.get("ip") or (shown[1] if shown else "dynamic")
     return {"type": nic.get("type", "l3bridge"), "switch": str(name), "ip": str(address)}

@@ -7,7 +7,7 @@ from typing import Any
 from reconciler.drivers.simulator.context import key_of, stable_uuid
 from reconciler.model.kinds import NETWORK
 from reconciler.observe.observed import Observed
-from reconciler.rehearsal.seed.result import SeedResult, Unusable, facts
+from reconciler.rehearsal.seed.result import SeedResult, UnusableObservation, facts
 
 _TYPES = {"switch": "l3network", "bridge": "l2network", "addresses": "l3address"}
 _TEXT = {"dnsServers": "dnsServer"}
@@ -25,7 +25,7 @@ def network(result: SeedResult, observed: Observed) -> None:
         spec["data"] = {}
     sorts = {"l3network": _switch, "l2network": _bridge, "l3address": _list}
     if spec["type"] not in sorts:
-        raise Unusable(f"{spec['type']} is no type of network")
+        raise UnusableObservation(f"{spec['type']} is not a type of network")
     hidden = sorts[spec["type"]](result, observed, spec["data"])
     result.put(observed.id, observed.node, spec, hidden)
 
@@ -103,5 +103,6 @@ def shown_ports(result: SeedResult) -> dict[tuple[str, str], tuple[str, str]]:
 
 
 def is_switch(result: SeedResult, name: str, namespace: str) -> bool:
+    """Whether the simulated cluster has a network of this name that is a switch."""
     entity = result.find(NETWORK, name, namespace)
     return entity is not None and entity["spec"]["type"] == "l3network"

@@ -13,8 +13,8 @@ from reconciler.model.wire import CLAIM, LIFECYCLE
 from reconciler.observe.observed import Observed
 
 
-class Unusable(Exception):
-    """A resource shows too little, or what cannot be; the text says what."""
+class UnusableObservation(Exception):
+    """A resource shows too little to be simulated, or a contradiction; the text says what."""
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class SeedResult:
     left_out: dict[ResourceId, str] = field(default_factory=dict)
 
     def assume(self, id: ResourceId, what: str) -> None:
-        """Note what was assumed of a resource, as nobody can know it."""
+        """Note an assumption about a resource."""
         if (id, what) not in self.assumed[-8:]:
             self.assumed.append((id, what))
 
@@ -64,11 +64,11 @@ class SeedResult:
         return found
 
     def claim_file(self, path: str, id: ResourceId) -> None:
-        """Enter a resource as the owner of a file. Raises ``Unusable`` if it belongs to another."""
+        """Enter a resource as the owner of a file. Raises ``UnusableObservation`` if it belongs to another."""
         if not path:
-            raise Unusable("it does not say where its file is")
+            raise UnusableObservation("it does not say where its file is")
         if (other := self.world.get(f"file:{path}", key_of(id))) != key_of(id):
-            raise Unusable(f"{path} belongs to {other} as well")
+            raise UnusableObservation(f"{path} belongs to {other} as well")
         self.world[f"file:{path}"] = key_of(id)
 
     def increment(self, key: str, by: int) -> None:
@@ -90,8 +90,8 @@ def facts(observed: Observed) -> dict[str, Any]:
 
 
 def part(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """An element that must be there. Raises ``Unusable``."""
+    """An element that must be there. Raises ``UnusableObservation``."""
     found = parent.get(key)
     if not isinstance(found, dict):
-        raise Unusable(f"{key} is not as the wire writes it")
+        raise UnusableObservation(f"{key} is not as the wire writes it")
     return found

@@ -12,7 +12,7 @@ from reconciler.drivers.simulator.snapshot import FIRST
 from reconciler.drivers.simulator.volume import current, state
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.observe.observed import Observed
-from reconciler.rehearsal.seed.result import SeedResult, Unusable, facts, part
+from reconciler.rehearsal.seed.result import SeedResult, UnusableObservation, facts, part
 
 _POWER = {"running": "Running", "paused": "Paused"}
 
@@ -24,7 +24,7 @@ def snapshot(result: SeedResult, observed: Observed) -> None:
     name = str(observed.shape.get("virtualMachine", ""))
     machine = result.find(MACHINE, name, id.namespace)
     if machine is None:
-        raise Unusable(f"there is no VM {name}")
+        raise UnusableObservation(f"there is no VM {name}")
     parent = shown.get("parent")
     parent = str(parent["name"]["text"]) if isinstance(parent, dict) else ""
     live, shown_state = running(machine), str((shown.get("state") or {}).get("text", "shutoff"))

@@ -14,7 +14,7 @@ from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
 from reconciler.rehearsal.seed.definition import normalized
-from reconciler.rehearsal.seed.result import SeedResult, Unusable, facts, part
+from reconciler.rehearsal.seed.result import SeedResult, UnusableObservation, facts, part
 
 _UNKNOWN_SIZE = 2 * quantity.GIB  # of a file of which only its place is known
 
@@ -131,7 +131,7 @@ def disk_snapshot(result: SeedResult, observed: Observed) -> None:
     path, base = str(shown.get("current") or ""), str(shown.get("full_backing_filename") or "")
     entity = result.find(DISK, str(shown.get("disk") or ""), id.namespace)
     if entity is None or not base:
-        raise Unusable("it does not say which disk and file it is of")
+        raise UnusableObservation("it does not say which disk and file it is of")
     shown.setdefault("pool", entity["hidden"]["pool"])
     disk = ResourceId(DISK, str(shown["disk"]), id.namespace)
     files = entity["hidden"]["files"]

@@ -477,7 +477,7 @@ def test_a_contest_ends_when_another_value_is_declared() -> None:
 def test_a_contest_ends_when_somebody_says_so() -> None:
     with daemon() as run:
         fought(run)
-        run.drifts.reset_contests()
+        run.drifts.reset_flapping()
         run.step()
         assert run.ran == ["ResizeRAM"]
 

@@ -20,8 +20,8 @@ import pytest
 import trustme
 
 from reconciler.daemon.sources import git as source
-from reconciler.daemon.sources.address import address
 from reconciler.daemon.sources.git import GitSource
+from reconciler.daemon.sources.git_address import address
 from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
 from reconciler.manifests.loader import load
 from reconciler.model.problem import InvalidInput

@@ -26,8 +26,8 @@ from reconciler.manifests.schema import schema
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.problem import ReconcilerError
 from reconciler.model.secret import Secret
-from reconciler.output.review import Gravity
-from reconciler.output.server import Answer, serve
+from reconciler.output.review import Danger
+from reconciler.output.server import PageResponse, serve
 from reconciler.planner.plan import PathOf, Plan
 from support.daemon_pages import Daemon
 from support.daemons import NOW, PROBLEMS, STEPS, calm, fleet, id, passes, shop, status, told, view
@@ -122,7 +122,7 @@ def test_a_request_with_two_hosts_is_refused(where: str) -> None:
 
 
 def test_elsewhere_any_name_may_lead_here() -> None:
-    with serve("0.0.0.0:0", {"/": lambda query: Answer("here\n")}) as where:
+    with serve("0.0.0.0:0", {"/": lambda query: PageResponse("here\n")}) as where:
         assert ask(f"127.0.0.1:{where.rsplit(':')[-1]}", "/", Host="daemon.ops.svc").text == "here\n"
 
 
@@ -131,7 +131,7 @@ def test_it_listens_on_the_sixth_version_too() -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("this machine has no ::1")
-    with serve("[::1]:0", {"/": lambda query: Answer("six\n")}) as where:
+    with serve("[::1]:0", {"/": lambda query: PageResponse("six\n")}) as where:
         assert where.startswith("[::1]:")
         assert ask(where, "/").text == "six\n"
 
@@ -144,10 +144,13 @@ def test_nothing_is_answered_where_nobody_wants_it(daemon: Daemon) -> None:
 
 
 def test_a_page_that_fails_is_logged_without_what_it_read(caplog: pytest.LogCaptureFixture) -> None:
-    def bad(query: object) -> Answer:
+    def bad(query: object) -> PageResponse:
         raise KeyError(SECRET)
 
-    with caplog.at_level(logging.ERROR), serve("127.0.0.1:0", {"/": bad, "/good": lambda query: Answer("")}) as where:
+    with (
+        caplog.at_level(logging.ERROR),
+        serve("127.0.0.1:0", {"/": bad, "/good": lambda query: PageResponse("")}) as where,
+    ):
         with pytest.raises(http.client.HTTPException):
             ask(where, "/")
         assert ask(where, "/good").code == 200
@@ -223,7 +226,7 @@ def test_a_status_is_as_its_schema_says(made: Callable[[], Status], everything: 
 
 @pytest.mark.parametrize("part", ["step", "running"])
 def test_the_gravity_of_a_step_is_as_the_schema_says(part: str) -> None:
-    assert schema("status")["$defs"][part]["properties"]["grave"]["enum"] == [*Gravity, None]
+    assert schema("status")["$defs"][part]["properties"]["grave"]["enum"] == [*Danger, None]
 
 
 def test_the_schema_is_one_and_describes_what_it_names() -> None:

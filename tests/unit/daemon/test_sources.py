@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from reconciler.daemon.sources import file_watcher as watches
 from reconciler.daemon.sources import files as source
-from reconciler.daemon.sources import folders as survey
+from reconciler.daemon.sources import folders
 from reconciler.daemon.sources.files import FileSource
 from reconciler.daemon.sources.stat_poll import stat_files
-from reconciler.daemon.sources.symlinks import Lookup, lookups
+from reconciler.daemon.sources.symlinks import SymlinkLookup, symlink_lookups
 from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
 from reconciler.manifests.loader import load
 
@@ -458,13 +458,13 @@ def test_the_looks_for_a_path_go_through_its_links(tmp_path: Path) -> None:
     (tmp_path / "x" / "up").symlink_to("../y/link")
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / "link").symlink_to(tmp_path / "x" / "file")
-    looks = list(lookups("up", str(tmp_path / "x")))
-    assert looks[0] == Lookup(str(tmp_path / "x"), "up", True)
-    assert looks[1:3] == [Lookup(str(tmp_path), "y", False), Lookup(str(tmp_path / "y"), "link", True)]
+    looks = list(symlink_lookups("up", str(tmp_path / "x")))
+    assert looks[0] == SymlinkLookup(str(tmp_path / "x"), "up", True)
+    assert looks[1:3] == [SymlinkLookup(str(tmp_path), "y", False), SymlinkLookup(str(tmp_path / "y"), "link", True)]
     assert looks[3].folder == "/"
-    assert looks[-1] == Lookup(str(tmp_path / "x"), "file", True)
-    assert list(lookups("none/at/all", str(tmp_path))) == [Lookup(str(tmp_path), "none", False)]
-    assert list(lookups("/")) == []
+    assert looks[-1] == SymlinkLookup(str(tmp_path / "x"), "file", True)
+    assert list(symlink_lookups("none/at/all", str(tmp_path))) == [SymlinkLookup(str(tmp_path), "none", False)]
+    assert list(symlink_lookups("/")) == []
 
 
 # Too much -----------------------------------------------------------------------------------------------------
@@ -501,8 +501,8 @@ def test_where_the_system_lost_count_everything_is_looked_at(
 ) -> None:
     """The reader of events is kept from reading: the whole process stands still while another one writes."""
     lost = threading.Event()
-    real = survey.FolderSet.on_queue_overflow
-    monkeypatch.setattr(survey.FolderSet, "on_queue_overflow", lambda self: (lost.set(), real(self)))
+    real = folders.FolderSet.on_queue_overflow
+    monkeypatch.setattr(folders.FolderSet, "on_queue_overflow", lambda self: (lost.set(), real(self)))
     kept = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     flood = [sys.executable, "-c", FLOOD, str(kept + 1000), str(root)]
     with subprocess.Popen(flood, stdin=subprocess.PIPE) as writer:
@@ -618,7 +618,7 @@ def test_it_can_be_stopped_before_it_was_started(root: Path) -> None:
     FileSource([root]).stop()
 
 
-def test_a_survey_many_times_renewed_keeps_no_watch_of_the_old_ones(told: Heard, root: Path) -> None:
+def test_folders_watched_again_many_times_keep_no_watch_of_the_old_ones(told: Heard, root: Path) -> None:
     def count() -> int:
         (reader,) = [each for each in threading.enumerate() if isinstance(each, watches.InotifyFD)]
         info = [Path(f"/proc/self/fdinfo/{fd}").read_text() for fd in os.listdir("/proc/self/fd") if _is_inotify(fd)]

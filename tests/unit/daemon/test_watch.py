@@ -21,7 +21,7 @@ from reconciler.apply import Outcome
 from reconciler.clusters.base import Listing
 from reconciler.daemon.status.values import Sync
 from reconciler.model.event_id import done_of
-from reconciler.model.journal import Phase
+from reconciler.model.journal import EntryType
 from reconciler.model.problem import OperationFailed, Unavailable
 from reconciler.model.resource import ResourceId
 from support.controller import CLUSTER, FILES, PATIENCE, POOL, ControllerFixture, by_hand, disk, pool, until
@@ -215,7 +215,7 @@ def test_the_journal_does_not_grow_for_as_long_as_it_lives(
         lengths.append(len(fixture.cluster.records("shop")))
     assert max(lengths) < 15
     assert lengths[-5:] == lengths[-1:] * 5
-    assert fixture.cluster.records("shop")[-1]["phase"] == Phase.RUN_ENDED
+    assert fixture.cluster.records("shop")[-1]["phase"] == EntryType.RUN_ENDED
 
 
 @pytest.mark.parametrize("boundary", range(8))
@@ -298,7 +298,7 @@ def commit(shop: Path, message: str) -> str:
 def recorded(shop: Path) -> list[tuple[str, bool]]:
     """The commits of the runs in the journal, and whether the manifests were as they have them."""
     with LocalCluster(str(shop / "c.db")) as cluster:
-        runs = [entry for entry in cluster.records("shop") if entry["phase"] == Phase.RUN_STARTED]
+        runs = [entry for entry in cluster.records("shop") if entry["phase"] == EntryType.RUN_STARTED]
     return [(run.get("commit", ""), run.get("dirty", False)) for run in runs]
 
 

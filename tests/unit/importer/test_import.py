@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from reconciler import LocalCluster, load, observe, validate
 from reconciler.importer import import_resources
 from reconciler.importer.result import ImportResult
-from reconciler.manifests.reader import Source, read_yaml
+from reconciler.manifests.reader import SourceText, read_yaml
 from reconciler.manifests.writer import write_files, yaml_text
 from reconciler.model.kinds import KINDS, MACHINE
 from reconciler.model.resource import ResourceId
@@ -227,7 +227,7 @@ values = st.recursive(
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), values, max_size=4))
 def test_what_is_written_is_read_back_as_it_was(document: dict[str, Any]) -> None:
-    assert list(read_yaml(Source("file", yaml_text([document, document])))) == [document, document]
+    assert list(read_yaml(SourceText("file", yaml_text([document, document])))) == [document, document]
 
 
 # The command -----------------------------------------------------------------------------------------------

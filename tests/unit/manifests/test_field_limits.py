@@ -28,7 +28,7 @@ from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import API_VERSION, ResourceId
 from reconciler.model.shape import Shape, declared
 from reconciler.observe.observed import Observation
-from reconciler.planner.rules import CHANGE, CREATE, DELETE, RuleContext, Surroundings
+from reconciler.planner.rules import CHANGE, CREATE, DELETE, ResourceIndex, RuleContext
 
 Field = tuple[str, ...]
 
@@ -158,7 +158,7 @@ def part_at(shape: Shape, fields: tuple[str, ...], kind: str) -> tuple[str, ...]
 def values(rule: Any, kind: str, shape: Shape, seen: Shape) -> dict[str, Any]:
     """The parameters of a row for a shape, without those that cannot be told."""
     id = ResourceId(kind, "web-1")
-    around = Surroundings({}, Observation({}))
+    around = ResourceIndex({}, Observation({}))
     found = {}
     for name, make in rule.parameters.items():
         try:

@@ -98,7 +98,7 @@ def test_anchors_aliases_and_merge_keys() -> None:
     ],
 )
 def test_plain_scalars_follow_yaml_1_2(text: str, value: object) -> None:
-    source = read.Source("x", f"key: {text}\n")
+    source = read.SourceText("x", f"key: {text}\n")
     assert next(read.read_yaml(source)) == {"key": value}
 
 
@@ -113,8 +113,8 @@ VALUES = st.recursive(
 def test_what_a_careful_writer_wrote_is_read_back(value: object) -> None:
     """JSON is YAML with every text quoted, so nothing is left to interpretation."""
     text = json.dumps(value, ensure_ascii=False, indent=1)
-    assert list(read.read_yaml(read.Source("x", text))) == [value]
-    assert list(read.read_json(read.Source("x.json", text))) == [value]
+    assert list(read.read_yaml(read.SourceText("x", text))) == [value]
+    assert list(read.read_json(read.SourceText("x.json", text))) == [value]
 
 
 @given(st.text(max_size=200))
@@ -134,7 +134,7 @@ def test_any_bytes_on_standard_input_give_manifests_or_problems(content: bytes) 
 
 def test_positions_of_nested_values() -> None:
     text = "a:\n  - b: 1\n    c:\n      - x\n      - yy: 2\n"
-    source = read.Source("f", text)
+    source = read.SourceText("f", text)
     assert source.locate(0, ("a", 0, "c", 1, "yy")) == Origin("f", 5, 13)
     assert source.locate(0, ("a", 0, "missing", "deeper")) == Origin("f", 2, 5)
 

@@ -29,7 +29,7 @@ from reconciler.model.fields import (
     references_of,
     unreadable,
 )
-from reconciler.model.fields.field import Field, Shown, Type
+from reconciler.model.fields.field import Field, FieldType, Visibility
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.path import values_at
 from reconciler.model.quantity import ApproximateBytes
@@ -89,13 +89,13 @@ def unlike_the_schema(kind: str, root: dict[str, Any]) -> list[str]:
     return wrong
 
 
-REFERENCES = {"quantity": Type.SIZE, "rate": Type.RATE, "secret": Type.SECRET, "name": Type.NAME}
+REFERENCES = {"quantity": FieldType.SIZE, "rate": FieldType.RATE, "secret": FieldType.SECRET, "name": FieldType.NAME}
 TYPES = {
-    "object": Type.MAPPING,
-    "array": Type.LIST,
-    "integer": Type.INTEGER,
-    "boolean": Type.BOOLEAN,
-    "string": Type.TEXT,
+    "object": FieldType.MAPPING,
+    "array": FieldType.LIST,
+    "integer": FieldType.INTEGER,
+    "boolean": FieldType.BOOLEAN,
+    "string": FieldType.TEXT,
 }
 
 
@@ -105,7 +105,7 @@ def contradictions(root: dict[str, Any], fragment: dict[str, Any], row: Field) -
     type = REFERENCES.get(name) or TYPES[fragment.get("type", "string")]
     if type is not row.type:
         yield f"is {row.type} in the row and {type} in the schema"
-    if (row.type is Type.NAME) != bool(row.refers_to):
+    if (row.type is FieldType.NAME) != bool(row.refers_to):
         yield "a name is of a resource, and nothing else is"
     # An empty text is the default where the schema allows none to be written.
     if fragment.get("default") != row.default and not (row.default == "" and "pattern" in fragment):
@@ -161,21 +161,21 @@ def test_explain_knows_the_field_and_its_default(kind: str, row: Field) -> None:
 
 
 SECRETS = ("planted-digest-1", "planted-digest-2")
-VALUES: dict[Type, tuple[Any, Any]] = {
-    Type.TEXT: ("one", "two"),
-    Type.NAME: ("one", "two"),
-    Type.INTEGER: (1, 2),
-    Type.BOOLEAN: (False, True),
-    Type.SIZE: (1024**3, 2 * 1024**3),
-    Type.RATE: (1024**2, 2 * 1024**2),
-    Type.MAPPING: ({}, {}),
-    Type.SECRET: tuple(Secret("env", "PASSWORD", digest=digest) for digest in SECRETS),
+VALUES: dict[FieldType, tuple[Any, Any]] = {
+    FieldType.TEXT: ("one", "two"),
+    FieldType.NAME: ("one", "two"),
+    FieldType.INTEGER: (1, 2),
+    FieldType.BOOLEAN: (False, True),
+    FieldType.SIZE: (1024**3, 2 * 1024**3),
+    FieldType.RATE: (1024**2, 2 * 1024**2),
+    FieldType.MAPPING: ({}, {}),
+    FieldType.SECRET: tuple(Secret("env", "PASSWORD", digest=digest) for digest in SECRETS),
 }
 
 
 def values(row: Field) -> tuple[Any, Any]:
     """Two values of a field, in the declared shape."""
-    if row.type is Type.LIST:
+    if row.type is FieldType.LIST:
         return ({"one": {}}, {"two": {}}) if row.identity is not None else (["one"], ["two"])
     return VALUES[row.type]
 
@@ -202,7 +202,7 @@ def value_at(shape: Any, path: tuple[str, ...]) -> Any:
     return shape
 
 
-LEAVES = [(kind, row) for kind, row in ROWS if row.type is not Type.MAPPING]
+LEAVES = [(kind, row) for kind, row in ROWS if row.type is not FieldType.MAPPING]
 
 
 @named(LEAVES)
@@ -233,7 +233,7 @@ def test_what_is_no_longer_declared_is_taken_back_where_the_row_says_so_and_left
 
 
 def test_mappings_that_are_taken_back_are_taken_back_as_a_whole() -> None:
-    rows = those(type=Type.MAPPING, taken_back=True)
+    rows = those(type=FieldType.MAPPING, taken_back=True)
     assert [row.name for _, row in rows] == ["nics.*.floatingIP"]
     for kind, row in rows:
         path = path_of(row)
@@ -241,7 +241,7 @@ def test_mappings_that_are_taken_back_are_taken_back_as_a_whole() -> None:
         assert found == [Change(path, {"address": "10.0.0.1/24"}, None)]
 
 
-@named(those(shown=Shown.ROUNDED))
+@named(those(shown=Visibility.ROUNDED))
 def test_what_is_shown_rounded_differs_only_where_the_rounded_texts_do(kind: str, row: Field) -> None:
     path = path_of(row)
     about = shape_with(path, ApproximateBytes(10 * 1024**3))
@@ -274,7 +274,7 @@ def test_parts_are_the_same_in_any_order_and_others_are_not(kind: str, path: tup
     assert parts_at(kind, concrete) is parts
 
 
-@named([(kind, row) for kind, row in ROWS if row.type is Type.LIST and row.identity is None])
+@named([(kind, row) for kind, row in ROWS if row.type is FieldType.LIST and row.identity is None])
 def test_a_list_without_identity_is_compared_in_its_order(kind: str, row: Field) -> None:
     path = path_of(row)
     assert diff(kind, shape_with(path, ["a", "b"]), shape_with(path, ["b", "a"])) == [
@@ -356,7 +356,7 @@ def test_a_creation_notes_what_is_never_shown_and_what_is_remembered_besides(kin
 # Texts -----------------------------------------------------------------------------------------------------
 
 
-@named(those(type=Type.SECRET))
+@named(those(type=FieldType.SECRET))
 def test_no_text_has_a_secret_or_its_digest(kind: str, row: Field) -> None:
     path, (one, two) = path_of(row), values(row)
     changes = [
@@ -373,7 +373,7 @@ def test_no_text_has_a_secret_or_its_digest(kind: str, row: Field) -> None:
     assert is_secret(kind, path)
 
 
-@named([(kind, row) for kind, row in ROWS if row.type in (Type.SIZE, Type.RATE)])
+@named([(kind, row) for kind, row in ROWS if row.type in (FieldType.SIZE, FieldType.RATE)])
 def test_bytes_are_told_to_people_as_quantities(kind: str, row: Field) -> None:
     path = path_of(row)
     change = Change(path, 1024**3, 3 * 1024**3)
@@ -383,7 +383,7 @@ def test_bytes_are_told_to_people_as_quantities(kind: str, row: Field) -> None:
     assert is_quantity(kind, path)
 
 
-@named([(kind, row) for kind, row in LEAVES if row.type is Type.INTEGER])
+@named([(kind, row) for kind, row in LEAVES if row.type is FieldType.INTEGER])
 def test_numbers_that_are_no_bytes_are_told_as_numbers(kind: str, row: Field) -> None:
     assert describe(kind, Change(path_of(row), 1024, 2048)).endswith(" 1024 -> 2048")
     assert not is_quantity(kind, path_of(row))
@@ -454,7 +454,7 @@ def test_import_leaves_out_what_the_platform_fills_in_and_writes_all_else(kind: 
 def test_import_leaves_out_the_default_and_writes_all_else(kind: str, row: Field) -> None:
     path = path_of(row)
     assert in_manifest(written(kind, shape_with(path, row.default)), row) is None
-    other = 7 if row.type is Type.INTEGER else "another"
+    other = 7 if row.type is FieldType.INTEGER else "another"
     assert in_manifest(written(kind, shape_with(path, other)), row) == other
 
 
@@ -473,7 +473,7 @@ IMPORTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@named(those(type=Type.SECRET))
+@named(those(type=FieldType.SECRET))
 def test_import_leaves_the_part_with_a_secret_out_and_says_so(kind: str, row: Field) -> None:
     spec, not_shown = IMPORTED[kind]
     each = observed_with(kind, shape_with(path_of(row), SECRETS[0]), spec)

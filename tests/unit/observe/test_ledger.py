@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.model.journal import JournalStep, RequestContent, StepEnded, StepEntry, StepStarted, StepSubmitted
 from reconciler.model.outcome import Result
-from reconciler.observe.ledger import LedgerEntry, State, read_ledger
+from reconciler.observe.ledger import LedgerEntry, RequestState, read_ledger
 
 STEP = JournalStep("s1", "BackupVM", "VirtualMachine/web-1", "VirtualMachine/web-1")
 WHO = ("run-1", "event-1", "2026-11-23T10:00:00Z", STEP, RequestContent("backup", "content"))
@@ -26,22 +26,22 @@ def event(type: str, event_id: str = "event-1") -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("entries", "events", "state"),
     [
-        ([STARTED, SUBMITTED, ended(Result.RAN)], [], State.DONE),
-        ([STARTED, SUBMITTED, ended(Result.UNCHANGED)], [], State.DONE),
-        ([STARTED, SUBMITTED, ended(Result.FAILED)], [], State.FAILED),
-        ([STARTED, SUBMITTED, ended(Result.FAILED)], [event("Normal")], State.FAILED),
-        ([STARTED, SUBMITTED, ended(Result.INTERRUPTED)], [event("Normal")], State.DONE),
-        ([STARTED, SUBMITTED, ended(Result.INTERRUPTED)], [event("Warning")], State.FAILED),
-        ([STARTED, SUBMITTED, ended(Result.FAILED, seen=False)], [event("Normal")], State.DONE),
-        ([STARTED, SUBMITTED], [event("Normal")], State.DONE),
-        ([STARTED, SUBMITTED], [event("Warning")], State.FAILED),
-        ([STARTED, SUBMITTED], [event("Normal", "another")], State.UNKNOWN),
-        ([STARTED, SUBMITTED], [], State.UNKNOWN),
-        ([STARTED], [event("Warning")], State.FAILED),
+        ([STARTED, SUBMITTED, ended(Result.RAN)], [], RequestState.DONE),
+        ([STARTED, SUBMITTED, ended(Result.UNCHANGED)], [], RequestState.DONE),
+        ([STARTED, SUBMITTED, ended(Result.FAILED)], [], RequestState.FAILED),
+        ([STARTED, SUBMITTED, ended(Result.FAILED)], [event("Normal")], RequestState.FAILED),
+        ([STARTED, SUBMITTED, ended(Result.INTERRUPTED)], [event("Normal")], RequestState.DONE),
+        ([STARTED, SUBMITTED, ended(Result.INTERRUPTED)], [event("Warning")], RequestState.FAILED),
+        ([STARTED, SUBMITTED, ended(Result.FAILED, seen=False)], [event("Normal")], RequestState.DONE),
+        ([STARTED, SUBMITTED], [event("Normal")], RequestState.DONE),
+        ([STARTED, SUBMITTED], [event("Warning")], RequestState.FAILED),
+        ([STARTED, SUBMITTED], [event("Normal", "another")], RequestState.UNKNOWN),
+        ([STARTED, SUBMITTED], [], RequestState.UNKNOWN),
+        ([STARTED], [event("Warning")], RequestState.FAILED),
     ],
 )
 def test_the_end_that_was_seen_counts_and_then_the_event(
-    entries: list[StepEntry], events: list[dict[str, Any]], state: State
+    entries: list[StepEntry], events: list[dict[str, Any]], state: RequestState
 ) -> None:
     assert read_ledger(entries, events, [])["backup"].state is state
 
@@ -52,11 +52,11 @@ def test_what_was_never_submitted_was_not_begun() -> None:
 
 def test_an_operation_that_a_resource_carries_was_submitted() -> None:
     carrier = {"metadata": {"name": "web-1", "labels": {"eventId": "event-1"}}}
-    assert read_ledger([STARTED], [], [carrier]) == {"backup": LedgerEntry("content", State.UNKNOWN)}
+    assert read_ledger([STARTED], [], [carrier]) == {"backup": LedgerEntry("content", RequestState.UNKNOWN)}
 
 
 def test_the_last_attempt_of_a_name_counts() -> None:
     again = StepStarted("run-2", "event-2", "2026-11-23T11:00:00Z", STEP, RequestContent("backup", "other"))
     found = read_ledger([STARTED, SUBMITTED, ended(Result.FAILED), again], [event("Normal", "event-2")], [])
     assert found["backup"].content == "other"
-    assert found["backup"].state is State.DONE
+    assert found["backup"].state is RequestState.DONE

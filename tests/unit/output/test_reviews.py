@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from reconciler import Plan
 from reconciler.catalogue.operation import Impact
 from reconciler.model.resource import ResourceId
-from reconciler.output.chart import of_resources, of_steps, reduced
+from reconciler.output.chart import reduced, resources_chart, steps_chart
 from reconciler.output.dot import chart_dot, quoted
 from reconciler.output.escaping import fitted, visible, width
 from reconciler.output.html import plan_html
@@ -42,7 +42,7 @@ COMMENT = 65_535
 @pytest.mark.parametrize("review", REVIEWS, ids=lambda path: path.name)
 def test_a_review_is_as_written(review: Path, update_plans: bool) -> None:
     made = golden_plan(review.name)
-    chart = of_steps(made)
+    chart = steps_chart(made)
     for name, found in (
         ("plan.md", plan_markdown(made)),
         ("plan.dot", chart_dot(chart)),
@@ -258,7 +258,7 @@ def test_a_page_is_made_for_keyboards_and_screen_readers() -> None:
 
 
 def test_graphs_quote_whatever_a_name_holds() -> None:
-    chart = of_steps(hostile())
+    chart = steps_chart(hostile())
     strings = r'"(?:[^"\\\n]|\\.)*"'
     left = re.sub(strings, "", chart_dot(chart))
     assert re.fullmatch(r"[\w\s\[\]{}=,;>-]*", left), left
@@ -350,7 +350,7 @@ def test_a_field_that_several_steps_move_is_shown_once() -> None:
 
 
 def test_lines_that_others_imply_are_not_drawn_and_no_order_is_lost() -> None:
-    chart = of_steps(golden_plan("everything_is_made_in_the_order_of_its_references"))
+    chart = steps_chart(golden_plan("everything_is_made_in_the_order_of_its_references"))
     kept = reduced(chart)
     assert len(kept) < len(chart.edges)
     reach: dict[str, set[str]] = {}
@@ -361,7 +361,7 @@ def test_lines_that_others_imply_are_not_drawn_and_no_order_is_lost() -> None:
 
 
 def test_resources_and_their_references_are_drawn_offline() -> None:
-    chart = of_resources(desired_of(QUICKSTART))
+    chart = resources_chart(desired_of(QUICKSTART))
     found = {(edge.start, edge.label, edge.end) for edge in chart.edges}
     assert ("VirtualMachineDisk/web-1-data", "pool", "VirtualMachinePool/vmd-pool") in found
     assert ("VirtualMachine/web-1", "disks[0].disk", "VirtualMachineDisk/web-1-root") in found

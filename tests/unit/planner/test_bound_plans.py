@@ -147,10 +147,10 @@ def test_a_step_relies_on_nothing_that_the_plan_itself_moves_before_it(cluster: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda step: step["preconditions"].pop(), "the preconditions are not those"),
+        (lambda step: step["preconditions"].pop(), "the preconditions do not match their digest"),
         (
             lambda step: step["preconditions"][-1].update(value=7),
-            "the preconditions are not those",
+            "the preconditions do not match their digest",
         ),
         (lambda step: step.pop("preconditions"), "preconditions is missing"),
         (lambda step: step.update(digest="0"), "digest"),

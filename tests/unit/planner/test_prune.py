@@ -60,14 +60,14 @@ def test_more_deletions_than_may_be_stop_the_run(cluster: LocalCluster, most: st
         return
     assert plan.steps == (), "nothing runs, not what has nothing to do with it either"
     (problem,) = plan.problems
-    assert problem.message.startswith("3 of 5 resources would be deleted, and at most 2 may: VirtualMachineDisk/disk-b")
+    assert problem.message.startswith("3 of 5 resources would be deleted, but at most 2 may: VirtualMachineDisk/disk-b")
 
 
 def test_an_input_that_is_suddenly_empty_stops_the_run(cluster: LocalCluster) -> None:
     plan = pruned(cluster, STACK_ALONE)
     assert plan.steps == ()
     (problem,) = plan.problems
-    assert problem.message.startswith("nothing is described any more, and the stack shop owns 5")
+    assert problem.message.startswith("no resource is described any more, but the stack shop owns 5")
     assert set(gone(pruned(cluster, STACK_ALONE, "100%"))) == {"disks", "disk-a", "disk-b", "disk-c", "disk-d"}
 
 
@@ -105,5 +105,5 @@ def test_what_depends_on_a_thing_keeps_it_and_is_named(cluster: LocalCluster) ->
 
 @pytest.mark.parametrize("text", ["", "%", "-1", "101%", "1.5", "five", "٣"])
 def test_what_is_no_limit(text: str) -> None:
-    with pytest.raises(ValueError, match="neither a number nor a share"):
+    with pytest.raises(ValueError, match="neither a number nor a percentage"):
         DeletionLimit.parse(text)

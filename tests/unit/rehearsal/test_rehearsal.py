@@ -222,8 +222,8 @@ def test_a_rehearsal_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--inject", "StartVM"), "StartVM is no step of the plan that could fail; its steps: CreatePool:"),
-        (("--inject", "PlugNIC=slowly"), "'slowly' is not a way to fail: fail, silent, lost"),
+        (("--inject", "StartVM"), "StartVM matches no step of the plan that can fail; its steps: CreatePool:"),
+        (("--inject", "PlugNIC=slowly"), "'slowly' is not a fault mode: fail, silent, lost"),
         (("--rehearse", "-o", "html"), "--rehearse is shown as text or json, not as html"),
     ],
 )

@@ -11,8 +11,8 @@ import hashlib
 import json
 from importlib.resources import files
 
-from reconciler.output.review import Gravity
-from reconciler.output.server import Answer, Page
+from reconciler.output.review import Danger
+from reconciler.output.server import Page, PageResponse
 
 STYLES = ("base.css", "parts.css", "topology.css")
 # In the order in which they depend on each other; they become one script with its own scope.
@@ -22,15 +22,15 @@ SCRIPTS = ("dom.js", "words.js", "state.js", "graph.js", "topology.js", "list.js
 def dashboard() -> Page:
     """The page. It is assembled once, and every request gets the same."""
     style = "\n" + "\n".join(_read(name) for name in STYLES)
-    gravities = json.dumps([str(gravity) for gravity in Gravity])
+    dangers = json.dumps([str(danger) for danger in Danger])
     script = "\n(() => {\n'use strict';\n" + "\n".join(_read(name) for name in SCRIPTS) + "})();\n"
-    script = script.replace("/*gravities*/[]", gravities)
+    script = script.replace("/*dangers*/[]", dangers)
     page = _read("index.html").replace("/*style*/", style).replace("/*script*/", script)
     policy = (
         f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; connect-src 'self'; "
         "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    answer = Answer(page, "text/html; charset=utf-8", headers={"Content-Security-Policy": policy})
+    answer = PageResponse(page, "text/html; charset=utf-8", headers={"Content-Security-Policy": policy})
     return lambda query: answer
 
 

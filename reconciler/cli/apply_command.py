@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ENTRIES = 500  # of the journal's end, read to estimate durations: on Kubernetes a hundred are a request
 
 
-class Execution:
+class ApplyCommand:
     """One run of a verb that changes the cluster, from the plan to the exit code."""
 
     def __init__(
@@ -121,11 +121,11 @@ class Execution:
 
     def _show_report(self, plan: Plan, report: Report | None) -> None:
         from reconciler.output.formats import render
-        from reconciler.output.report import Execution as Document
+        from reconciler.output.report import ApplyResult
 
         if not self._plan_shown:
             self._show_plan(plan)  # one that cannot be applied at all, so that nobody was asked
-        document = Document(plan, report, self.rehearsal)
+        document = ApplyResult(plan, report, self.rehearsal)
         if self.output == "text":
             click.echo(render("text", self.verb, document), nl=False, err=True)
         else:
@@ -172,7 +172,7 @@ def apply_manifests(
         return rehearse(plan, desired, observed, allowed, options=Options(parallel=execution.parallel))
 
     with connected(cluster, loaded, desired) as opened:
-        run = Execution(opened, verb, output, execution, rehearse=rehearsal_of if rehearses else None)
+        run = ApplyCommand(opened, verb, output, execution, rehearse=rehearsal_of if rehearses else None)
         run.run(
             lambda **options: reconcile_once(opened, desired, allowed, **options), origin, host, desired.stack.nodes
         )

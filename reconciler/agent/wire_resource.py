@@ -1,4 +1,4 @@
-"""What an agent reads off a resource, and what it writes there, in the wire format.
+"""A resource in the wire format, as an agent reads it and writes it back.
 
 Clients can write anything: nothing here raises for a ``spec`` that is damaged.
 """
@@ -14,7 +14,7 @@ from reconciler.model.wire import CLAIM, LABEL_HOST, LIFECYCLE, STATUS_READY, WI
 
 
 def spec_of(resource: Resource) -> dict[str, Any]:
-    """The spec of a resource; empty if it has none, or one that is no object."""
+    """The spec of a resource; empty if it is missing or not an object."""
     spec = resource.get("spec")
     return spec if isinstance(spec, dict) else {}
 
@@ -30,20 +30,20 @@ def being_deleted(resource: Resource) -> bool:
 
 
 def has_operation(resource: Resource) -> bool:
-    """Whether an operation waits on a resource. One that is being deleted has none: deleting it revokes what waits."""
+    """Whether an operation waits on a resource. Deleting a resource revokes its operation, so then there is none."""
     spec = resource.get("spec")
     damaged = spec is not None and not isinstance(spec, dict)
     return (damaged or bool(spec_of(resource).get(LIFECYCLE))) and not being_deleted(resource)
 
 
-def surviving(current: Resource, outcome: bool = False) -> dict[str, Any]:
+def kept_spec(current: Resource, outcome: bool = False) -> dict[str, Any]:
     """What of a spec survives a write: an operation submitted meanwhile and, unless it is an ``outcome``, the claim."""
     keys = (LIFECYCLE,) if outcome else (LIFECYCLE, CLAIM)
     return {key: value for key in keys if (value := spec_of(current).get(key))}
 
 
 def new_resource(id: ResourceId, host: str, spec: Mapping[str, Any]) -> Resource:
-    """A resource that the driver of a node observes as ``spec`` and the cluster does not have yet."""
+    """A resource to create on the cluster: the driver of node ``host`` observes it as ``spec``."""
     return {
         "apiVersion": WIRE_API_VERSION,
         "kind": id.kind,

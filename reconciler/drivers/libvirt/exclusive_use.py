@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of
-from reconciler.drivers.libvirt.wire import Element
+from reconciler.drivers.libvirt.xml_json import Element
 from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import DISK, MACHINE
 

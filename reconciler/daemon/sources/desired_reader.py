@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-from reconciler.daemon.sources.checkout import SHORT, Checkout
+from reconciler.daemon.sources.git_checkout import SHORT, Checkout
 from reconciler.daemon.sources.manifest_cache import ManifestCache, ManifestScan
 from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.loader import Loaded, Manifest
@@ -20,7 +20,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.planner.declaration import canonical
 
 
-class Reading(NamedTuple):
+class ReadResult(NamedTuple):
     """The desired state as of one read."""
 
     desired: Desired
@@ -37,12 +37,15 @@ class Repository(Protocol):
     """Where commits come from (``git.GitSource``)."""
 
     @property
-    def shown(self) -> str: ...
+    def shown(self) -> str:
+        """URL, ref and path, without credentials."""
 
     @property
-    def problem(self) -> str: ...
+    def problem(self) -> str:
+        """Why the newest commit is not the current one; empty if it is."""
 
-    def current(self) -> Checkout | None: ...
+    def current(self) -> Checkout | None:
+        """The newest usable commit; None before the first one."""
 
 
 @dataclass(slots=True)
@@ -69,7 +72,7 @@ class DesiredReader:
         """Seconds until the next missing file counts as deleted; None if none is missing."""
         return self._cache.next_expiry
 
-    def read(self, files: Collection[str] | None = None, *, from_scratch: bool = False) -> Reading:
+    def read(self, files: Collection[str] | None = None, *, from_scratch: bool = False) -> ReadResult:
         """Read ``files`` if only these can have changed, or all. ``from_scratch`` compares the content of files, and
         validates once more without the cache to check it.
 
@@ -157,13 +160,13 @@ class DesiredReader:
         complete: bool,
         commit: str,
         cache_mismatch: bool,
-    ) -> Reading:
+    ) -> ReadResult:
         before = self._last_good.desired.resources if self._last_good is not None else {}
         changed = {id for id, each in desired.resources.items() if before.get(id) is not each}
         changed |= before.keys() - desired.resources.keys()
         stack_changed = self._last_good is None or self._last_good.desired.stack != desired.stack
         self._last_good = _LastGood(desired, stack)
-        return Reading(desired, problems, complete, commit, frozenset(changed), stack_changed, stack, cache_mismatch)
+        return ReadResult(desired, problems, complete, commit, frozenset(changed), stack_changed, stack, cache_mismatch)
 
 
 def _invalid(result: ValidationResult) -> set[Manifest]:

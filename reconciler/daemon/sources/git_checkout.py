@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from reconciler.daemon.sources.command import GitCommand
-from reconciler.daemon.sources.symlinks import lookups
+from reconciler.daemon.sources.git_command import GitCommand
+from reconciler.daemon.sources.symlinks import symlink_lookups
 
 TIMEOUT = 300.0  # seconds, for writing all files of a commit
 POINTER = b"version https://git-lfs.github.com/spec/"
@@ -70,7 +70,7 @@ def _check_links(tree: str, path: str, commit: str) -> None:
 
 
 def _inside(tree: str, path: str, start: str) -> bool:
-    return all(each.folder == tree or each.folder.startswith(tree + os.sep) for each in lookups(path, start))
+    return all(each.folder == tree or each.folder.startswith(tree + os.sep) for each in symlink_lookups(path, start))
 
 
 def _entries(top: str) -> Iterator[tuple[str, str]]:

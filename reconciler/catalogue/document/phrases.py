@@ -1,4 +1,4 @@
-"""What a row of the catalogue says, in words: for the reference page and ``reconcile operations``."""
+"""Phrases that describe a row of the catalogue, for the reference page and ``reconcile operations``."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def exclusions(operation: Operation) -> list[tuple[str, str]]:
     ]
 
 
-def reached(operation: Operation) -> list[str]:
+def field_paths(operation: Operation) -> list[str]:
     """The manifest fields that lead to an operation, as ``reconcile explain`` takes them."""
     return [field if field.startswith("VirtualMachine") else f"{operation.kind}.{field}" for field in operation.fields]
 
 
-def existing(operation: Operation) -> tuple[str, str]:
+def univirt_support(operation: Operation) -> tuple[str, str]:
     """How the existing back end, uni-virt, treats it: yes, caveat or no, and the reason."""
     if not operation.univirt:
         return "yes", ""
     return "caveat" if operation.on_univirt else "no", operation.univirt
 
 
-def allowed(row: Parameter) -> str:
-    """What a parameter may be, where that can be said in a line; empty for text of a longer pattern."""
+def allowed_values(row: Parameter) -> str:
+    """The values that a parameter accepts, in one line; empty if the pattern is too long for a line."""
     if row.type == "boolean":
         return " or ".join(str(each).lower() for each in row.enum or (True, False))
     if row.enum:
@@ -59,8 +59,8 @@ def allowed(row: Parameter) -> str:
     return ""
 
 
-def together(operation: Operation) -> list[str]:
-    """What parameters mean for each other, a sentence each."""
+def parameter_relations(operation: Operation) -> list[str]:
+    """How parameters depend on each other, one sentence for each rule."""
     said = [f"{one} and {other} exclude each other." for one, other in exclusions(operation)]
     # Parameters that all need one another say so once.
     seen: set[frozenset[str]] = set()

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 
-from reconciler.daemon.sources.address import PROTOCOLS, Address
+from reconciler.daemon.sources.git_address import PROTOCOLS, Address
 
 # Variables that name another repository, or that trace and so would show credentials.
 DROPPED_VARIABLES = re.compile(
