@@ -28,7 +28,7 @@ from reconciler.model.resource import ResourceId
 from support.control_plane import ControlPlane
 from support.control_plane import control_plane as started
 from support.empty_cluster import empty
-from support.nodes import PATIENCE, RECONCILE, NodeSettings, environment, nodes
+from support.nodes import PATIENCE, RECONCILE, AgentProcess, environment, nodes
 from support.paths import QUICKSTART
 from support.proxy import Asked, Fault, Proxy, proxied
 from support.scenario import desired_of
@@ -183,7 +183,7 @@ def test_an_agent_dies_between_claim_and_result(plane: ControlPlane, tmp_path: P
         applying = pool.submit(reconciled, cluster)
         until(lambda: issued(cluster)[POOL, "vmd-pool", "createPool"])
         running["node22"].kill()
-        heir = NodeSettings("node22", as_admin(plane), tmp_path / "hosts.db")
+        heir = AgentProcess("node22", as_admin(plane), tmp_path / "hosts.db")
         try:
             _, report = applying.result(PATIENCE)
             told = {outcome.step.operation: outcome.message for outcome in report.outcomes}

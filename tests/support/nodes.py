@@ -23,7 +23,7 @@ def environment(**given: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1", **given}
 
 
-class NodeSettings:
+class AgentProcess:
     """``reconcile agent`` of one node, on the simulator. ``log`` is what it said."""
 
     def __init__(self, name: str, cluster: tuple[str, ...], state: Path, *options: str) -> None:
@@ -65,9 +65,9 @@ class NodeSettings:
 @contextmanager
 def nodes(
     cluster: tuple[str, ...], home: Path, *options: str, names: Mapping[str, str] = ADDRESSES
-) -> Iterator[dict[str, NodeSettings]]:
+) -> Iterator[dict[str, AgentProcess]]:
     """An agent for each name, all with the same simulated world; what is not stopped by then is killed."""
-    running = {name: NodeSettings(name, cluster, home / "hosts.db", *options) for name in names}
+    running = {name: AgentProcess(name, cluster, home / "hosts.db", *options) for name in names}
     try:
         for node in running.values():
             node.wait()
