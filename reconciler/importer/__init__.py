@@ -12,7 +12,7 @@ from typing import Any
 from reconciler.importer.document import describe
 from reconciler.importer.proof import prove
 from reconciler.importer.recovered import NetworkPorts
-from reconciler.importer.result import ImportNote, ImportResult
+from reconciler.importer.result import Document, ImportNote, ImportResult
 from reconciler.model.fields import FIELDS, references_of, unreadable_fields
 from reconciler.model.fields.field import Field
 from reconciler.model.kinds import MACHINE, NETWORK, RANK
@@ -43,17 +43,15 @@ def import_resources(
     for id in queue:
         if (each := observed.get(id)) is None:
             continue
-        reasons = list(_in_the_way(each, stack))
+        reasons = list(_why_not_described(each, stack))
         if reasons and each.stack not in ("", stack) and stack and id not in named:
             result.notes.append(ImportNote(id, f"left alone: {reasons[0][0]}", left_alone=True))
         elif reasons:
             result.problems += [Problem(Origin(str(id)), message, remedy, id=id) for message, remedy in reasons]
         else:
             document = describe(each, network_ports, (given or {}).get(id, {}), result)
-            for _, other in references_of(id.kind, document["spec"], id.namespace) if document else ():
-                if observed.get(other) is None:
-                    result.notes.append(ImportNote(id, f"refers to {other}, which is not on the cluster"))
-                elif other not in seen:
+            for other in _referred(id, document, observed, result):
+                if other not in seen:
                     queue.append(other)
                     seen.add(other)
                     result.notes.append(ImportNote(other, f"included: {id} refers to it"))
@@ -66,7 +64,18 @@ def import_resources(
     return result
 
 
-def _in_the_way(each: Observed, stack: str) -> Iterator[tuple[str, str]]:
+def _referred(
+    id: ResourceId, document: Document | None, observed: Observation, result: ImportResult
+) -> Iterator[ResourceId]:
+    """The resources on the cluster that a manifest refers to; adds a note for each one that is not there."""
+    for _, other in references_of(id.kind, document["spec"], id.namespace) if document else ():
+        if observed.get(other) is None:
+            result.notes.append(ImportNote(id, f"refers to {other}, which is not on the cluster"))
+        else:
+            yield other
+
+
+def _why_not_described(each: Observed, stack: str) -> Iterator[tuple[str, str]]:
     """Why a resource cannot be described now."""
     if stack and each.stack not in ("", stack):
         yield f"belongs to the stack {each.stack}", "Let one stack describe it."

@@ -74,18 +74,7 @@ def _entry(operation: Operation) -> Iterator[str]:
     )
     yield ""
     if operation.parameters:
-        yield "| Parameter | Type | Unit | Required | Allowed | What it is |"
-        yield "|---|---|---|---|---|---|"
-        for row in operation.parameters:
-            cells = (
-                f"`{row.name}`",
-                "secret text" if row.secret else {"string": "text", "boolean": "switch"}[row.type],
-                str(row.unit or ""),
-                "yes" if row.required else "",
-                _allowed_cell(row),
-                cell(row.doc),
-            )
-            yield f"| {' | '.join(cells)} |"
+        yield from _parameter_table(operation)
     else:
         yield "It takes no parameters."
     if said := parameter_relations(operation):
@@ -96,6 +85,21 @@ def _entry(operation: Operation) -> Iterator[str]:
         yield "```yaml"
         yield from yaml(document)
         yield "```"
+
+
+def _parameter_table(operation: Operation) -> Iterator[str]:
+    yield "| Parameter | Type | Unit | Required | Allowed | What it is |"
+    yield "|---|---|---|---|---|---|"
+    for row in operation.parameters:
+        cells = (
+            f"`{row.name}`",
+            "secret text" if row.secret else {"string": "text", "boolean": "switch"}[row.type],
+            str(row.unit or ""),
+            "yes" if row.required else "",
+            _allowed_cell(row),
+            cell(row.doc),
+        )
+        yield f"| {' | '.join(cells)} |"
 
 
 _VERBS = {

@@ -32,6 +32,7 @@ from typing import Any
 import libvirt
 
 from reconciler.drivers.libvirt import file
+from reconciler.drivers.libvirt.binding import VirDomain
 from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.definition import redefine
 from reconciler.drivers.libvirt.file import qemu_img
@@ -53,7 +54,7 @@ class Disk:
     name: str
     home: Path
     config: dict[str, Any]
-    domain: Any
+    domain: VirDomain
     live: bool  # whether the machine runs with it
 
     @property
@@ -201,7 +202,9 @@ def _keep(context: LibvirtContext, switches: Iterable[FileSwitch]) -> None:
         _cleaned_up(context, file_switch.disk.home, file_switch.after)
 
 
-def switch_machine(context: LibvirtContext, domain: Any, name: str, files: dict[str, str], flags: int = 0) -> None:
+def switch_machine(
+    context: LibvirtContext, domain: VirDomain, name: str, files: dict[str, str], flags: int = 0
+) -> None:
     """Switch a machine to prepared files, by target: libvirt switches all or none, in both definitions.
 
     libvirt has a snapshot of the machine then, unless the flags say ``NO_METADATA``.
@@ -218,7 +221,7 @@ def switch_machine(context: LibvirtContext, domain: Any, name: str, files: dict[
     domain.snapshotCreateXML(text_of(from_wire("domainsnapshot", spec)), _PREPARED | atomic | flags)
 
 
-def switch_definition(context: LibvirtContext, domain: Any, files: dict[str, str]) -> None:
+def switch_definition(context: LibvirtContext, domain: VirDomain, files: dict[str, str]) -> None:
     """Switch the definition of the next start to other files, by the old path.
 
     libvirt also writes backing files into a definition, and trusts that more than the file: they are removed.

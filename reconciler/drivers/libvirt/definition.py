@@ -10,6 +10,7 @@ from typing import Any
 
 import libvirt
 
+from reconciler.drivers.libvirt.binding import VirDomain
 from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.host import config_of, live_of
 from reconciler.drivers.libvirt.xml_json import Element, text_of
@@ -23,19 +24,19 @@ def domain_of(context: LibvirtContext) -> Any:
     return context.host.domain(context.target.name)
 
 
-def require_running(context: LibvirtContext, domain: Any) -> None:
+def require_running(context: LibvirtContext, domain: VirDomain) -> None:
     """Refuse a domain that is shut off."""
     if not domain.isActive():
         refuse(LIBVIRT, f"Requested operation is not valid: domain {context.target.name} is not running")
 
 
-def require_stopped(context: LibvirtContext, domain: Any, what: str) -> None:
+def require_stopped(context: LibvirtContext, domain: VirDomain, what: str) -> None:
     """Refuse a domain that runs; ``what`` cannot be done then."""
     if domain.isActive():
         refuse(LIBVIRT, f"Requested operation is not valid: cannot {what}: domain {context.target.name} is active")
 
 
-def scope(context: LibvirtContext, domain: Any) -> int:
+def scope(context: LibvirtContext, domain: VirDomain) -> int:
     """The definitions to change, as libvirt's flags."""
     runs = bool(domain.isActive())
     live, config = context.flag("live") or context.flag("hotpluggable"), context.flag("config")
@@ -48,13 +49,13 @@ def scope(context: LibvirtContext, domain: Any) -> int:
     return (LIVE if live else 0) | (CONFIG if config else 0)
 
 
-def definitions(domain: Any, flags: int) -> list[tuple[int, Element]]:
+def definitions(domain: VirDomain, flags: int) -> list[tuple[int, Element]]:
     """Each definition to change with its flag, the running one first."""
     found = [(LIVE, live_of(domain))] if flags & LIVE else []
     return [*found, (CONFIG, config_of(domain))] if flags & CONFIG else found
 
 
-def definition_only(context: LibvirtContext, domain: Any, what: str) -> Element:
+def definition_only(context: LibvirtContext, domain: VirDomain, what: str) -> Element:
     """The definition of the next start, for what cannot be changed on a running domain; refuses the flag live."""
     if context.flag("live"):
         require_running(context, domain)

@@ -11,6 +11,7 @@ import libvirt_qemu
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Device
+from reconciler.drivers.libvirt.binding import VirDomain
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import CONFIG, LIVE, definitions, domain_of, require_running, scope
 from reconciler.drivers.libvirt.exclusive_use import (
@@ -75,7 +76,7 @@ def plug_disk(context: LibvirtContext) -> None:
     mark_disks_touched(context, live_of(domain), config_of(domain))
 
 
-def _free_disk(context: LibvirtContext, disk: Element, domain: Any, flags: int) -> None:
+def _free_disk(context: LibvirtContext, disk: Element, domain: VirDomain, flags: int) -> None:
     """Refuse a disk whose file another machine has to itself, or whose file or target this one has already."""
     path, target = path_of(disk), target_of(disk)
     shared = any(disk.find(each) is not None for each in ("readonly", "shareable"))
@@ -97,7 +98,7 @@ def unplug_disk(context: LibvirtContext) -> None:
         mark_disks_touched(context, definition)
 
 
-def _unplug(context: LibvirtContext, domain: Any, device: Element, flag: int, name: str, gone: Any) -> None:
+def _unplug(context: LibvirtContext, domain: VirDomain, device: Element, flag: int, name: str, gone: Any) -> None:
     """Unplug a device; from a running domain, wait until the guest has released it. Refuses a guest that does not."""
     xml = text_of(device)
     if flag != LIVE:
@@ -232,7 +233,7 @@ def _change_media(context: LibvirtContext, drive_in: Any, path: str, how: str) -
         _update(context, domain, drive, flag | (_FORCE if context.flag("force") else 0))
 
 
-def _update(context: LibvirtContext, domain: Any, drive: Element, flags: int) -> None:
+def _update(context: LibvirtContext, domain: VirDomain, drive: Element, flags: int) -> None:
     """Change a drive. A guest that moves the tray just then, as firmware does, is waited for as for unplugging."""
     text = text_of(drive)
     done: list[int] = []
@@ -252,7 +253,7 @@ def _update(context: LibvirtContext, domain: Any, drive: Element, flags: int) ->
         raise refused[-1]
 
 
-def _open_tray(domain: Any, drive: Element) -> None:
+def _open_tray(domain: VirDomain, drive: Element) -> None:
     """Open a tray that libvirt believes to be open, and QEMU has closed.
 
     A guest that resets the controller closes it; QEMU tells nobody, so that libvirt would never open it again and be
@@ -373,7 +374,7 @@ def _meant(context: LibvirtContext, definition: Element, device: Element) -> Ele
     return _disk(context, definition, target_of(device)) if device.tag == "disk" else device
 
 
-def _number(domain: Any, tag: str) -> int:
+def _number(domain: VirDomain, tag: str) -> int:
     """How many devices of a kind a running domain has."""
     return len(live_of(domain).findall(f"devices/{tag}"))
 

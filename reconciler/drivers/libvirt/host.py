@@ -17,6 +17,7 @@ from typing import Any
 import libvirt
 
 from reconciler.drivers.libvirt import file
+from reconciler.drivers.libvirt.binding import VirConnection, VirDomain, VirPool, VirSnapshot
 from reconciler.drivers.libvirt.mount import mounted
 from reconciler.drivers.libvirt.xml_json import Element, parsed
 from reconciler.drivers.operation import STORAGE, refuse
@@ -44,7 +45,7 @@ TYPES = {("dir", ""): "localfs", ("netfs", "nfs"): "nfs"}
 class HostState:
     """What is on a host, and where to find it; subclasses say how pools and domains are read."""
 
-    connection: Any
+    connection: VirConnection
     node: str
     removed: set[ResourceId]  # what operations deleted: that is gone, even while a pool cannot be read
 
@@ -78,15 +79,15 @@ class HostState:
 
     # Pools
 
-    def pools(self) -> list[Any]:
+    def pools(self) -> list[VirPool]:
         """The persistent pools of a type that the API has, as libvirt objects."""
         return [each for each in self.connection.listAllStoragePools() if _is_ours(each)]
 
-    def pool(self, name: str) -> Any:
+    def pool(self, name: str) -> VirPool:
         """The pool of a name, as libvirt object; None if there is none."""
         return next((each for each in self.pools() if each.name() == name), None)
 
-    def active_pool(self, name: str, *contents: str, type: str = "") -> Any:
+    def active_pool(self, name: str, *contents: str, type: str = "") -> VirPool:
         """The pool, which must be active and of one of the contents if any are named."""
         pool = self.pool(name)
         if pool is None:
@@ -101,7 +102,7 @@ class HostState:
 
     # Disks and images
 
-    def volumes(self, pool: Any) -> list[tuple[str, dict[str, Any]]]:
+    def volumes(self, pool: VirPool) -> list[tuple[str, dict[str, Any]]]:
         """The disks or images in a pool, by name."""
         directory = directory_of(pool)
         try:
@@ -166,12 +167,12 @@ class HostState:
 
     # Domains
 
-    def domains(self) -> list[Any]:
+    def domains(self) -> list[VirDomain]:
         """All domains, as libvirt objects."""
-        found: list[Any] = self.connection.listAllDomains()
+        found: list[VirDomain] = self.connection.listAllDomains()
         return found
 
-    def domain(self, name: str) -> Any:
+    def domain(self, name: str) -> VirDomain:
         """The domain of a name, as libvirt object; None if there is none."""
         try:
             return self.connection.lookupByName(name)
@@ -180,7 +181,7 @@ class HostState:
                 return None
             raise
 
-    def snapshot(self, name: str) -> Any:
+    def snapshot(self, name: str) -> VirSnapshot:
         """The snapshot of a name, of whichever domain, as libvirt object; None if there is none."""
         for domain in self.domains():
             for each in domain.listAllSnapshots():
@@ -188,13 +189,13 @@ class HostState:
                     return each
         return None
 
-    def users(self, path: str) -> list[tuple[Any, bool]]:
+    def users(self, path: str) -> list[tuple[VirDomain, bool]]:
         """The domains that have a file in either definition, each with whether it runs with the file."""
         return self.attached().get(path, [])
 
-    def attached(self) -> dict[str, list[tuple[Any, bool]]]:
+    def attached(self) -> dict[str, list[tuple[VirDomain, bool]]]:
         """The users of each file that has any."""
-        found: dict[str, list[tuple[Any, bool]]] = {}
+        found: dict[str, list[tuple[VirDomain, bool]]] = {}
         for domain in self.domains():
             try:
                 runs, live, config = bool(domain.isActive()), paths_of(live_of(domain)), paths_of(shown_of(domain))
@@ -256,7 +257,7 @@ class Host(HostState):
         """Close the connection."""
         self.connection.close()
 
-    def _restarted(self, connection: Any, domain: Any, opaque: Any) -> None:
+    def _restarted(self, connection: VirConnection, domain: VirDomain, opaque: Any) -> None:
         uuid = domain.UUIDString()
         self.restarts[uuid] = self.restarts.get(uuid, 0) + 1
 
@@ -289,7 +290,7 @@ def engines(cpus: Path = _CPUS) -> list[tuple[str, str]]:
     return list(_ENGINES) if flags is None or flags & _VIRTUALISES else [_EMULATION]
 
 
-def content_of(pool: Any) -> str:
+def content_of(pool: VirPool) -> str:
     """What a pool is for: ``vmd``, ``vmdi`` or ``iso`` (wire format 7.3)."""
     return marked_content(directory_of(pool)) or "vmd"
 
@@ -309,14 +310,14 @@ def mark_content(directory: Path, content: str) -> Path:
     return directory / _CONTENT
 
 
-def type_of(pool: Any) -> str:
+def type_of(pool: VirPool) -> str:
     """The type of a pool as the wire has it; empty for one that the API has no type for."""
     definition = parsed(pool.XMLDesc())
     format = definition.find("source/format")
     return TYPES.get((definition.get("type", ""), "" if format is None else format.get("type", "")), "")
 
 
-def _is_ours(pool: Any) -> bool:
+def _is_ours(pool: VirPool) -> bool:
     try:
         return bool(pool.isPersistent()) and type_of(pool) != ""
     except libvirt.libvirtError as error:
@@ -325,7 +326,7 @@ def _is_ours(pool: Any) -> bool:
         raise
 
 
-def directory_of(pool: Any) -> Path:
+def directory_of(pool: VirPool) -> Path:
     """The directory of a pool."""
     return Path(parsed(pool.XMLDesc()).findtext("target/path", ""))
 
@@ -336,35 +337,35 @@ def snapshots_in(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return kept
 
 
-def share_of(pool: Any) -> str:
+def share_of(pool: VirPool) -> str:
     """What a pool mounts on its directory, as HOST:PATH; empty if nothing."""
     source = parsed(pool.XMLDesc()).find("source")
     host, path = (None, None) if source is None else (source.find("host"), source.find("dir"))
     return "" if host is None or path is None else f"{host.get('name')}:{path.get('path')}"
 
 
-def is_reachable(pool: Any) -> bool:
+def is_reachable(pool: VirPool) -> bool:
     """Whether the files in a pool can be read, also while it is stopped."""
     share = share_of(pool)
     return mounted(directory_of(pool)) == share if share else directory_of(pool).is_dir()
 
 
-def is_active(pool: Any) -> bool:
+def is_active(pool: VirPool) -> bool:
     """Whether a pool can be used. libvirt does not notice when a directory, or what is mounted on it, goes."""
     return bool(pool.isActive()) and is_reachable(pool)
 
 
-def live_of(domain: Any) -> Element:
+def live_of(domain: VirDomain) -> Element:
     """The definition a domain runs with, or its definition if it does not run."""
     return parsed(domain.XMLDesc())
 
 
-def shown_of(domain: Any) -> Element:
+def shown_of(domain: VirDomain) -> Element:
     """The definition of the next start, without what is secret."""
     return parsed(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
 
-def config_of(domain: Any) -> Element:
+def config_of(domain: VirDomain) -> Element:
     """The definition of the next start, with everything that is secret in it."""
     return parsed(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
 

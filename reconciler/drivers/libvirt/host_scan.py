@@ -7,6 +7,7 @@ from typing import Any
 
 from reconciler.drivers.base import Spec
 from reconciler.drivers.libvirt import observation
+from reconciler.drivers.libvirt.binding import VirDomain, VirPool, VirSnapshot
 from reconciler.drivers.libvirt.host import Host, HostState
 from reconciler.model.resource import ResourceId
 
@@ -20,19 +21,19 @@ class HostScan(HostState):
     def observe(self, id: ResourceId) -> Spec | None:
         return observation.observe(self, id)
 
-    def pools(self) -> list[Any]:
+    def pools(self) -> list[VirPool]:
         return self._pools
 
-    def domains(self) -> list[Any]:
+    def domains(self) -> list[VirDomain]:
         return list(self._domains.values())
 
-    def domain(self, name: str) -> Any:
+    def domain(self, name: str) -> VirDomain:
         return self._domains.get(name)
 
-    def snapshot(self, name: str) -> Any:
+    def snapshot(self, name: str) -> VirSnapshot:
         return self._snapshots.get(name)
 
-    def attached(self) -> dict[str, list[tuple[Any, bool]]]:
+    def attached(self) -> dict[str, list[tuple[VirDomain, bool]]]:
         return self._attached
 
     @cached_property
@@ -52,7 +53,7 @@ class HostScan(HostState):
         return found
 
     @cached_property
-    def _attached(self) -> dict[str, list[tuple[Any, bool]]]:
+    def _attached(self) -> dict[str, list[tuple[VirDomain, bool]]]:
         return super().attached()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.drivers.libvirt import file, volume
+from reconciler.drivers.libvirt.binding import VirPool
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.drivers.libvirt.host import content_of, directory_of
@@ -45,11 +46,11 @@ def create(context: LibvirtContext) -> None:
     _add(context, pool, lambda path: qemu_img("convert", "-q", "-O", format, str(source), path))
 
 
-def _add(context: LibvirtContext, pool: Any, make: Any) -> None:
+def _add(context: LibvirtContext, pool: VirPool, make: Any) -> None:
     volume.create(context, pool, context.target.name, _shown(pool), make, iso=content_of(pool) == "iso")
 
 
-def _shown(pool: Any) -> dict[str, Any]:
+def _shown(pool: VirPool) -> dict[str, Any]:
     return {"pool": pool.name(), "format": "iso" if content_of(pool) == "iso" else "qcow2", "type": "dir"}
 
 

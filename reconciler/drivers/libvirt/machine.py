@@ -13,6 +13,7 @@ from reconciler.drivers import creation
 from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Domain
 from reconciler.drivers.libvirt import chain, volume
+from reconciler.drivers.libvirt.binding import VirDomain
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import domain_of, redefine, require_stopped
 from reconciler.drivers.libvirt.device import disk_device, nic_device
@@ -96,7 +97,7 @@ def _define(context: LibvirtContext, definition: Domain, engine: tuple[str, str]
         raise
 
 
-def _start(context: LibvirtContext, domain: Any, drive: str) -> None:
+def _start(context: LibvirtContext, domain: VirDomain, drive: str) -> None:
     if not drive:
         domain.create()
         return

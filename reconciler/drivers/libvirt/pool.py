@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import SubElement, register_namespace
 
+from reconciler.drivers.libvirt.binding import VirPool
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.host import (
     TYPES,
@@ -121,7 +122,7 @@ def _clear(directory: Path) -> None:
         directory.rmdir()
 
 
-def _forget(pool: Any) -> None:
+def _forget(pool: VirPool) -> None:
     kept = pool.isPersistent()
     pool.destroy()
     if kept:

@@ -13,6 +13,7 @@ import libvirt
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.libvirt import chain
+from reconciler.drivers.libvirt.binding import VirDomain, VirSnapshot
 from reconciler.drivers.libvirt.chain import Disk, FileSwitch
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import redefine
@@ -56,7 +57,7 @@ def _modes(context: LibvirtContext, definition: Element) -> dict[str, str]:
     return modes
 
 
-def _create_external(context: LibvirtContext, domain: Any, modes: dict[str, str]) -> None:
+def _create_external(context: LibvirtContext, domain: VirDomain, modes: dict[str, str]) -> None:
     given, mark, switches = _diskspec(context), f"{domain.name()}@{context.target.name}", {}
     with context.host.files_lock, context.host.claim_lock:
         for each in live_of(domain).iterfind("devices/disk"):
@@ -120,7 +121,7 @@ def _snapshot(context: LibvirtContext) -> tuple[Any, Any]:
     return domain, found
 
 
-def _touch(context: LibvirtContext, domain: Any) -> None:
+def _touch(context: LibvirtContext, domain: VirDomain) -> None:
     context.touched.add(context.id(MACHINE, domain.name()))
     mark_disks_touched(context, live_of(domain), config_of(domain))
 
@@ -138,17 +139,17 @@ def revert(context: LibvirtContext) -> None:
     _touch(context, domain)
 
 
-def _external(snapshot: Any) -> set[str]:
+def _external(snapshot: VirSnapshot) -> set[str]:
     """The targets whose files a snapshot keeps."""
     disks = _kept(snapshot).iterfind("disks/disk")
     return {each.get("name", "") for each in disks if each.get("snapshot") == "external"}
 
 
-def _kept(snapshot: Any) -> Element:
+def _kept(snapshot: VirSnapshot) -> Element:
     return parsed(snapshot.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE))
 
 
-def _revert_external(context: LibvirtContext, domain: Any, snapshot: Any) -> None:
+def _revert_external(context: LibvirtContext, domain: VirDomain, snapshot: VirSnapshot) -> None:
     """Revert an external snapshot: switch the disks to what it keeps, and restore its definition."""
     name = domain.name()
     if domain.isActive():
@@ -177,7 +178,7 @@ def _definition(kept: Element) -> Element:
     return found
 
 
-def _disks(context: LibvirtContext, snapshot: Any) -> list[str]:
+def _disks(context: LibvirtContext, snapshot: VirSnapshot) -> list[str]:
     """The disks whose files a snapshot keeps."""
     external, kept = _external(snapshot), _kept(snapshot)
     owners = [
@@ -188,7 +189,7 @@ def _disks(context: LibvirtContext, snapshot: Any) -> list[str]:
     return [owner[1] for owner in owners if owner is not None and owner[0] == DISK]
 
 
-def _moves(context: LibvirtContext, snapshot: Any, machine: str) -> dict[str, FileSwitch]:
+def _moves(context: LibvirtContext, snapshot: VirSnapshot, machine: str) -> dict[str, FileSwitch]:
     """The disks to revert, by name."""
     switches = {}
     for name in _disks(context, snapshot):
@@ -250,7 +251,7 @@ def merge(context: LibvirtContext) -> None:
     _touch(context, domain)
 
 
-def _drop(context: LibvirtContext, domain: Any, snapshot: Any) -> None:
+def _drop(context: LibvirtContext, domain: VirDomain, snapshot: VirSnapshot) -> None:
     """Delete a snapshot; those taken after it become children of its parent."""
     external = _external(snapshot)
     if not external:
@@ -264,7 +265,7 @@ def _drop(context: LibvirtContext, domain: Any, snapshot: Any) -> None:
         snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
 
 
-def _with_files_of_now(context: LibvirtContext, domain: Any, snapshot: Any) -> Any:
+def _with_files_of_now(context: LibvirtContext, domain: VirDomain, snapshot: VirSnapshot) -> Any:
     """A snapshot inside the files of disks, with the media that are in the drives now, and disks in their files of now.
 
     libvirt deletes none whose drives had others, though media are no part of it; and would go back to a file

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.drivers.libvirt import file
+from reconciler.drivers.libvirt.binding import VirPool
 from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.host import directory_of
 from reconciler.drivers.operation import STORAGE, refuse
@@ -15,7 +16,7 @@ from reconciler.model.kinds import DISK
 
 def create(
     context: LibvirtContext,
-    pool: Any,
+    pool: VirPool,
     name: str,
     shown: dict[str, Any],
     make: Callable[[str], object],
@@ -62,12 +63,12 @@ def in_place(found: tuple[Any, dict[str, Any]], name: str) -> tuple[Any, dict[st
     return found
 
 
-def home(pool: Any, name: str) -> Path:
+def home(pool: VirPool, name: str) -> Path:
     """The directory of a disk or image."""
     return file.inside(directory_of(pool), name)
 
 
-def destroy(pool: Any, name: str) -> None:
+def destroy(pool: VirPool, name: str) -> None:
     """Delete a disk or image with all its files."""
     file.remove(directory_of(pool), name)
     pool.refresh()
