@@ -13,7 +13,7 @@ PACKAGE = ROOT / "reconciler"
 PURE = {
     "model", "catalogue", "manifests", "planner", "importer",
     "clusters.crds", "observe.ledger",
-    "agent.wire",
+    "agent.wire_resource",
     "apply.annotations", "apply.estimate", "apply.failure", "apply.options", "apply.order", "apply.references",
     "apply.report", "apply.running_step", "clusters.kubernetes.errors", "clusters.local.selector",
     "output",
