@@ -34,7 +34,7 @@ check: $(READY) ## style, types, layers, generated files
 test: $(READY) ## what needs no Kubernetes API, browser, libvirt or patience; under 3 minutes on 2 cores
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not (kubernetes or libvirt or browser or slow)"
 
-test-slow: $(READY) ## kills and soaks, several minutes of them
+test-slow: $(READY) ## properties of random stacks, kills and soaks: 3 minutes
 	$(BIN)/pytest -n $(WORKERS) -m slow
 
 test-kubernetes: $(READY) envtest ## on a real etcd and kube-apiserver, one pair for each worker

@@ -77,7 +77,9 @@ def test_what_the_cluster_refuses(error: ReconcilerError, kind: ErrorKind) -> No
 def test_what_nobody_answers() -> None:
     with LocalCluster(":memory:") as cluster:
         seconds = count(0, 10)
-        report = apply(plan_of(cluster, desired_of(POOL)), cluster, monotonic=lambda: float(next(seconds)))
+        options = Options(timeout=15, grace=1)  # two turns of the clock, each a real wait of the watch
+        plan = plan_of(cluster, desired_of(POOL))
+        report = apply(plan, cluster, options=options, monotonic=lambda: float(next(seconds)))
         assert failure(report).error is ErrorKind.TIMEOUT
 
 
