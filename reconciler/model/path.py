@@ -17,14 +17,13 @@ def matches(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
 
 def values_at(value: Any, path: tuple[str, ...], at: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every value a path with ``*`` reaches in a manifest or a shape, with where it stands."""
-    if not path:
-        yield at, value
-    elif path[0] == "*":
-        if isinstance(value, list):
-            for index, item in enumerate(value):
-                yield from values_at(item, path[1:], (*at, index))
-        elif isinstance(value, dict):
-            for key in value:
-                yield from values_at(value[key], path[1:], (*at, key))
-    elif isinstance(value, dict) and path[0] in value:
-        yield from values_at(value[path[0]], path[1:], (*at, path[0]))
+    for depth, name in enumerate(path):
+        if name == "*":
+            elements = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else ()
+            for key, element in elements:
+                yield from values_at(element, path[depth + 1 :], (*at, key))
+            return
+        if not isinstance(value, dict) or name not in value:
+            return
+        value, at = value[name], (*at, name)
+    yield at, value

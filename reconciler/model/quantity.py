@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _SUFFIX: dict[str, int] = {
     "": 1,
@@ -25,8 +26,11 @@ class ApproximateBytes(int):
 
 def parse(quantity: str | int) -> int:
     """Bytes of a quantity (``20Gi``, ``0.5G``, ``1024``). Raises ``ValueError`` unless a whole number of bytes."""
-    if isinstance(quantity, int):
-        return quantity
+    return quantity if isinstance(quantity, int) else _parse_text(quantity)
+
+
+@lru_cache(maxsize=4096)  # a fleet has few different sizes
+def _parse_text(quantity: str) -> int:
     match = _QUANTITY.match(quantity)
     if match is None:
         raise ValueError(f"{quantity!r} is not a size")
