@@ -16,7 +16,7 @@ from reconciler.cli.signals import on_stop
 from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
-    from reconciler.agent import Agent
+    from reconciler.agent.agent import Agent
 
 
 @click.command()
@@ -70,7 +70,7 @@ def agent(
     reconcile agent --node node22 --driver libvirt --libvirt-uri qemu:///system
     reconcile agent --node node23 --driver simulator --cluster shop.db --address 10.0.0.23 --listen 127.0.0.1:9466
     """
-    from reconciler.agent import Agent
+    from reconciler.agent.agent import Agent
     from reconciler.agent.registry import NodeSettings, driver_of
     from reconciler.output import log
     from reconciler.output.metrics import AgentMetrics, probe

@@ -13,7 +13,10 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from reconciler.model.resource import ResourceId
 from reconciler.output.escaping import visible
+from reconciler.planner.explanation import change_cells
+from reconciler.planner.plan import Plan
 
 if TYPE_CHECKING:
     from deepdiff import DeepDiff
@@ -52,6 +55,21 @@ def describe_difference(before: Any, after: Any) -> list[str]:
         view="tree",
     )
     return [line for _, lines in sorted(_entries(found)) for line in lines]
+
+
+def differences_by_field(plan: Plan) -> dict[tuple[ResourceId, str], list[str]]:
+    """What differs of the lists and texts of lines that a plan changes, by resource and field, for its reviewers.
+
+    A field that comes or goes as a whole is not among them: its value says it all.
+    """
+    found: dict[tuple[ResourceId, str], list[str]] = {}
+    for step in plan.steps:
+        for change in step.changes:
+            values = (change.before, change.after)
+            if all(isinstance(value, str | list) and has_lines(value) for value in values):
+                name = change_cells(step.resource.kind, change).field
+                found[step.resource, name] = describe_difference(*values)
+    return found
 
 
 def _entries(found: DeepDiff) -> Iterable[tuple[str, list[str]]]:

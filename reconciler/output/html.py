@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from importlib.resources import files
 
+from reconciler.output.difference import differences_by_field
 from reconciler.output.escaping import visible
 from reconciler.output.review import danger_of, dangerous_steps, differences, impact, in_order
 from reconciler.output.svg import MOST, plan_svg
@@ -138,13 +139,16 @@ def _differences(plan: Plan, numbers: dict[str, int]) -> Iterator[str]:
     found = differences(plan)
     if not found:
         return
-    columns = ("Field", "Now", "Then", "By")
+    columns, by_field = ("Field", "Now", "Then", "By"), differences_by_field(plan)
     yield _section("changes", f"Changes of {_count(len(found), 'resource')}") + _scroll("Changes")
     yield _table("Changes of each field", columns)
     for id, changes in found.items():
         yield f'<tbody><tr><th scope="rowgroup" colspan="{len(columns)}">{code(id)}</th></tr>'
         for change, steps in changes.items():
             yield f"<tr>{_change(change, steps)}<td>{', '.join(_link(step, numbers) for step in steps)}</td></tr>"
+            if lines := by_field.get((id, change.field)):
+                shown = "\n".join(text(line) for line in lines)
+                yield f'<tr><td colspan="{len(columns)}"><pre>{shown}</pre></td></tr>'
         yield "</tbody>"
     yield "</table></div></section>"
 

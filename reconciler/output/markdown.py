@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 
 from reconciler.model.problem import Problem
+from reconciler.output.difference import differences_by_field
 from reconciler.output.escaping import visible
 from reconciler.output.review import counted, dangerous_steps, harmless_steps, impact
 from reconciler.output.text import summary
@@ -36,12 +37,14 @@ def plan_markdown(plan: Plan, limit: int = LIMIT) -> str:
     room -= _size(problems)
     notes = _notes(plan.notes, max(room // 8, 500))
     room -= _size(notes)
+    by_line = _differences(plan, max(room // 8, 500))
+    room -= _size(by_line)
     folded = harmless_steps(plan)
     counts = _folded(folded, _counts(folded, max(room // 4, 500)))
     danger = _grave(plan, room - _size(counts))
     room -= _size(danger)
     rest = _folded(folded, _table(folded))
-    return _text([*head, *danger, *problems, *(rest if _size(rest) <= room else counts), *notes])
+    return _text([*head, *danger, *problems, *(rest if _size(rest) <= room else counts), *by_line, *notes])
 
 
 def _text(lines: Sequence[str]) -> str:
@@ -159,6 +162,16 @@ def _notes(notes: Sequence[Note], room: int) -> list[str]:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         lines.append(f"- {', '.join(map(code, names[:3]))}{more}: {code(text)}")
     return _list("### Notes", lines, room)
+
+
+def _differences(plan: Plan, room: int) -> list[str]:
+    """What differs of lists and texts of lines: a line of the comment for each field."""
+    found = differences_by_field(plan)
+    lines = [
+        f"- {code(id)} {code(name)}: {'<br>'.join(code(line) for line in changed)}"
+        for (id, name), changed in sorted(found.items())
+    ]
+    return _list("### What differs, line by line", lines, room)
 
 
 def _list(title: str, lines: Sequence[str], room: int) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from reconciler.agent import Agent
+from reconciler.agent.agent import Agent
 from reconciler.clusters.base import Watch, WatchEvent
 from reconciler.clusters.composed import WrappedCluster
 from reconciler.clusters.local import LocalCluster

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.agent import Agent
+from reconciler.agent.agent import Agent
 from reconciler.clusters.base import Cluster, EventType, Lease, Watch, WatchEvent
 from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.journal import EntryType

@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 
 from reconciler import serving
-from reconciler.agent import Agent, Observer
+from reconciler.agent.agent import Agent
+from reconciler.agent.observer import Observer
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator.driver import Simulator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.cli import cli
-from reconciler.output.difference import describe_difference, has_lines
+from reconciler.output.difference import describe_difference, differences_by_field, has_lines
 from reconciler.output.escaping import visible
+from reconciler.output.html import plan_html
+from reconciler.output.markdown import code, plan_markdown
+from support.golden_plans import golden_plan
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
@@ -148,3 +152,23 @@ Differences (- observed, + declared):
     assert "\n    userData: |\n      #cloud-config\n      hostname: web-1\n" in disk
     network = run("describe", "network/web-net", "manifests")
     assert "\n  switch.dnsServers:\n    - 1.1.1.1\n    + 9.9.9.9\n" in network
+
+
+def test_reviewers_see_what_differs_of_a_list_line_by_line() -> None:
+    made = golden_plan("an_address_set_changes_its_members")
+    (change,) = [change for step in made.steps for change in step.changes if isinstance(change.before, list)]
+    gone, come = set(change.before) - set(change.after), set(change.after) - set(change.before)
+    assert come
+    ((_, name), lines) = next(iter(differences_by_field(made).items()))
+    assert name == ".".join(change.path)
+    assert sorted(lines) == sorted([*(f"- {each}" for each in gone), *(f"+ {each}" for each in come)])
+    markdown, page = plan_markdown(made), plan_html(made)
+    for line in lines:
+        assert code(line) in markdown
+        assert f"{html.escape(line)}\n" in page.replace("</pre>", "\n")
+
+
+def test_reviewers_are_shown_no_lines_of_what_is_one_value() -> None:
+    made = golden_plan("a_restart_that_is_not_allowed_is_held")
+    assert differences_by_field(made) == {}
+    assert "line by line" not in plan_markdown(made)

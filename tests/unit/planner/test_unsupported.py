@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from reconciler import LocalCluster, Policy
-from reconciler.agent import Agent
+from reconciler.agent.agent import Agent
 from reconciler.agent.embedded import NodeLeases, scanned_copy, serving_node, simulators
 from reconciler.cli import cli
 from reconciler.drivers.base import Driver
@@ -284,7 +284,7 @@ def test_the_command_refuses_what_an_agent_in_another_process_does_not_carry_out
         f"""
         import sys
         from reconciler import LocalCluster
-        from reconciler.agent import Agent
+        from reconciler.agent.agent import Agent
         from reconciler.agent.embedded import simulators
         from reconciler.drivers.capabilities import CAPABILITIES
 
