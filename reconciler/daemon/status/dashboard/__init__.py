@@ -18,13 +18,16 @@ STYLES = ("base.css", "parts.css", "topology.css")
 # In the order in which they depend on each other; they become one script with its own scope.
 SCRIPTS = ("dom.js", "words.js", "state.js", "graph.js", "topology.js", "list.js", "detail.js", "work.js", "poll.js")
 
+DANGERS = "/*dangers*/[]"  # in work.js
+
 
 def dashboard() -> Page:
     """The page. It is assembled once, and every request gets the same."""
     style = "\n" + "\n".join(_read(name) for name in STYLES)
     dangers = json.dumps([str(danger) for danger in Danger])
     script = "\n(() => {\n'use strict';\n" + "\n".join(_read(name) for name in SCRIPTS) + "})();\n"
-    script = script.replace("/*dangers*/[]", dangers)
+    assert DANGERS in script, "the script has no place for the dangers"
+    script = script.replace(DANGERS, dangers)
     page = _read("index.html").replace("/*style*/", style).replace("/*script*/", script)
     policy = (
         f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; connect-src 'self'; "

@@ -65,7 +65,7 @@ function stepOf(step, {named = true} = {}) {
     step.held && h('p.stops.held', {}, `Held: needs --allow ${step.held}`), step.waits && h('p.stops.wait', {}, `Waiting: ${step.waits}`));
 }
 
-const GRAVE = /*gravities*/[];  // the most dangerous first
+const GRAVE = /*dangers*/[];  // the most dangerous first
 const FIRST_STEPS = 25;  // of a wave, before "more"
 
 function drawPlan(status) {
