@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 
-from reconciler.agent.claim import Claim, Claims
+from reconciler.agent.claim import Claims
 from reconciler.agent.clock import Clock, pauses
 from reconciler.agent.event import REPORTER, Events
 from reconciler.agent.execution import Execution
@@ -39,8 +39,6 @@ from reconciler.drivers.base import Driver
 from reconciler.model.problem import Busy, ClusterError
 from reconciler.model.resource import ResourceId
 from reconciler.observe.capabilities import announcement, lease_name
-
-__all__ = ["Agent", "Claim", "Observer"]
 
 HUNG = 60.0  # seconds the watch loop may take to go round once: at times it lists all resources of the node
 

@@ -96,7 +96,7 @@ def _step(step: Step, wave: int) -> dict[str, Any]:
         "details": step.details,
         "changes": _changes(step.changes),
         "text": explain(step),
-        "origin": _origin(step.origin),
+        "origin": origin_json(step.origin),
         "impact": str(step.impact),
         "loses": step.loses,
         "heldBy": step.held_by or None,
@@ -122,7 +122,8 @@ def _changes(changes: Iterable[FieldChange]) -> list[dict[str, Any]]:
     return [{"path": list(each.path), "before": _shown(each.before), "after": _shown(each.after)} for each in changes]
 
 
-def _origin(origin: Origin | None) -> dict[str, Any] | None:
+def origin_json(origin: Origin | None) -> dict[str, Any] | None:
+    """The place in a manifest, with null for a line or column that is not known; None for no place."""
     if origin is None:
         return None
     return {"file": origin.file, "line": origin.line or None, "column": origin.column or None}

@@ -6,8 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.apply import Outcome, Report, Result
-from reconciler.model.problem import Origin
-from reconciler.output.plan_json import problem_json, to_json
+from reconciler.output.plan_json import origin_json, problem_json, to_json
 from reconciler.output.rehearsal import rehearsal_json
 from reconciler.planner.plan import Plan
 
@@ -73,14 +72,8 @@ def report_json(report: Report) -> dict[str, Any]:
                 "message": outcome.message,
                 "seconds": round(outcome.seconds, 3),
                 "errorKind": str(outcome.error) if outcome.error is not None else None,
-                "origin": _origin_json(outcome.step.origin),
+                "origin": origin_json(outcome.step.origin),
             }
             for outcome in report.outcomes
         ],
     }
-
-
-def _origin_json(origin: Origin | None) -> dict[str, Any] | None:
-    if origin is None:
-        return None
-    return {"file": origin.file, "line": origin.line or None, "column": origin.column or None}
