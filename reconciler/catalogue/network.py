@@ -69,7 +69,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_BRIDGE_EXISTS, "no VM is on it"),
         leaves="the bridge is gone",
         fields=("metadata",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="removes the resource, and leaves the bridge",
     ),
     Operation(
@@ -79,7 +79,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_BRIDGE_EXISTS,),
         leaves="the bridge is in the VLAN",
         fields=("bridge.vlan",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=DOES_NOTHING,
     ),
     Operation(
@@ -89,7 +89,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_BRIDGE_EXISTS, "the bridge is in the VLAN"),
         leaves="the bridge is in no VLAN",
         fields=("bridge.vlan",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=DOES_NOTHING,
     ),
     Operation(
@@ -99,7 +99,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_BRIDGE_EXISTS, "the VM has the NIC"),
         leaves="the NIC is in the VLAN",
         fields=("VirtualMachine.nics.vlan",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=DOES_NOTHING,
         deprecated=True,
     ),
@@ -110,7 +110,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_BRIDGE_EXISTS, "the NIC is in the VLAN"),
         leaves="the NIC is in no VLAN",
         fields=("VirtualMachine.nics.vlan",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=DOES_NOTHING,
         deprecated=True,
     ),
@@ -151,7 +151,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_SWITCH_EXISTS, "no VM is on it"),
         leaves="the switch is gone",
         fields=("metadata",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="removes the resource, and leaves the switch",
     ),
     Operation(
@@ -168,7 +168,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_SWITCH_EXISTS,),
         leaves="the switch has the settings",
         fields=("switch",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=UNKNOWN_KEY,
     ),
     Operation(
@@ -185,7 +185,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_ADDRESSES_EXIST, "no access rule names it"),
         leaves="the address list is gone",
         fields=("metadata",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
     ),
     Operation(
         KIND, "ModifyAddress", "8.12", Verb.UPDATE,
@@ -194,7 +194,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_ADDRESSES_EXIST,),
         leaves="the list has the addresses",
         fields=("addresses",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="works, but the resource does not show the addresses",
     ),
 )

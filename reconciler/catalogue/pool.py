@@ -95,7 +95,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_EXISTS, "no running VM uses it"),
         leaves="the pool is inactive",
         fields=("state",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
     ),
     Operation(
         KIND, "DeletePool", "7.5", Verb.DELETE,
@@ -104,7 +104,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_EXISTS, "nothing is in it"),
         leaves="the pool is gone",
         fields=("metadata",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="works, but its directory and files stay",
     ),
     Operation(

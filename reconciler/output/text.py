@@ -113,8 +113,8 @@ def headline(plan: Plan) -> list[str]:
 
 
 def _machines(steps: Iterable[Step], impact: Impact) -> set[ResourceId]:
-    """The machines on which steps have this impact."""
-    return {step.carrier for step in steps if step.impact is impact and step.carrier.kind == MACHINE}
+    """The machines that feel steps of this impact."""
+    return {guest for step in steps if step.impact is impact for guest in step.guests}
 
 
 def _sized(kind: str, lost: dict[ResourceId, int]) -> str:

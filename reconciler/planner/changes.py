@@ -93,6 +93,6 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> ResourceChanges | None
         changes = [change for change in changes if not last_applied.unknown(kind, change)]
     changes = with_replacements(kind, changes, declared.shape, both.live)
     later = waiting(observed.shape, pending) if observed is not None and pending else []
-    runs = inputs.runs(declared.id, seen)
+    runs = bool(changes or later) and inputs.runs(declared.id, seen)
     found = ResourceChanges(declared, observed, creation, ownership, both, changes, later, runs, stops)
     return found if creation or ownership or changes or later or found.memory_excess else None

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from reconciler.manifests.desired import Declared
-from reconciler.model.fields import deletion_policy, references_of
-from reconciler.model.kinds import DISK, RANK
+from reconciler.model.fields import deletion_policy
+from reconciler.model.kinds import DISK, MACHINE, RANK
 from reconciler.model.path import values_at
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
@@ -133,19 +133,13 @@ def _users(inputs: PlanInput, changing: set[ResourceId]) -> tuple[Users, Users]:
     former: Users = defaultdict(set)
     for id, observed in inputs.observed.resources.items():
         if observed.exists:
-            for other in _used(inputs, id, observed.shape):
+            for other in inputs.resources.used_by(id, observed.shape):
                 (former if id in changing and id in inputs.desired.resources else users)[other].add(id)
     if not inputs.policy.delete:
         for id, declared in inputs.desired.resources.items():
-            for other in _used(inputs, id, declared.shape):
+            for other in inputs.resources.used_by(id, declared.shape):
                 users[other].add(id)
     return users, former
-
-
-def _used(inputs: PlanInput, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
-    yield from (other for _, other in references_of(id.kind, shape, id.namespace))
-    for nic in shape.get("nics", {}).values():
-        yield from inputs.resources.bridges_of(nic, id.namespace)
 
 
 def _draft_deletion(
@@ -154,7 +148,8 @@ def _draft_deletion(
     """The deletion steps of one resource, after those of its users."""
     observed = inputs.observed.resources[id]
     case = RuleContext(id, declared.shape if declared else {}, observed.shape, inputs.resources, observed)
-    case.running = inputs.runs(id, observed.shape)
+    # What machines share is deleted when none uses it any more.
+    case.running = id.kind in (MACHINE, DISK) and inputs.runs(id, observed.shape)
     uses = tuple(sorted(users))
     for number, row in enumerate(DELETE):
         if row.kind != id.kind or not row.when(case):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
 from reconciler.model.fields import compared, field_at, references_of, unreadable
-from reconciler.model.kinds import KINDS, MACHINE
+from reconciler.model.kinds import DISK_SNAPSHOT, KINDS, MACHINE, SNAPSHOT
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.model.wire import NEXT_START
@@ -89,6 +89,7 @@ def _draft_creation(inputs: PlanInput, each: ResourceChanges, row: CreateRule, f
     """The step that creates the resource."""
     id, observed, left = each.declared.id, each.observed, each.configuration.live
     case = RuleContext(id, each.declared.shape, {}, inputs.resources, observed)
+    case.running = id.kind in (SNAPSHOT, DISK_SNAPSHOT) and inputs.runs(id, {})  # nobody uses what is not there
     failure = observed.status[1] if observed is not None else ""
     expect = [Expectation(id, (), True)]
     if "powerState" in left and id.kind == MACHINE:
@@ -102,7 +103,6 @@ def _draft_creation(inputs: PlanInput, each: ResourceChanges, row: CreateRule, f
         place=inputs.place(id),
         carrier=row.carrier(case) if row.carrier else None,
         uses=_used_by_creation(inputs, id, left),
-        impact=Impact.NONE,
         expect=expect,
         last_applied=last_applied.of_creation(id.kind, left, each.declared.shape),
     )
@@ -184,10 +184,22 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
         preconditions=() if creating else fields(id, changes, head),
         last_applied=last_applied.of_change(id.kind, covered),
         last=rule.phase.destroys,
-        group="power down" if stops else "",
+        group="power down" if stops else _group(each, case.at),
         pending={".".join(each.path): each.desired for each in written} if match.next_start else {},
     )
     step_of(inputs, rule, case, draft, found)
+
+
+def _group(each: ResourceChanges, at: tuple[str, ...]) -> str:
+    """The group of a step about a part: all steps of a part that goes or is replaced, else those of a list within it.
+
+    What filters and limits a NIC is not taken from it while the NIC itself may not go, nor one rule of it without the
+    others.
+    """
+    part = at[:2]
+    if part and any(change.path == part and change.observed is not None for change in each.changes):
+        return " ".join(part)
+    return " ".join(at[:3]) if len(at) > 2 else ""
 
 
 def _refuse(inputs: PlanInput, id: ResourceId, change: Change, found: Findings) -> None:

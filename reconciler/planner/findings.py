@@ -16,6 +16,7 @@ from reconciler.planner.inputs import PlanInput
 from reconciler.planner.parameters import parameters_of, samples
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import (
+    GUEST_IMPACTS,
     Action,
     Details,
     Expectation,
@@ -134,7 +135,8 @@ def step_of(
         node=inputs.node(carrier, str(case.either("nodeName") or "")),
         parameters=parameters,
         reason=draft.reason,
-        impact=draft.impact or (operation.running if case.running else operation.stopped),
+        impact=(impact := draft.impact or _impact(row, operation, case)),
+        guests=inputs.guests(case.id) if impact in GUEST_IMPACTS else (),
         details=draft.details,
         changes=draft.changes,
         place=draft.place,
@@ -151,6 +153,13 @@ def step_of(
     frees = tuple(row.frees(case)) if isinstance(row, Rule) else ()
     uses = tuple(draft.uses)
     found.steps.append(UnorderedStep(step, draft.phase, draft.offset, draft.at, uses, takes, frees, group=draft.group))
+
+
+def _impact(row: Rule | CreateRule | DeleteRule, operation: Operation, case: RuleContext) -> Impact:
+    """What the step does to the guest."""
+    if not case.running:
+        return operation.stopped
+    return next((each.impact for each in row.milder if each.when(case)), operation.running)
 
 
 def preconditions_of(

@@ -26,6 +26,7 @@ class ImpactRow:
     operation: str
     running: Impact
     stopped: Impact
+    milder: tuple[tuple[str, Impact], ...] = ()  # on a running guest, in some cases: words, impact
     waits: bool = False  # may be written for the next start of the guest, and then does nothing until then
 
 
@@ -36,7 +37,8 @@ def rows() -> Iterator[ImpactRow]:
         for field in rule.fields:
             what = " or ".join(_WORDS[each] for each in ChangeKind if each in rule.on)
             waits = rule.next_start is not _NEVER
-            yield ImpactRow(rule.kind, field, what, rule.operation, operation.running, operation.stopped, waits)
+            milder = tuple((each.words, each.impact) for each in rule.milder)
+            yield ImpactRow(rule.kind, field, what, rule.operation, operation.running, operation.stopped, milder, waits)
     for row in DELETE:
         operation = _operation(row.kind, row.operation)
         yield ImpactRow(row.kind, "", "goes", row.operation, operation.running, operation.stopped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
 from reconciler.model.fields import unreadable
 from reconciler.model.kinds import MACHINE
@@ -47,6 +48,7 @@ def draft_restart(
             place=inputs.place(declared.id, later[0].path),
             at=RESTART_AT,
             group="restart",
+            impact=Impact.RESTART if operation == "SuspendVM" else None,  # to be paused again is part of the restart
             expect=[
                 Expectation(declared.id, ("powerState",), state),
                 *(fields if operation == "StartVM" else ()),

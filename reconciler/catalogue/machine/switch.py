@@ -76,7 +76,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("the address is bound to the VM",),
         leaves="the outside address is free",
         fields=("nics.floatingIP",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=OVERWRITES,
     ),
     Operation(
@@ -86,7 +86,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_ON_SWITCH,),
         leaves="the switch has the rule",
         fields=("nics.acls",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=OVERWRITES,
     ),
     Operation(
@@ -96,7 +96,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_ON_SWITCH, "the rule exists"),
         leaves="the switch has the rule",
         fields=("nics.acls",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="works, but only the action can change: it deletes the rule by its new match and priority; "
         "overwrites the VM's spec with facts of the network",
     ),
@@ -107,7 +107,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_ON_SWITCH, "the rule exists"),
         leaves="the switch no longer has the rule",
         fields=("nics.acls",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=f"{OVERWRITES}, and fails without type and rule",
     ),
     Operation(
@@ -116,7 +116,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_ON_SWITCH,),
         leaves="the switch no longer has the rules",
         fields=("nics.acls",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=f"{UNKNOWN_KEY}; DeprecatedACL does it",
     ),
     Operation(
@@ -126,7 +126,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("the switch exists",),
         leaves="the switch has the limit",
         fields=("nics.qosRules",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=OVERWRITES,
     ),
     Operation(
@@ -136,7 +136,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("the switch has the limit",),
         leaves="the switch has the new limit",
         fields=("nics.qosRules",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=f"{OVERWRITES}; only rate and burst can change",
     ),
     Operation(

@@ -7,6 +7,7 @@ from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Value
+from reconciler.planner.rules.loss import COMES, DRIVE_WAS_EMPTY, limits_rise
 from reconciler.planner.rules.rule import (
     LIVE_AND_CONFIG,
     ChangeKind,
@@ -109,6 +110,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.ADDED, ChangeKind.CHANGED}),
         when=lambda case: bool(case.part.get("qos")),
         covers=("qos",),
+        milder=(limits_rise(*DISK_LIMITS),),
     ),
     Rule(
         kind=MACHINE,
@@ -125,6 +127,7 @@ CHANGE: tuple[Rule, ...] = (
             "block": const(False),
             **LIVE_AND_CONFIG,
         },
+        milder=(DRIVE_WAS_EMPTY,),
     ),
     Rule(
         kind=MACHINE,
@@ -141,6 +144,7 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.PASSTHROUGH_PLUG,
         parameters=_host_device("add"),
         on=frozenset({ChangeKind.ADDED}),
+        milder=(COMES,),
     ),
     # Redirection needs a spice console: it goes before the console does, and comes after it.
     Rule(

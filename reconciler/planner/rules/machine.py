@@ -16,6 +16,7 @@ from reconciler.planner.rules.creation import (
     most_memory,
     topology,
 )
+from reconciler.planner.rules.loss import gets_more
 from reconciler.planner.rules.rule import (
     CONFIG,
     CreateRule,
@@ -147,6 +148,7 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.CPU_COUNT,
         parameters={"count": text("cpu", "count"), "live": _unless(_above_live_cpus), "config": config},
         next_start=_above_live_cpus,
+        milder=(gets_more("cpu", "count"),),
     ),
     Rule(
         kind=MACHINE,
@@ -165,6 +167,7 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.MEMORY_SIZE,
         parameters={"size": kib("memory", "size"), "live": _unless(_above_live_memory), "config": config},
         next_start=_above_live_memory,
+        milder=(gets_more("memory", "size"),),
     ),
     # Last of all: what else is to be done is done where the machine was when the plan was made.
     Rule(

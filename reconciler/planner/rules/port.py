@@ -8,6 +8,7 @@ from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.planner.phase import Phase
+from reconciler.planner.rules.loss import ALLOWS, DROPPED, NEW_NIC, RATE_RISES, limits_rise
 from reconciler.planner.rules.rule import LIVE_AND_CONFIG, ChangeKind, Make, Rule, RuleContext, key, part
 
 
@@ -93,6 +94,7 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.ACL_REMOVAL,
         parameters=_rule_of("vmmac", gone=True),
         on=frozenset({ChangeKind.REMOVED}),
+        milder=(DROPPED,),
     ),
     Rule(
         kind=MACHINE,
@@ -173,6 +175,7 @@ CHANGE: tuple[Rule, ...] = (
             "outbound": _nic_rate("outbound"),
             **LIVE_AND_CONFIG,
         },
+        milder=(limits_rise("inbound", "outbound"),),
     ),
     Rule(
         kind=MACHINE,
@@ -182,6 +185,7 @@ CHANGE: tuple[Rule, ...] = (
         parameters=_rule_of("vmmac", "operator"),
         on=frozenset({ChangeKind.ADDED}),
         uses=_rule_network,
+        milder=(ALLOWS, NEW_NIC),
     ),
     Rule(
         kind=MACHINE,
@@ -190,6 +194,7 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.ACL,
         parameters=_rule_of("vmmac", "operator"),
         uses=_rule_network,
+        milder=(ALLOWS,),
     ),
     Rule(
         kind=MACHINE,
@@ -200,6 +205,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.ADDED}),
         uses=_rule_network,
         takes=lambda case: [f"limit {case.key} of {case.holder['network']}"],
+        milder=(NEW_NIC,),
     ),
     Rule(
         kind=MACHINE,
@@ -208,6 +214,7 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.QOS_RULE,
         parameters=_rule_of("rate", "burst"),
         uses=_rule_network,
+        milder=(RATE_RISES,),
     ),
     Rule(
         kind=MACHINE,
@@ -236,5 +243,6 @@ CHANGE: tuple[Rule, ...] = (
         carrier=_bridge,
         uses=lambda case: [_bridge(case)],
         covers=("vlan",),
+        milder=(NEW_NIC,),
     ),
 )

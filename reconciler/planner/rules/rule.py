@@ -6,21 +6,27 @@ wire format 6).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
-from reconciler.model.kinds import DISK, NETWORK, POOL
+from reconciler.model.fields import references_of
+from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.path import values_at
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import PathOf, Value
+
+_SET = re.compile(r"\$([A-Za-z0-9][A-Za-z0-9_.-]*)")  # an address set in the match of a rule
 
 
 @dataclass(slots=True)
@@ -133,6 +139,45 @@ class ResourceIndex:
                 named[id.namespace, str(name)] = id
         return named
 
+    def used_by(self, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
+        """What a resource of this shape uses: references, bridges by their name on the node, sets that rules name."""
+        yield from (other for _, other in references_of(id.kind, shape, id.namespace))
+        for nic in shape.get("nics", {}).values():
+            yield from self.bridges_of(nic, id.namespace)
+            for rule in (*nic.get("acls", {}).values(), *nic.get("qosRules", {}).values()):
+                for name in self.sets_named(str(rule.get("match", ""))):
+                    yield ResourceId(NETWORK, name, id.namespace)
+
+    @staticmethod
+    def sets_named(match: str) -> list[str]:
+        """The address sets that the match of a rule names."""
+        return _SET.findall(match)
+
+    def shape_in_use(self, id: ResourceId) -> Shape:
+        """The observed shape; of NICs that are there, with what only the manifest says of them."""
+        observed, declared = self.observation.get(id), self.declared.get(id)
+        shape = observed.shape if observed is not None and observed.exists else {}
+        if declared is None or "nics" not in shape:
+            return shape
+        known = declared.shape.get("nics", {})
+        return {**shape, "nics": {mac: {**known.get(mac, {}), **nic} for mac, nic in shape["nics"].items()}}
+
+    @cached_property
+    def guests(self) -> dict[ResourceId, frozenset[ResourceId]]:
+        """The running machines that use a resource, directly or through others, or that it is a snapshot of."""
+        found: dict[ResourceId, set[ResourceId]] = defaultdict(set)
+        for machine in self.observation.resources:
+            left = [machine] if machine.kind == MACHINE and self.runs(machine) else []
+            while left:
+                id = left.pop()
+                found[id].add(machine)
+                left += [each for each in self.used_by(id, self.shape_in_use(id)) if machine not in found[each]]
+        for id in {*self.observation.resources, *self.declared}:
+            if id.kind in (SNAPSHOT, DISK_SNAPSHOT):
+                for other in self.used_by(id, self.shape(id)):
+                    found[id] |= found.get(other, set())
+        return {id: frozenset(machines) for id, machines in found.items() if machines}
+
     def runs(self, machine: ResourceId) -> bool:
         """Whether a machine is observed to run, paused or not."""
         observed = self.observation.get(machine)
@@ -140,6 +185,15 @@ class ResourceIndex:
 
 
 Make = Callable[[RuleContext], "Value | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Milder:
+    """A case in which a step does less to a running guest than its operation does at most."""
+
+    words: str  # of the case, for documents: "where it gets more"
+    when: Callable[[RuleContext], bool]
+    impact: Impact = Impact.LIVE
 
 
 class ChangeKind(StrEnum):
@@ -184,6 +238,7 @@ class Rule:
     pool: Callable[[RuleContext], str] = lambda case: ""
     leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
     covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part that is added, or at all
+    milder: tuple[Milder, ...] = ()  # the first that holds says the impact on a running guest, else the catalogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +253,7 @@ class CreateRule:
     carrier: Callable[[RuleContext], ResourceId] | None = None
     pool: Callable[[RuleContext], str] = lambda case: ""
     takes: Callable[[RuleContext], list[str]] = nothing
+    milder: tuple[Milder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +267,7 @@ class DeleteRule:
     gone: bool = True
     leaves: tuple[tuple[str, Any], ...] = ()
     pool: Callable[[RuleContext], str] = lambda case: ""
+    milder: tuple[Milder, ...] = ()
 
 
 def const(value: str | bool) -> Make:
