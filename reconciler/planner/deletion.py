@@ -19,7 +19,7 @@ from reconciler.planner.explanation import as_manifest
 from reconciler.planner.findings import Findings, StepDraft, UnorderedStep, step_of
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase
-from reconciler.planner.plan import Action, Expectation, FieldChange, Note, NoteKind, Reason
+from reconciler.planner.plan import Action, Expectation, FieldChange, Note, NoteKind, Reason, Step
 from reconciler.planner.rename import possible_renames
 from reconciler.planner.rules import DELETE, DeleteRule, RuleContext
 
@@ -85,7 +85,7 @@ def _deletions(
 ) -> Findings:
     """The deletion steps of resources that may go and that no remaining resource uses. ``steps`` are all others."""
     found = Findings()
-    users, former = _users(inputs, {each.step.resource for each in steps})
+    users, former = _users(inputs, [each.step for each in steps])
     leaving = _deletable(inputs, going, users, found)
     for id in sorted(leaving, key=lambda id: (-RANK[id.kind], id)):
         _draft_deletion(inputs, id, going[id], users[id] | former[id], found)
@@ -127,14 +127,19 @@ def _may_delete(inputs: PlanInput, id: ResourceId, declared: Declared | None, fo
     return False
 
 
-def _users(inputs: PlanInput, changing: set[ResourceId]) -> tuple[Users, Users]:
+def _users(inputs: PlanInput, steps: Iterable[Step]) -> tuple[Users, Users]:
     """The users of each resource, now or after the other steps; and those that will have stopped using it by then."""
     users: Users = defaultdict(set)
     former: Users = defaultdict(set)
+    changing = {step.resource for step in steps}
+    waiting = {(step.resource, dotted) for step in steps for dotted in step.pending}
     for id, observed in inputs.observed.resources.items():
         if observed.exists:
             for other in inputs.resources.used_by(id, observed.shape):
                 (former if id in changing and id in inputs.desired.resources else users)[other].add(id)
+            for target, disk in observed.shape.get("disks", {}).items():
+                if (id, f"disks.{target}") in waiting and "disk" in disk:  # the guest has it until its next start
+                    users[ResourceId(DISK, disk["disk"], id.namespace)].add(id)
     if not inputs.policy.delete:
         for id, declared in inputs.desired.resources.items():
             for other in inputs.resources.used_by(id, declared.shape):

@@ -3,9 +3,9 @@ changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
@@ -27,7 +27,7 @@ from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Action, Details, Expectation, FieldChange, NoteKind, Reason
 from reconciler.planner.preconditions import fields
 from reconciler.planner.restart import draft_restart
-from reconciler.planner.rules import CHANGE, CreateRule, Rule, RuleContext
+from reconciler.planner.rules import CHANGE, ChangeKind, CreateRule, Rule, RuleContext
 
 _RULES = {kind: sorted((rule for rule in CHANGE if rule.kind == kind), key=lambda rule: rule.phase) for kind in KINDS}
 
@@ -146,7 +146,7 @@ def _waiting(each: ResourceChanges, matched: list[RuleMatch]) -> list[Change]:
     """What waits for the next start once the steps have run."""
     later = each.waiting
     for match in matched:
-        written = {".".join(change.path): change.desired for change in set_by(match.rule, match.changes)}
+        written = _written(match.rule, match.changes if match.case.at else set_by(match.rule, match.changes))
         later = [change for change in later if ".".join(change.path) not in written]
         if match.next_start:
             later = later + waiting(match.case.live, written)
@@ -185,9 +185,15 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
         last_applied=last_applied.of_change(id.kind, covered),
         last=rule.phase.destroys,
         group="power down" if stops else _group(each, case.at),
-        pending={".".join(each.path): each.desired for each in written} if match.next_start else {},
+        pending=_written(rule, written) if match.next_start else {},
     )
     step_of(inputs, rule, case, draft, found)
+
+
+def _written(rule: Rule, changes: Iterable[Change]) -> dict[str, Any]:
+    """What a step writes of the changes: dotted field -> value; None where it removes a part."""
+    removes = rule.on == {ChangeKind.REMOVED}
+    return {".".join(each.path): None if removes else each.desired for each in changes}
 
 
 def _group(each: ResourceChanges, at: tuple[str, ...]) -> str:

@@ -57,7 +57,7 @@ class Field:
     compared: bool = True  # false: it tells the planner how to act, and nothing on the cluster answers to it
     taken_back: bool = False  # nobody else sets it: what it asked for is undone when it is no longer declared
     replaces: bool = False  # a part cannot be given another value in place: it is removed, and added with the new one
-    at_start: bool = False  # a running guest has another value only after its next start
+    at_start: bool = False  # a running guest has another value only after its next start; a part that replaces, too
     live_up_to: str = ""  # the field that limits what a running guest can be given; more takes its next start
 
     # Whether a value, in the mapping it is in, is what the platform gives where nothing is declared.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.model.fields import replacing, wire_names
 from reconciler.model.kinds import MACHINE
+from reconciler.model.next_start import disk_waits, replaced
 from reconciler.model.resource import ResourceId
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Value
@@ -14,6 +15,7 @@ from reconciler.planner.rules.rule import (
     Make,
     Rule,
     RuleContext,
+    config,
     const,
     disk_of,
     guest_runs,
@@ -21,11 +23,26 @@ from reconciler.planner.rules.rule import (
     live,
     part,
     text,
+    unless,
 )
 
 
 def _part_disk(case: RuleContext) -> list[ResourceId]:
     return [disk_of(case, case.part["disk"])]
+
+
+def _disk_waits(case: RuleContext) -> bool:
+    """Whether a disk is changed for the next start of the guest only, which has it already or can get it only then."""
+    if not (case.running and case.differs_live):
+        return False
+    now, then = case.live.get("disks", {}).get(case.key), {**case.old, **case.part} if case.part else None
+    if then is not None and case.old and not replaced(case.old, then):
+        return now is None  # it changes in place, unless it waits
+    has = now is not None and then is not None and not replaced(now, then)
+    return has or disk_waits(case.live, case.key, then)
+
+
+_DISK_SIDES: dict[str, Make] = {"live": unless(_disk_waits), "config": config}
 
 
 def _limit(wire: str, name: str) -> Make:
@@ -72,10 +89,11 @@ CHANGE: tuple[Rule, ...] = (
         fields=("disks.*",),
         operation="UnplugDisk",
         phase=Phase.DISK_REMOVAL,
-        parameters={"target": key, **LIVE_AND_CONFIG},
+        parameters={"target": key, **_DISK_SIDES},
         on=frozenset({ChangeKind.REMOVED}),
         frees=lambda case: [f"disk {case.old['disk']}"] if "disk" in case.old else [],
         leaves=(("disks.*", None),),
+        next_start=_disk_waits,
     ),
     Rule(
         kind=MACHINE,
@@ -89,11 +107,12 @@ CHANGE: tuple[Rule, ...] = (
             "cache": part("cache"),
             "targetbus": part("bus"),
             "mode": part("mode"),
-            **LIVE_AND_CONFIG,
+            **_DISK_SIDES,
         },
         on=frozenset({ChangeKind.ADDED}),
         uses=_part_disk,
         takes=lambda case: [f"disk {case.part['disk']}"],
+        next_start=_disk_waits,
         covers=replacing(MACHINE, "disks"),
     ),
     # Limits are set by a step of their own even on a new disk: the existing back end ignores those of PlugDisk.
@@ -105,10 +124,11 @@ CHANGE: tuple[Rule, ...] = (
         parameters={
             "device": key,
             **{wire: _limit(wire, name) for name, wire in DISK_LIMITS.items()},
-            **LIVE_AND_CONFIG,
+            **_DISK_SIDES,
         },
         on=frozenset({ChangeKind.ADDED, ChangeKind.CHANGED}),
         when=lambda case: bool(case.part.get("qos")),
+        next_start=_disk_waits,
         covers=("qos",),
         milder=(limits_rise(*DISK_LIMITS),),
     ),

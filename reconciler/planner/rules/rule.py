@@ -357,6 +357,11 @@ def disk_of(case: RuleContext, name: str) -> ResourceId:
     return case.sibling(DISK, name)
 
 
+def unless(later: Callable[[RuleContext], bool]) -> Make:
+    """The switch for the live configuration, but not for what can only be written for the next start."""
+    return lambda case: None if later(case) else live(case)
+
+
 def guest_runs(case: RuleContext) -> bool:
     """For a row that writes the persistent configuration only, which a running guest does not have yet."""
     return case.running
