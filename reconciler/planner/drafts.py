@@ -147,10 +147,16 @@ def _waiting(each: ResourceChanges, matched: list[RuleMatch]) -> list[Change]:
     later = each.waiting
     for match in matched:
         written = {".".join(change.path): change.desired for change in set_by(match.rule, match.changes)}
-        later = [change for change in later if ".".join(change.path) not in written]
+        changed = written.keys() | _also_set(match)
+        later = [change for change in later if ".".join(change.path) not in changed]
         if match.next_start:
             later = later + waiting(match.case.live, written)
     return later
+
+
+def _also_set(match: RuleMatch) -> dict[str, Any]:
+    """What the operation of a rule has to set besides what is declared: dotted field -> value."""
+    return {} if match.case.at else match.rule.also(match.case)
 
 
 def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, found: Findings) -> None:
@@ -160,7 +166,7 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
     written = changes if case.at else set_by(rule, changes)
     shown = written or changes
     covered = covered_by(rule, case, changes)
-    also = {} if case.at else rule.also(case)
+    also = _also_set(match)
     head = () if case.differs_live else (NEXT_START,)
     waits = match.next_start or not (case.differs_live or _shows_both(each))
     quietly = creating or match.next_start or not case.differs_live

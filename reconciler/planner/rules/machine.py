@@ -161,7 +161,7 @@ CHANGE: tuple[Rule, ...] = (
         when=_cpu_maximum_differs,
         next_start=guest_runs,
         covers=("cpu.max", "cpu.cores", "cpu.sockets", "cpu.threads"),
-        also=lambda case: {"cpu.max": _maximum_of(case)["max"]},
+        also=lambda case: {f"cpu.{name}": value for name, value in _maximum_of(case).items() if name != "count"},
     ),
     Rule(
         kind=MACHINE,
