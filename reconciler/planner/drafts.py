@@ -195,8 +195,16 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
 
 def _written(rule: Rule, changes: Iterable[Change]) -> dict[str, Any]:
     """What a step writes of the changes: dotted field -> value; None where it removes a part."""
-    removes = rule.on == {ChangeKind.REMOVED}
-    return {".".join(each.path): None if removes else each.desired for each in changes}
+    written: dict[str, Any] = {}
+    for path, desired in ((".".join(each.path), each.desired) for each in changes):
+        covered = {name: desired[name] for name in rule.covers if name in desired} if isinstance(desired, dict) else {}
+        if rule.on == {ChangeKind.REMOVED}:
+            written[path] = None
+        elif not covered or rule.on == {ChangeKind.ADDED}:
+            written[path] = covered or desired
+        else:
+            written |= {f"{path}.{name}": value for name, value in covered.items()}
+    return written
 
 
 def _group(each: ResourceChanges, at: tuple[str, ...]) -> str:

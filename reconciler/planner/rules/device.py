@@ -38,7 +38,7 @@ def _disk_waits(case: RuleContext) -> bool:
     now, then = case.live.get("disks", {}).get(case.key), {**case.old, **case.part} if case.part else None
     if then is not None and case.old and not replaced(case.old, then):
         return now is None  # it changes in place, unless it waits
-    has = now is not None and then is not None and not replaced(now, then)
+    has = now is None if then is None else now is not None and not replaced(now, then)
     return has or disk_waits(case.live, case.key, then)
 
 
