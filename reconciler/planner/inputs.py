@@ -32,7 +32,7 @@ class PlanInput:
     resources: ResourceIndex = field(init=False)
 
     def __post_init__(self) -> None:
-        around = ResourceIndex(self.desired.resources, self.observed, self.desired.stack.nodes)
+        around = ResourceIndex(self.desired.resources, self.observed, self.desired.stack.nodes, self.desired.stack.agent)
         object.__setattr__(self, "resources", around)
 
     @property

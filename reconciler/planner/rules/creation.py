@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model import quantity
 from reconciler.model.fields import wire_names
 from reconciler.model.kinds import MACHINE
@@ -25,18 +26,30 @@ def _console(case: RuleContext) -> Text:
     return _join(parts)
 
 
+# The option of a disk, in the words of virt-install, for what its operation of change calls otherwise.
+_MODES = {"readonly": "ro", "shareable": "sh"}
+
+
 def _creation_disks(case: RuleContext) -> Text:
-    target = first_disk(case.desired["disks"])
-    disk = case.desired["disks"][target]
-    options = f",target={target}"
-    for option, name in (("bus", "bus"), ("cache", "cache")):
-        if name in disk:
-            options += f",{option}={disk[name]}"
-    parts: list[str | PathOf | Secret] = [case.resources.path_of(disk_of(case, disk["disk"])), options]
+    """All disks and all media, the disk that the machine boots from first."""
+    disks = case.desired["disks"]
+    first = first_disk(disks)
+    parts: list[str | PathOf | Secret] = []
+    for target in (first, *(each for each in disks if each != first)):
+        parts += [" --disk "] if parts else []
+        parts += [case.resources.path_of(disk_of(case, disks[target]["disk"])), _options(target, disks[target])]
     for drive, medium in case.desired.get("cdroms", {}).items():
         if medium["path"]:
             parts.append(f" --disk {medium['path']},device=cdrom,perms=ro,target={drive}")
     return _join(parts)
+
+
+def _options(target: str, disk: Shape) -> str:
+    """The options of a disk: those that its plugging and its limits take as well."""
+    given = {"target": target, "bus": disk.get("bus"), "cache": disk.get("cache")}
+    given["perms"] = _MODES.get(disk.get("mode", ""))
+    given |= {wire: disk.get("qos", {}).get(name) for name, wire in wire_names(MACHINE, ("disks", "*", "qos")).items()}
+    return "".join(f",{name}={value}" for name, value in given.items() if value is not None)
 
 
 def _join(parts: list[str | PathOf | Secret]) -> Text:
@@ -93,21 +106,38 @@ def most_memory(case: RuleContext) -> int:
     return int(memory.get("max", max(memory["size"], case.seen.get("memory", {}).get("max", 0))))
 
 
+def creation_memory(case: RuleContext) -> str:
+    """The memory of a machine at its creation, and its maximum where that is more, in MiB."""
+    size, most = case.desired["memory"]["size"], most_memory(case)
+    if allocates_maximum(case) or size == most:
+        return str(most // quantity.MIB)
+    return f"{size // quantity.MIB},maxmemory={most // quantity.MIB}"
+
+
+def allocates_maximum(case: RuleContext) -> bool:
+    """Whether a machine has its maximum of memory when it is created, and is shrunk then.
+
+    The document of the API has no maximum in this parameter; the agent of this program takes one. To grow the maximum
+    later would take a restart.
+    """
+    return case.resources.agent == UNIVIRT and most_memory(case) > case.desired["memory"]["size"]
+
+
 def after_creation(case: RuleContext) -> Shape:
     """A machine as its creation leaves it; the other rows do what is then still missing."""
     desired = case.desired
-    target = first_disk(desired["disks"])
     mac, nic = next(iter(desired["nics"].items()))
-    most = desired["memory"].get("max", desired["memory"]["size"])
+    most = most_memory(case)
     left: Shape = {name: desired[name] for name in ("osVariant", "from", "graphics", "nodeName") if name in desired}
     no_limits = dict.fromkeys(wire_names(MACHINE, ("disks", "*", "qos")), 0)
     return {
         **left,
         "powerState": "Running",
         "cpu": {**desired["cpu"], "max": most_cpus(desired), **topology(desired)},
-        # Created at its largest and shrunk at once: growing the maximum later would take a restart.
-        "memory": {"size": most, "max": most},
-        "disks": {target: {**desired["disks"][target], "qos": no_limits}},
+        "memory": {"size": most if allocates_maximum(case) else desired["memory"]["size"], "max": most},
+        "disks": {
+            target: {**disk, "qos": {**no_limits, **disk.get("qos", {})}} for target, disk in desired["disks"].items()
+        },
         "cdroms": {drive: medium for drive, medium in desired.get("cdroms", {}).items() if medium["path"]},
         "nics": {mac: {field: value for field, value in nic.items() if field not in SWITCHED}},
         "autostart": False,
@@ -118,7 +148,7 @@ def after_creation(case: RuleContext) -> Shape:
 CREATE_MACHINE: dict[str, Make] = {
     "graphics": _console,
     "disk": _creation_disks,
-    "memory": lambda case: str(most_memory(case) // quantity.MIB),
+    "memory": creation_memory,
     "network": _creation_network,
     "boot": lambda case: "cdrom" if case.desired.get("bootOrder", [""])[0] in case.desired.get("cdroms", {}) else "hd",
     "os_variant": text("osVariant"),
@@ -130,4 +160,4 @@ CREATE_MACHINE: dict[str, Make] = {
 def creation_takes(case: RuleContext) -> list[str]:
     """What a machine is created with."""
     mac, nic = next(iter(case.desired["nics"].items()))
-    return [f"disk {case.desired['disks'][first_disk(case.desired['disks'])]['disk']}", *addresses(mac, nic)]
+    return [*(f"disk {disk['disk']}" for disk in case.desired["disks"].values()), *addresses(mac, nic)]

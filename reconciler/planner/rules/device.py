@@ -27,6 +27,12 @@ def _part_disk(case: RuleContext) -> list[ResourceId]:
     return [disk_of(case, case.part["disk"])]
 
 
+def _format(case: RuleContext) -> Value:
+    """The format of the disk's file, without which the guest would see the file and not what is in it."""
+    disk = case.resources.shape(disk_of(case, case.part["disk"]))
+    return "raw" if "cloudInit" in disk else str(disk.get("format", "qcow2"))
+
+
 def _limit(wire: str, name: str) -> Make:
     def make(case: RuleContext) -> Value | None:
         value = case.part.get("qos", {}).get(name)
@@ -84,7 +90,7 @@ CHANGE: tuple[Rule, ...] = (
         parameters={
             "source": lambda case: (case.resources.path_of(disk_of(case, case.part["disk"])),),
             "target": key,
-            "subdriver": const("qcow2"),
+            "subdriver": _format,
             "cache": part("cache"),
             "targetbus": part("bus"),
             "mode": part("mode"),

@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
 from reconciler.model.kinds import DISK, NETWORK, POOL
@@ -101,6 +102,7 @@ class ResourceIndex:
     declared: Mapping[ResourceId, Declared]
     observation: Observation
     nodes: Mapping[str, str] = field(default_factory=dict)  # name -> address
+    agent: str = OWN_AGENT  # that serves the nodes
 
     def shape(self, id: ResourceId) -> Shape:
         """The shape that a resource will have: declared fields over observed ones."""
