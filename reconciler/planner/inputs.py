@@ -32,7 +32,8 @@ class PlanInput:
     resources: ResourceIndex = field(init=False)
 
     def __post_init__(self) -> None:
-        around = ResourceIndex(self.desired.resources, self.observed, self.desired.stack.nodes, self.desired.stack.agent)
+        stack = self.desired.stack
+        around = ResourceIndex(self.desired.resources, self.observed, stack.nodes, stack.agent)
         object.__setattr__(self, "resources", around)
 
     @property

@@ -86,7 +86,7 @@ _NICS = (
     Field("nics.*.source", FieldType.TEXT, replaces=True),
     Field("nics.*.network", FieldType.NAME, refers_to=NETWORK, shown=Visibility.NEVER, replaces=True, recovered=True),
     Field("nics.*.ip", FieldType.TEXT, shown=Visibility.NEVER, replaces=True, recovered=True),
-    Field("nics.*.model", FieldType.TEXT, shown=Visibility.NEVER, replaces=True),
+    Field("nics.*.model", FieldType.TEXT, replaces=True, implied=equal("virtio")),
     Field("nics.*.qos", FieldType.MAPPING),
     Field("nics.*.qos.inbound", FieldType.RATE, implied=equal(0)),
     Field("nics.*.qos.outbound", FieldType.RATE, implied=equal(0)),

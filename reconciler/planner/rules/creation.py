@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model import quantity
 from reconciler.model.fields import wire_names
 from reconciler.model.kinds import MACHINE
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
-from reconciler.planner.plan import PathOf, Text
+from reconciler.planner.plan import Details, NoteKind, PathOf, Text
 from reconciler.planner.rules.port import SWITCHED, addresses, rate
 from reconciler.planner.rules.rule import Make, RuleContext, const, disk_of, text
 
@@ -32,16 +34,36 @@ _MODES = {"readonly": "ro", "shareable": "sh"}
 
 def _creation_disks(case: RuleContext) -> Text:
     """All disks and all media, the disk that the machine boots from first."""
-    disks = case.desired["disks"]
+    disks, order = case.desired["disks"], _order(case)
     first = first_disk(disks)
     parts: list[str | PathOf | Secret] = []
     for target in (first, *(each for each in disks if each != first)):
         parts += [" --disk "] if parts else []
-        parts += [case.resources.path_of(disk_of(case, disks[target]["disk"])), _options(target, disks[target])]
-    for drive, medium in case.desired.get("cdroms", {}).items():
-        if medium["path"]:
-            parts.append(f" --disk {medium['path']},device=cdrom,perms=ro,target={drive}")
+        parts += [case.resources.path_of(disk_of(case, disks[target]["disk"]))]
+        parts += [_options(target, disks[target]) + order.get(target, "")]
+    for drive, medium in _media(case.desired).items():
+        parts.append(f" --disk {medium['path']},device=cdrom,perms=ro,target={drive}{order.get(drive, '')}")
     return _join(parts)
+
+
+def _media(desired: Shape) -> Shape:
+    """The drives that a machine is created with: those with a medium."""
+    return {drive: medium for drive, medium in desired.get("cdroms", {}).items() if medium["path"]}
+
+
+def _order(case: RuleContext) -> dict[str, str]:
+    """The option that says when it is tried at a boot, by target; none where a drive in the order is not there yet."""
+    order = case.desired.get("bootOrder", [])
+    there = case.desired["disks"].keys() | _media(case.desired).keys()
+    options = {target: f",boot_order={number}" for number, target in enumerate(order, 1)}
+    return options if there.issuperset(order) else {}
+
+
+def _boot(case: RuleContext) -> str | None:
+    """What it boots from, where the disks do not say it."""
+    if _order(case):
+        return None
+    return "cdrom" if case.desired.get("bootOrder", [""])[0] in case.desired.get("cdroms", {}) else "hd"
 
 
 def _options(target: str, disk: Shape) -> str:
@@ -138,11 +160,26 @@ def after_creation(case: RuleContext) -> Shape:
         "disks": {
             target: {**disk, "qos": {**no_limits, **disk.get("qos", {})}} for target, disk in desired["disks"].items()
         },
-        "cdroms": {drive: medium for drive, medium in desired.get("cdroms", {}).items() if medium["path"]},
+        "cdroms": _media(desired),
+        **({"bootOrder": desired["bootOrder"]} if _order(case) else {}),
         "nics": {mac: {field: value for field, value in nic.items() if field not in SWITCHED}},
         "autostart": False,
         "usbRedirection": 0,
     }
+
+
+def creation_notes(case: RuleContext) -> Iterator[tuple[NoteKind, Details]]:
+    """What the guest has otherwise than declared for a moment, as its creation starts it and takes one NIC."""
+    desired = case.desired
+    if desired.get("powerState") == "Stopped":
+        yield NoteKind.STARTED_ONCE, {}
+    if allocates_maximum(case):
+        size, most = (quantity.show(each) for each in (desired["memory"]["size"], most_memory(case)))
+        yield NoteKind.CREATED_AT_MAXIMUM, {"size": size, "most": most}
+    late = [f"nics[{mac}]" for mac in list(desired["nics"])[1:]]
+    late += [f"{name}[{key}]" for name in ("devices", "passthrough") for key in desired.get(name, {})]
+    if late:
+        yield NoteKind.AFTER_FIRST_START, {"parts": late}
 
 
 CREATE_MACHINE: dict[str, Make] = {
@@ -150,7 +187,7 @@ CREATE_MACHINE: dict[str, Make] = {
     "disk": _creation_disks,
     "memory": creation_memory,
     "network": _creation_network,
-    "boot": lambda case: "cdrom" if case.desired.get("bootOrder", [""])[0] in case.desired.get("cdroms", {}) else "hd",
+    "boot": _boot,
     "os_variant": text("osVariant"),
     "vcpus": _vcpus,
     "noautoconsole": const(True),

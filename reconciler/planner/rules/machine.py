@@ -11,6 +11,7 @@ from reconciler.planner.phase import Phase
 from reconciler.planner.rules.creation import (
     CREATE_MACHINE,
     after_creation,
+    creation_notes,
     creation_takes,
     most_cpus,
     most_memory,
@@ -89,6 +90,7 @@ CREATE: tuple[CreateRule, ...] = (
         when=lambda case: "from" in case.desired,
         leaves=after_creation,
         takes=creation_takes,
+        notes=creation_notes,
     ),
     CreateRule(
         kind=MACHINE,
@@ -96,6 +98,7 @@ CREATE: tuple[CreateRule, ...] = (
         parameters=CREATE_MACHINE,
         leaves=after_creation,
         takes=creation_takes,
+        notes=creation_notes,
     ),
 )
 

@@ -6,7 +6,7 @@ wire format 6).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -21,7 +21,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.phase import Phase
-from reconciler.planner.plan import PathOf, Value
+from reconciler.planner.plan import Details, NoteKind, PathOf, Value
 
 
 @dataclass(slots=True)
@@ -200,6 +200,7 @@ class CreateRule:
     carrier: Callable[[RuleContext], ResourceId] | None = None
     pool: Callable[[RuleContext], str] = lambda case: ""
     takes: Callable[[RuleContext], list[str]] = nothing
+    notes: Callable[[RuleContext], Iterable[tuple[NoteKind, Details]]] = lambda case: ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
