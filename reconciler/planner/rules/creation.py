@@ -12,7 +12,7 @@ from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
 from reconciler.planner.plan import Details, NoteKind, PathOf, Text
 from reconciler.planner.rules.port import SWITCHED, addresses, rate
-from reconciler.planner.rules.rule import Make, RuleContext, const, disk_of, text
+from reconciler.planner.rules.rule import Make, RuleContext, const, disk_of, disk_tokens, text
 
 
 def first_disk(disks: Shape) -> str:
@@ -197,4 +197,4 @@ CREATE_MACHINE: dict[str, Make] = {
 def creation_takes(case: RuleContext) -> list[str]:
     """What a machine is created with."""
     mac, nic = next(iter(case.desired["nics"].items()))
-    return [*(f"disk {disk['disk']}" for disk in case.desired["disks"].values()), *addresses(mac, nic)]
+    return [*disk_tokens(case.desired), *addresses(mac, nic)]

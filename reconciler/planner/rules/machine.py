@@ -27,6 +27,7 @@ from reconciler.planner.rules.rule import (
     config,
     const,
     disk_of,
+    disk_tokens,
     guest_runs,
     kib,
     live,
@@ -39,6 +40,11 @@ def _stops(case: RuleContext) -> bool:
         "Running",
         "Paused",
     )
+
+
+def _rests(case: RuleContext) -> list[str]:
+    """The disks that a guest lets go of when it stops. Those of a new machine were free before it was created."""
+    return disk_tokens(case.seen) if case.resources.exists(case.id) else []
 
 
 def _forced(case: RuleContext) -> bool:
@@ -90,6 +96,7 @@ CREATE: tuple[CreateRule, ...] = (
         when=lambda case: "from" in case.desired,
         leaves=after_creation,
         takes=creation_takes,
+        wakes=lambda case: disk_tokens(case.desired),
         notes=creation_notes,
     ),
     CreateRule(
@@ -98,6 +105,7 @@ CREATE: tuple[CreateRule, ...] = (
         parameters=CREATE_MACHINE,
         leaves=after_creation,
         takes=creation_takes,
+        wakes=lambda case: disk_tokens(case.desired),
         notes=creation_notes,
     ),
 )
@@ -117,6 +125,7 @@ CHANGE: tuple[Rule, ...] = (
         fields=("powerState",),
         operation="StopVM",
         phase=Phase.POWER_DOWN,
+        rests=_rests,
         when=lambda case: _stops(case) and not _forced(case),
     ),
     Rule(
@@ -124,6 +133,7 @@ CHANGE: tuple[Rule, ...] = (
         fields=("powerState",),
         operation="StopVMForce",
         phase=Phase.POWER_DOWN,
+        rests=_rests,
         when=lambda case: _stops(case) and _forced(case),
     ),
     Rule(
@@ -200,6 +210,7 @@ CHANGE: tuple[Rule, ...] = (
         operation="StartVM",
         phase=Phase.POWER_UP,
         when=_starts,
+        wakes=lambda case: disk_tokens(case.desired),
         uses=_all_parts,
         leaves=(("powerState", "Running"),),
     ),
@@ -227,5 +238,5 @@ DELETE: tuple[DeleteRule, ...] = (
         gone=False,
         leaves=(("powerState", "Stopped"),),
     ),
-    DeleteRule(kind=MACHINE, operation="DeleteVM"),
+    DeleteRule(kind=MACHINE, operation="DeleteVM", drops=lambda case: disk_tokens(case.seen)),
 )
