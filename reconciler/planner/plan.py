@@ -125,6 +125,7 @@ class NoteKind(StrEnum):
     STARTED_ONCE = "StartedOnce"
     CREATED_AT_MAXIMUM = "CreatedAtMaximum"
     AFTER_FIRST_START = "AfterFirstStart"
+    STAYS = "Stays"
 
 
 Details = dict[str, "str | list[str]"]  # arguments of a reason or a note, by name
