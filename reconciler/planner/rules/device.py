@@ -45,6 +45,16 @@ def _disk_waits(case: RuleContext) -> bool:
 _DISK_SIDES: dict[str, Make] = {"live": unless(_disk_waits), "config": config}
 
 
+def _old_disk(case: RuleContext) -> list[str]:
+    return [f"disk {case.old['disk']}"] if "disk" in case.old else []
+
+
+def _format(case: RuleContext) -> Value:
+    """The format of the disk's file, without which the guest would see the file and not what is in it."""
+    disk = case.resources.shape(disk_of(case, case.part["disk"]))
+    return "raw" if "cloudInit" in disk else str(disk.get("format", "qcow2"))
+
+
 def _limit(wire: str, name: str) -> Make:
     def make(case: RuleContext) -> Value | None:
         value = case.part.get("qos", {}).get(name)
@@ -91,7 +101,8 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.DISK_REMOVAL,
         parameters={"target": key, **_DISK_SIDES},
         on=frozenset({ChangeKind.REMOVED}),
-        frees=lambda case: [f"disk {case.old['disk']}"] if "disk" in case.old else [],
+        frees=_old_disk,
+        rests=lambda case: [] if _disk_waits(case) else _old_disk(case),
         leaves=(("disks.*", None),),
         next_start=_disk_waits,
     ),
@@ -103,7 +114,7 @@ CHANGE: tuple[Rule, ...] = (
         parameters={
             "source": lambda case: (case.resources.path_of(disk_of(case, case.part["disk"])),),
             "target": key,
-            "subdriver": const("qcow2"),
+            "subdriver": _format,
             "cache": part("cache"),
             "targetbus": part("bus"),
             "mode": part("mode"),
@@ -113,6 +124,7 @@ CHANGE: tuple[Rule, ...] = (
         uses=_part_disk,
         takes=lambda case: [f"disk {case.part['disk']}"],
         next_start=_disk_waits,
+        wakes=lambda case: [f"disk {case.part['disk']}"] if case.running and not _disk_waits(case) else [],
         covers=replacing(MACHINE, "disks"),
     ),
     # Limits are set by a step of their own even on a new disk: the existing back end ignores those of PlugDisk.

@@ -10,6 +10,7 @@ from reconciler.planner.phase import Phase
 from reconciler.planner.rules.creation import (
     CREATE_MACHINE,
     after_creation,
+    creation_notes,
     creation_takes,
     most_cpus,
     most_memory,
@@ -27,6 +28,7 @@ from reconciler.planner.rules.rule import (
     config,
     const,
     disk_of,
+    disk_tokens,
     guest_runs,
     kib,
     text,
@@ -39,6 +41,11 @@ def _stops(case: RuleContext) -> bool:
         "Running",
         "Paused",
     )
+
+
+def _rests(case: RuleContext) -> list[str]:
+    """The disks that a guest lets go of when it stops. Those of a new machine were free before it was created."""
+    return disk_tokens(case.seen) if case.resources.exists(case.id) else []
 
 
 def _forced(case: RuleContext) -> bool:
@@ -107,6 +114,8 @@ CREATE: tuple[CreateRule, ...] = (
         when=lambda case: "from" in case.desired,
         leaves=after_creation,
         takes=creation_takes,
+        wakes=lambda case: disk_tokens(case.desired),
+        notes=creation_notes,
     ),
     CreateRule(
         kind=MACHINE,
@@ -114,6 +123,8 @@ CREATE: tuple[CreateRule, ...] = (
         parameters=CREATE_MACHINE,
         leaves=after_creation,
         takes=creation_takes,
+        wakes=lambda case: disk_tokens(case.desired),
+        notes=creation_notes,
     ),
 )
 
@@ -132,6 +143,7 @@ CHANGE: tuple[Rule, ...] = (
         fields=("powerState",),
         operation="StopVM",
         phase=Phase.POWER_DOWN,
+        rests=_rests,
         when=lambda case: _stops(case) and not _forced(case),
     ),
     Rule(
@@ -139,6 +151,7 @@ CHANGE: tuple[Rule, ...] = (
         fields=("powerState",),
         operation="StopVMForce",
         phase=Phase.POWER_DOWN,
+        rests=_rests,
         when=lambda case: _stops(case) and _forced(case),
     ),
     Rule(
@@ -217,6 +230,7 @@ CHANGE: tuple[Rule, ...] = (
         operation="StartVM",
         phase=Phase.POWER_UP,
         when=_starts,
+        wakes=lambda case: disk_tokens(case.desired),
         uses=_all_parts,
         leaves=(("powerState", "Running"),),
     ),
@@ -244,5 +258,5 @@ DELETE: tuple[DeleteRule, ...] = (
         gone=False,
         leaves=(("powerState", "Stopped"),),
     ),
-    DeleteRule(kind=MACHINE, operation="DeleteVM"),
+    DeleteRule(kind=MACHINE, operation="DeleteVM", drops=lambda case: disk_tokens(case.seen)),
 )
