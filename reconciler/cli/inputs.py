@@ -69,12 +69,14 @@ def cluster_for(reference: ClusterReference, loaded: Loaded | None, desired: Des
 def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False) -> Policy:
     """What a run may do, by the options and the Stack. Raises ``UsageError`` for values that make no sense."""
     from reconciler.catalogue.operation import Impact
+    from reconciler.catalogue.permission import permission
     from reconciler.planner import DeletionLimit, Policy
 
-    impacts = {impact.strip() for text in options.allow for impact in text.split(",") if impact.strip()}
-    held = [str(impact) for impact in Impact if impact.needs_permission]
-    if unknown := impacts - {*held}:
-        raise click.UsageError(f"--allow takes {', '.join(held)}, not {', '.join(sorted(unknown))}.")
+    words = [word for text in options.allow for word in text.split(",") if word.strip()]
+    try:
+        impacts = {permission(word) for word in words}
+    except ValueError as error:
+        raise click.UsageError(f"--allow: {error}.") from None
     if delete:
         impacts |= {Impact.INTERRUPT, Impact.RESTART, Impact.RECREATE}  # deleting a machine is asking for all of them
     limit = options.max_deletions or desired.stack.max_deletions

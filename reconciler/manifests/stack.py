@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from reconciler.catalogue.operation import OWN_AGENT
+from reconciler.catalogue.permission import permission
 from reconciler.manifests import drift_policy, schema
 from reconciler.manifests.desired import Stack
 from reconciler.manifests.drift_policy import DriftPolicy
@@ -36,7 +37,7 @@ def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
         context=cluster["kubernetes"].get("context", "") if "kubernetes" in cluster else None,
         prune=policy.get("prune", False),
         max_deletions=str(policy.get("maxDeletions", "")),
-        allow=frozenset(policy.get("allow", ())),
+        allow=frozenset(map(permission, policy.get("allow", ()))),
         defaults=dict(spec.get("defaults", {})),
         nodes={node: values["address"] for node, values in spec.get("nodes", {}).items()},
         agent=spec.get("agent", OWN_AGENT),

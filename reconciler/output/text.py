@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from reconciler.catalogue.operation import Impact
+from reconciler.catalogue.permission import of_resource
 from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Problem
@@ -29,6 +30,7 @@ class ResourceNote(Protocol):
 
 Paint = Callable[[str, str], str]  # text, colour name -> text
 
+_NAMED = 3  # permissions that are listed one by one
 _COLOURS = {
     Action.CREATE: "green",
     Action.CHANGE: "yellow",
@@ -171,8 +173,14 @@ def _destroyed(plan: Plan, limit: int | None) -> str:
 def _held(plan: Plan) -> str:
     if not plan.held:
         return ""
-    number, flags = len(plan.held), ",".join(sorted({step.held_by for step in plan.held}))
+    number, flags = len(plan.held), ",".join(releasing(plan.held))
     return f"{number} {_plural(number, 'step is', 'steps are')} held; release with --allow {flags}."
+
+
+def releasing(held: Sequence[Step]) -> list[str]:
+    """What ``--allow`` needs to release steps: impacts on resources by name or, if those are many, the impacts."""
+    named = {of_resource(step.held_by, step.resource) for step in held if str(step.impact) == step.held_by}
+    return sorted(named) if named and len(named) <= _NAMED else sorted({step.held_by for step in held})
 
 
 def _plural(count: int, one: str, many: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
 from reconciler.model.kinds import MACHINE, RANK
 from reconciler.observe.observed import Observed
@@ -92,7 +93,9 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
         seen, pending = creation.leaves(case), {}
     if creation is None and observed is not None:
         declared = replace(declared, shape=with_resets(kind, declared.shape, observed.applied))
-    stops = declared.shape.get("powerState") == "Stopped" and (creation is not None or "restart" in inputs.policy.allow)
+    stops = declared.shape.get("powerState") == "Stopped" and (
+        creation is not None or inputs.policy.allows(Impact.RESTART, (declared.id,))
+    )
     both = configuration(declared, None if creation else observed, seen, stops)
     changes = both.changes
     if observed is not None and creation is None and not observed.stack:

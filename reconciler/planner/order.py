@@ -95,7 +95,7 @@ def _decides(earlier: UnorderedStep, each: UnorderedStep, policy: Policy) -> boo
         earlier.step.action is Action.CREATE
         or earlier.step.last
         # A guest that may not be stopped stays up, and the other steps were made for a running one.
-        or (earlier.phase <= Phase.POWER_DOWN and policy.allows(earlier.step.impact))
+        or (earlier.phase <= Phase.POWER_DOWN and policy.allows(earlier.step.impact, (earlier.step.resource,)))
         or (earlier.at != () and earlier.at == each.at[: len(earlier.at)])
         or (earlier.step.operation, each.step.operation) == ("StartVM", "SuspendVM")
         or (each.at == RESTART_AT and bool(earlier.step.pending))
