@@ -7,6 +7,8 @@ XML-to-JSON conversion makes of them: numbers are numbers, lists are lists even 
 from __future__ import annotations
 
 import re
+from itertools import product
+from string import ascii_lowercase
 from typing import Any
 
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
@@ -184,8 +186,9 @@ def bus_of(target: str) -> str:
 def free_target(domain: Domain, bus: str) -> str:
     """The first device name of the bus that is not taken."""
     taken = {each["target"]["_dev"] for each in devices(domain, "disk")}
-    names = (_PREFIXES.get(bus, "vd") + letter for letter in "abcdefghijklmnopqrstuvwxyz")
-    found = next((each for each in names if each not in taken), None)
+    letters = ("".join(each) for length in (1, 2) for each in product(ascii_lowercase, repeat=length))
+    names = (_PREFIXES.get(bus, "vd") + suffix for suffix in letters)
+    found: str | None = next((each for each in names if each not in taken), None)
     if found is None:
         refuse(TOOL, f"no {bus} device is left for another disk of domain {domain['name']['text']}")
     return found

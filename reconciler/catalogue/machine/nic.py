@@ -7,7 +7,7 @@ from reconciler.catalogue.machine.state import EXISTS
 from reconciler.catalogue.operation import Impact, Operation, Verb
 from reconciler.model.kinds import MACHINE
 
-BRIDGE_NAME = r"[a-z0-9][a-z0-9.-]*"
+BRIDGE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 _NIC_TYPES = ("bridge", "l2bridge", "l3bridge")
 

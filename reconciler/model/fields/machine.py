@@ -22,8 +22,12 @@ def _most_cpus(cpu: Shape) -> int:
     return int(cpu.get("cores", 1) * cpu.get("sockets", 1) * cpu.get("threads", 1))
 
 
+# The buses that a device can be on, by the first letters of its target; first the one it is on unless declared.
+TARGET_BUSES = {"vd": ("virtio",), "hd": ("ide",), "sd": ("scsi", "sata", "usb")}
+
+
 def _bus_of_target(bus: str, disk: Shape) -> bool:
-    return (disk.get("target", "")[:2], bus) in (("vd", "virtio"), ("hd", "ide"))
+    return TARGET_BUSES.get(disk.get("target", "")[:2], ("",))[0] == bus
 
 
 def _first_target(machine: Shape) -> list[str]:

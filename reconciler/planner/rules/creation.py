@@ -12,31 +12,39 @@ from reconciler.planner.rules.port import SWITCHED, addresses, rate
 from reconciler.planner.rules.rule import Make, RuleContext, const, disk_of, text
 
 
-def first_disk(disks: Shape) -> str:
-    """The target a machine is created with: the one marked boot, else the first."""
-    return next((target for target, disk in disks.items() if disk.get("boot")), next(iter(disks)))
+def first_disk(disks: Shape) -> str | None:
+    """The target a machine is created with: the one marked boot, else the first; None if it has no disk."""
+    return next((target for target, disk in disks.items() if disk.get("boot")), next(iter(disks), None))
+
+
+def first_nic(nics: Shape) -> dict[str, Shape]:
+    """The NIC a machine is created with, by its MAC address; empty if it has none."""
+    return dict([next(iter(nics.items()))]) if nics else {}
 
 
 def _console(case: RuleContext) -> Text:
     graphics = case.desired.get("graphics", {})
-    parts: list[str | PathOf | Secret] = [f"{graphics.get('type', 'vnc')},listen=0.0.0.0"]
+    parts: list[str | PathOf | Secret] = [f"{graphics.get('type', 'vnc')},listen={graphics.get('listen', '0.0.0.0')}"]
     if "passwordFrom" in graphics:
         parts += [",password=", graphics["passwordFrom"]]
     return _join(parts)
 
 
-def _creation_disks(case: RuleContext) -> Text:
+def _creation_disks(case: RuleContext) -> Text | None:
+    parts: list[str | PathOf | Secret] = []
     target = first_disk(case.desired["disks"])
-    disk = case.desired["disks"][target]
-    options = f",target={target}"
-    for option, name in (("bus", "bus"), ("cache", "cache")):
-        if name in disk:
-            options += f",{option}={disk[name]}"
-    parts: list[str | PathOf | Secret] = [case.resources.path_of(disk_of(case, disk["disk"])), options]
+    if target is not None:
+        disk = case.desired["disks"][target]
+        options = f",target={target}"
+        for option, name in (("bus", "bus"), ("cache", "cache")):
+            if name in disk:
+                options += f",{option}={disk[name]}"
+        parts += [case.resources.path_of(disk_of(case, disk["disk"])), options]
     for drive, medium in case.desired.get("cdroms", {}).items():
         if medium["path"]:
-            parts.append(f" --disk {medium['path']},device=cdrom,perms=ro,target={drive}")
-    return _join(parts)
+            separator = " --disk " if parts else ""
+            parts.append(f"{separator}{medium['path']},device=cdrom,perms=ro,target={drive}")
+    return _join(parts) if parts else None
 
 
 def _join(parts: list[str | PathOf | Secret]) -> Text:
@@ -49,8 +57,11 @@ def _join(parts: list[str | PathOf | Secret]) -> Text:
     return tuple(joined)
 
 
-def _creation_network(case: RuleContext) -> str:
-    mac, nic = next(iter(case.desired["nics"].items()))
+def _creation_network(case: RuleContext) -> str | None:
+    return next((_network_text(mac, nic) for mac, nic in first_nic(case.desired["nics"]).items()), None)
+
+
+def _network_text(mac: str, nic: Shape) -> str:
     fields = {
         "type": nic["type"],
         "source": nic["source"],
@@ -97,7 +108,6 @@ def after_creation(case: RuleContext) -> Shape:
     """A machine as its creation leaves it; the other rows do what is then still missing."""
     desired = case.desired
     target = first_disk(desired["disks"])
-    mac, nic = next(iter(desired["nics"].items()))
     most = desired["memory"].get("max", desired["memory"]["size"])
     left: Shape = {name: desired[name] for name in ("osVariant", "from", "graphics", "nodeName") if name in desired}
     no_limits = dict.fromkeys(wire_names(MACHINE, ("disks", "*", "qos")), 0)
@@ -107,12 +117,23 @@ def after_creation(case: RuleContext) -> Shape:
         "cpu": {**desired["cpu"], "max": most_cpus(desired), **topology(desired)},
         # Created at its largest and shrunk at once: growing the maximum later would take a restart.
         "memory": {"size": most, "max": most},
-        "disks": {target: {**desired["disks"][target], "qos": no_limits}},
+        "disks": {} if target is None else {target: {**desired["disks"][target], "qos": no_limits}},
         "cdroms": {drive: medium for drive, medium in desired.get("cdroms", {}).items() if medium["path"]},
-        "nics": {mac: {field: value for field, value in nic.items() if field not in SWITCHED}},
+        "nics": {
+            mac: {field: value for field, value in nic.items() if field not in SWITCHED}
+            for mac, nic in first_nic(desired["nics"]).items()
+        },
         "autostart": False,
         "usbRedirection": 0,
     }
+
+
+def _boot(case: RuleContext) -> str:
+    """What it boots from when it is made: the medium if that is first or there is no disk, the network without both."""
+    media = [drive for drive, medium in case.desired.get("cdroms", {}).items() if medium["path"]]
+    if not case.desired["disks"]:
+        return "cdrom" if media else "network"
+    return "cdrom" if case.desired.get("bootOrder", [""])[0] in case.desired.get("cdroms", {}) else "hd"
 
 
 CREATE_MACHINE: dict[str, Make] = {
@@ -120,7 +141,7 @@ CREATE_MACHINE: dict[str, Make] = {
     "disk": _creation_disks,
     "memory": lambda case: str(most_memory(case) // quantity.MIB),
     "network": _creation_network,
-    "boot": lambda case: "cdrom" if case.desired.get("bootOrder", [""])[0] in case.desired.get("cdroms", {}) else "hd",
+    "boot": _boot,
     "os_variant": text("osVariant"),
     "vcpus": _vcpus,
     "noautoconsole": const(True),
@@ -129,5 +150,6 @@ CREATE_MACHINE: dict[str, Make] = {
 
 def creation_takes(case: RuleContext) -> list[str]:
     """What a machine is created with."""
-    mac, nic = next(iter(case.desired["nics"].items()))
-    return [f"disk {case.desired['disks'][first_disk(case.desired['disks'])]['disk']}", *addresses(mac, nic)]
+    target = first_disk(case.desired["disks"])
+    disks = [] if target is None else [f"disk {case.desired['disks'][target]['disk']}"]
+    return disks + [taken for each in first_nic(case.desired["nics"]).items() for taken in addresses(*each)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model.fields import replacing, wire_names
+from reconciler.model.fields.machine import TARGET_BUSES
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
 from reconciler.planner.phase import Phase
@@ -25,6 +26,12 @@ from reconciler.planner.rules.rule import (
 
 def _part_disk(case: RuleContext) -> list[ResourceId]:
     return [disk_of(case, case.part["disk"])]
+
+
+def _bus(case: RuleContext) -> Value | None:
+    """The bus, unless it follows from the target: not every back end can be told."""
+    bus = case.part.get("bus")
+    return None if bus is None or bus == TARGET_BUSES[case.key[:2]][0] else str(bus)
 
 
 def _limit(wire: str, name: str) -> Make:
@@ -86,7 +93,7 @@ CHANGE: tuple[Rule, ...] = (
             "target": key,
             "subdriver": const("qcow2"),
             "cache": part("cache"),
-            "targetbus": part("bus"),
+            "targetbus": _bus,
             "mode": part("mode"),
             **LIVE_AND_CONFIG,
         },
