@@ -87,7 +87,7 @@ def back_end(*enum: str) -> Limit:
     return Limit(LimitSource.BACK_END, enum=enum)
 
 
-ONE_LETTER = document_form(r"[vhs]d[a-z]", "a target with one letter: vda to vdz, hda, sda")
+ONE_LETTER = document_form(r"[vhs]d[a-z]", "a name with one letter: vda to vdz, hda, sda")
 SHORT_PASSWORD = document_form(r"[a-z0-9.-]{4,16}", "4 to 16 lower-case letters, digits, '-' and '.'")
 SHORT_USER = document_form(r"[a-z0-9.-]{4,100}", "4 to 100 lower-case letters, digits, '-' and '.'")
 SHORT_BRIDGE = document_form(r"[a-z0-9][a-z0-9-]{2,11}", "3 to 12 lower-case letters, digits and '-'")

@@ -36,9 +36,9 @@ def console(context: OperationContext) -> tuple[str, dict[str, str]]:
 
 
 def disks(context: OperationContext) -> list[tuple[str, dict[str, str]]]:
-    """The disks and drives: the path and the options of each."""
+    """The disks and drives: the path and the options of each. A machine may have none."""
     found = []
-    for text in context.text("disk").split(" --disk "):
+    for text in filter(None, context.text("disk").split(" --disk ")):
         path, _, rest = text.partition(",")
         found.append((path, domains.options(rest)))
     return found

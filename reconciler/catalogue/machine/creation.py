@@ -79,7 +79,7 @@ _CREATE = (
         rf"{ANY_PATH}{_OPTIONS}(?: --disk {ANY_PATH}{_OPTIONS})*",
         "/var/lib/libvirt/vmd/web-1,target=vda --disk /var/lib/libvirt/iso/d12.iso,device=cdrom,perms=ro",
         required=False,
-        limits=(_REQUIRED, document_form(r"(?!.*,target=[a-z]{4}).*", "targets with one letter: vda, hda, sda")),
+        limits=(_REQUIRED, document_form(r"(?!.*,target=[a-z]{4}).*", "disks with names of one letter: vda, hda, sda")),
     ),
     Parameter(
         "memory",

@@ -69,7 +69,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 "Devices, separated by commas.",
                 rf"{TARGET}(?:,{TARGET})*",
                 "vda,sda",
-                limits=(document_form(r"[vhs]d[a-z](?:,[vhs]d[a-z])*", "targets with one letter: vda, hda, sda"),),
+                limits=(document_form(r"[vhs]d[a-z](?:,[vhs]d[a-z])*", "names with one letter: vda, hda, sda"),),
             ),
         ),
         needs=(EXISTS, "the VM has the devices"),
