@@ -323,6 +323,14 @@ def check_live_password(name: str, asks: bool, password: str) -> None:
         )
 
 
+def redirect_usb(domain: Domain, number: int) -> None:
+    """Give a domain this many channels for USB devices of its console; devices from elsewhere stay."""
+    for device in [each for each in devices(domain, "redirdev") if each["_type"] == "spicevmc"]:
+        unplug(domain, "redirdev", device)
+    for _ in range(number):
+        plug(domain, "redirdev", {"_bus": "usb", "_type": "spicevmc"})
+
+
 # CPUs and memory
 
 

@@ -244,6 +244,18 @@ def _external_address(path: Path, text: str) -> Iterator[Finding]:
         yield Finding(path, f"prefix length {prefix} is out of range: 1 to 32", "Write that of the outside network.")
 
 
+def _live_cd(machine: Declared) -> Iterator[Finding]:
+    spec = machine.manifest.spec
+    if spec.get("livecd") and not any(drive.get("path") for drive in spec.get("cdroms", ())):
+        yield Finding(("livecd",), "a live CD needs a drive with a medium", "Add a cdrom with its path.")
+
+
+def _usb_server(machine: Declared) -> Iterator[Finding]:
+    server = machine.manifest.spec.get("redirdev", {}).get("server", ":1")
+    if not 1 <= int(server.rpartition(":")[2]) <= 65_535:
+        yield Finding(("redirdev", "server"), f"{server} has no port from 1 to 65535", "Write HOST:PORT.")
+
+
 def _usb_redirection(machine: Declared) -> Iterator[Finding]:
     spec = machine.manifest.spec
     if spec.get("usbRedirection") and spec.get("graphics", {}).get("type") != "spice":
@@ -331,7 +343,7 @@ def _cloud_init(disk: Declared) -> Iterator[Finding]:
 
 def _pool_url(pool: Declared) -> Iterator[Finding]:
     spec = pool.manifest.spec
-    local = spec["type"] in ("localfs", "vdiskfs")
+    local = pool.shape["type"] in ("localfs", "vdiskfs")
     if local != spec["url"].startswith("/"):
         form = "an absolute directory" if local else "HOST:/export, HOST:volume or a uus URL"
         yield Finding(("url",), f"the url of a {spec['type']} pool is {form}", "Correct the url or the type.")
@@ -359,6 +371,8 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         _floating_ips,
         _usb_redirection,
         _console_address,
+        _live_cd,
+        _usb_server,
     ),
     NETWORK: (_addresses, _switch),
     DISK: (_capacity, _cloud_init),

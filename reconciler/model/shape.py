@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model.fields import KeyedList, parts_of, quantity_fields, secret_fields
+from reconciler.model.fields import KeyedList, aliases, parts_of, quantity_fields, secret_fields
 from reconciler.model.quantity import parse
 from reconciler.model.secret import secret_from
 
@@ -26,6 +26,9 @@ def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any], namespac
         _sizes(shape, path)
     for path in secret_fields(kind):
         _secrets(shape, path, namespace)
+    for (name,), words in aliases(kind):
+        if shape.get(name) in words:
+            shape[name] = words[shape[name]]
     return shape
 
 

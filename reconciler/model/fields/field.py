@@ -46,6 +46,7 @@ class Field:
 
     default: Any = None  # the value that leaving it out means; it is applied and kept
     default_in_shape: bool = False  # whether the shape has the default where nothing is declared
+    aliases: tuple[tuple[str, str], ...] = ()  # other words that manifests may use for a value, and the value
     refers_to: str = ""  # the kind of the resource that a name is of
     # Of a list: the fields that tell its elements apart. Empty if elements are texts, None if they have no identity.
     identity: tuple[str, ...] | None = None

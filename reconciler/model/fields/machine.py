@@ -22,6 +22,10 @@ def _most_cpus(cpu: Shape) -> int:
     return int(cpu.get("cores", 1) * cpu.get("sockets", 1) * cpu.get("threads", 1))
 
 
+_AT_CREATION = (
+    "It is set when the VM is created: declare what is observed, or delete the VM and create it again; disks are kept."
+)
+
 # The buses that a device can be on, by the first letters of its target; first the one it is on unless declared.
 TARGET_BUSES = {"vd": ("virtio",), "hd": ("ide",), "sd": ("scsi", "sata", "usb")}
 
@@ -40,7 +44,7 @@ def _limit(name: str, wire_name: str, type: FieldType) -> Field:
 
 
 _DISKS = (
-    Field("disks", FieldType.LIST, identity=("target",)),
+    Field("disks", FieldType.LIST, identity=("target",), required_by_import=True),
     Field("disks.*.target", FieldType.TEXT),
     Field(
         "disks.*.disk",
@@ -76,6 +80,7 @@ _NICS = (
         "nics",
         FieldType.LIST,
         identity=("mac",),
+        required_by_import=True,
         advice="A NIC is identified by its mac: remove it from the list, apply, and add it again.",
     ),
     Field("nics.*.mac", FieldType.TEXT),
@@ -136,6 +141,10 @@ MACHINE_FIELDS = (
     ),
     Field("from", FieldType.MAPPING, shown=Visibility.NEVER),
     Field("from.image", FieldType.NAME, refers_to=IMAGE),
+    # Who describes a VM that is there, and makes another of it, wants another UUID and what that node does best.
+    Field("uuid", FieldType.TEXT, implied=lambda *_: True, advice=_AT_CREATION),
+    Field("virtType", FieldType.TEXT, implied=lambda type, _: type in ("kvm", "qemu"), advice=_AT_CREATION),
+    Field("livecd", FieldType.BOOLEAN, shown=Visibility.NEVER, implied=equal(False), advice=_AT_CREATION),
     Field("cpu", FieldType.MAPPING),
     Field("cpu.count", FieldType.INTEGER, live_up_to="cpu.max"),
     Field("cpu.max", FieldType.INTEGER, at_start=True, implied=lambda most, cpu: most == _most_cpus(cpu)),
@@ -148,6 +157,10 @@ MACHINE_FIELDS = (
     Field("memory", FieldType.MAPPING),
     Field("memory.size", FieldType.SIZE, live_up_to="memory.max"),
     Field("memory.max", FieldType.SIZE, at_start=True, implied=lambda most, memory: most == memory.get("size")),
+    Field("cputune", FieldType.MAPPING, advice=_AT_CREATION),
+    Field("cputune.shares", FieldType.INTEGER),
+    Field("cputune.period", FieldType.INTEGER),
+    Field("cputune.quota", FieldType.INTEGER),
     *_DISKS,
     *_NICS,
     Field("graphics", FieldType.MAPPING, implied=equal({"type": "vnc", "listen": "0.0.0.0"})),
@@ -168,6 +181,9 @@ MACHINE_FIELDS = (
     Field("passthrough.*.subBus", FieldType.TEXT),
     Field("passthrough.*.device", FieldType.TEXT),
     Field("usbRedirection", FieldType.INTEGER, at_start=True, implied=equal(0)),
+    Field("redirdev", FieldType.MAPPING, advice=_AT_CREATION),
+    Field("redirdev.type", FieldType.TEXT, default="tcp"),
+    Field("redirdev.server", FieldType.TEXT),
     Field(
         "guest",
         FieldType.MAPPING,

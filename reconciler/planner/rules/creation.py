@@ -109,7 +109,7 @@ def after_creation(case: RuleContext) -> Shape:
     desired = case.desired
     target = first_disk(desired["disks"])
     most = desired["memory"].get("max", desired["memory"]["size"])
-    left: Shape = {name: desired[name] for name in ("osVariant", "from", "graphics", "nodeName") if name in desired}
+    left: Shape = {name: desired[name] for name in _SET_AT_CREATION if name in desired}
     no_limits = dict.fromkeys(wire_names(MACHINE, ("disks", "*", "qos")), 0)
     return {
         **left,
@@ -136,7 +136,25 @@ def _boot(case: RuleContext) -> str:
     return "cdrom" if case.desired.get("bootOrder", [""])[0] in case.desired.get("cdroms", {}) else "hd"
 
 
+def _redirected_device(case: RuleContext) -> str | None:
+    device = case.desired.get("redirdev")
+    return None if device is None else f"usb,type={device.get('type', 'tcp')},server={device['server']}"
+
+
+def _processor_time(case: RuleContext) -> str | None:
+    return ",".join(f"{name}={value}" for name, value in case.desired.get("cputune", {}).items()) or None
+
+
+# The fields that a machine has as declared once it is created; of most of them nothing else can give it another value.
+_SET_AT_CREATION = ("osVariant", "from", "uuid", "virtType", "livecd", "cputune", "graphics", "redirdev", "nodeName")
+
 CREATE_MACHINE: dict[str, Make] = {
+    "metadata": lambda case: f"uuid={case.desired['uuid']}" if "uuid" in case.desired else None,
+    # uni-virt takes a capital T for a switch, and anything else for the value of one.
+    "livecd": lambda case: "True" if case.desired.get("livecd") else None,
+    "virt_type": lambda case: case.desired.get("virtType"),
+    "redirdev": _redirected_device,
+    "cputune": _processor_time,
     "graphics": _console,
     "disk": _creation_disks,
     "memory": lambda case: str(most_memory(case) // quantity.MIB),
