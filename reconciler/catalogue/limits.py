@@ -93,3 +93,10 @@ SIZES: tuple[FieldLimit, ...] = (
     FieldLimit(MACHINE, "nics.*.qos.outbound", "TuneNICQoS", "outbound"),
     FieldLimit(DISK, "capacity", "CreateDisk", "capacity"),
 )
+
+_BY_FIELD = {(limit.kind, limit.field.replace(".*", "")): limit for limit in (*NUMBERS, *SIZES)}
+
+
+def limit_of(kind: str, field: str) -> FieldLimit | None:
+    """The limit of a field, dotted below the spec without marks for elements of lists; None for any other field."""
+    return _BY_FIELD.get((kind, field))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from reconciler.manifests import schema
 from reconciler.model.kinds import KINDS, kind_named
 from reconciler.model.problem import InvalidInput, Origin, Problem
+from reconciler.output.accepted import accepted, narrower
 from reconciler.output.text import table
 from reconciler.planner.rules import CHANGE, CREATE, DELETE
 
@@ -40,6 +41,8 @@ class Explanation(NamedTuple):
     name: str
     description: str
     type: str
+    accepts: str  # the range of a number, the form of a text; empty where the type says all
+    narrower: tuple[str, ...]  # what a back end accepts where that is less
     default: Any  # None where there is no default
     operations: tuple[str, ...]
     fields: tuple[SubField, ...]
@@ -63,12 +66,15 @@ def explain(field: str) -> Explanation:
     for part in path[1:] if path[:1] == ["spec"] else path:
         fragment = _sub_fragment(root, fragment, part, field)
     fragment = _resolved(root, fragment)
+    dotted = ".".join(part for part in path if part != "spec")
     return Explanation(
         name=".".join([kind, *path]),
         description=fragment.get("description", "") if path else root["description"],
         type=_type_name(fragment) if path else "",
+        accepts=accepted(kind, dotted, fragment) if path else "",
+        narrower=narrower(kind, dotted),
         default=fragment.get("default"),
-        operations=tuple(_operations(kind, ".".join(part for part in path if part != "spec"))),
+        operations=tuple(_operations(kind, dotted)),
         fields=tuple(_sub_fields(root, fragment)),
     )
 
@@ -81,6 +87,9 @@ def explanation_text(document: Explanation | list[KindSummary]) -> str:
     lines = [document.name, f"  {document.description}"]
     if document.type:
         lines.append(f"  Type: {document.type}")
+    if document.accepts:
+        lines.append(f"  Accepts: {document.accepts}")
+    lines += [f"  Only {each}" for each in document.narrower]
     if document.default is not None:
         lines.append(f"  Default: {document.default}")
     if document.operations:
@@ -106,6 +115,8 @@ def explanation_json(document: Explanation | list[KindSummary]) -> dict[str, Any
     return {
         **document._asdict(),
         "type": document.type or None,
+        "accepts": document.accepts or None,
+        "narrower": list(document.narrower),
         "operations": list(document.operations),
         "fields": [each._asdict() for each in document.fields],
     }
