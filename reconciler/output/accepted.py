@@ -34,8 +34,9 @@ def narrower(kind: str, path: str) -> tuple[str, ...]:
     limit = limit_of(kind, path)
     if limit is None:
         return ()
+    least, _ = limit.range
     return tuple(
-        f"{_range(limit, max(each.minimum * limit.unit, limit.range[0]), each.maximum * limit.unit)} for {UNIVIRT} ({each.source})"
+        f"{_range(limit, max(each.minimum * limit.unit, least), each.maximum * limit.unit)} for {UNIVIRT} ({each.source})"
         for each in limit.row.binding(UNIVIRT)
         if each.minimum is not None and each.maximum is not None
     )

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from reconciler.manifests import schema
+from reconciler.model.fields import FIELDS
+from reconciler.model.fields.field import Field, FieldType, Removal
 from reconciler.model.kinds import KINDS, kind_named
 from reconciler.model.problem import InvalidInput, Origin, Problem
 from reconciler.output.accepted import accepted, narrower
@@ -44,6 +46,8 @@ class Explanation(NamedTuple):
     accepts: str  # the range of a number, the form of a text; empty where the type says all
     narrower: tuple[str, ...]  # what a back end accepts where that is less
     default: Any  # None where there is no default
+    default_at_creation: bool  # the default holds at creation only; otherwise it is kept
+    when_removed: str  # what follows when an optional field is removed from the manifest; empty for others
     operations: tuple[str, ...]
     fields: tuple[SubField, ...]
 
@@ -67,6 +71,7 @@ def explain(field: str) -> Explanation:
         fragment = _sub_fragment(root, fragment, part, field)
     fragment = _resolved(root, fragment)
     dotted = ".".join(part for part in path if part != "spec")
+    row = row_of(kind, [part for part in path if part != "spec"])
     return Explanation(
         name=".".join([kind, *path]),
         description=fragment.get("description", "") if path else root["description"],
@@ -74,6 +79,8 @@ def explain(field: str) -> Explanation:
         accepts=accepted(kind, dotted, fragment) if path else "",
         narrower=narrower(kind, dotted),
         default=fragment.get("default"),
+        default_at_creation=row is not None and row.default_at_creation,
+        when_removed=when_removed(row) if row is not None else "",
         operations=tuple(_operations(kind, dotted)),
         fields=tuple(_sub_fields(root, fragment)),
     )
@@ -91,7 +98,9 @@ def explanation_text(document: Explanation | list[KindSummary]) -> str:
         lines.append(f"  Accepts: {document.accepts}")
     lines += [f"  Only {each}" for each in document.narrower]
     if document.default is not None:
-        lines.append(f"  Default: {document.default}")
+        lines.append(f"  Default{' at creation' if document.default_at_creation else ''}: {document.default}")
+    if document.when_removed:
+        lines.append(f"  When removed: {document.when_removed}")
     if document.operations:
         lines.append("  Operations: " + ", ".join(document.operations))
     if document.fields:
@@ -113,13 +122,45 @@ def explanation_json(document: Explanation | list[KindSummary]) -> dict[str, Any
             ]
         }
     return {
-        **document._asdict(),
+        "name": document.name,
+        "description": document.description,
         "type": document.type or None,
         "accepts": document.accepts or None,
         "narrower": list(document.narrower),
+        "default": document.default,
+        "defaultAtCreation": document.default_at_creation,
+        "whenRemoved": document.when_removed or None,
         "operations": list(document.operations),
         "fields": [each._asdict() for each in document.fields],
     }
+
+
+def when_removed(row: Field) -> str:
+    """What follows when a field that was applied is removed from the manifest; empty where that is not valid."""
+    match row.removed:
+        case Removal.DEFAULT:
+            return "the default holds again."
+        case Removal.RESET:
+            none = [] if row.type is FieldType.LIST else row.reset
+            return f"set to {'nothing' if none == [] else str(none).lower()}, if it was applied from here."
+        case Removal.UNDONE:
+            return "taken away."
+        case Removal.BELOW:
+            return "each of its fields that was applied from here is taken back."
+        case Removal.STAYS:
+            return f"it stays, and the plan notes it. {row.to_remove}"
+        case Removal.CREATION:
+            return "nothing changes; it only says how to create the resource."
+        case Removal.INSTRUCTION:
+            return "nothing changes on the cluster; it only says how to act."
+        case Removal.REFUSED:
+            return ""
+
+
+def row_of(kind: str, path: list[str]) -> Field | None:
+    """The row of a field of a manifest, in whose path no list is marked; None where there is none."""
+    rows = FIELDS.get(kind, ())
+    return next((row for row in rows if [name for name in row.path if name != "*"] == path), None)
 
 
 def _kind(word: str) -> str:

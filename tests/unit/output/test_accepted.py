@@ -14,7 +14,7 @@ def text_of(limit: FieldLimit) -> str:
     return explanation_text(explain(f"{limit.kind}.{limit.field.replace('.*', '')}"))
 
 
-@pytest.mark.parametrize("limit", (*NUMBERS, *SIZES), ids=lambda limit: f"{limit.kind}.{limit.field}")
+@pytest.mark.parametrize("limit", [*NUMBERS, *SIZES], ids=lambda limit: f"{limit.kind}.{limit.field}")
 def test_a_number_and_a_size_say_their_range_and_that_of_a_back_end(limit: FieldLimit) -> None:
     (accepts,) = [line for line in text_of(limit).splitlines() if line.startswith("  Accepts: ")]
     low, high = (quantity.parse(word.strip(",")) for word in accepts.split()[1:4:2])
