@@ -36,7 +36,8 @@ def narrower(kind: str, path: str) -> tuple[str, ...]:
         return ()
     least, _ = limit.range
     return tuple(
-        f"{_range(limit, max(each.minimum * limit.unit, least), each.maximum * limit.unit)} for {UNIVIRT} ({each.source})"
+        f"{_range(limit, max(each.minimum * limit.unit, least), each.maximum * limit.unit)} for {UNIVIRT} "
+        f"({each.source})"
         for each in limit.row.binding(UNIVIRT)
         if each.minimum is not None and each.maximum is not None
     )
