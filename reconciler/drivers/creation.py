@@ -18,8 +18,9 @@ def definition(context: OperationContext, uuid: str) -> Domain:
     """Name, guest system, boot, memory, CPUs, console and redirection; no disk, drive or NIC yet."""
     domain = domains.new(context.target.name, uuid, type=context.text("virt_type", "kvm"))
     domain["metadata"] = domains.metadata(context.text("os_variant"))
-    boot = "cdrom" if context.text("livecd").lower() == "true" else context.text("boot", "hd")
-    domain["os"]["boot"] = [{"_dev": each} for each in boot.split(",")]
+    if not any("boot_order" in given for _, given in disks(context)):
+        boot = "cdrom" if context.text("livecd").lower() == "true" else context.text("boot", "hd")
+        domain["os"]["boot"] = [{"_dev": each} for each in boot.split(",")]
     _memory(context, domain)
     _cpus(context, domain)
     type, given = console(context)

@@ -21,7 +21,7 @@ from reconciler.catalogue.common import (
     path,
     text,
 )
-from reconciler.catalogue.machine.nic import BRIDGE_NAME
+from reconciler.catalogue.machine.nic import BRIDGE_NAME, MODEL, OTHER_MODEL
 from reconciler.catalogue.machine.state import EXISTS, STOPPED
 from reconciler.catalogue.operation import Impact, Limit, LimitSource, Operation, Parameter, Unit, Verb
 from reconciler.model.kinds import MACHINE
@@ -31,7 +31,7 @@ _OPTIONS = r"(?:,[a-z_]+=[A-Za-z0-9._:/+@-]+)*"
 _NETWORK = (
     rf"type=(?:(?:l2)?bridge,source={BRIDGE_NAME}"
     rf"|l3bridge,source={BRIDGE_NAME}(?:,ip={IP})?(?:,switch={BRIDGE_NAME})?)"
-    rf"(?:,model=(?:virtio|e1000|rtl8139))?(?:,inbound=[0-9]{{1,10}})?(?:,outbound=[0-9]{{1,10}})?(?:,mac={MAC})?"
+    rf"(?:,model={MODEL})?(?:,inbound=[0-9]{{1,10}})?(?:,outbound=[0-9]{{1,10}})?(?:,mac={MAC})?"
 )
 
 
@@ -79,11 +79,18 @@ _CREATE = (
         rf"{ANY_PATH}{_OPTIONS}(?: --disk {ANY_PATH}{_OPTIONS})*",
         "/var/lib/libvirt/vmd/web-1,target=vda --disk /var/lib/libvirt/iso/d12.iso,device=cdrom,perms=ro",
         required=False,
-        limits=(_REQUIRED, document_form(r"(?!.*,target=[a-z]{4}).*", "disks with names of one letter: vda, hda, sda")),
+        limits=(
+            _REQUIRED,
+            document_form(r"(?!.*,target=[a-z]{4}).*", "disks with names of one letter: vda, hda, sda"),
+            document_form(
+                r"(?!.*,(?:read|write)_iops_sec=[0-9]{6})(?!.*_sec=[0-9]{11}).*",
+                "disks with limits up to 9999999999, of reads and writes up to 99999",
+            ),
+        ),
     ),
     Parameter(
         "memory",
-        "Memory. A ',maxmemory=' may follow, which only 'reconcile agent' should be sent.",
+        "Memory. ',maxmemory=' and the maximum may follow; uni-virt is not sent it.",
         required=True,
         pattern=_memory("[1-9][0-9]{0,7}"),
         unit=Unit.MIB,
@@ -153,6 +160,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("its disks and ISO images exist", "its network exists"),
         leaves="the VM is running",
         fields=("metadata",),
+        univirt_ignores=(("network", OTHER_MODEL),),
     ),
     Operation(
         MACHINE, "CreateAndStartVMFromImage", "1.2", Verb.CREATE,

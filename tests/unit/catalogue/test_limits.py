@@ -29,7 +29,8 @@ _PATTERNS = {
     "subnet": ("10.0.0.0/22", "10.0.0.0/30"),
     "uuid": ("07098ca5-fd17-4fcc-afed-76b0d7fccde4", "07098CA5FD174FCCAFED76B0D7FCCDE4"),
     "graphics": ("vnc,listen=127.0.0.1", "spice,listen=0.0.0.0,password=Secret_1"),
-    "disk": ("/var/lib/libvirt/vmd/web-1,target=vdaa",),
+    "targets": ("/var/lib/libvirt/vmd/web-1,target=vdaa",),
+    "limits": ("/a/web-1,target=vda,read_iops_sec=100000", "/a/web-1,total_bytes_sec=10000000000"),
     "memory": ("99", "100000", "1048576,maxmemory=2097152"),
     "vcpus": ("100,maxvcpus=100,cores=100,sockets=1,threads=1",),
 }  # fmt: skip
@@ -49,7 +50,7 @@ def beyond(row: Parameter, limit: Limit) -> Iterator[str]:
         assert row.maximum is not None
         yield from (str(each) for each in (limit.minimum - 1, limit.maximum + 1) if row.minimum <= each <= row.maximum)
     elif limit.pattern:
-        yield from _PATTERNS[row.name]
+        yield from _PATTERNS[row.name if row.name != "disk" else "limits" if "limits" in limit.said else "targets"]
 
 
 def at_the_edges(row: Parameter, limit: Limit) -> Iterator[str]:
