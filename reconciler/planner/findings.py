@@ -68,11 +68,13 @@ class UnorderedStep:
     frees: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()  # ids of steps that must have succeeded, if they are in the plan
     group: str = ""  # steps of a resource that make sense together only: where one may not run, none does
+    place: tuple[Any, ...] = ()  # compared in place of the phase, if it is not empty
+    yields: Phase | None = None  # when it runs instead, where a step of another resource takes what it frees
 
     @property
-    def rank(self) -> int:
+    def rank(self) -> tuple[Any, ...]:
         """The position of the step among those of its resource, lowest first."""
-        return self.phase + self.offset
+        return self.place or (self.phase + self.offset,)
 
 
 @dataclass(slots=True)
@@ -149,8 +151,21 @@ def step_of(
     )
     takes = () if isinstance(row, DeleteRule) else tuple(row.takes(case))
     frees = tuple(row.frees(case)) if isinstance(row, Rule) else ()
-    uses = tuple(draft.uses)
-    found.steps.append(UnorderedStep(step, draft.phase, draft.offset, draft.at, uses, takes, frees, group=draft.group))
+    place, yields = (row.place(case), row.yields) if isinstance(row, Rule) else ((), None)
+    found.steps.append(
+        UnorderedStep(
+            step,
+            draft.phase,
+            draft.offset,
+            draft.at,
+            uses=tuple(draft.uses),
+            takes=takes,
+            frees=frees,
+            group=draft.group,
+            place=place,
+            yields=yields,
+        )
+    )
 
 
 def preconditions_of(

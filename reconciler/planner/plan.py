@@ -122,6 +122,17 @@ class NoteKind(StrEnum):
     BLOCKED_MISSING = "BlockedMissing"
     BLOCKED_BY_AGENT = "BlockedByAgent"
     POSSIBLE_RENAME = "PossibleRename"
+    EXPOSED = "Exposed"
+
+
+class Exposure(StrEnum):
+    """What is missing between two steps, where the API leaves no order in which nothing is."""
+
+    FILTERS = "filters"
+    VLAN = "vlan"
+    LIMITS = "limits"
+    HANDOVER = "handover"  # a limit that one NIC gives to another
+    WITHIN = "within"  # a rule, while one operation changes it
 
 
 Details = dict[str, "str | list[str]"]  # arguments of a reason or a note, by name
