@@ -200,12 +200,18 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
         impact=Impact.NONE if quietly else None,
         expect=() if match.next_start else expect,
         preconditions=() if creating else fields(id, changes, head),
-        last_applied=last_applied.of_change(id.kind, covered),
+        last_applied=last_applied.of_change(id.kind, [*_forgotten(match)] or covered),
         last=rule.phase.destroys,
         group="power down" if stops else _group(match),
         pending={".".join(each.path): each.desired for each in written} if match.next_start else {},
     )
     step_of(inputs, rule, case, draft, found)
+
+
+def _forgotten(match: RuleMatch) -> Iterator[tuple[ShapePath, None]]:
+    """What is no longer noted of a part that goes, where some of it stays so."""
+    if kept := match.rule.keeps(match.case):
+        yield from (((*match.case.at, name), None) for name in match.case.old if name not in kept)
 
 
 def _group(match: RuleMatch) -> str:

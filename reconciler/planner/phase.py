@@ -33,7 +33,9 @@ class Phase(IntEnum):
     POWER_DOWN = 11, "Changes to a stopped guest are the safe ones; up to here it is decided whether it runs."
 
     FLOATING_IP_REMOVAL = 12, "The outside address leads nowhere before anything that protects its NIC is changed."
-    QOS_RULE_HANDOVER = 13, "A limit that another machine takes over goes first: a switch has each limit once."
+    QOS_RULE_HANDOVER = 13, "A limit that another NIC takes over goes first: a switch has each limit once."
+    QOS_RULE = 14, "A limit of the switch is set before an old one goes, and before its NIC is plugged in."
+    QOS_RULE_REMOVAL = 15, "It goes with the values that are noted for a NIC, so before the NIC."
     POOL_STATE = 16, "A pool starts and stops with the settings that it is to have."
     DISK_REMOVAL = 20, "Removing a part makes room for a new one: targets, addresses, the disk itself."
     NIC_REMOVAL = 21, "Its rules stay until the NIC is unplugged: with the port they go, and nothing is open before."
@@ -46,7 +48,6 @@ class Phase(IntEnum):
     MEMORY_MAXIMUM = 32, "Memory may only grow up to its maximum."
     MEMORY_SIZE = 33, "Within the maximum that was set before it."
 
-    QOS_RULE = 39, "A limit of the switch is set before the NIC whose traffic it limits is plugged in."
     DISK_PLUG = 40, "The old disk has left its target by now."
     NIC_PLUG = 41, "The old NIC has given its addresses back by now."
     DISK_LIMITS = 42, "Limits are set on a disk that is plugged in."
@@ -62,7 +63,6 @@ class Phase(IntEnum):
     PORT_VLAN = 53, "The port of a bridge exists once its NIC is plugged in."
     CONSOLE = 54, "What depends on the old kind of console is gone by now."
     REDIRECTION_ON = 55, "Redirection needs a spice console, so it comes after the console."
-    QOS_RULE_REMOVAL = 56, "An old limit goes when the limits that take its place are there."
     FLOATING_IP = 57, "An outside address leads to a NIC when all that protects the NIC is there."
 
     CLONE = 60, "A copy is of its source as it is declared, with the changes that were made before."

@@ -1,7 +1,8 @@
 """The promises of the product, each as a session at the command line: what people type, and what they see.
 
-A folder of ``tests/promises`` is a promise. Lines of its ``session.txt`` that begin with ``$`` are run one after
-the other by a shell in a copy of the manifests ``shop``; what follows them is what they print.
+A folder of ``tests/promises`` is a promise, and may hold folders of its cases. Lines of a ``session.txt`` that begin with
+``$`` are run one after the other by a shell in a copy of the manifests ``shop`` and of the folders beside the session;
+what follows them is what they print.
 ``pytest tests/promises --update-plans`` writes the sessions again.
 """
 
@@ -22,7 +23,7 @@ import pytest
 from support.paths import ROOT
 
 PROMISES = Path(__file__).parent
-SESSIONS = sorted(PROMISES.glob("*/session.txt"))
+SESSIONS = sorted(PROMISES.glob("**/session.txt"))
 SECONDS = re.compile(r"\(\d+\.\d s\)")
 
 
@@ -67,8 +68,11 @@ def played(session: str, home: Path) -> str:
     return text
 
 
-@pytest.mark.parametrize("session", SESSIONS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("session", SESSIONS, ids=lambda path: str(path.parent.relative_to(PROMISES)))
 def test_the_promise_is_kept(session: Path, home: Path, update_plans: bool) -> None:
+    for folder in session.parent.iterdir():
+        if folder.is_dir() and not (folder / "session.txt").exists():
+            shutil.copytree(folder, home / folder.name)
     found = played(session.read_text(), home)
     if update_plans:
         session.write_text(found)

@@ -88,14 +88,37 @@ def _is_new(case: RuleContext) -> bool:
 
 
 def _limit_stays(case: RuleContext) -> bool:
-    """Whether the switch has the limit for a NIC of the machine before and after: it is the switch's, not the NIC's.
+    """Whether a switch has a limit for a NIC of the machine before and after: it is the switch's, not the NIC's.
 
-    The NIC may be another one where the old one goes, and with it what is noted of it.
+    The NIC may be another one where the old one goes. What an apply that was cut short set for a NIC that it did not
+    plug in any more is noted.
     """
     mac, network = case.at[1], (case.holder if case.part else case.old_holder)["network"]
     before, after = (_with_limit(shape, network, case.key) for shape in (case.seen, case.desired))
     gone = {each for each in before if ("nics", each) in case.going}
-    return mac in before & after or (bool(gone) if case.part else mac in gone and bool(after))
+    if case.part:
+        return mac in before or bool(gone) or case.key in _noted_limits(case)
+    return mac in gone and bool(after)
+
+
+def _noted_limits(case: RuleContext) -> Shape:
+    """The limits that are noted for a NIC that the machine does not have."""
+    if case.created or case.observed is None or case.at[1] in case.seen.get("nics", {}):
+        return {}
+    noted: Shape = case.observed.applied.get("nics", {}).get(case.at[1], {}).get("qosRules", {})
+    return noted
+
+
+def _stays_on_its_switch(case: RuleContext) -> bool:
+    """Whether a NIC that is unplugged comes back on the same switch."""
+    return bool(case.holder) and case.holder.get("network") == case.old_holder.get("network")
+
+
+def _limit_place(case: RuleContext) -> tuple[Any, ...]:
+    if case.created:
+        return Phase.CREATION, case.at[1], 3
+    # What is noted for a NIC is of the switch that it is on, so first it leaves the old one.
+    return (Phase.NIC_PLUG, case.at[1], -1) if _leaves(case) and not _stays_on_its_switch(case) else ()
 
 
 def _with_limit(machine: Shape, network: str, limit: str) -> set[str]:
@@ -234,6 +257,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.REMOVED}),
         frees=lambda case: addresses(case.key, case.old),
         leaves=(("nics.*", None),),
+        keeps=lambda case: ("qosRules",) if _stays_on_its_switch(case) else (),
     ),
     Rule(
         kind=MACHINE,
@@ -297,7 +321,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.ADDED}),
         when=lambda case: not _limit_stays(case),
         uses=_rule_network,
-        place=lambda case: (Phase.CREATION, case.at[1], 3) if case.created else (),
+        place=_limit_place,
         takes=lambda case: [f"limit {case.key} of {case.holder['network']}"],
     ),
     Rule(
@@ -309,6 +333,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.ADDED, ChangeKind.CHANGED}),
         when=_limit_stays,
         uses=_rule_network,
+        place=_limit_place,
     ),
     Rule(
         kind=MACHINE,

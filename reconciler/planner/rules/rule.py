@@ -208,6 +208,7 @@ class Rule:
     carrier: Callable[[RuleContext], ResourceId] | None = None  # carries the operation, if not the resource itself
     pool: Callable[[RuleContext], str] = lambda case: ""
     leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
+    keeps: Callable[[RuleContext], tuple[str, ...]] = lambda case: ()  # of a part that goes, what stays noted of it
     covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part that is added, or at all
 
 
