@@ -122,6 +122,7 @@ class NoteKind(StrEnum):
     BLOCKED_MISSING = "BlockedMissing"
     BLOCKED_BY_AGENT = "BlockedByAgent"
     POSSIBLE_RENAME = "PossibleRename"
+    STAYS = "Stays"
     EXPOSED = "Exposed"
 
 

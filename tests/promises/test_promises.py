@@ -1,8 +1,8 @@
 """The promises of the product, each as a session at the command line: what people type, and what they see.
 
-A folder of ``tests/promises`` is a promise, and may hold folders of its cases. Lines of a ``session.txt`` that begin with
-``$`` are run one after the other by a shell in a copy of the manifests ``shop`` and of the folders beside the session;
-what follows them is what they print.
+A folder of ``tests/promises`` is a promise, a folder in it one thing that follows from it. Lines of a ``session.txt``
+that begin with ``$`` are run one after the other by a shell in a copy of the manifests ``shop`` and of the folders
+beside the session; what follows them is what they print.
 ``pytest tests/promises --update-plans`` writes the sessions again.
 """
 
@@ -23,7 +23,7 @@ import pytest
 from support.paths import ROOT
 
 PROMISES = Path(__file__).parent
-SESSIONS = sorted(PROMISES.glob("**/session.txt"))
+SESSIONS = sorted(PROMISES.glob("*/**/session.txt"))
 SECONDS = re.compile(r"\(\d+\.\d s\)")
 
 

@@ -188,6 +188,11 @@ def by_phase(case: RuleContext) -> tuple[Any, ...]:
     return ()
 
 
+def no_more(case: RuleContext) -> dict[str, Any]:
+    """For a row that sets nothing but what is declared."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A row for changes: the operation that changes these fields of a kind."""
@@ -210,6 +215,7 @@ class Rule:
     leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
     keeps: Callable[[RuleContext], tuple[str, ...]] = lambda case: ()  # of a part that goes, what stays noted of it
     covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part that is added, or at all
+    also: Callable[[RuleContext], dict[str, Any]] = no_more  # dotted field -> value that it has to set, declared or not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
