@@ -148,7 +148,7 @@ def step_of(
         labels={**(declared.labels if declared else {}), LABEL_STACK: inputs.stack},
     )
     takes = () if isinstance(row, DeleteRule) else tuple(row.takes(case))
-    frees = tuple(row.frees(case)) if isinstance(row, Rule) else ()
+    frees = () if isinstance(row, CreateRule) else tuple(row.frees(case))
     uses = tuple(draft.uses)
     found.steps.append(UnorderedStep(step, draft.phase, draft.offset, draft.at, uses, takes, frees, group=draft.group))
 

@@ -65,9 +65,11 @@ def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
     _follow_named(found.steps, needs)
     _free_before_taking(found.steps, needs)
     problems = _exist_before_use(inputs, found.steps, by_resource, needs)
+    early = _before_the_last(found.steps, needs)
     steps = [
         replace(
             each.step,
+            last=each.step.last and each.step.id not in early,
             needs=tuple(sorted(needs[each.step.id])),
             after=tuple(sorted(after[each.step.id] - needs[each.step.id])),
         )
@@ -116,6 +118,20 @@ def _free_before_taking(steps: Iterable[UnorderedStep], needs: Edges) -> None:
         for what in each.takes:
             holders = freed.get((each.step.resource.namespace, what), ())
             needs[each.step.id].update(other.step.id for other in holders if other is not each)
+
+
+def _before_the_last(steps: Iterable[UnorderedStep], needs: Edges) -> set[str]:
+    """Of the steps that destroy, those that do not run last, as one that does not destroy takes what they free; and
+    those that go before them."""
+    last = {each.step.id: each.step.last for each in steps}
+    found: set[str] = set()
+    pending = [other for id, others in needs.items() if not last.get(id) for other in others]
+    while pending:
+        id = pending.pop()
+        if last.get(id) and id not in found:
+            found.add(id)
+            pending += needs[id]
+    return found
 
 
 def _exist_before_use(

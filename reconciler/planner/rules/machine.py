@@ -13,6 +13,7 @@ from reconciler.planner.rules.creation import (
     CREATE_MACHINE,
     after_creation,
     creation_takes,
+    holdings,
     most_cpus,
     most_memory,
     raised_in_vain,
@@ -248,5 +249,5 @@ DELETE: tuple[DeleteRule, ...] = (
         gone=False,
         leaves=(("powerState", "Stopped"),),
     ),
-    DeleteRule(kind=MACHINE, operation="DeleteVM"),
+    DeleteRule(kind=MACHINE, operation="DeleteVM", frees=lambda case: holdings(case.seen)),
 )

@@ -217,6 +217,7 @@ class DeleteRule:
     gone: bool = True
     leaves: tuple[tuple[str, Any], ...] = ()
     pool: Callable[[RuleContext], str] = lambda case: ""
+    frees: Callable[[RuleContext], list[str]] = nothing
 
 
 def const(value: str | bool) -> Make:
