@@ -224,7 +224,7 @@ def test_what_another_machine_takes_over_is_refused_while_the_old_one_stays(clus
 def test_what_waits_for_a_deletion_that_is_held_is_held_as_well(cluster: LocalCluster) -> None:
     made = plan_of(cluster, desired_of(successor("data")), prune=True)
     held = {step.operation for step in made.held}
-    assert {"StopVM", "DeleteVM", "CreateAndStartVMFromISO", "PlugDisk"} <= held
+    assert {"StopVM", "DeleteVM", "CreateAndStartVMFromISO"} <= held
 
 
 def test_a_disk_of_a_machine_that_goes_moves_to_one_that_stays(cluster: LocalCluster) -> None:
