@@ -36,7 +36,10 @@ class DeletionLimit:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a run may do. ``allow`` has permissions (``catalogue.permission``); with ``delete``, everything described is deleted."""
+    """What a run may do. ``allow`` has permissions (``catalogue.permission``).
+
+    With ``delete``, everything described is deleted.
+    """
 
     allow: frozenset[str] = frozenset()
     prune: bool = False

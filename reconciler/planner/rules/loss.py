@@ -7,6 +7,7 @@ from typing import Any
 
 from reconciler.model.path import values_at
 from reconciler.model.resource import ResourceId
+from reconciler.model.rule_match import address_sets
 from reconciler.model.shape import Shape
 from reconciler.planner.rules.rule import Milder, RuleContext, always
 
@@ -71,7 +72,7 @@ def _actions(case: RuleContext, addresses: ResourceId) -> Iterator[Any]:
     for machine in case.resources.guests.get(addresses, ()):
         for nic in case.resources.shape_in_use(machine).get("nics", {}).values():
             for rule in nic.get("acls", {}).values():
-                if addresses.name in case.resources.sets_named(str(rule.get("match"))):
+                if addresses.name in address_sets(str(rule.get("match"))):
                     yield rule.get("action")
 
 

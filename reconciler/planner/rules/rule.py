@@ -6,7 +6,6 @@ wire format 6).
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,12 +20,11 @@ from reconciler.model.fields import references_of
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.path import values_at
 from reconciler.model.resource import ResourceId
+from reconciler.model.rule_match import address_sets
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Details, NoteKind, PathOf, Value
-
-_SET = re.compile(r"\$([A-Za-z0-9][A-Za-z0-9_.-]*)")  # an address set in the match of a rule
 
 
 @dataclass(slots=True)
@@ -42,6 +40,12 @@ class RuleContext:
     at: tuple[str, ...] = ()  # where the part is, for rows about parts: ("nics", MAC)
     differs_live: bool = True  # the running guest has another value
     differs_persistent: bool = True  # the definition of its next start has another value
+    going: frozenset[tuple[str, ...]] = frozenset()  # parts that are taken out of the guest, to come back or not
+
+    @property
+    def created(self) -> bool:
+        """Whether the resource is created by the same plan."""
+        return self.observed is None or not self.observed.exists
 
     @property
     def key(self) -> str:
@@ -151,6 +155,17 @@ class ResourceIndex:
         found = self.bridges.get((namespace, str(nic.get("source"))))
         return [found] if found is not None else []
 
+    def address_sets_of(self, machine: Shape, namespace: str) -> list[ResourceId]:
+        """The address sets that the rules of a machine's NICs name; those that no known network is are left aside."""
+        rules = (rule for nic in machine.get("nics", {}).values() for rule in nic.get("acls", {}).values())
+        return self.address_sets([str(rule["match"]) for rule in rules], namespace)
+
+    def address_sets(self, matches: Iterable[str], namespace: str) -> list[ResourceId]:
+        """The known networks that are the address sets named in the matches of rules."""
+        names = {name for match in matches for name in address_sets(match)}
+        known = (ResourceId(NETWORK, name, namespace) for name in sorted(names))
+        return [id for id in known if id in self.declared or self.exists(id)]
+
     @cached_property
     def bridges(self) -> dict[tuple[str, str], ResourceId]:
         """Networks that are bridges, by namespace and name on the node."""
@@ -165,14 +180,8 @@ class ResourceIndex:
         yield from (other for _, other in references_of(id.kind, shape, id.namespace))
         for nic in shape.get("nics", {}).values():
             yield from self.bridges_of(nic, id.namespace)
-            for rule in (*nic.get("acls", {}).values(), *nic.get("qosRules", {}).values()):
-                for name in self.sets_named(str(rule.get("match", ""))):
-                    yield ResourceId(NETWORK, name, id.namespace)
-
-    @staticmethod
-    def sets_named(match: str) -> list[str]:
-        """The address sets that the match of a rule names."""
-        return _SET.findall(match)
+        if id.kind == MACHINE:
+            yield from self.address_sets_of(shape, id.namespace)
 
     def shape_in_use(self, id: ResourceId) -> Shape:
         """The observed shape; of NICs that are there, with what only the manifest says of them."""
@@ -240,6 +249,11 @@ def nothing(case: RuleContext) -> list[str]:
     return []
 
 
+def by_phase(case: RuleContext) -> tuple[Any, ...]:
+    """For a row whose phase alone says when it runs."""
+    return ()
+
+
 def no_more(case: RuleContext) -> dict[str, Any]:
     """For a row that sets nothing but what is declared."""
     return {}
@@ -259,6 +273,8 @@ class Rule:
     uses: Callable[[RuleContext], list[ResourceId]] = nobody  # what must be there first
     takes: Callable[[RuleContext], list[str]] = nothing  # what nobody else may hold: comes after whoever frees it
     frees: Callable[[RuleContext], list[str]] = nothing
+    place: Callable[[RuleContext], tuple[Any, ...]] = by_phase  # compared in place of the phase, if it is not empty
+    yields: Phase | None = None  # when it runs instead, where a step of another resource takes what it frees
     wakes: Callable[[RuleContext], list[str]] = nothing  # disks that a running guest uses from here on
     rests: Callable[[RuleContext], list[str]] = nothing  # disks that no running guest uses from here on
     copies: Callable[[RuleContext], list[str]] = nothing  # disks that no running guest may be using
@@ -266,6 +282,7 @@ class Rule:
     carrier: Callable[[RuleContext], ResourceId] | None = None  # carries the operation, if not the resource itself
     pool: Callable[[RuleContext], str] = lambda case: ""
     leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
+    keeps: Callable[[RuleContext], tuple[str, ...]] = lambda case: ()  # of a part that goes, what stays noted of it
     covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part that is added, or at all
     milder: tuple[Milder, ...] = ()  # the first that holds says the impact on a running guest, else the catalogue
     also: Callable[[RuleContext], dict[str, Any]] = no_more  # dotted field -> value that it has to set, declared or not
@@ -304,6 +321,7 @@ class DeleteRule:
     leaves: tuple[tuple[str, Any], ...] = ()
     pool: Callable[[RuleContext], str] = lambda case: ""
     milder: tuple[Milder, ...] = ()
+    frees: Callable[[RuleContext], list[str]] = nothing
     settled: Callable[[RuleContext], list[str]] = nothing
     drops: Callable[[RuleContext], list[str]] = nothing  # what it lets go of by ceasing to exist
 

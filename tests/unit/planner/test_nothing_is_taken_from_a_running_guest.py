@@ -45,22 +45,22 @@ spec: {pool: disks, capacity: 1Gi}
 apiVersion: gitops.doslab.io/v1alpha1
 kind: VirtualMachineNetwork
 metadata: {name: front}
-spec: {switch: {subnet: 10.9.0.0/24, gateway: 10.9.0.1}}
+spec: {switch: {subnet: 10.9.0.0/24, gateway: 10.9.0.1, dhcp: 10.9.0.2}}
 ---
 apiVersion: gitops.doslab.io/v1alpha1
 kind: VirtualMachineNetwork
 metadata: {name: back}
-spec: {switch: {subnet: 10.9.0.0/24, gateway: 10.9.0.1}}
+spec: {switch: {subnet: 10.9.0.0/24, gateway: 10.9.0.1, dhcp: 10.9.0.2}}
 ---
 apiVersion: gitops.doslab.io/v1alpha1
 kind: VirtualMachineNetwork
 metadata: {name: outside}
-spec: {switch: {subnet: 10.9.1.0/24, gateway: 10.9.1.1}}
+spec: {switch: {subnet: 10.9.1.0/24, gateway: 10.9.1.1, dhcp: 10.9.1.2}}
 ---
 apiVersion: gitops.doslab.io/v1alpha1
 kind: VirtualMachineNetwork
 metadata: {name: abroad}
-spec: {switch: {subnet: 10.9.2.0/24, gateway: 10.9.2.1}}
+spec: {switch: {subnet: 10.9.2.0/24, gateway: 10.9.2.1, dhcp: 10.9.2.2}}
 ---
 apiVersion: gitops.doslab.io/v1alpha1
 kind: VirtualMachineNetwork
@@ -76,7 +76,7 @@ spec:
   memory: {size: 1Gi}
   disks:
   - {target: vda, disk: root, boot: true, bus: virtio, cache: writeback, qos: {readIops: 400}}
-  - {target: vdb, disk: data, bus: virtio, cache: writeback, qos: {QOS}}
+  - {target: sdb, disk: data, bus: scsi, cache: writeback, qos: {QOS}}
   cdroms: [{target: sda, path: /var/lib/libvirt/iso/debian12.iso}]
   nics:
   - mac: "52:54:00:00:00:01"
@@ -90,20 +90,20 @@ spec:
     floatingIP: {address: 10.9.1.9/24, externalNetwork: outside}
   - {mac: "52:54:00:00:00:02", type: l2bridge, source: br-office, vlan: 30}
 """.replace("{QOS}", "{totalBytes: 9Mi, totalIops: 900}")
-ROOT, DATA = "{target: vda, disk: root, boot: true", "{target: vdb, disk: data"
+ROOT, DATA = "{target: vda, disk: root, boot: true", "{target: sdb, disk: data"
 ACL = 'acls: [{direction: from, match: "ip4", priority: 100, action: allow}]'
 LIMIT = 'qosRules: [{direction: from, match: "ip4", priority: 100, rateKbps: 1000, burstKbps: 100}]'
 FLOATING = "floatingIP: {address: 10.9.1.9/24, externalNetwork: outside}"
 # Field -> edits of the manifest: what stands there, and what takes its place.
 EDITS: dict[str, list[tuple[str, str]]] = {
-    "disks": [(f"  - {DATA}, bus: virtio, cache: writeback, qos: {{totalBytes: 9Mi, totalIops: 900}}}}\n", "")],
-    "disks.*.target": [("target: vda", "target: vdc"), ("target: vdb", "target: vdc")],
+    "disks": [(f"  - {DATA}, bus: scsi, cache: writeback, qos: {{totalBytes: 9Mi, totalIops: 900}}}}\n", "")],
+    "disks.*.target": [("target: vda", "target: vdc"), ("target: sdb", "target: sdc")],
     "disks.*.disk": [("disk: root", "disk: more"), ("disk: data", "disk: more")],
     "disks.*.boot": [(f"{ROOT}", "{target: vda, disk: root")],
-    "disks.*.bus": [(f"{ROOT}, bus: virtio", f"{ROOT}, bus: scsi"), (f"{DATA}, bus: virtio", f"{DATA}, bus: scsi")],
+    "disks.*.bus": [(f"{DATA}, bus: scsi", f"{DATA}, bus: sata")],
     "disks.*.cache": [
         (f"{ROOT}, bus: virtio, cache: writeback", f"{ROOT}, bus: virtio, cache: none"),
-        (f"{DATA}, bus: virtio, cache: writeback", f"{DATA}, bus: virtio, cache: none"),
+        (f"{DATA}, bus: scsi, cache: writeback", f"{DATA}, bus: scsi, cache: none"),
     ],
     "disks.*.mode": [(ROOT, f"{ROOT}, mode: readonly"), (DATA, f"{DATA}, mode: readonly")],
     "disks.*.qos": [(", qos: {readIops: 400}", "")],

@@ -55,6 +55,7 @@ spec:
 """
 CPU, MEMORY, END = "cpu: {count: 1}", "memory: {size: 1Gi}", "source: virbr0}]\n"
 BOOT, DATA = "{target: vda, disk: root, boot: true}", "{target: vdb, disk: data}"
+SCSI = "{target: sdb, disk: data"
 SPICE = f"{END}  graphics: {{type: spice}}\n"
 # Field -> what stands in the manifest at first, and afterwards: each of the two in the place of the first.
 CASES: dict[str, tuple[str, str, str]] = {
@@ -67,7 +68,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "memory.max": (MEMORY, "memory: {size: 1Gi, max: 2Gi}", "memory: {size: 1Gi, max: 4Gi}"),
     "disks.* the boot disk moves": (BOOT, BOOT, "{target: vdc, disk: root, boot: true}"),
     "disks.* the boot disk's cache": (BOOT, f"{BOOT[:-1]}, cache: writethrough}}", f"{BOOT[:-1]}, cache: none}}"),
-    "disks.* a data disk's bus": (DATA, f"{DATA[:-1]}, bus: virtio}}", f"{DATA[:-1]}, bus: scsi}}"),
+    "disks.* a data disk's bus": (DATA, f"{SCSI}, bus: scsi}}", f"{SCSI}, bus: sata}}"),
     "disks.* limits are kept": (
         BOOT,
         f"{BOOT[:-1]}, cache: writethrough, qos: {{readIops: 400}}}}",
