@@ -11,7 +11,7 @@ from reconciler.model.kinds import MACHINE
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
 from reconciler.planner.plan import Details, NoteKind, PathOf, Text
-from reconciler.planner.rules.port import SWITCHED, addresses, rate
+from reconciler.planner.rules.port import SWITCHED, addresses, outside, rate
 from reconciler.planner.rules.rule import Make, RuleContext, const, disk_of, disk_tokens, text
 
 
@@ -233,6 +233,17 @@ CREATE_MACHINE: dict[str, Make] = {
     "vcpus": _vcpus,
     "noautoconsole": const(True),
 }
+
+
+def holdings(machine: Shape) -> list[str]:
+    """What a machine holds that nobody else can have: its disks, the addresses of its NICs, those bound to them."""
+    nics = machine.get("nics", {})
+    bound = [nic["floatingIP"] for nic in nics.values() if "address" in (nic.get("floatingIP") or {})]
+    return [
+        *(f"disk {disk['disk']}" for disk in machine.get("disks", {}).values() if "disk" in disk),
+        *(what for mac, nic in nics.items() for what in addresses(mac, nic)),
+        *(outside(each["address"]) for each in bound),
+    ]
 
 
 def creation_takes(case: RuleContext) -> list[str]:
