@@ -35,7 +35,8 @@ def with_deletions(inputs: PlanInput, found: Findings) -> Findings:
         going = {id: each for id, each in inputs.desired.resources.items() if inputs.policy.concerns(id)}
         return found.with_more(_deletions(inputs, going, found.steps))
     owned = [id for id, each in inputs.observed.resources.items() if each.stack == inputs.stack and id.kind in RANK]
-    orphans = sorted(id for id in owned if id not in inputs.desired.resources and inputs.policy.concerns(id))
+    described = inputs.desired.resources.keys() | inputs.desired.invalid
+    orphans = sorted(id for id in owned if id not in described and inputs.policy.concerns(id))
     noted = Findings(notes=list(possible_renames(inputs.desired, inputs.observed, _created(found.steps))))
     if not inputs.policy.prune:
         noted.notes += [Note(id, NoteKind.NO_LONGER_DECLARED) for id in orphans]
@@ -47,7 +48,7 @@ def with_deletions(inputs: PlanInput, found: Findings) -> Findings:
             "If intended, raise --max-deletions or policy.maxDeletions of the Stack: a number or a percentage (100%)."
         )
         result.problems.append(Problem(Origin(f"stack {inputs.stack}"), excess, remedy))
-        result.steps = []
+        result.stopped = True
     return result
 
 
