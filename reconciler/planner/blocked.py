@@ -139,4 +139,5 @@ def _split(
 
 def _operations(steps: Iterable[UnorderedStep]) -> list[str]:
     """The operations of steps, each once, in the order in which they would run."""
-    return list(dict.fromkeys(each.step.operation for each in sorted(steps, key=lambda each: each.rank)))
+    ordered = sorted(steps, key=lambda each: (each.step.action is not Action.CREATE, each.rank))
+    return list(dict.fromkeys(each.step.operation for each in ordered))
