@@ -21,7 +21,15 @@ from reconciler.planner.reliance import Cause, add_references, causes, step_reli
 from reconciler.planner.requests import request_named, request_problem, step_id
 
 # Notes about what steps do, which say nothing of a resource that has none.
-_OF_STEPS = frozenset({NoteKind.PENDING_RESTART, NoteKind.SECRET_UNREADABLE})
+_OF_STEPS = frozenset(
+    {
+        NoteKind.PENDING_RESTART,
+        NoteKind.SECRET_UNREADABLE,
+        NoteKind.STARTED_ONCE,
+        NoteKind.CREATED_AT_MAXIMUM,
+        NoteKind.AFTER_FIRST_START,
+    }
+)
 
 
 def without_blocked(inputs: PlanInput, found: Findings) -> Findings:

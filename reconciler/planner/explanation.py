@@ -145,6 +145,12 @@ _NOTES: dict[NoteKind, str] = {
     NoteKind.BLOCKED_MISSING: "{operations} waits: {resource} does not exist yet",
     NoteKind.POSSIBLE_RENAME: "equals {former}, which is no longer described; if it was renamed, set "
     "movedFrom: {name} in its metadata to keep it",
+    NoteKind.STARTED_ONCE: "powerState is Stopped, but creation starts a VM: it boots once and is then stopped, by its "
+    "guest unless stopMode is Force",
+    NoteKind.CREATED_AT_MAXIMUM: "created with {most} of memory, its maximum, which the node must have free for a "
+    "moment, and shrunk to {size}: uni-virt is sent no other size at creation",
+    NoteKind.AFTER_FIRST_START: "plugged after its first start: {parts}; creation starts a VM and takes one NIC",
+    NoteKind.STAYS: "{field} is no longer declared and stays {value}. {remedy}",
 }
 
 
@@ -153,6 +159,9 @@ def explain_note(note: Note) -> str:
     words = {name: each if isinstance(each, str) else _names(each) for name, each in note.details.items()}
     if note.kind is NoteKind.PENDING_RESTART:
         words["changes"] = change_texts(note.id.kind, note.changes)
+    if note.kind is NoteKind.STAYS:
+        words["field"] = _named(note.id.kind, note.changes[0].path)
+        words["value"] = _shown(note.changes[0].before)
     if note.kind is NoteKind.KEPT_OTHER_OWNER:
         words["owner"] = f"the stack {words['stack']}" if words["stack"] else "no stack"
     if note.kind is NoteKind.BLOCKED:

@@ -122,6 +122,10 @@ class NoteKind(StrEnum):
     BLOCKED_UNDER_WAY = "BlockedUnderWay"
     BLOCKED_MISSING = "BlockedMissing"
     POSSIBLE_RENAME = "PossibleRename"
+    STARTED_ONCE = "StartedOnce"
+    CREATED_AT_MAXIMUM = "CreatedAtMaximum"
+    AFTER_FIRST_START = "AfterFirstStart"
+    STAYS = "Stays"
 
 
 # Of resources for which there may be more to do than the plan says.

@@ -18,6 +18,7 @@ from reconciler.planner.plan import Step
 from reconciler.planner.requests import request_named
 from reconciler.planner.rules.port import addresses
 
+Makers: TypeAlias = "defaultdict[tuple[str, str], set[ResourceId]]"  # by namespace, and what they make or free
 Reliants: TypeAlias = "defaultdict[ResourceId, set[ResourceId]]"  # by what they rely on
 
 
@@ -31,27 +32,33 @@ def step_reliants(inputs: PlanInput, steps: Iterable[UnorderedStep]) -> Reliants
 
     What a deletion uses are those that must have stopped using the resource: it relies on them.
     """
+    steps = list(steps)
     found: Reliants = defaultdict(set)
-    freed: dict[tuple[str, str], set[ResourceId]] = defaultdict(set)
-    takers: list[UnorderedStep] = []
     for each in steps:
-        step, subject = each.step, subject_of(each.step)
+        step = each.step
         for other in (*each.uses, step.carrier, step.resource, *map(request_named, each.follows)):
-            found[other].add(subject)
-        for what in each.frees:
-            freed[step.resource.namespace, what].add(subject)
-        if each.takes:
-            takers.append(each)
-    if takers:
-        _add_holders(inputs, freed)
-    for each in takers:
-        for what in each.takes:
-            for holder in freed.get((each.step.resource.namespace, what), ()):
-                found[holder].add(subject_of(each.step))
+            found[other].add(subject_of(step))
+    for reliant, others in _BY_FACT.items():
+        if not any(getattr(each, reliant) for each in steps):
+            continue
+        makers: Makers = defaultdict(set)
+        for each in steps:
+            for what in {what for fact in others for what in getattr(each, fact)}:
+                makers[each.step.resource.namespace, what].add(subject_of(each.step))
+        if reliant == "takes":
+            _add_holders(inputs, makers)
+        for each in steps:
+            for what in getattr(each, reliant):
+                for maker in makers.get((each.step.resource.namespace, what), ()):
+                    found[maker].add(subject_of(each.step))
     return found
 
 
-def _add_holders(inputs: PlanInput, held: dict[tuple[str, str], set[ResourceId]]) -> None:
+# Facts of steps that rely on a fact of other steps, as in ``order``.
+_BY_FACT = {"takes": ("frees",), "settled": ("takes", "frees"), "copies": ("rests",)}
+
+
+def _add_holders(inputs: PlanInput, held: Makers) -> None:
     """Add the machines that have a disk or an address now, also those that no step takes it from."""
     for id, observed in inputs.observed.resources.items():
         if id.kind == MACHINE and observed.exists:

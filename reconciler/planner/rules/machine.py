@@ -7,13 +7,16 @@ from collections.abc import Callable
 from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
+from reconciler.model.shape import Shape
 from reconciler.planner.phase import Phase
 from reconciler.planner.rules.creation import (
     CREATE_MACHINE,
     after_creation,
+    creation_notes,
     creation_takes,
     most_cpus,
     most_memory,
+    raised_in_vain,
     topology,
 )
 from reconciler.planner.rules.rule import (
@@ -26,6 +29,7 @@ from reconciler.planner.rules.rule import (
     config,
     const,
     disk_of,
+    disk_tokens,
     guest_runs,
     kib,
     live,
@@ -38,6 +42,11 @@ def _stops(case: RuleContext) -> bool:
         "Running",
         "Paused",
     )
+
+
+def _rests(case: RuleContext) -> list[str]:
+    """The disks that a guest lets go of when it stops. Those of a new machine were free before it was created."""
+    return disk_tokens(case.seen) if case.resources.exists(case.id) else []
 
 
 def _forced(case: RuleContext) -> bool:
@@ -67,10 +76,32 @@ def _unless(later: Callable[[RuleContext], bool]) -> Make:
     return lambda case: None if later(case) else live(case)
 
 
+_TOPOLOGY = ("cores", "sockets", "threads")
+
+
 def _cpu_maximum_differs(case: RuleContext) -> bool:
     seen, cpu = case.seen["cpu"], case.desired["cpu"]
-    named = [name for name in ("max", "cores", "sockets", "threads") if name in cpu]
-    return any(cpu[name] != seen.get(name) for name in named) or bool(cpu["count"] > seen["max"])
+    named = [name for name in ("max", *_TOPOLOGY) if name in cpu]
+    different = any(cpu[name] != seen.get(name) for name in named) or bool(cpu["count"] > seen["max"])
+    return different or _cpus_raised_in_vain(case)
+
+
+def _cpus_raised_in_vain(case: RuleContext) -> bool:
+    cpu = case.desired["cpu"]
+    named = any(name in cpu for name in ("max", *_TOPOLOGY))
+    return not named and raised_in_vain(case, cpu["count"], case.seen["cpu"].get("count", 0), "cpu")
+
+
+def _maximum_of(case: RuleContext) -> Shape:
+    """The maximum of CPUs to set, with its topology: as declared, or as the running guest has it."""
+    if _cpus_raised_in_vain(case):
+        cpu = case.live["cpu"]
+        return {"cores": cpu["max"], "sockets": 1, "threads": 1, **cpu}
+    return {"max": most_cpus(case.desired), **topology(case.desired)}
+
+
+def _of_maximum(name: str) -> Make:
+    return lambda case: str(_maximum_of(case)[name])
 
 
 def _memory_maximum_differs(case: RuleContext) -> bool:
@@ -89,6 +120,8 @@ CREATE: tuple[CreateRule, ...] = (
         when=lambda case: "from" in case.desired,
         leaves=after_creation,
         takes=creation_takes,
+        wakes=lambda case: disk_tokens(case.desired),
+        notes=creation_notes,
     ),
     CreateRule(
         kind=MACHINE,
@@ -96,6 +129,8 @@ CREATE: tuple[CreateRule, ...] = (
         parameters=CREATE_MACHINE,
         leaves=after_creation,
         takes=creation_takes,
+        wakes=lambda case: disk_tokens(case.desired),
+        notes=creation_notes,
     ),
 )
 
@@ -114,6 +149,7 @@ CHANGE: tuple[Rule, ...] = (
         fields=("powerState",),
         operation="StopVM",
         phase=Phase.POWER_DOWN,
+        rests=_rests,
         when=lambda case: _stops(case) and not _forced(case),
     ),
     Rule(
@@ -121,6 +157,7 @@ CHANGE: tuple[Rule, ...] = (
         fields=("powerState",),
         operation="StopVMForce",
         phase=Phase.POWER_DOWN,
+        rests=_rests,
         when=lambda case: _stops(case) and _forced(case),
     ),
     Rule(
@@ -129,16 +166,15 @@ CHANGE: tuple[Rule, ...] = (
         operation="ChangeNumberOfCPU",
         phase=Phase.CPU_MAXIMUM,
         parameters={
-            "count": lambda case: str(most_cpus(case.desired)),
+            "count": _of_maximum("max"),
             "maximum": const(True),
-            "cores": lambda case: str(topology(case.desired)["cores"]),
-            "sockets": lambda case: str(topology(case.desired)["sockets"]),
-            "threads": lambda case: str(topology(case.desired)["threads"]),
+            **{name: _of_maximum(name) for name in _TOPOLOGY},
             **CONFIG,
         },
         when=_cpu_maximum_differs,
         next_start=guest_runs,
         covers=("cpu.max", "cpu.cores", "cpu.sockets", "cpu.threads"),
+        also=lambda case: {f"cpu.{name}": value for name, value in _maximum_of(case).items() if name != "count"},
     ),
     Rule(
         kind=MACHINE,
@@ -157,6 +193,7 @@ CHANGE: tuple[Rule, ...] = (
         when=_memory_maximum_differs,
         next_start=guest_runs,
         covers=("memory.max",),
+        also=lambda case: {"memory.max": most_memory(case)},
     ),
     Rule(
         kind=MACHINE,
@@ -197,6 +234,7 @@ CHANGE: tuple[Rule, ...] = (
         operation="StartVM",
         phase=Phase.POWER_UP,
         when=_starts,
+        wakes=lambda case: disk_tokens(case.desired),
         uses=_all_parts,
         leaves=(("powerState", "Running"),),
     ),
@@ -224,5 +262,5 @@ DELETE: tuple[DeleteRule, ...] = (
         gone=False,
         leaves=(("powerState", "Stopped"),),
     ),
-    DeleteRule(kind=MACHINE, operation="DeleteVM"),
+    DeleteRule(kind=MACHINE, operation="DeleteVM", drops=lambda case: disk_tokens(case.seen)),
 )
