@@ -100,7 +100,7 @@ class Validator:
         self._resources = resources or {}
         if problems:
             self._cross_checks = None
-        ids = frozenset(id for manifest in invalid - {loaded.stack} for id in _ids_of(manifest)) | requests.left_out
+        ids = frozenset(id for manifest in invalid - {loaded.stack} for id in ids_of(manifest)) | requests.left_out
         desired = Desired(stack, self._resources, requests.without(invalid), _warnings(problems), ids)
         return ValidationResult(desired, problems, list(loaded.problems), of_stack)
 
@@ -152,7 +152,7 @@ def _has_error(problems: Iterable[Problem]) -> bool:
     return any(problem.severity is Severity.ERROR for problem in problems)
 
 
-def _ids_of(manifest: Manifest) -> Iterator[ResourceId]:
+def ids_of(manifest: Manifest) -> Iterator[ResourceId]:
     """The ids that a manifest speaks of: its own, and the name that its resource had before."""
     if manifest.id.kind == OPERATION:
         yield request_id(manifest.id.name)
