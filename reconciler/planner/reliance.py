@@ -15,8 +15,9 @@ from reconciler.model.shape import Shape
 from reconciler.planner.findings import UnorderedStep
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.plan import Step
+from reconciler.planner.protection import members_edges
 from reconciler.planner.requests import request_named
-from reconciler.planner.rules.port import addresses
+from reconciler.planner.rules.creation import holdings
 
 Makers: TypeAlias = "defaultdict[tuple[str, str], set[ResourceId]]"  # by namespace, and what they make or free
 Reliants: TypeAlias = "defaultdict[ResourceId, set[ResourceId]]"  # by what they rely on
@@ -38,6 +39,9 @@ def step_reliants(inputs: PlanInput, steps: Iterable[UnorderedStep]) -> Reliants
         step = each.step
         for other in (*each.uses, step.carrier, step.resource, *map(request_named, each.follows)):
             found[other].add(subject_of(step))
+    subjects = {each.step.id: subject_of(each.step) for each in steps}
+    for id, before in members_edges(inputs, steps):
+        found[subjects[before]].add(subjects[id])
     for reliant, others in _BY_FACT.items():
         if not any(getattr(each, reliant) for each in steps):
             continue
@@ -62,10 +66,7 @@ def _add_holders(inputs: PlanInput, held: Makers) -> None:
     """Add the machines that have a disk or an address now, also those that no step takes it from."""
     for id, observed in inputs.observed.resources.items():
         if id.kind == MACHINE and observed.exists:
-            disks = (disk.get("disk") for disk in observed.shape.get("disks", {}).values())
-            names = [f"disk {name}" for name in disks if name]
-            names += (text for mac, nic in observed.shape.get("nics", {}).items() for text in addresses(mac, nic))
-            for what in names:
+            for what in holdings(observed.shape):
                 held[id.namespace, what].add(id)
 
 
@@ -85,6 +86,7 @@ def add_references(inputs: PlanInput, steps: Iterable[UnorderedStep], found: Rel
 
 def _referred(inputs: PlanInput, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
     yield from (other for _, other in references_of(id.kind, shape, id.namespace))
+    yield from inputs.resources.address_sets_of(shape, id.namespace)
     for nic in shape.get("nics", {}).values():
         yield from inputs.resources.bridges_of(nic, id.namespace)
 
