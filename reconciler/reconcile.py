@@ -37,9 +37,11 @@ SAMPLED_ENTRIES = 500  # the newest of the journal, from which the usual duratio
 class RunOptions(TypedDict, total=False):
     """The options and callbacks of a run; each has a default.
 
-    ``approve`` sees the plan and what it was made of, and says whether to go ahead. The others are as in ``apply``.
+    A plan with problems is not applied, and nobody is asked, unless the run is to ``keep_going`` with what is left of
+    it. ``approve`` sees the plan and what it was made of, and says whether to go ahead. The others are as in ``apply``.
     """
 
+    keep_going: bool
     options: Options
     approve: Callable[[Plan, Observation], bool]
     on_start: Callable[[Step], None]
@@ -65,8 +67,8 @@ def reconcile_once(
     """Recover what an earlier run left, observe, plan, ask, apply.
 
     An agent must be serving the cluster (``embedded.serving`` for the local one). Returns the plan and the
-    report, None where ``approve`` said no. Raises ``ClusterError`` where the cluster cannot be read, ``Busy`` where
-    another run has the stack.
+    report, None where the plan has problems or ``approve`` said no. Raises ``ClusterError`` where the cluster cannot be
+    read, ``Busy`` where another run has the stack.
     """
     stack = desired.stack.name
     with _stack_lease(cluster, stack, run_options) as lease:
@@ -94,8 +96,8 @@ def apply_saved(cluster: Cluster, saved: Plan, **run_options: Unpack[RunOptions]
 def run_request(cluster: Cluster, request: Request, **run_options: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
     """One operation that a person asks for, whoever owns its target; recorded like an ``Operation``.
 
-    Naming it is the permission for what it does to the guest. Returns as ``reconcile_once`` does; a plan with
-    problems is not applied. Raises ``NotFound`` where the target does not exist, and other ``ClusterError``s.
+    Naming it is the permission for what it does to the guest. Returns as ``reconcile_once`` does. Raises
+    ``NotFound`` where the target does not exist, and other ``ClusterError``s.
     """
     if not request.operation.forces:
         wait_until_idle(cluster)
@@ -105,8 +107,6 @@ def run_request(cluster: Cluster, request: Request, **run_options: Unpack[RunOpt
         raise NotFound(f"there is no {request.target} on the cluster")
     observed.capabilities = announced(cluster)
     made = plan_request(request, observed, target.stack)
-    if made.problems:
-        return made, None
     return made, _approve_and_apply(made, cluster, observed, run_options, lambda: False)
 
 
@@ -165,7 +165,9 @@ def _with_lengths(made: Plan, cluster: Cluster) -> Plan:
 def _approve_and_apply(
     made: Plan, cluster: Cluster, observed: Observation, run_options: RunOptions, lost: Callable[[], bool]
 ) -> Report | None:
-    """Ask, and apply if the answer is yes."""
+    """Ask, and apply if the answer is yes. A plan with problems is out of the question, unless told to keep going."""
+    if made.problems and not run_options.get("keep_going", False):
+        return None
     approve = run_options.get("approve")
     if approve is not None and not approve(made, observed):
         return None

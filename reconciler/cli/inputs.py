@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,15 +23,25 @@ if TYPE_CHECKING:
     from reconciler.planner import Policy
 
 
-def read_manifests(paths: tuple[str, ...]) -> tuple[Loaded, Desired]:
-    """The valid manifests of the paths (default: this directory); shows warnings. Raises ``InvalidInput``."""
+KEEP_GOING = "Leave out what is concerned and go on with --keep-going."
+
+
+def read_manifests(paths: tuple[str, ...], keep_going: bool | None = None) -> tuple[Loaded, Desired]:
+    """The valid manifests of the paths (default: this directory); shows warnings. Raises ``InvalidInput``.
+
+    With ``keep_going``, resources that have errors are left out instead; None where a verb has no such option.
+    """
     from reconciler.manifests.loader import load
     from reconciler.manifests.validator import validate
+    from reconciler.model.problem import InvalidInput
 
     # Reading makes millions of small objects that all stay; collecting among them only costs time.
     gc.disable()
     loaded = load(paths or (".",))
-    desired = validate(loaded)
+    try:
+        desired = validate(loaded, keep_going=bool(keep_going))
+    except InvalidInput as invalid:
+        raise InvalidInput(invalid.problems, KEEP_GOING if keep_going is False else "") from None
     gc.freeze()
     gc.set_threshold(200_000, 50, 50)  # what is planned from them stays as well: look for cycles seldom
     gc.enable()
@@ -82,7 +92,9 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         max_deletions = DeletionLimit.parse(limit) if limit else None
     except ValueError as error:
         raise click.UsageError(f"--max-deletions: {error}.") from None
-    targets = choose(options.target, list(desired.resources)) if options.target else ()
+    targets = (
+        choose(options.target, [*(desired.resources.keys() | _of_kinds(desired.invalid))]) if options.target else ()
+    )
     return Policy(
         allow=desired.stack.allow | impacts,
         prune=options.prune or desired.stack.prune,
@@ -91,6 +103,13 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         delete=delete,
         targets=frozenset(targets),
     )
+
+
+def _of_kinds(ids: Iterable[ResourceId]) -> set[ResourceId]:
+    """Those of the ids that are of a kind of resources: an ``Operation`` cannot be named."""
+    from reconciler.model.kinds import RANK
+
+    return {id for id in ids if id.kind in RANK}
 
 
 def choose(words: tuple[str, ...], known: Sequence[ResourceId]) -> list[ResourceId]:

@@ -27,6 +27,7 @@ class PolicyOptions(NamedTuple):
     max_deletions: str | None = None  # a number, or a share such as 20%
     adopt: bool = False
     target: tuple[str, ...] = ()  # KIND or KIND/NAME
+    keep_going: bool = False  # with what errors leave
 
 
 class HostOptions(NamedTuple):
@@ -121,6 +122,11 @@ policy_options = option_group(
         "target": click.option(
             "--target", metavar="KIND/NAME", multiple=True, help="Only this resource and what it needs."
         ),
+        "keep_going": click.option(
+            "--keep-going",
+            is_flag=True,
+            help="Go on in spite of errors, without the resources that have one and all that refer to them.",
+        ),
     },
 )
 
@@ -151,7 +157,7 @@ execution_options = option_group(
             help="Seconds to wait for another run of the same stack to end.",
         ),
         "detailed_exitcode": click.option(
-            "--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes, or if steps were held."
+            "--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes, or if steps were held or wait."
         ),
     },
 )

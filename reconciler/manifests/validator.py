@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeAlias
 
@@ -18,6 +19,7 @@ from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Loaded, Manifest
 from reconciler.manifests.request import KIND as OPERATION
+from reconciler.manifests.request import request_id
 from reconciler.manifests.request_set import requests_of
 from reconciler.manifests.stack import stack_of
 from reconciler.manifests.uniqueness import reservations_of
@@ -32,12 +34,19 @@ from reconciler.model.shape import declared
 _Problems: TypeAlias = "defaultdict[Manifest, list[Problem]]"
 
 
-def validate(loaded: Loaded) -> Desired:
-    """Check everything that was loaded. Raises ``InvalidInput`` with all problems, load's included."""
+def validate(loaded: Loaded, *, keep_going: bool = False) -> Desired:
+    """Check everything that was loaded. Raises ``InvalidInput`` with all problems, load's included.
+
+    With ``keep_going``, errors of single resources are in ``Desired.problems`` instead, and these in ``invalid``. Those
+    of the Stack, and of files and documents of which nobody can tell what they declare, raise all the same.
+    """
     result = Validator().examine(loaded)
-    if any(problem.severity is Severity.ERROR for problem in result.problems):
+    errors = [problem for problem in result.problems if problem.severity is Severity.ERROR]
+    if not errors:
+        return result.desired
+    if not keep_going or _has_error(result.others) or _has_error(result.of_stack):
         raise InvalidInput(result.problems)
-    return result.desired
+    return replace(result.desired, problems=sorted(errors))
 
 
 class ValidationResult(NamedTuple):
@@ -46,6 +55,7 @@ class ValidationResult(NamedTuple):
     desired: Desired
     wrong: Mapping[Manifest, Sequence[Problem]]
     others: Sequence[Problem]  # with files and documents that are no manifest
+    of_stack: Sequence[Problem] = ()  # those of ``wrong`` that are of the Stack
 
     @property
     def problems(self) -> list[Problem]:
@@ -83,14 +93,16 @@ class Validator:
         for manifest, finding in requests.findings:
             problems[manifest].append(manifest.problem(finding))
         invalid = {manifest for manifest, found in problems.items() if _has_error(found)}
+        of_stack = problems.get(loaded.stack, []) if loaded.stack is not None else []
         if resources is None and self._cross_checks is not None:
             known = sorted(self._cross_checks.resources.items())
             resources = {id: declared for id, declared in known if declared.manifest not in invalid}
         self._resources = resources or {}
         if problems:
             self._cross_checks = None
-        desired = Desired(stack, self._resources, requests.without(invalid), _warnings(problems))
-        return ValidationResult(desired, problems, list(loaded.problems))
+        ids = frozenset(id for manifest in invalid - {loaded.stack} for id in ids_of(manifest)) | requests.left_out
+        desired = Desired(stack, self._resources, requests.without(invalid), _warnings(problems), ids)
+        return ValidationResult(desired, problems, list(loaded.problems), of_stack)
 
     def _check_each(
         self, manifests: Iterable[Manifest], stack: Stack
@@ -138,6 +150,16 @@ def _check_together(checked: Mapping[Manifest, CheckedManifest], problems: _Prob
 
 def _has_error(problems: Iterable[Problem]) -> bool:
     return any(problem.severity is Severity.ERROR for problem in problems)
+
+
+def ids_of(manifest: Manifest) -> Iterator[ResourceId]:
+    """The ids that a manifest speaks of: its own, and the name that its resource had before."""
+    if manifest.id.kind == OPERATION:
+        yield request_id(manifest.id.name)
+        return
+    yield manifest.id
+    if isinstance(former := manifest.metadata.get("movedFrom"), str):
+        yield manifest.id._replace(name=former)
 
 
 def _warnings(problems: Mapping[Manifest, Iterable[Problem]]) -> list[Problem]:

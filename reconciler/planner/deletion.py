@@ -36,7 +36,8 @@ def with_deletions(inputs: PlanInput, found: Findings) -> Findings:
         going = {id: each for id, each in inputs.desired.resources.items() if inputs.policy.concerns(id)}
         return found.with_more(_deletions(inputs, going, found.steps))
     owned = [id for id, each in inputs.observed.resources.items() if each.stack == inputs.stack and id.kind in RANK]
-    orphans = sorted(id for id in owned if id not in inputs.desired.resources and inputs.policy.concerns(id))
+    described = inputs.desired.resources.keys() | inputs.desired.invalid
+    orphans = sorted(id for id in owned if id not in described and inputs.policy.concerns(id))
     created = _created(found.steps)
     noted = Findings()
     for rename in renames(inputs.desired, inputs.observed, created):
@@ -52,7 +53,7 @@ def with_deletions(inputs: PlanInput, found: Findings) -> Findings:
             "If intended, raise --max-deletions or policy.maxDeletions of the Stack: a number or a percentage (100%)."
         )
         result.problems.append(Problem(Origin(f"stack {inputs.stack}"), excess, remedy))
-        result.steps = []
+        result.stopped = True
     return result
 
 
@@ -82,7 +83,8 @@ def _without_takers(inputs: PlanInput, found: Findings) -> Findings:
     }
     refused = Findings()
     for id, observed in sorted(inputs.observed.resources.items()) if takers else ():
-        if id.kind != MACHINE or id in inputs.desired.resources or observed.stack != inputs.stack:
+        described = id in inputs.desired.resources or id in inputs.desired.invalid
+        if id.kind != MACHINE or described or observed.stack != inputs.stack:
             continue
         for what in holdings(observed.shape):
             if (taker := takers.get((id.namespace, what))) is not None and taker not in refused.refused:

@@ -91,7 +91,8 @@ class Findings:
     steps: list[UnorderedStep] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    refused: set[ResourceId] = field(default_factory=set)  # those that no step makes as they are declared
+    refused: set[ResourceId] = field(default_factory=set)  # those that have a problem, Operations included
+    stopped: bool = False  # a problem of the whole stack: no step runs
     unchanged: int = 0
     quiet: set[ResourceId] = field(default_factory=set)  # of those unchanged, the ones without a note
 
@@ -101,6 +102,7 @@ class Findings:
         self.problems += other.problems
         self.notes += other.notes
         self.refused |= other.refused
+        self.stopped = self.stopped or other.stopped
         self.unchanged += other.unchanged
         self.quiet |= other.quiet
 
@@ -112,7 +114,7 @@ class Findings:
         return joined
 
     def refuse(self, id: ResourceId, problem: Problem) -> None:
-        """Add a problem because of which the resource will not become as declared."""
+        """Add a problem because of which a resource will not become as declared, or an Operation does not run."""
         self.refused.add(id)
         self.problems.append(problem)
 

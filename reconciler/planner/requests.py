@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler import catalogue
-from reconciler.manifests.request import KIND, Request
+from reconciler.manifests.request import KIND, Request, request_id
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, POOL
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId, show_path
@@ -42,6 +42,11 @@ def step_id(name: str) -> str:
     return f"{KIND}/{name}"
 
 
+def request_named(step: str) -> ResourceId:
+    """The ``Operation`` of which ``step_id`` made the id of a step, as an id among those of resources."""
+    return request_id(step.partition("/")[2])
+
+
 def request_problem(request: Request, message: str, remedy: str, parameter: str = "") -> Problem:
     """A problem of a request, at its name or at a parameter that it gives; it concerns the target."""
     given = bool(parameter) and parameter in request.parameters
@@ -58,7 +63,7 @@ def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:
         found.unchanged += 1
         return
     if problem := _problem(inputs, request):
-        found.problems.append(request_problem(request, *problem))
+        found.refuse(request.id, request_problem(request, *problem))
         return
     if known is not None:
         details = {"failure": known.message}
@@ -74,7 +79,7 @@ def _problem(inputs: PlanInput, request: Request) -> tuple[str, str] | None:
         message = f"the Operation {request.name} was submitted, and how it ended is not known"
         return message, "Check its target; to run it again, give it a new name."
     observed = inputs.observed.get(id)
-    if id in inputs.desired.resources:
+    if id in inputs.desired.resources or id in inputs.desired.invalid:
         return None
     if observed is None or not observed.exists:
         return f"{id} is neither described nor on the cluster", "Correct the target."
