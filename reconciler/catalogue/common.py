@@ -16,6 +16,7 @@ NAMES = r"[a-z0-9]+(?:[.-]+[a-z0-9]+)*(?:,[a-z0-9]+(?:[.-]+[a-z0-9]+)*)*"
 BRIDGE = r"[a-z0-9][a-z0-9-]{2,11}"
 NIC = r"[a-z0-9][a-z0-9.-]{2,11}"
 PASSWORD = r"[a-z0-9.-]{4,16}"
+PASSWORD_FORM = "4 to 16 lower-case letters, digits, '.' and '-'"
 TARGET = r"[vhs]d[a-z]"
 OS_VARIANT = r"[a-z0-9][a-z0-9.-]*"
 TOPOLOGY = r"[1-9][0-9]?"
@@ -61,9 +62,9 @@ def flag(name: str, doc: str, *, required: bool = False, excludes: tuple[str, ..
     return Parameter(name, doc, "boolean", required, excludes=excludes)
 
 
-def text(name: str, doc: str, pattern: str, example: str, *, required: bool = True) -> Parameter:
-    """A text that a pattern describes whole."""
-    return Parameter(name, doc, required=required, pattern=pattern, example=example)
+def text(name: str, doc: str, pattern: str, example: str, *, required: bool = True, form: str = "") -> Parameter:
+    """A text that a pattern describes whole, and ``form`` in words."""
+    return Parameter(name, doc, required=required, pattern=pattern, form=form, example=example)
 
 
 def name(name: str, doc: str, example: str, *, required: bool = True) -> Parameter:
@@ -163,7 +164,9 @@ OUTBOUND = number("outbound", "Most that leaves the VM.", 0, 99_999_999, "102400
 
 def password(doc: str) -> Parameter:
     """A secret text."""
-    return Parameter("password", doc, required=True, pattern=PASSWORD, secret=True, example="horse-12")
+    return Parameter(
+        "password", doc, required=True, pattern=PASSWORD, form=PASSWORD_FORM, secret=True, example="horse-12"
+    )
 
 
 BACKUP_POOL = name("pool", "Pool that holds the backup.", "backup-pool")
@@ -203,6 +206,7 @@ def remote(*, required: bool) -> tuple[Parameter, ...]:
             maximum=65_535 if name == "port" else None,
             needs=() if required else tuple(other for other in names if other != name),
             secret=name == "password",
+            form=PASSWORD_FORM if name == "password" else "",
             example=example,
         )
         for name, doc, pattern, example in rows

@@ -40,9 +40,10 @@ OPERATIONS: tuple[Operation, ...] = (
             INBOUND,
             text(
                 "source",
-                "source=BRIDGE; for l3bridge also ,ip=ADDRESS and ,switch=NAME.",
+                "The bridge; for l3bridge also the address and the switch.",
                 rf"source={BRIDGE_NAME}(?:,ip={IP})?(?:,switch={BRIDGE_NAME})?",
                 "source=br-int,ip=192.168.5.2,switch=web-net",
+                form="write source=BRIDGE, and for type l3bridge after it ,ip=ADDRESS and ,switch=NETWORK",
             ),
             choice("type", "virbr0, an OVS bridge, or an OVS bridge with OVN.", _NIC_TYPES, "l3bridge"),
             mac("mac", "Its address; type bridge may not honour it."),
