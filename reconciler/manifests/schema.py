@@ -55,9 +55,8 @@ def accepts(kind: str) -> Callable[[dict[str, Any]], bool]:
     import fastjsonschema
 
     # fastjsonschema knows the drafts up to 7; the schemas use only what has not changed since.
-    plain = {**schema(kind), "$schema": "http://json-schema.org/draft-07/schema#"}
-    plain.pop("$id", None)
-    check = fastjsonschema.compile(plain, use_default=False)
+    plain = {**_for_machines(schema(kind), kind), "$schema": "http://json-schema.org/draft-07/schema#"}
+    check = fastjsonschema.compile(plain, use_default=False, detailed_exceptions=False)
 
     def good(document: dict[str, Any]) -> bool:
         try:
@@ -67,6 +66,33 @@ def accepts(kind: str) -> Callable[[dict[str, Any]], bool]:
         return True
 
     return good
+
+
+_FOR_PEOPLE = frozenset({"$id", "$schema", "$defs", "title", "description", "default", "examples"})
+_BY_NAME = frozenset({"properties", "patternProperties"})  # their keys are names of fields, not keywords
+
+
+def _for_machines(fragment: Any, kind: str) -> Any:
+    """A part of a schema without what is for people, and with each reference replaced by what it refers to.
+
+    fastjsonschema makes code of every word of it, and a function of every reference, which costs more than the
+    check itself. It also cannot refuse a ``const`` without details; an ``enum`` of one value means the same.
+    """
+    if isinstance(fragment, list):
+        return [_for_machines(each, kind) for each in fragment]
+    if not isinstance(fragment, dict):
+        return fragment
+    plain: dict[str, Any] = {}
+    for keyword, value in fragment.items():
+        if keyword == "$ref":
+            plain["allOf"] = [_for_machines(schema(kind)["$defs"][value.removeprefix("#/$defs/")], kind)]
+        elif keyword in _BY_NAME:
+            plain[keyword] = {name: _for_machines(each, kind) for name, each in value.items()}
+        elif keyword == "const":
+            plain["enum"] = [value]
+        elif keyword not in _FOR_PEOPLE:
+            plain[keyword] = _for_machines(value, kind)
+    return plain["allOf"][0] if plain.keys() == {"allOf"} and "$ref" in fragment else plain
 
 
 def explain_errors(kind: str, document: dict[str, Any]) -> Iterator[Finding]:

@@ -24,10 +24,12 @@ class LibvirtContext(OperationContext):
         self.touched = {target}
 
     def require_target(self) -> None:
+        """Refuse the operation if the host does not have its resource."""
         if not self.host.exists(self.target):
             refuse(TOOL, f"{self.target} does not exist")
 
     def require_absent(self, kind: str, name: str) -> None:
+        """Refuse the operation if the host has something of this name."""
         id = self.id(kind, name)
         if self.host.exists(id):
             refuse_taken(id)

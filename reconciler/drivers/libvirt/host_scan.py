@@ -22,18 +22,23 @@ class HostScan(HostState):
         return observation.observe(self, id)
 
     def pools(self) -> list[VirPool]:
+        """All storage pools, active or not."""
         return self._pools
 
     def domains(self) -> list[VirDomain]:
+        """All domains, running or not."""
         return list(self._domains.values())
 
     def domain(self, name: str) -> VirDomain:
+        """The domain of a name; None if there is none."""
         return self._domains.get(name)
 
     def snapshot(self, name: str) -> VirSnapshot:
+        """The snapshot of a name, of whichever domain; None if there is none."""
         return self._snapshots.get(name)
 
     def attached(self) -> dict[str, list[tuple[VirDomain, bool]]]:
+        """The users of each file that has any, each with whether its guest runs with the file."""
         return self._attached
 
     @cached_property

@@ -144,6 +144,7 @@ class PoolArchive(Archive):
         super().__init__(context, f"backups:{context.target.namespace}/{name}/{domain}", f"in pool {name}", domain)
 
     def save(self) -> int:
+        """Write it back, and what the pool shows of it; returns by how many backups it grew."""
         grown = super().save()
         self.pool["hidden"]["files"] += grown
         self._show([each for each in self.shown() if self._has(each)])
@@ -192,6 +193,7 @@ class HostArchive(Archive):
         self._hosts = f"hosts:{place}"
 
     def save(self) -> int:
+        """Write it back, and the list of hosts that have something; returns by how many backups it grew."""
         grown = super().save()
         archives = self.context.get(f"server:{self.address}")["archives"]
         hosts = [each for each in self.context.get(self._hosts) or [] if each != self.address]

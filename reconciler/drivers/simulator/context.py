@@ -93,11 +93,13 @@ class SimulatorContext(OperationContext):
         self._now: dict[str, Any] = {}
 
     def require_target(self) -> None:
+        """Refuse the operation if its resource does not exist, or is on another node."""
         # Networks are the cluster's: every node reaches them.
         if self.entity["node"] != self.node and self.target.kind != NETWORK:
             refuse(TOOL, f"{self.target} is on {self.entity['node']}, not on {self.node}")
 
     def require_absent(self, kind: str, name: str) -> None:
+        """Refuse the operation if any node has something of this name."""
         id = self.id(kind, name)
         if (existing := self.get(key_of(id))) is not None:
             refuse_taken(id, f" on {existing['node']}")
