@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from reconciler.model import graph
+from reconciler.model.fields import references_of
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.planner.deletion import without_deletions
@@ -136,5 +137,13 @@ def _exist_before_use(
             elif not inputs.resources.exists(id) and id not in inputs.desired.resources:
                 message = f"{step.resource} needs {id}, which is neither described nor on the cluster"
                 remedy = "Add a manifest for it, or correct the name."
-                problems.append(inputs.problem(step.resource, message, remedy))
+                problems.append(inputs.problem(step.resource, message, remedy, _reference(inputs, step.resource, id)))
     return problems
+
+
+def _reference(inputs: PlanInput, id: ResourceId, other: ResourceId) -> tuple[str, ...]:
+    """The field in which a resource names another one; empty where it is not declared."""
+    declared = inputs.desired.resources.get(id)
+    shape = declared.shape if declared is not None else {}
+    found = (path for path, named in references_of(id.kind, shape, id.namespace) if named == other)
+    return tuple(map(str, next(found, ())))

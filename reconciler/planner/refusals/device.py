@@ -50,13 +50,11 @@ def _device_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Ref
     wanted = dict(added(each, "passthrough"))
     if not wanted:
         return
-    node, id = node_of(inputs, each), each.declared.id
-    for other, observed in sorted(inputs.observed.resources.items()):
-        elsewhere = other.kind == MACHINE and other != id and other not in inputs.desired.resources
-        if not elsewhere or not observed.exists or observed.node.lower() != node.lower():
-            continue
-        for key in wanted.keys() & (observed.shape.get("passthrough") or {}).keys():
-            message = f"the device {key} of {node} is in use by {owner(inputs, other)}"
+    node = node_of(inputs, each)
+    for observed in inputs.resources.elsewhere.get(MACHINE, ()):
+        shared = wanted.keys() & (observed.shape.get("passthrough") or {}).keys()
+        for key in sorted(shared) if observed.node.lower() == node.lower() else ():
+            message = f"the device {key} of {node} is in use by {owner(inputs, observed.id)}"
             yield Refusal(("passthrough", key), message, "Take it from that one first, or name another device.")
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from reconciler.manifests.addresses import Subnet, floating_address_errors, nic_address_errors, subnet_of
-from reconciler.model.kinds import MACHINE, NETWORK
+from reconciler.model.kinds import NETWORK
 from reconciler.model.resource import ResourceId
-from reconciler.model.shape import Shape
 from reconciler.observe.network import bridge_shown, switch_shown
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
@@ -19,7 +18,7 @@ _Key = tuple[str, ...]  # what only one NIC may have
 def _wanted(each: ResourceChanges) -> Iterator[tuple[_Key, tuple[str, ...], str]]:
     """What the NICs of a machine will take that they do not have: key, path, and what it is in words."""
     namespace, new = each.declared.id.namespace, dict(added(each, "nics"))
-    for mac, nic in each.declared.shape["nics"].items():
+    for mac, nic in each.declared.shape.get("nics", {}).items():
         at = ("nics", mac)
         if mac in new:
             yield ("mac", mac), (*at, "mac"), f"the MAC address {mac}"
@@ -31,43 +30,18 @@ def _wanted(each: ResourceChanges) -> Iterator[tuple[_Key, tuple[str, ...], str]
             yield ("ip", namespace, outside, address), (*at, "floatingIP", "address"), f"{address} on {outside}"
 
 
-def _had(namespace: str, shape: Shape) -> Iterator[_Key]:
-    """What the NICs of an observed machine have."""
-    for mac, nic in (shape.get("nics") or {}).items():
-        yield "mac", mac
-        if "ip" in nic and "network" in nic:
-            yield "ip", namespace, str(nic["network"]), str(nic["ip"])
-        floating = nic.get("floatingIP") or {}
-        if "address" in floating and "externalNetwork" in floating:
-            yield "ip", namespace, str(floating["externalNetwork"]), str(floating["address"]).partition("/")[0]
-
-
 def _taken_by_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
     """A MAC, an address or a floating one that a machine has which is not described here."""
-    wanted = list(_wanted(each))
-    if not wanted:
-        return
-    holders: Mapping[_Key, ResourceId] = inputs.memo("holders of addresses", _holders)
-    for key, path, what in wanted:
-        holder = holders.get(key)
-        if holder is not None and holder != each.declared.id:
+    for key, path, what in _wanted(each):
+        if (holder := inputs.resources.addresses_elsewhere.get(key)) is not None:
             message = f"{what} is in use by {owner(inputs, holder)}"
             yield Refusal(path, message, "Choose another one, or take it from that machine first.")
-
-
-def _holders(inputs: PlanInput) -> Mapping[_Key, ResourceId]:
-    return {
-        key: id
-        for id, observed in inputs.observed.resources.items()
-        if id.kind == MACHINE and observed.exists and id not in inputs.desired.resources
-        for key in _had(id.namespace, observed.shape)
-    }
 
 
 def _not_for_this_switch(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
     """An address that a switch which only the cluster has cannot give; those of described ones are checked offline."""
     namespace, new = each.declared.id.namespace, dict(added(each, "nics"))
-    for mac, nic in each.declared.shape["nics"].items():
+    for mac, nic in each.declared.shape.get("nics", {}).items():
         at = ("nics", mac)
         if "network" in nic and "ip" in nic and (mac in new or changes_at(each, *at, "ip")):
             network = ResourceId(NETWORK, nic["network"], namespace)
@@ -91,7 +65,7 @@ def _observed_subnet(inputs: PlanInput, network: ResourceId) -> Subnet | None:
 def _vlan_without_bridge(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
     """Port VLANs are set through the network that is the bridge of a NIC."""
     id, new = each.declared.id, dict(added(each, "nics"))
-    for mac, nic in each.declared.shape["nics"].items():
+    for mac, nic in each.declared.shape.get("nics", {}).items():
         if "vlan" not in nic or not (mac in new or changes_at(each, "nics", mac, "vlan")):
             continue
         carrier = ResourceId(NETWORK, str(nic["source"]), id.namespace)
@@ -105,10 +79,8 @@ def _bridge_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Ref
     bridge = each.declared.shape.get("bridge")
     if bridge is None or each.creation is None:
         return
-    for id, observed in sorted(inputs.observed.resources.items()):
-        if id.kind != NETWORK or id in inputs.desired.resources or not observed.exists:
-            continue
-        shape = observed.shape.get("bridge") or {}
+    for observed in inputs.resources.elsewhere.get(NETWORK, ()):
+        id, shape = observed.id, observed.shape.get("bridge") or {}
         if observed.node.lower() != each.declared.node.lower():
             continue
         if bridge["name"] in (shape.get("name"), bridge_shown(observed.spec)):

@@ -48,14 +48,6 @@ def node_of(inputs: PlanInput, each: ResourceChanges) -> str:
     return each.observed.node if each.observed is not None and each.observed.exists else each.declared.node
 
 
-def undescribed(inputs: PlanInput, id: ResourceId) -> Shape | None:
-    """The shape of a resource that is on the cluster and not described here; None for any other."""
-    observed = inputs.observed.get(id)
-    if id in inputs.desired.resources or observed is None or not observed.exists:
-        return None
-    return observed.shape
-
-
 def pool_of(inputs: PlanInput, disk: ResourceId) -> tuple[ResourceId, Shape]:
     """The pool that a disk or image is in, or will be, and its shape."""
     pool = ResourceId(POOL, str(inputs.resources.shape(disk).get("pool", "")), disk.namespace)
@@ -65,8 +57,9 @@ def pool_of(inputs: PlanInput, disk: ResourceId) -> tuple[ResourceId, Shape]:
 def pool_refusals(inputs: PlanInput, pool: ResourceId, node: str, path: ShapePath, *contents: str) -> Iterator[Refusal]:
     """Why nothing can be done in a pool from a node: it is elsewhere, stopped, or for something else."""
     shape, declared = inputs.resources.shape(pool), inputs.desired.resources.get(pool)
-    if not shape:
-        return  # a pool that exists nowhere is a problem of its own
+    observed = inputs.observed.get(pool)
+    if not shape or (observed is not None and observed.under_way):
+        return  # a pool that exists nowhere is a problem of its own, and one that changes is waited for
     there = str(shape.get("nodeName") or "")
     if node and there and there.lower() != node.lower():
         message = f"{pool} is on {there}, and {node} works in its own pools only"
@@ -137,5 +130,5 @@ def owner(inputs: PlanInput, id: ResourceId) -> str:
 
 def disks_of(declared: Declared) -> Iterator[tuple[str, ResourceId, Shape]]:
     """The disks that a machine is to have: target, disk, and how it is attached."""
-    for target, part in declared.shape["disks"].items():
+    for target, part in declared.shape.get("disks", {}).items():
         yield target, ResourceId(DISK, part["disk"], declared.id.namespace), part

@@ -56,7 +56,7 @@ def _disks_without_snapshots(inputs: PlanInput, each: ResourceChanges) -> Iterat
     attached = _machine_disks(inputs, machine)
     if attached is None:
         return
-    for target, part in each.declared.shape["disks"].items():
+    for target, part in each.declared.shape.get("disks", {}).items():
         mode, at = part.get("mode", "internal"), ("disks", target)
         device = attached.get(target)
         if device is None:

@@ -133,12 +133,10 @@ def _directory_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[
     shape, node = each.declared.shape, each.declared.node
     if each.creation is None or shape["type"] not in (*LOCAL, "nfs"):
         return
-    for id, observed in sorted(inputs.observed.resources.items()):
-        if id.kind != POOL or id in inputs.desired.resources or not observed.exists:
-            continue
+    for observed in inputs.resources.elsewhere.get(POOL, ()):
         url = str(observed.shape.get("url", "")).rstrip("/")
         if observed.node.lower() == node.lower() and url == shape["url"].rstrip("/"):
-            message = f"{url} of {node} is what {owner(inputs, id)} has"
+            message = f"{url} of {node} is what {owner(inputs, observed.id)} has"
             yield Refusal(("url",), message, "Choose another directory, or take that pool over.")
 
 
