@@ -15,6 +15,7 @@ from reconciler.planner.refusals.refusal import (
     Refusal,
     Row,
     changes_at,
+    disks_of,
     node_of,
     owner,
     pool_refusals,
@@ -88,8 +89,8 @@ def _copy_of_what_is_written(inputs: PlanInput, each: ResourceChanges) -> Iterat
     if machine is None or not inputs.resources.runs(machine):
         return
     declared = inputs.desired.resources.get(machine)
-    stays = declared is None or declared.shape.get("powerState", "Running") != "Stopped"
-    if stays:
+    keeps = declared is None or any(disk == source for _, disk, _ in disks_of(declared))
+    if keeps and (declared is None or declared.shape.get("powerState", "Running") != "Stopped"):
         message = f"{source} is in use by {machine}, which runs"
         remedy = f"Stop {machine.name} first, or make the disk of an image."
         yield Refusal(("from", "disk"), message, remedy)
