@@ -9,13 +9,12 @@ from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Manifest
 from reconciler.manifests.request import Request
-from reconciler.model.fields import field_at, parts_at, references_of
+from reconciler.model.fields import field_at, parts_at, references_of, unmanaged_values
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import Path, ResourceId, show_path
 
 # Fields of an operation that say that a resource comes or goes, which no value contradicts.
 _OF_EXISTENCE = frozenset({"metadata", "from", "cloudInit"})
-_LEFT_TO_PEOPLE = {"powerState": "Unmanaged"}
 
 
 def contradictions(
@@ -58,7 +57,7 @@ def _declaring(
         row = field_at(kind, names[:1])
         if value is None and len(names) == 1 and row is not None and row.compared:
             value = row.default
-        if value is not None and value != _LEFT_TO_PEOPLE.get(names[0]):
+        if value is not None and value != unmanaged_values(kind).get(names[0]):
             path = _path(kind, (names[0],), (names[0],), value, names[1:], words)
             if path is not None:
                 yield declared, path

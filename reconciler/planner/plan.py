@@ -122,6 +122,7 @@ class NoteKind(StrEnum):
     BLOCKED_MISSING = "BlockedMissing"
     BLOCKED_BY_AGENT = "BlockedByAgent"
     POSSIBLE_RENAME = "PossibleRename"
+    STAYS = "Stays"
 
 
 Details = dict[str, "str | list[str]"]  # arguments of a reason or a note, by name
