@@ -169,7 +169,7 @@ def _cpus(parameters: Mapping[str, object]) -> Iterator[ParameterError]:
 
 
 def _nic(parameters: Mapping[str, object]) -> Iterator[ParameterError]:
-    if "," in str(parameters["source"]) and parameters["type"] != "l3bridge":
+    if re.search(",(?:ip|switch)=", str(parameters["source"])) and parameters["type"] != "l3bridge":
         message = f"ip and switch in source go with type l3bridge only, not {parameters['type']}"
         yield ParameterError("source", message)
 

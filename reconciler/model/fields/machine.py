@@ -108,8 +108,6 @@ _NICS = (
         shown=Visibility.NEVER,
         replaces=True,
         recovered=True,
-        removed=Removal.STAYS,
-        to_remove=_PLUG_AGAIN % "NIC",
     ),
     Field(
         "nics.*.ip",
@@ -123,8 +121,8 @@ _NICS = (
     Field(
         "nics.*.model",
         FieldType.TEXT,
-        shown=Visibility.NEVER,
         replaces=True,
+        implied=equal("virtio"),
         removed=Removal.STAYS,
         to_remove="Declare the model it should have: virtio.",
     ),
