@@ -74,11 +74,13 @@ class UnorderedStep:
     settles: tuple[ResourceId, ...] = ()  # whose own steps have ended by then, well or not
     follows: tuple[str, ...] = ()  # ids of steps that must have succeeded, if they are in the plan
     group: str = ""  # steps of a resource that make sense together only: where one may not run, none does
+    place: tuple[Any, ...] = ()  # compared in place of the phase, if it is not empty
+    yields: Phase | None = None  # when it runs instead, where a step of another resource takes what it frees
 
     @property
-    def rank(self) -> int:
+    def rank(self) -> tuple[Any, ...]:
         """The position of the step among those of its resource, lowest first."""
-        return self.phase + self.offset
+        return self.place or (self.phase + self.offset,)
 
 
 @dataclass(slots=True)
@@ -157,7 +159,20 @@ def step_of(
     )
     uses = (*draft.uses, *(row.uses(case) if isinstance(row, CreateRule) else ()))
     facts = {name: tuple(getattr(row, name)(case)) for name in _ORDER_FACTS if hasattr(row, name)}
-    found.steps.append(UnorderedStep(step, draft.phase, draft.offset, draft.at, uses, group=draft.group, **facts))
+    place, yields = (row.place(case), row.yields) if isinstance(row, Rule) else ((), None)
+    found.steps.append(
+        UnorderedStep(
+            step,
+            draft.phase,
+            draft.offset,
+            draft.at,
+            uses,
+            group=draft.group,
+            place=place,
+            yields=yields,
+            **facts,
+        )
+    )
 
 
 # The facts of a row that put its step into an order with those of other resources, by their name in both.

@@ -18,6 +18,7 @@ from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Action, Plan, Step
 from reconciler.planner.policy import Policy
+from reconciler.planner.protection import members_edges
 from reconciler.planner.restart import RESTART_AT
 
 Edges: TypeAlias = dict[str, set[str]]  # id of a step -> ids of those before it
@@ -54,6 +55,7 @@ def in_waves(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
 def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
     needs: Edges = defaultdict(set)
     after: Edges = defaultdict(set)
+    found = replace(found, steps=_yielding(found.steps))
     by_resource = _chains(found.steps, lambda each: each.step.resource)
     for chain in _chains(found.steps, lambda each: each.step.carrier).values():
         for earlier, each in pairwise(chain):
@@ -65,6 +67,8 @@ def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
             )
     _follow_named(found.steps, needs)
     _free_before_taking(found.steps, needs)
+    for id, other in members_edges(inputs, found.steps):
+        needs[id].add(other)
     _attach_before_snapshot(found.steps, needs, after)
     _copy_while_unused(found.steps, needs, after)
     _settle_first(found.steps, by_resource, after)
@@ -78,6 +82,17 @@ def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
         for each in found.steps
     ]
     return OrderedSteps(steps, replace(found, problems=[*found.problems, *problems]))
+
+
+def _yielding(steps: list[UnorderedStep]) -> list[UnorderedStep]:
+    """The steps; those that free what another one takes are early, as it would have to wait for them."""
+    takers = {(each.step.resource.namespace, what) for each in steps for what in each.takes}
+    return [
+        replace(each, place=(each.yields,))
+        if each.yields is not None and any((each.step.resource.namespace, what) in takers for what in each.frees)
+        else each
+        for each in steps
+    ]
 
 
 def _chains(steps: Iterable[UnorderedStep], by: Callable[[UnorderedStep], ResourceId]) -> Chains:
@@ -98,6 +113,10 @@ def _decides(earlier: UnorderedStep, each: UnorderedStep, policy: Policy) -> boo
         # A guest that may not be stopped stays up, and the other steps were made for a running one.
         or (earlier.phase <= Phase.POWER_DOWN and policy.allows(earlier.step.impact))
         or (earlier.at != () and earlier.at == each.at[: len(earlier.at)])
+        # What protects a NIC is there before the NIC is opened.
+        or (earlier.phase.protects and each.phase.exposes and earlier.at[:2] == each.at[:2])
+        # What is noted of a limit goes with its NIC, or is noted for another one by then.
+        or (earlier.phase in (Phase.QOS_RULE, Phase.QOS_RULE_REMOVAL) and each.phase is Phase.NIC_REMOVAL)
         or (earlier.step.operation, each.step.operation) == ("StartVM", "SuspendVM")
         or (each.at == RESTART_AT and bool(earlier.step.pending))
     )
