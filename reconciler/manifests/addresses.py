@@ -88,8 +88,9 @@ def switch_errors(switch: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(("subnet",), message, _subnet_remedy(switch["subnet"]))
         return
     network = subnet.network
-    if network.version == 4 and network.prefixlen not in (8, 16, 24):
-        yield Finding(("subnet",), f"prefix /{network.prefixlen} is not supported", "Use /8, /16 or /24.")
+    if network.version == 4 and not 1 <= network.prefixlen <= 30:
+        message = f"prefix length {network.prefixlen} is out of range: 1 to 30"
+        yield Finding(("subnet",), message, "A switch needs room for a gateway and a NIC.")
     if (network.version == 6) != switch.get("ipv6", False):
         yield Finding(("subnet",), f"an IPv{network.version} subnet", "Set ipv6 to match the subnet.")
     alone = Subnet(network)
@@ -138,7 +139,7 @@ def floating_address_errors(nic: Mapping[str, Any], subnet: Subnet, switch: str)
     path = ("floatingIP", "address")
     if why := subnet.refusal(text):
         yield Finding(path, f"{why}, the subnet of {switch}", _free(subnet))
-    elif prefix.isdigit() and int(prefix) != subnet.network.prefixlen:
+    elif prefix.isdigit() and int(prefix) not in (31, 32, subnet.network.prefixlen):
         message = f"prefix length {prefix}, but {switch} has {subnet.network}"
         yield Finding(path, message, f"Write {text}/{subnet.network.prefixlen}.")
 

@@ -17,6 +17,7 @@ from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
 from reconciler.model import quantity
 from reconciler.model.fields import KeyedList, parts_of
+from reconciler.model.fields.machine import TARGET_BUSES
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.path import values_at
 from reconciler.model.resource import Path, show_path
@@ -103,8 +104,7 @@ def _sizes(resource: Declared) -> Iterator[Finding]:
                 unit, remedy = _MULTIPLES[limit.multiple]
                 yield Finding(path, f"{size} bytes is not a whole number of {unit}", remedy)
             elif not limit.low <= size <= limit.high:
-                message = f"{size} bytes is out of range: {limit.range}"
-                yield Finding(path, message, "The API takes no other size.")
+                yield Finding(path, f"{size} bytes is out of range: {limit.range}", f"Write a size from {limit.range}.")
 
 
 # Machines -------------------------------------------------------------------------------------------------
@@ -148,6 +148,30 @@ def _targets(machine: Declared) -> Iterator[Finding]:
     for index, target in enumerate(spec.get("bootOrder", ())):
         if target not in seen:
             yield Finding(("bootOrder", index), f"no disk or cdrom has the target {target}", "Name a target.")
+
+
+def _buses(machine: Declared) -> Iterator[Finding]:
+    """The name of a device says which buses it can be on; a guest would call it something else on another one."""
+    for index, disk in enumerate(machine.spec["disks"]):
+        buses = TARGET_BUSES[disk["target"][:2]]
+        if disk.get("bus", buses[0]) not in buses:
+            message = f"a disk on the bus {disk['bus']} is not called {disk['target']}"
+            prefix = next(name for name, each in TARGET_BUSES.items() if disk["bus"] in each)
+            remedy = f"Use a target that begins with {prefix}, or bus: {' or '.join(buses)}."
+            yield Finding(("disks", index, "bus"), message, remedy)
+
+
+def _console_address(machine: Declared) -> Iterator[Finding]:
+    listen = machine.spec.get("graphics", {}).get("listen")
+    if listen is not None:
+        yield from ip_address(("graphics", "listen"), listen)
+
+
+def _pinning(machine: Declared) -> Iterator[Finding]:
+    for part in machine.spec["cpu"].get("pinning", "").split(","):
+        first, _, last = part.partition("-")
+        if last and int(first) > int(last):
+            yield Finding(("cpu", "pinning"), f"the range {part} is backwards", f"Write {last}-{first}.")
 
 
 def _disks(machine: Declared) -> Iterator[Finding]:
@@ -228,8 +252,20 @@ def _external_address(path: Path, text: str) -> Iterator[Finding]:
         message = f"{text} is not an IPv4 address with a prefix length"
         yield Finding(path, message, "Write it as 10.10.0.9/24.")
         return
-    if not 1 <= prefix <= 30:
-        yield Finding(path, f"prefix length {prefix} is out of range: 1 to 30", "Write that of the outside network.")
+    if not 1 <= prefix <= 32:
+        yield Finding(path, f"prefix length {prefix} is out of range: 1 to 32", "Write that of the outside network.")
+
+
+def _live_cd(machine: Declared) -> Iterator[Finding]:
+    spec = machine.spec
+    if spec.get("livecd") and not any(drive.get("path") for drive in spec.get("cdroms", ())):
+        yield Finding(("livecd",), "a live CD needs a drive with a medium", "Add a cdrom with its path.")
+
+
+def _usb_server(machine: Declared) -> Iterator[Finding]:
+    server = machine.spec.get("redirdev", {}).get("server", ":1")
+    if not 1 <= int(server.rpartition(":")[2]) <= 65_535:
+        yield Finding(("redirdev", "server"), f"{server} has no port from 1 to 65535", "Write HOST:PORT.")
 
 
 def _usb_redirection(machine: Declared) -> Iterator[Finding]:
@@ -285,7 +321,7 @@ def _cloud_init(disk: Declared) -> Iterator[Finding]:
 
 def _pool_url(pool: Declared) -> Iterator[Finding]:
     spec = pool.spec
-    local = spec["type"] in ("localfs", "vdiskfs")
+    local = pool.shape["type"] in ("localfs", "vdiskfs")
     if local != spec["url"].startswith("/"):
         form = "an absolute directory" if local else "HOST:/export, HOST:volume or a uus URL"
         yield Finding(("url",), f"the url of a {spec['type']} pool is {form}", "Correct the url or the type.")
@@ -322,13 +358,18 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     MACHINE: (
         Check(("cpu",), _topology),
         Check(("memory",), _memory),
+        Check(("cpu",), _pinning),
         Check(("disks", "cdroms", "bootOrder"), _targets),
+        Check(("disks",), _buses),
         Check(("disks",), _disks),
         Check(("disks",), _disk_limits),
         Check(("nics",), _nics),
         Check(("nics",), _needs_switch),
         Check(("nics",), _floating_ips),
         Check(("usbRedirection", "graphics"), _usb_redirection),
+        Check(("graphics",), _console_address),
+        Check(("livecd", "cdroms"), _live_cd),
+        Check(("redirdev",), _usb_server),
         Check(("osVariant", "guest"), _guest_system),
     ),
     NETWORK: (Check(("addresses",), _addresses), Check(("switch",), _switch)),

@@ -59,7 +59,7 @@ def _of_nic(index: int, nic: Mapping[str, Any], namespace: str) -> Iterator[Rese
 
 
 def _of_pool(pool: Declared) -> Iterator[Reservation]:
-    if "url" in pool.spec and pool.spec.get("type") in ("localfs", "vdiskfs", "nfs"):
+    if "url" in pool.spec and pool.shape.get("type") in ("localfs", "vdiskfs", "nfs"):
         url, node = pool.spec["url"].rstrip("/"), str(pool.shape.get("nodeName", "")).lower()
         yield Reservation(("url",), ("pool", node, url), f"{clipped(url)} of {node}")
 
