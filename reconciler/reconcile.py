@@ -74,7 +74,8 @@ def reconcile_once(
 
 
 def apply_saved(cluster: Cluster, saved: Plan, **run_options: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
-    """Exactly the steps of a saved plan; one that relies on what changed since fails with ``StalePlan``.
+    """Exactly the steps of a saved plan; one that relies on what changed since fails with ``StalePlan``, and one that
+    was applied before does not run again.
 
     Returns and raises as ``reconcile_once`` does.
     """
@@ -84,23 +85,27 @@ def apply_saved(cluster: Cluster, saved: Plan, **run_options: Unpack[RunOptions]
         observed = observe(cluster)
         if any(step.request[0] for step in saved.steps):
             observed.ledger = read_operation_ledger(cluster, saved.stack, observed)
+        run_options["options"] = replace(run_options.get("options") or Options(), saved=True)
         return saved, _approve_and_apply(saved, cluster, observed, run_options, lambda: lease.lost)
 
 
-def run_request(cluster: Cluster, request: Request, **run_options: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
+def run_request(
+    cluster: Cluster, request: Request, policy: Policy | None = None, **run_options: Unpack[RunOptions]
+) -> tuple[Plan, Report | None]:
     """One operation that a person asks for, whoever owns its target; recorded like an ``Operation``.
 
-    Naming it is the permission for what it does to the guest. Returns as ``reconcile_once`` does; a plan with
-    problems is not applied. Raises ``NotFound`` where the target does not exist, and other ``ClusterError``s.
+    The policy must allow what it does to the guest, and an operation that deletes leaves alone what a label protects.
+    Returns as ``reconcile_once`` does; a plan with problems is not applied. Raises ``NotFound`` where the target does
+    not exist, and other ``ClusterError``s.
     """
     if not request.operation.forces:
         wait_until_idle(cluster)
     observed = observe(cluster)
     target = observed.get(request.target)
-    if target is None or not target.exists:
+    if target is None or not (target.exists or request.operation.removes):
         raise NotFound(f"there is no {request.target} on the cluster")
     observed.capabilities = announced(cluster)
-    made = plan_request(request, observed, target.stack)
+    made = plan_request(request, observed, target.stack, policy)
     if made.problems:
         return made, None
     return made, _approve_and_apply(made, cluster, observed, run_options, lambda: False)

@@ -144,6 +144,8 @@ class ApplyCommand:
         if self._refused or plan.problems or (report is not None and not report.ok):
             sys.exit(1)
         held = plan.held or (report is not None and report.count(Result.HELD))
+        if held and self.verb == "run":  # the one thing that was asked for was not done
+            sys.exit(1)
         if self.options.detailed_exitcode and held:
             sys.exit(2)
 

@@ -72,9 +72,7 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
     """What a run may do, by the options and the Stack. Raises ``UsageError`` for values that make no sense."""
     from reconciler.planner import DeletionLimit, Policy
 
-    impacts = {impact.strip() for text in options.allow for impact in text.split(",") if impact.strip()}
-    if unknown := impacts - IMPACTS:
-        raise click.UsageError(f"--allow takes restart, recreate and data, not {', '.join(sorted(unknown))}.")
+    impacts = impacts_of(options)
     if delete:
         impacts |= {"restart", "recreate"}  # deleting a machine is asking for both
     limit = options.max_deletions or desired.stack.max_deletions
@@ -91,6 +89,14 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         delete=delete,
         targets=frozenset(targets),
     )
+
+
+def impacts_of(options: PolicyOptions) -> frozenset[str]:
+    """The impacts that ``--allow`` names. Raises ``UsageError`` for a word that is none."""
+    impacts = {impact.strip() for text in options.allow for impact in text.split(",") if impact.strip()}
+    if unknown := impacts - IMPACTS:
+        raise click.UsageError(f"--allow takes restart, recreate and data, not {', '.join(sorted(unknown))}.")
+    return frozenset(impacts)
 
 
 def choose(words: tuple[str, ...], known: Sequence[ResourceId]) -> list[ResourceId]:

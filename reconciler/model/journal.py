@@ -160,7 +160,7 @@ class StepSubmitted:
 
 @dataclass(frozen=True, slots=True)
 class StepEnded:
-    """A step has ended, after ``seconds``. ``seen``: so said the Event of its operation.
+    """A step has ended, after ``seconds``. ``seen``: so said the Event of its operation, and not that it was lost.
 
     ``result`` is a ``Result``, or the word of another version.
     """

@@ -61,7 +61,7 @@ def without_unsupported(inputs: PlanInput, found: Findings) -> Findings:
 
 def _missing_capability(inputs: PlanInput, step: Step) -> MissingCapability | None:
     """Why the agent of a step's node does not support it; None if it does."""
-    if step.action is Action.MARK:
+    if not step.for_agent:
         return None
     if inputs.desired.stack.agent == UNIVIRT:
         return _missing_on_univirt(step)

@@ -106,18 +106,26 @@ def explain(step: Step) -> str:
         case Reason.OWNERSHIP:
             return _joined(step)
         case Reason.NO_LONGER_DECLARED:
-            return "no longer described"
+            return f"no longer described{_empty(step)}"
         case Reason.DELETION_REQUESTED:
-            return "deletion asked for"
+            return f"deletion asked for{_empty(step)}"
         case Reason.OPERATION:
             failure = step.details.get("failure")
             return f"Operation {step.request[0]}{f', which failed before: {failure}' if failure else ''}{_sent(step)}"
         case Reason.REQUESTED:
-            return f"asked for as {step.request[0]}{_sent(step)}"
+            return f"asked for as {step.request[0]}{_empty(step)}{_sent(step)}"
 
 
 def _joined(step: Step) -> str:
     return change_texts(step.resource.kind, step.changes)
+
+
+def _empty(step: Step) -> str:
+    """What is left of a resource that is removed though its node has nothing of it."""
+    failure = step.details.get("empty")
+    if failure is None:
+        return ""
+    return f"; its node has nothing of it{f': {failure}' if failure else ''}"
 
 
 def _sent(step: Step) -> str:

@@ -33,7 +33,7 @@ SUCCEEDS: dict[str, tuple[str, ...]] = {
     REHEARSAL: (QUICKSTART,),
     "apply": ("--yes", QUICKSTART),
     "delete": ("--yes", QUICKSTART),
-    "run": ("--yes", "vm/web-1", "RebootVM"),
+    "run": ("--yes", "--allow", "restart", "vm/web-1", "RebootVM"),
     "validate": (QUICKSTART,),
     "get": (),
     "describe": ("vm/web-1", QUICKSTART, "--history"),

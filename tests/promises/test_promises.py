@@ -1,6 +1,7 @@
 """The promises of the product, each as a session at the command line: what people type, and what they see.
 
-A folder of ``tests/promises`` is a promise. Lines of its ``session.txt`` that begin with ``$`` are run one after
+A folder of ``tests/promises`` is a promise, a folder in it one thing that follows from it. Lines of a ``session.txt``
+that begin with ``$`` are run one after
 the other by a shell in a copy of the manifests ``shop``; what follows them is what they print.
 ``pytest tests/promises --update-plans`` writes the sessions again.
 """
@@ -22,17 +23,18 @@ import pytest
 from support.paths import ROOT
 
 PROMISES = Path(__file__).parent
-SESSIONS = sorted(PROMISES.glob("*/session.txt"))
+SESSIONS = sorted(PROMISES.glob("*/**/session.txt"))
 SECONDS = re.compile(r"\(\d+\.\d s\)")
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """A directory with the manifests, twice, and the command on the path; what it left running ends with it."""
-    command = tmp_path / "bin" / "reconcile"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from reconciler.cli import main; main()" "$@"\n')
-    command.chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    for name, words in {"reconcile": '-c "from reconciler.cli import main; main()"', "python": ""}.items():
+        command = tmp_path / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
+        command.chmod(0o755)
     home = tmp_path / "home"
     for name in ("shop", "original"):
         shutil.copytree(PROMISES / "shop", home / name)
@@ -67,7 +69,7 @@ def played(session: str, home: Path) -> str:
     return text
 
 
-@pytest.mark.parametrize("session", SESSIONS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("session", SESSIONS, ids=lambda path: str(path.parent.relative_to(PROMISES)))
 def test_the_promise_is_kept(session: Path, home: Path, update_plans: bool) -> None:
     found = played(session.read_text(), home)
     if update_plans:
