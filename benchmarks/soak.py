@@ -43,7 +43,7 @@ from reconciler.model.resource import ResourceId
 
 THINGS = 30  # things that happen in a simulated minute
 PATIENCE = 30.0  # real seconds until something counts as missed
-POLICY = Policy(prune=True, allow=frozenset({"restart", "data", "disruptive"}))
+POLICY = Policy(prune=True, allow=frozenset({"interrupt", "restart", "data"}))
 
 Manifest = dict[str, Any]
 Deed = tuple[str, str]  # the name of a resource, and a documented operation

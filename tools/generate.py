@@ -19,7 +19,7 @@ from typing import Any
 from reconciler.catalogue import OPERATIONS, Operation
 from reconciler.catalogue import document as made
 from reconciler.catalogue.limits import NUMBERS
-from reconciler.catalogue.operation import UNIVIRT
+from reconciler.catalogue.operation import IMPACT_MEANING, UNIVIRT, Impact
 from reconciler.clusters.crds import definitions
 from reconciler.drivers.capabilities import CAPABILITIES
 from reconciler.drivers.capability import Level
@@ -131,10 +131,10 @@ def impacts() -> str:
         made.GENERATED,
         "# Impact",
         "",
-        "What changing a field of a manifest does to the guest, running or stopped. `none`: the guest does not notice; "
-        "`live`: it keeps running and notices; `restart`: it is stopped or restarted; `recreate`: the resource is "
-        "removed; `data`: data is lost. Steps with one of the last three are held until `--allow`, or the policy of "
-        "the Stack, permits them.",
+        "What changing a field of a manifest does to the guest, running or stopped. "
+        f"{'; '.join(f'`{impact}`: {said}' for impact, said in IMPACT_MEANING.items())}. "
+        f"Steps with the impact {', '.join(f'`{each}`' for each in Impact if each.needs_permission)} are held until "
+        "`--allow`, or the policy of the Stack, permits them.",
         "",
         "A field that may *wait* is written for the next start of a running guest where it cannot be changed live: the "
         "guest keeps running, and `plan`, `get` and `describe` show the field as pending restart.",

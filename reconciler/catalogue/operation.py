@@ -26,9 +26,26 @@ class Impact(StrEnum):
 
     NONE = "none"
     LIVE = "live"
+    INTERRUPT = "interrupt"
     RESTART = "restart"
     RECREATE = "recreate"
     DATA = "data"
+
+    @property
+    def needs_permission(self) -> bool:
+        """Whether a step of this impact is held until it is allowed."""
+        return self not in (Impact.NONE, Impact.LIVE)
+
+
+IMPACT_MEANING = {  # what happens to the guest, for documents
+    Impact.NONE: "the guest does not notice",
+    Impact.LIVE: "it notices and loses nothing",
+    Impact.INTERRUPT: "it goes on, but loses a disk, NIC, address, network path, allowed flow or memory, or pauses, "
+    "for a moment or for good",
+    Impact.RESTART: "it is stopped or restarted",
+    Impact.RECREATE: "the VM is removed, and would have to be created again",
+    Impact.DATA: "data is lost",
+}
 
 
 class Unit(StrEnum):

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from reconciler.model.resource import ResourceId
     from reconciler.planner import Policy
 
-IMPACTS = frozenset({"restart", "recreate", "data"})  # what --allow takes
-
 
 def read_manifests(paths: tuple[str, ...]) -> tuple[Loaded, Desired]:
     """The valid manifests of the paths (default: this directory); shows warnings. Raises ``InvalidInput``."""
@@ -70,11 +68,12 @@ def cluster_for(reference: ClusterReference, loaded: Loaded | None, desired: Des
 
 def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False) -> Policy:
     """What a run may do, by the options and the Stack. Raises ``UsageError`` for values that make no sense."""
+    from reconciler.catalogue.operation import Impact
     from reconciler.planner import DeletionLimit, Policy
 
     impacts = impacts_of(options)
     if delete:
-        impacts |= {"restart", "recreate"}  # deleting a machine is asking for both
+        impacts |= {Impact.INTERRUPT, Impact.RESTART, Impact.RECREATE}  # deleting a machine is asking for all of them
     limit = options.max_deletions or desired.stack.max_deletions
     try:
         max_deletions = DeletionLimit.parse(limit) if limit else None
@@ -93,9 +92,12 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
 
 def impacts_of(options: PolicyOptions) -> frozenset[str]:
     """The impacts that ``--allow`` names. Raises ``UsageError`` for a word that is none."""
+    from reconciler.catalogue.operation import Impact
+
     impacts = {impact.strip() for text in options.allow for impact in text.split(",") if impact.strip()}
-    if unknown := impacts - IMPACTS:
-        raise click.UsageError(f"--allow takes restart, recreate and data, not {', '.join(sorted(unknown))}.")
+    held = [str(impact) for impact in Impact if impact.needs_permission]
+    if unknown := impacts - {*held}:
+        raise click.UsageError(f"--allow takes {', '.join(held)}, not {', '.join(sorted(unknown))}.")
     return frozenset(impacts)
 
 

@@ -109,7 +109,7 @@ policy_options = option_group(
             "--allow",
             metavar="IMPACTS",
             multiple=True,
-            help="Allow held steps with these impacts: restart, recreate, data (comma-separated).",
+            help="Allow held steps with these impacts: interrupt, restart, recreate, data (comma-separated).",
         ),
         "prune": click.option("--prune", is_flag=True, help="Delete what the stack owns and no manifest describes."),
         "max_deletions": click.option(

@@ -19,6 +19,7 @@ class Danger(StrEnum):
     DATA = "Destroys data"
     GONE = "Deletes or replaces"
     RESTART = "Stops or restarts"
+    INTERRUPT = "Interrupts"
 
 
 def danger_of(step: Step) -> Danger | None:
@@ -27,7 +28,9 @@ def danger_of(step: Step) -> Danger | None:
         return Danger.DATA
     if step.impact is Impact.RESTART:
         return Danger.RESTART
-    return Danger.GONE if step.impact is Impact.RECREATE or step.action is Action.DELETE else None
+    if step.impact is Impact.RECREATE or step.action is Action.DELETE:
+        return Danger.GONE
+    return Danger.INTERRUPT if step.impact is Impact.INTERRUPT else None
 
 
 def dangerous_steps(plan: Plan) -> dict[Danger, list[Step]]:

@@ -36,7 +36,6 @@ _COLOURS = {
     Action.RUN: "cyan",
     Action.MARK: "blue",
 }
-_GRAVE = frozenset({Impact.RESTART, Impact.RECREATE, Impact.DATA})
 
 
 def plain(text: str, colour: str) -> str:
@@ -79,7 +78,7 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
     for number, wave in enumerate(plan.waves, 1):
         lines.append(f"wave {number}")
         for step in wave:
-            colour = "red" if step.impact in _GRAVE else _COLOURS[step.action]
+            colour = "red" if step.impact.needs_permission else _COLOURS[step.action]
             lines.append(paint(next(aligned), colour))
     if lines:
         lines.append("")
@@ -99,7 +98,7 @@ def impact_text(step: Step) -> str:
 def headline(plan: Plan) -> list[str]:
     """The first line of a plan that stops VMs, deletes resources or destroys data, and an empty line; else no line."""
     steps = plan.runnable
-    restarted = {step.carrier for step in steps if step.impact is Impact.RESTART and step.carrier.kind == MACHINE}
+    restarted, interrupted = _machines(steps, Impact.RESTART), _machines(steps, Impact.INTERRUPT)
     removed = {step.resource for step in steps if step.impact is Impact.RECREATE}
     lost: dict[str, dict[ResourceId, int]] = {}
     for step in steps:
@@ -109,11 +108,18 @@ def headline(plan: Plan) -> list[str]:
     phrases = []
     if going := restarted - removed:
         phrases.append(f"stops or restarts {_counted(len(going), MACHINE)}")
+    if losing := interrupted - restarted - removed:
+        phrases.append(f"interrupts {_counted(len(losing), MACHINE)}")
     for kind in sorted({id.kind for id in removed}):
         phrases.append(f"removes {_counted(sum(id.kind == kind for id in removed), kind)}")
     if lost:
         phrases.append("destroys data of " + ", ".join(_sized(kind, of_kind) for kind, of_kind in sorted(lost.items())))
     return [f"This {', '.join(phrases)}.", ""] if phrases else []
+
+
+def _machines(steps: Iterable[Step], impact: Impact) -> set[ResourceId]:
+    """The machines on which steps have this impact."""
+    return {step.carrier for step in steps if step.impact is impact and step.carrier.kind == MACHINE}
 
 
 def _sized(kind: str, lost: dict[ResourceId, int]) -> str:
@@ -153,9 +159,11 @@ def summary(plan: Plan, limit: int | None = None) -> PlanSummary:
     parts = [f"{actions[action]} to {action}" for action in Action if actions[action]]
     totals = f"{count(len(plan.steps), 'step')}: {', '.join(parts)}; "
     totals += f"{plan.unchanged} unchanged."
-    restarted = {step.carrier for step in plan.steps if step.impact is Impact.RESTART and step.carrier.kind == MACHINE}
+    restarted, interrupted = _machines(plan.steps, Impact.RESTART), _machines(plan.steps, Impact.INTERRUPT)
     if restarted:
         totals += f" Stops or restarts {count(len(restarted), 'VM')}."
+    if losing := interrupted - restarted:
+        totals += f" Interrupts {count(len(losing), 'VM')}."
     return PlanSummary(totals, _destroyed(plan, limit), _held(plan))
 
 

@@ -11,8 +11,6 @@ from reconciler.model.resource import ResourceId
 if TYPE_CHECKING:
     from datetime import datetime
 
-_ALWAYS = frozenset({Impact.NONE, Impact.LIVE})
-
 
 @dataclass(frozen=True, slots=True)
 class DeletionLimit:
@@ -48,7 +46,7 @@ class Policy:
 
     def allows(self, impact: Impact) -> bool:
         """Whether a step with this impact may run."""
-        return impact in _ALWAYS or impact in self.allow
+        return not impact.needs_permission or impact in self.allow
 
     def concerns(self, id: ResourceId) -> bool:
         """Whether the run is about this resource."""

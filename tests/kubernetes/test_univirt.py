@@ -85,7 +85,7 @@ def test_a_stack_comes_changes_and_goes(cluster: KubernetesCluster, events: str)
         assert is_as_declared(cluster, stopped)
         assert applied(cluster, SHOP).ok
         assert is_as_declared(cluster, SHOP)
-        report = applied(cluster, SHOP, delete=True, allow=frozenset({"restart", "recreate", "data"}))
+        report = applied(cluster, SHOP, delete=True, allow=frozenset({"interrupt", "restart", "recreate", "data"}))
         assert report.ok, ended(report)
         assert not any(each.exists for each in observe(cluster).resources.values())
         assert agent.died == set()

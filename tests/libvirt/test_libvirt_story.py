@@ -92,7 +92,7 @@ def test_a_stack_lives_on_a_real_host(shop: Shop) -> None:
 
     # 10: delete the machine and its data disk; the other disk stays, as it was told nothing else
     shop.write(POOLS + IMAGE)
-    shop.applied("--allow", "data,restart,recreate")
+    shop.applied("--allow", "data,interrupt,restart,recreate")
     assert virsh("list", "--all", "--name") == ""
     assert Path(ROOT).exists()
     assert not Path(DATA).exists()
@@ -184,6 +184,6 @@ def test_an_agent_killed_at_any_write_leaves_nothing_behind(shop: Shop, write: i
     assert sorted(each.name for each in Path(ROOT).parent.iterdir()) == ["config.json", "web-1-root"]
     virsh("destroy", "web-1")
     shop.write(POOLS + IMAGE)
-    shop.applied("--allow", "data,restart,recreate")
+    shop.applied("--allow", "data,interrupt,restart,recreate")
     assert virsh("list", "--all", "--name") == ""
     assert not Path(ROOT).parent.exists()

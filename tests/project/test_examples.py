@@ -12,7 +12,7 @@ from support.paths import EXAMPLES
 from support.scenario import converge, desired_of, plan_of, served
 
 EXAMPLES = sorted(path for path in EXAMPLES.iterdir())
-ALL = frozenset({"restart", "recreate", "data"})
+ALL = frozenset({"interrupt", "restart", "recreate", "data"})
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)

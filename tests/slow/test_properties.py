@@ -174,7 +174,7 @@ def test_parallelism_does_not_change_where_it_ends(parallel: int) -> None:
     assert worlds[0] == worlds[1]
 
 
-IMPACTS = st.sets(st.sampled_from(["restart", "recreate", "data"])).map(frozenset)
+IMPACTS = st.sets(st.sampled_from(["interrupt", "restart", "recreate", "data"])).map(frozenset)
 
 
 def boots(observed: Observation) -> dict[ResourceId, Any]:

@@ -17,7 +17,7 @@ from support.golden_plans import CASES, NODES, prepare
 from support.paths import ROOT
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served, world_of
 
-ALLOW = frozenset({"restart", "recreate", "data"})
+ALLOW = frozenset({"interrupt", "restart", "recreate", "data"})
 slow = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

@@ -57,7 +57,9 @@ class ControllerFixture:
         self.cache_mismatches = 0
         self.killed_at: Callable[[Outcome], None] = lambda outcome: None
         options = ControllerOptions(
-            policy=lambda stack: Policy(allow=frozenset({"restart", "data"}) | stack.allow, prune=prune or stack.prune),
+            policy=lambda stack: Policy(
+                allow=frozenset({"interrupt", "restart", "data"}) | stack.allow, prune=prune or stack.prune
+            ),
             monotonic=self.clock.monotonic,
             now=self.clock.now,
             interrupts=interrupts,

@@ -62,7 +62,7 @@ def desired_in(file: Path) -> Desired:
 
 def prepare(cluster: LocalCluster, case: Path) -> None:
     if (case / "given.yaml").exists():
-        converge(cluster, desired_in(case / "given.yaml"), allow=frozenset({"restart"}))
+        converge(cluster, desired_in(case / "given.yaml"), allow=frozenset({"interrupt", "restart"}))
     if (case / "wire.yaml").exists():
         for resource in yaml.safe_load_all((case / "wire.yaml").read_text()):
             cluster.create(resource)

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from reconciler.catalogue.document.example import request, yaml
 from reconciler.catalogue.document.phrases import allowed_values, field_paths, parameter_relations, univirt_support
-from reconciler.catalogue.operation import Impact, Operation, Parameter, Verb
+from reconciler.catalogue.operation import IMPACT_MEANING, Operation, Parameter, Verb
 
 GENERATED = "<!-- Made from the catalogue by 'make generate'; changes belong into reconciler/catalogue. -->"
 
@@ -15,15 +15,6 @@ GENERATED = "<!-- Made from the catalogue by 'make generate'; changes belong int
 def anchor(operation: Operation) -> str:
     """A place on the page; a few names exist on two kinds."""
     return f"{operation.kind}-{operation.name}".lower()
-
-
-_IMPACTS = {
-    Impact.NONE: "nothing that the guest notices",
-    Impact.LIVE: "the guest is changed while it runs",
-    Impact.RESTART: "the guest is stopped or restarted",
-    Impact.RECREATE: "the VM is removed, and would have to be created again",
-    Impact.DATA: "data is lost",
-}
 
 
 def reference(operations: Iterable[Operation]) -> str:
@@ -40,7 +31,7 @@ def reference(operations: Iterable[Operation]) -> str:
         "- **Moved by**: the manifest fields whose change leads to it, as `reconcile explain` takes them; `metadata` "
         "stands for the manifest as a whole, which comes or goes. What no field moves is asked for with an "
         "`Operation` document or `reconcile run`.",
-        f"- **Impact**: {'; '.join(f'`{impact}`, {said}' for impact, said in _IMPACTS.items())}.",
+        f"- **Impact**: {'; '.join(f'`{impact}`, {said}' for impact, said in IMPACT_MEANING.items())}.",
         "- **uni-virt**: how the existing back end treats the operation as it is documented.",
         "",
     ]

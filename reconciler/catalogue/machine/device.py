@@ -18,7 +18,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(EXISTS, "the file is on the VM's node"),
         leaves="the device is gone from the VM",
         fields=("devices",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
     ),
     Operation(
         MACHINE, "PlugDevice", "1.12", Verb.UPDATE,

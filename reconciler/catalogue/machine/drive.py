@@ -76,7 +76,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(EXISTS, "the VM has a disk at target"),
         leaves="the disk is gone from the VM",
         fields=("disks",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="works, but reports failure after it took away a disk that PlugDisk had not given",
     ),
     Operation(

@@ -27,7 +27,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(EXISTS, "the VM has the NIC"),
         leaves="the NIC is gone from the VM",
         fields=("nics",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
     ),
     Operation(
         MACHINE, "PlugNIC", "1.19", Verb.UPDATE,

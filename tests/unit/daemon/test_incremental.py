@@ -274,7 +274,7 @@ def test_a_mirror_shows_what_listing_anew_gives(
     with served() as cluster:
         resource_cache = ResourceCache(cluster, Clock())
         resource_cache.relist()
-        allow = frozenset({"restart", "recreate", "data"})
+        allow = frozenset({"interrupt", "restart", "recreate", "data"})
         for documents in (before, after):
             old = resources_of(cluster)
             desired = desired_of(documents)

@@ -120,7 +120,7 @@ def forgotten(cluster: LocalCluster) -> None:
 @given(fleets())
 def test_a_fleet_that_was_applied_is_described_whole_and_its_plan_is_empty(fleet: list[dict[str, Any]]) -> None:
     with served() as cluster:
-        converge(cluster, desired_of(fleet), allow=frozenset({"restart", "data"}))
+        converge(cluster, desired_of(fleet), allow=frozenset({"interrupt", "restart", "data"}))
         observed = observe(cluster)
         made = import_resources(observed, observed.resources)
         assert made.problems == []
@@ -133,7 +133,7 @@ def test_a_fleet_that_was_applied_is_described_whole_and_its_plan_is_empty(fleet
 @given(fleets())
 def test_what_nobody_remembers_is_described_or_its_unreadable_fields_are_named(fleet: list[dict[str, Any]]) -> None:
     with served() as cluster:
-        converge(cluster, desired_of(fleet), allow=frozenset({"restart", "data"}))
+        converge(cluster, desired_of(fleet), allow=frozenset({"interrupt", "restart", "data"}))
         forgotten(cluster)
         observed = observe(cluster)
         made = import_resources(observed, observed.resources)
@@ -292,7 +292,7 @@ def test_what_is_imported_stays_when_its_manifest_goes(home: Path) -> None:
     assert kept.out.count("kept: deletionPolicy is Retain") == 5
     for folder in ("virtualmachines", "virtualmachinepools", "virtualmachinenetworks"):
         shutil.rmtree(home / "shop" / folder)
-    pruned = run(home, "--yes", "--prune", "--allow", "restart,recreate,data", "shop")
+    pruned = run(home, "--yes", "--prune", "--allow", "interrupt,restart,recreate,data", "shop")
     assert pruned.code == 0, pruned.err
     assert len(run(home, "get").out.splitlines()) == 6
 

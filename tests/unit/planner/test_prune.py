@@ -24,7 +24,7 @@ metadata: {name: disks}
 spec: {nodeName: node22, type: localfs, url: /var/lib/libvirt/disks}
 """
 STACK_ALONE = POOL.partition("---")[0]
-ALL = frozenset({"restart", "recreate", "data"})
+ALL = frozenset({"interrupt", "restart", "recreate", "data"})
 
 
 def disk(name: str, more: str = "") -> str:

@@ -88,7 +88,7 @@ def test_what_was_moved_on_one_side_is_moved_back_there(
     assert made.steps
     for step in made.steps:
         assert {flag for flag in ("live", "config") if step.parameters.get(flag)} == {side}
-    converge(cluster, desired)
+    converge(cluster, desired, allow=frozenset({"interrupt"}))
     assert not plan_of(cluster, desired).steps
     observed = observe(cluster).resources[WEB]
     assert observed.persistent == observed.shape
