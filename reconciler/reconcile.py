@@ -11,13 +11,16 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypedDict, Unpack
 
+from reconciler.agent.embedded import hidden_from, show_hidden
 from reconciler.apply import Options, Outcome, Report, apply
 from reconciler.apply.recovery import overlay_recoveries, read_due_recoveries, recover, wait_until_idle
 from reconciler.clusters.base import Cluster, Lease
+from reconciler.clusters.local import LocalCluster
 from reconciler.manifests.desired import Desired
 from reconciler.manifests.request import Request
 from reconciler.model.journal import read_journal
@@ -68,7 +71,7 @@ def reconcile_once(
     with _stack_lease(cluster, stack, run_options) as lease:
         wait_until_idle(cluster, stack)
         recover(cluster, stack)
-        observed = observe_stack(cluster, desired)
+        observed = observe_stack(cluster, desired, writes=True)
         made = make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy))
         return made, _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
 
@@ -114,9 +117,19 @@ def run_request(
 # The stages --------------------------------------------------------------------------------------------------
 
 
-def observe_stack(cluster: Cluster, desired: Desired) -> Observation:
-    """The observed resources, the capabilities of the agents and, if there are Operations, how each of them ended."""
+def observe_stack(cluster: Cluster, desired: Desired, *, writes: bool = False) -> Observation:
+    """The observed resources, the capabilities of the agents and, if there are Operations, how each of them ended.
+
+    What is described and not shown is looked for on the nodes of an embedded cluster first: that a resource was
+    deleted there, or lost what it showed, takes nothing from its node. ``writes``: the cluster shows it from then on.
+    """
     observed = observe(cluster)
+    exists = {id for id, each in observed.resources.items() if each.exists or each.under_way}
+    unseen = desired.resources.keys() - exists
+    if isinstance(cluster, LocalCluster) and (hidden := hidden_from(cluster, unseen)):
+        with nullcontext(cluster) if writes else closing(cluster.copy()) as shown:
+            show_hidden(shown, hidden)
+            observed = observe(shown)
     observed.capabilities = announced(cluster)
     if desired.requests:
         observed.ledger = read_operation_ledger(cluster, desired.stack.name, observed)

@@ -15,7 +15,6 @@ from reconciler.agent.nodes import Nodes
 from reconciler.agent.observer import Observer
 from reconciler.agent.record import Records
 from reconciler.agent.wire_resource import host_of, spec_of
-from reconciler.catalogue.operation import Verb
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import NotFound, OperationFailed
 from reconciler.model.resource import Resource, ResourceId, id_of
@@ -75,6 +74,6 @@ class Orphans:
 def _deletes(kind: str, key: str) -> bool:
     """Whether an operation that succeeded leaves nothing of its resource."""
     try:
-        return catalogue.by_key(kind, key).verb is Verb.DELETE
+        return catalogue.by_key(kind, key).removes
     except KeyError:
         return False

@@ -116,6 +116,11 @@ class Observed:
         """What was last applied of the fields that the API never shows, nested as in the shape."""
         return self.annotation(ANNOTATION_APPLIED)
 
+    @property
+    def unmarked(self) -> bool:
+        """Whether it lost what this program noted on it, or never had it: then nobody knows what was last applied."""
+        return not self.stack or not self.applied
+
     @cached_property
     def shape(self) -> Shape:
         """The declared shape of the resource; of a machine, of its live configuration."""

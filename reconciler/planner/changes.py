@@ -89,7 +89,7 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> ResourceChanges | None
     stops = declared.shape.get("powerState") == "Stopped" and (creation is not None or "restart" in inputs.policy.allow)
     both = configuration(declared, None if creation else observed, seen, stops)
     changes = both.changes
-    if observed is not None and creation is None and not observed.stack:
+    if observed is not None and creation is None and observed.unmarked:
         changes = [change for change in changes if not last_applied.unknown(kind, change)]
     changes = with_replacements(kind, changes, declared.shape, both.live)
     later = waiting(observed.shape, pending) if observed is not None and pending else []

@@ -14,7 +14,17 @@ from reconciler.model import quantity
 from reconciler.model.fields import is_quantity, is_secret, part_of, parts_at, replacing
 from reconciler.model.secret import Secret
 from reconciler.planner.diff import Change
-from reconciler.planner.plan import STACK, FieldChange, Note, NoteKind, Reason, SecretValue, Step, show_value
+from reconciler.planner.plan import (
+    LAST_APPLIED,
+    STACK,
+    FieldChange,
+    Note,
+    NoteKind,
+    Reason,
+    SecretValue,
+    Step,
+    show_value,
+)
 
 _OTHER_VALUE = SecretValue("another value")
 _LISTED = 3  # names that a note lists
@@ -194,6 +204,8 @@ def change_text(kind: str, change: FieldChange) -> str:
     """One change: ``memory.size 2Gi -> 4Gi``."""
     if change.path == STACK:
         return f"taken over into the stack {change.after}"
+    if change.path == LAST_APPLIED:
+        return "what was last applied is not noted on it any more: noted again as declared"
     name, before, after = change_cells(kind, change)
     if change.path != part_of(kind, change.path):
         return f"{name} {before} -> {after}"
@@ -204,7 +216,7 @@ def change_text(kind: str, change: FieldChange) -> str:
 
 def change_cells(kind: str, change: FieldChange) -> ChangeText:
     """One change as the cells of a table: the field, what it is now and what it becomes."""
-    if change.path == STACK:
+    if change.path in (STACK, LAST_APPLIED):
         return ChangeText("", "", change_text(kind, change))
     name = _named(kind, change.path)
     if change.path != part_of(kind, change.path):

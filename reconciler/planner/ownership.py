@@ -14,7 +14,17 @@ from reconciler.planner.findings import Findings, UnorderedStep
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.last_applied import nested, unknown
 from reconciler.planner.phase import Phase
-from reconciler.planner.plan import MARK, STACK, Action, FieldChange, ManifestPlace, NoteKind, Reason, Step
+from reconciler.planner.plan import (
+    LAST_APPLIED,
+    MARK,
+    STACK,
+    Action,
+    FieldChange,
+    ManifestPlace,
+    NoteKind,
+    Reason,
+    Step,
+)
 from reconciler.planner.preconditions import identity
 
 
@@ -46,11 +56,14 @@ def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found:
 def ownership_changes(inputs: PlanInput, declared: Declared, observed: Observed) -> OwnershipChanges | None:
     """The labels and annotations that differ; None if there are none."""
     changes, last_applied = [], dict[str, Any]()
-    if not observed.stack:
-        changes.append(FieldChange(STACK, None, inputs.stack))
-        # Nobody can tell whether these are as declared: taking over says that they are.
+    if observed.unmarked:
+        # Nobody can tell whether these are as declared: taking over, or noting again what was lost, says so.
         differing = diff(declared.id.kind, declared.shape, observed.shape)
         last_applied = nested((each.path, each.desired) for each in differing if unknown(declared.id.kind, each))
+        if not observed.stack:
+            changes.append(FieldChange(STACK, None, inputs.stack))
+        elif last_applied:
+            changes.append(FieldChange(LAST_APPLIED, None, "as declared"))
     changes += [
         FieldChange(("labels", name), observed.labels.get(name), value)
         for name, value in sorted(declared.labels.items())
@@ -87,7 +100,7 @@ def ownership_step(
 
 
 def _place(declared: Declared, change: FieldChange) -> ManifestPlace:
-    if change.path == STACK:
+    if change.path in (STACK, LAST_APPLIED):
         return ManifestPlace(declared.manifest)
     head = "metadata" if change.path[0] == "labels" else "spec"
     return ManifestPlace(declared.manifest, (head, *change.path))

@@ -32,6 +32,7 @@ class Action(StrEnum):
 
 
 STACK = ("stack",)  # stands where a path of the shape does: the stack that owns the resource
+LAST_APPLIED = ("lastApplied",)  # the same: what is noted on the resource of fields that the API never shows
 MARK = "(mark)"
 REMOVE = "(remove)"
 """Stand where a step has no operation: the run itself writes labels and annotations, or removes a resource from the

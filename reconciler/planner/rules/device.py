@@ -27,6 +27,15 @@ def _part_disk(case: RuleContext) -> list[ResourceId]:
     return [disk_of(case, case.part["disk"])]
 
 
+def _replacing_disk(case: RuleContext) -> list[ResourceId]:
+    """The disk that takes the place of one that is unplugged: it is created first, else the other stays.
+
+    Who deletes a disk from the cluster alone takes nothing from its machine: its node has it still.
+    """
+    disk = (case.desired.get("disks", {}).get(case.at[-1]) or {}).get("disk")
+    return [disk_of(case, disk)] if disk else []
+
+
 def _limit(wire: str, name: str) -> Make:
     def make(case: RuleContext) -> Value | None:
         value = case.part.get("qos", {}).get(name)
@@ -73,6 +82,7 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.DISK_REMOVAL,
         parameters={"target": key, **LIVE_AND_CONFIG},
         on=frozenset({ChangeKind.REMOVED}),
+        uses=_replacing_disk,
         frees=lambda case: [f"disk {case.old['disk']}"] if "disk" in case.old else [],
         leaves=(("disks.*", None),),
     ),
