@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Collection
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypedDict, Unpack
@@ -19,18 +19,21 @@ from typing import TypedDict, Unpack
 from reconciler.agent.embedded import hidden_from, show_hidden
 from reconciler.apply import Options, Outcome, Report, apply
 from reconciler.apply.recovery import overlay_recoveries, read_due_recoveries, recover, wait_until_idle
+from reconciler.apply.stack_rename import StackRename, plan_rename, rename_stack
 from reconciler.clusters.base import Cluster, Lease
 from reconciler.clusters.local import LocalCluster
 from reconciler.manifests.desired import Desired
 from reconciler.manifests.request import Request
 from reconciler.model.journal import read_journal
 from reconciler.model.problem import NotFound
+from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Vault
 from reconciler.observe.capabilities import announced
 from reconciler.observe.ledger import LedgerEntry, read_ledger
 from reconciler.observe.observed import Observation, observe
 from reconciler.planner import Policy, make_plan, plan_request
 from reconciler.planner.plan import Plan, Step
+from reconciler.planner.release import plan_release
 
 
 class RunOptions(TypedDict, total=False):
@@ -112,6 +115,45 @@ def run_request(
     if made.problems:
         return made, None
     return made, _approve_and_apply(made, cluster, observed, run_options, lambda: False)
+
+
+def release(
+    cluster: Cluster, stack: str, ids: Collection[ResourceId], **run_options: Unpack[RunOptions]
+) -> tuple[Plan, Report | None]:
+    """Take the marks of a stack off resources, all of it if no ``ids`` are given; nothing else about them changes.
+
+    Returns and raises as ``reconcile_once`` does; a plan with problems is not applied.
+    """
+    with _stack_lease(cluster, stack, run_options) as lease:
+        wait_until_idle(cluster, stack)
+        recover(cluster, stack)  # which may mark a resource that is to be released
+        observed = observe(cluster)
+        chosen = ids or [id for id, each in observed.resources.items() if each.stack == stack]
+        made = plan_release(stack, [id for id in chosen if id in observed.resources], observed)
+        if made.problems:
+            return made, None
+        return made, _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
+
+
+def rename(
+    cluster: Cluster, old: str, new: str, approve: Callable[[int], None], at: Callable[[], str], *, wait: float = 30.0
+) -> StackRename:
+    """Rename a stack: its labels, history and ledger. Asked for again after a kill, it goes on from there.
+
+    ``approve`` is told how many resources get another label, and raises to go no further; ``at`` gives the time;
+    ``wait``: seconds for runs of either stack to end. Raises ``NotFound``, ``AlreadyExists`` where the new name is taken,
+    ``Busy``, and other ``ClusterError``s.
+    """
+    options: RunOptions = {"options": Options(lease=wait)}
+    with ExitStack() as leases:
+        for name in sorted((old, new)):  # always in this order: two that cross do not wait for each other
+            leases.enter_context(_stack_lease(cluster, name, options))
+        wait_until_idle(cluster, old)
+        recover(cluster, old)
+        planned = plan_rename(cluster, old, new)
+        approve(len(planned.resources))
+        rename_stack(cluster, planned, at)
+        return planned
 
 
 # The stages --------------------------------------------------------------------------------------------------

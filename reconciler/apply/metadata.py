@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.apply.annotations import annotations_of, merge_patch, record_last_applied, recovered
+from reconciler.apply.annotations import annotations_of, merge_patch, record_last_applied, recovered, released
 from reconciler.apply.running_step import RunningStep
 from reconciler.clusters.base import ResourceStore
 from reconciler.model.fields import unreadable
@@ -96,6 +96,10 @@ class MetadataWriter:
             return subject
 
         retry_on_conflict(self.cluster, step.resource, owned)
+
+    def release(self, step: Step) -> None:
+        """Take the label of the owner and the annotations of this program off a resource. Raises ``Conflict``."""
+        retry_on_conflict(self.cluster, step.resource, released)
 
     def restore_annotations(self, running: RunningStep) -> None:
         """Restore the annotations to what they were before the step was submitted. Raises ``Conflict``."""

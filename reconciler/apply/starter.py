@@ -20,7 +20,7 @@ from reconciler.model.problem import Busy, Conflict, NotFound, StalePlan
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.observe.ledger import LedgerEntry, RequestState
 from reconciler.observe.observed import Observed
-from reconciler.planner.plan import REMOVE, Expectation, Step
+from reconciler.planner.plan import RELEASE, REMOVE, Expectation, Step
 from reconciler.planner.preconditions import unmet
 
 RUSHES = 20  # immediate retries of a write where others write to the resource, but not against the step
@@ -92,19 +92,27 @@ class StepStarter:
 
     def _write(self, step: Step, resource: Resource | None) -> NothingToRun:
         """Carry out a step without an operation: write our labels and annotations, or remove an empty resource."""
-        removes = step.operation == REMOVE
-        if resource is None if removes else self.metadata.shows(step, resource):
+        removes, releases = step.operation == REMOVE, step.operation == RELEASE
+        if resource is None if removes else self._is_marked(step, resource):
             return NothingToRun(Result.UNCHANGED, "already as planned")
         if removes and (other := under_way(resource)):
             raise Busy(f"{other} is under way on {step.carrier}")
         self._check_preconditions(step, {step.carrier: resource})
         self.on_start(step)
-        if not removes:
+        if releases:
+            self.metadata.release(step)
+        elif not removes:
             self.metadata.take_ownership(step)
         elif resource is not None:
             with suppress(NotFound):
                 self.resources.delete(step.resource, version=resource["metadata"]["resourceVersion"])
         return NothingToRun(DONE[step.action])
+
+    def _is_marked(self, step: Step, resource: Resource | None) -> bool:
+        """Whether a resource has the marks that a step writes, or has none where it takes them off."""
+        if step.operation == RELEASE:
+            return resource is None or not Observed(resource, {}).stack
+        return self.metadata.shows(step, resource)
 
     def _has_run(self, step: Step) -> bool:
         """Whether the ledger has the ``Operation`` of a step as done. Raises ``StalePlan`` where it cannot say."""

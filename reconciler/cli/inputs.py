@@ -39,6 +39,19 @@ def read_manifests(paths: tuple[str, ...]) -> tuple[Loaded, Desired]:
     return loaded, desired
 
 
+def stack_here() -> tuple[Loaded, Desired]:
+    """The Stack of the current directory, without its resources. Raises ``InvalidInput``."""
+    from reconciler.manifests.loader import STACK_FILE, Loaded, load
+    from reconciler.manifests.validator import validate
+    from reconciler.model.problem import InvalidInput
+
+    loaded = load([STACK_FILE]) if os.path.isfile(STACK_FILE) else Loaded()
+    if loaded.problems:
+        raise InvalidInput(loaded.problems)
+    only = Loaded(stack=loaded.stack, root=os.path.basename(os.getcwd()))
+    return only, validate(only)
+
+
 @contextmanager
 def connected(
     reference: ClusterReference, loaded: Loaded | None = None, desired: Desired | None = None, *, reading: bool = False

@@ -20,8 +20,7 @@ from reconciler.model.resource import ResourceId, show_path
 from reconciler.model.secret import Secret
 from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import (
-    MARK,
-    REMOVE,
+    WITHOUT_OPERATION,
     Action,
     Expectation,
     FieldChange,
@@ -214,7 +213,7 @@ def _inconsistencies(source: SourceText, document: dict[str, Any]) -> Iterator[P
                 yield wrong("needs", f"needs {need}, which is not in the plan")
         if digest(_read_preconditions(step)) != step["digest"]:
             yield wrong("digest", "the preconditions do not match their digest")
-        if step["operation"] in (MARK, REMOVE):
+        if step["operation"] in WITHOUT_OPERATION:
             continue
         try:
             operation = catalogue.find(_id(step["carrier"]).kind, step["operation"])

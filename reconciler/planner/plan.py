@@ -35,8 +35,10 @@ STACK = ("stack",)  # stands where a path of the shape does: the stack that owns
 LAST_APPLIED = ("lastApplied",)  # the same: what is noted on the resource of fields that the API never shows
 MARK = "(mark)"
 REMOVE = "(remove)"
-"""Stand where a step has no operation: the run itself writes labels and annotations, or removes a resource from the
-cluster of which its node has nothing."""
+RELEASE = "(release)"
+WITHOUT_OPERATION = frozenset({MARK, REMOVE, RELEASE})
+"""Stand where a step has no operation: the run itself writes labels and annotations, removes a resource from the cluster
+of which its node has nothing, or takes its labels and annotations off."""
 
 
 class PathOf(NamedTuple):
@@ -180,7 +182,7 @@ class Step:
     @property
     def for_agent(self) -> bool:
         """Whether an agent carries it out; the run itself carries out what has no operation."""
-        return self.operation not in (MARK, REMOVE)
+        return self.operation not in WITHOUT_OPERATION
 
     @property
     def origin(self) -> Origin | None:

@@ -34,6 +34,8 @@ SUCCEEDS: dict[str, tuple[str, ...]] = {
     "apply": ("--yes", QUICKSTART),
     "delete": ("--yes", QUICKSTART),
     "run": ("--yes", "--allow", "restart", "vm/web-1", "RebootVM"),
+    "release": ("--yes", "--all", "--stack", "quickstart"),
+    "stack": ("rename", "quickstart", "second", "--yes"),
     "validate": (QUICKSTART,),
     "get": (),
     "describe": ("vm/web-1", QUICKSTART, "--history"),
