@@ -141,8 +141,8 @@ def rename(
     """Rename a stack: its labels, history and ledger. Asked for again after a kill, it goes on from there.
 
     ``approve`` is told how many resources get another label, and raises to go no further; ``at`` gives the time;
-    ``wait``: seconds for runs of either stack to end. Raises ``NotFound``, ``AlreadyExists`` where the new name is taken,
-    ``Busy``, and other ``ClusterError``s.
+    ``wait``: seconds for runs of either stack to end. Raises ``NotFound``, ``AlreadyExists`` where the new name is
+    taken, ``Busy``, and other ``ClusterError``s.
     """
     options: RunOptions = {"options": Options(lease=wait)}
     with ExitStack() as leases:

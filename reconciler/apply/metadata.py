@@ -60,7 +60,8 @@ class MetadataWriter:
 
     def _pending(self, observed: Observed, step: Step) -> dict[str, Any] | None:
         """What waits for the next start from now on, without what the step does at once; None if that stays."""
-        set_now = [path for path, _ in leaves((), step.last_applied)]
+        kind = step.resource.kind
+        set_now = [path for path, _ in leaves((), step.last_applied) if unreadable(kind, path)]
         set_now += [each.path for each in step.expect if each.id == step.resource]
         done = {".".join(path) for path in set_now} - step.pending.keys()
         if not step.pending and done.isdisjoint(observed.pending):

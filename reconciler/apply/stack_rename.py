@@ -37,7 +37,7 @@ class StackRename:
 
 
 def plan_rename(cluster: Cluster, old: str, new: str) -> StackRename:
-    """What is to be done. Raises ``NotFound`` if there is no stack ``old``, ``AlreadyExists`` if there is one ``new``."""
+    """What is to be done. Raises ``NotFound`` for no stack ``old``, ``AlreadyExists`` where there is one ``new``."""
     owned = {name: _owned_by(cluster, name) for name in (old, new)}
     entries, written = entries_of_stack(cluster.records(old)), entries_of_stack(cluster.records(new))
     begun = bool(written) and written[0].get("phase") == RENAMING and written[0].get("from") == old

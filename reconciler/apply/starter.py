@@ -20,6 +20,7 @@ from reconciler.model.problem import Busy, Conflict, NotFound, StalePlan
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.observe.ledger import LedgerEntry, RequestState
 from reconciler.observe.observed import Observed
+from reconciler.planner.diff import equivalent
 from reconciler.planner.plan import RELEASE, REMOVE, Expectation, Step
 from reconciler.planner.preconditions import unmet
 
@@ -78,7 +79,7 @@ class StepStarter:
             return Started(submitted, resumed=True)
         expect = self.submission.expected(step)
         subject = resource if step.resource == step.carrier else self.resources.get(step.resource)
-        if expect and self.verifier.holds(expect, subject) and not under_way(resource):
+        if not under_way(resource) and (self.verifier.holds(expect, subject) if expect else _waits(step, subject)):
             return NothingToRun(Result.UNCHANGED, "already as planned")
         parameters = self.submission.parameters(step)
         self._check_free(step, resource)
@@ -187,3 +188,11 @@ class StepStarter:
             return False
         met = running.expect and self.verifier.holds(running.expect, known[step.resource])
         return not met and not self._changes(step, known)
+
+
+def _waits(step: Step, subject: Resource | None) -> bool:
+    """Whether all that a step writes for the next start of a guest waits for it already."""
+    if not step.pending or subject is None:
+        return False
+    pending = Observed(subject, {}).pending
+    return all(name in pending and equivalent(value, pending[name]) for name, value in step.pending.items())

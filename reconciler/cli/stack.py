@@ -19,9 +19,7 @@ from reconciler.clusters.connection import ClusterReference
 @cluster_options()
 @output_option("stack")
 @execution_options("yes", "timeout", "lock_timeout")
-def stack(
-    action: str, old: str, new: str, cluster: ClusterReference, output: str, execution: ExecutionOptions
-) -> None:
+def stack(action: str, old: str, new: str, cluster: ClusterReference, output: str, execution: ExecutionOptions) -> None:
     """Rename a stack on the cluster: the label on what it owns, its history, and which of its Operations have run.
 
     Nothing else about the resources changes. Afterwards, name the stack so in its Stack document. A rename that was

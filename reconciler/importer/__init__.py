@@ -13,14 +13,14 @@ from reconciler.importer.document import describe
 from reconciler.importer.proof import prove
 from reconciler.importer.recovered import NetworkPorts
 from reconciler.importer.result import Document, ImportNote, ImportResult
-from reconciler.model.fields import FIELDS, references_of, unreadable_fields
+from reconciler.model.fields import FIELDS, references_of, remembered_fields, unreadable, unreadable_fields
 from reconciler.model.fields.field import Field
 from reconciler.model.kinds import MACHINE, NETWORK, RANK
 from reconciler.model.path import values_at
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observation, Observed
-from reconciler.planner.declaration import DECLARED
+from reconciler.planner.explanation import leaves
 
 
 def import_resources(
@@ -93,7 +93,7 @@ def _never_shown(result: ImportResult, observed: Observation) -> Iterator[Import
     """Notes of fields that are never shown and were not noted: leaving them out does not mean that they are not set."""
     for id, document in result.documents.items():
         each, spec = observed.resources[id], document["spec"]
-        if each.applied.keys() - {DECLARED}:
+        if any(_is_never_shown(id.kind, path) for path, _ in leaves((), each.applied)):
             continue
         patterns = unreadable_fields(id.kind)
         known = {pattern for pattern in patterns for shape in (each.shape, spec) for _ in values_at(shape, pattern)}
@@ -106,6 +106,10 @@ def _never_shown(result: ImportResult, observed: Observation) -> Iterator[Import
 
 def _is_silent_of_switch(row: Field) -> bool:
     return row.path[:1] == ("switch",) and len(row.path) == 2 and not row.recovered
+
+
+def _is_never_shown(kind: str, path: tuple[str, ...]) -> bool:
+    return unreadable(kind, path) or path in remembered_fields(kind)
 
 
 def _dotted(path: tuple[str, ...]) -> str:

@@ -10,9 +10,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from reconciler.model.fields import unmanaged_values
 from reconciler.model.kinds import DISK, MACHINE, NETWORK, SNAPSHOT
 from reconciler.model.path import values_at
 from reconciler.model.shape import Shape
+from reconciler.observe.machine import POWER
 from reconciler.observe.observed import Observation, Observed
 
 
@@ -77,6 +79,8 @@ _SYSTEM = re.compile(
 
 
 def _machine(shape: Shape, each: Observed, network_ports: NetworkPorts) -> None:
+    if shape.get("powerState") not in POWER.values():  # it is on its way from one state to another, or not known
+        shape["powerState"] = unmanaged_values(MACHINE)["powerState"]
     url = _at(each.spec, "domain", "metadata", f"{_OSINFO}libosinfo", f"{_OSINFO}os", "_id")
     if "osVariant" not in shape and isinstance(url, str) and (found := _SYSTEM.match(url)):
         shape["osVariant"] = "".join(filter(None, found.groups()))

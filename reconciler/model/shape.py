@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model.fields import KeyedList, parts_of, quantity_fields, secret_fields
+from reconciler.model.fields import (
+    KeyedList,
+    defaults_in_shape,
+    parts_of,
+    quantity_fields,
+    secret_fields,
+    unmanaged_values,
+)
 from reconciler.model.quantity import parse
 from reconciler.model.secret import secret_from
 
@@ -17,8 +24,16 @@ Shape = dict[str, Any]
 
 
 def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any], namespace: str = "default") -> Shape:
-    """The shape of a valid manifest's spec. ``defaults`` are the Stack's (nodeName)."""
+    """The shape of a valid manifest's spec. ``defaults`` are the Stack's (nodeName).
+
+    It has the defaults that are kept, and none of the fields that are left as they are.
+    """
     shape: Shape = {**defaults, **spec}
+    for name, value in defaults_in_shape(kind).items():
+        shape.setdefault(name, value)
+    for name, value in unmanaged_values(kind).items():
+        if shape.get(name) == value:
+            del shape[name]
     for parts in parts_of(kind):
         if parts.path[0] in shape:
             _parts(shape, parts, parts.path)

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from reconciler.manifests import schema
+from reconciler.model.fields import FIELDS
+from reconciler.model.fields.field import Field, FieldType, Removal
 from reconciler.model.kinds import KINDS, kind_named
 from reconciler.model.problem import InvalidInput, Origin, Problem
 from reconciler.output.text import table
@@ -41,6 +43,8 @@ class Explanation(NamedTuple):
     description: str
     type: str
     default: Any  # None where there is no default
+    default_at_creation: bool  # the default holds at creation only; otherwise it is kept
+    when_removed: str  # what follows when an optional field is removed from the manifest; empty for others
     operations: tuple[str, ...]
     fields: tuple[SubField, ...]
 
@@ -63,11 +67,14 @@ def explain(field: str) -> Explanation:
     for part in path[1:] if path[:1] == ["spec"] else path:
         fragment = _sub_fragment(root, fragment, part, field)
     fragment = _resolved(root, fragment)
+    row = row_of(kind, [part for part in path if part != "spec"])
     return Explanation(
         name=".".join([kind, *path]),
         description=fragment.get("description", "") if path else root["description"],
         type=_type_name(fragment) if path else "",
         default=fragment.get("default"),
+        default_at_creation=row is not None and row.default_at_creation,
+        when_removed=when_removed(row) if row is not None else "",
         operations=tuple(_operations(kind, ".".join(part for part in path if part != "spec"))),
         fields=tuple(_sub_fields(root, fragment)),
     )
@@ -82,7 +89,9 @@ def explanation_text(document: Explanation | list[KindSummary]) -> str:
     if document.type:
         lines.append(f"  Type: {document.type}")
     if document.default is not None:
-        lines.append(f"  Default: {document.default}")
+        lines.append(f"  Default{' at creation' if document.default_at_creation else ''}: {document.default}")
+    if document.when_removed:
+        lines.append(f"  When removed: {document.when_removed}")
     if document.operations:
         lines.append("  Operations: " + ", ".join(document.operations))
     if document.fields:
@@ -104,11 +113,43 @@ def explanation_json(document: Explanation | list[KindSummary]) -> dict[str, Any
             ]
         }
     return {
-        **document._asdict(),
+        "name": document.name,
+        "description": document.description,
         "type": document.type or None,
+        "default": document.default,
+        "defaultAtCreation": document.default_at_creation,
+        "whenRemoved": document.when_removed or None,
         "operations": list(document.operations),
         "fields": [each._asdict() for each in document.fields],
     }
+
+
+def when_removed(row: Field) -> str:
+    """What follows when a field that was applied is removed from the manifest; empty where that is not valid."""
+    match row.removed:
+        case Removal.DEFAULT:
+            return "the default holds again."
+        case Removal.RESET:
+            none = [] if row.type is FieldType.LIST else row.reset
+            return f"set to {'nothing' if none == [] else str(none).lower()}, if it was applied from here."
+        case Removal.UNDONE:
+            return "taken away."
+        case Removal.BELOW:
+            return "each of its fields that was applied from here is taken back."
+        case Removal.STAYS:
+            return f"it stays, and the plan notes it. {row.to_remove}"
+        case Removal.CREATION:
+            return "nothing changes; it only says how to create the resource."
+        case Removal.INSTRUCTION:
+            return "nothing changes on the cluster; it only says how to act."
+        case Removal.REFUSED:
+            return ""
+
+
+def row_of(kind: str, path: list[str]) -> Field | None:
+    """The row of a field of a manifest, in whose path no list is marked; None where there is none."""
+    rows = FIELDS.get(kind, ())
+    return next((row for row in rows if [name for name in row.path if name != "*"] == path), None)
 
 
 def _kind(word: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.manifests.desired import Declared
 from reconciler.model.kinds import MACHINE, RANK
@@ -14,6 +14,9 @@ from reconciler.planner.findings import Findings
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.match import with_replacements
 from reconciler.planner.ownership import OwnershipChanges, is_blocked, ownership_changes
+from reconciler.planner.plan import Note
+from reconciler.planner.remainder import staying
+from reconciler.planner.removal import with_resets
 from reconciler.planner.rules import CREATE, CreateRule, RuleContext
 
 
@@ -55,10 +58,11 @@ def find_changes(inputs: PlanInput) -> Changes:
     for id in sorted(desired.keys() - inputs.unchanged, key=lambda id: (RANK[id.kind], id)):
         if not inputs.policy.concerns(id) or _is_blocked(inputs, desired[id], found):
             continue
-        changes = _changes_of(inputs, desired[id])
+        changes, left = _changes_of(inputs, desired[id])
+        found.notes += left
         if changes is None:
             found.unchanged += 1
-            found.quiet.add(id)
+            found.quiet |= set() if left else {id}
         else:
             resources.append(changes)
     return Changes(resources, found)
@@ -75,8 +79,8 @@ def _is_blocked(inputs: PlanInput, declared: Declared, found: Findings) -> bool:
     return observed is not None and is_blocked(inputs, declared, observed, found)
 
 
-def _changes_of(inputs: PlanInput, declared: Declared) -> ResourceChanges | None:
-    """The changes of a resource; None if nothing differs."""
+def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges | None, list[Note]]:
+    """The changes of a resource, None if nothing differs; and notes on what stays without being declared."""
     kind, observed, creation = declared.id.kind, inputs.observed.get(declared.id), None
     ownership: OwnershipChanges | None = None
     if observed is not None and observed.exists:
@@ -86,6 +90,8 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> ResourceChanges | None
         case = RuleContext(declared.id, declared.shape, {}, inputs.resources, observed)
         creation = next(row for row in CREATE if row.kind == kind and row.when(case))
         seen, pending = creation.leaves(case), {}
+    if creation is None and observed is not None:
+        declared = replace(declared, shape=with_resets(kind, declared.shape, observed.applied))
     stops = declared.shape.get("powerState") == "Stopped" and (creation is not None or "restart" in inputs.policy.allow)
     both = configuration(declared, None if creation else observed, seen, stops)
     changes = both.changes
@@ -95,4 +101,5 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> ResourceChanges | None
     later = waiting(observed.shape, pending) if observed is not None and pending else []
     runs = inputs.runs(declared.id, seen)
     found = ResourceChanges(declared, observed, creation, ownership, both, changes, later, runs, stops)
-    return found if creation or ownership or changes or later or found.memory_excess else None
+    left = [] if observed is None or creation else list(staying(declared, observed, both.live, changes))
+    return found if creation or ownership or changes or later or found.memory_excess else None, left

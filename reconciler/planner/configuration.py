@@ -26,13 +26,14 @@ class Configuration(NamedTuple):
     persistent: Shape  # the same object as ``live`` if there is only one configuration
     differs_live: frozenset[Path] = frozenset()
     differs_persistent: frozenset[Path] = frozenset()
+    settled: frozenset[Path] = frozenset()  # another value waits, and the running guest has the declared one already
 
     def differ(self, changes: Iterable[Change]) -> tuple[bool, bool]:
         """Whether the live configuration differs in the fields of these changes, and whether the persistent does."""
-        if self.persistent is self.live:
-            return True, True
         paths = [change.path for change in changes]
-        return _any_below(self.differs_live, paths), _any_below(self.differs_persistent, paths)
+        if self.persistent is self.live:
+            return not self.settled.issuperset(paths), True
+        return _any_below(self.differs_live - self.settled, paths), _any_below(self.differs_persistent, paths)
 
 
 def configuration(declared: Declared, observed: Observed | None, seen: Shape, stops: bool) -> Configuration:
@@ -42,12 +43,23 @@ def configuration(declared: Declared, observed: Observed | None, seen: Shape, st
     if observed is None or persistent is None or persistent is seen or stops:
         seen = overlaid(seen if persistent is None else persistent, observed.pending if observed is not None else {})
         changes = [change for change in diff(kind, wanted, seen) if not _is_ignored(declared, change)]
-        return Configuration(seen, changes, seen)
+        settled = _settled(observed, changes) if observed is not None and not stops else frozenset()
+        return Configuration(seen, changes, seen, settled=settled)
     seen = overlaid(seen, observed.pending)
     now = diff(kind, wanted, seen)
     lost = [change for change in persistent_diff(kind, wanted, observed) if not _is_ignored(declared, change)]
     then = diff(kind, wanted, persistent)  # what is lost is among it
-    return Configuration(seen, now + lost, persistent, _paths(now), _paths(then))
+    return Configuration(seen, now + lost, persistent, _paths(now), _paths(then), _settled(observed, now))
+
+
+def _settled(observed: Observed, changes: Iterable[Change]) -> frozenset[Path]:
+    """The changes that take back what waits for the next start: the running guest has the desired value."""
+    return frozenset(
+        change.path
+        for change in changes
+        if ".".join(change.path) in observed.pending
+        and any(equivalent(change.desired, now) for _, now in values_at(observed.shape, change.path))
+    )
 
 
 def waiting(shape: Shape, pending: Mapping[str, Any]) -> list[Change]:

@@ -1,8 +1,9 @@
 """The digest of what was declared, by which a later run knows whether the manifest or the cluster changed.
 
 It is noted under ``declared`` in the last-applied annotation, beside the fields that are kept there, with the
-last step that changes a resource; a creation that is not the last notes that it is not as declared yet. A step that
-fails takes it back like all else it notes.
+last step that changes a resource; a creation that is not the last notes that it is not as declared yet. With it goes
+what a later plan has to know of when it is no longer declared. A step that fails takes it back like all else it
+notes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from reconciler.model.fields import NOT_COMPARED_NAMES
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
+from reconciler.planner.last_applied import merged, of_declared
 from reconciler.planner.plan import Action, Step
 
 DECLARED = "declared"  # the key in the annotation
@@ -54,7 +56,9 @@ def marked(
 def _noting(step: Step, last: bool, declared: Mapping[ResourceId, Declared]) -> Step:
     remember = {name: each for name, each in step.last_applied.items() if name != DECLARED}
     if last:
-        remember[DECLARED] = digest(declared[step.resource].shape)
+        shape = declared[step.resource].shape
+        remember = merged(of_declared(step.resource.kind, shape), remember)
+        remember[DECLARED] = digest(shape)
     elif step.action is Action.CREATE and step.resource in declared:
         remember[DECLARED] = BEGUN
     return step if remember == step.last_applied else replace(step, last_applied=remember)

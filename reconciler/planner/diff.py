@@ -15,6 +15,7 @@ from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape, overlaid
 from reconciler.observe.observed import Observed
+from reconciler.planner.removal import with_resets
 
 
 class Change(NamedTuple):
@@ -33,8 +34,11 @@ def diff(kind: str, desired: Shape, observed: Shape) -> list[Change]:
 
 
 def live_diff(kind: str, desired: Shape, observed: Observed) -> list[Change]:
-    """The changes of a resource. What waits for the next start of its guest counts as set."""
-    return diff(kind, desired, overlaid(observed.shape, observed.pending))
+    """The changes of a resource. What waits for the next start of its guest counts as set.
+
+    What was applied and is no longer declared is taken back where that can be done.
+    """
+    return diff(kind, with_resets(kind, desired, observed.applied), overlaid(observed.shape, observed.pending))
 
 
 def persistent_diff(kind: str, desired: Shape, observed: Observed) -> list[Change]:
@@ -45,7 +49,7 @@ def persistent_diff(kind: str, desired: Shape, observed: Observed) -> list[Chang
     if observed.persistent is None or observed.persistent is observed.shape:
         return []
     live = [change.path for change in live_diff(kind, desired, observed)]
-    persistent = diff(kind, desired, observed.persistent)
+    persistent = diff(kind, with_resets(kind, desired, observed.applied), observed.persistent)
     return [change for change in persistent if not any(_overlap(change.path, path) for path in live)]
 
 

@@ -3,9 +3,9 @@ changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
@@ -147,10 +147,16 @@ def _waiting(each: ResourceChanges, matched: list[RuleMatch]) -> list[Change]:
     later = each.waiting
     for match in matched:
         written = {".".join(change.path): change.desired for change in set_by(match.rule, match.changes)}
-        later = [change for change in later if ".".join(change.path) not in written]
+        changed = written.keys() | _also_set(match)
+        later = [change for change in later if ".".join(change.path) not in changed]
         if match.next_start:
             later = later + waiting(match.case.live, written)
     return later
+
+
+def _also_set(match: RuleMatch) -> dict[str, Any]:
+    """What the operation of a rule has to set besides what is declared: dotted field -> value."""
+    return {} if match.case.at else match.rule.also(match.case)
 
 
 def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, found: Findings) -> None:
@@ -160,12 +166,9 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
     written = changes if case.at else set_by(rule, changes)
     shown = written or changes
     covered = covered_by(rule, case, changes)
+    also = _also_set(match)
     head = () if case.differs_live else (NEXT_START,)
-    expect = [
-        Expectation(id, (*head, *path), value)
-        for path, value in covered
-        if not unreadable(id.kind, path) and compared(id.kind, path)
-    ]
+    waits = match.next_start or not (case.differs_live or _shows_both(each))
     quietly = creating or match.next_start or not case.differs_live
     details: Details = {} if case.differs_live else {"nextStart": "true"}
     stops = rule.fields == ("powerState",) and rule.phase <= Phase.POWER_DOWN
@@ -180,14 +183,32 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
         carrier=rule.carrier(case) if rule.carrier else None,
         uses=rule.uses(case),
         impact=Impact.NONE if quietly else None,
-        expect=() if match.next_start else expect,
+        expect=tuple(_expected(each, match, dict(covered) | {tuple(name.split(".")): also[name] for name in also})),
         preconditions=() if creating else fields(id, changes, head),
         last_applied=last_applied.of_change(id.kind, covered),
         last=rule.phase.destroys,
         group="power down" if stops else "",
-        pending={".".join(each.path): each.desired for each in written} if match.next_start else {},
+        pending={**also, **{".".join(change.path): change.desired for change in written}} if waits else {},
     )
     step_of(inputs, rule, case, draft, found)
+
+
+def _shows_both(each: ResourceChanges) -> bool:
+    """Whether the agent shows the live and the persistent configuration of the guest, which keeps running."""
+    observed = each.observed
+    return each.creation is None and not each.stops and observed is not None and observed.persistent is not None
+
+
+def _expected(each: ResourceChanges, match: RuleMatch, left: Mapping[tuple[str, ...], Any]) -> Iterator[Expectation]:
+    """What a step leaves, in each of the configurations that it writes and that the agent shows."""
+    rule, case = match.rule, match.case
+    heads: list[tuple[str, ...]] = [()] if case.differs_live and not match.next_start else []
+    writes_persistent = match.next_start or not case.differs_live or ("config" in rule.parameters and case.running)
+    if writes_persistent and case.differs_persistent and _shows_both(each):
+        heads.append((NEXT_START,))
+    for path, value in left.items():
+        if not unreadable(case.id.kind, path) and compared(case.id.kind, path):
+            yield from (Expectation(case.id, (*head, *path), value) for head in heads)
 
 
 def _refuse(inputs: PlanInput, id: ResourceId, change: Change, found: Findings) -> None:

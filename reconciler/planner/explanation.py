@@ -163,6 +163,7 @@ _NOTES: dict[NoteKind, str] = {
     NoteKind.BLOCKED_BY_AGENT: "left out: {resource} cannot be created by {agent}",
     NoteKind.POSSIBLE_RENAME: "equals {former}, which is no longer described; if it was renamed, set "
     "movedFrom: {name} in its metadata to keep it",
+    NoteKind.STAYS: "{field} is no longer declared and stays {value}. {remedy}",
 }
 
 
@@ -171,6 +172,9 @@ def explain_note(note: Note) -> str:
     words = {name: each if isinstance(each, str) else _names(each) for name, each in note.details.items()}
     if note.kind is NoteKind.PENDING_RESTART:
         words["changes"] = change_texts(note.id.kind, note.changes)
+    if note.kind is NoteKind.STAYS:
+        words["field"] = _named(note.id.kind, note.changes[0].path)
+        words["value"] = _shown(note.changes[0].before)
     if note.kind is NoteKind.KEPT_OTHER_OWNER:
         words["owner"] = f"the stack {words['stack']}" if words["stack"] else "no stack"
     if note.kind is NoteKind.IGNORED:

@@ -37,8 +37,8 @@ MARK = "(mark)"
 REMOVE = "(remove)"
 RELEASE = "(release)"
 WITHOUT_OPERATION = frozenset({MARK, REMOVE, RELEASE})
-"""Stand where a step has no operation: the run itself writes labels and annotations, removes a resource from the cluster
-of which its node has nothing, or takes its labels and annotations off."""
+"""Stand where a step has no operation: the run itself writes labels and annotations, removes a resource of which its
+node has nothing, or takes labels and annotations off."""
 
 
 class PathOf(NamedTuple):
@@ -128,6 +128,7 @@ class NoteKind(StrEnum):
     BLOCKED_MISSING = "BlockedMissing"
     BLOCKED_BY_AGENT = "BlockedByAgent"
     POSSIBLE_RENAME = "PossibleRename"
+    STAYS = "Stays"
 
 
 Details = dict[str, "str | list[str]"]  # arguments of a reason or a note, by name

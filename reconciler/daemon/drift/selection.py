@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from reconciler.manifests.desired import Declared
+from reconciler.model.fields import remembered_fields, unreadable
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
 from reconciler.model.wire import NEXT_START
@@ -25,7 +26,9 @@ def changed_paths(step: Step) -> Iterator[Path]:
             yield each.path[1:] if each.path[:1] == (NEXT_START,) else each.path
     for dotted in step.pending:
         yield tuple(dotted.split("."))
-    yield from _leaves((), {name: each for name, each in step.last_applied.items() if name != DECLARED})
+    # What the API shows is noted for later plans, and is among the fields above if the step changes it.
+    kind, noted = step.resource.kind, {name: each for name, each in step.last_applied.items() if name != DECLARED}
+    yield from (path for path in _leaves((), noted) if unreadable(kind, path) or path in remembered_fields(kind))
 
 
 def skipped_steps(steps: Iterable[Step], reason_of: Callable[[Step], str]) -> dict[str, str]:

@@ -53,7 +53,7 @@ class FieldNode:
     A name without a row (an observation shows more than can be declared) has a node as well, with no field.
     """
 
-    __slots__ = ("_below", "_beyond", "compared", "field", "is_parts", "taken_back", "unreadable")
+    __slots__ = ("_below", "_beyond", "compared", "field", "is_parts", "recorded", "taken_back", "unreadable")
 
     def __init__(self, field: Field | None = None, parent: FieldNode | None = None) -> None:
         self.field = field
@@ -62,6 +62,7 @@ class FieldNode:
         self.unreadable: bool = (parent is not None and parent.unreadable) or (
             field is not None and field.shown is Visibility.NEVER
         )
+        self.recorded: bool = (parent is not None and parent.recorded) or (field is not None and field.recorded)
         self.taken_back: frozenset[str] = frozenset()  # names below that are undone when they are no longer declared
         self._below: dict[str, FieldNode] = {}
         self._beyond: FieldNode | None = None
@@ -117,6 +118,18 @@ _SECRETS = {kind: tuple(row.path for row in rows if row.type is FieldType.SECRET
 _QUANTITIES = {kind: tuple(row.path for row in rows if row.is_quantity) for kind, rows in FIELDS.items()}
 _UNREADABLE = {kind: tuple(row.path for row in rows if row.shown is Visibility.NEVER) for kind, rows in FIELDS.items()}
 _REMEMBERED = {kind: tuple(row.path for row in rows if row.remembered) for kind, rows in FIELDS.items()}
+_NOTED = {
+    kind: tuple(row.path for row in rows if row.shown is Visibility.NEVER or row.recorded)
+    for kind, rows in FIELDS.items()
+}
+_DEFAULTS = {
+    kind: {row.path[0]: row.default for row in rows if row.default_in_shape and len(row.path) == 1}
+    for kind, rows in FIELDS.items()
+}
+_UNMANAGED = {
+    kind: {row.path[0]: row.unmanaged for row in rows if row.unmanaged is not None and len(row.path) == 1}
+    for kind, rows in FIELDS.items()
+}
 _AT_START = {kind: tuple(row.path for row in rows if row.at_start) for kind, rows in FIELDS.items()}
 _LIVE_UP_TO = {
     kind: tuple((row.path, tuple(row.live_up_to.split("."))) for row in rows if row.live_up_to)
@@ -181,6 +194,21 @@ def unreadable_fields(kind: str) -> tuple[ShapePath, ...]:
 def remembered_fields(kind: str) -> tuple[ShapePath, ...]:
     """The fields kept in the last-applied annotation although the API shows them or has no use for them."""
     return _REMEMBERED[kind]
+
+
+def noted_fields(kind: str) -> tuple[ShapePath, ...]:
+    """Patterns of the fields whose values, and all below them, are noted when they are applied."""
+    return _NOTED[kind]
+
+
+def defaults_in_shape(kind: str) -> dict[str, Any]:
+    """The fields of a resource that its shape has even where they are not declared, with their defaults."""
+    return _DEFAULTS[kind]
+
+
+def unmanaged_values(kind: str) -> dict[str, Any]:
+    """By field, the value that means that it is left as it is. The shape does not have the field then."""
+    return _UNMANAGED[kind]
 
 
 def secret_fields(kind: str) -> tuple[ShapePath, ...]:

@@ -30,6 +30,19 @@ class Visibility(StrEnum):
     NEVER = "never"  # it is compared with what was last applied, if that is known (wire format 5.9)
 
 
+class Removal(StrEnum):
+    """What follows when a field that was applied is no longer declared."""
+
+    REFUSED = "refused"  # the manifest is not valid without it, or only with another one in its place
+    DEFAULT = "default"  # its default holds again, and is kept
+    RESET = "reset"  # it is given the value of ``reset``, by the operation that changes it
+    UNDONE = "undone"  # a rule of its own takes it away
+    BELOW = "below"  # of a mapping: what each field in it says
+    STAYS = "stays"  # nothing takes it away: plans say so, and what people can do (``to_remove``)
+    CREATION = "creation"  # it said how to create the resource, and nothing follows from it afterwards
+    INSTRUCTION = "instruction"  # it tells the planner how to act, which follows the default or nothing from then on
+
+
 Implied = Callable[[Any, dict[str, Any]], bool]
 
 
@@ -44,8 +57,10 @@ class Field:
     name: str  # dotted; ``*`` stands for every element of a list: ``disks.*.cache``
     type: FieldType
 
-    default: Any = None  # the value that leaving it out means; it is applied and kept
-    default_in_shape: bool = False  # whether the shape has the default where nothing is declared
+    default: Any = None  # the value that leaving it out means
+    default_in_shape: bool = False  # the shape has the default where nothing is declared: it is applied and kept
+    default_at_creation: bool = False  # the default is what creation gives; what is observed later is left as it is
+    unmanaged: Any = None  # the value that means: left as it is once it was created. The shape does not have it
     refers_to: str = ""  # the kind of the resource that a name is of
     # Of a list: the fields that tell its elements apart. Empty if elements are texts, None if they have no identity.
     identity: tuple[str, ...] | None = None
@@ -55,7 +70,9 @@ class Field:
     wire_name: str = ""  # what the element of the observed resource, and the parameter of the operation, is called
 
     compared: bool = True  # false: it tells the planner how to act, and nothing on the cluster answers to it
-    taken_back: bool = False  # nobody else sets it: what it asked for is undone when it is no longer declared
+    removed: Removal = Removal.REFUSED  # what follows when it is no longer declared
+    reset: Any = None  # the value that it is given then
+    to_remove: str = ""  # what people do to be rid of a value that stays
     replaces: bool = False  # a part cannot be given another value in place: it is removed, and added with the new one
     at_start: bool = False  # a running guest has another value only after its next start
     live_up_to: str = ""  # the field that limits what a running guest can be given; more takes its next start
@@ -74,6 +91,16 @@ class Field:
         object.__setattr__(self, "path", tuple(self.name.split(".")))
 
     @property
+    def taken_back(self) -> bool:
+        """Whether a rule undoes what it asked for when it is no longer declared: nobody else sets it."""
+        return self.removed is Removal.UNDONE
+
+    @property
+    def recorded(self) -> bool:
+        """Whether its value is noted when it is applied, so that a later plan knows that it was declared."""
+        return self.removed in (Removal.RESET, Removal.STAYS)
+
+    @property
     def is_quantity(self) -> bool:
         """Whether it is a number of bytes that people write as a quantity: ``20Gi``."""
         return self.type in (FieldType.SIZE, FieldType.RATE)
@@ -86,4 +113,11 @@ def equal(value: Any) -> Implied:
 
 def deletion_policy_row(default: str) -> Field:
     """The row of ``deletionPolicy``: remembered, as a resource is deleted when its manifest is gone."""
-    return Field("deletionPolicy", FieldType.TEXT, default=default, compared=False, remembered=True)
+    return Field(
+        "deletionPolicy",
+        FieldType.TEXT,
+        default=default,
+        compared=False,
+        remembered=True,
+        removed=Removal.INSTRUCTION,
+    )

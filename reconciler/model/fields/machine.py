@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.fields.field import Field, FieldType, Visibility, deletion_policy_row, equal
+from reconciler.model.fields.field import Field, FieldType, Removal, Visibility, deletion_policy_row, equal
 from reconciler.model.kinds import DISK, IMAGE, MACHINE, NETWORK, POOL
 
 Shape = dict[str, Any]
+
+_PLUG_AGAIN = "Remove the %s from the list, apply, and add it again."
 
 
 def _has_one_socket(cpu: Shape) -> bool:
@@ -32,7 +34,7 @@ def _first_target(machine: Shape) -> list[str]:
 
 
 def _limit(name: str, wire_name: str, type: FieldType) -> Field:
-    return Field(f"disks.*.qos.{name}", type, wire_name=wire_name, implied=equal(0))
+    return Field(f"disks.*.qos.{name}", type, wire_name=wire_name, implied=equal(0), removed=Removal.RESET, reset=0)
 
 
 _DISKS = (
@@ -45,11 +47,24 @@ _DISKS = (
         replaces=True,
         unknown_because="its file {path} belongs to no VirtualMachineDisk",
     ),
-    Field("disks.*.boot", FieldType.BOOLEAN, compared=False),
-    Field("disks.*.bus", FieldType.TEXT, replaces=True, implied=_bus_of_target),
-    Field("disks.*.cache", FieldType.TEXT, replaces=True),
-    Field("disks.*.mode", FieldType.TEXT, replaces=True),
-    Field("disks.*.qos", FieldType.MAPPING),
+    Field("disks.*.boot", FieldType.BOOLEAN, compared=False, removed=Removal.INSTRUCTION),
+    Field(
+        "disks.*.bus",
+        FieldType.TEXT,
+        replaces=True,
+        implied=_bus_of_target,
+        removed=Removal.STAYS,
+        to_remove="Declare the bus it should have: virtio.",
+    ),
+    Field(
+        "disks.*.cache",
+        FieldType.TEXT,
+        replaces=True,
+        removed=Removal.STAYS,
+        to_remove="Declare the mode it should have: none.",
+    ),
+    Field("disks.*.mode", FieldType.TEXT, replaces=True, removed=Removal.STAYS, to_remove=_PLUG_AGAIN % "disk"),
+    Field("disks.*.qos", FieldType.MAPPING, removed=Removal.BELOW),
     _limit("totalBytes", "total_bytes_sec", FieldType.RATE),
     _limit("readBytes", "read_bytes_sec", FieldType.RATE),
     _limit("writeBytes", "write_bytes_sec", FieldType.RATE),
@@ -61,10 +76,12 @@ _DISKS = (
         FieldType.LIST,
         identity=("target",),
         advice="A drive is made with the VM and with a medium in it: give it a path, and eject it later.",
+        removed=Removal.STAYS,
+        to_remove="A drive stays with its VM: list it with an empty path to eject its medium.",
     ),
     Field("cdroms.*.target", FieldType.TEXT),
     # A drive without a path is declared empty; it is not a drive whose medium is ignored.
-    Field("cdroms.*.path", FieldType.TEXT, default="", default_in_shape=True),
+    Field("cdroms.*.path", FieldType.TEXT, default="", default_in_shape=True, removed=Removal.DEFAULT),
 )
 
 _NICS = (
@@ -84,45 +101,76 @@ _NICS = (
         unknown_because="l2bridge and l3bridge look the same, and no switch or bridge that is known has the NIC",
     ),
     Field("nics.*.source", FieldType.TEXT, replaces=True),
-    Field("nics.*.network", FieldType.NAME, refers_to=NETWORK, shown=Visibility.NEVER, replaces=True, recovered=True),
-    Field("nics.*.ip", FieldType.TEXT, shown=Visibility.NEVER, replaces=True, recovered=True),
-    Field("nics.*.model", FieldType.TEXT, shown=Visibility.NEVER, replaces=True),
-    Field("nics.*.qos", FieldType.MAPPING),
-    Field("nics.*.qos.inbound", FieldType.RATE, implied=equal(0)),
-    Field("nics.*.qos.outbound", FieldType.RATE, implied=equal(0)),
+    Field(
+        "nics.*.network",
+        FieldType.NAME,
+        refers_to=NETWORK,
+        shown=Visibility.NEVER,
+        replaces=True,
+        recovered=True,
+        removed=Removal.STAYS,
+        to_remove=_PLUG_AGAIN % "NIC",
+    ),
+    Field(
+        "nics.*.ip",
+        FieldType.TEXT,
+        shown=Visibility.NEVER,
+        replaces=True,
+        recovered=True,
+        removed=Removal.STAYS,
+        to_remove=_PLUG_AGAIN % "NIC",
+    ),
+    Field(
+        "nics.*.model",
+        FieldType.TEXT,
+        shown=Visibility.NEVER,
+        replaces=True,
+        removed=Removal.STAYS,
+        to_remove="Declare the model it should have: virtio.",
+    ),
+    Field("nics.*.qos", FieldType.MAPPING, removed=Removal.BELOW),
+    Field("nics.*.qos.inbound", FieldType.RATE, implied=equal(0), removed=Removal.RESET, reset=0),
+    Field("nics.*.qos.outbound", FieldType.RATE, implied=equal(0), removed=Removal.RESET, reset=0),
     Field(
         "nics.*.acls",
         FieldType.LIST,
         identity=("direction", "priority", "match"),
         shown=Visibility.NEVER,
-        taken_back=True,
+        removed=Removal.UNDONE,
     ),
     Field("nics.*.acls.*.direction", FieldType.TEXT),
     Field("nics.*.acls.*.match", FieldType.TEXT),
-    Field("nics.*.acls.*.priority", FieldType.INTEGER, default=100, default_in_shape=True),
+    Field("nics.*.acls.*.priority", FieldType.INTEGER, default=100, default_in_shape=True, removed=Removal.DEFAULT),
     Field("nics.*.acls.*.action", FieldType.TEXT),
     Field(
         "nics.*.qosRules",
         FieldType.LIST,
         identity=("direction", "priority", "match"),
         shown=Visibility.NEVER,
-        taken_back=True,
+        removed=Removal.UNDONE,
     ),
     Field("nics.*.qosRules.*.direction", FieldType.TEXT),
     Field("nics.*.qosRules.*.match", FieldType.TEXT),
-    Field("nics.*.qosRules.*.priority", FieldType.INTEGER, default=100, default_in_shape=True),
+    Field("nics.*.qosRules.*.priority", FieldType.INTEGER, default=100, default_in_shape=True, removed=Removal.DEFAULT),
     Field("nics.*.qosRules.*.rateKbps", FieldType.INTEGER),
     Field("nics.*.qosRules.*.burstKbps", FieldType.INTEGER),
-    Field("nics.*.floatingIP", FieldType.MAPPING, shown=Visibility.NEVER, taken_back=True),
+    Field("nics.*.floatingIP", FieldType.MAPPING, shown=Visibility.NEVER, removed=Removal.UNDONE),
     Field("nics.*.floatingIP.address", FieldType.TEXT),
     Field("nics.*.floatingIP.externalNetwork", FieldType.NAME, refers_to=NETWORK),
-    Field("nics.*.vlan", FieldType.INTEGER, shown=Visibility.NEVER, taken_back=True),
+    Field("nics.*.vlan", FieldType.INTEGER, shown=Visibility.NEVER, removed=Removal.UNDONE),
 )
 
 MACHINE_FIELDS = (
     Field("nodeName", FieldType.TEXT, advice="Add the address of the node to spec.nodes of the Stack."),
-    Field("powerState", FieldType.TEXT, default="Running"),
-    Field("stopMode", FieldType.TEXT, default="Graceful", compared=False),
+    Field(
+        "powerState",
+        FieldType.TEXT,
+        default="Running",
+        default_in_shape=True,
+        unmanaged="Unmanaged",
+        removed=Removal.DEFAULT,
+    ),
+    Field("stopMode", FieldType.TEXT, default="Graceful", compared=False, removed=Removal.INSTRUCTION),
     Field(
         "osVariant",
         FieldType.TEXT,
@@ -130,54 +178,128 @@ MACHINE_FIELDS = (
         recovered=True,
         unknown_because="the machine does not say which system it was made for",
     ),
-    Field("from", FieldType.MAPPING, shown=Visibility.NEVER),
+    Field("from", FieldType.MAPPING, shown=Visibility.NEVER, removed=Removal.CREATION),
     Field("from.image", FieldType.NAME, refers_to=IMAGE),
     Field("cpu", FieldType.MAPPING),
     Field("cpu.count", FieldType.INTEGER, live_up_to="cpu.max"),
-    Field("cpu.max", FieldType.INTEGER, at_start=True, implied=lambda most, cpu: most == _most_cpus(cpu)),
     Field(
-        "cpu.cores", FieldType.INTEGER, at_start=True, implied=lambda number, cpu: number == 1 or _has_one_socket(cpu)
+        "cpu.max",
+        FieldType.INTEGER,
+        at_start=True,
+        implied=lambda most, cpu: most == _most_cpus(cpu),
+        removed=Removal.STAYS,
+        to_remove="Declare the number it should have; it takes the next start.",
     ),
-    Field("cpu.sockets", FieldType.INTEGER, at_start=True, implied=equal(1)),
-    Field("cpu.threads", FieldType.INTEGER, at_start=True, implied=equal(1)),
-    Field("cpu.pinning", FieldType.TEXT, shown=Visibility.NEVER),
+    Field(
+        "cpu.cores",
+        FieldType.INTEGER,
+        at_start=True,
+        implied=lambda number, cpu: number == 1 or _has_one_socket(cpu),
+        removed=Removal.STAYS,
+        to_remove="Declare the number it should have; it takes the next start.",
+    ),
+    Field(
+        "cpu.sockets",
+        FieldType.INTEGER,
+        at_start=True,
+        implied=equal(1),
+        removed=Removal.STAYS,
+        to_remove="Declare 1; it takes the next start.",
+    ),
+    Field(
+        "cpu.threads",
+        FieldType.INTEGER,
+        at_start=True,
+        implied=equal(1),
+        removed=Removal.STAYS,
+        to_remove="Declare 1; it takes the next start.",
+    ),
+    Field(
+        "cpu.pinning",
+        FieldType.TEXT,
+        shown=Visibility.NEVER,
+        removed=Removal.STAYS,
+        to_remove="It was set at creation: only another VM is without it.",
+    ),
     Field("memory", FieldType.MAPPING),
     Field("memory.size", FieldType.SIZE, live_up_to="memory.max"),
-    Field("memory.max", FieldType.SIZE, at_start=True, implied=lambda most, memory: most == memory.get("size")),
+    Field(
+        "memory.max",
+        FieldType.SIZE,
+        at_start=True,
+        implied=lambda most, memory: most == memory.get("size"),
+        removed=Removal.STAYS,
+        to_remove="Declare the size it should have; it takes the next start.",
+    ),
     *_DISKS,
     *_NICS,
-    Field("graphics", FieldType.MAPPING, implied=equal({"type": "vnc", "listen": "0.0.0.0"})),
+    Field(
+        "graphics",
+        FieldType.MAPPING,
+        implied=equal({"type": "vnc", "listen": "0.0.0.0"}),
+        removed=Removal.STAYS,
+        to_remove="A VM keeps its console: declare its type; without passwordFrom it asks for no password.",
+    ),
     Field("graphics.type", FieldType.TEXT, at_start=True),
-    Field("graphics.listen", FieldType.TEXT, default="0.0.0.0"),
-    Field("graphics.passwordFrom", FieldType.SECRET, shown=Visibility.NEVER, taken_back=True),
-    Field("devices", FieldType.LIST, identity=("file",), shown=Visibility.NEVER, taken_back=True),
+    Field(
+        "graphics.listen",
+        FieldType.TEXT,
+        default="0.0.0.0",
+        default_at_creation=True,
+        removed=Removal.STAYS,
+        to_remove="It was set at creation: only another VM has another one.",
+    ),
+    Field("graphics.passwordFrom", FieldType.SECRET, shown=Visibility.NEVER, removed=Removal.UNDONE),
+    Field("devices", FieldType.LIST, identity=("file",), shown=Visibility.NEVER, removed=Removal.UNDONE),
     Field("devices.*.file", FieldType.TEXT),
     Field(
         "passthrough",
         FieldType.LIST,
         identity=("type", "bus", "subBus", "device"),
         shown=Visibility.NEVER,
-        taken_back=True,
+        removed=Removal.UNDONE,
     ),
     Field("passthrough.*.type", FieldType.TEXT),
     Field("passthrough.*.bus", FieldType.TEXT),
     Field("passthrough.*.subBus", FieldType.TEXT),
     Field("passthrough.*.device", FieldType.TEXT),
-    Field("usbRedirection", FieldType.INTEGER, at_start=True, implied=equal(0)),
+    Field("usbRedirection", FieldType.INTEGER, at_start=True, implied=equal(0), removed=Removal.RESET, reset=0),
     Field(
         "guest",
         FieldType.MAPPING,
         shown=Visibility.NEVER,
         advice="No operation takes it out of the guest: list it again, or recreate the VM.",
+        removed=Removal.STAYS,
+        to_remove="No operation takes it out of the guest: change it there.",
     ),
     Field("guest.user", FieldType.TEXT, compared=False),
-    Field("guest.osType", FieldType.TEXT, default="linux", compared=False),
-    Field("guest.passwordFrom", FieldType.SECRET),
-    Field("guest.sshKeys", FieldType.LIST, identity=()),
-    Field("bootOrder", FieldType.LIST, at_start=True, implied=lambda order, machine: order == _first_target(machine)),
-    Field("autostart", FieldType.BOOLEAN, shown=Visibility.NEVER, implied=equal(False)),
-    Field("updatePolicy", FieldType.MAPPING, compared=False),
-    Field("updatePolicy.restart", FieldType.TEXT, default="Manual"),
+    Field("guest.osType", FieldType.TEXT, default="linux", compared=False, removed=Removal.INSTRUCTION),
+    Field(
+        "guest.passwordFrom",
+        FieldType.SECRET,
+        removed=Removal.STAYS,
+        to_remove="The guest keeps its password: change it there, or declare another one.",
+    ),
+    Field(
+        "guest.sshKeys",
+        FieldType.LIST,
+        identity=(),
+        removed=Removal.STAYS,
+        to_remove="No operation takes keys out of the guest: remove them there.",
+    ),
+    Field(
+        "bootOrder",
+        FieldType.LIST,
+        at_start=True,
+        implied=lambda order, machine: order == _first_target(machine),
+        removed=Removal.STAYS,
+        to_remove="Declare the order it should have.",
+    ),
+    Field(
+        "autostart", FieldType.BOOLEAN, shown=Visibility.NEVER, implied=equal(False), removed=Removal.RESET, reset=False
+    ),
+    Field("updatePolicy", FieldType.MAPPING, compared=False, removed=Removal.INSTRUCTION),
+    Field("updatePolicy.restart", FieldType.TEXT, default="Manual", removed=Removal.INSTRUCTION),
     deletion_policy_row("Delete"),
 )
 
@@ -203,7 +325,7 @@ IMAGE_FIELDS = (
 SNAPSHOT_FIELDS = (
     Field("nodeName", FieldType.TEXT),
     Field("virtualMachine", FieldType.NAME, refers_to=MACHINE),
-    Field("external", FieldType.BOOLEAN, shown=Visibility.NEVER),
+    Field("external", FieldType.BOOLEAN, shown=Visibility.NEVER, removed=Removal.CREATION),
     Field(
         "disks",
         FieldType.LIST,
@@ -213,7 +335,7 @@ SNAPSHOT_FIELDS = (
         unknown_because="the cluster does not show which disks are in it",
     ),
     Field("disks.*.target", FieldType.TEXT),
-    Field("disks.*.mode", FieldType.TEXT, default="internal"),
-    Field("disks.*.file", FieldType.TEXT),
+    Field("disks.*.mode", FieldType.TEXT, default="internal", default_at_creation=True, removed=Removal.CREATION),
+    Field("disks.*.file", FieldType.TEXT, removed=Removal.CREATION),
     deletion_policy_row("Retain"),
 )

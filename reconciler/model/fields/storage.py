@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from reconciler.model.fields.field import Field, FieldType, Visibility, deletion_policy_row, equal
+from reconciler.model.fields.field import Field, FieldType, Removal, Visibility, deletion_policy_row, equal
 from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
 
 POOL_FIELDS = (
     Field("nodeName", FieldType.TEXT),
     Field("type", FieldType.TEXT),
-    Field("content", FieldType.TEXT, default="vmd", shown=Visibility.NEVER),
+    Field(
+        "content",
+        FieldType.TEXT,
+        default="vmd",
+        shown=Visibility.NEVER,
+        default_at_creation=True,
+        removed=Removal.CREATION,
+    ),
     Field("url", FieldType.TEXT),
     Field("options", FieldType.TEXT, shown=Visibility.NEVER),
-    Field("uuid", FieldType.TEXT, shown=Visibility.NEVER),
-    Field("autostart", FieldType.BOOLEAN, implied=equal(False)),
-    Field("state", FieldType.TEXT, default="Active"),
+    Field("uuid", FieldType.TEXT, shown=Visibility.NEVER, removed=Removal.CREATION),
+    Field("autostart", FieldType.BOOLEAN, implied=equal(False), removed=Removal.RESET, reset=False),
+    Field("state", FieldType.TEXT, default="Active", default_in_shape=True, removed=Removal.DEFAULT),
     deletion_policy_row("Delete"),
 )
 
@@ -25,19 +32,34 @@ DISK_FIELDS = (
         refers_to=POOL,
         advice="A disk moves to another pool while no running VM has it: stop the VM first.",
     ),
-    Field("from", FieldType.MAPPING, shown=Visibility.NEVER),
+    Field("from", FieldType.MAPPING, shown=Visibility.NEVER, removed=Removal.CREATION),
     Field("from.image", FieldType.NAME, refers_to=DISK_IMAGE),
     Field("from.disk", FieldType.NAME, refers_to=DISK),
-    Field("fullCopy", FieldType.BOOLEAN, compared=False),
+    Field("fullCopy", FieldType.BOOLEAN, compared=False, removed=Removal.CREATION),
     Field(
         "capacity",
         FieldType.SIZE,
         shown=Visibility.ROUNDED,
         remembered=True,
         advice="A disk cannot shrink without losing data: declare at least the observed capacity.",
+        removed=Removal.STAYS,
+        to_remove="A disk cannot shrink without losing data.",
     ),
-    Field("format", FieldType.TEXT, default="qcow2"),
-    Field("snapshots", FieldType.LIST, identity=()),
+    Field(
+        "format",
+        FieldType.TEXT,
+        default="qcow2",
+        default_at_creation=True,
+        removed=Removal.STAYS,
+        to_remove="It was set at creation: only another disk has another one.",
+    ),
+    Field(
+        "snapshots",
+        FieldType.LIST,
+        identity=(),
+        removed=Removal.STAYS,
+        to_remove="Declare an empty list to delete them.",
+    ),
     Field(
         "cloudInit",
         FieldType.MAPPING,
@@ -52,7 +74,7 @@ DISK_FIELDS = (
 DISK_IMAGE_FIELDS = (
     Field("nodeName", FieldType.TEXT),
     Field("pool", FieldType.NAME, refers_to=POOL),
-    Field("from", FieldType.MAPPING, shown=Visibility.NEVER),
+    Field("from", FieldType.MAPPING, shown=Visibility.NEVER, removed=Removal.CREATION),
     Field("from.disk", FieldType.NAME, refers_to=DISK),
     deletion_policy_row("Retain"),
 )
@@ -60,6 +82,6 @@ DISK_IMAGE_FIELDS = (
 DISK_SNAPSHOT_FIELDS = (
     Field("nodeName", FieldType.TEXT),
     Field("disk", FieldType.NAME, refers_to=DISK),
-    Field("format", FieldType.TEXT, default="qcow2"),
+    Field("format", FieldType.TEXT, default="qcow2", default_at_creation=True, removed=Removal.CREATION),
     deletion_policy_row("Retain"),
 )

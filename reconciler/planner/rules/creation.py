@@ -89,8 +89,18 @@ def topology(shape: Shape) -> dict[str, int]:
 
 def most_memory(case: RuleContext) -> int:
     """The largest size of memory in bytes without a restart; never less than what is observed."""
-    memory = case.desired["memory"]
-    return int(memory.get("max", max(memory["size"], case.seen.get("memory", {}).get("max", 0))))
+    memory, seen = case.desired["memory"], case.seen.get("memory", {})
+    if "max" not in memory and raised_in_vain(case, memory["size"], seen.get("size", 0), "memory"):
+        return int(case.live["memory"]["max"])
+    return int(memory.get("max", max(memory["size"], seen.get("max", 0))))
+
+
+def raised_in_vain(case: RuleContext, desired: int, waiting: int, field: str) -> bool:
+    """Whether the maximum of a running guest was raised for a value that still waits and is not declared any more."""
+    if not case.running:
+        return False
+    most, most_then = case.live[field]["max"], case.seen[field]["max"]
+    return bool(desired <= most < waiting <= most_then)
 
 
 def after_creation(case: RuleContext) -> Shape:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
+from reconciler.model.shape import Shape
 from reconciler.planner.phase import Phase
 from reconciler.planner.rules.creation import (
     CREATE_MACHINE,
@@ -14,6 +15,7 @@ from reconciler.planner.rules.creation import (
     creation_takes,
     most_cpus,
     most_memory,
+    raised_in_vain,
     topology,
 )
 from reconciler.planner.rules.rule import (
@@ -67,10 +69,32 @@ def _unless(later: Callable[[RuleContext], bool]) -> Make:
     return lambda case: None if later(case) else live(case)
 
 
+_TOPOLOGY = ("cores", "sockets", "threads")
+
+
 def _cpu_maximum_differs(case: RuleContext) -> bool:
     seen, cpu = case.seen["cpu"], case.desired["cpu"]
-    named = [name for name in ("max", "cores", "sockets", "threads") if name in cpu]
-    return any(cpu[name] != seen.get(name) for name in named) or bool(cpu["count"] > seen["max"])
+    named = [name for name in ("max", *_TOPOLOGY) if name in cpu]
+    different = any(cpu[name] != seen.get(name) for name in named) or bool(cpu["count"] > seen["max"])
+    return different or _cpus_raised_in_vain(case)
+
+
+def _cpus_raised_in_vain(case: RuleContext) -> bool:
+    cpu = case.desired["cpu"]
+    named = any(name in cpu for name in ("max", *_TOPOLOGY))
+    return not named and raised_in_vain(case, cpu["count"], case.seen["cpu"].get("count", 0), "cpu")
+
+
+def _maximum_of(case: RuleContext) -> Shape:
+    """The maximum of CPUs to set, with its topology: as declared, or as the running guest has it."""
+    if _cpus_raised_in_vain(case):
+        cpu = case.live["cpu"]
+        return {"cores": cpu["max"], "sockets": 1, "threads": 1, **cpu}
+    return {"max": most_cpus(case.desired), **topology(case.desired)}
+
+
+def _of_maximum(name: str) -> Make:
+    return lambda case: str(_maximum_of(case)[name])
 
 
 def _memory_maximum_differs(case: RuleContext) -> bool:
@@ -129,16 +153,15 @@ CHANGE: tuple[Rule, ...] = (
         operation="ChangeNumberOfCPU",
         phase=Phase.CPU_MAXIMUM,
         parameters={
-            "count": lambda case: str(most_cpus(case.desired)),
+            "count": _of_maximum("max"),
             "maximum": const(True),
-            "cores": lambda case: str(topology(case.desired)["cores"]),
-            "sockets": lambda case: str(topology(case.desired)["sockets"]),
-            "threads": lambda case: str(topology(case.desired)["threads"]),
+            **{name: _of_maximum(name) for name in _TOPOLOGY},
             **CONFIG,
         },
         when=_cpu_maximum_differs,
         next_start=guest_runs,
         covers=("cpu.max", "cpu.cores", "cpu.sockets", "cpu.threads"),
+        also=lambda case: {f"cpu.{name}": value for name, value in _maximum_of(case).items() if name != "count"},
     ),
     Rule(
         kind=MACHINE,
@@ -157,6 +180,7 @@ CHANGE: tuple[Rule, ...] = (
         when=_memory_maximum_differs,
         next_start=guest_runs,
         covers=("memory.max",),
+        also=lambda case: {"memory.max": most_memory(case)},
     ),
     Rule(
         kind=MACHINE,

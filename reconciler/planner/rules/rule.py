@@ -165,6 +165,11 @@ def nothing(case: RuleContext) -> list[str]:
     return []
 
 
+def no_more(case: RuleContext) -> dict[str, Any]:
+    """For a row that sets nothing but what is declared."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A row for changes: the operation that changes these fields of a kind."""
@@ -184,6 +189,7 @@ class Rule:
     pool: Callable[[RuleContext], str] = lambda case: ""
     leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
     covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part that is added, or at all
+    also: Callable[[RuleContext], dict[str, Any]] = no_more  # dotted field -> value that it has to set, declared or not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from reconciler.model.fields import (
     field_at,
     is_quantity,
     is_secret,
+    node_at,
     parts_at,
     parts_of,
     references_of,
@@ -154,7 +155,8 @@ def test_no_row_is_there_twice_and_each_comes_after_the_one_above_it(kind: str) 
 @named(ROWS)
 def test_explain_knows_the_field_and_its_default(kind: str, row: Field) -> None:
     text = explanation_text(explain_field(f"{kind}.{row.name.replace('.*', '')}"))
-    assert (f"Default: {row.default}\n" in text) == (row.default not in (None, ""))
+    has_default, head = row.default not in (None, ""), "Default at creation" if row.default_at_creation else "Default"
+    assert (f"  {head}: {row.default}\n" in text) == has_default
 
 
 # Shapes ----------------------------------------------------------------------------------------------------
@@ -251,6 +253,9 @@ def test_what_is_shown_rounded_differs_only_where_the_rounded_texts_do(kind: str
 
 @named([(kind, row) for kind, row in ROWS if row.default_in_shape])
 def test_a_default_that_is_in_the_shape_is_there_where_nothing_is_declared(kind: str, row: Field) -> None:
+    if len(row.path) == 1:
+        assert declared(kind, {}, {})[row.name] == row.default
+        return
     list_path = row.path[:-2]
     parts = next(each for each in parts_of(kind) if each.path == list_path)
     item = {key: "x" for key in parts.keys if key != row.path[-1]}
@@ -261,6 +266,14 @@ def test_a_default_that_is_in_the_shape_is_there_where_nothing_is_declared(kind:
         declared(kind, spec, {}), (*list_path[:1], *((KEY, list_path[-1]) if "*" in list_path else ()))
     ).values()
     assert part[row.path[-1]] == row.default
+
+
+def test_a_field_that_is_left_as_it_is_is_not_in_the_shape() -> None:
+    rows = [(kind, row) for kind, row in ROWS if row.unmanaged is not None]
+    assert [row.name for _, row in rows] == ["powerState"]
+    for kind, row in rows:
+        assert row.name not in declared(kind, {row.name: row.unmanaged}, {})
+        assert declared(kind, {row.name: "Paused"}, {})[row.name] == "Paused"
 
 
 @pytest.mark.parametrize(("kind", "path"), [(kind, parts.path) for kind in KINDS for parts in parts_of(kind)])
@@ -346,11 +359,12 @@ def test_what_is_shown_is_never_taken_from_what_was_last_applied(kind: str, row:
 
 
 @named([(kind, row) for kind, row in LEAVES if not unreadable(kind, row.path) or compared(kind, row.path)])
-def test_a_creation_notes_what_is_never_shown_and_what_is_remembered_besides(kind: str, row: Field) -> None:
+def test_a_creation_notes_what_is_never_shown_and_what_a_later_plan_has_to_know_of(kind: str, row: Field) -> None:
     path, value = path_of(row), values(row)[0]
     shape = shape_with(path, value)
     noted = value_at(of_creation(kind, shape, shape), path)
-    assert noted == (value if row.remembered or unreadable(kind, row.path) else None)
+    recorded = node_at(kind, row.path).recorded and value != row.reset
+    assert noted == (value if row.remembered or recorded or unreadable(kind, row.path) else None)
 
 
 # Texts -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,54 @@
+"""What stays on a resource although it is no longer declared, noted with what people can do about it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from reconciler.manifests.desired import Declared
+from reconciler.model.fields.field import Removal
+from reconciler.model.path import ShapePath
+from reconciler.model.shape import Shape
+from reconciler.observe.observed import Observed
+from reconciler.planner.diff import Change, equivalent
+from reconciler.planner.explanation import field_change
+from reconciler.planner.plan import Note, NoteKind
+from reconciler.planner.removal import Removed, removed_fields
+
+
+def staying(declared: Declared, observed: Observed, seen: Shape, changes: Iterable[Change]) -> Iterator[Note]:
+    """A note on each field of a resource that was applied, is no longer declared, and still has its value.
+
+    None on those that mean what the platform gives anyway, nor on parts that are replaced by one of the ``changes``.
+    """
+    replaced = {change.path for change in changes}
+    kind = declared.id.kind
+    for each in removed_fields(kind, declared.shape, observed.applied):
+        now, holder = _place(seen, each.path)
+        if each.field.removed is not Removal.STAYS or not _has(now, each.applied) or _is_implied(each, now, holder):
+            continue
+        if not any(each.path[:length] in replaced for length in range(1, len(each.path))):
+            change = field_change(kind, Change(each.path, now, None))
+            yield Note(declared.id, NoteKind.STAYS, {"remedy": each.field.to_remove}, (change,))
+
+
+def _place(shape: Any, path: ShapePath) -> tuple[Any, Any]:
+    """The value at a path of a shape, None if there is none, and the mapping that it is in."""
+    holder = None
+    for name in path:
+        holder, shape = shape, shape.get(name) if isinstance(shape, dict) else None
+    return shape, holder
+
+
+def _has(now: Any, applied: Any) -> bool:
+    """Whether an observed value is, or has in it, what was applied."""
+    if isinstance(applied, dict) and isinstance(now, dict):
+        return all(name in now and _has(now[name], value) for name, value in applied.items())
+    return now is not None and equivalent(applied, now)
+
+
+def _is_implied(each: Removed, now: Any, holder: Any) -> bool:
+    field = each.field
+    if field.default is not None and now == field.default:
+        return True
+    return field.implied is not None and isinstance(holder, dict) and field.implied(now, holder)
