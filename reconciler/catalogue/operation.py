@@ -6,7 +6,8 @@ row is (kind, name): a few names exist on two kinds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -98,6 +99,7 @@ class Operation:
     univirt: str = ""  # how the existing back end treats it: "", or why it does not work there
     univirt_names: tuple[tuple[str, str], ...] = ()  # parameter -> its name there; "" for one it has no need of
     univirt_lacks: tuple[str, ...] = ()  # parameters that make it fail there, or do nothing without a word
+    univirt_ignores: tuple[tuple[str, str], ...] = ()  # parameter -> pattern of what in its text does nothing there
     deprecated: bool = False
     forces: bool = False  # may take the place of another that still waits to be picked up (wire format 2.5)
 
@@ -121,6 +123,12 @@ class Operation:
         names = dict(self.univirt_names) if agent == UNIVIRT else {}
         return {names.get(name, name): value for name, value in parameters.items() if names.get(name, name)}
 
-    def lacking(self, agent: str, parameters: Iterable[str]) -> list[str]:
-        """Which of the parameters the agent does not have."""
-        return [name for name in parameters if agent == UNIVIRT and name in self.univirt_lacks]
+    def lacking(self, agent: str, parameters: Mapping[str, object]) -> list[str]:
+        """Which of the parameters, and what in their texts, the agent does not have."""
+        if agent != UNIVIRT:
+            return []
+        texts = ((re.search(pattern, str(parameters.get(name, ""))), name) for name, pattern in self.univirt_ignores)
+        return [
+            *(name for name in parameters if name in self.univirt_lacks),
+            *(f"{found[0]} in {name}" for found, name in texts if found),
+        ]

@@ -168,7 +168,7 @@ def _cpus(parameters: Mapping[str, object]) -> Iterator[ParameterError]:
 
 
 def _nic(parameters: Mapping[str, object]) -> Iterator[ParameterError]:
-    if "," in str(parameters["source"]) and parameters["type"] != "l3bridge":
+    if re.search(",(?:ip|switch)=", str(parameters["source"])) and parameters["type"] != "l3bridge":
         yield ParameterError("source", "source may have ip and switch only when type is l3bridge")
 
 

@@ -18,7 +18,8 @@ def definition(context: OperationContext, uuid: str) -> Domain:
     """Name, guest system, boot, memory, CPUs, console and redirection; no disk, drive or NIC yet."""
     domain = domains.new(context.target.name, uuid, type=context.text("virt_type", "kvm"))
     domain["metadata"] = domains.metadata(context.text("os_variant"))
-    domain["os"]["boot"] = [{"_dev": each} for each in context.text("boot", "hd").split(",")]
+    if not any("boot_order" in given for _, given in disks(context)):
+        domain["os"]["boot"] = [{"_dev": each} for each in context.text("boot", "hd").split(",")]
     _memory(context, domain)
     _cpus(context, domain)
     type, given = console(context)

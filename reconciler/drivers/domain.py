@@ -148,7 +148,7 @@ def options(text: str) -> dict[str, str]:
 
 
 def disk(path: str, target: str, *, format: str, given: dict[str, str], device: str = "disk", bus: str = "") -> Device:
-    """A disk or drive. ``given`` holds cache, mode and limits; an empty path is an empty drive."""
+    """A disk or drive. ``given`` holds cache, mode, limits and place in the boot order; no path is an empty drive."""
     block = given.get("sourcetype") == "block"
     made: Device = {
         "_type": "block" if block else "file",
@@ -172,6 +172,8 @@ def disk(path: str, target: str, *, format: str, given: dict[str, str], device: 
                 f"format: {path} is {format}, not raw",
             )
         made["shareable"] = {}
+    if given.get("boot_order"):
+        made["boot"] = {"_order": int(given["boot_order"])}
     set_disk_limits(made, given)
     return made
 
@@ -251,14 +253,13 @@ def replace_paths(domain: Domain, paths: dict[str, str]) -> None:
 # NICs
 
 
-def nic(mac: str, type: str, source: str, port: str) -> Device:
+def nic(mac: str, type: str, source: str, port: str, model: str = "") -> Device:
     """A NIC on a bridge; ``port`` is the UUID of its port on an Open vSwitch, not used for a Linux bridge."""
     device: Device = {"_type": "bridge", "mac": {"_address": mac}, "source": {"_bridge": source}}
     if type != "bridge":
         device["virtualport"] = {"_type": "openvswitch", "parameters": {"__interfaceid": port}}
     device["target"] = {"_dev": f"fe{mac.replace(':', '')[2:]}"}
-    # The back end gives every guest virtio, whatever model was asked for.
-    device["model"] = {"_type": "virtio"}
+    device["model"] = {"_type": model or "virtio"}
     return device
 
 

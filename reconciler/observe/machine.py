@@ -124,6 +124,8 @@ def _nic(nic: dict[str, Any]) -> Shape:
             name: number(element(bandwidth, name).get("_average")) * quantity.KIB for name in ("inbound", "outbound")
         },
     }
+    if model := element(nic, "model").get("_type"):
+        shape["model"] = model
     # Both OVS types look the same (wire format 5.9); only the plain bridge can be told.
     if "virtualport" not in nic:
         shape["type"] = "bridge"

@@ -107,6 +107,8 @@ def _draft_creation(inputs: PlanInput, each: ResourceChanges, row: CreateRule, f
         last_applied=last_applied.of_creation(id.kind, left, each.declared.shape),
     )
     step_of(inputs, row, case, draft, found)
+    for kind, arguments in row.notes(case):
+        found.note(id, kind, **arguments)
 
 
 def _created(kind: str, left: Shape, declared: Shape) -> FieldChange:

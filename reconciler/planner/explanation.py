@@ -163,6 +163,11 @@ _NOTES: dict[NoteKind, str] = {
     NoteKind.BLOCKED_BY_AGENT: "left out: {resource} cannot be created by {agent}",
     NoteKind.POSSIBLE_RENAME: "equals {former}, which is no longer described; if it was renamed, set "
     "movedFrom: {name} in its metadata to keep it",
+    NoteKind.STARTED_ONCE: "powerState is Stopped, but creation starts a VM: it boots once and is then stopped, by its "
+    "guest unless stopMode is Force",
+    NoteKind.CREATED_AT_MAXIMUM: "created with {most} of memory, its maximum, which the node must have free for a "
+    "moment, and shrunk to {size}: uni-virt is sent no other size at creation",
+    NoteKind.AFTER_FIRST_START: "plugged after its first start: {parts}; creation starts a VM and takes one NIC",
     NoteKind.STAYS: "{field} is no longer declared and stays {value}. {remedy}",
 }
 

@@ -66,6 +66,12 @@ class UnorderedStep:
     uses: tuple[ResourceId, ...] = ()
     takes: tuple[str, ...] = ()  # what only one may hold, and it will
     frees: tuple[str, ...] = ()
+    drops: tuple[str, ...] = ()  # what it lets go of by ceasing to exist
+    wakes: tuple[str, ...] = ()  # disks that a running guest uses from here on
+    rests: tuple[str, ...] = ()  # disks that no running guest uses from here on
+    copies: tuple[str, ...] = ()  # disks that no running guest may be using
+    settled: tuple[str, ...] = ()  # what has been taken and freed by then
+    settles: tuple[ResourceId, ...] = ()  # whose own steps have ended by then, well or not
     follows: tuple[str, ...] = ()  # ids of steps that must have succeeded, if they are in the plan
     group: str = ""  # steps of a resource that make sense together only: where one may not run, none does
 
@@ -147,10 +153,13 @@ def step_of(
         pool=row.pool(case),
         labels={**(declared.labels if declared else {}), LABEL_STACK: inputs.stack},
     )
-    takes = () if isinstance(row, DeleteRule) else tuple(row.takes(case))
-    frees = tuple(row.frees(case)) if isinstance(row, Rule) else ()
-    uses = tuple(draft.uses)
-    found.steps.append(UnorderedStep(step, draft.phase, draft.offset, draft.at, uses, takes, frees, group=draft.group))
+    uses = (*draft.uses, *(row.uses(case) if isinstance(row, CreateRule) else ()))
+    facts = {name: tuple(getattr(row, name)(case)) for name in _ORDER_FACTS if hasattr(row, name)}
+    found.steps.append(UnorderedStep(step, draft.phase, draft.offset, draft.at, uses, group=draft.group, **facts))
+
+
+# The facts of a row that put its step into an order with those of other resources, by their name in both.
+_ORDER_FACTS = ("takes", "frees", "drops", "wakes", "rests", "copies", "settled", "settles")
 
 
 def preconditions_of(

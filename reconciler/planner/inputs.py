@@ -32,8 +32,13 @@ class PlanInput:
     resources: ResourceIndex = field(init=False)
 
     def __post_init__(self) -> None:
-        around = ResourceIndex(self.desired.resources, self.observed, self.desired.stack.nodes)
+        stack = self.desired.stack
+        around = ResourceIndex(self.desired.resources, self.observed, stack.nodes, stack.agent, self._changes)
         object.__setattr__(self, "resources", around)
+
+    def _changes(self, id: ResourceId) -> bool:
+        """Whether the run makes a resource as it is declared."""
+        return not self.policy.delete and self.policy.concerns(id)
 
     @property
     def stack(self) -> str:

@@ -64,6 +64,9 @@ def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
             )
     _follow_named(found.steps, needs)
     _free_before_taking(found.steps, needs)
+    _attach_before_snapshot(found.steps, needs, after)
+    _copy_while_unused(found.steps, needs, after)
+    _settle_first(found.steps, by_resource, after)
     problems = _exist_before_use(inputs, found.steps, by_resource, needs)
     steps = [
         replace(
@@ -116,6 +119,47 @@ def _free_before_taking(steps: Iterable[UnorderedStep], needs: Edges) -> None:
         for what in each.takes:
             holders = freed.get((each.step.resource.namespace, what), ())
             needs[each.step.id].update(other.step.id for other in holders if other is not each)
+
+
+def _by_disk(steps: Iterable[UnorderedStep], facts: tuple[str, ...]) -> dict[tuple[str, str], list[UnorderedStep]]:
+    """The steps that name a disk in any of these facts, by namespace and name."""
+    found: dict[tuple[str, str], list[UnorderedStep]] = defaultdict(list)
+    for each in steps:
+        for what in {what for fact in facts for what in getattr(each, fact)}:
+            found[each.step.resource.namespace, what].append(each)
+    return found
+
+
+def _attach_before_snapshot(steps: Iterable[UnorderedStep], needs: Edges, after: Edges) -> None:
+    """What relies on which machine has a disk comes when that is as declared, and before that machine is deleted."""
+    moved, dropped = _by_disk(steps, ("takes", "frees")), _by_disk(steps, ("drops",))
+    for each in steps:
+        for what in each.settled:
+            place = each.step.resource.namespace, what
+            needs[each.step.id].update(other.step.id for other in moved.get(place, ()))
+            for other in dropped.get(place, ()):
+                after[other.step.id].add(each.step.id)
+
+
+def _copy_while_unused(steps: Iterable[UnorderedStep], needs: Edges, after: Edges) -> None:
+    """A disk is copied when no running guest uses it any more, and before one does."""
+    waking, resting = _by_disk(steps, ("wakes",)), _by_disk(steps, ("rests",))
+    for each in steps:
+        for what in each.copies:
+            place = each.step.resource.namespace, what
+            needs[each.step.id].update(other.step.id for other in resting.get(place, ()))
+            for other in waking.get(place, ()):
+                after[other.step.id].add(each.step.id)
+
+
+def _settle_first(steps: Iterable[UnorderedStep], by_resource: Chains, after: Edges) -> None:
+    """A step comes after those that its ``settles`` names, whatever becomes of them."""
+    for each in steps:
+        for id in each.settles:
+            others = by_resource.get(id, ())
+            after[each.step.id].update(
+                other.step.id for other in others if not other.step.last and other.phase < Phase.REQUEST
+            )
 
 
 def _exist_before_use(

@@ -128,6 +128,9 @@ class NoteKind(StrEnum):
     BLOCKED_MISSING = "BlockedMissing"
     BLOCKED_BY_AGENT = "BlockedByAgent"
     POSSIBLE_RENAME = "PossibleRename"
+    STARTED_ONCE = "StartedOnce"
+    CREATED_AT_MAXIMUM = "CreatedAtMaximum"
+    AFTER_FIRST_START = "AfterFirstStart"
     STAYS = "Stays"
 
 

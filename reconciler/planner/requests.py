@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from reconciler.manifests.request import KIND, Request
-from reconciler.model.kinds import POOL
+from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, POOL
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import Path, ResourceId, show_path
 from reconciler.model.wire import LABEL_PROTECT
@@ -15,6 +17,7 @@ from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Action, Details, ManifestPlace, NoteKind, Reason, Step, Value
 
 _POOL_PARAMETERS = ("pool", "targetPool")
+_MACHINE_PARAMETERS = ("domain", "targetDomain")
 
 
 def with_requests(inputs: PlanInput, found: Findings) -> Findings:
@@ -133,4 +136,16 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
     found.notes += unreadable_secrets(id, parameters)
     uses = tuple(ResourceId(POOL, name, id.namespace) for name in pools)
     follows = tuple(step_id(name) for name in request.after)
-    found.steps.append(UnorderedStep(step, Phase.REQUEST, uses=uses, follows=follows))
+    settles = tuple(_machines_concerned(inputs, request))
+    found.steps.append(UnorderedStep(step, Phase.REQUEST, uses=uses, follows=follows, settles=settles))
+
+
+def _machines_concerned(inputs: PlanInput, request: Request) -> Iterator[ResourceId]:
+    """The machines whose disks and power an operation on something else relies on."""
+    resources, id = inputs.resources, request.target
+    shape = resources.shape(id)
+    disk = id.name if id.kind == DISK else shape.get("disk") if id.kind == DISK_SNAPSHOT else None
+    if disk is not None and (holder := resources.holder(ResourceId(DISK, str(disk), id.namespace))) is not None:
+        yield holder
+    names = [shape.get("virtualMachine"), *(request.parameters.get(name) for name in _MACHINE_PARAMETERS)]
+    yield from (ResourceId(MACHINE, str(name), id.namespace) for name in names if name and id.kind != MACHINE)

@@ -49,7 +49,7 @@ def test_the_planner_plans_and_can_apply_nothing(identities: dict[str, Path], co
     empty(control_plane)
     planned = reconcile(identities[PLANNER], "--plan", "--detailed-exitcode", str(QUICKSTART))
     assert planned.returncode == 2, planned.stderr
-    assert "9 steps: 5 to create, 4 to change" in planned.stdout
+    assert "6 steps: 5 to create, 1 to change" in planned.stdout
     for words in (["get"], ["get", "vm"], ["import"]):
         assert reconcile(identities[PLANNER], *words).returncode == 0
     applied = reconcile(identities[PLANNER], "--yes", str(QUICKSTART))

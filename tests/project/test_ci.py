@@ -122,8 +122,8 @@ def runner(tmp_path: Path) -> Runner:
 def test_a_change_is_planned_shown_applied_and_then_none_is_left(runner: Runner) -> None:
     shutil.copy(QUICKSTART, runner.folder / "manifests")
     assert runner.run("plan: Plan") == "changes=true\n"
-    assert "9 steps" in (runner.folder / "plan.md").read_text()
-    assert "9 steps" in (runner.folder / "summary").read_text()
+    assert "6 steps" in (runner.folder / "plan.md").read_text()
+    assert "6 steps" in (runner.folder / "summary").read_text()
     runner.run("plan: Plan as a page")
     assert (runner.folder / "plan.html").read_text().startswith("<!DOCTYPE html>")
     assert (runner.folder / "plan.mmd").read_text().startswith("flowchart")

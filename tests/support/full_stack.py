@@ -116,7 +116,7 @@ spec:
     source: br-int
     network: front
     ip: 10.1.1.9
-    model: virtio
+    model: e1000
     qos: {inbound: 1Mi, outbound: 2Mi}
     acls: [{direction: from, match: "tcp.dst == 80", priority: 50, action: allow}]
     qosRules: [{direction: to, match: "ip4.dst == 10.1.1.9", priority: 50, rateKbps: 10, burstKbps: 20}]

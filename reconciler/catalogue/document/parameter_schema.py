@@ -29,7 +29,7 @@ _RECORDS: tuple[dict[str, Any], ...] = (
 _TOGETHER: dict[tuple[str, str], tuple[dict[str, Any], ...]] = {
     (MACHINE, "PlugNIC"): (
         {
-            "if": {"properties": {"source": {"type": "string", "pattern": ","}}, "required": ["source"]},
+            "if": {"properties": {"source": {"type": "string", "pattern": ",(?:ip|switch)="}}, "required": ["source"]},
             "then": {"properties": {"type": {"const": "l3bridge"}}},
         },
     ),

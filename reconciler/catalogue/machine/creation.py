@@ -19,7 +19,7 @@ from reconciler.catalogue.common import (
     path,
     text,
 )
-from reconciler.catalogue.machine.nic import BRIDGE_NAME
+from reconciler.catalogue.machine.nic import BRIDGE_NAME, MODEL, OTHER_MODEL
 from reconciler.catalogue.machine.state import EXISTS, STOPPED
 from reconciler.catalogue.operation import Impact, Operation, Parameter, Unit, Verb
 from reconciler.model.kinds import MACHINE
@@ -29,7 +29,7 @@ _OPTIONS = r"(?:,[a-z_]+=[A-Za-z0-9._:/+@-]+)*"
 _NETWORK = (
     rf"type=(?:(?:l2)?bridge,source={BRIDGE_NAME}"
     rf"|l3bridge,source={BRIDGE_NAME}(?:,ip={IP})?(?:,switch={BRIDGE_NAME})?)"
-    rf"(?:,model=(?:virtio|e1000|rtl8139))?(?:,inbound=[0-9]{{1,8}})?(?:,outbound=[0-9]{{1,8}})?(?:,mac={MAC})?"
+    rf"(?:,model={MODEL})?(?:,inbound=[0-9]{{1,8}})?(?:,outbound=[0-9]{{1,8}})?(?:,mac={MAC})?"
 )
 
 _VCPUS = (
@@ -62,7 +62,7 @@ _CREATE = (
     ),
     Parameter(
         "memory",
-        "Memory, 100 to 99999. A ',maxmemory=' may follow; better not sent.",
+        "Memory, 100 to 99999. ',maxmemory=' and the maximum may follow; uni-virt is not sent it.",
         required=True,
         pattern=r"[1-9][0-9]{2,4}(?:,maxmemory=[1-9][0-9]{2,4})?",
         unit=Unit.MIB,
@@ -116,6 +116,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("its disks and ISO images exist", "its network exists"),
         leaves="the VM is running",
         fields=("metadata",),
+        univirt_ignores=(("network", OTHER_MODEL),),
     ),
     Operation(
         MACHINE, "CreateAndStartVMFromImage", "1.2", Verb.CREATE,

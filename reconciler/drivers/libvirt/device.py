@@ -277,7 +277,7 @@ def nic_device(context: LibvirtContext, mac: str, given: dict[str, str]) -> Devi
         refuse(TOOL, f"NIC {mac} is of type {type}; the libvirt driver has NICs of type bridge, on Linux bridges")
     if "switch" in given or "ip" in given:
         refuse(TOOL, f"NIC {mac} of type {type} cannot have a switch or ip")
-    device = domains.nic(mac.lower(), type, source, "")
+    device = domains.nic(mac.lower(), type, source, "", given.get("model", ""))
     domains.set_bandwidth(device, given)
     return device
 

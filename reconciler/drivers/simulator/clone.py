@@ -108,4 +108,5 @@ def renew_nics(
         source = ports.get(old, {})
         machine["hidden"]["nics"][mac] = {**source, "ip": "dynamic"} if source else {}
         type = "l2bridge" if "virtualport" in device else "bridge"
-        device.update(domains.nic(mac, type, device["source"]["_bridge"], stable_uuid("port", id.name, mac)))
+        port, model = stable_uuid("port", id.name, mac), (device.get("model") or {}).get("_type", "")
+        device.update(domains.nic(mac, type, device["source"]["_bridge"], port, model))

@@ -177,7 +177,8 @@ def plug_nic(
     for domain in changed:
         if domains.nic_at(domain, mac) is not None:
             refuse(LIBVIRT, f"Requested operation is not valid: a NIC with mac {mac} is attached already")
-        device = domains.nic(mac, type, source, stable_uuid("port", context.target.name, mac))
+        port_id = stable_uuid("port", context.target.name, mac)
+        device = domains.nic(mac, type, source, port_id, given.get("model", ""))
         domains.set_bandwidth(device, given)
         domains.plug(domain, "_interface", device)
     port: dict[str, Any] = {"type": type}

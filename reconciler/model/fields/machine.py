@@ -123,8 +123,8 @@ _NICS = (
     Field(
         "nics.*.model",
         FieldType.TEXT,
-        shown=Visibility.NEVER,
         replaces=True,
+        implied=equal("virtio"),
         removed=Removal.STAYS,
         to_remove="Declare the model it should have: virtio.",
     ),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model import quantity
 from reconciler.model.fields import wire_names
 from reconciler.model.kinds import MACHINE
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
-from reconciler.planner.plan import PathOf, Text
+from reconciler.planner.plan import Details, NoteKind, PathOf, Text
 from reconciler.planner.rules.port import SWITCHED, addresses, rate
-from reconciler.planner.rules.rule import Make, RuleContext, const, disk_of, text
+from reconciler.planner.rules.rule import Make, RuleContext, const, disk_of, disk_tokens, text
 
 
 def first_disk(disks: Shape) -> str:
@@ -25,18 +28,50 @@ def _console(case: RuleContext) -> Text:
     return _join(parts)
 
 
+# The option of a disk, in the words of virt-install, for what its operation of change calls otherwise.
+_MODES = {"readonly": "ro", "shareable": "sh"}
+
+
 def _creation_disks(case: RuleContext) -> Text:
-    target = first_disk(case.desired["disks"])
-    disk = case.desired["disks"][target]
-    options = f",target={target}"
-    for option, name in (("bus", "bus"), ("cache", "cache")):
-        if name in disk:
-            options += f",{option}={disk[name]}"
-    parts: list[str | PathOf | Secret] = [case.resources.path_of(disk_of(case, disk["disk"])), options]
-    for drive, medium in case.desired.get("cdroms", {}).items():
-        if medium["path"]:
-            parts.append(f" --disk {medium['path']},device=cdrom,perms=ro,target={drive}")
+    """All disks and all media, the disk that the machine boots from first."""
+    disks, order = case.desired["disks"], _order(case)
+    first = first_disk(disks)
+    parts: list[str | PathOf | Secret] = []
+    for target in (first, *(each for each in disks if each != first)):
+        parts += [" --disk "] if parts else []
+        parts += [case.resources.path_of(disk_of(case, disks[target]["disk"]))]
+        parts += [_options(target, disks[target]) + order.get(target, "")]
+    for drive, medium in _media(case.desired).items():
+        parts.append(f" --disk {medium['path']},device=cdrom,perms=ro,target={drive}{order.get(drive, '')}")
     return _join(parts)
+
+
+def _media(desired: Shape) -> Shape:
+    """The drives that a machine is created with: those with a medium."""
+    return {drive: medium for drive, medium in desired.get("cdroms", {}).items() if medium["path"]}
+
+
+def _order(case: RuleContext) -> dict[str, str]:
+    """The option that says when it is tried at a boot, by target; none where a drive in the order is not there yet."""
+    order = case.desired.get("bootOrder", [])
+    there = case.desired["disks"].keys() | _media(case.desired).keys()
+    options = {target: f",boot_order={number}" for number, target in enumerate(order, 1)}
+    return options if there.issuperset(order) else {}
+
+
+def _boot(case: RuleContext) -> str | None:
+    """What it boots from, where the disks do not say it."""
+    if _order(case):
+        return None
+    return "cdrom" if case.desired.get("bootOrder", [""])[0] in case.desired.get("cdroms", {}) else "hd"
+
+
+def _options(target: str, disk: Shape) -> str:
+    """The options of a disk: those that its plugging and its limits take as well."""
+    given = {"target": target, "bus": disk.get("bus"), "cache": disk.get("cache")}
+    given["perms"] = _MODES.get(disk.get("mode", ""))
+    given |= {wire: disk.get("qos", {}).get(name) for name, wire in wire_names(MACHINE, ("disks", "*", "qos")).items()}
+    return "".join(f",{name}={value}" for name, value in given.items() if value is not None)
 
 
 def _join(parts: list[str | PathOf | Secret]) -> Text:
@@ -103,34 +138,66 @@ def raised_in_vain(case: RuleContext, desired: int, waiting: int, field: str) ->
     return bool(desired <= most < waiting <= most_then)
 
 
+def creation_memory(case: RuleContext) -> str:
+    """The memory of a machine at its creation, and its maximum where that is more, in MiB."""
+    size, most = case.desired["memory"]["size"], most_memory(case)
+    if allocates_maximum(case) or size == most:
+        return str(most // quantity.MIB)
+    return f"{size // quantity.MIB},maxmemory={most // quantity.MIB}"
+
+
+def allocates_maximum(case: RuleContext) -> bool:
+    """Whether a machine has its maximum of memory when it is created, and is shrunk then.
+
+    The document of the API has no maximum in this parameter; the agent of this program takes one. To grow the maximum
+    later would take a restart.
+    """
+    return case.resources.agent == UNIVIRT and most_memory(case) > case.desired["memory"]["size"]
+
+
 def after_creation(case: RuleContext) -> Shape:
     """A machine as its creation leaves it; the other rows do what is then still missing."""
     desired = case.desired
-    target = first_disk(desired["disks"])
     mac, nic = next(iter(desired["nics"].items()))
-    most = desired["memory"].get("max", desired["memory"]["size"])
+    most = most_memory(case)
     left: Shape = {name: desired[name] for name in ("osVariant", "from", "graphics", "nodeName") if name in desired}
     no_limits = dict.fromkeys(wire_names(MACHINE, ("disks", "*", "qos")), 0)
     return {
         **left,
         "powerState": "Running",
         "cpu": {**desired["cpu"], "max": most_cpus(desired), **topology(desired)},
-        # Created at its largest and shrunk at once: growing the maximum later would take a restart.
-        "memory": {"size": most, "max": most},
-        "disks": {target: {**desired["disks"][target], "qos": no_limits}},
-        "cdroms": {drive: medium for drive, medium in desired.get("cdroms", {}).items() if medium["path"]},
+        "memory": {"size": most if allocates_maximum(case) else desired["memory"]["size"], "max": most},
+        "disks": {
+            target: {**disk, "qos": {**no_limits, **disk.get("qos", {})}} for target, disk in desired["disks"].items()
+        },
+        "cdroms": _media(desired),
+        **({"bootOrder": desired["bootOrder"]} if _order(case) else {}),
         "nics": {mac: {field: value for field, value in nic.items() if field not in SWITCHED}},
         "autostart": False,
         "usbRedirection": 0,
     }
 
 
+def creation_notes(case: RuleContext) -> Iterator[tuple[NoteKind, Details]]:
+    """What the guest has otherwise than declared for a moment, as its creation starts it and takes one NIC."""
+    desired = case.desired
+    if desired.get("powerState") == "Stopped":
+        yield NoteKind.STARTED_ONCE, {}
+    if allocates_maximum(case):
+        size, most = (quantity.show(each) for each in (desired["memory"]["size"], most_memory(case)))
+        yield NoteKind.CREATED_AT_MAXIMUM, {"size": size, "most": most}
+    late = [f"nics[{mac}]" for mac in list(desired["nics"])[1:]]
+    late += [f"{name}[{key}]" for name in ("devices", "passthrough") for key in desired.get(name, {})]
+    if late:
+        yield NoteKind.AFTER_FIRST_START, {"parts": late}
+
+
 CREATE_MACHINE: dict[str, Make] = {
     "graphics": _console,
     "disk": _creation_disks,
-    "memory": lambda case: str(most_memory(case) // quantity.MIB),
+    "memory": creation_memory,
     "network": _creation_network,
-    "boot": lambda case: "cdrom" if case.desired.get("bootOrder", [""])[0] in case.desired.get("cdroms", {}) else "hd",
+    "boot": _boot,
     "os_variant": text("osVariant"),
     "vcpus": _vcpus,
     "noautoconsole": const(True),
@@ -140,4 +207,4 @@ CREATE_MACHINE: dict[str, Make] = {
 def creation_takes(case: RuleContext) -> list[str]:
     """What a machine is created with."""
     mac, nic = next(iter(case.desired["nics"].items()))
-    return [f"disk {case.desired['disks'][first_disk(case.desired['disks'])]['disk']}", *addresses(mac, nic)]
+    return [*disk_tokens(case.desired), *addresses(mac, nic)]

@@ -36,6 +36,16 @@ def _replacing_disk(case: RuleContext) -> list[ResourceId]:
     return [disk_of(case, disk)] if disk else []
 
 
+def _old_disk(case: RuleContext) -> list[str]:
+    return [f"disk {case.old['disk']}"] if "disk" in case.old else []
+
+
+def _format(case: RuleContext) -> Value:
+    """The format of the disk's file, without which the guest would see the file and not what is in it."""
+    disk = case.resources.shape(disk_of(case, case.part["disk"]))
+    return "raw" if "cloudInit" in disk else str(disk.get("format", "qcow2"))
+
+
 def _limit(wire: str, name: str) -> Make:
     def make(case: RuleContext) -> Value | None:
         value = case.part.get("qos", {}).get(name)
@@ -83,7 +93,8 @@ CHANGE: tuple[Rule, ...] = (
         parameters={"target": key, **LIVE_AND_CONFIG},
         on=frozenset({ChangeKind.REMOVED}),
         uses=_replacing_disk,
-        frees=lambda case: [f"disk {case.old['disk']}"] if "disk" in case.old else [],
+        frees=_old_disk,
+        rests=_old_disk,
         leaves=(("disks.*", None),),
     ),
     Rule(
@@ -94,7 +105,7 @@ CHANGE: tuple[Rule, ...] = (
         parameters={
             "source": lambda case: (case.resources.path_of(disk_of(case, case.part["disk"])),),
             "target": key,
-            "subdriver": const("qcow2"),
+            "subdriver": _format,
             "cache": part("cache"),
             "targetbus": part("bus"),
             "mode": part("mode"),
@@ -103,6 +114,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.ADDED}),
         uses=_part_disk,
         takes=lambda case: [f"disk {case.part['disk']}"],
+        wakes=lambda case: [f"disk {case.part['disk']}"] if case.running else [],
         covers=replacing(MACHINE, "disks"),
     ),
     # Limits are set by a step of their own even on a new disk: the existing back end ignores those of PlugDisk.

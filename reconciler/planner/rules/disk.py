@@ -65,6 +65,7 @@ CREATE: tuple[CreateRule, ...] = (
         leaves=_made_without_size,
         carrier=lambda case: disk_of(case, case.desired["from"]["disk"]),
         pool=own_pool,
+        copies=lambda case: [f"disk {case.desired['from']['disk']}"],
     ),
     CreateRule(
         kind=DISK,
@@ -134,6 +135,7 @@ CHANGE: tuple[Rule, ...] = (
         parameters={"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
         on=frozenset({ChangeKind.ADDED}),
         pool=own_pool,
+        copies=lambda case: [f"disk {case.id.name}"],
     ),
     Rule(
         kind=DISK,

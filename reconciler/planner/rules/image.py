@@ -18,6 +18,7 @@ CREATE: tuple[CreateRule, ...] = (
         },
         when=lambda case: "from" in case.desired,
         pool=own_pool,
+        copies=lambda case: [f"disk {case.desired['from']['disk']}"],
     ),
     CreateRule(kind=DISK_IMAGE, operation="CreateDiskImage", parameters={"targetPool": text("pool")}, pool=own_pool),
     CreateRule(
@@ -28,6 +29,7 @@ CREATE: tuple[CreateRule, ...] = (
             "targetPool": text("pool"),
         },
         pool=own_pool,
+        copies=lambda case: [f"disk {case.desired['disk']}"],
     ),
 )
 

@@ -12,6 +12,7 @@ from reconciler.planner.phase import Phase
 from reconciler.planner.rules.creation import (
     CREATE_MACHINE,
     after_creation,
+    creation_notes,
     creation_takes,
     most_cpus,
     most_memory,
@@ -28,6 +29,7 @@ from reconciler.planner.rules.rule import (
     config,
     const,
     disk_of,
+    disk_tokens,
     guest_runs,
     kib,
     live,
@@ -40,6 +42,11 @@ def _stops(case: RuleContext) -> bool:
         "Running",
         "Paused",
     )
+
+
+def _rests(case: RuleContext) -> list[str]:
+    """The disks that a guest lets go of when it stops. Those of a new machine were free before it was created."""
+    return disk_tokens(case.seen) if case.resources.exists(case.id) else []
 
 
 def _forced(case: RuleContext) -> bool:
@@ -113,6 +120,8 @@ CREATE: tuple[CreateRule, ...] = (
         when=lambda case: "from" in case.desired,
         leaves=after_creation,
         takes=creation_takes,
+        wakes=lambda case: disk_tokens(case.desired),
+        notes=creation_notes,
     ),
     CreateRule(
         kind=MACHINE,
@@ -120,6 +129,8 @@ CREATE: tuple[CreateRule, ...] = (
         parameters=CREATE_MACHINE,
         leaves=after_creation,
         takes=creation_takes,
+        wakes=lambda case: disk_tokens(case.desired),
+        notes=creation_notes,
     ),
 )
 
@@ -138,6 +149,7 @@ CHANGE: tuple[Rule, ...] = (
         fields=("powerState",),
         operation="StopVM",
         phase=Phase.POWER_DOWN,
+        rests=_rests,
         when=lambda case: _stops(case) and not _forced(case),
     ),
     Rule(
@@ -145,6 +157,7 @@ CHANGE: tuple[Rule, ...] = (
         fields=("powerState",),
         operation="StopVMForce",
         phase=Phase.POWER_DOWN,
+        rests=_rests,
         when=lambda case: _stops(case) and _forced(case),
     ),
     Rule(
@@ -221,6 +234,7 @@ CHANGE: tuple[Rule, ...] = (
         operation="StartVM",
         phase=Phase.POWER_UP,
         when=_starts,
+        wakes=lambda case: disk_tokens(case.desired),
         uses=_all_parts,
         leaves=(("powerState", "Running"),),
     ),
@@ -248,5 +262,5 @@ DELETE: tuple[DeleteRule, ...] = (
         gone=False,
         leaves=(("powerState", "Stopped"),),
     ),
-    DeleteRule(kind=MACHINE, operation="DeleteVM"),
+    DeleteRule(kind=MACHINE, operation="DeleteVM", drops=lambda case: disk_tokens(case.seen)),
 )

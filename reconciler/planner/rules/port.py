@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model import quantity
 from reconciler.model.fields import replacing
 from reconciler.model.kinds import MACHINE, NETWORK
@@ -25,7 +26,10 @@ def _nic_source(case: RuleContext) -> str:
     nic = case.part
     address = f",ip={nic['ip']}" if "ip" in nic else ""
     switch = f",switch={nic['network']}" if "network" in nic else ""
-    return f"source={nic['source']}{address}{switch}"
+    # uni-virt gives every guest virtio, and is not sent what its document leaves out.
+    named = "model" in nic and (case.resources.agent, nic["model"]) != (UNIVIRT, "virtio")
+    model = f",model={nic['model']}" if named else ""
+    return f"source={nic['source']}{address}{switch}{model}"
 
 
 def addresses(mac: str, nic: Shape) -> list[str]:

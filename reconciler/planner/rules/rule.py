@@ -6,21 +6,22 @@ wire format 6).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
-from reconciler.model.kinds import DISK, NETWORK, POOL
+from reconciler.model.kinds import DISK, MACHINE, NETWORK, POOL
 from reconciler.model.path import values_at
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.phase import Phase
-from reconciler.planner.plan import PathOf, Value
+from reconciler.planner.plan import Details, NoteKind, PathOf, Value
 
 
 @dataclass(slots=True)
@@ -101,6 +102,8 @@ class ResourceIndex:
     declared: Mapping[ResourceId, Declared]
     observation: Observation
     nodes: Mapping[str, str] = field(default_factory=dict)  # name -> address
+    agent: str = OWN_AGENT  # that serves the nodes
+    changes: Callable[[ResourceId], bool] = lambda id: True  # whether the run makes a resource as it is declared
 
     def shape(self, id: ResourceId) -> Shape:
         """The shape that a resource will have: declared fields over observed ones."""
@@ -118,6 +121,25 @@ class ResourceIndex:
         if observed is not None and observed.exists and observed.shape.get("path"):
             return str(observed.shape["path"])
         return PathOf(id)
+
+    def holder(self, disk: ResourceId) -> ResourceId | None:
+        """The machine that has a disk when the steps of the run have ended; None if none has."""
+        if (declared := self.declared_holders.get(disk)) is not None:
+            return declared
+        attached = self.observation.attached.get(disk)
+        if attached is None or (attached[0] in self.declared and self.changes(attached[0])):
+            return None
+        return attached[0]
+
+    @cached_property
+    def declared_holders(self) -> dict[ResourceId, ResourceId]:
+        """The machines that the run gives disks, or leaves them, by disk."""
+        return {
+            ResourceId(DISK, str(part["disk"]), id.namespace): id
+            for id, each in self.declared.items()
+            if id.kind == MACHINE and self.changes(id)
+            for part in each.shape["disks"].values()
+        }
 
     def bridges_of(self, nic: Shape, namespace: str) -> list[ResourceId]:
         """The network whose bridge a NIC is on; empty if no known network has it."""
@@ -184,6 +206,9 @@ class Rule:
     uses: Callable[[RuleContext], list[ResourceId]] = nobody  # what must be there first
     takes: Callable[[RuleContext], list[str]] = nothing  # what nobody else may hold: comes after whoever frees it
     frees: Callable[[RuleContext], list[str]] = nothing
+    wakes: Callable[[RuleContext], list[str]] = nothing  # disks that a running guest uses from here on
+    rests: Callable[[RuleContext], list[str]] = nothing  # disks that no running guest uses from here on
+    copies: Callable[[RuleContext], list[str]] = nothing  # disks that no running guest may be using
     next_start: Callable[[RuleContext], bool] = lambda case: False  # takes effect when the guest starts the next time
     carrier: Callable[[RuleContext], ResourceId] | None = None  # carries the operation, if not the resource itself
     pool: Callable[[RuleContext], str] = lambda case: ""
@@ -203,7 +228,13 @@ class CreateRule:
     leaves: Callable[[RuleContext], Shape] = lambda case: dict(case.desired)
     carrier: Callable[[RuleContext], ResourceId] | None = None
     pool: Callable[[RuleContext], str] = lambda case: ""
+    uses: Callable[[RuleContext], list[ResourceId]] = nobody  # what must be there first, beside what is referred to
     takes: Callable[[RuleContext], list[str]] = nothing
+    wakes: Callable[[RuleContext], list[str]] = nothing
+    copies: Callable[[RuleContext], list[str]] = nothing
+    settled: Callable[[RuleContext], list[str]] = nothing  # what is taken and freed by then as it is to stay
+    settles: Callable[[RuleContext], list[ResourceId]] = nobody  # whose own steps have ended by then
+    notes: Callable[[RuleContext], Iterable[tuple[NoteKind, Details]]] = lambda case: ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +248,8 @@ class DeleteRule:
     gone: bool = True
     leaves: tuple[tuple[str, Any], ...] = ()
     pool: Callable[[RuleContext], str] = lambda case: ""
+    settled: Callable[[RuleContext], list[str]] = nothing
+    drops: Callable[[RuleContext], list[str]] = nothing  # what it lets go of by ceasing to exist
 
 
 def const(value: str | bool) -> Make:
@@ -304,6 +337,11 @@ def own_pool(case: RuleContext) -> str:
 def disk_of(case: RuleContext, name: str) -> ResourceId:
     """The disk of that name beside the resource."""
     return case.sibling(DISK, name)
+
+
+def disk_tokens(shape: Shape) -> list[str]:
+    """The disks of a machine, as rows say what they take, free, use and copy."""
+    return [f"disk {disk['disk']}" for disk in shape.get("disks", {}).values() if "disk" in disk]
 
 
 def guest_runs(case: RuleContext) -> bool:

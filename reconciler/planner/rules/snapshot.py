@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from reconciler.model.kinds import DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
+from reconciler.model.resource import ResourceId
 from reconciler.planner.plan import Value
 from reconciler.planner.rules.rule import CreateRule, DeleteRule, Make, RuleContext, disk_of, text
 
 
+def _disk(case: RuleContext) -> ResourceId:
+    return disk_of(case, str(case.either("disk")))
+
+
 def _snapshot_machine(case: RuleContext) -> Value | None:
-    """The machine a disk is attached to, now or by the manifests."""
-    disk = disk_of(case, str(case.either("disk")))
-    attached = case.resources.observation.attached.get(disk)
-    if attached is not None:
-        return attached[0].name
-    for id, declared in case.resources.declared.items():
-        if id.kind == MACHINE and any(each["disk"] == disk.name for each in declared.shape["disks"].values()):
-            return id.name
-    return None
+    """The machine that has the disk when the step runs, which is when it was plugged and unplugged as declared."""
+    holder = case.resources.holder(_disk(case))
+    return holder.name if holder is not None else None
+
+
+def _machine_to_come(case: RuleContext) -> list[ResourceId]:
+    """The machine that has the disk from its creation on."""
+    holder = case.resources.holder(_disk(case))
+    return [holder] if holder is not None and not case.resources.exists(holder) else []
+
+
+def _attachment(case: RuleContext) -> list[str]:
+    return [f"disk {case.either('disk')}"]
 
 
 def _snapshot_pool(case: RuleContext) -> str:
-    disk = case.resources.shape(disk_of(case, str(case.either("disk"))))
+    disk = case.resources.shape(_disk(case))
     return str(disk.get("pool") or case.seen.get("pool") or "")
 
 
@@ -50,6 +59,8 @@ CREATE: tuple[CreateRule, ...] = (
         operation="CreateDiskExternalSnapshot",
         parameters={**_POOL_OF_DISK, "format": lambda case: str(case.desired.get("format", "qcow2"))},
         pool=_snapshot_pool,
+        uses=_machine_to_come,
+        settled=_attachment,
     ),
     CreateRule(
         kind=SNAPSHOT,
@@ -59,12 +70,17 @@ CREATE: tuple[CreateRule, ...] = (
             "domain": text("virtualMachine"),
             "isExternal": lambda case: True if case.desired.get("external") else None,
         },
+        settles=lambda case: [case.sibling(MACHINE, case.desired["virtualMachine"])],
     ),
 )
 
 DELETE: tuple[DeleteRule, ...] = (
     DeleteRule(
-        kind=DISK_SNAPSHOT, operation="DeleteDiskExternalSnapshot", parameters=_POOL_OF_DISK, pool=_snapshot_pool
+        kind=DISK_SNAPSHOT,
+        operation="DeleteDiskExternalSnapshot",
+        parameters=_POOL_OF_DISK,
+        pool=_snapshot_pool,
+        settled=_attachment,
     ),
     DeleteRule(
         kind=SNAPSHOT,

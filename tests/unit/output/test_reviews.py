@@ -251,7 +251,7 @@ def test_a_page_is_made_for_keyboards_and_screen_readers() -> None:
     assert all("scope" in attributes for tag, attributes in page.elements if tag == "th")
     assert tags.count("table") == tags.count("caption")
     boxes = [attributes for tag, attributes in page.elements if tag == "a" and "aria-label" in attributes]
-    assert len(boxes) == 9
+    assert len(boxes) == 8
     assert {"title", "desc"} <= set(tags)
     scrolling = [attributes for _, attributes in page.elements if attributes.get("class") == "scroll"]
     assert all(attributes["tabindex"] == "0" and attributes["aria-label"] for attributes in scrolling)
