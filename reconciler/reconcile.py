@@ -20,6 +20,7 @@ from reconciler.agent.embedded import hidden_from, show_hidden
 from reconciler.apply import Options, Outcome, Report, apply
 from reconciler.apply.recovery import overlay_recoveries, read_due_recoveries, recover, wait_until_idle
 from reconciler.apply.stack_rename import StackRename, plan_rename, rename_stack
+from reconciler.apply.undescribed import read_undescribed, record_undescribed
 from reconciler.clusters.base import Cluster, Lease
 from reconciler.clusters.local import LocalCluster
 from reconciler.manifests.desired import Desired
@@ -34,6 +35,7 @@ from reconciler.observe.observed import Observation, observe
 from reconciler.planner import Policy, make_plan, plan_request
 from reconciler.planner.plan import Plan, Step
 from reconciler.planner.release import plan_release
+from reconciler.planner.rename import under_old_names
 
 
 class RunOptions(TypedDict, total=False):
@@ -57,7 +59,7 @@ def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Pl
 
     Raises ``ClusterError`` where the cluster cannot be read.
     """
-    observed = observe_after_recovery(desired, cluster)
+    observed = observe_after_recovery(desired, cluster, policy)
     return make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy))
 
 
@@ -74,9 +76,13 @@ def reconcile_once(
     with _stack_lease(cluster, stack, run_options) as lease:
         wait_until_idle(cluster, stack)
         recover(cluster, stack)
-        observed = observe_stack(cluster, desired, writes=True)
-        made = make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy))
-        return made, _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
+        observed = observe_stack(cluster, desired, policy, writes=True)
+        policy = policy_now(policy)
+        made = make_plan(with_secret_digests(desired, cluster), observed, policy)
+        report = _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
+        if (report is not None or not made.steps) and not (made.problems or policy.targets or policy.delete):
+            _record_undescribed(cluster, desired, observed, ran=bool(report is not None and report.outcomes))
+        return made, report
 
 
 def apply_saved(cluster: Cluster, saved: Plan, **run_options: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
@@ -159,8 +165,11 @@ def rename(
 # The stages --------------------------------------------------------------------------------------------------
 
 
-def observe_stack(cluster: Cluster, desired: Desired, *, writes: bool = False) -> Observation:
-    """The observed resources, the capabilities of the agents and, if there are Operations, how each of them ended.
+def observe_stack(
+    cluster: Cluster, desired: Desired, policy: Policy | None = None, *, writes: bool = False
+) -> Observation:
+    """The observed resources, the capabilities of the agents and, if there are Operations, how each of them ended; of
+    stacks from which the policy takes resources over, what they no longer describe.
 
     What is described and not shown is looked for on the nodes of an embedded cluster first: that a resource was
     deleted there, or lost what it showed, takes nothing from its node. ``writes``: the cluster shows it from then on.
@@ -175,12 +184,14 @@ def observe_stack(cluster: Cluster, desired: Desired, *, writes: bool = False) -
     observed.capabilities = announced(cluster)
     if desired.requests:
         observed.ledger = read_operation_ledger(cluster, desired.stack.name, observed)
+    if policy is not None and policy.adopt_from:
+        observed.undescribed = read_undescribed(cluster, policy.adopt_from)
     return observed
 
 
-def observe_after_recovery(desired: Desired, cluster: Cluster) -> Observation:
+def observe_after_recovery(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Observation:
     """The observation as it will be after the next run has recovered an interrupted one. Writes nothing."""
-    observed = observe_stack(cluster, desired)
+    observed = observe_stack(cluster, desired, policy)
     overlay_recoveries(observed, read_due_recoveries(cluster, desired.stack.name))
     return observed
 
@@ -209,6 +220,14 @@ def policy_now(policy: Policy | None) -> Policy:
     """The policy of a run that starts now, unless it names another moment: ignore rules end at theirs."""
     policy = policy or Policy()
     return policy if policy.at is not None else replace(policy, at=datetime.now(UTC))
+
+
+def _record_undescribed(cluster: Cluster, desired: Desired, observed: Observation, *, ran: bool) -> None:
+    """Record what the stack owns and does not describe: other stacks may take that over."""
+    stack, described = desired.stack.name, under_old_names(desired, observed).resources
+    left = [id for id, each in observed.resources.items() if each.stack == stack and id not in described]
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    record_undescribed(cluster, stack, left, at, ran=ran and bool(left))
 
 
 def _approve_and_apply(

@@ -98,6 +98,7 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         prune=options.prune or desired.stack.prune,
         max_deletions=max_deletions,
         adopt=options.adopt,
+        adopt_from=frozenset(options.adopt_from),
         delete=delete,
         targets=frozenset(targets),
     )

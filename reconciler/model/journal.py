@@ -239,7 +239,9 @@ JournalEntry: TypeAlias = RunStarted | StepEntry | RunEnded | UnknownEntry
 
 
 RENAMING, RENAMED = "renaming", "renamed"
-"""Phases of entries of no run: the first of a stack that takes the record of another one, and the last of that one."""
+UNDESCRIBED = "undescribed"
+"""Phases of entries of no run: the first of a stack that takes the record of another one, the last of that one, and
+what a stack owned and no longer described when it was last applied."""
 
 
 def read_journal(entries: Iterable[Mapping[str, Any]]) -> list[JournalEntry]:
@@ -263,7 +265,7 @@ def entries_of_stack(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any
 
 def entry_from_json(entry: Mapping[str, Any]) -> JournalEntry | None:
     """One entry; None if it has no phase. Never raises: what is missing or of another type is taken as empty."""
-    if entry.get("phase") in (None, RENAMING):
+    if entry.get("phase") in (None, RENAMING, UNDESCRIBED):
         return None
     run, at = _text(entry, "run"), _text(entry, "at")
     match entry["phase"]:

@@ -212,7 +212,10 @@ def change_texts(kind: str, changes: Iterable[FieldChange]) -> str:
 def change_text(kind: str, change: FieldChange) -> str:
     """One change: ``memory.size 2Gi -> 4Gi``."""
     if change.path == STACK:
-        return f"taken over into the stack {change.after}" if change.after else f"released by the stack {change.before}"
+        if not change.after:
+            return f"released by the stack {change.before}"
+        former = f" from the stack {change.before}, which no longer describes it" if change.before else ""
+        return f"taken over into the stack {change.after}{former}"
     if change.path == LAST_APPLIED:
         return "what was last applied is not noted on it any more: noted again as declared"
     name, before, after = change_cells(kind, change)

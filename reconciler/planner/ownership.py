@@ -43,8 +43,15 @@ def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found:
     owner = observed.stack
     if owner == inputs.stack or (not owner and inputs.policy.adopt):
         return False
+    if owner in inputs.policy.adopt_from and inputs.observed.goes_over(declared.id):
+        return False
     if owner:
         message, remedy = f"{declared.id} belongs to the stack {owner}", "Let one stack describe it."
+        if owner in inputs.policy.adopt_from:
+            message += ", which described it when it was last applied"
+            remedy = (
+                f"Remove its manifest there and apply {owner}, or release it there: reconcile release {declared.id}."
+            )
     elif observed.exists:
         message, remedy = f"{declared.id} exists and belongs to no stack", "Take it over with --adopt."
     else:
@@ -56,13 +63,13 @@ def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found:
 def ownership_changes(inputs: PlanInput, declared: Declared, observed: Observed) -> OwnershipChanges | None:
     """The labels and annotations that differ; None if there are none."""
     changes, last_applied = [], dict[str, Any]()
+    if observed.stack != inputs.stack:
+        changes.append(FieldChange(STACK, observed.stack or None, inputs.stack))
     if observed.unmarked:
         # Nobody can tell whether these are as declared: taking over, or noting again what was lost, says so.
         differing = diff(declared.id.kind, declared.shape, observed.shape)
         last_applied = nested((each.path, each.desired) for each in differing if unknown(declared.id.kind, each))
-        if not observed.stack:
-            changes.append(FieldChange(STACK, None, inputs.stack))
-        elif last_applied:
+        if observed.stack and last_applied:
             changes.append(FieldChange(LAST_APPLIED, None, "as declared"))
     changes += [
         FieldChange(("labels", name), observed.labels.get(name), value)

@@ -93,7 +93,8 @@ def _target_problem(inputs: PlanInput, request: Request) -> tuple[str, str] | No
     described = id in inputs.desired.resources
     if observed is None or not (observed.exists or observed.stack):
         return None if described else (f"{id} is neither described nor on the cluster", "Correct the target.")
-    if observed.stack == inputs.stack or (described and not observed.stack and inputs.policy.adopt):
+    taken_over = inputs.observed.goes_over(id) if observed.stack else inputs.policy.adopt
+    if observed.stack == inputs.stack or (described and taken_over):
         return None
     if observed.stack:
         return f"{id} belongs to the stack {observed.stack}", "Request it in its own stack."
