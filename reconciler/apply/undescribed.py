@@ -1,7 +1,7 @@
 """What a stack owns and no longer describes: recorded when it is applied; only this may go over to another stack.
 
-The manifests of a stack are known to nobody but those who apply it. So its journal says, since its last run, what of its
-resources no manifest describes.
+The manifests of a stack are known to nobody but those who apply it. So its journal says what of its resources no
+manifest describes.
 """
 
 from __future__ import annotations
