@@ -18,6 +18,7 @@ from typing import TypedDict, Unpack
 
 from reconciler.agent.embedded import hidden_from, show_hidden
 from reconciler.apply import Options, Outcome, Report, apply
+from reconciler.apply.estimate import typical
 from reconciler.apply.recovery import overlay_recoveries, read_due_recoveries, recover, wait_until_idle
 from reconciler.apply.stack_rename import StackRename, plan_rename, rename_stack
 from reconciler.apply.undescribed import read_undescribed, record_undescribed
@@ -33,9 +34,12 @@ from reconciler.observe.capabilities import announced
 from reconciler.observe.ledger import LedgerEntry, read_ledger
 from reconciler.observe.observed import Observation, observe
 from reconciler.planner import Policy, make_plan, plan_request
-from reconciler.planner.plan import Plan, Step
+from reconciler.planner.plan import NoteKind, Plan, Step
+from reconciler.planner.protection import with_lengths
 from reconciler.planner.release import plan_release
 from reconciler.planner.rename import under_old_names
+
+SAMPLED_ENTRIES = 500  # the newest of the journal, from which the usual duration of operations is computed
 
 
 class RunOptions(TypedDict, total=False):
@@ -60,7 +64,7 @@ def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Pl
     Raises ``ClusterError`` where the cluster cannot be read.
     """
     observed = observe_after_recovery(desired, cluster, policy)
-    return make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy))
+    return _with_lengths(make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy)), cluster)
 
 
 def reconcile_once(
@@ -78,7 +82,7 @@ def reconcile_once(
         recover(cluster, stack)
         observed = observe_stack(cluster, desired, policy, writes=True)
         policy = policy_now(policy)
-        made = make_plan(with_secret_digests(desired, cluster), observed, policy)
+        made = _with_lengths(make_plan(with_secret_digests(desired, cluster), observed, policy), cluster)
         report = _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
         if (report is not None or not made.steps) and not (made.problems or policy.targets or policy.delete):
             _record_undescribed(cluster, desired, observed, ran=bool(report is not None and report.outcomes))
@@ -228,6 +232,13 @@ def _record_undescribed(cluster: Cluster, desired: Desired, observed: Observatio
     left = [id for id, each in observed.resources.items() if each.stack == stack and id not in described]
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     record_undescribed(cluster, stack, left, at, ran=ran and bool(left))
+
+
+def _with_lengths(made: Plan, cluster: Cluster) -> Plan:
+    """The plan, which says how long something is less protected, by earlier steps of the stack."""
+    if not any(note.kind is NoteKind.EXPOSED for note in made.notes):
+        return made
+    return with_lengths(made, typical(read_journal(cluster.records(made.stack, newest=SAMPLED_ENTRIES))))
 
 
 def _approve_and_apply(

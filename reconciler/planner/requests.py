@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler import catalogue
 from reconciler.manifests.request import KIND, Request
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, POOL
 from reconciler.model.problem import Origin, Problem
@@ -13,6 +14,7 @@ from reconciler.observe.ledger import LedgerEntry, RequestState
 from reconciler.planner.deletion import is_protected, removal
 from reconciler.planner.findings import Findings, UnorderedStep, preconditions_of, unreadable_secrets
 from reconciler.planner.inputs import PlanInput
+from reconciler.planner.parameters import limit_remedy, samples
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Action, Details, ManifestPlace, NoteKind, Reason, Step, Value
 
@@ -47,11 +49,19 @@ def step_id(name: str) -> str:
     return f"{KIND}/{name}"
 
 
-def request_problem(request: Request, message: str, remedy: str, path: Path = ("metadata", "name")) -> Problem:
-    """A problem of a request, at a field of its document (its name); it concerns the target."""
+def request_problem(
+    request: Request, message: str, remedy: str, parameter: str = "", *, place: Path = ("metadata", "name")
+) -> Problem:
+    """A problem of a request, at a parameter that it gives or else at a field of its document (its name).
+
+    It concerns the target.
+    """
+    given = bool(parameter) and parameter in request.parameters
+    path = ("spec", "parameters", parameter) if given else place
     if request.manifest is None:
-        return Problem(Origin("run"), message, remedy, id=request.target)
-    return Problem(request.manifest.origin(*path), message, remedy, show_path(path), id=request.target)
+        return Problem(Origin("run"), message, remedy, show_path(path) if given else "", id=request.target)
+    shown = show_path(path) if given or place != ("metadata", "name") else ""
+    return Problem(request.manifest.origin(*path), message, remedy, shown, id=request.target)
 
 
 def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:
@@ -69,7 +79,7 @@ def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:
         found.problems.append(request_problem(request, *problem))
         return
     if problem := _target_problem(inputs, request) or _protection(inputs, request):
-        found.problems.append(request_problem(request, *problem, ("spec", "target", "name")))
+        found.problems.append(request_problem(request, *problem, place=("spec", "target", "name")))
         return
     if known is not None:
         details = {"failure": known.message}
@@ -135,6 +145,9 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
         request=(request.name, request.content),
     )
     found.notes += unreadable_secrets(id, parameters)
+    for error in catalogue.parameter_errors(operation, samples(operation, parameters), inputs.desired.stack.agent):
+        message = f"{operation.name}: {error.message}"
+        found.problems.append(request_problem(request, message, limit_remedy(error), error.parameter))
     uses = tuple(ResourceId(POOL, name, id.namespace) for name in pools)
     follows = tuple(step_id(name) for name in request.after)
     settles = tuple(_machines_concerned(inputs, request))
