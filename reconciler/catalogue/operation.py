@@ -144,6 +144,11 @@ class Operation:
         return self.name[0].lower() + self.name[1:]
 
     @property
+    def removes(self) -> bool:
+        """Whether its resource is gone once it has run."""
+        return self.verb is not Verb.CREATE and ("metadata" in self.fields or self.running is Impact.RECREATE)
+
+    @property
     def on_univirt(self) -> bool:
         """Whether the existing back end carries it out, be it with a caveat (wire format 6)."""
         return not self.univirt or self.univirt.startswith("works, but")

@@ -68,7 +68,7 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
             step.operation,
             str(step.resource),
             step.node,
-            str(step.impact) + (" (held)" if step.held_by else ""),
+            impact_text(step),
             explain(step),
         )
         for wave in plan.waves
@@ -88,6 +88,11 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
         lines.append("")
     lines.append(str(summary(plan)))
     return "\n".join(lines) + "\n"
+
+
+def impact_text(step: Step) -> str:
+    """The impact of a step, and whether it is held for it: ``restart (held)``."""
+    return f"{step.impact}{' (held)' if step.held_by else ''}"
 
 
 def headline(plan: Plan) -> list[str]:

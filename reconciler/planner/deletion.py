@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
 from reconciler.model.fields import deletion_policy, references_of
 from reconciler.model.kinds import DISK, MACHINE, RANK
@@ -15,11 +16,13 @@ from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.model.wire import LABEL_PROTECT
+from reconciler.observe.observed import Observed
 from reconciler.planner.explanation import as_manifest
 from reconciler.planner.findings import Findings, StepDraft, UnorderedStep, step_of
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase
-from reconciler.planner.plan import Action, Expectation, FieldChange, Note, NoteKind, Reason
+from reconciler.planner.plan import REMOVE, STACK, Action, Expectation, FieldChange, Note, NoteKind, Reason, Step
+from reconciler.planner.preconditions import identity
 from reconciler.planner.rename import Rename, possible_renames, renames
 from reconciler.planner.rules import DELETE, DeleteRule, RuleContext
 from reconciler.planner.rules.creation import holdings
@@ -149,7 +152,8 @@ def _deletable(
 
 
 def _may_delete(inputs: PlanInput, id: ResourceId, declared: Declared | None, found: Findings) -> bool:
-    """Whether a resource exists, belongs to the stack and is not retained; adds a note if not."""
+    """Whether a resource belongs to the stack and is not retained; adds a note if not. Of one whose node has nothing
+    of it, there is nothing to retain."""
     observed = inputs.observed.get(id)
     if observed is None:
         return False
@@ -157,17 +161,54 @@ def _may_delete(inputs: PlanInput, id: ResourceId, declared: Declared | None, fo
         if declared is not None:
             found.note(id, NoteKind.KEPT_OTHER_OWNER, stack=observed.stack)
         return False
-    if not observed.exists:
-        return False
     if observed.under_way:
         found.note(id, NoteKind.KEPT_UNDER_WAY, operation=observed.under_way)
-    elif observed.labels.get(LABEL_PROTECT) == "true":
+    elif is_protected(observed):
         found.note(id, NoteKind.KEPT_PROTECTED, label=LABEL_PROTECT)
+    elif not observed.exists:
+        return True
     elif deletion_policy(id.kind, declared.shape if declared else observed.applied) != "Delete":
         found.note(id, NoteKind.KEPT_RETAINED)
     else:
         return True
     return False
+
+
+def is_protected(observed: Observed) -> bool:
+    """Whether a label says that the resource is never deleted."""
+    return observed.labels.get(LABEL_PROTECT) == "true"
+
+
+def removal(
+    inputs: PlanInput,
+    observed: Observed,
+    reason: Reason,
+    users: tuple[ResourceId, ...] = (),
+    request: tuple[str, str] = ("", ""),
+) -> UnorderedStep:
+    """The step that removes a resource of which its node has nothing, as its creation failed or it is gone.
+
+    No operation could: an agent has nothing to delete.
+    """
+    id = observed.id
+    step = Step(
+        id=f"{id}:{REMOVE}",
+        action=Action.DELETE,
+        operation=REMOVE,
+        resource=id,
+        carrier=id,
+        node=observed.node,
+        parameters={},
+        reason=reason,
+        impact=Impact.NONE,
+        details={"empty": observed.status[1]},
+        changes=(FieldChange((), {}, None),),
+        place=inputs.place(id),
+        preconditions=(*identity(inputs.observed, id), Expectation(id, STACK, observed.stack)),
+        last=True,
+        request=request,
+    )
+    return UnorderedStep(step, Phase.DELETION, uses=users)
 
 
 def _users(inputs: PlanInput, changing: set[ResourceId]) -> tuple[Users, Users]:
@@ -196,6 +237,10 @@ def _draft_deletion(
 ) -> None:
     """The deletion steps of one resource, after those of its users."""
     observed = inputs.observed.resources[id]
+    reason = Reason.DELETION_REQUESTED if inputs.policy.delete else Reason.NO_LONGER_DECLARED
+    if not observed.exists:
+        found.steps.append(removal(inputs, observed, reason, tuple(sorted(users))))
+        return
     case = RuleContext(id, declared.shape if declared else {}, observed.shape, inputs.resources, observed)
     case.running = inputs.runs(id, observed.shape)
     uses = tuple(sorted(users))
@@ -206,7 +251,7 @@ def _draft_deletion(
             action=Action.DELETE,
             phase=Phase.DELETION,
             offset=number,
-            reason=Reason.DELETION_REQUESTED if inputs.policy.delete else Reason.NO_LONGER_DECLARED,
+            reason=reason,
             changes=tuple(_changes(row, id, observed.shape)),
             place=inputs.place(id),
             uses=uses,

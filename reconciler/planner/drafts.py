@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
 from reconciler.model.fields import compared, field_at, part_of, references_of, unreadable
+from reconciler.model.fields.field import Removal
 from reconciler.model.kinds import KINDS, MACHINE
 from reconciler.model.path import ShapePath
 from reconciler.model.resource import ResourceId
@@ -25,7 +26,7 @@ from reconciler.planner.inputs import PlanInput
 from reconciler.planner.match import covered_by, matching, set_by
 from reconciler.planner.ownership import ownership_step
 from reconciler.planner.phase import Phase
-from reconciler.planner.plan import Action, Details, Expectation, FieldChange, NoteKind, Reason
+from reconciler.planner.plan import Action, Details, Expectation, FieldChange, Note, NoteKind, Reason
 from reconciler.planner.preconditions import fields
 from reconciler.planner.refusals import refusals_of
 from reconciler.planner.restart import draft_restart
@@ -255,7 +256,12 @@ def _expected(each: ResourceChanges, match: RuleMatch, left: Mapping[tuple[str, 
 
 
 def _refuse(inputs: PlanInput, id: ResourceId, change: Change, found: Findings) -> None:
-    """The problem of a change that no rule makes."""
+    """The problem of a change that no rule makes; a note, where it is a part that nobody can take away any more."""
+    parts = field_at(id.kind, change.path[:-1])
+    if change.desired is None and parts is not None and parts.identity is not None and parts.removed is Removal.STAYS:
+        left = FieldChange(change.path, "as it is", None)
+        found.notes.append(Note(id, NoteKind.STAYS, {"remedy": parts.to_remove}, (left,)))
+        return
     row = field_at(id.kind, change.path[:1])
     remedy = (row.advice if row is not None else "") or _NO_OPERATION
     message = f"{id} cannot be changed: {describe(id.kind, change)}"

@@ -40,6 +40,7 @@ class Policy:
     prune: bool = False
     max_deletions: DeletionLimit | None = None  # a prune that would delete more stops the run
     adopt: bool = False
+    adopt_from: frozenset[str] = frozenset()  # stacks from which it takes over what they no longer describe
     delete: bool = False
     targets: frozenset[ResourceId] = frozenset()  # if any, only these and what they need
     at: datetime | None = None  # the moment of the run, with its zone; without one, what is ignored until then is

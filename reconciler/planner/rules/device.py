@@ -28,6 +28,15 @@ def _part_disk(case: RuleContext) -> list[ResourceId]:
     return [disk_of(case, case.part["disk"])]
 
 
+def _replacing_disk(case: RuleContext) -> list[ResourceId]:
+    """The disk that takes the place of one that is unplugged: it is created first, else the other stays.
+
+    Who deletes a disk from the cluster alone takes nothing from its machine: its node has it still.
+    """
+    disk = (case.desired.get("disks", {}).get(case.at[-1]) or {}).get("disk")
+    return [disk_of(case, disk)] if disk else []
+
+
 def _old_disk(case: RuleContext) -> list[str]:
     return [f"disk {case.old['disk']}"] if "disk" in case.old else []
 
@@ -90,6 +99,7 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.DISK_REMOVAL,
         parameters={"target": key, **LIVE_AND_CONFIG},
         on=frozenset({ChangeKind.REMOVED}),
+        uses=_replacing_disk,
         frees=_old_disk,
         rests=_old_disk,
         leaves=(("disks.*", None),),
