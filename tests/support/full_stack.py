@@ -175,30 +175,30 @@ def without(kind: str, path: tuple[str, ...]) -> Desired | None:
         if document["kind"] != kind:
             continue
         kept = 0  # places where the stack would not be valid without it
-        while len(list(_holders(left[index]["spec"], path))) > kept:
+        while len(list(holders(left[index]["spec"], path))) > kept:
             shorter = copy.deepcopy(left[index])
-            del list(_holders(shorter["spec"], path))[kept][path[-1]]
-            if _is_valid(tried := [*left[:index], shorter, *left[index + 1 :]]):
+            del list(holders(shorter["spec"], path))[kept][path[-1]]
+            if is_valid(tried := [*left[:index], shorter, *left[index + 1 :]]):
                 left, found = tried, True
             else:
                 kept += 1
     return desired_of(left) if found else None
 
 
-def _holders(value: Any, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def holders(value: Any, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """The mappings that have the field at a path."""
     head, *rest = path
     if head == "*":
         for each in value if isinstance(value, list) else ():
-            yield from _holders(each, tuple(rest))
+            yield from holders(each, tuple(rest))
     elif isinstance(value, dict) and head in value:
         if rest:
-            yield from _holders(value[head], tuple(rest))
+            yield from holders(value[head], tuple(rest))
         else:
             yield value
 
 
-def _is_valid(stack: list[dict[str, Any]]) -> bool:
+def is_valid(stack: list[dict[str, Any]]) -> bool:
     try:
         desired_of(stack)
     except InvalidInput:
