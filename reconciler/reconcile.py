@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TypedDict, Unpack
 
 from reconciler.apply import Options, Outcome, Report, apply
+from reconciler.apply.estimate import typical
 from reconciler.apply.recovery import overlay_recoveries, read_due_recoveries, recover, wait_until_idle
 from reconciler.clusters.base import Cluster, Lease
 from reconciler.manifests.desired import Desired
@@ -27,7 +28,10 @@ from reconciler.observe.capabilities import announced
 from reconciler.observe.ledger import LedgerEntry, read_ledger
 from reconciler.observe.observed import Observation, observe
 from reconciler.planner import Policy, make_plan, plan_request
-from reconciler.planner.plan import Plan, Step
+from reconciler.planner.plan import NoteKind, Plan, Step
+from reconciler.planner.protection import with_lengths
+
+SAMPLED_ENTRIES = 500  # the newest of the journal, from which the usual duration of operations is computed
 
 
 class RunOptions(TypedDict, total=False):
@@ -52,7 +56,7 @@ def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Pl
     Raises ``ClusterError`` where the cluster cannot be read.
     """
     observed = observe_after_recovery(desired, cluster)
-    return make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy))
+    return _with_lengths(make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy)), cluster)
 
 
 def reconcile_once(
@@ -69,7 +73,7 @@ def reconcile_once(
         wait_until_idle(cluster, stack)
         recover(cluster, stack)
         observed = observe_stack(cluster, desired)
-        made = make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy))
+        made = _with_lengths(make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy)), cluster)
         return made, _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
 
 
@@ -149,6 +153,13 @@ def policy_now(policy: Policy | None) -> Policy:
     """The policy of a run that starts now, unless it names another moment: ignore rules end at theirs."""
     policy = policy or Policy()
     return policy if policy.at is not None else replace(policy, at=datetime.now(UTC))
+
+
+def _with_lengths(made: Plan, cluster: Cluster) -> Plan:
+    """The plan, which says how long something is less protected, by earlier steps of the stack."""
+    if not any(note.kind is NoteKind.EXPOSED for note in made.notes):
+        return made
+    return with_lengths(made, typical(read_journal(cluster.records(made.stack, newest=SAMPLED_ENTRIES))))
 
 
 def _approve_and_apply(

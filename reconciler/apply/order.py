@@ -61,11 +61,11 @@ class Order:
             if not self._open:
                 self._release_destructive()
         # A skipped step never ran: the steps behind it wait for what it still waited for.
-        left = [id for id in self._waits.get(step.id, ()) if id not in self.results]
+        left = {id for id in self._waits.get(step.id, ()) if id not in self.results}
         for id in self._waiters.get(step.id, ()):
-            self._waits[id].update(left)
-            for other in left:
+            for other in sorted(left - self._waits[id]):  # one that waits for it already is told of its end once
                 self._waiters[other].append(id)
+            self._waits[id] |= left
             self._unblock(self.steps[id], step, result)
 
     def _unblock(self, step: Step, ended: Step, result: Result) -> None:

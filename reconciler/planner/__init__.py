@@ -32,6 +32,7 @@ from reconciler.planner.order import OrderedSteps, in_order, in_waves
 from reconciler.planner.plan import Note, Plan
 from reconciler.planner.policy import DeletionLimit, Policy
 from reconciler.planner.preconditions import bind
+from reconciler.planner.protection import exposures
 from reconciler.planner.requests import request_step, with_requests
 
 __all__ = ["DeletionLimit", "Policy", "make_plan", "plan_request"]
@@ -61,7 +62,10 @@ def plan_request(request: Request, observed: Observation, stack: str) -> Plan:
 def _plan(inputs: PlanInput, found: Findings) -> Plan:
     """The stages that work on all steps together."""
     ordered = in_order(inputs, without_blocked(inputs, found))
-    return _made(inputs, in_waves(inputs, hold(inputs, ordered)))
+    held = hold(inputs, ordered)
+    unheard = frozenset(step.id for step in held.steps if step.held_by)
+    held.found.notes.extend(exposures(inputs, held.found.steps, unheard))
+    return _made(inputs, in_waves(inputs, held))
 
 
 def _made(inputs: PlanInput, ordered: OrderedSteps) -> Plan:

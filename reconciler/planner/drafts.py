@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
-from reconciler.model.fields import compared, field_at, references_of, unreadable
+from reconciler.model.fields import compared, field_at, part_of, references_of, unreadable
 from reconciler.model.kinds import KINDS, MACHINE
+from reconciler.model.path import ShapePath
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.model.wire import NEXT_START
@@ -27,12 +28,15 @@ from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Action, Details, Expectation, FieldChange, NoteKind, Reason
 from reconciler.planner.preconditions import fields
 from reconciler.planner.restart import draft_restart
-from reconciler.planner.rules import CHANGE, CreateRule, Rule, RuleContext
+from reconciler.planner.rules import CHANGE, ChangeKind, CreateRule, Rule, RuleContext
 
 _RULES = {kind: sorted((rule for rule in CHANGE if rule.kind == kind), key=lambda rule: rule.phase) for kind in KINDS}
 
 
 _NO_OPERATION = "No operation changes it: declare what is observed, or delete the resource and create it again."
+
+
+_OF_A_PART = 2  # names in the path of a part of a resource: ("nics", MAC)
 
 
 class RuleMatch(NamedTuple):
@@ -42,6 +46,7 @@ class RuleMatch(NamedTuple):
     case: RuleContext
     changes: list[Change]
     next_start: bool  # it takes effect when the guest starts the next time
+    whole: bool = False  # it is about a part that comes, goes or is replaced, or about something in it
 
 
 def draft_steps(inputs: PlanInput, changes: Changes) -> Findings:
@@ -74,8 +79,9 @@ def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:
     for match in matched:
         _draft_change(inputs, each, match, found)
     taken = {change.path for match in matched for change in match.changes}
+    gone = set[ShapePath]().union(*(match.case.going for match in matched))
     for change in each.changes:
-        if change.path not in taken:
+        if change.path not in taken and not (change.desired is None and change.path[:_OF_A_PART] in gone):
             _refuse(inputs, declared.id, change, found)
     if later := _waiting(each, matched):
         draft_restart(inputs, declared, _context(inputs, each), later, each.runs and not each.stops, found)
@@ -121,6 +127,8 @@ def _used_by_creation(inputs: PlanInput, id: ResourceId, left: Shape) -> Iterato
     yield from (other for _, other in references_of(id.kind, left, id.namespace))
     for nic in left.get("nics", {}).values():
         yield from inputs.resources.bridges_of(nic, id.namespace)
+    if id.kind == MACHINE:  # its rules are written at once when it is there
+        yield from inputs.resources.address_sets_of(inputs.desired.resources[id].shape, id.namespace)
 
 
 # Changes --------------------------------------------------------------------------------------------------
@@ -134,14 +142,24 @@ def _context(inputs: PlanInput, each: ResourceChanges) -> RuleContext:
 def _matches(inputs: PlanInput, each: ResourceChanges) -> Iterator[RuleMatch]:
     """The rules that apply, in the order of their phases, once for each part that they are about."""
     case, kind = _context(inputs, each), each.declared.id.kind
+    parts = (change for change in each.changes if len(change.path) == _OF_A_PART)
+    wholes = {change.path: change for change in parts if part_of(kind, change.path) == change.path}
+    case.going = frozenset(path for path, change in wholes.items() if _goes(each, change))
     for rule in _RULES[kind]:
         case.running = each.runs and (rule.phase <= Phase.POWER_DOWN or not each.stops)
         for at, changes in matching(rule, each.changes, kind).items():
             case.at = at
-            case.differs_live, case.differs_persistent = each.configuration.differ(changes)
+            around = [wholes[at[:_OF_A_PART]]] if at[:_OF_A_PART] in wholes else []
+            case.differs_live, case.differs_persistent = each.configuration.differ([*changes, *around])
             case.seen = each.configuration.live if case.differs_live else each.configuration.persistent
             if rule.when(case):
-                yield RuleMatch(rule, replace(case), changes, rule.next_start(case))
+                yield RuleMatch(rule, replace(case), changes, rule.next_start(case), bool(around))
+
+
+def _goes(each: ResourceChanges, whole: Change) -> bool:
+    """Whether a part leaves the guest; one that is replaced in its next start only stays where it is."""
+    replaced_later = each.runs and whole.desired is not None and not each.configuration.differ([whole])[0]
+    return whole.observed is not None and not replaced_later
 
 
 def _waiting(each: ResourceChanges, matched: list[RuleMatch]) -> list[Change]:
@@ -166,7 +184,7 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
     rule, case, changes = match.rule, match.case, match.changes
     id, creating = case.id, each.creation is not None
     written = changes if case.at else set_by(rule, changes)
-    shown = written or changes
+    shown = [_by_itself(rule, change) for change in written or changes]
     covered = covered_by(rule, case, changes)
     also = _also_set(match)
     head = () if case.differs_live else (NEXT_START,)
@@ -187,12 +205,30 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
         impact=Impact.NONE if quietly else None,
         expect=tuple(_expected(each, match, dict(covered) | {tuple(name.split(".")): also[name] for name in also})),
         preconditions=() if creating else fields(id, changes, head),
-        last_applied=last_applied.of_change(id.kind, covered),
+        last_applied=last_applied.of_change(id.kind, [*_forgotten(match)] or covered),
         last=rule.phase.destroys,
-        group="power down" if stops else "",
+        group="power down" if stops else _group(match),
         pending={**also, **{".".join(change.path): change.desired for change in written}} if waits else {},
     )
     step_of(inputs, rule, case, draft, found)
+
+
+def _forgotten(match: RuleMatch) -> Iterator[tuple[ShapePath, None]]:
+    """What is no longer noted of a part that goes, where some of it stays so."""
+    if kept := match.rule.keeps(match.case):
+        yield from (((*match.case.at, name), None) for name in match.case.old if name not in kept)
+
+
+def _group(match: RuleMatch) -> str:
+    """The group of the steps of a part: it comes, goes or is replaced with all that is to protect it, or not at all."""
+    return " ".join(match.case.at[:_OF_A_PART]) if match.whole else ""
+
+
+def _by_itself(rule: Rule, change: Change) -> Change:
+    """The change as the step shows it: what a part that is replaced holds goes with the old one and comes anew."""
+    if len(change.path) > _OF_A_PART and ChangeKind.REMOVED not in rule.on and change.observed == change.desired:
+        return Change(change.path, None, change.desired)
+    return change
 
 
 def _shows_both(each: ResourceChanges) -> bool:

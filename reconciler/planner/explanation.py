@@ -14,7 +14,7 @@ from reconciler.model import quantity
 from reconciler.model.fields import is_quantity, is_secret, part_of, parts_at, replacing
 from reconciler.model.secret import Secret
 from reconciler.planner.diff import Change
-from reconciler.planner.plan import STACK, FieldChange, Note, NoteKind, Reason, SecretValue, Step, show_value
+from reconciler.planner.plan import STACK, Exposure, FieldChange, Note, NoteKind, Reason, SecretValue, Step, show_value
 
 _OTHER_VALUE = SecretValue("another value")
 _LISTED = 3  # names that a note lists
@@ -151,6 +151,25 @@ _NOTES: dict[NoteKind, str] = {
     "moment, and shrunk to {size}: uni-virt is sent no other size at creation",
     NoteKind.AFTER_FIRST_START: "plugged after its first start: {parts}; creation starts a VM and takes one NIC",
     NoteKind.STAYS: "{field} is no longer declared and stays {value}. {remedy}",
+    NoteKind.EXPOSED: "{what} {lacks}, for {length}: {because}",
+}
+
+# What is missing, and why no order of the steps avoids it.
+_EXPOSED: dict[Exposure, tuple[str, str]] = {
+    Exposure.FILTERS: (
+        "is unfiltered from {since} to {until}",
+        "a rule is written for the port of a NIC, which exists when the NIC is plugged in",
+    ),
+    Exposure.VLAN: (
+        "is outside its VLAN from {since} to {until}",
+        "a bridge tags the port of a NIC, which exists when the NIC is plugged in",
+    ),
+    Exposure.LIMITS: ("is unlimited from {since} to {until}", "a limit is set through a machine, which exists then"),
+    Exposure.HANDOVER: (
+        "does not exist from {since} to {until}",
+        "a switch has a limit once, and it is taken from one machine before it is given to another",
+    ),
+    Exposure.WITHIN: ("does not exist for a moment within {since}", "uni-virt deletes a rule and adds it to change it"),
 }
 
 
@@ -168,7 +187,20 @@ def explain_note(note: Note) -> str:
         words["until"] = f" until {words['until']}" if words.get("until") else ""
         words["contrast"] = contrast_text(note.id.kind, note.changes[0])
         words["because"] = f": {words['reason']}" if words.get("reason") else ""
+    if note.kind is NoteKind.EXPOSED:
+        steps = list(note.details["steps"])
+        lacks, words["because"] = _EXPOSED[Exposure(words["lacks"])]
+        words["lacks"] = lacks.format(since=words["since"], until=steps[-1])
+        words["length"] = _length(len(steps), words.get("seconds", ""))
     return _NOTES[note.kind].format_map(words)
+
+
+def _length(steps: int, seconds: str) -> str:
+    """How long something lasts: the steps, and the seconds where it is known how long such steps take."""
+    counted = f"{steps} step{'' if steps == 1 else 's'}"
+    if not seconds:
+        return counted
+    return f"{counted} (usually {f'about {seconds} s' if int(seconds) else 'less than a second'})"
 
 
 def _names(names: list[str]) -> str:

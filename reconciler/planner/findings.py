@@ -13,7 +13,8 @@ from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.model.wire import LABEL_STACK
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.parameters import parameters_of, samples
+from reconciler.planner.parameter_field import field_of
+from reconciler.planner.parameters import limit_remedy, parameters_of, samples
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import (
     Action,
@@ -74,11 +75,13 @@ class UnorderedStep:
     settles: tuple[ResourceId, ...] = ()  # whose own steps have ended by then, well or not
     follows: tuple[str, ...] = ()  # ids of steps that must have succeeded, if they are in the plan
     group: str = ""  # steps of a resource that make sense together only: where one may not run, none does
+    place: tuple[Any, ...] = ()  # compared in place of the phase, if it is not empty
+    yields: Phase | None = None  # when it runs instead, where a step of another resource takes what it frees
 
     @property
-    def rank(self) -> int:
+    def rank(self) -> tuple[Any, ...]:
         """The position of the step among those of its resource, lowest first."""
-        return self.phase + self.offset
+        return self.place or (self.phase + self.offset,)
 
 
 @dataclass(slots=True)
@@ -125,9 +128,10 @@ def step_of(
     carrier = draft.carrier or case.id
     operation = catalogue.find(carrier.kind, row.operation)
     parameters = parameters_of(row.parameters, case)
-    for message in catalogue.check(operation, samples(operation, parameters)):
-        text = f"{case.id}: {row.operation}: {message}"
-        found.refuse(case.id, inputs.problem(case.id, text, "Change the manifest."))
+    for error in catalogue.parameter_errors(operation, samples(operation, parameters), inputs.desired.stack.agent):
+        message = f"{case.id}: {row.operation}: {error.message}"
+        path = field_of(error.parameter, row.parameters.get(error.parameter), case)
+        found.refuse(case.id, inputs.problem(case.id, message, limit_remedy(error), path))
     found.notes += unreadable_secrets(case.id, parameters)
     suffix = "".join(f":{part}" for part in draft.at[1::2] or draft.at)
     declared = inputs.desired.resources.get(case.id)
@@ -155,7 +159,20 @@ def step_of(
     )
     uses = (*draft.uses, *(row.uses(case) if isinstance(row, CreateRule) else ()))
     facts = {name: tuple(getattr(row, name)(case)) for name in _ORDER_FACTS if hasattr(row, name)}
-    found.steps.append(UnorderedStep(step, draft.phase, draft.offset, draft.at, uses, group=draft.group, **facts))
+    place, yields = (row.place(case), row.yields) if isinstance(row, Rule) else ((), None)
+    found.steps.append(
+        UnorderedStep(
+            step,
+            draft.phase,
+            draft.offset,
+            draft.at,
+            uses,
+            group=draft.group,
+            place=place,
+            yields=yields,
+            **facts,
+        )
+    )
 
 
 # The facts of a row that put its step into an order with those of other resources, by their name in both.

@@ -17,6 +17,7 @@ from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Action, Plan, Step
 from reconciler.planner.policy import Policy
+from reconciler.planner.protection import members_edges
 from reconciler.planner.restart import RESTART_AT
 
 Edges: TypeAlias = dict[str, set[str]]  # id of a step -> ids of those before it
@@ -53,6 +54,7 @@ def in_waves(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
 def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
     needs: Edges = defaultdict(set)
     after: Edges = defaultdict(set)
+    found = replace(found, steps=_yielding(found.steps))
     by_resource = _chains(found.steps, lambda each: each.step.resource)
     for chain in _chains(found.steps, lambda each: each.step.carrier).values():
         for earlier, each in pairwise(chain):
@@ -64,19 +66,34 @@ def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
             )
     _follow_named(found.steps, needs)
     _free_before_taking(found.steps, needs)
+    for id, other in members_edges(inputs, found.steps):
+        needs[id].add(other)
     _attach_before_snapshot(found.steps, needs, after)
     _copy_while_unused(found.steps, needs, after)
     _settle_first(found.steps, by_resource, after)
     problems = _exist_before_use(inputs, found.steps, by_resource, needs)
+    early = _before_the_last(found.steps, needs)
     steps = [
         replace(
             each.step,
+            last=each.step.last and each.step.id not in early,
             needs=tuple(sorted(needs[each.step.id])),
             after=tuple(sorted(after[each.step.id] - needs[each.step.id])),
         )
         for each in found.steps
     ]
     return OrderedSteps(steps, replace(found, problems=[*found.problems, *problems]))
+
+
+def _yielding(steps: list[UnorderedStep]) -> list[UnorderedStep]:
+    """The steps; those that free what another one takes are early, as it would have to wait for them."""
+    takers = {(each.step.resource.namespace, what) for each in steps for what in each.takes}
+    return [
+        replace(each, place=(each.yields,))
+        if each.yields is not None and any((each.step.resource.namespace, what) in takers for what in each.frees)
+        else each
+        for each in steps
+    ]
 
 
 def _chains(steps: Iterable[UnorderedStep], by: Callable[[UnorderedStep], ResourceId]) -> Chains:
@@ -97,6 +114,10 @@ def _decides(earlier: UnorderedStep, each: UnorderedStep, policy: Policy) -> boo
         # A guest that may not be stopped stays up, and the other steps were made for a running one.
         or (earlier.phase <= Phase.POWER_DOWN and policy.allows(earlier.step.impact))
         or (earlier.at != () and earlier.at == each.at[: len(earlier.at)])
+        # What protects a NIC is there before the NIC is opened.
+        or (earlier.phase.protects and each.phase.exposes and earlier.at[:2] == each.at[:2])
+        # What is noted of a limit goes with its NIC, or is noted for another one by then.
+        or (earlier.phase in (Phase.QOS_RULE, Phase.QOS_RULE_REMOVAL) and each.phase is Phase.NIC_REMOVAL)
         or (earlier.step.operation, each.step.operation) == ("StartVM", "SuspendVM")
         or (each.at == RESTART_AT and bool(earlier.step.pending))
     )
@@ -121,6 +142,20 @@ def _free_before_taking(steps: Iterable[UnorderedStep], needs: Edges) -> None:
             needs[each.step.id].update(other.step.id for other in holders if other is not each)
 
 
+def _before_the_last(steps: Iterable[UnorderedStep], needs: Edges) -> set[str]:
+    """Of the steps that destroy, those that do not run last, as one that does not destroy takes what they free; and
+    those that go before them."""
+    last = {each.step.id: each.step.last for each in steps}
+    found: set[str] = set()
+    pending = [other for id, others in needs.items() if not last.get(id) for other in others]
+    while pending:
+        id = pending.pop()
+        if last.get(id) and id not in found:
+            found.add(id)
+            pending += needs[id]
+    return found
+
+
 def _by_disk(steps: Iterable[UnorderedStep], facts: tuple[str, ...]) -> dict[tuple[str, str], list[UnorderedStep]]:
     """The steps that name a disk in any of these facts, by namespace and name."""
     found: dict[tuple[str, str], list[UnorderedStep]] = defaultdict(list)
@@ -132,12 +167,14 @@ def _by_disk(steps: Iterable[UnorderedStep], facts: tuple[str, ...]) -> dict[tup
 
 def _attach_before_snapshot(steps: Iterable[UnorderedStep], needs: Edges, after: Edges) -> None:
     """What relies on which machine has a disk comes when that is as declared, and before that machine is deleted."""
-    moved, dropped = _by_disk(steps, ("takes", "frees")), _by_disk(steps, ("drops",))
+    steps = list(steps)
+    moved = _by_disk([each for each in steps if each.step.action is not Action.DELETE], ("takes", "frees"))
+    dropped = _by_disk(steps, ("drops",))
     for each in steps:
         for what in each.settled:
             place = each.step.resource.namespace, what
             needs[each.step.id].update(other.step.id for other in moved.get(place, ()))
-            for other in dropped.get(place, ()):
+            for other in () if place in moved else dropped.get(place, ()):  # its machine goes, and nobody takes it over
                 after[other.step.id].add(each.step.id)
 
 

@@ -25,22 +25,23 @@ class Phase(IntEnum):
     DISK_MOVE = 4, "A disk grows and is snapshotted in the pool where it stays."
     DISK_GROWTH = 5, "A disk in use grows through its machine while that runs, so before the machine is stopped."
     DISK_SNAPSHOT = 6, "A snapshot inside a disk is of the size that is declared."
-    BRIDGE_VLAN_REMOVAL = 7, "A bridge has one VLAN: the old one goes before the new one is set."
+    BRIDGE_VLAN_REMOVAL = 7, "A bridge is out of its VLAN before machines use it without one."
     NETWORK_SETTINGS = 8, "What machines find on their network is set before they use it."
     POOL_AUTOSTART = 9, "A pool that does not start still says whether it is to start with its node."
 
     RESUME = 10, "A paused guest neither shuts down nor releases a device."
     POWER_DOWN = 11, "Changes to a stopped guest are the safe ones; up to here it is decided whether it runs."
 
-    ACL_REMOVAL = 12, "What a switch holds for a NIC goes before the NIC, by the values it was set with."
-    QOS_RULE_REMOVAL = 13, "As with rules of access: the limit is found by the NIC that is still there."
-    FLOATING_IP_REMOVAL = 14, "The address is bound to the NIC's own, and is free for others from here on."
-    PORT_VLAN_REMOVAL = 15, "The port is named by the NIC that is still there."
+    FLOATING_IP_REMOVAL = 12, "The outside address leads nowhere before anything that protects its NIC is changed."
+    QOS_RULE_HANDOVER = 13, "A limit that another NIC takes over goes first: a switch has each limit once."
+    QOS_RULE = 14, "A limit of the switch is set before an old one goes, and before its NIC is plugged in."
+    QOS_RULE_REMOVAL = 15, "It goes with the values that are noted for a NIC, so before the NIC."
     POOL_STATE = 16, "A pool starts and stops with the settings that it is to have."
     DISK_REMOVAL = 20, "Removing a part makes room for a new one: targets, addresses, the disk itself."
-    NIC_REMOVAL = 21, "The NIC is removed when nothing on its switch refers to it any more."
+    NIC_REMOVAL = 21, "Its rules stay until the NIC is unplugged: with the port they go, and nothing is open before."
     DEVICE_REMOVAL = 22, "A device of the host is free for another guest when it is unplugged."
     PASSTHROUGH_REMOVAL = 23, "The same for devices that are named by their place on a bus."
+    PORT_VLAN_REMOVAL = 24, "A NIC that goes stays in its VLAN until it is unplugged."
 
     CPU_MAXIMUM = 30, "The number of CPUs may only go up to their maximum."
     CPU_COUNT = 31, "Within the maximum that was set before it."
@@ -58,11 +59,11 @@ class Phase(IntEnum):
     PASSTHROUGH_PLUG = 48, "The same for devices that are named by their place on a bus."
     REDIRECTION_OFF = 49, "Redirection needs a spice console, so it goes before the console becomes another one."
     ACL = 50, "A rule of access names a NIC, which is plugged in by now."
-    QOS_RULE = 51, "A limit of the switch names a NIC, which is plugged in by now."
-    FLOATING_IP = 52, "It is bound to the address of a NIC, which is plugged in by now."
+    ACL_REMOVAL = 51, "An old rule goes when the rules that take its place are there."
     PORT_VLAN = 53, "The port of a bridge exists once its NIC is plugged in."
     CONSOLE = 54, "What depends on the old kind of console is gone by now."
     REDIRECTION_ON = 55, "Redirection needs a spice console, so it comes after the console."
+    FLOATING_IP = 57, "An outside address leads to a NIC when all that protects the NIC is there."
 
     CLONE = 60, "A copy is of its source as it is declared, with the changes that were made before."
 
@@ -79,6 +80,16 @@ class Phase(IntEnum):
 
     DELETION = 100, "The users of a resource have released it by now; each further step counts on from here."
     SNAPSHOT_LOSS = 120, "What destroys data runs when everything else has ended well."
+
+    @property
+    def protects(self) -> bool:
+        """Whether what comes in this phase keeps traffic from a NIC or within limits."""
+        return self in (Phase.QOS_RULE, Phase.ACL, Phase.PORT_VLAN)
+
+    @property
+    def exposes(self) -> bool:
+        """Whether a NIC is open to more traffic after this phase, and so needs that what protects it came before."""
+        return self in (Phase.NIC_PLUG, Phase.ACL_REMOVAL, Phase.QOS_RULE_REMOVAL, Phase.FLOATING_IP)
 
     @property
     def destroys(self) -> bool:

@@ -126,6 +126,17 @@ class NoteKind(StrEnum):
     CREATED_AT_MAXIMUM = "CreatedAtMaximum"
     AFTER_FIRST_START = "AfterFirstStart"
     STAYS = "Stays"
+    EXPOSED = "Exposed"
+
+
+class Exposure(StrEnum):
+    """What is missing between two steps, where the API leaves no order in which nothing is."""
+
+    FILTERS = "filters"
+    VLAN = "vlan"
+    LIMITS = "limits"
+    HANDOVER = "handover"  # a limit that one NIC gives to another
+    WITHIN = "within"  # a rule, while one operation changes it
 
 
 Details = dict[str, "str | list[str]"]  # arguments of a reason or a note, by name

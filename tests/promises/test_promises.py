@@ -1,8 +1,8 @@
 """The promises of the product, each as a session at the command line: what people type, and what they see.
 
 A folder of ``tests/promises`` is a promise, a folder in it one thing that follows from it. Lines of a ``session.txt``
-that begin with ``$`` are run one after
-the other by a shell in a copy of the manifests ``shop``; what follows them is what they print.
+that begin with ``$`` are run one after the other by a shell in a copy of the manifests ``shop`` and of the folders
+beside the session; what follows them is what they print.
 ``pytest tests/promises --update-plans`` writes the sessions again.
 """
 
@@ -70,6 +70,9 @@ def played(session: str, home: Path) -> str:
 
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda path: str(path.parent.relative_to(PROMISES)))
 def test_the_promise_is_kept(session: Path, home: Path, update_plans: bool) -> None:
+    for folder in session.parent.iterdir():
+        if folder.is_dir() and not (folder / "session.txt").exists():
+            shutil.copytree(folder, home / folder.name)
     found = played(session.read_text(), home)
     if update_plans:
         session.write_text(found)

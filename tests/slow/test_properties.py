@@ -29,7 +29,7 @@ from support.paths import EXAMPLES
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served, world_of
 from support.stacks import DRAWN, NOT_DRAWN, stacks
 
-ALLOW = frozenset({"restart", "data"})
+ALLOW = frozenset({"interrupt", "restart", "data"})
 slow = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

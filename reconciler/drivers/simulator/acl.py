@@ -6,29 +6,22 @@ has ``operator`` and ``names`` (the address lists it mentions). The wire shows n
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from reconciler.drivers.operation import TOOL, refuse
 from reconciler.drivers.simulator import port
 from reconciler.drivers.simulator.context import SimulatorContext, operation
 from reconciler.model.kinds import MACHINE
+from reconciler.model.rule_match import address_sets
 
 Rules = dict[str, dict[str, Any]]
 
 DEFAULT_PRIORITY = "100"
 
-_NAMED = re.compile(r"\$([a-z0-9][a-z0-9.-]*)")
-
 
 def rule_of(context: SimulatorContext) -> str:
     """What tells a rule from others, as it is shown: direction, priority and match."""
     return f"{context.text('type')} {context.text('priority', DEFAULT_PRIORITY)} {_match(context)}"
-
-
-def named_in(rule: str) -> list[str]:
-    """The address lists that a rule mentions."""
-    return sorted(set(_NAMED.findall(rule)))
 
 
 def _match(context: SimulatorContext) -> str:
@@ -47,7 +40,7 @@ def add(context: SimulatorContext) -> None:
     if rule in rules:
         refuse(TOOL, f"Same ACL already existed on the switch {context.text('swName')}: {rule}")
     # A list that is not there matches nothing, as everywhere in OVN.
-    names = named_in(rule)
+    names = address_sets(rule)
     rules[rule] = {"operator": context.text("operator"), "names": names}
     port.count_address_references(context, names, 1)
 

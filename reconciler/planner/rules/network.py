@@ -92,7 +92,8 @@ CHANGE: tuple[Rule, ...] = (
         operation="DelBridgeVlan",
         phase=Phase.BRIDGE_VLAN_REMOVAL,
         parameters={"name": text("bridge", "name"), "vlan": lambda case: str(case.seen["bridge"]["vlan"])},
-        when=lambda case: case.seen.get("bridge", {}).get("vlan") is not None,
+        # SetBridgeVlan puts a bridge from one VLAN into another.
+        when=lambda case: "vlan" not in case.desired["bridge"],
         leaves=(("bridge.vlan", None),),
     ),
     Rule(

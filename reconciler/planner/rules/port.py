@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model import quantity
 from reconciler.model.fields import replacing
@@ -10,6 +13,8 @@ from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.planner.phase import Phase
 from reconciler.planner.rules.rule import LIVE_AND_CONFIG, ChangeKind, Make, Rule, RuleContext, key, part
+
+Place = Callable[[RuleContext], tuple[Any, ...]]
 
 
 def rate(nic: Shape, way: str) -> str | None:
@@ -35,6 +40,11 @@ def _nic_source(case: RuleContext) -> str:
 def addresses(mac: str, nic: Shape) -> list[str]:
     """What only one NIC may have: its MAC, and its address in a network."""
     return [f"mac {mac}", *([f"ip {nic['ip']} of {nic.get('network')}"] if "ip" in nic else [])]
+
+
+def outside(address: str) -> str:
+    """An address of the outside network, of which only one NIC may have one bound to it."""
+    return f"ip {address.split('/')[0]} outside"
 
 
 def _part_network(case: RuleContext) -> list[ResourceId]:
@@ -65,6 +75,111 @@ def _rule_network(case: RuleContext) -> list[ResourceId]:
     return [case.sibling(NETWORK, case.holder["network"])]
 
 
+def _rule_networks(case: RuleContext) -> list[ResourceId]:
+    """The switch of a rule of access, and the address sets that it names."""
+    sets = case.resources.address_sets([str(case.part["match"])], case.id.namespace)
+    return [*_rule_network(case), *sets]
+
+
+def _leaves(case: RuleContext) -> bool:
+    """Whether the NIC that a rule is of is unplugged: its rules go with its port."""
+    return case.at[:2] in case.going
+
+
+def _arrives(case: RuleContext) -> bool:
+    """Whether the NIC that a rule is of is plugged in by the same plan."""
+    return _leaves(case) or case.at[1] not in case.seen.get("nics", {})
+
+
+def _is_new(case: RuleContext) -> bool:
+    """Whether the port of the NIC does not have the rule."""
+    return _leaves(case) or case.key not in case.old_holder.get("acls", {})
+
+
+def _limit_stays(case: RuleContext) -> bool:
+    """Whether a switch has a limit for a NIC of the machine before and after: it is the switch's, not the NIC's.
+
+    The NIC may be another one where the old one goes. What an apply that was cut short set for a NIC that it did not
+    plug in any more is noted.
+    """
+    mac, network = case.at[1], (case.holder if case.part else case.old_holder)["network"]
+    before, after = (_with_limit(shape, network, case.key) for shape in (case.seen, case.desired))
+    gone = {each for each in before if ("nics", each) in case.going}
+    if case.part:
+        return mac in before or bool(gone) or case.key in _noted_limits(case)
+    return mac in gone and bool(after)
+
+
+def _noted_limits(case: RuleContext) -> Shape:
+    """The limits that are noted for a NIC that the machine does not have."""
+    if case.created or case.observed is None or case.at[1] in case.seen.get("nics", {}):
+        return {}
+    noted: Shape = case.observed.applied.get("nics", {}).get(case.at[1], {}).get("qosRules", {})
+    return noted
+
+
+def _stays_on_its_switch(case: RuleContext) -> bool:
+    """Whether a NIC that is unplugged comes back on the same switch."""
+    return bool(case.holder) and case.holder.get("network") == case.old_holder.get("network")
+
+
+def _limit_place(case: RuleContext) -> tuple[Any, ...]:
+    if case.created:
+        return Phase.CREATION, case.at[1], 3
+    # What is noted for a NIC is of the switch that it is on, so first it leaves the old one.
+    return (Phase.NIC_PLUG, case.at[1], -1) if _leaves(case) and not _stays_on_its_switch(case) else ()
+
+
+def _with_limit(machine: Shape, network: str, limit: str) -> set[str]:
+    """The MAC addresses of the NICs that have a limit of a switch."""
+    nics = machine.get("nics", {}).items()
+    return {mac for mac, nic in nics if nic.get("network") == network and limit in nic.get("qosRules", {})}
+
+
+def _next_to_its_nic(number: int, order: Callable[[RuleContext], tuple[int, ...]] = lambda case: ()) -> Place:
+    """The place of what protects a NIC: right after the NIC is there, before the next one comes.
+
+    ``number`` is the place among what one NIC needs, ``order`` that among several of a sort.
+    """
+
+    def place(case: RuleContext) -> tuple[Any, ...]:
+        if _arrives(case):
+            return Phase.NIC_PLUG, case.at[1], number, *order(case)
+        if case.created:
+            return Phase.CREATION, case.at[1], number, *order(case)
+        return ()
+
+    return place
+
+
+def _restricting_first(case: RuleContext) -> tuple[int, ...]:
+    """Of the rules of a NIC that had none: all that drop before any that allows."""
+    return int(case.part["action"] != "drop"), -int(case.part["priority"])
+
+
+def _add_place(case: RuleContext) -> tuple[Any, ...]:
+    """The place of a rule that comes.
+
+    On a port with rules those of high priority come first, and the old ones go from the lowest priority on
+    (``_removal_place``): whatever packet it is, what decides on it is at any time what did before or what will in the
+    end. On a port without rules everything is open until all that drop are there.
+    """
+    return _next_to_its_nic(2, _restricting_first)(case) or (
+        Phase.ACL,
+        -int(case.part["priority"]),
+        int(case.part["action"] != "drop"),
+    )
+
+
+def _removal_place(case: RuleContext) -> tuple[Any, ...]:
+    return Phase.ACL_REMOVAL, int(case.old["priority"]), int(case.old["action"] == "drop")
+
+
+def _vlan_stays(case: RuleContext) -> bool:
+    """Whether the NIC is to be in a VLAN of the same bridge: it is put from one into the other."""
+    return case.part.get("vlan") is not None and _bridge(case) == _old_bridge(case)
+
+
 def _bridge(case: RuleContext) -> ResourceId:
     """The network that is the bridge a NIC is on: port VLANs are its operations."""
     return _bridge_under(case, case.part)
@@ -89,7 +204,7 @@ def _floating_networks(case: RuleContext) -> list[ResourceId]:
 _FLOATING = ("nics.*.floatingIP", "nics.*.floatingIP.address", "nics.*.floatingIP.externalNetwork")
 
 CHANGE: tuple[Rule, ...] = (
-    # What the switch holds for a NIC goes before the NIC, and by the values it was set with.
+    # The rules of a NIC that is unplugged need no step: they are of its port, and go with it.
     Rule(
         kind=MACHINE,
         fields=("nics.*.acls.*",),
@@ -97,6 +212,8 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.ACL_REMOVAL,
         parameters=_rule_of("vmmac", gone=True),
         on=frozenset({ChangeKind.REMOVED}),
+        when=lambda case: not case.part and not _leaves(case),
+        place=_removal_place,
     ),
     Rule(
         kind=MACHINE,
@@ -105,6 +222,8 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.QOS_RULE_REMOVAL,
         parameters=_rule_of("vmmac", gone=True),
         on=frozenset({ChangeKind.REMOVED}),
+        when=lambda case: not _limit_stays(case),
+        yields=Phase.QOS_RULE_HANDOVER,
         frees=lambda case: [f"limit {case.key} of {case.old_holder['network']}"],
     ),
     Rule(
@@ -121,7 +240,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.REMOVED, ChangeKind.CHANGED}),
         when=lambda case: {"address", "externalNetwork"} <= (case.old.get("floatingIP") or {}).keys(),
         leaves=(("nics.*.floatingIP", None),),
-        frees=lambda case: [f"ip {case.old['floatingIP']['address'].split('/')[0]} outside"],
+        frees=lambda case: [outside(case.old["floatingIP"]["address"])],
     ),
     Rule(
         kind=MACHINE,
@@ -130,7 +249,7 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.PORT_VLAN_REMOVAL,
         parameters={"mac": key, "domain": lambda case: case.id.name, "vlan": lambda case: str(case.old["vlan"])},
         on=frozenset({ChangeKind.REMOVED, ChangeKind.CHANGED}),
-        when=lambda case: case.old.get("vlan") is not None,
+        when=lambda case: case.old.get("vlan") is not None and not _vlan_stays(case),
         carrier=_old_bridge,
         leaves=(("nics.*.vlan", None),),
     ),
@@ -147,6 +266,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.REMOVED}),
         frees=lambda case: addresses(case.key, case.old),
         leaves=(("nics.*", None),),
+        keeps=lambda case: ("qosRules",) if _stays_on_its_switch(case) else (),
     ),
     Rule(
         kind=MACHINE,
@@ -164,6 +284,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.ADDED}),
         uses=_part_network,
         takes=lambda case: addresses(case.key, case.part),
+        place=lambda case: (Phase.NIC_PLUG, case.key, 0),
         covers=(*replacing(MACHINE, "nics"), "qos"),
     ),
     Rule(
@@ -185,15 +306,20 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.ACL,
         parameters=_rule_of("vmmac", "operator"),
         on=frozenset({ChangeKind.ADDED}),
-        uses=_rule_network,
+        when=_is_new,
+        uses=_rule_networks,
+        place=_add_place,
     ),
     Rule(
         kind=MACHINE,
-        fields=("nics.*.acls.*.action",),
+        fields=("nics.*.acls.*", "nics.*.acls.*.action"),
         operation="ModifyACL",
         phase=Phase.ACL,
         parameters=_rule_of("vmmac", "operator"),
-        uses=_rule_network,
+        on=frozenset({ChangeKind.ADDED, ChangeKind.CHANGED}),
+        when=lambda case: not _is_new(case),
+        uses=_rule_networks,
+        place=_add_place,
     ),
     Rule(
         kind=MACHINE,
@@ -202,16 +328,21 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.QOS_RULE,
         parameters=_rule_of("rate", "burst"),
         on=frozenset({ChangeKind.ADDED}),
+        when=lambda case: not _limit_stays(case),
         uses=_rule_network,
+        place=_limit_place,
         takes=lambda case: [f"limit {case.key} of {case.holder['network']}"],
     ),
     Rule(
         kind=MACHINE,
-        fields=("nics.*.qosRules.*.rateKbps", "nics.*.qosRules.*.burstKbps"),
+        fields=("nics.*.qosRules.*", "nics.*.qosRules.*.rateKbps", "nics.*.qosRules.*.burstKbps"),
         operation="ModifyQoS",
         phase=Phase.QOS_RULE,
         parameters=_rule_of("rate", "burst"),
+        on=frozenset({ChangeKind.ADDED, ChangeKind.CHANGED}),
+        when=_limit_stays,
         uses=_rule_network,
+        place=_limit_place,
     ),
     Rule(
         kind=MACHINE,
@@ -226,7 +357,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.ADDED, ChangeKind.CHANGED}),
         when=lambda case: "floatingIP" in case.part,
         uses=_floating_networks,
-        takes=lambda case: [f"ip {case.part['floatingIP']['address'].split('/')[0]} outside"],
+        takes=lambda case: [outside(case.part["floatingIP"]["address"])],
         covers=("floatingIP",),
     ),
     Rule(
@@ -239,6 +370,7 @@ CHANGE: tuple[Rule, ...] = (
         when=lambda case: "vlan" in case.part,
         carrier=_bridge,
         uses=lambda case: [_bridge(case)],
+        place=_next_to_its_nic(1),
         covers=("vlan",),
     ),
 )

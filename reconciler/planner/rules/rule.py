@@ -18,6 +18,7 @@ from reconciler.model import quantity
 from reconciler.model.kinds import DISK, MACHINE, NETWORK, POOL
 from reconciler.model.path import values_at
 from reconciler.model.resource import ResourceId
+from reconciler.model.rule_match import address_sets
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.phase import Phase
@@ -37,6 +38,12 @@ class RuleContext:
     at: tuple[str, ...] = ()  # where the part is, for rows about parts: ("nics", MAC)
     differs_live: bool = True  # the running guest has another value
     differs_persistent: bool = True  # the definition of its next start has another value
+    going: frozenset[tuple[str, ...]] = frozenset()  # parts that are taken out of the guest, to come back or not
+
+    @property
+    def created(self) -> bool:
+        """Whether the resource is created by the same plan."""
+        return self.observed is None or not self.observed.exists
 
     @property
     def key(self) -> str:
@@ -146,6 +153,17 @@ class ResourceIndex:
         found = self.bridges.get((namespace, str(nic.get("source"))))
         return [found] if found is not None else []
 
+    def address_sets_of(self, machine: Shape, namespace: str) -> list[ResourceId]:
+        """The address sets that the rules of a machine's NICs name; those that no known network is are left aside."""
+        rules = (rule for nic in machine.get("nics", {}).values() for rule in nic.get("acls", {}).values())
+        return self.address_sets([str(rule["match"]) for rule in rules], namespace)
+
+    def address_sets(self, matches: Iterable[str], namespace: str) -> list[ResourceId]:
+        """The known networks that are the address sets named in the matches of rules."""
+        names = {name for match in matches for name in address_sets(match)}
+        known = (ResourceId(NETWORK, name, namespace) for name in sorted(names))
+        return [id for id in known if id in self.declared or self.exists(id)]
+
     @cached_property
     def bridges(self) -> dict[tuple[str, str], ResourceId]:
         """Networks that are bridges, by namespace and name on the node."""
@@ -187,6 +205,11 @@ def nothing(case: RuleContext) -> list[str]:
     return []
 
 
+def by_phase(case: RuleContext) -> tuple[Any, ...]:
+    """For a row whose phase alone says when it runs."""
+    return ()
+
+
 def no_more(case: RuleContext) -> dict[str, Any]:
     """For a row that sets nothing but what is declared."""
     return {}
@@ -206,6 +229,8 @@ class Rule:
     uses: Callable[[RuleContext], list[ResourceId]] = nobody  # what must be there first
     takes: Callable[[RuleContext], list[str]] = nothing  # what nobody else may hold: comes after whoever frees it
     frees: Callable[[RuleContext], list[str]] = nothing
+    place: Callable[[RuleContext], tuple[Any, ...]] = by_phase  # compared in place of the phase, if it is not empty
+    yields: Phase | None = None  # when it runs instead, where a step of another resource takes what it frees
     wakes: Callable[[RuleContext], list[str]] = nothing  # disks that a running guest uses from here on
     rests: Callable[[RuleContext], list[str]] = nothing  # disks that no running guest uses from here on
     copies: Callable[[RuleContext], list[str]] = nothing  # disks that no running guest may be using
@@ -213,6 +238,7 @@ class Rule:
     carrier: Callable[[RuleContext], ResourceId] | None = None  # carries the operation, if not the resource itself
     pool: Callable[[RuleContext], str] = lambda case: ""
     leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
+    keeps: Callable[[RuleContext], tuple[str, ...]] = lambda case: ()  # of a part that goes, what stays noted of it
     covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part that is added, or at all
     also: Callable[[RuleContext], dict[str, Any]] = no_more  # dotted field -> value that it has to set, declared or not
 
@@ -248,6 +274,7 @@ class DeleteRule:
     gone: bool = True
     leaves: tuple[tuple[str, Any], ...] = ()
     pool: Callable[[RuleContext], str] = lambda case: ""
+    frees: Callable[[RuleContext], list[str]] = nothing
     settled: Callable[[RuleContext], list[str]] = nothing
     drops: Callable[[RuleContext], list[str]] = nothing  # what it lets go of by ceasing to exist
 

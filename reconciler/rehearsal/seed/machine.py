@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.simulator.acl import DEFAULT_PRIORITY, named_in
+from reconciler.drivers.simulator.acl import DEFAULT_PRIORITY
 from reconciler.drivers.simulator.claims import definitions, update_claims
 from reconciler.drivers.simulator.context import Entity, SimulatorContext, key_of
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import ResourceId
+from reconciler.model.rule_match import address_sets
 from reconciler.model.shape import overlaid
 from reconciler.model.wire import NEXT_START
 from reconciler.observe.observed import Observed
@@ -108,7 +109,7 @@ def _rules(result: SeedResult, id: ResourceId, entity: Entity, mac: str, nic: Ma
     rules = {}
     for each in _values(nic, "acls"):
         rule = _rule(each)
-        rules[rule] = {"operator": str(each.get("action", "")), "names": named_in(rule)}
+        rules[rule] = {"operator": str(each.get("action", "")), "names": address_sets(rule)}
         for name in rules[rule]["names"]:
             result.increment(f"named:{id.namespace}/{name}", 1)
     if rules:

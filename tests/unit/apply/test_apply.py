@@ -448,3 +448,19 @@ def test_behind_a_step_that_never_runs_the_others_keep_their_order(held: str) ->
     assert (skipped, list(order.ready)) == ([] if held else ["step-3"], [])
     order.ended(steps[1], Result.CHANGED)
     assert list(order.ready) == ["step-4"]
+
+
+def test_a_step_that_waits_for_another_twice_is_ready_once() -> None:
+    """4 needs 2, and comes after 3, which never runs and waited for 2 as well."""
+    steps = (
+        numbered(1),
+        numbered(2),
+        numbered(3, needs=("step-1",), after=("step-2",)),
+        numbered(4, needs=("step-2",), after=("step-3",)),
+    )
+    order = Order(Plan("shop", steps), lambda step, why: order.ended(step, Result.SKIPPED))
+    order.begin()
+    order.ready.clear()
+    order.ended(steps[0], Result.FAILED)
+    order.ended(steps[1], Result.CHANGED)
+    assert list(order.ready) == ["step-4"]

@@ -1,0 +1,154 @@
+"""Never less protected in between: edges that no phase can say, and the moments in which the API leaves a NIC open.
+
+``Phase`` and the rows of ``rules.port`` order the steps of one machine. Here is what concerns several resources (rules
+name address sets, whose members change), and the notes on what remains: a rule can be written only for a NIC that is
+plugged in, so that a NIC is without its rules for a moment. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from reconciler.catalogue.operation import UNIVIRT
+from reconciler.model.resource import ResourceId
+from reconciler.planner.findings import UnorderedStep
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.phase import Phase
+from reconciler.planner.plan import Action, Exposure, Note, NoteKind, Plan
+
+# What a NIC lacks until a step of the phase has run.
+_LACKING = {Phase.ACL: Exposure.FILTERS, Phase.PORT_VLAN: Exposure.VLAN, Phase.QOS_RULE: Exposure.LIMITS}
+
+
+def members_edges(inputs: PlanInput, steps: Sequence[UnorderedStep]) -> Iterator[tuple[str, str]]:
+    """Edges (a step, the one before it) between the members of address sets and the rules of those who name them.
+
+    Rules that come are there before a set loses members, unless they name it; and rules that go stay until the sets
+    of the others have their members.
+    """
+    changed = {each.step.resource: each for each in steps if _changes_members(each)}
+    by_machine: dict[ResourceId, list[UnorderedStep]] = defaultdict(list)
+    for each in steps:
+        if changed and each.phase in (Phase.ACL, Phase.ACL_REMOVAL):
+            by_machine[each.step.resource].append(each)
+    for machine, rules in by_machine.items():
+        coming = [each for each in rules if each.phase is Phase.ACL]
+        named = {id for each in coming for id in each.uses}
+        for id in _named(inputs, machine, before=True) & changed.keys() - named:
+            if _loses_members(changed[id]):
+                yield from ((changed[id].step.id, each.step.id) for each in coming)
+        for id in _named(inputs, machine, before=False) & changed.keys():
+            for each in rules:
+                if each.phase is Phase.ACL_REMOVAL:
+                    yield each.step.id, changed[id].step.id
+
+
+def _named(inputs: PlanInput, machine: ResourceId, *, before: bool) -> set[ResourceId]:
+    """The address sets that the rules of a machine name, as observed or as declared."""
+    known = inputs.observed.get(machine) if before else inputs.desired.resources.get(machine)
+    return set(inputs.resources.address_sets_of(known.shape, machine.namespace)) if known is not None else set()
+
+
+def _changes_members(each: UnorderedStep) -> bool:
+    return any(change.path == ("addresses",) for change in each.step.changes)
+
+
+def _loses_members(each: UnorderedStep) -> bool:
+    return any(set(change.before or ()) - set(change.after or ()) for change in each.step.changes)
+
+
+def exposures(inputs: PlanInput, steps: Sequence[UnorderedStep], held: frozenset[str]) -> Iterator[Note]:
+    """A note for each moment in which something is less protected than before and after.
+
+    ``steps`` are those of the plan, ``held`` the ids of those that do not run.
+    """
+    chains: dict[ResourceId, list[UnorderedStep]] = defaultdict(list)
+    for each in steps:
+        if each.step.id not in held and (each.at[:1] == ("nics",) or each.step.action is Action.CREATE):
+            chains[each.step.resource].append(each)
+    for id, chain in chains.items():
+        chain.sort(key=lambda each: each.rank)
+        yield from _open_nics(id, chain)
+        yield from _open_limits(id, chain, steps)
+        if inputs.desired.stack.agent == UNIVIRT:
+            yield from _rules_made_anew(id, chain)
+
+
+def _open_nics(id: ResourceId, chain: Sequence[UnorderedStep]) -> Iterator[Note]:
+    """Each NIC of a running guest from when it is there until what protects it is."""
+    for mac in dict.fromkeys(each.at[1] for each in chain if each.phase in _LACKING):
+        opened = _opens(chain, mac)
+        if opened is None:
+            continue
+        for phase, lacks in _LACKING.items():
+            closing = [
+                number
+                for number, each in enumerate(chain)
+                if number > opened and each.phase is phase and each.at[1] == mac and _restricts(each)
+            ]
+            if closing:
+                between = [each.step.operation for each in chain[opened + 1 : closing[-1] + 1]]
+                yield _note(id, f"nics[{mac}]", lacks, chain[opened].step.operation, between)
+
+
+def _opens(chain: Sequence[UnorderedStep], mac: str) -> int | None:
+    """The position of the step after which the running guest has a NIC that it did not have before."""
+    for number, each in enumerate(chain):
+        if each.phase is Phase.NIC_PLUG and each.at[1] == mac:
+            return number if each.step.parameters.get("live") else None
+    return 0 if chain[0].step.action is Action.CREATE else None
+
+
+def _restricts(each: UnorderedStep) -> bool:
+    """Whether a step keeps traffic away: a rule that allows does not."""
+    return each.step.parameters.get("operator") != "allow"
+
+
+def _open_limits(id: ResourceId, chain: Sequence[UnorderedStep], steps: Iterable[UnorderedStep]) -> Iterator[Note]:
+    """Each limit of a switch from when one NIC gives it up until another one has it."""
+    for each in chain:
+        if each.yields is None or each.place != (each.yields,):
+            continue
+        taken = next(other for other in steps if set(other.takes) & set(each.frees))
+        limit, step = " ".join(each.at[3:]), each.step
+        yield _note(
+            id,
+            f"the limit '{limit}' of {step.parameters['swName']}",
+            Exposure.HANDOVER,
+            step.operation,
+            [taken.step.operation],
+        )
+
+
+def _rules_made_anew(id: ResourceId, chain: Sequence[UnorderedStep]) -> Iterator[Note]:
+    """Each rule that an agent changes by deleting and adding it."""
+    for each in chain:
+        if each.step.operation in ("ModifyACL", "ModifyQoS"):
+            yield _note(
+                id,
+                f"{each.at[2]}[{each.at[3]}] of nics[{each.at[1]}]",
+                Exposure.WITHIN,
+                each.step.operation,
+                [each.step.operation],
+            )
+
+
+def with_lengths(plan: Plan, durations: Mapping[str, float]) -> Plan:
+    """The plan, with the time that such steps usually take in the notes on exposures.
+
+    ``durations`` are seconds by operation; a note with an operation that is not among them stays as it is.
+    """
+    return replace(plan, notes=tuple(_timed(note, durations) for note in plan.notes))
+
+
+def _timed(note: Note, durations: Mapping[str, float]) -> Note:
+    if note.kind is not NoteKind.EXPOSED or not durations.keys() >= set(note.details["steps"]):
+        return note
+    seconds = sum(durations[operation] for operation in note.details["steps"])
+    return note._replace(details={**note.details, "seconds": str(round(seconds))})
+
+
+def _note(id: ResourceId, what: str, lacks: Exposure, since: str, steps: list[str]) -> Note:
+    return Note(id, NoteKind.EXPOSED, {"what": what, "lacks": str(lacks), "since": since, "steps": steps})
