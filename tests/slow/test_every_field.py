@@ -29,6 +29,7 @@ NOTHING_AT_CREATION = {
     "cloudInit.userDataFrom": "the simulator keeps no user data: it holds passwords",
     "cloudInit.userData": "the same",
     "disks.*.boot": "tried where the first disk boots anyway; a golden plan has another one",
+    "from.image": "the operation has no parameter for it: it only says which operation creates the VM",
     "external": "the mode of each disk says it; the parameter goes along",
 }
 NOTHING_AT_CHANGE = {

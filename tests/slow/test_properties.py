@@ -49,7 +49,9 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@settings(slow, suppress_health_check=[*slow.suppress_health_check, HealthCheck.function_scoped_fixture])
+@settings(
+    slow, max_examples=10, suppress_health_check=[*slow.suppress_health_check, HealthCheck.function_scoped_fixture]
+)
 @given(stacks())
 def test_whatever_is_described_together_comes_up_in_one_run(secrets: None, stack: list[dict[str, Any]]) -> None:
     everything = frozenset(each for each in Impact)
