@@ -8,7 +8,7 @@ from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.resource import ResourceId
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.refusals.refusal import Refusal, Row, added, holder_elsewhere, node_of, owner, reachable
+from reconciler.planner.refusals.refusal import Refusal, Row, added, goes, holder_elsewhere, node_of, owner, reachable
 
 _SHARED = ("shareable", "readonly")
 
@@ -53,7 +53,8 @@ def _device_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Ref
     node = node_of(inputs, each)
     for observed in inputs.resources.elsewhere.get(MACHINE, ()):
         shared = wanted.keys() & (observed.shape.get("passthrough") or {}).keys()
-        for key in sorted(shared) if observed.node.lower() == node.lower() else ():
+        stays = observed.node.lower() == node.lower() and not goes(inputs, observed.id)
+        for key in sorted(shared) if stays else ():
             message = f"the device {key} of {node} is in use by {owner(inputs, observed.id)}"
             yield Refusal(("passthrough", key), message, "Take it from that one first, or name another device.")
 

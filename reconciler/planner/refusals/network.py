@@ -10,7 +10,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.observe.network import bridge_shown, switch_shown
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.refusals.refusal import Refusal, Row, added, changes_at, owner
+from reconciler.planner.refusals.refusal import Refusal, Row, added, changes_at, goes, owner
 
 _Key = tuple[str, ...]  # what only one NIC may have
 
@@ -33,7 +33,8 @@ def _wanted(each: ResourceChanges) -> Iterator[tuple[_Key, tuple[str, ...], str]
 def _taken_by_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
     """A MAC, an address or a floating one that a machine has which is not described here."""
     for key, path, what in _wanted(each):
-        if (holder := inputs.resources.addresses_elsewhere.get(key)) is not None:
+        holder = inputs.resources.addresses_elsewhere.get(key)
+        if holder is not None and not goes(inputs, holder):
             message = f"{what} is in use by {owner(inputs, holder)}"
             yield Refusal(path, message, "Choose another one, or take it from that machine first.")
 

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from reconciler.manifests.desired import Declared
+from reconciler.model.fields import deletion_policy
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, POOL, SNAPSHOT
 from reconciler.model.path import ShapePath
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
+from reconciler.model.wire import LABEL_PROTECT
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
 
@@ -116,9 +118,21 @@ def snapshots_of_disk(inputs: PlanInput, disk: ResourceId) -> list[ResourceId]:
 def holder_elsewhere(inputs: PlanInput, disk: ResourceId, machine: ResourceId) -> ResourceId | None:
     """The machine that has a disk and is none of this stack's manifests; None if nobody has it, or ``machine``."""
     holder = inputs.observed.attached.get(disk, (None, ""))[0]
-    if holder is None or holder == machine or holder in inputs.desired.resources:
+    if holder is None or holder == machine or holder in inputs.desired.resources or goes(inputs, holder):
         return None
     return holder
+
+
+def goes(inputs: PlanInput, id: ResourceId) -> bool:
+    """Whether the plan prunes a resource: what it has is freed before others take it."""
+    observed = inputs.observed.get(id)
+    return (
+        observed is not None
+        and inputs.policy.prune
+        and observed.stack == inputs.stack
+        and observed.labels.get(LABEL_PROTECT) != "true"
+        and deletion_policy(id.kind, observed.applied) == "Delete"
+    )
 
 
 def owner(inputs: PlanInput, id: ResourceId) -> str:
