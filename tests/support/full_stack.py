@@ -98,6 +98,11 @@ metadata: {name: web-1}
 spec:
   powerState: Running
   stopMode: Force
+  uuid: 6d1c1a52-4c6a-4a0e-9d0b-0a4f4f4f4f01
+  virtType: xen
+  livecd: true
+  cputune: {shares: 2048, period: 100000, quota: 50000}
+  redirdev: {type: tcp, server: "192.168.1.1:4000"}
   osVariant: debian12
   cpu: {count: 1, cores: 2, sockets: 2, threads: 2, pinning: 0-3}
   memory: {size: 2Gi, max: 4Gi}
@@ -142,6 +147,7 @@ spec:
   cpu: {count: 1, max: 4}
   memory: {size: 1Gi}
   disks: [{target: vda, disk: root-2, boot: true}]
+  cdroms: [{target: sda, path: /var/lib/libvirt/iso/debian12.iso}]
   nics:
   - {mac: "52:54:00:00:00:03", type: l3bridge, source: br-int, network: front, ip: 10.1.1.10}
   - {mac: "52:54:00:00:00:04", type: l3bridge, source: br-int, network: outside}
