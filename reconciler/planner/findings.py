@@ -138,7 +138,8 @@ def step_of(
     if wrong:
         return  # whoever carries it out would refuse it
     found.notes += unreadable_secrets(case.id, parameters)
-    suffix = "".join(f":{part}" for part in draft.at[1::2] or draft.at)
+    named = (*draft.at[1::2], *(draft.at[-1:] if len(draft.at) % 2 else ()))  # the identities of the parts
+    suffix = "".join(f":{part}" for part in named)
     declared = inputs.desired.resources.get(case.id)
     step = Step(
         id=f"{case.id}:{row.operation}{suffix}:{draft.phase + draft.offset}",

@@ -342,6 +342,7 @@ MACHINE_FIELDS = (
     Field(
         "bootOrder",
         FieldType.LIST,
+        lost_with="disks",
         at_start=True,
         implied=lambda order, machine: order == _first_target(machine),
         removed=Removal.STAYS,
