@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 KEEP_GOING = "Leave out what is concerned and go on with --keep-going."
 
 
-def read_manifests(paths: tuple[str, ...], keep_going: bool | None = None) -> tuple[Loaded, Desired]:
+def read_manifests(
+    paths: tuple[str, ...], keep_going: bool | None = None, *, offline: bool = False
+) -> tuple[Loaded, Desired]:
     """The valid manifests of the paths (default: this directory); shows warnings. Raises ``InvalidInput``.
 
     With ``keep_going``, resources that have errors are left out instead; None where a verb has no such option.
+    ``offline``: nothing will look on the cluster for what is referred to.
     """
     from reconciler.manifests.loader import load
     from reconciler.manifests.validator import validate
@@ -39,7 +42,7 @@ def read_manifests(paths: tuple[str, ...], keep_going: bool | None = None) -> tu
     gc.disable()
     loaded = load(paths or (".",))
     try:
-        desired = validate(loaded, keep_going=bool(keep_going))
+        desired = validate(loaded, keep_going=bool(keep_going), offline=offline)
     except InvalidInput as invalid:
         raise InvalidInput(invalid.problems, KEEP_GOING if keep_going is False else "") from None
     gc.freeze()

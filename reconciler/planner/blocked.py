@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from reconciler.model.fields import references_of
 from reconciler.model.resource import ResourceId
 from reconciler.observe.ledger import RequestState
 from reconciler.planner.capabilities import refuse_unsupported
@@ -56,7 +57,16 @@ def _refuse_dangling(inputs: PlanInput, found: Findings) -> None:
             if not known and not inputs.resources.exists(id):
                 message = f"{step.resource} needs {id}, which is neither described nor on the cluster"
                 remedy = "Add a manifest for it, or correct the name."
-                found.refuse(subject_of(step), inputs.problem(step.resource, message, remedy))
+                problem = inputs.problem(step.resource, message, remedy, _reference(inputs, step.resource, id))
+                found.refuse(subject_of(step), problem)
+
+
+def _reference(inputs: PlanInput, id: ResourceId, other: ResourceId) -> tuple[str, ...]:
+    """The field in which a resource names another one; empty where it is not declared."""
+    declared = inputs.desired.resources.get(id)
+    shape = declared.shape if declared is not None else {}
+    found = (path for path, named in references_of(id.kind, shape, id.namespace) if named == other)
+    return tuple(map(str, next(found, ())))
 
 
 def _refuse_followers(inputs: PlanInput, found: Findings) -> None:

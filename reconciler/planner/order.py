@@ -118,12 +118,12 @@ def _yielding(steps: list[UnorderedStep]) -> list[UnorderedStep]:
 
 
 def _chains(steps: Iterable[UnorderedStep], by: Callable[[UnorderedStep], ResourceId]) -> Chains:
-    """The steps of each resource in the order of their phases."""
+    """The steps of each resource in the order of their phases, after the one that creates it: a copy is made late."""
     chains: Chains = defaultdict(list)
     for each in steps:
         chains[by(each)].append(each)
-    for chain in chains.values():
-        chain.sort(key=lambda each: each.rank)
+    for id, chain in chains.items():
+        chain.sort(key=lambda each: (each.step.action is not Action.CREATE or each.step.resource != id, each.rank))
     return chains
 
 

@@ -119,8 +119,6 @@ _NICS = (
         shown=Visibility.NEVER,
         replaces=True,
         recovered=True,
-        removed=Removal.STAYS,
-        to_remove=_PLUG_AGAIN % "NIC",
     ),
     Field(
         "nics.*.ip",
