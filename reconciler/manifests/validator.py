@@ -39,8 +39,8 @@ def validate(loaded: Loaded, *, keep_going: bool = False, offline: bool = False)
     """Check everything that was loaded. Raises ``InvalidInput`` with all problems, load's included.
 
     With ``keep_going``, errors of single resources are in ``Desired.problems`` instead, and these in ``invalid``. Those
-    of the Stack, and of files and documents of which nobody can tell what they declare, raise all the same.
-    With ``offline``, no plan follows that looks on the cluster: what is referred to and not described is a warning.
+    of the Stack, and of files and documents of which nobody can tell what they declare, raise all the same. With
+    ``offline``, no plan follows that looks on the cluster: what is referred to and not described is a warning.
     """
     result = Validator().examine(loaded)
     desired = result.desired
@@ -49,9 +49,7 @@ def validate(loaded: Loaded, *, keep_going: bool = False, offline: bool = False)
     errors = [problem for problem in result.problems if problem.severity is Severity.ERROR]
     if errors and (not keep_going or _has_error(result.others) or _has_error(result.of_stack)):
         raise InvalidInput([*result.problems, *elsewhere])
-    if not errors and not elsewhere:
-        return desired
-    return replace(desired, problems=sorted(errors), warnings=sorted([*desired.warnings, *elsewhere]))
+    return replace(desired, warnings=sorted([*desired.warnings, *elsewhere]), problems=sorted(errors))
 
 
 class ValidationResult(NamedTuple):

@@ -57,8 +57,8 @@ def _refuse_dangling(inputs: PlanInput, found: Findings) -> None:
             if not known and not inputs.resources.exists(id):
                 message = f"{step.resource} needs {id}, which is neither described nor on the cluster"
                 remedy = "Add a manifest for it, or correct the name."
-                place = _reference(inputs, step.resource, id)
-                found.refuse(subject_of(step), inputs.problem(step.resource, message, remedy, place))
+                problem = inputs.problem(step.resource, message, remedy, _reference(inputs, step.resource, id))
+                found.refuse(subject_of(step), problem)
 
 
 def _reference(inputs: PlanInput, id: ResourceId, other: ResourceId) -> tuple[str, ...]:
