@@ -70,6 +70,7 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
     """What a run may do, by the options and the Stack. Raises ``UsageError`` for values that make no sense."""
     from reconciler.catalogue.operation import Impact
     from reconciler.planner import DeletionLimit, Policy
+    from reconciler.planner.policy import interruption_limits
 
     impacts = {impact.strip() for text in options.allow for impact in text.split(",") if impact.strip()}
     held = [str(impact) for impact in Impact if impact.needs_permission]
@@ -87,6 +88,7 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         allow=desired.stack.allow | impacts,
         prune=options.prune or desired.stack.prune,
         max_deletions=max_deletions,
+        max_interrupted=interruption_limits(desired.stack.max_interrupted),
         adopt=options.adopt,
         delete=delete,
         targets=frozenset(targets),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.manifests import drift_policy, schema
@@ -36,6 +38,7 @@ def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
         context=cluster["kubernetes"].get("context", "") if "kubernetes" in cluster else None,
         prune=policy.get("prune", False),
         max_deletions=str(policy.get("maxDeletions", "")),
+        max_interrupted=tuple(_interruption_limits(policy.get("maxInterrupted", ()))),
         allow=frozenset(policy.get("allow", ())),
         defaults=dict(spec.get("defaults", {})),
         nodes={node: values["address"] for node, values in spec.get("nodes", {}).items()},
@@ -43,3 +46,9 @@ def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
         drift=DriftPolicy() if findings else DriftPolicy.parse(drift),
     )
     return stack, findings
+
+
+def _interruption_limits(given: Any) -> Iterator[tuple[dict[str, str], str]]:
+    """``maxInterrupted``: one limit, or a list of limits by the labels of machines."""
+    for each in given if isinstance(given, list | tuple) else [{"max": given}]:
+        yield dict(each.get("selector", {}).get("matchLabels", {})), str(each["max"])

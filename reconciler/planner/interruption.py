@@ -1,0 +1,134 @@
+"""The sixth stage: no more machines are interrupted at a time than may be; the next one when the last is back. Pure.
+
+The steps of a machine from the first that interrupts its guest to its last are its *section*. Sections that may not
+run side by side get edges between them, so that the waves of the plan show it and an apply does as the plan says.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from reconciler.model import graph
+from reconciler.model.kinds import MACHINE
+from reconciler.model.resource import ResourceId
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.order import OrderedSteps
+from reconciler.planner.plan import Expectation, Step
+
+Sections: TypeAlias = dict[ResourceId, list[Step]]  # in the order of the plan
+Unit: TypeAlias = tuple[ResourceId, ...]  # machines that wait for each other, mostly one
+
+
+def one_after_another(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
+    """The steps, with edges from the section of a machine to that of the one that makes room for it.
+
+    ``ordered`` has the steps in an order in which they can run. Machines that are down when the plan is made and are
+    to be started count as interrupted already: the others wait for them.
+    """
+    if inputs.policy.delete:
+        return ordered
+    sections, down = _sections(ordered.steps), _starts_of_those_down(inputs, ordered.steps)
+    if len(sections) + len(down) < 2:
+        return ordered
+    units = _units(ordered.steps, sections)
+    needs: dict[str, set[str]] = defaultdict(set)
+    for number, limit in enumerate(inputs.policy.max_interrupted):
+        chosen = [tuple(id for id in unit if _limits(inputs, id, number)) for unit in units]
+        most = limit.of(sum(_limits(inputs, id, number) for id in inputs.desired.resources if id.kind == MACHINE))
+        before = [steps for id, steps in down.items() if id not in sections and _limits(inputs, id, number)]
+        _connect([unit for unit in chosen if unit], most, sections, before, needs)
+    steps = [replace(step, needs=tuple(sorted({*step.needs, *needs[step.id]}))) for step in ordered.steps]
+    return replace(ordered, steps=steps)
+
+
+def _limits(inputs: PlanInput, id: ResourceId, number: int) -> bool:
+    """Whether a limit concerns a machine: by its labels; one without a selector, those that no other selects."""
+    declared = inputs.desired.resources.get(id)
+    labels = declared.labels if declared is not None else {}
+    limits = inputs.policy.max_interrupted
+    if limits[number].labels:
+        return limits[number].selects(labels)
+    return not any(each.labels and each.selects(labels) for each in limits)
+
+
+def _sections(steps: Iterable[Step]) -> Sections:
+    found: Sections = {}
+    for step in steps:
+        id = step.resource
+        if id.kind != MACHINE or step.held_by or step.last:  # what is last is after all others anyway
+            continue
+        if id in found:
+            found[id].append(step)
+        elif step.impact.needs_permission:
+            found[id] = [step]
+    return found
+
+
+def _starts_of_those_down(inputs: PlanInput, steps: Iterable[Step]) -> Sections:
+    """The steps after which machines run that do not: they exist, and are to run."""
+    found: Sections = {}
+    for step in steps:
+        observed = inputs.observed.get(step.resource)
+        starts = Expectation(step.resource, ("powerState",), "Running") in step.expect
+        if observed is not None and observed.shape.get("powerState") == "Stopped" and starts and not step.held_by:
+            found.setdefault(step.resource, []).append(step)
+    return found
+
+
+def _units(steps: Sequence[Step], sections: Sections) -> list[Unit]:
+    """The machines in the order in which they are interrupted; those that wait for each other together."""
+    of = {step.id: id for id, section in sections.items() for step in section}
+    before: dict[str, frozenset[ResourceId]] = {}  # the machines among whose sections a step waits
+    waits: dict[ResourceId, set[ResourceId]] = {id: set() for id in sections}
+    for step in steps:
+        found = frozenset[ResourceId]().union(*(before.get(id, frozenset()) for id in (*step.needs, *step.after)))
+        if id := of.get(step.id):
+            waits[id] |= found - {id}
+            found |= {id}
+        before[step.id] = found
+    return _without_cycles({(id,): set(waits[id]) for id in sections})
+
+
+def _without_cycles(waits: dict[Unit, set[ResourceId]]) -> list[Unit]:
+    """Units in an order in which each comes after what it waits for; those in a cycle are joined."""
+    while True:
+        holder = {id: unit for unit in waits for id in unit}
+        names = {str(number): unit for number, unit in enumerate(waits)}
+        number_of = {unit: number for number, unit in names.items()}
+        needs = {
+            number: sorted({number_of[holder[id]] for id in waits[unit]} - {number}) for number, unit in names.items()
+        }
+        try:
+            return [names[number] for wave in graph.waves(needs) for number in wave]
+        except graph.Cycle as cycle:
+            joined = {names[number] for number in cycle.members}
+            one = tuple(sorted(id for unit in joined for id in unit))
+            every = set[ResourceId]().union(*(waits[unit] for unit in joined))
+            waits = {unit: each for unit, each in waits.items() if unit not in joined} | {one: every}
+
+
+def _connect(
+    units: Sequence[Unit], most: int, sections: Sections, down: Sequence[list[Step]], needs: dict[str, set[str]]
+) -> None:
+    """Edges after which at most so many machines are in their sections at a time.
+
+    Each waits for the one that began ``most`` places before it. Several that wait for each other run by themselves:
+    they are after all before them, and before all after them.
+    """
+    together = [step.id for steps in down for step in steps]  # what the first ones wait for
+    started: list[list[str]] = []
+    for unit in units:
+        steps = [step for id in unit for step in sections[id]]
+        if len(unit) > 1:
+            waited = [*together, *(id for each in started for id in each)]
+        else:
+            waited = started[-most] if len(started) >= most else together
+        for id in unit:
+            needs[sections[id][0].id].update(waited)
+        if len(unit) > 1:
+            together, started = [step.id for step in steps], []
+        else:
+            started.append([step.id for step in steps])
