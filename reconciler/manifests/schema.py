@@ -151,6 +151,9 @@ def _not_allowed(failure: _Failure) -> Iterator[Finding]:
 
 
 def _not_exactly_one(failure: _Failure) -> Iterator[Finding]:
+    if not all("required" in each for each in failure.rule):  # alternatives of one value, not a choice of fields
+        yield from _not_allowed(failure)
+        return
     names = [each["required"][0] for each in failure.rule]
     found = " and ".join(name for name in names if name in failure.value) or "none"
     yield Finding((), f"exactly one of {', '.join(names)} is needed, found {found}", "Keep one.")

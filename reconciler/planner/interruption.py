@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from reconciler.model import graph
+from reconciler.model.fields import part_of
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
 from reconciler.planner.inputs import PlanInput
@@ -25,12 +26,12 @@ Unit: TypeAlias = tuple[ResourceId, ...]  # machines that wait for each other, m
 def one_after_another(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
     """The steps, with edges from the section of a machine to that of the one that makes room for it.
 
-    ``ordered`` has the steps in an order in which they can run. Machines that are down when the plan is made and are
-    to be started count as interrupted already: the others wait for them.
+    ``ordered`` has the steps in an order in which they can run. Machines that are not back when the plan is made count
+    as interrupted already: the others wait for them.
     """
     if inputs.policy.delete:
         return ordered
-    sections, down = _sections(ordered.steps), _starts_of_those_down(inputs, ordered.steps)
+    sections, down = _sections(ordered.steps), _steps_to_be_back(inputs, ordered.steps)
     if len(sections) + len(down) < 2:
         return ordered
     units = _units(ordered.steps, sections)
@@ -67,15 +68,30 @@ def _sections(steps: Iterable[Step]) -> Sections:
     return found
 
 
-def _starts_of_those_down(inputs: PlanInput, steps: Iterable[Step]) -> Sections:
-    """The steps after which machines run that do not: they exist, and are to run."""
+def _steps_to_be_back(inputs: PlanInput, steps: Iterable[Step]) -> Sections:
+    """The steps of machines that exist and lack something declared, from the one that starts them or plugs it in.
+
+    That may be what an apply left that failed or was cut short.
+    """
     found: Sections = {}
     for step in steps:
-        observed = inputs.observed.get(step.resource)
-        starts = Expectation(step.resource, ("powerState",), "Running") in step.expect
-        if observed is not None and observed.shape.get("powerState") == "Stopped" and starts and not step.held_by:
-            found.setdefault(step.resource, []).append(step)
+        if step.resource in found:
+            found[step.resource].append(step)
+        elif inputs.resources.exists(step.resource) and not step.held_by and not step.last and _brings_back(step):
+            found[step.resource] = [step]
     return found
+
+
+def _brings_back(step: Step) -> bool:
+    """Whether a step starts a machine, or gives it a disk or NIC."""
+    if Expectation(step.resource, ("powerState",), "Running") in step.expect and not step.impact.needs_permission:
+        return True
+    return any(
+        change.path[:1] in (("disks",), ("nics",))
+        and change.path == part_of(step.resource.kind, change.path)[:2]
+        and change.before is None
+        for change in step.changes
+    )
 
 
 def _units(steps: Sequence[Step], sections: Sections) -> list[Unit]:
@@ -126,8 +142,9 @@ def _connect(
             waited = [*together, *(id for each in started for id in each)]
         else:
             waited = started[-most] if len(started) >= most else together
-        for id in unit:
-            needs[sections[id][0].id].update(waited)
+        for step in steps:
+            if step.impact.needs_permission:
+                needs[step.id].update(waited)
         if len(unit) > 1:
             together, started = [step.id for step in steps], []
         else:
