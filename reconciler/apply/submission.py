@@ -42,7 +42,7 @@ class Submission:
         Raises ``NotFound`` for a path of a missing resource, ``InvalidParameters``, and what the vault raises.
         """
         parameters = {name: self._resolve(value) for name, value in step.parameters.items()}
-        if wrong := catalogue.check(catalogue.find(step.carrier.kind, step.operation), parameters):
+        if wrong := catalogue.check(catalogue.find(step.carrier.kind, step.operation), parameters, self.agent):
             raise InvalidParameters("; ".join(wrong))
         return parameters
 

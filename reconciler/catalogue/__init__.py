@@ -9,8 +9,18 @@ from __future__ import annotations
 import difflib
 
 from reconciler.catalogue import disk, diskimage, disksnapshot, image, machine, network, pool, snapshot
-from reconciler.catalogue.operation import Impact, Operation, Parameter, Unit, Verb
-from reconciler.catalogue.parameters import DOT_COMPONENT, FREE_TEXT, LONGEST, check, parameter_errors, refused
+from reconciler.catalogue.operation import Impact, Limit, LimitSource, Operation, Parameter, Unit, Verb
+from reconciler.catalogue.parameters import (
+    DOT_COMPONENT,
+    FREE_TEXT,
+    LONGEST,
+    ParameterError,
+    check,
+    parameter_errors,
+    refused,
+    said,
+    within,
+)
 
 __all__ = [
     "DOT_COMPONENT",
@@ -18,8 +28,11 @@ __all__ = [
     "LONGEST",
     "OPERATIONS",
     "Impact",
+    "Limit",
+    "LimitSource",
     "Operation",
     "Parameter",
+    "ParameterError",
     "Unit",
     "Verb",
     "by_key",
@@ -28,6 +41,8 @@ __all__ = [
     "nearest",
     "parameter_errors",
     "refused",
+    "said",
+    "within",
 ]
 
 # In the order of the API's sections.

@@ -8,17 +8,23 @@ otherwise; flags are optional, as nearly all of them are.
 
 from __future__ import annotations
 
-from reconciler.catalogue.operation import Parameter, Unit
+from reconciler.catalogue.operation import Limit, LimitSource, Parameter, Unit
 
 # A label of a resource name cannot start or end with a dash, or be empty: Kubernetes refuses those.
 NAME = r"(?=.{4,100}\Z)[a-z0-9]+(?:(?:-+|\.)[a-z0-9]+)*"
 NAMES = r"[a-z0-9]+(?:[.-]+[a-z0-9]+)*(?:,[a-z0-9]+(?:[.-]+[a-z0-9]+)*)*"
-BRIDGE = r"[a-z0-9][a-z0-9-]{2,11}"
-NIC = r"[a-z0-9][a-z0-9.-]{2,11}"
-PASSWORD = r"[a-z0-9.-]{4,16}"
-TARGET = r"[vhs]d[a-z]"
+BRIDGE = NIC = r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}"  # no interface of Linux has a longer name
+PASSWORD = r"[A-Za-z0-9._@%+=:/-]{1,128}"
+USER = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
+TARGET = r"[vhs]d[a-z]{1,2}"
 OS_VARIANT = r"[a-z0-9][a-z0-9.-]*"
-TOPOLOGY = r"[1-9][0-9]?"
+
+MOST_CPUS = 4096  # of QEMU
+MOST_MEMORY = 2**46  # bytes that a guest can address unless its processor says otherwise
+LARGEST_DISK = 2**50  # bytes; more than any format of a disk's file has room for
+FASTEST_DISK = 10**15  # a second, bytes or operations: what QEMU counts up to
+FASTEST_LINE = 2**32 - 1  # a second, KiB or kilobits: what the kernel and OVN count up to
+HIGHEST_PRIORITY = 32_767  # of a rule of OVN
 
 # Capitals and underscores are in real file names. '.' and '..' are refused by check().
 ANY_PATH = r"(?:/[A-Za-z0-9._-]+)+"
@@ -44,7 +50,7 @@ IP_SHAPE = r"[0-9A-Fa-f:]+(?:\.[0-9]+){0,3}"
 MAC = r"(?!fe)[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
 
 # Travels in single quotes. ' --' would end the value and begin another option.
-RULE = r"(?!.* --)'[a-z0-9.,/{}()$&=<>| -]{2,200}'"
+RULE = r"(?!.* --)'[A-Za-z0-9.,:/{}()\[\]$&=<>|!@_ -]{2,1024}'"
 
 FILE_POOLS = ("localfs", "vdiskfs", "nfs", "glusterfs")
 POOLS = (*FILE_POOLS, "uus")
@@ -56,14 +62,54 @@ DOES_NOTHING = "reports success and does nothing"
 OVERWRITES = "works, but overwrites the VM's spec with facts of the network"
 
 
+def document(minimum: int, maximum: int) -> Limit:
+    """The range that the API's document gives where more makes sense."""
+    return Limit(LimitSource.DOCUMENT, minimum, maximum)
+
+
+def document_form(pattern: str, said: str) -> Limit:
+    """What the API's document says that a text looks like, where more makes sense."""
+    return Limit(LimitSource.DOCUMENT, pattern=pattern, said=said)
+
+
+def client(minimum: int, maximum: int) -> Limit:
+    """The range that the pattern of the Java client lets through."""
+    return Limit(LimitSource.CLIENT, minimum, maximum)
+
+
+def client_form(pattern: str, said: str) -> Limit:
+    """What the pattern of the Java client lets through."""
+    return Limit(LimitSource.CLIENT, pattern=pattern, said=said)
+
+
+def back_end(*enum: str) -> Limit:
+    """The choices that the existing back end carries out."""
+    return Limit(LimitSource.BACK_END, enum=enum)
+
+
+ONE_LETTER = document_form(r"[vhs]d[a-z]", "a name with one letter: vda to vdz, hda, sda")
+SHORT_PASSWORD = document_form(r"[a-z0-9.-]{4,16}", "4 to 16 lower-case letters, digits, '-' and '.'")
+SHORT_USER = document_form(r"[a-z0-9.-]{4,100}", "4 to 100 lower-case letters, digits, '-' and '.'")
+SHORT_BRIDGE = document_form(r"[a-z0-9][a-z0-9-]{2,11}", "3 to 12 lower-case letters, digits and '-'")
+SHORT_NIC = document_form(r"[a-z0-9][a-z0-9.-]{2,11}", "3 to 12 lower-case letters, digits, '-' and '.'")
+PLAIN_RULE = client_form(r"(?!.* --)'[a-z0-9.,/{}()$&=<>| -]{2,200}'", "2 to 200 characters without '!' and capitals")
+
+
 def flag(name: str, doc: str, *, required: bool = False, excludes: tuple[str, ...] = ()) -> Parameter:
     """A switch: a JSON boolean, optional unless told otherwise."""
     return Parameter(name, doc, "boolean", required, excludes=excludes)
 
 
-def text(name: str, doc: str, pattern: str, example: str, *, required: bool = True) -> Parameter:
+def text(
+    name: str, doc: str, pattern: str, example: str, *, required: bool = True, limits: tuple[Limit, ...] = ()
+) -> Parameter:
     """A text that a pattern describes whole."""
-    return Parameter(name, doc, required=required, pattern=pattern, example=example)
+    return Parameter(name, doc, required=required, pattern=pattern, example=example, limits=limits)
+
+
+def target(name: str, doc: str, example: str) -> Parameter:
+    """A disk or drive by its device name inside the guest."""
+    return text(name, doc, TARGET, example, limits=(ONE_LETTER,))
 
 
 def name(name: str, doc: str, example: str, *, required: bool = True) -> Parameter:
@@ -86,9 +132,17 @@ def mac(name: str, doc: str, *, required: bool = True) -> Parameter:
     return Parameter(name, doc, required=required, pattern=MAC, example="52:54:00:0a:00:01")
 
 
-def choice(name: str, doc: str, enum: tuple[str, ...], example: str = "", *, required: bool = True) -> Parameter:
+def choice(
+    name: str,
+    doc: str,
+    enum: tuple[str, ...],
+    example: str = "",
+    *,
+    required: bool = True,
+    limits: tuple[Limit, ...] = (),
+) -> Parameter:
     """One of several texts; the example is the first unless given."""
-    return Parameter(name, doc, required=required, enum=enum, example=example or enum[0])
+    return Parameter(name, doc, required=required, enum=enum, example=example or enum[0], limits=limits)
 
 
 def number(
@@ -101,10 +155,19 @@ def number(
     *,
     required: bool = True,
     excludes: tuple[str, ...] = (),
+    limits: tuple[Limit, ...] = (),
 ) -> Parameter:
     """A whole number as text, from ``minimum`` to ``maximum``, both included, in ``unit``."""
     return Parameter(
-        name, doc, required=required, unit=unit, minimum=minimum, maximum=maximum, excludes=excludes, example=example
+        name,
+        doc,
+        required=required,
+        unit=unit,
+        minimum=minimum,
+        maximum=maximum,
+        excludes=excludes,
+        example=example,
+        limits=limits,
     )
 
 
@@ -126,9 +189,10 @@ TARGET_POOL = name("targetPool", "Pool that receives the result.", "image-pool")
 DISK_FORMAT = choice("format", "Format of the disk's file; qcow2 is the only one.", ("qcow2",))
 
 
-def _disk_limit(name: str, doc: str, maximum: int, unit: Unit, *excludes: str) -> Parameter:
+def _disk_limit(name: str, doc: str, documented: int, unit: Unit, *excludes: str) -> Parameter:
     example = "104857600" if unit is Unit.BYTES_PER_SECOND else "40000"
-    return number(name, doc, 0, maximum, example, unit, required=False, excludes=excludes)
+    limits = (document(0, documented),)
+    return number(name, doc, 0, FASTEST_DISK, example, unit, required=False, excludes=excludes, limits=limits)
 
 
 # A total and its parts are two ways to say it: the hypervisor takes one of them.
@@ -157,13 +221,21 @@ DISK_LIMITS = (
     _disk_limit("write_iops_sec", "Most writes a second.", 99_999, Unit.IOPS, "total_iops_sec"),
 )
 
-INBOUND = number("inbound", "Most that reaches the VM.", 0, 99_999_999, "102400", Unit.KIB_PER_SECOND, required=False)
-OUTBOUND = number("outbound", "Most that leaves the VM.", 0, 99_999_999, "102400", Unit.KIB_PER_SECOND, required=False)
+
+def _line_limit(name: str, doc: str) -> Parameter:
+    limits = (document(0, 99_999_999),)
+    return number(name, doc, 0, FASTEST_LINE, "102400", Unit.KIB_PER_SECOND, required=False, limits=limits)
+
+
+INBOUND = _line_limit("inbound", "Most that reaches the VM.")
+OUTBOUND = _line_limit("outbound", "Most that leaves the VM.")
 
 
 def password(doc: str) -> Parameter:
     """A secret text."""
-    return Parameter("password", doc, required=True, pattern=PASSWORD, secret=True, example="horse-12")
+    return Parameter(
+        "password", doc, required=True, pattern=PASSWORD, secret=True, example="horse-12", limits=(SHORT_PASSWORD,)
+    )
 
 
 BACKUP_POOL = name("pool", "Pool that holds the backup.", "backup-pool")
@@ -189,7 +261,7 @@ def remote(*, required: bool) -> tuple[Parameter, ...]:
     rows = (
         ("remote", "Address of the FTP host.", IP, "172.16.1.214"),
         ("port", "Port of the FTP host.", "", "21"),
-        ("username", "User on the FTP host.", r"[a-z0-9.-]{4,100}", "ftpuser"),
+        ("username", "User on the FTP host.", USER, "ftpuser"),
         ("password", "Password on the FTP host.", PASSWORD, "horse-12"),
     )
     names = tuple(row[0] for row in rows)
@@ -199,7 +271,7 @@ def remote(*, required: bool) -> tuple[Parameter, ...]:
             doc,
             required=required,
             pattern=pattern,
-            minimum=0 if name == "port" else None,
+            minimum=1 if name == "port" else None,
             maximum=65_535 if name == "port" else None,
             needs=() if required else tuple(other for other in names if other != name),
             secret=name == "password",
@@ -221,7 +293,7 @@ def direction(*, required: bool = True) -> Parameter:
 
 def match(doc: str, example: str, *, required: bool = True) -> Parameter:
     """The packets that a rule of a switch is about, in the single quotes that the API expects."""
-    return text("rule", doc, RULE, example, required=required)
+    return text("rule", doc, RULE, example, required=required, limits=(PLAIN_RULE,))
 
 
 def vlan(name: str = "vlan", doc: str = "VLAN id.", *, required: bool = True) -> Parameter:

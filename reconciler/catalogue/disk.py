@@ -8,10 +8,13 @@ from reconciler.catalogue.common import (
     BACKUP_VERSION,
     DISK_FORMAT,
     DISK_POOL,
+    LARGEST_DISK,
     POOLS,
     TARGET_POOL,
     UNKNOWN_KEY,
+    client,
     disk_type,
+    document,
     flag,
     name,
     number,
@@ -19,6 +22,7 @@ from reconciler.catalogue.common import (
     remote,
 )
 from reconciler.catalogue.operation import Impact, Operation, Parameter, Unit, Verb
+from reconciler.model.quantity import MIB
 
 KIND = "VirtualMachineDisk"
 
@@ -27,8 +31,16 @@ _POOL_ACTIVE = "the pool is active"
 _SNAPSHOT_EXISTS = "the disk has the snapshot"
 _OTHER_SNAPSHOT_NAMES = "wants domain and snapshot, not pool and snapshotname: silently does nothing"
 
-# Decimal: 1 TiB is out of range.
-_CAPACITY = number("capacity", "Size, up to 1 TB.", 1_000_000_000, 999_999_999_999, "21474836480", Unit.BYTES)
+# The document's is decimal: 1 TiB is out of its range.
+_CAPACITY = number(
+    "capacity",
+    "Size.",
+    MIB,
+    LARGEST_DISK,
+    "21474836480",
+    Unit.BYTES,
+    limits=(document(1_000_000_000, 999_999_999_999), client(1_000_000_000, 9_999_999_999_999)),
+)
 _SNAPSHOT = name("snapshotname", "Name of the snapshot.", "before-upgrade")
 _SEED_POOL = name("pool", "Pool for the image.", "vmd-pool")
 

@@ -1,8 +1,8 @@
 """Manifest fields that become a parameter of an operation, as they are or in another unit: their limits are one fact.
 
 Whole numbers have theirs in the manifest schemas, where ``make generate`` writes them; a schema cannot compare sizes,
-so the checks of manifests read them here. A limit that only one back end's client has stays out of manifests: what the
-API's document says is given beside it.
+so the checks of manifests read them here. What a manifest may say is what the parameter accepts anywhere. The narrower
+limits of a back end are checked by the planner, for the nodes that it serves.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class FieldLimit(NamedTuple):
     operation: str
     parameter: str
     carrier: str = ""  # the kind of the operation, if it is not ``kind``
-    documented: tuple[int, int] | None = None  # what the API's document allows where the row has less
+    least: int | None = None  # where that is less than the parameter's: another parameter says it
     step: int = 0  # bytes that a size must be a multiple of, where that is more than the parameter's unit
 
     @property
@@ -52,7 +52,7 @@ class FieldLimit(NamedTuple):
     @property
     def range(self) -> tuple[int, int]:
         """The least and the greatest value of the field; sizes in bytes."""
-        low, high = self.documented or (self.row.minimum, self.row.maximum)
+        low, high = self.row.minimum if self.least is None else self.least, self.row.maximum
         assert low is not None, self
         assert high is not None, self
         return low * self.unit, high * self.unit
@@ -70,13 +70,12 @@ NUMBERS: tuple[FieldLimit, ...] = (
     FieldLimit(MACHINE, f"{_DISK_QOS}.readIops", "TuneDiskQoS", "read_iops_sec"),
     FieldLimit(MACHINE, f"{_DISK_QOS}.writeIops", "TuneDiskQoS", "write_iops_sec"),
     FieldLimit(MACHINE, "nics.*.acls.*.priority", "AddACL", "priority"),
-    # The rows have what the Java client lets through: 29999, 999999 and 99999.
-    FieldLimit(MACHINE, f"{_QOS_RULE}.priority", "SetQoS", "priority", documented=(0, 32_767)),
-    FieldLimit(MACHINE, f"{_QOS_RULE}.rateKbps", "SetQoS", "rate", documented=(0, 1_000_000)),
-    FieldLimit(MACHINE, f"{_QOS_RULE}.burstKbps", "SetQoS", "burst", documented=(0, 100_000)),
+    FieldLimit(MACHINE, f"{_QOS_RULE}.priority", "SetQoS", "priority"),
+    FieldLimit(MACHINE, f"{_QOS_RULE}.rateKbps", "SetQoS", "rate"),
+    FieldLimit(MACHINE, f"{_QOS_RULE}.burstKbps", "SetQoS", "burst"),
     FieldLimit(MACHINE, "nics.*.vlan", "BindPortVlan", "vlan", carrier=NETWORK),
     # 0 switches redirection off, with another action and without the parameter.
-    FieldLimit(MACHINE, "usbRedirection", "RedirectUsb", "number", documented=(0, 8)),
+    FieldLimit(MACHINE, "usbRedirection", "RedirectUsb", "number", least=0),
     FieldLimit(NETWORK, "switch.mtu", "CreateSwitch", "mtu"),
     FieldLimit(NETWORK, "switch.vlanId", "CreateSwitch", "vlanId"),
     FieldLimit(NETWORK, "bridge.vlan", "CreateBridge", "vlan"),
@@ -94,3 +93,10 @@ SIZES: tuple[FieldLimit, ...] = (
     FieldLimit(MACHINE, "nics.*.qos.outbound", "TuneNICQoS", "outbound"),
     FieldLimit(DISK, "capacity", "CreateDisk", "capacity"),
 )
+
+_BY_FIELD = {(limit.kind, limit.field.replace(".*", "")): limit for limit in (*NUMBERS, *SIZES)}
+
+
+def limit_of(kind: str, field: str) -> FieldLimit | None:
+    """The limit of a field, dotted below the spec without marks for elements of lists; None for any other field."""
+    return _BY_FIELD.get((kind, field))

@@ -12,9 +12,13 @@ from reconciler.catalogue.common import (
     IPV4,
     IPV6,
     NIC,
+    SHORT_BRIDGE,
+    SHORT_NIC,
     TEXT_BOOLEANS,
     UNKNOWN_KEY,
     choice,
+    document,
+    document_form,
     ip,
     mac,
     name,
@@ -30,13 +34,13 @@ _BRIDGE_EXISTS = "the bridge exists"
 _SWITCH_EXISTS = "the switch exists"
 _ADDRESSES_EXIST = "the address list exists"
 
-_NIC = text("nic", "NIC of the node that joins the bridge.", NIC, "eth1")
-_NAME = text("name", "Name of the bridge on the node.", BRIDGE, "br-web")
+_NIC = text("nic", "NIC of the node that joins the bridge.", NIC, "eth1", limits=(SHORT_NIC,))
+_NAME = text("name", "Name of the bridge on the node.", BRIDGE, "br-web", limits=(SHORT_BRIDGE,))
 _MAC = mac("mac", "NIC of the VM.")
 _DOMAIN = name("domain", "The VM.", "web-1")
 _DHCP = ip("dhcp", "Address of the DHCP server; without one the switch has no router.", "192.168.5.2", required=False)
-_MTU = number("mtu", "Largest packet, in bytes.", 10, 9999, "1500", required=False)
-_OUTER_BRIDGE = text("bridge", "Bridge to the outside.", BRIDGE, "br-ex", required=False)
+_MTU = number("mtu", "Largest packet, in bytes.", 68, 65_535, "1500", required=False, limits=(document(10, 9999),))
+_OUTER_BRIDGE = text("bridge", "Bridge to the outside.", BRIDGE, "br-ex", required=False, limits=(SHORT_BRIDGE,))
 _ADDRESSES = text(
     "address", "Addresses, separated by commas.", rf"{IP_SHAPE}(?:,{IP_SHAPE})*", "192.168.1.1,192.168.1.2"
 )
@@ -120,9 +124,10 @@ OPERATIONS: tuple[Operation, ...] = (
         (
             text(
                 "subnet",
-                "Its addresses: NETWORK/8, /16 or /24; for IPv6 any prefix length.",
-                rf"(?:{IPV4}/(?:8|16|24)|(?:{IPV6})/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))",
+                "Its addresses, NETWORK/LENGTH: of IPv4 1 to 30.",
+                rf"(?:{IPV4}/(?:[1-9]|[12][0-9]|30)|(?:{IPV6})/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))",
                 "192.168.5.0/24",
+                limits=(document_form(r"[0-9.]+/(?:8|16|24)|.*:.*", "a prefix length of 8, 16 or 24"),),
             ),
             _DHCP,
             ip("gateway", "Way out of the subnet.", "192.168.5.1"),

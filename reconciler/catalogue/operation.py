@@ -61,10 +61,38 @@ class Unit(StrEnum):
     IOPS = "operations/s"
 
 
+class LimitSource(StrEnum):
+    """Who a limit of a parameter comes from; that decides where it binds."""
+
+    DOCUMENT = "API document"  # binds what is sent to the existing back end
+    BACK_END = "back end"  # what the program that carries it out is able to do: binds what is sent to that one
+    CLIENT = "client pattern"  # of the Java client: binds who sends through it, so nothing that is sent here
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit of a parameter that binds in some places only. What it does not give is as the parameter has it."""
+
+    source: LimitSource
+    minimum: int | None = None  # of a decimal string; both or none
+    maximum: int | None = None
+    pattern: str = ""  # Python regular expression, matched whole
+    enum: tuple[str, ...] = ()
+    required: bool = False
+    said: str = ""  # in words for people, for a pattern: what it accepts
+
+
+# The client's patterns bind nobody who writes to the cluster, as this program does.
+_BINDING = {UNIVIRT: (LimitSource.DOCUMENT, LimitSource.BACK_END), OWN_AGENT: ()}
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter. Numbers travel as decimal strings, switches as JSON booleans (or, where the
-    document has them so, as the text of ``enum``)."""
+    document has them so, as the text of ``enum``).
+
+    What it accepts here binds everywhere; narrower limits of some places are in ``limits``.
+    """
 
     name: str
     doc: str
@@ -79,6 +107,12 @@ class Parameter:
     needs: tuple[str, ...] = ()  # parameters that must be given along with this one
     secret: bool = False
     example: str = ""
+    limits: tuple[Limit, ...] = ()
+
+    def binding(self, agent: str) -> tuple[Limit, ...]:
+        """The narrower limits that bind where an agent serves the node."""
+        sources = _BINDING[agent]
+        return tuple(limit for limit in self.limits if limit.source in sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +146,10 @@ class Operation:
     def on_univirt(self) -> bool:
         """Whether the existing back end carries it out, be it with a caveat (wire format 6)."""
         return not self.univirt or self.univirt.startswith("works, but")
+
+    def on(self, agent: str) -> bool:
+        """Whether an agent carries it out; the driver of 'reconcile agent' says besides what it does not."""
+        return agent != UNIVIRT or self.on_univirt
 
     def parameters_for(self, agent: str, parameters: Mapping[str, str | bool]) -> dict[str, str | bool]:
         """Parameters by the names under which the agent takes them (wire format 6), as they go on the wire."""

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from reconciler.catalogue.common import NAME
-from reconciler.catalogue.operation import Operation, Parameter
+from reconciler.catalogue.common import MOST_CPUS, NAME
+from reconciler.catalogue.operation import OWN_AGENT, Limit, Operation, Parameter
 from reconciler.model.kinds import MACHINE, NETWORK, POOL
 
 LONGEST = 4096  # characters of a text
@@ -40,10 +40,13 @@ class ParameterError(NamedTuple):
 
     parameter: str  # its name, or that of the first of several that do not go together
     message: str  # a whole clause: names the parameter
+    limit: Limit | None = None  # what refuses it, if that binds with some agents only
 
 
-def parameter_errors(operation: Operation, parameters: Mapping[str, object]) -> list[ParameterError]:
-    """Everything that is wrong with the parameters as they would be sent; empty when they may be.
+def parameter_errors(
+    operation: Operation, parameters: Mapping[str, object], agent: str = OWN_AGENT
+) -> list[ParameterError]:
+    """Everything that is wrong with the parameters as they would be sent to an agent; empty when they may be.
 
     A switch that is false counts as not given where parameters exclude or need each other.
     """
@@ -60,12 +63,44 @@ def parameter_errors(operation: Operation, parameters: Mapping[str, object]) -> 
         errors += [ParameterError(name, _unknown_parameter(name, names)) for name in parameters if name not in names]
     if not errors and (rule := _RULES.get((operation.kind, operation.name))):
         errors.extend(rule(parameters))
+    if not errors and operation.on(agent):
+        errors += (error for row in operation.parameters for error in _limit_errors(row, parameters, agent))
     return errors
 
 
-def check(operation: Operation, parameters: Mapping[str, object]) -> list[str]:
+def check(operation: Operation, parameters: Mapping[str, object], agent: str = OWN_AGENT) -> list[str]:
     """The messages of ``parameter_errors``."""
-    return [error.message for error in parameter_errors(operation, parameters)]
+    return [error.message for error in parameter_errors(operation, parameters, agent)]
+
+
+def _limit_errors(row: Parameter, parameters: Mapping[str, object], agent: str) -> Iterator[ParameterError]:
+    """What is wrong with a parameter, right by itself, where this agent is served."""
+    for limit in row.binding(agent):
+        value = parameters.get(row.name)
+        if value is None:
+            if limit.required:
+                yield ParameterError(row.name, f"{row.name} is missing, which {agent} needs ({limit.source})", limit)
+        elif not within(limit, str(value)):
+            message = f"{row.name} must be {said(limit, row)} for {agent} ({limit.source}), not {_shown(row, value)}"
+            yield ParameterError(row.name, message, limit)
+
+
+def within(limit: Limit, value: str) -> bool:
+    """Whether a limit accepts a value that its parameter accepts."""
+    if limit.enum:
+        return value in limit.enum
+    if limit.minimum is not None and limit.maximum is not None:
+        return limit.minimum <= int(value) <= limit.maximum
+    return not limit.pattern or _compiled(limit.pattern).fullmatch(value) is not None
+
+
+def said(limit: Limit, row: Parameter) -> str:
+    """What a limit of a parameter accepts, in words."""
+    if limit.enum:
+        return " or ".join(limit.enum)
+    if limit.minimum is None:
+        return limit.said or "given"
+    return f"{limit.minimum} to {limit.maximum}{f' {row.unit}' if row.unit else ''}"
 
 
 def _row_errors(row: Parameter, parameters: Mapping[str, object]) -> Iterator[ParameterError]:
@@ -158,6 +193,8 @@ def _creation(parameters: Mapping[str, object]) -> Iterator[ParameterError]:
         )
     if count > maximum:
         yield ParameterError("vcpus", f"vcpus: {count} is more than maxvcpus, {maximum}")
+    if maximum > MOST_CPUS:
+        yield ParameterError("vcpus", f"vcpus: {maximum} is more than {MOST_CPUS}")
 
 
 def _cpus(parameters: Mapping[str, object]) -> Iterator[ParameterError]:

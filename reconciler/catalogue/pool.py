@@ -12,7 +12,9 @@ from reconciler.catalogue.common import (
     RESTORE_NAME,
     RESTORE_TARGET,
     UNKNOWN_KEY,
+    back_end,
     choice,
+    client_form,
     disk_type,
     flag,
     name,
@@ -49,7 +51,7 @@ OPERATIONS: tuple[Operation, ...] = (
         KIND, "CreatePool", "7.2", Verb.CREATE,
         "Create a storage pool and start it.",
         (
-            disk_type(POOLS),
+            choice("type", "Kind of storage behind the pool.", POOLS, limits=(back_end("localfs"),)),
             choice("content", "What it is for: disks, disk images or ISO images.", ("vmd", "vmdi", "iso")),
             text(
                 "url",
@@ -66,9 +68,10 @@ OPERATIONS: tuple[Operation, ...] = (
             ),
             text(
                 "uuid",
-                "Its mark in its mount path: 32 hexadecimal digits, no dashes.",
-                r"[a-z0-9]{4,100}",
+                "Its mark in its mount path: letters and digits, as a rule a UUID with or without dashes.",
+                r"(?=.{4,100}\Z)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*",
                 "07098ca5fd174fccafed76b0d7fccde4",
+                limits=(client_form(r"[a-z0-9]{4,100}", "4 to 100 lower-case letters and digits"),),
             ),
             flag("autostart", "Start it with its node."),
             choice("force", "Create a vdiskfs even where something is already.", ("True", "False"), required=False),

@@ -19,7 +19,8 @@ def definition(context: OperationContext, uuid: str) -> Domain:
     domain = domains.new(context.target.name, uuid, type=context.text("virt_type", "kvm"))
     domain["metadata"] = domains.metadata(context.text("os_variant"))
     if not any("boot_order" in given for _, given in disks(context)):
-        domain["os"]["boot"] = [{"_dev": each} for each in context.text("boot", "hd").split(",")]
+        boot = "cdrom" if context.text("livecd").lower() == "true" else context.text("boot", "hd")
+        domain["os"]["boot"] = [{"_dev": each} for each in boot.split(",")]
     _memory(context, domain)
     _cpus(context, domain)
     type, given = console(context)
@@ -37,9 +38,9 @@ def console(context: OperationContext) -> tuple[str, dict[str, str]]:
 
 
 def disks(context: OperationContext) -> list[tuple[str, dict[str, str]]]:
-    """The disks and drives: the path and the options of each."""
+    """The disks and drives: the path and the options of each. A machine may have none."""
     found = []
-    for text in context.text("disk").split(" --disk "):
+    for text in filter(None, context.text("disk").split(" --disk ")):
         path, _, rest = text.partition(",")
         found.append((path, domains.options(rest)))
     return found

@@ -7,6 +7,8 @@ XML-to-JSON conversion makes of them: numbers are numbers, lists are lists even 
 from __future__ import annotations
 
 import re
+from itertools import product
+from string import ascii_lowercase
 from typing import Any
 
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
@@ -186,8 +188,9 @@ def bus_of(target: str) -> str:
 def free_target(domain: Domain, bus: str) -> str:
     """The first device name of the bus that is not taken."""
     taken = {each["target"]["_dev"] for each in devices(domain, "disk")}
-    names = (_PREFIXES.get(bus, "vd") + letter for letter in "abcdefghijklmnopqrstuvwxyz")
-    found = next((each for each in names if each not in taken), None)
+    letters = ("".join(each) for length in (1, 2) for each in product(ascii_lowercase, repeat=length))
+    names = (_PREFIXES.get(bus, "vd") + suffix for suffix in letters)
+    found: str | None = next((each for each in names if each not in taken), None)
     if found is None:
         refuse(TOOL, f"no {bus} device is left for another disk of domain {domain['name']['text']}")
     return found
@@ -319,6 +322,14 @@ def check_live_password(name: str, asks: bool, password: str) -> None:
             f"Operation not supported: the running console of {name} was started without a password; "
             "with config alone it asks for one from the next start",
         )
+
+
+def redirect_usb(domain: Domain, number: int) -> None:
+    """Give a domain this many channels for USB devices of its console; devices from elsewhere stay."""
+    for device in [each for each in devices(domain, "redirdev") if each["_type"] == "spicevmc"]:
+        unplug(domain, "redirdev", device)
+    for _ in range(number):
+        plug(domain, "redirdev", {"_bus": "usb", "_type": "spicevmc"})
 
 
 # CPUs and memory

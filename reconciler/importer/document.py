@@ -92,7 +92,7 @@ def _written(kind: str, node: FieldNode, path: ShapePath, value: Any, parent: An
     if isinstance(value, dict | list) and row is not None and row.type is FieldType.LIST:
         listed = _listed(kind, path, value) if isinstance(value, dict) else value
         items = [_written(kind, node.get("*"), (*path, "*"), each, each) for each in listed]
-        return [each for each in items if each is not None] or None
+        return [each for each in items if each is not None] or ([] if row.required_by_import else None)
     if isinstance(value, dict) and node.names:
         fields = {
             name: _written(kind, node.get(name), (*path, name), value[name], value)

@@ -15,6 +15,7 @@ from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
 from reconciler.model import quantity
 from reconciler.model.fields import KeyedList, parts_of
+from reconciler.model.fields.machine import TARGET_BUSES
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
 from reconciler.model.path import values_at
 from reconciler.model.resource import Path, show_path
@@ -94,8 +95,7 @@ def _sizes(resource: Declared) -> Iterator[Finding]:
                 unit, remedy = _MULTIPLES[limit.multiple]
                 yield Finding(path, f"{size} bytes is not a whole number of {unit}", remedy)
             elif not limit.low <= size <= limit.high:
-                message = f"{size} bytes is out of range: {limit.range}"
-                yield Finding(path, message, "The API takes no other size.")
+                yield Finding(path, f"{size} bytes is out of range: {limit.range}", f"Write a size from {limit.range}.")
 
 
 # Machines -------------------------------------------------------------------------------------------------
@@ -139,6 +139,30 @@ def _targets(machine: Declared) -> Iterator[Finding]:
     for index, target in enumerate(spec.get("bootOrder", ())):
         if target not in seen:
             yield Finding(("bootOrder", index), f"no disk or cdrom has the target {target}", "Name a target.")
+
+
+def _buses(machine: Declared) -> Iterator[Finding]:
+    """The name of a device says which buses it can be on; a guest would call it something else on another one."""
+    for index, disk in enumerate(machine.manifest.spec["disks"]):
+        buses = TARGET_BUSES[disk["target"][:2]]
+        if disk.get("bus", buses[0]) not in buses:
+            message = f"a disk on the bus {disk['bus']} is not called {disk['target']}"
+            prefix = next(name for name, each in TARGET_BUSES.items() if disk["bus"] in each)
+            remedy = f"Use a target that begins with {prefix}, or bus: {' or '.join(buses)}."
+            yield Finding(("disks", index, "bus"), message, remedy)
+
+
+def _console_address(machine: Declared) -> Iterator[Finding]:
+    listen = machine.manifest.spec.get("graphics", {}).get("listen")
+    if listen is not None:
+        yield from _ip_address(("graphics", "listen"), listen)
+
+
+def _pinning(machine: Declared) -> Iterator[Finding]:
+    for part in machine.manifest.spec["cpu"].get("pinning", "").split(","):
+        first, _, last = part.partition("-")
+        if last and int(first) > int(last):
+            yield Finding(("cpu", "pinning"), f"the range {part} is backwards", f"Write {last}-{first}.")
 
 
 def _disks(machine: Declared) -> Iterator[Finding]:
@@ -216,8 +240,20 @@ def _external_address(path: Path, text: str) -> Iterator[Finding]:
         message = f"{text} is not an IPv4 address with a prefix length"
         yield Finding(path, message, "Write it as 10.10.0.9/24.")
         return
-    if not 1 <= prefix <= 30:
-        yield Finding(path, f"prefix length {prefix} is out of range: 1 to 30", "Write that of the outside network.")
+    if not 1 <= prefix <= 32:
+        yield Finding(path, f"prefix length {prefix} is out of range: 1 to 32", "Write that of the outside network.")
+
+
+def _live_cd(machine: Declared) -> Iterator[Finding]:
+    spec = machine.manifest.spec
+    if spec.get("livecd") and not any(drive.get("path") for drive in spec.get("cdroms", ())):
+        yield Finding(("livecd",), "a live CD needs a drive with a medium", "Add a cdrom with its path.")
+
+
+def _usb_server(machine: Declared) -> Iterator[Finding]:
+    server = machine.manifest.spec.get("redirdev", {}).get("server", ":1")
+    if not 1 <= int(server.rpartition(":")[2]) <= 65_535:
+        yield Finding(("redirdev", "server"), f"{server} has no port from 1 to 65535", "Write HOST:PORT.")
 
 
 def _usb_redirection(machine: Declared) -> Iterator[Finding]:
@@ -251,9 +287,9 @@ def _switch(network: Declared) -> Iterator[Finding]:
         message = f"{switch['subnet']} is not a network address"
         yield Finding(("switch", "subnet"), message, _subnet_remedy(switch["subnet"]))
         return
-    if subnet.version == 4 and subnet.prefixlen not in (8, 16, 24):
-        message = f"prefix /{subnet.prefixlen} is not supported"
-        yield Finding(("switch", "subnet"), message, "Use /8, /16 or /24.")
+    if subnet.version == 4 and not 1 <= subnet.prefixlen <= 30:
+        message = f"prefix length {subnet.prefixlen} is out of range: 1 to 30"
+        yield Finding(("switch", "subnet"), message, "A switch needs room for a gateway and a NIC.")
     if (subnet.version == 6) != switch.get("ipv6", False):
         yield Finding(("switch", "subnet"), f"an IPv{subnet.version} subnet", "Set ipv6 to match the subnet.")
     for key in ("gateway", "dhcp"):
@@ -307,7 +343,7 @@ def _cloud_init(disk: Declared) -> Iterator[Finding]:
 
 def _pool_url(pool: Declared) -> Iterator[Finding]:
     spec = pool.manifest.spec
-    local = spec["type"] in ("localfs", "vdiskfs")
+    local = pool.shape["type"] in ("localfs", "vdiskfs")
     if local != spec["url"].startswith("/"):
         form = "an absolute directory" if local else "HOST:/export, HOST:volume or a uus URL"
         yield Finding(("url",), f"the url of a {spec['type']} pool is {form}", "Correct the url or the type.")
@@ -325,13 +361,18 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     MACHINE: (
         _topology,
         _memory,
+        _pinning,
         _targets,
+        _buses,
         _disks,
         _disk_limits,
         _nics,
         _needs_switch,
         _floating_ips,
         _usb_redirection,
+        _console_address,
+        _live_cd,
+        _usb_server,
     ),
     NETWORK: (_addresses, _switch),
     DISK: (_capacity, _cloud_init),

@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.model.fields import (
     KeyedList,
+    aliases,
     defaults_in_shape,
     parts_of,
     quantity_fields,
@@ -41,6 +42,9 @@ def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any], namespac
         _sizes(shape, path)
     for path in secret_fields(kind):
         _secrets(shape, path, namespace)
+    for (name,), words in aliases(kind):
+        if shape.get(name) in words:
+            shape[name] = words[shape[name]]
     return shape
 
 

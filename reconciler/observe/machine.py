@@ -47,7 +47,22 @@ def machine(reading: ReadContext) -> Shape:
     for graphics in elements(devices, "graphics")[:1]:
         shape["graphics"] = {"type": graphics.get("_type"), "listen": graphics.get("_listen", "0.0.0.0")}
     shape["usbRedirection"] = sum(each.get("_type") == "spicevmc" for each in elements(devices, "redirdev"))
-    return shape
+    return shape | _set_at_creation(domain, devices)
+
+
+def _set_at_creation(domain: dict[str, Any], devices: dict[str, Any]) -> Shape:
+    """What no operation changes, as far as the machine has it."""
+    tune = element(domain, "cputune")
+    found: Shape = {
+        "uuid": element(domain, "uuid").get("text"),
+        "virtType": domain.get("_type"),
+        "cputune": {name: number(tune[name]) for name in ("shares", "period", "quota") if name in tune},
+    }
+    for device in elements(devices, "redirdev"):
+        source = element(device, "source")
+        if device.get("_type") != "spicevmc" and "_host" in source:
+            found["redirdev"] = {"type": device.get("_type"), "server": f"{source['_host']}:{source.get('_service')}"}
+    return {name: value for name, value in found.items() if value}
 
 
 def snapshot(reading: ReadContext) -> Shape:

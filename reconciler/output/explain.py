@@ -11,6 +11,7 @@ from reconciler.model.fields import FIELDS
 from reconciler.model.fields.field import Field, FieldType, Removal
 from reconciler.model.kinds import KINDS, kind_named
 from reconciler.model.problem import InvalidInput, Origin, Problem
+from reconciler.output.accepted import accepted, narrower
 from reconciler.output.text import table
 from reconciler.planner.rules import CHANGE, CREATE, DELETE
 
@@ -42,6 +43,8 @@ class Explanation(NamedTuple):
     name: str
     description: str
     type: str
+    accepts: str  # the range of a number, the form of a text; empty where the type says all
+    narrower: tuple[str, ...]  # what a back end accepts where that is less
     default: Any  # None where there is no default
     default_at_creation: bool  # the default holds at creation only; otherwise it is kept
     when_removed: str  # what follows when an optional field is removed from the manifest; empty for others
@@ -67,15 +70,18 @@ def explain(field: str) -> Explanation:
     for part in path[1:] if path[:1] == ["spec"] else path:
         fragment = _sub_fragment(root, fragment, part, field)
     fragment = _resolved(root, fragment)
+    dotted = ".".join(part for part in path if part != "spec")
     row = row_of(kind, [part for part in path if part != "spec"])
     return Explanation(
         name=".".join([kind, *path]),
         description=fragment.get("description", "") if path else root["description"],
         type=_type_name(fragment) if path else "",
+        accepts=accepted(kind, dotted, fragment) if path else "",
+        narrower=narrower(kind, dotted),
         default=fragment.get("default"),
         default_at_creation=row is not None and row.default_at_creation,
         when_removed=when_removed(row) if row is not None else "",
-        operations=tuple(_operations(kind, ".".join(part for part in path if part != "spec"))),
+        operations=tuple(_operations(kind, dotted)),
         fields=tuple(_sub_fields(root, fragment)),
     )
 
@@ -88,6 +94,9 @@ def explanation_text(document: Explanation | list[KindSummary]) -> str:
     lines = [document.name, f"  {document.description}"]
     if document.type:
         lines.append(f"  Type: {document.type}")
+    if document.accepts:
+        lines.append(f"  Accepts: {document.accepts}")
+    lines += [f"  Only {each}" for each in document.narrower]
     if document.default is not None:
         lines.append(f"  Default{' at creation' if document.default_at_creation else ''}: {document.default}")
     if document.when_removed:
@@ -116,6 +125,8 @@ def explanation_json(document: Explanation | list[KindSummary]) -> dict[str, Any
         "name": document.name,
         "description": document.description,
         "type": document.type or None,
+        "accepts": document.accepts or None,
+        "narrower": list(document.narrower),
         "default": document.default,
         "defaultAtCreation": document.default_at_creation,
         "whenRemoved": document.when_removed or None,

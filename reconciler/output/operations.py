@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from reconciler import catalogue
-from reconciler.catalogue import document
-from reconciler.catalogue.operation import Operation, Parameter
+from reconciler.catalogue import document, said
+from reconciler.catalogue.operation import OWN_AGENT, UNIVIRT, Limit, Operation, Parameter
 from reconciler.drivers.capabilities import CAPABILITIES
 from reconciler.drivers.capability import Support
 from reconciler.model.kinds import KINDS, kind_named
@@ -170,5 +170,15 @@ def _parameter_json(parameter: Parameter) -> dict[str, Any]:
         "needs": list(parameter.needs),
         "secret": parameter.secret,
         "example": parameter.example or None,
+        "limits": [_limit_json(limit, parameter) for limit in parameter.limits],
         "doc": parameter.doc,
+    }
+
+
+def _limit_json(limit: Limit, parameter: Parameter) -> dict[str, Any]:
+    return {
+        "source": str(limit.source),
+        "agents": [agent for agent in (OWN_AGENT, UNIVIRT) if limit in parameter.binding(agent)],
+        "accepts": said(limit, parameter),
+        "required": limit.required,
     }

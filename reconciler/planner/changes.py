@@ -12,7 +12,7 @@ from reconciler.planner.configuration import Configuration, configuration, waiti
 from reconciler.planner.diff import Change
 from reconciler.planner.findings import Findings
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.match import with_replacements
+from reconciler.planner.match import replaced_parts, with_replacements
 from reconciler.planner.ownership import OwnershipChanges, is_blocked, ownership_changes
 from reconciler.planner.plan import Note
 from reconciler.planner.remainder import staying
@@ -90,13 +90,15 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
         case = RuleContext(declared.id, declared.shape, {}, inputs.resources, observed)
         creation = next(row for row in CREATE if row.kind == kind and row.when(case))
         seen, pending = creation.leaves(case), {}
-    if creation is None and observed is not None:
-        declared = replace(declared, shape=with_resets(kind, declared.shape, observed.applied))
+    given, applied = declared.shape, observed.applied if observed is not None and creation is None else {}
+    declared = replace(declared, shape=with_resets(kind, given, applied)) if applied else declared
     stops = declared.shape.get("powerState") == "Stopped" and (creation is not None or "restart" in inputs.policy.allow)
     both = configuration(declared, None if creation else observed, seen, stops)
     changes = both.changes
     if observed is not None and creation is None and not observed.stack:
         changes = [change for change in changes if not last_applied.unknown(kind, change)]
+    if applied and (parts := replaced_parts(kind, changes)):
+        declared = replace(declared, shape=with_resets(kind, given, applied, parts))
     changes = with_replacements(kind, changes, declared.shape, both.live)
     later = waiting(observed.shape, pending) if observed is not None and pending else []
     runs = inputs.runs(declared.id, seen)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from reconciler.manifests.desired import Declared
 from reconciler.model.fields import deletion_policy, references_of
-from reconciler.model.kinds import DISK, RANK
+from reconciler.model.kinds import DISK, MACHINE, RANK
 from reconciler.model.path import values_at
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
@@ -20,8 +20,9 @@ from reconciler.planner.findings import Findings, StepDraft, UnorderedStep, step
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Action, Expectation, FieldChange, Note, NoteKind, Reason
-from reconciler.planner.rename import possible_renames
+from reconciler.planner.rename import Rename, possible_renames, renames
 from reconciler.planner.rules import DELETE, DeleteRule, RuleContext
+from reconciler.planner.rules.creation import holdings
 
 Users: TypeAlias = dict[ResourceId, set[ResourceId]]
 
@@ -36,12 +37,16 @@ def with_deletions(inputs: PlanInput, found: Findings) -> Findings:
         return found.with_more(_deletions(inputs, going, found.steps))
     owned = [id for id, each in inputs.observed.resources.items() if each.stack == inputs.stack and id.kind in RANK]
     orphans = sorted(id for id in owned if id not in inputs.desired.resources and inputs.policy.concerns(id))
-    noted = Findings(notes=list(possible_renames(inputs.desired, inputs.observed, _created(found.steps))))
+    created = _created(found.steps)
+    noted = Findings()
+    for rename in renames(inputs.desired, inputs.observed, created):
+        noted.refuse(rename.new, _renamed(inputs, rename))
+    noted.notes += possible_renames(inputs.desired, inputs.observed, created - noted.refused)
     if not inputs.policy.prune:
         noted.notes += [Note(id, NoteKind.NO_LONGER_DECLARED) for id in orphans]
-        return found.with_more(noted)
+        return _without_takers(inputs, found.with_more(noted))
     pruned = _deletions(inputs, dict.fromkeys(orphans), found.steps)
-    result = found.with_more(noted).with_more(pruned)
+    result = _without_takers(inputs, found.with_more(noted).with_more(pruned))
     if excess := _over_limit(inputs, _deleted_resources(pruned.steps), len(owned)):
         remedy = (
             "If intended, raise --max-deletions or policy.maxDeletions of the Stack: a number or a percentage (100%)."
@@ -49,6 +54,42 @@ def with_deletions(inputs: PlanInput, found: Findings) -> Findings:
         result.problems.append(Problem(Origin(f"stack {inputs.stack}"), excess, remedy))
         result.steps = []
     return result
+
+
+def _renamed(inputs: PlanInput, rename: Rename) -> Problem:
+    """The problem of a resource that has the identity of one that is no longer declared."""
+    new, old = rename.new, rename.former
+    message = f"{new} has {' and '.join(rename.shared)} of {old}, which is no longer described"
+    observed = inputs.observed.resources[old]
+    case = RuleContext(old, {}, observed.shape, inputs.resources, observed)
+    deletion = next(row.operation for row in DELETE if row.kind == old.kind and row.gone and row.when(case))
+    remedy = (
+        f"If it was renamed, add to its metadata: movedFrom: {old.name}. If it is another one, delete the old one "
+        f"first: reconcile run {old} {deletion}."
+    )
+    origin = inputs.desired.resources[new].manifest.origin("metadata", "name")
+    return Problem(origin, message, remedy, "metadata.name", id=new)
+
+
+def _without_takers(inputs: PlanInput, found: Findings) -> Findings:
+    """The findings, with a problem for each resource that takes what one that is no longer described keeps."""
+    freed = {(each.step.resource.namespace, what) for each in found.steps for what in each.frees}
+    takers = {
+        (each.step.resource.namespace, what): each.step.resource
+        for each in found.steps
+        for what in each.takes
+        if (each.step.resource.namespace, what) not in freed and each.step.resource not in found.refused
+    }
+    refused = Findings()
+    for id, observed in sorted(inputs.observed.resources.items()) if takers else ():
+        if id.kind != MACHINE or id in inputs.desired.resources or observed.stack != inputs.stack:
+            continue
+        for what in holdings(observed.shape):
+            if (taker := takers.get((id.namespace, what))) is not None and taker not in refused.refused:
+                message = f"{taker} takes the {what} of {id}, which is no longer described"
+                remedy = f"Delete {id} with --prune, or describe it without that."
+                refused.refuse(taker, inputs.problem(taker, message, remedy))
+    return found.with_more(refused)
 
 
 def without_deletions(found: Findings) -> Findings:

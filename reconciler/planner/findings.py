@@ -13,7 +13,8 @@ from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.model.wire import LABEL_STACK
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.parameters import parameters_of, samples
+from reconciler.planner.parameter_field import field_of
+from reconciler.planner.parameters import limit_remedy, parameters_of, samples
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import (
     Action,
@@ -127,9 +128,10 @@ def step_of(
     carrier = draft.carrier or case.id
     operation = catalogue.find(carrier.kind, row.operation)
     parameters = parameters_of(row.parameters, case)
-    for message in catalogue.check(operation, samples(operation, parameters)):
-        text = f"{case.id}: {row.operation}: {message}"
-        found.refuse(case.id, inputs.problem(case.id, text, "Change the manifest."))
+    for error in catalogue.parameter_errors(operation, samples(operation, parameters), inputs.desired.stack.agent):
+        message = f"{case.id}: {row.operation}: {error.message}"
+        path = field_of(error.parameter, row.parameters.get(error.parameter), case)
+        found.refuse(case.id, inputs.problem(case.id, message, limit_remedy(error), path))
     found.notes += unreadable_secrets(case.id, parameters)
     suffix = "".join(f":{part}" for part in draft.at[1::2] or draft.at)
     declared = inputs.desired.resources.get(case.id)

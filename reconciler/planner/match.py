@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from reconciler.model.fields import part_of, replacing
@@ -32,13 +33,18 @@ def _kinds(change: Change, at: tuple[str, ...]) -> frozenset[ChangeKind]:
     return frozenset(added | {ChangeKind.REMOVED} if change.observed is not None else added)
 
 
-def with_replacements(kind: str, changes: list[Change], desired: Shape, seen: Shape) -> list[Change]:
-    """The changes, with one change of the whole part where it has to be replaced."""
-    parts = {
+def replaced_parts(kind: str, changes: Iterable[Change]) -> set[tuple[str, ...]]:
+    """The paths of the parts that have to be replaced as a whole, as a field of theirs cannot change in place."""
+    return {
         change.path[:2]
         for change in changes
         if len(change.path) > 2 and change.path[2] in replacing(kind, change.path[0])
     }
+
+
+def with_replacements(kind: str, changes: list[Change], desired: Shape, seen: Shape) -> list[Change]:
+    """The changes, with one change of the whole part where it has to be replaced."""
+    parts = replaced_parts(kind, changes)
     wholes: list[Change] = []
     for name, key in sorted(parts):
         wholes += part_changes(kind, (name, key), seen[name][key], desired[name][key])

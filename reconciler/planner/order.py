@@ -72,9 +72,11 @@ def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
     _copy_while_unused(found.steps, needs, after)
     _settle_first(found.steps, by_resource, after)
     problems = _exist_before_use(inputs, found.steps, by_resource, needs)
+    early = _before_the_last(found.steps, needs)
     steps = [
         replace(
             each.step,
+            last=each.step.last and each.step.id not in early,
             needs=tuple(sorted(needs[each.step.id])),
             after=tuple(sorted(after[each.step.id] - needs[each.step.id])),
         )
@@ -140,6 +142,20 @@ def _free_before_taking(steps: Iterable[UnorderedStep], needs: Edges) -> None:
             needs[each.step.id].update(other.step.id for other in holders if other is not each)
 
 
+def _before_the_last(steps: Iterable[UnorderedStep], needs: Edges) -> set[str]:
+    """Of the steps that destroy, those that do not run last, as one that does not destroy takes what they free; and
+    those that go before them."""
+    last = {each.step.id: each.step.last for each in steps}
+    found: set[str] = set()
+    pending = [other for id, others in needs.items() if not last.get(id) for other in others]
+    while pending:
+        id = pending.pop()
+        if last.get(id) and id not in found:
+            found.add(id)
+            pending += needs[id]
+    return found
+
+
 def _by_disk(steps: Iterable[UnorderedStep], facts: tuple[str, ...]) -> dict[tuple[str, str], list[UnorderedStep]]:
     """The steps that name a disk in any of these facts, by namespace and name."""
     found: dict[tuple[str, str], list[UnorderedStep]] = defaultdict(list)
@@ -151,12 +167,14 @@ def _by_disk(steps: Iterable[UnorderedStep], facts: tuple[str, ...]) -> dict[tup
 
 def _attach_before_snapshot(steps: Iterable[UnorderedStep], needs: Edges, after: Edges) -> None:
     """What relies on which machine has a disk comes when that is as declared, and before that machine is deleted."""
-    moved, dropped = _by_disk(steps, ("takes", "frees")), _by_disk(steps, ("drops",))
+    steps = list(steps)
+    moved = _by_disk([each for each in steps if each.step.action is not Action.DELETE], ("takes", "frees"))
+    dropped = _by_disk(steps, ("drops",))
     for each in steps:
         for what in each.settled:
             place = each.step.resource.namespace, what
             needs[each.step.id].update(other.step.id for other in moved.get(place, ()))
-            for other in dropped.get(place, ()):
+            for other in () if place in moved else dropped.get(place, ()):  # its machine goes, and nobody takes it over
                 after[other.step.id].add(each.step.id)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reconciler.catalogue import ParameterError
 from reconciler.catalogue.operation import Operation
 from reconciler.manifests.request import SAMPLE_SECRET
 from reconciler.model.secret import Secret
@@ -20,7 +21,17 @@ def parameters_of(makes: Mapping[str, Make], case: RuleContext) -> dict[str, Val
 def samples(operation: Operation, parameters: Mapping[str, Value]) -> dict[str, str | bool]:
     """The parameters with samples for values that are known later, for the catalogue to check."""
     examples = {row.name: row.example for row in operation.parameters if row.secret}
-    return {name: examples.get(name) or _sample(value) for name, value in parameters.items()}
+    return {
+        name: examples[name] if isinstance(value, Secret) and name in examples else _sample(value)
+        for name, value in parameters.items()
+    }
+
+
+def limit_remedy(error: ParameterError) -> str:
+    """What to do about a parameter that may not be sent."""
+    if error.limit is None:
+        return "Change the manifest."
+    return "Change the manifest, or serve the node with 'reconcile agent', which takes it."
 
 
 def _plain(value: Value) -> Value:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.manifests.desired import Declared, Desired
 from reconciler.model.fields import references_of
-from reconciler.model.kinds import DISK_SNAPSHOT, SNAPSHOT
+from reconciler.model.kinds import DISK_SNAPSHOT, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation
 from reconciler.planner.diff import diff
 from reconciler.planner.last_applied import unknown
 from reconciler.planner.plan import Note, NoteKind
+from reconciler.planner.rules.creation import first_disk
 
 _MOMENTS = frozenset({SNAPSHOT, DISK_SNAPSHOT})  # two of these are never the same, however alike they look
 
@@ -64,6 +65,55 @@ def _put(value: Any, path: tuple[str | int, ...], name: str) -> Any:
     if isinstance(value, list):
         return [_put(each, rest, name) if index == head else each for index, each in enumerate(value)]
     return {**value, head: _put(value[head], rest, name)}
+
+
+class Rename(NamedTuple):
+    """A resource that is created and has what makes out one that is no longer declared: it was renamed."""
+
+    new: ResourceId
+    former: ResourceId
+    shared: tuple[str, ...]  # what both have, in words
+
+
+def renames(desired: Desired, observed: Observation, created: Collection[ResourceId]) -> list[Rename]:
+    """The resources to create that cannot exist beside one of the stack that is no longer declared, as both have the
+    same identity, and so most likely are the same under two names."""
+    former: dict[tuple[str, str, str], ResourceId] = {}
+    for id in sorted(observed.resources.keys() - desired.resources.keys()):
+        old = observed.resources[id]
+        if old.exists and old.stack == desired.stack.name:
+            former |= {(id.kind, id.namespace, text): id for text in _identity(id.kind, old.shape, old.node)}
+    found = []
+    for id in sorted(created & desired.resources.keys()) if former else ():
+        declared = desired.resources[id]
+        texts = sorted(_identity(id.kind, _booting(declared), declared.node))
+        shared = {text: former[key] for text in texts if (key := (id.kind, id.namespace, text)) in former}
+        if shared:
+            old_id = next(iter(shared.values()))
+            found.append(Rename(id, old_id, tuple(text for text in shared if shared[text] == old_id)))
+    return found
+
+
+def _booting(declared: Declared) -> Shape:
+    """The declared shape, of a machine with the disk alone that it boots from."""
+    shape = declared.shape
+    if declared.id.kind != MACHINE or not shape.get("disks"):
+        return shape
+    target = first_disk(shape["disks"])
+    return {**shape, "disks": {target: shape["disks"][target]}}
+
+
+def _identity(kind: str, shape: Shape, node: str) -> set[str]:
+    """What makes out a resource of a kind, in words; nothing for kinds of which two may be alike."""
+    found = {f"the uuid {shape['uuid']}"} if shape.get("uuid") else set[str]()
+    if kind == MACHINE:
+        found |= {f"the MAC {mac}" for mac in shape.get("nics", {})}
+        found |= {f"the disk {disk['disk']}" for disk in shape.get("disks", {}).values() if disk.get("disk")}
+    elif kind == POOL and shape.get("url"):
+        found.add(f"the place {shape['url']} on {node}")
+    elif kind == NETWORK and shape.get("bridge", {}).get("name"):
+        found.add(f"the bridge {shape['bridge']['name']} on {node}")
+    return found
 
 
 def possible_renames(desired: Desired, observed: Observation, created: Collection[ResourceId]) -> Iterator[Note]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler import catalogue
 from reconciler.manifests.request import KIND, Request
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, POOL
 from reconciler.model.problem import Origin, Problem
-from reconciler.model.resource import ResourceId
+from reconciler.model.resource import ResourceId, show_path
 from reconciler.observe.ledger import RequestState
 from reconciler.planner.findings import Findings, UnorderedStep, preconditions_of, unreadable_secrets
 from reconciler.planner.inputs import PlanInput
+from reconciler.planner.parameters import limit_remedy, samples
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Action, Details, ManifestPlace, Reason, Step, Value
 
@@ -40,10 +42,12 @@ def step_id(name: str) -> str:
     return f"{KIND}/{name}"
 
 
-def request_problem(request: Request, message: str, remedy: str) -> Problem:
-    """A problem of a request, at its name; it concerns the target."""
-    place = request.manifest.origin("metadata", "name") if request.manifest else Origin(request.name)
-    return Problem(place, message, remedy, id=request.target)
+def request_problem(request: Request, message: str, remedy: str, parameter: str = "") -> Problem:
+    """A problem of a request, at its name or at a parameter that it gives; it concerns the target."""
+    given = bool(parameter) and parameter in request.parameters
+    path = ("spec", "parameters", parameter) if given else ("metadata", "name")
+    place = request.manifest.origin(*path) if request.manifest else Origin(request.name)
+    return Problem(place, message, remedy, show_path(path) if given else "", id=request.target)
 
 
 def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:
@@ -105,6 +109,9 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
         request=(request.name, request.content),
     )
     found.notes += unreadable_secrets(id, parameters)
+    for error in catalogue.parameter_errors(operation, samples(operation, parameters), inputs.desired.stack.agent):
+        message = f"{operation.name}: {error.message}"
+        found.problems.append(request_problem(request, message, limit_remedy(error), error.parameter))
     uses = tuple(ResourceId(POOL, name, id.namespace) for name in pools)
     follows = tuple(step_id(name) for name in request.after)
     settles = tuple(_machines_concerned(inputs, request))

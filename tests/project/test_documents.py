@@ -435,7 +435,8 @@ def said(*words: str) -> str:
 
 def test_the_command_says_all_of_an_operation() -> None:
     text = said("TuneDiskQoS")
-    assert re.search(r"total_bytes_sec +string +bytes/s +0 to 9999999999 ", text)
+    assert re.search(r"total_bytes_sec +string +bytes/s +0 to 1000000000000000 ", text)
+    assert "total_bytes_sec: 0 to 9999999999 bytes/s for uni-virt (API document)." in text
     assert re.search(r"device +string +required +like vdb ", text)
     assert "total_bytes_sec and read_bytes_sec exclude each other." in text
     assert "Fields:    VirtualMachine.disks.qos" in text
@@ -452,7 +453,15 @@ def test_the_command_says_all_of_it_to_machines_too() -> None:
     (operation,) = json.loads(said("TuneDiskQoS", "--output", "json"))
     rows = {row["name"]: row for row in operation["parameters"]}
     total = rows["total_bytes_sec"]
-    assert (total["minimum"], total["maximum"], total["unit"]) == (0, 9_999_999_999, "bytes/s")
+    assert (total["minimum"], total["maximum"], total["unit"]) == (0, 10**15, "bytes/s")
+    assert total["limits"] == [
+        {
+            "source": "API document",
+            "agents": ["uni-virt"],
+            "accepts": "0 to 9999999999 bytes/s",
+            "required": False,
+        }
+    ]
     assert total["excludes"] == ["read_bytes_sec", "write_bytes_sec"]
     assert operation["example"] is None
     assert operation["call"] == {"device": "vdb"}

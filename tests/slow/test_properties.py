@@ -26,7 +26,7 @@ from support.fleets import fleets
 from support.paths import EXAMPLES
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served, world_of
 
-ALLOW = frozenset({"restart", "data"})
+ALLOW = frozenset({"interrupt", "restart", "data"})
 slow = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

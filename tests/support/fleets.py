@@ -143,14 +143,15 @@ def machines(draw: st.DrawFn, number: int, networks: list[int], generation: int)
         "memory": draw(st.sampled_from([{"size": "1Gi"}, {"size": "1Gi", "max": "2Gi"}, {"size": "2Gi"}])),
         "disks": draw(st.permutations(disks)),
         "nics": draw(st.permutations(nics)),
-        "powerState": draw(st.sampled_from(["Running", "Stopped", "Paused"])),
         "updatePolicy": {"restart": draw(st.sampled_from(["Manual", "Automatic"]))},
     }
-    spec |= draw(st.fixed_dictionaries({}, optional={"autostart": st.booleans()}))
+    states = st.sampled_from(["Running", "Stopped", "Paused", "Unmanaged"])
+    spec |= draw(st.fixed_dictionaries({}, optional={"autostart": st.booleans(), "powerState": states}))
     spec |= draw(st.sampled_from([{}, {"stopMode": "Force"}, {"stopMode": "Graceful"}]))
     console = draw(st.sampled_from(["vnc", "spice"]))
     spec["graphics"] = {"type": console}
-    spec["usbRedirection"] = draw(st.integers(0, 2)) if console == "spice" else 0
+    if console == "spice":
+        spec |= draw(st.fixed_dictionaries({}, optional={"usbRedirection": st.integers(0, 2)}))
     if draw(st.booleans()):
         bus = f"{number:02x}"
         spec["passthrough"] = [{"type": "pci", "bus": bus, "subBus": "00", "device": str(draw(st.integers(0, 1)))}]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from reconciler.catalogue.operation import Operation, Parameter
+from reconciler.catalogue.operation import UNIVIRT, Limit, LimitSource, Operation, Parameter
+from reconciler.catalogue.parameters import said
 from reconciler.model.kinds import MACHINE, NETWORK, POOL
 
 # A length that applies to the whole text, at the beginning of a pattern.
@@ -59,9 +60,16 @@ def allowed_values(row: Parameter) -> str:
     return ""
 
 
+def _limit_phrase(limit: Limit, row: Parameter) -> str:
+    """A narrower limit of a parameter, and where it binds."""
+    if limit.source is LimitSource.CLIENT:
+        return f"{row.name}: {said(limit, row)} through the Java client, which nothing here uses ({limit.source})."
+    return f"{row.name}: {said(limit, row)} for {UNIVIRT} ({limit.source})."
+
+
 def parameter_relations(operation: Operation) -> list[str]:
     """How parameters depend on each other, one sentence for each rule."""
-    said = [f"{one} and {other} exclude each other." for one, other in exclusions(operation)]
+    found = [f"{one} and {other} exclude each other." for one, other in exclusions(operation)]
     # Parameters that all need one another say so once.
     seen: set[frozenset[str]] = set()
     for row in operation.parameters:
@@ -73,14 +81,15 @@ def parameter_relations(operation: Operation) -> list[str]:
         )
         seen.add(group)
         names = [each.name for each in operation.parameters if each.name in group]
-        said.append(
+        found.append(
             f"{_series(names)} are given together or not at all."
             if mutual
             else f"{row.name} needs {_series(list(row.needs))}."
         )
     if (beyond := BEYOND.get((operation.kind, operation.name))) is not None:
-        said.append(beyond)
-    return said + list(_SAID.get((operation.kind, operation.name), ()))
+        found.append(beyond)
+    found += _SAID.get((operation.kind, operation.name), ())
+    return found + [_limit_phrase(limit, row) for row in operation.parameters for limit in row.limits]
 
 
 _RECORDS_SAID = ("version or all is given.", "Each of version is the name of a backup record, 4 to 100 characters.")

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from reconciler.catalogue.common import CONFIG, CURRENT, FORCE, LIVE, PERSISTENT, UNKNOWN_KEY, choice, flag, password
+from reconciler.catalogue.common import (
+    CONFIG,
+    CURRENT,
+    FORCE,
+    LIVE,
+    PERSISTENT,
+    UNKNOWN_KEY,
+    choice,
+    flag,
+    password,
+)
 from reconciler.catalogue.machine.state import EXISTS
 from reconciler.catalogue.operation import Impact, Operation, Parameter, Verb
 from reconciler.model.kinds import MACHINE
@@ -42,6 +52,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 excludes=("no_password",),
                 secret=True,
                 example="horse-12",
+                limits=_CONSOLE_PASSWORD.limits,
             ),
             flag("no_password", "Drop the password.", excludes=("password",)),
             choice("type", "New console.", ("vnc", "spice")),

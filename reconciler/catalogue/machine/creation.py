@@ -7,12 +7,14 @@ from reconciler.catalogue.common import (
     IP,
     MAC,
     OS_VARIANT,
+    PASSWORD,
     ROOTED_PATH,
     TARGET_POOL,
     TEXT_BOOLEANS,
-    TOPOLOGY,
     UNKNOWN_KEY,
     choice,
+    client_form,
+    document_form,
     flag,
     mac,
     name,
@@ -21,7 +23,7 @@ from reconciler.catalogue.common import (
 )
 from reconciler.catalogue.machine.nic import BRIDGE_NAME, MODEL, OTHER_MODEL
 from reconciler.catalogue.machine.state import EXISTS, STOPPED
-from reconciler.catalogue.operation import Impact, Operation, Parameter, Unit, Verb
+from reconciler.catalogue.operation import Impact, Limit, LimitSource, Operation, Parameter, Unit, Verb
 from reconciler.model.kinds import MACHINE
 
 _OPTIONS = r"(?:,[a-z_]+=[A-Za-z0-9._:/+@-]+)*"
@@ -29,13 +31,24 @@ _OPTIONS = r"(?:,[a-z_]+=[A-Za-z0-9._:/+@-]+)*"
 _NETWORK = (
     rf"type=(?:(?:l2)?bridge,source={BRIDGE_NAME}"
     rf"|l3bridge,source={BRIDGE_NAME}(?:,ip={IP})?(?:,switch={BRIDGE_NAME})?)"
-    rf"(?:,model={MODEL})?(?:,inbound=[0-9]{{1,8}})?(?:,outbound=[0-9]{{1,8}})?(?:,mac={MAC})?"
+    rf"(?:,model={MODEL})?(?:,inbound=[0-9]{{1,10}})?(?:,outbound=[0-9]{{1,10}})?(?:,mac={MAC})?"
 )
 
-_VCPUS = (
-    rf"{TOPOLOGY}(?:,cpuset=[0-9]{{1,3}}(?:[,-][0-9]{{1,3}})*)?"
-    rf",maxvcpus={TOPOLOGY},cores={TOPOLOGY},sockets={TOPOLOGY},threads={TOPOLOGY}"
-)
+
+def _vcpus(number: str) -> str:
+    """The pattern of ``vcpus`` whose numbers look like this."""
+    return (
+        rf"{number}(?:,cpuset=[0-9]{{1,4}}(?:[,-][0-9]{{1,4}})*)?"
+        rf",maxvcpus={number},cores={number},sockets={number},threads={number}"
+    )
+
+
+def _memory(number: str) -> str:
+    return rf"{number}(?:,maxmemory={number})?"
+
+
+# It is required by the document only, and there is no word for none.
+_REQUIRED = Limit(LimitSource.DOCUMENT, required=True)
 
 _CREATE = (
     text(
@@ -50,23 +63,39 @@ _CREATE = (
         "graphics",
         "Console and its password: vnc or spice.",
         required=True,
-        pattern=r"(?:vnc|spice),listen=0\.0\.0\.0(?:,password=[a-z0-9.-]{4,16})?",
+        pattern=rf"(?:vnc|spice),listen={IP}(?:,password={PASSWORD})?",
         secret=True,
         example="vnc,listen=0.0.0.0,password=horse-12",
+        limits=(
+            document_form(
+                r"(?:vnc|spice),listen=0\.0\.0\.0(?:,password=[a-z0-9.-]{4,16})?",
+                "a console that listens on 0.0.0.0, its password 4 to 16 lower-case letters, digits, '-' and '.'",
+            ),
+        ),
     ),
     text(
         "disk",
         "Disks and CD-ROMs: a path and its options each, joined by ' --disk '. Rates are bytes a second.",
         rf"{ANY_PATH}{_OPTIONS}(?: --disk {ANY_PATH}{_OPTIONS})*",
         "/var/lib/libvirt/vmd/web-1,target=vda --disk /var/lib/libvirt/iso/d12.iso,device=cdrom,perms=ro",
+        required=False,
+        limits=(
+            _REQUIRED,
+            document_form(r"(?!.*,target=[a-z]{4}).*", "disks with names of one letter: vda, hda, sda"),
+            document_form(
+                r"(?!.*,(?:read|write)_iops_sec=[0-9]{6})(?!.*_sec=[0-9]{11}).*",
+                "disks with limits up to 9999999999, of reads and writes up to 99999",
+            ),
+        ),
     ),
     Parameter(
         "memory",
-        "Memory, 100 to 99999. ',maxmemory=' and the maximum may follow; uni-virt is not sent it.",
+        "Memory. ',maxmemory=' and the maximum may follow; uni-virt is not sent it.",
         required=True,
-        pattern=r"[1-9][0-9]{2,4}(?:,maxmemory=[1-9][0-9]{2,4})?",
+        pattern=_memory("[1-9][0-9]{0,7}"),
         unit=Unit.MIB,
         example="2048",
+        limits=(document_form(_memory("[1-9][0-9]{2,4}"), "100 to 99999 MiB"),),
     ),
     text(
         "network",
@@ -74,9 +103,23 @@ _CREATE = (
         "ip and switch are for l3bridge; limits are KiB/s.",
         _NETWORK,
         "type=l3bridge,source=br-int,ip=192.168.5.9,switch=web-net,inbound=102400,mac=52:54:00:0a:00:01",
+        required=False,
+        limits=(_REQUIRED,),
     ),
-    choice("virt_type", "Hypervisor.", ("kvm", "xen"), required=False),
-    choice("boot", "What to boot from.", ("hd", "cdrom", "hd,cdrom"), required=False),
+    choice(
+        "virt_type",
+        "Hypervisor; qemu emulates the processor.",
+        ("kvm", "qemu", "xen"),
+        required=False,
+        limits=(Limit(LimitSource.DOCUMENT, enum=("kvm", "xen")),),
+    ),
+    choice(
+        "boot",
+        "What to boot from.",
+        ("hd", "cdrom", "hd,cdrom", "network"),
+        required=False,
+        limits=(Limit(LimitSource.DOCUMENT, enum=("hd", "cdrom", "hd,cdrom")),),
+    ),
     text(
         "redirdev",
         "A USB device served over the network.",
@@ -88,8 +131,9 @@ _CREATE = (
     text(
         "vcpus",
         "CPUs: count, physical CPUs they are bound to, and maximum, which is cores x sockets x threads.",
-        _VCPUS,
+        _vcpus("[1-9][0-9]{0,3}"),
         "2,cpuset=1-4,maxvcpus=4,cores=4,sockets=1,threads=1",
+        limits=(client_form(_vcpus("[1-9][0-9]?"), "1 to 99 of each"),),
     ),
     path(
         "cdrom",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reconciler.catalogue.common import UNKNOWN_KEY, choice, password, text
+from reconciler.catalogue.common import SHORT_USER, UNKNOWN_KEY, USER, choice, password, text
 from reconciler.catalogue.machine.state import EXISTS
 from reconciler.catalogue.operation import Impact, Operation, Verb
 from reconciler.model.kinds import MACHINE
 
 _OS_TYPE = choice("os_type", "Family of the guest system.", ("linux", "windows"))
-_USER = text("user", "Account inside the guest.", r"[a-z0-9.-]{4,100}", "root")
+_USER = text("user", "Account inside the guest.", USER, "root", limits=(SHORT_USER,))
 
 # fmt: off
 OPERATIONS: tuple[Operation, ...] = (

@@ -7,7 +7,7 @@ from reconciler.catalogue.machine.state import EXISTS
 from reconciler.catalogue.operation import Impact, Operation, Verb
 from reconciler.model.kinds import MACHINE
 
-BRIDGE_NAME = r"[a-z0-9][a-z0-9.-]*"
+BRIDGE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 MODEL = r"(?:virtio|e1000|rtl8139)"
 OTHER_MODEL = r"(?<=,)model=(?!virtio)[a-z0-9]+"  # uni-virt gives every guest virtio (wire format 6.2)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.catalogue.common import TARGET, UNKNOWN_KEY, flag, text
+from reconciler.catalogue.common import TARGET, UNKNOWN_KEY, document_form, flag, text
 from reconciler.catalogue.machine.state import EXISTS, RUNNING, STOPPED
 from reconciler.catalogue.operation import Impact, Operation, Verb
 from reconciler.model.kinds import MACHINE
@@ -63,7 +63,15 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         MACHINE, "SetBootOrder", "1.30", Verb.UPDATE,
         "Set what a VM boots from; takes effect at the next start.",
-        (text("order", "Devices, separated by commas.", rf"{TARGET}(?:,{TARGET})*", "vda,sda"),),
+        (
+            text(
+                "order",
+                "Devices, separated by commas.",
+                rf"{TARGET}(?:,{TARGET})*",
+                "vda,sda",
+                limits=(document_form(r"[vhs]d[a-z](?:,[vhs]d[a-z])*", "names with one letter: vda, hda, sda"),),
+            ),
+        ),
         needs=(EXISTS, "the VM has the devices"),
         leaves="the definition has the boot order",
         fields=("bootOrder",),

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from reconciler.catalogue.common import CONFIG, CURRENT, LIVE, flag, number, path
+from reconciler.catalogue.common import (
+    CONFIG,
+    CURRENT,
+    LARGEST_DISK,
+    LIVE,
+    MOST_CPUS,
+    MOST_MEMORY,
+    client,
+    document,
+    flag,
+    number,
+    path,
+)
 from reconciler.catalogue.machine.state import EXISTS, RUNNING
 from reconciler.catalogue.operation import Impact, Operation, Parameter, Unit, Verb
 from reconciler.model.kinds import MACHINE
+from reconciler.model.quantity import KIB
 
-_MEMORY = number("size", "Memory of the VM.", 102_400, 99_999_999, "2097152", Unit.KIB)
+_MEMORY = number(
+    "size",
+    "Memory of the VM.",
+    KIB,
+    MOST_MEMORY // KIB,
+    "2097152",
+    Unit.KIB,
+    limits=(document(102_400, 104_857_600), client(100_000, 99_999_999)),
+)
+
+
+def _cpus(name: str, doc: str, example: str, *, required: bool = False) -> Parameter:
+    return number(name, doc, 1, MOST_CPUS, example, required=required, limits=(document(1, 100), client(1, 99)))
+
 
 # fmt: off
 OPERATIONS: tuple[Operation, ...] = (
@@ -19,7 +45,7 @@ OPERATIONS: tuple[Operation, ...] = (
             CONFIG,
             LIVE,
             flag("hotpluggable", "Plug or unplug while it runs, like live."),
-            number("count", "CPUs; with maximum, the new maximum.", 1, 100, "4"),
+            _cpus("count", "CPUs; with maximum, the new maximum.", "4", required=True),
             flag("guest", "Switch the CPUs on or off inside the guest."),
             Parameter(
                 "maximum",
@@ -27,9 +53,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 "boolean",
                 needs=("cores", "sockets", "threads"),
             ),
-            number("cores", "Cores of a socket.", 1, 100, "4", required=False),
-            number("sockets", "Sockets.", 1, 100, "1", required=False),
-            number("threads", "Threads of a core.", 1, 100, "1", required=False),
+            _cpus("cores", "Cores of a socket.", "4"),
+            _cpus("sockets", "Sockets.", "1"),
+            _cpus("threads", "Threads of a core.", "1"),
         ),
         needs=(EXISTS, "the maximum allows the count"),
         leaves="the VM has the number of CPUs",
@@ -42,8 +68,15 @@ OPERATIONS: tuple[Operation, ...] = (
         "Tell a running VM that one of its disks has a new size. CPUs and memory are not meant.",
         (
             path("path", "File of the disk.", "/var/lib/libvirt/vmd/web-1/web-1"),
-            # Up to 1 TiB: a size in bytes, sent by mistake, does not pass.
-            number("size", "New size of the disk.", 1_000_000, 1_073_741_824, "20971520", Unit.KIB),
+            number(
+                "size",
+                "New size of the disk.",
+                KIB,
+                LARGEST_DISK // KIB,
+                "20971520",
+                Unit.KIB,
+                limits=(document(1_000_000, 999_999_999_999), client(1_000_000, 9_999_999_999_999)),
+            ),
         ),
         needs=(RUNNING, "the VM has the disk"),
         leaves="the disk has the size",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from reconciler.catalogue.common import (
+    FASTEST_LINE,
+    HIGHEST_PRIORITY,
     IPV4,
     OVERWRITES,
     SWITCH,
     UNKNOWN_KEY,
     VM_MAC,
     choice,
+    client,
+    client_form,
     direction,
+    document,
     match,
     name,
     number,
@@ -20,11 +25,13 @@ from reconciler.model.kinds import MACHINE
 
 _ON_SWITCH = "the VM's NIC is on the switch"
 _ACTION = choice("operator", "What happens to a packet that matches.", ("allow", "drop"))
-_ACL_PRIORITY = number("priority", "Higher ones are tried first.", 1, 999, "100", required=False)
+_ACL_PRIORITY = number(
+    "priority", "Higher ones are tried first.", 0, HIGHEST_PRIORITY, "100", required=False, limits=(document(1, 999),)
+)
 
 
 def _acl_rule(*, required: bool = True) -> Parameter:
-    doc = "Match, in single quotes; one space on each side of '=='; no '!=' and no capitals."
+    doc = "Match, in single quotes; one space on each side of '=='."
     return match(doc, "'ip4.src == $dmz && tcp.dst == 3306'", required=required)
 
 
@@ -32,7 +39,10 @@ _QOS_RULE = match("Traffic that counts, in single quotes: 'ip', 'ip4', 'icmp' an
 
 
 def _qos_priority(*, required: bool = False) -> Parameter:
-    return number("priority", "Higher ones are tried first.", 0, 29_999, "100", required=required)
+    limits = (client(0, 29_999),)
+    return number(
+        "priority", "Higher ones are tried first.", 0, HIGHEST_PRIORITY, "100", required=required, limits=limits
+    )
 
 
 _ACL = (SWITCH, VM_MAC, direction(), _acl_rule(), _ACTION, _ACL_PRIORITY)
@@ -41,8 +51,24 @@ _QOS = (
     SWITCH,
     direction(),
     _QOS_RULE,
-    number("rate", "Rate that is held.", 0, 999_999, "10000", Unit.KBPS),
-    number("burst", "What may pass on top for a moment.", 0, 99_999, "100", Unit.KBPS),
+    number(
+        "rate",
+        "Rate that is held.",
+        0,
+        FASTEST_LINE,
+        "10000",
+        Unit.KBPS,
+        limits=(document(0, 1_000_000), client(0, 999_999)),
+    ),
+    number(
+        "burst",
+        "What may pass on top for a moment.",
+        0,
+        FASTEST_LINE,
+        "100",
+        Unit.KBPS,
+        limits=(document(0, 100_000), client(0, 99_999)),
+    ),
     _qos_priority(),
 )
 
@@ -55,7 +81,11 @@ OPERATIONS: tuple[Operation, ...] = (
             SWITCH,
             name("outSwName", "Switch to the outside.", "ext-net"),
             text(
-                "fip", "Outside address and prefix length, 1 to 30.", rf"{IPV4}/(?:[1-9]|[12][0-9]|30)", "10.10.0.9/24"
+                "fip",
+                "Outside address and prefix length, 1 to 32.",
+                rf"{IPV4}/(?:[1-9]|[12][0-9]|3[0-2])",
+                "10.10.0.9/24",
+                limits=(client_form(rf"{IPV4}/(?:[1-9]|[12][0-9]|30)", "a prefix length from 1 to 30"),),
             ),
         ),
         needs=(_ON_SWITCH, "the outside switch exists", "the address is free"),

@@ -47,8 +47,8 @@ def create(context: LibvirtContext) -> None:
     if "cdrom" in context.parameters:
         drive = domains.free_target(definition, "ide")
         domains.attach_disk(definition, domains.disk("", drive, format="raw", given={}, device="cdrom"))
-    network = domains.options(context.text("network"))
-    domains.plug(definition, "_interface", nic_device(context, network.get("mac") or new_mac(), network))
+    if network := domains.options(context.text("network")):
+        domains.plug(definition, "_interface", nic_device(context, network.get("mac") or new_mac(), network))
     if password := creation.console(context)[1].get("password"):
         definition["devices"]["graphics"][0]["_passwd"] = password
     with context.host.claim_lock:

@@ -293,10 +293,9 @@ def _host_address(context: SimulatorContext, type: str) -> dict[str, Any]:
 @operation(MACHINE, "RedirectUsb")
 def redirect_usb(context: SimulatorContext) -> None:
     definition = context.entity["persistent"]
+    domains.redirect_usb(definition, 0)
     if context.text("action") == "off":
-        definition["devices"].pop("redirdev", None)
         return
     if [each["_type"] for each in domains.devices(definition, "graphics")] != ["spice"]:
         refuse(LIBVIRT, f"unsupported configuration: USB redirection needs a spice console on {context.target.name}")
-    number = int(context.text("number", "4"))
-    definition["devices"]["redirdev"] = [{"_bus": "usb", "_type": "spicevmc"} for _ in range(number)]
+    domains.redirect_usb(definition, int(context.text("number", "4")))

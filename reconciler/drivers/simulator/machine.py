@@ -41,8 +41,8 @@ def create(context: SimulatorContext) -> None:
         drive = domains.free_target(domain, "ide")
         domains.attach_disk(domain, domains.disk("", drive, format="raw", given={}, device="cdrom"))
     set_password_digest(machine, context.target, "config", creation.console(context)[1].get("password", ""))
-    given = domains.options(context.text("network"))
-    plug_nic(context, machine, [domain], given.get("mac") or free_mac(context, context.target), given)
+    if given := domains.options(context.text("network")):
+        plug_nic(context, machine, [domain], given.get("mac") or free_mac(context, context.target), given)
     run(context, context.target, machine)
     if drive:
         # In the drive only until the next start.

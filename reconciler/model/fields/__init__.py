@@ -116,6 +116,7 @@ _PARTS_AT = {(kind, len(each.path), each.path[-1]): each for kind, found in _PAR
 _REFERENCES = {kind: tuple((row.path, row.refers_to) for row in rows if row.refers_to) for kind, rows in FIELDS.items()}
 _SECRETS = {kind: tuple(row.path for row in rows if row.type is FieldType.SECRET) for kind, rows in FIELDS.items()}
 _QUANTITIES = {kind: tuple(row.path for row in rows if row.is_quantity) for kind, rows in FIELDS.items()}
+_ALIASES = {kind: tuple((row.path, dict(row.aliases)) for row in rows if row.aliases) for kind, rows in FIELDS.items()}
 _UNREADABLE = {kind: tuple(row.path for row in rows if row.shown is Visibility.NEVER) for kind, rows in FIELDS.items()}
 _REMEMBERED = {kind: tuple(row.path for row in rows if row.remembered) for kind, rows in FIELDS.items()}
 _NOTED = {
@@ -214,6 +215,11 @@ def unmanaged_values(kind: str) -> dict[str, Any]:
 def secret_fields(kind: str) -> tuple[ShapePath, ...]:
     """Patterns of the fields that refer to a secret."""
     return _SECRETS.get(kind, ())
+
+
+def aliases(kind: str) -> tuple[tuple[ShapePath, dict[str, str]], ...]:
+    """The plain fields of which manifests may write a value in other words: word -> value."""
+    return _ALIASES[kind]
 
 
 def quantity_fields(kind: str) -> tuple[ShapePath, ...]:

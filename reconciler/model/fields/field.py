@@ -61,6 +61,7 @@ class Field:
     default_in_shape: bool = False  # the shape has the default where nothing is declared: it is applied and kept
     default_at_creation: bool = False  # the default is what creation gives; what is observed later is left as it is
     unmanaged: Any = None  # the value that means: left as it is once it was created. The shape does not have it
+    aliases: tuple[tuple[str, str], ...] = ()  # other words that manifests may use for a value, and the value
     refers_to: str = ""  # the kind of the resource that a name is of
     # Of a list: the fields that tell its elements apart. Empty if elements are texts, None if they have no identity.
     identity: tuple[str, ...] | None = None

@@ -24,8 +24,18 @@ def _most_cpus(cpu: Shape) -> int:
     return int(cpu.get("cores", 1) * cpu.get("sockets", 1) * cpu.get("threads", 1))
 
 
+_AT_CREATION = (
+    "It is set when the VM is created: declare what is observed, or delete the VM and create it again; disks are kept."
+)
+
+_ONLY_ANOTHER = "It was set at creation: only another VM is without it."
+
+# The buses that a device can be on, by the first letters of its target; first the one it is on unless declared.
+TARGET_BUSES = {"vd": ("virtio",), "hd": ("ide",), "sd": ("scsi", "sata", "usb")}
+
+
 def _bus_of_target(bus: str, disk: Shape) -> bool:
-    return (disk.get("target", "")[:2], bus) in (("vd", "virtio"), ("hd", "ide"))
+    return TARGET_BUSES.get(disk.get("target", "")[:2], ("",))[0] == bus
 
 
 def _first_target(machine: Shape) -> list[str]:
@@ -38,7 +48,7 @@ def _limit(name: str, wire_name: str, type: FieldType) -> Field:
 
 
 _DISKS = (
-    Field("disks", FieldType.LIST, identity=("target",)),
+    Field("disks", FieldType.LIST, identity=("target",), required_by_import=True),
     Field("disks.*.target", FieldType.TEXT),
     Field(
         "disks.*.disk",
@@ -89,6 +99,7 @@ _NICS = (
         "nics",
         FieldType.LIST,
         identity=("mac",),
+        required_by_import=True,
         advice="A NIC is identified by its mac: remove it from the list, apply, and add it again.",
     ),
     Field("nics.*.mac", FieldType.TEXT),
@@ -180,6 +191,32 @@ MACHINE_FIELDS = (
     ),
     Field("from", FieldType.MAPPING, shown=Visibility.NEVER, removed=Removal.CREATION),
     Field("from.image", FieldType.NAME, refers_to=IMAGE),
+    # Who describes a VM that is there, and makes another of it, wants another UUID and what that node does best.
+    Field(
+        "uuid",
+        FieldType.TEXT,
+        implied=lambda *_: True,
+        removed=Removal.STAYS,
+        to_remove=_ONLY_ANOTHER,
+        advice=_AT_CREATION,
+    ),
+    Field(
+        "virtType",
+        FieldType.TEXT,
+        implied=lambda type, _: type in ("kvm", "qemu"),
+        removed=Removal.STAYS,
+        to_remove=_ONLY_ANOTHER,
+        advice=_AT_CREATION,
+    ),
+    Field(
+        "livecd",
+        FieldType.BOOLEAN,
+        shown=Visibility.NEVER,
+        implied=equal(False),
+        removed=Removal.STAYS,
+        to_remove=_ONLY_ANOTHER,
+        advice=_AT_CREATION,
+    ),
     Field("cpu", FieldType.MAPPING),
     Field("cpu.count", FieldType.INTEGER, live_up_to="cpu.max"),
     Field(
@@ -219,7 +256,7 @@ MACHINE_FIELDS = (
         FieldType.TEXT,
         shown=Visibility.NEVER,
         removed=Removal.STAYS,
-        to_remove="It was set at creation: only another VM is without it.",
+        to_remove=_ONLY_ANOTHER,
     ),
     Field("memory", FieldType.MAPPING),
     Field("memory.size", FieldType.SIZE, live_up_to="memory.max"),
@@ -230,6 +267,11 @@ MACHINE_FIELDS = (
         implied=lambda most, memory: most == memory.get("size"),
         removed=Removal.STAYS,
         to_remove="Declare the size it should have; it takes the next start.",
+    ),
+    Field("cputune", FieldType.MAPPING, removed=Removal.BELOW, advice=_AT_CREATION),
+    *(
+        Field(f"cputune.{name}", FieldType.INTEGER, removed=Removal.STAYS, to_remove=_ONLY_ANOTHER)
+        for name in ("shares", "period", "quota")
     ),
     *_DISKS,
     *_NICS,
@@ -264,6 +306,16 @@ MACHINE_FIELDS = (
     Field("passthrough.*.subBus", FieldType.TEXT),
     Field("passthrough.*.device", FieldType.TEXT),
     Field("usbRedirection", FieldType.INTEGER, at_start=True, implied=equal(0), removed=Removal.RESET, reset=0),
+    Field("redirdev", FieldType.MAPPING, removed=Removal.STAYS, to_remove=_ONLY_ANOTHER, advice=_AT_CREATION),
+    Field(
+        "redirdev.type",
+        FieldType.TEXT,
+        default="tcp",
+        default_at_creation=True,
+        removed=Removal.STAYS,
+        to_remove=_ONLY_ANOTHER,
+    ),
+    Field("redirdev.server", FieldType.TEXT),
     Field(
         "guest",
         FieldType.MAPPING,

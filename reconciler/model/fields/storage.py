@@ -7,7 +7,7 @@ from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
 
 POOL_FIELDS = (
     Field("nodeName", FieldType.TEXT),
-    Field("type", FieldType.TEXT),
+    Field("type", FieldType.TEXT, aliases=(("dir", "localfs"),)),
     Field(
         "content",
         FieldType.TEXT,

@@ -11,18 +11,23 @@ from reconciler.model.kinds import MACHINE
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
 from reconciler.planner.plan import Details, NoteKind, PathOf, Text
-from reconciler.planner.rules.port import SWITCHED, addresses, rate
+from reconciler.planner.rules.port import SWITCHED, addresses, outside, rate
 from reconciler.planner.rules.rule import Make, RuleContext, const, disk_of, disk_tokens, text
 
 
-def first_disk(disks: Shape) -> str:
-    """The target a machine is created with: the one marked boot, else the first."""
-    return next((target for target, disk in disks.items() if disk.get("boot")), next(iter(disks)))
+def first_disk(disks: Shape) -> str | None:
+    """The target a machine is created with: the one marked boot, else the first; None if it has no disk."""
+    return next((target for target, disk in disks.items() if disk.get("boot")), next(iter(disks), None))
+
+
+def first_nic(nics: Shape) -> dict[str, Shape]:
+    """The NIC a machine is created with, by its MAC address; empty if it has none."""
+    return dict([next(iter(nics.items()))]) if nics else {}
 
 
 def _console(case: RuleContext) -> Text:
     graphics = case.desired.get("graphics", {})
-    parts: list[str | PathOf | Secret] = [f"{graphics.get('type', 'vnc')},listen=0.0.0.0"]
+    parts: list[str | PathOf | Secret] = [f"{graphics.get('type', 'vnc')},listen={graphics.get('listen', '0.0.0.0')}"]
     if "passwordFrom" in graphics:
         parts += [",password=", graphics["passwordFrom"]]
     return _join(parts)
@@ -32,18 +37,19 @@ def _console(case: RuleContext) -> Text:
 _MODES = {"readonly": "ro", "shareable": "sh"}
 
 
-def _creation_disks(case: RuleContext) -> Text:
+def _creation_disks(case: RuleContext) -> Text | None:
     """All disks and all media, the disk that the machine boots from first."""
     disks, order = case.desired["disks"], _order(case)
     first = first_disk(disks)
     parts: list[str | PathOf | Secret] = []
-    for target in (first, *(each for each in disks if each != first)):
+    for target in sorted(disks, key=lambda each: each != first):
         parts += [" --disk "] if parts else []
         parts += [case.resources.path_of(disk_of(case, disks[target]["disk"]))]
         parts += [_options(target, disks[target]) + order.get(target, "")]
     for drive, medium in _media(case.desired).items():
-        parts.append(f" --disk {medium['path']},device=cdrom,perms=ro,target={drive}{order.get(drive, '')}")
-    return _join(parts)
+        parts += [" --disk "] if parts else []
+        parts.append(f"{medium['path']},device=cdrom,perms=ro,target={drive}{order.get(drive, '')}")
+    return _join(parts) if parts else None
 
 
 def _media(desired: Shape) -> Shape:
@@ -63,6 +69,8 @@ def _boot(case: RuleContext) -> str | None:
     """What it boots from, where the disks do not say it."""
     if _order(case):
         return None
+    if case.desired.get("livecd") or not case.desired["disks"]:
+        return "cdrom" if _media(case.desired) else "network"
     return "cdrom" if case.desired.get("bootOrder", [""])[0] in case.desired.get("cdroms", {}) else "hd"
 
 
@@ -84,8 +92,11 @@ def _join(parts: list[str | PathOf | Secret]) -> Text:
     return tuple(joined)
 
 
-def _creation_network(case: RuleContext) -> str:
-    mac, nic = next(iter(case.desired["nics"].items()))
+def _creation_network(case: RuleContext) -> str | None:
+    return next((_network_text(mac, nic) for mac, nic in first_nic(case.desired["nics"]).items()), None)
+
+
+def _network_text(mac: str, nic: Shape) -> str:
     fields = {
         "type": nic["type"],
         "source": nic["source"],
@@ -158,9 +169,8 @@ def allocates_maximum(case: RuleContext) -> bool:
 def after_creation(case: RuleContext) -> Shape:
     """A machine as its creation leaves it; the other rows do what is then still missing."""
     desired = case.desired
-    mac, nic = next(iter(desired["nics"].items()))
     most = most_memory(case)
-    left: Shape = {name: desired[name] for name in ("osVariant", "from", "graphics", "nodeName") if name in desired}
+    left: Shape = {name: desired[name] for name in _SET_AT_CREATION if name in desired}
     no_limits = dict.fromkeys(wire_names(MACHINE, ("disks", "*", "qos")), 0)
     return {
         **left,
@@ -172,7 +182,10 @@ def after_creation(case: RuleContext) -> Shape:
         },
         "cdroms": _media(desired),
         **({"bootOrder": desired["bootOrder"]} if _order(case) else {}),
-        "nics": {mac: {field: value for field, value in nic.items() if field not in SWITCHED}},
+        "nics": {
+            mac: {field: value for field, value in nic.items() if field not in SWITCHED}
+            for mac, nic in first_nic(desired["nics"]).items()
+        },
         "autostart": False,
         "usbRedirection": 0,
     }
@@ -192,7 +205,25 @@ def creation_notes(case: RuleContext) -> Iterator[tuple[NoteKind, Details]]:
         yield NoteKind.AFTER_FIRST_START, {"parts": late}
 
 
+def _redirected_device(case: RuleContext) -> str | None:
+    device = case.desired.get("redirdev")
+    return None if device is None else f"usb,type={device.get('type', 'tcp')},server={device['server']}"
+
+
+def _processor_time(case: RuleContext) -> str | None:
+    return ",".join(f"{name}={value}" for name, value in case.desired.get("cputune", {}).items()) or None
+
+
+# The fields that a machine has as declared once it is created; of most of them nothing else can give it another value.
+_SET_AT_CREATION = ("osVariant", "from", "uuid", "virtType", "livecd", "cputune", "graphics", "redirdev", "nodeName")
+
 CREATE_MACHINE: dict[str, Make] = {
+    "metadata": lambda case: f"uuid={case.desired['uuid']}" if "uuid" in case.desired else None,
+    # uni-virt takes a capital T for a switch, and anything else for the value of one.
+    "livecd": lambda case: "True" if case.desired.get("livecd") else None,
+    "virt_type": lambda case: case.desired.get("virtType"),
+    "redirdev": _redirected_device,
+    "cputune": _processor_time,
     "graphics": _console,
     "disk": _creation_disks,
     "memory": creation_memory,
@@ -204,7 +235,18 @@ CREATE_MACHINE: dict[str, Make] = {
 }
 
 
+def holdings(machine: Shape) -> list[str]:
+    """What a machine holds that nobody else can have: its disks, the addresses of its NICs, those bound to them."""
+    nics = machine.get("nics", {})
+    bound = [nic["floatingIP"] for nic in nics.values() if "address" in (nic.get("floatingIP") or {})]
+    return [
+        *(f"disk {disk['disk']}" for disk in machine.get("disks", {}).values() if "disk" in disk),
+        *(what for mac, nic in nics.items() for what in addresses(mac, nic)),
+        *(outside(each["address"]) for each in bound),
+    ]
+
+
 def creation_takes(case: RuleContext) -> list[str]:
     """What a machine is created with."""
-    mac, nic = next(iter(case.desired["nics"].items()))
-    return [*disk_tokens(case.desired), *addresses(mac, nic)]
+    nics = first_nic(case.desired["nics"]).items()
+    return [*disk_tokens(case.desired), *(taken for each in nics for taken in addresses(*each))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model.fields import replacing, wire_names
+from reconciler.model.fields.machine import TARGET_BUSES
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
 from reconciler.planner.phase import Phase
@@ -35,6 +36,12 @@ def _format(case: RuleContext) -> Value:
     """The format of the disk's file, without which the guest would see the file and not what is in it."""
     disk = case.resources.shape(disk_of(case, case.part["disk"]))
     return "raw" if "cloudInit" in disk else str(disk.get("format", "qcow2"))
+
+
+def _bus(case: RuleContext) -> Value | None:
+    """The bus, unless it follows from the target: not every back end can be told."""
+    bus = case.part.get("bus")
+    return None if bus is None or bus == TARGET_BUSES[case.key[:2]][0] else str(bus)
 
 
 def _limit(wire: str, name: str) -> Make:
@@ -97,7 +104,7 @@ CHANGE: tuple[Rule, ...] = (
             "target": key,
             "subdriver": _format,
             "cache": part("cache"),
-            "targetbus": part("bus"),
+            "targetbus": _bus,
             "mode": part("mode"),
             **LIVE_AND_CONFIG,
         },

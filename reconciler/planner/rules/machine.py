@@ -14,6 +14,7 @@ from reconciler.planner.rules.creation import (
     after_creation,
     creation_notes,
     creation_takes,
+    holdings,
     most_cpus,
     most_memory,
     raised_in_vain,
@@ -262,5 +263,10 @@ DELETE: tuple[DeleteRule, ...] = (
         gone=False,
         leaves=(("powerState", "Stopped"),),
     ),
-    DeleteRule(kind=MACHINE, operation="DeleteVM", drops=lambda case: disk_tokens(case.seen)),
+    DeleteRule(
+        kind=MACHINE,
+        operation="DeleteVM",
+        frees=lambda case: holdings(case.seen),
+        drops=lambda case: disk_tokens(case.seen),
+    ),
 )

@@ -42,6 +42,11 @@ def addresses(mac: str, nic: Shape) -> list[str]:
     return [f"mac {mac}", *([f"ip {nic['ip']} of {nic.get('network')}"] if "ip" in nic else [])]
 
 
+def outside(address: str) -> str:
+    """An address of the outside network, of which only one NIC may have one bound to it."""
+    return f"ip {address.split('/')[0]} outside"
+
+
 def _part_network(case: RuleContext) -> list[ResourceId]:
     if "network" in case.part:
         return [case.sibling(NETWORK, case.part["network"])]
@@ -235,7 +240,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.REMOVED, ChangeKind.CHANGED}),
         when=lambda case: {"address", "externalNetwork"} <= (case.old.get("floatingIP") or {}).keys(),
         leaves=(("nics.*.floatingIP", None),),
-        frees=lambda case: [f"ip {case.old['floatingIP']['address'].split('/')[0]} outside"],
+        frees=lambda case: [outside(case.old["floatingIP"]["address"])],
     ),
     Rule(
         kind=MACHINE,
@@ -352,7 +357,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.ADDED, ChangeKind.CHANGED}),
         when=lambda case: "floatingIP" in case.part,
         uses=_floating_networks,
-        takes=lambda case: [f"ip {case.part['floatingIP']['address'].split('/')[0]} outside"],
+        takes=lambda case: [outside(case.part["floatingIP"]["address"])],
         covers=("floatingIP",),
     ),
     Rule(

@@ -274,6 +274,7 @@ class DeleteRule:
     gone: bool = True
     leaves: tuple[tuple[str, Any], ...] = ()
     pool: Callable[[RuleContext], str] = lambda case: ""
+    frees: Callable[[RuleContext], list[str]] = nothing
     settled: Callable[[RuleContext], list[str]] = nothing
     drops: Callable[[RuleContext], list[str]] = nothing  # what it lets go of by ceasing to exist
 

@@ -147,11 +147,7 @@ def next_start(live: Domain, pending: Mapping[str, Any]) -> Domain:
         listen = next((each["_listen"] for each in domains.devices(definition, "graphics")), "0.0.0.0")
         domains.set_console(definition, str(kind), listen)
     if "usbRedirection" in pending:
-        definition["devices"]["redirdev"] = [
-            {"_bus": "usb", "_type": "spicevmc"} for _ in range(int(pending["usbRedirection"]))
-        ]
-        if not definition["devices"]["redirdev"]:
-            del definition["devices"]["redirdev"]
+        domains.redirect_usb(definition, int(pending["usbRedirection"]))
     return definition
 
 

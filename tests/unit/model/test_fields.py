@@ -423,6 +423,8 @@ def test_a_part_is_replaced_where_a_field_cannot_be_changed_in_place(kind: str, 
 IMPLIED: dict[tuple[str, str], tuple[Shape, Any]] = {
     (POOL, "autostart"): ({"autostart": False}, True),
     (MACHINE, "autostart"): ({"autostart": False}, True),
+    (MACHINE, "virtType"): ({"virtType": "qemu"}, "xen"),
+    (MACHINE, "livecd"): ({"livecd": False}, True),
     (MACHINE, "cpu.max"): ({"count": 2, "max": 2}, 4),
     (MACHINE, "cpu.cores"): ({"count": 1, "max": 1, "cores": 1}, 4),
     (MACHINE, "cpu.sockets"): ({"sockets": 1}, 2),
@@ -442,8 +444,19 @@ IMPLIED: dict[tuple[str, str], tuple[Shape, Any]] = {
 }
 
 
+# What the platform makes up, so that another resource of the same manifest wants another.
+ALWAYS_IMPLIED = {(MACHINE, "uuid")}
+
+
 def test_every_field_that_the_platform_fills_in_has_a_case() -> None:
-    assert IMPLIED.keys() == {(kind, row.name) for kind, row in ROWS if row.implied is not None}
+    assert IMPLIED.keys() | ALWAYS_IMPLIED == {(kind, row.name) for kind, row in ROWS if row.implied is not None}
+
+
+@pytest.mark.parametrize(("kind", "name"), ALWAYS_IMPLIED)
+def test_import_leaves_out_what_the_platform_makes_up(kind: str, name: str) -> None:
+    row = next(each for each in FIELDS[kind] if each.name == name)
+    for value in values(row):
+        assert in_manifest(written(kind, shape_with(row.path[:-1], {row.path[-1]: value})), row) is None
 
 
 def in_manifest(spec: Any, row: Field) -> Any:

@@ -245,6 +245,15 @@ def test_the_fields_that_are_noted_are_removed_with_their_part() -> None:
         assert "vdb" not in observe(cluster).resources[WEB].applied.get("disks", {})
 
 
+def test_a_part_that_is_replaced_comes_without_what_the_old_one_had() -> None:
+    nic = "type: bridge, source: virbr0}"
+    with served() as cluster:
+        converge(cluster, desired_of(SHOP.replace(nic, "type: bridge, source: virbr0, qos: {inbound: 1Mi}}")))
+        made = plan_of(cluster, desired_of(SHOP.replace(nic, "type: bridge, source: virbr1}")), allow=EVERYTHING)
+        assert operations(made) == ["UnplugNIC", "PlugNIC"]
+        assert "inbound" not in made.steps[-1].parameters
+
+
 # Defaults --------------------------------------------------------------------------------------------------
 
 
