@@ -7,7 +7,7 @@ run side by side get edges between them, so that the waves of the plan show it a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -34,13 +34,16 @@ def one_after_another(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
     sections, down = _sections(ordered.steps), _steps_to_be_back(inputs, ordered.steps)
     if len(sections) + len(down) < 2:
         return ordered
-    units = _units(ordered.steps, sections)
+    before = _sections_before(ordered.steps, sections)
+    units = _units(before, sections)
+    # Who waits for a section itself cannot be waited for by it.
+    down = {id: steps for id, steps in down.items() if not any(before[step.id] for step in steps)}
     needs: dict[str, set[str]] = defaultdict(set)
     for number, limit in enumerate(inputs.policy.max_interrupted):
         chosen = [tuple(id for id in unit if _limits(inputs, id, number)) for unit in units]
         most = limit.of(sum(_limits(inputs, id, number) for id in inputs.desired.resources if id.kind == MACHINE))
-        before = [steps for id, steps in down.items() if id not in sections and _limits(inputs, id, number)]
-        _connect([unit for unit in chosen if unit], most, sections, before, needs)
+        first = [steps for id, steps in down.items() if _limits(inputs, id, number)]
+        _connect([unit for unit in chosen if unit], most, sections, first, needs)
     steps = [replace(step, needs=tuple(sorted({*step.needs, *needs[step.id]}))) for step in ordered.steps]
     return replace(ordered, steps=steps)
 
@@ -94,18 +97,20 @@ def _brings_back(step: Step) -> bool:
     )
 
 
-def _units(steps: Sequence[Step], sections: Sections) -> list[Unit]:
-    """The machines in the order in which they are interrupted; those that wait for each other together."""
-    of = {step.id: id for id, section in sections.items() for step in section}
-    before: dict[str, frozenset[ResourceId]] = {}  # the machines among whose sections a step waits
-    waits: dict[ResourceId, set[ResourceId]] = {id: set() for id in sections}
+def _sections_before(steps: Iterable[Step], sections: Sections) -> dict[str, frozenset[ResourceId]]:
+    """For each step, the machines of whose sections it is part, or for whose it waits."""
+    of = {step.id: frozenset({id}) for id, section in sections.items() for step in section}
+    found: dict[str, frozenset[ResourceId]] = {}
     for step in steps:
-        found = frozenset[ResourceId]().union(*(before.get(id, frozenset()) for id in (*step.needs, *step.after)))
-        if id := of.get(step.id):
-            waits[id] |= found - {id}
-            found |= {id}
-        before[step.id] = found
-    return _without_cycles({(id,): set(waits[id]) for id in sections})
+        waited = (found.get(id, frozenset()) for id in (*step.needs, *step.after))
+        found[step.id] = of.get(step.id, frozenset()).union(*waited)
+    return found
+
+
+def _units(before: Mapping[str, frozenset[ResourceId]], sections: Sections) -> list[Unit]:
+    """The machines in the order in which they are interrupted; those that wait for each other together."""
+    waits = {id: {other for step in section for other in before[step.id]} - {id} for id, section in sections.items()}
+    return _without_cycles({(id,): waits[id] for id in sections})
 
 
 def _without_cycles(waits: dict[Unit, set[ResourceId]]) -> list[Unit]:
