@@ -96,6 +96,7 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
     """What a run may do, by the options and the Stack. Raises ``UsageError`` for values that make no sense."""
     from reconciler.catalogue.operation import Impact
     from reconciler.planner import DeletionLimit, Policy
+    from reconciler.planner.policy import interruption_limits
 
     impacts = impacts_of(options)
     if delete:
@@ -112,6 +113,7 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         allow=desired.stack.allow | impacts,
         prune=options.prune or desired.stack.prune,
         max_deletions=max_deletions,
+        max_interrupted=interruption_limits(desired.stack.max_interrupted),
         adopt=options.adopt,
         adopt_from=frozenset(options.adopt_from),
         delete=delete,
