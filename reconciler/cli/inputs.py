@@ -129,14 +129,14 @@ def _of_kinds(ids: Iterable[ResourceId]) -> set[ResourceId]:
 
 
 def impacts_of(options: PolicyOptions) -> frozenset[str]:
-    """The impacts that ``--allow`` names. Raises ``UsageError`` for a word that is none."""
-    from reconciler.catalogue.operation import Impact
+    """The permissions that ``--allow`` gives. Raises ``UsageError`` for a word that is none."""
+    from reconciler.catalogue.permission import permission
 
-    impacts = {impact.strip() for text in options.allow for impact in text.split(",") if impact.strip()}
-    held = [str(impact) for impact in Impact if impact.needs_permission]
-    if unknown := impacts - {*held}:
-        raise click.UsageError(f"--allow takes {', '.join(held)}, not {', '.join(sorted(unknown))}.")
-    return frozenset(impacts)
+    words = [word for text in options.allow for word in text.split(",") if word.strip()]
+    try:
+        return frozenset(map(permission, words))
+    except ValueError as error:
+        raise click.UsageError(f"--allow: {error}.") from None
 
 
 def choose(words: tuple[str, ...], known: Sequence[ResourceId]) -> list[ResourceId]:

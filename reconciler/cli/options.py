@@ -109,9 +109,10 @@ policy_options = option_group(
     {
         "allow": click.option(
             "--allow",
-            metavar="IMPACTS",
+            metavar="IMPACT[:KIND/NAME]",
             multiple=True,
-            help="Allow held steps with these impacts: interrupt, restart, recreate, data (comma-separated).",
+            help="Allow held steps with these impacts: interrupt, restart, recreate, data (comma-separated); with a"
+            " resource, only its steps: interrupt:VirtualMachine/web-1.",
         ),
         "prune": click.option("--prune", is_flag=True, help="Delete what the stack owns and no manifest describes."),
         "max_deletions": click.option(

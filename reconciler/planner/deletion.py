@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
-from reconciler.model.fields import deletion_policy, references_of
+from reconciler.model.fields import deletion_policy
 from reconciler.model.kinds import DISK, MACHINE, RANK
 from reconciler.model.path import values_at
 from reconciler.model.problem import Origin, Problem
@@ -131,7 +131,7 @@ def _deletions(
 ) -> Findings:
     """The deletion steps of resources that may go and that no remaining resource uses. ``steps`` are all others."""
     found = Findings()
-    users, former = _users(inputs, {each.step.resource for each in steps})
+    users, former = _users(inputs, [each.step for each in steps])
     leaving = _deletable(inputs, going, users, found)
     for id in sorted(leaving, key=lambda id: (-RANK[id.kind], id)):
         _draft_deletion(inputs, id, going[id], users[id] | former[id], found)
@@ -211,25 +211,24 @@ def removal(
     return UnorderedStep(step, Phase.DELETION, uses=users)
 
 
-def _users(inputs: PlanInput, changing: set[ResourceId]) -> tuple[Users, Users]:
+def _users(inputs: PlanInput, steps: Iterable[Step]) -> tuple[Users, Users]:
     """The users of each resource, now or after the other steps; and those that will have stopped using it by then."""
     users: Users = defaultdict(set)
     former: Users = defaultdict(set)
+    changing = {step.resource for step in steps}
+    waiting = {(step.resource, dotted) for step in steps for dotted in step.pending}
     for id, observed in inputs.observed.resources.items():
         if observed.exists:
-            for other in _used(inputs, id, observed.shape):
+            for other in inputs.resources.used_by(id, observed.shape):
                 (former if id in changing and id in inputs.desired.resources else users)[other].add(id)
+            for target, disk in observed.shape.get("disks", {}).items():
+                if (id, f"disks.{target}") in waiting and "disk" in disk:  # the guest has it until its next start
+                    users[ResourceId(DISK, disk["disk"], id.namespace)].add(id)
     if not inputs.policy.delete:
         for id, declared in inputs.desired.resources.items():
-            for other in _used(inputs, id, declared.shape):
+            for other in inputs.resources.used_by(id, declared.shape):
                 users[other].add(id)
     return users, former
-
-
-def _used(inputs: PlanInput, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
-    yield from (other for _, other in references_of(id.kind, shape, id.namespace))
-    for nic in shape.get("nics", {}).values():
-        yield from inputs.resources.bridges_of(nic, id.namespace)
 
 
 def _draft_deletion(
@@ -242,7 +241,8 @@ def _draft_deletion(
         found.steps.append(removal(inputs, observed, reason, tuple(sorted(users))))
         return
     case = RuleContext(id, declared.shape if declared else {}, observed.shape, inputs.resources, observed)
-    case.running = inputs.runs(id, observed.shape)
+    # What machines share is deleted when none uses it any more.
+    case.running = id.kind in (MACHINE, DISK) and inputs.runs(id, observed.shape)
     uses = tuple(sorted(users))
     for number, row in enumerate(DELETE):
         if row.kind != id.kind or not row.when(case):

@@ -31,6 +31,7 @@ class Action(StrEnum):
         return {"create": "+", "change": "~", "delete": "-", "run": "!", "mark": "="}[self.value]
 
 
+GUEST_IMPACTS = frozenset({Impact.INTERRUPT, Impact.RESTART})  # those that a guest outlives
 STACK = ("stack",)  # stands where a path of the shape does: the stack that owns the resource
 LAST_APPLIED = ("lastApplied",)  # the same: what is noted on the resource of fields that the API never shows
 MARK = "(mark)"
@@ -180,6 +181,7 @@ class Step:
     parameters: dict[str, Value]
     reason: Reason
     impact: Impact
+    guests: tuple[ResourceId, ...] = ()  # the running machines that it interrupts, stops or restarts
     details: Details = field(default_factory=dict)  # the arguments of its reason
     changes: tuple[FieldChange, ...] = ()  # of its resource, written by it now or for the next start
     place: ManifestPlace | Origin | None = field(default=None, compare=False, repr=False)  # what asked for it

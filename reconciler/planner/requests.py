@@ -16,7 +16,7 @@ from reconciler.planner.findings import Findings, UnorderedStep, preconditions_o
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.parameters import limit_remedy, samples
 from reconciler.planner.phase import Phase
-from reconciler.planner.plan import Action, Details, ManifestPlace, NoteKind, Reason, Step, Value
+from reconciler.planner.plan import GUEST_IMPACTS, Action, Details, ManifestPlace, NoteKind, Reason, Step, Value
 
 _POOL_PARAMETERS = ("pool", "targetPool")
 _MACHINE_PARAMETERS = ("domain", "targetDomain")
@@ -142,7 +142,8 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
         node=observed.node if shape and observed is not None else declared.node if declared else "",
         parameters=parameters,
         reason=reason,
-        impact=operation.running if inputs.runs(id, shape) else operation.stopped,
+        impact=(impact := operation.running if inputs.runs(id, shape) else operation.stopped),
+        guests=inputs.guests(id) if impact in GUEST_IMPACTS else (),
         details=details,
         place=ManifestPlace(request.manifest, ("spec", "operation")) if request.manifest else None,
         preconditions=preconditions_of(inputs, id, id, operation),
