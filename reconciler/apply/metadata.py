@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.apply.annotations import annotations_of, record_last_applied, recovered
+from reconciler.apply.annotations import annotations_of, merge_patch, record_last_applied, recovered, released
 from reconciler.apply.running_step import RunningStep
 from reconciler.clusters.base import ResourceStore
 from reconciler.model.fields import unreadable
@@ -40,6 +40,23 @@ class MetadataWriter:
             annotations[ANNOTATION_PENDING] = json.dumps(pending, sort_keys=True, separators=(",", ":"))
         if not annotations:
             del resource["metadata"]["annotations"]
+
+    def shows(self, step: Step, resource: Resource | None) -> bool:
+        """Whether a resource has the labels of a step, and notes what it applies and what it leaves for the next start.
+
+        What has taken effect since is noted no more: then it counts if the resource shows it.
+        """
+        if resource is None:
+            return False
+        observed = Observed(resource, {})
+        labels = {**observed.labels, **step.labels} == observed.labels
+        noted = self._digested(step.last_applied)
+        pending = self._digested(step.pending)
+        return (
+            labels
+            and merge_patch(observed.applied, noted) == observed.applied
+            and all(_value(observed, dotted) == value for dotted, value in pending.items())
+        )
 
     def _pending(self, observed: Observed, step: Step) -> dict[str, Any] | None:
         """What waits for the next start from now on, without what the step does at once; None if that stays."""
@@ -83,6 +100,10 @@ class MetadataWriter:
 
         retry_on_conflict(self.cluster, step.resource, owned)
 
+    def release(self, step: Step) -> None:
+        """Take the label of the owner and the annotations of this program off a resource. Raises ``Conflict``."""
+        retry_on_conflict(self.cluster, step.resource, released)
+
     def restore_annotations(self, running: RunningStep) -> None:
         """Restore the annotations to what they were before the step was submitted. Raises ``Conflict``."""
         before = Recovery(running.step.carrier, carried=False, before=running.annotations_before)
@@ -93,6 +114,13 @@ class MetadataWriter:
         if isinstance(value, Secret):
             return self.vault.digest(value)
         return {key: self._digested(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def _value(observed: Observed, dotted: str) -> Any:
+    """The value of a field that waits for the next start or, if it does not wait, that is observed."""
+    if dotted in observed.pending:
+        return observed.pending[dotted]
+    return next((value for _, value in values_at(observed.shape, tuple(dotted.split(".")))), None)
 
 
 def retry_on_conflict(

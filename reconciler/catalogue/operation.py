@@ -99,6 +99,7 @@ class Parameter:
     type: str = "string"  # string | boolean
     required: bool = False
     pattern: str = ""  # Python regular expression, matched whole
+    form: str = ""  # the pattern in words, where an example does not tell
     enum: tuple[str | bool, ...] = ()
     unit: Unit | None = None
     minimum: int | None = None  # of a decimal string
@@ -141,6 +142,11 @@ class Operation:
     def key(self) -> str:
         """The key under ``spec.lifecycle``: the name with its first letter in lower case (wire format 2.1)."""
         return self.name[0].lower() + self.name[1:]
+
+    @property
+    def removes(self) -> bool:
+        """Whether its resource is gone once it has run."""
+        return self.verb is not Verb.CREATE and ("metadata" in self.fields or self.running is Impact.RECREATE)
 
     @property
     def on_univirt(self) -> bool:

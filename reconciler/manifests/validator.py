@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeAlias
 
 from reconciler.manifests import drift_policy, schema
 from reconciler.manifests.checks import check
-from reconciler.manifests.cross_checks import CrossChecks, LinkedResource
+from reconciler.manifests.cross_checks import CrossChecks, LinkedResource, undescribed
 from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Loaded, Manifest
 from reconciler.manifests.request import KIND as OPERATION
+from reconciler.manifests.request import request_id
+from reconciler.manifests.request_conflicts import contradictions
 from reconciler.manifests.request_set import requests_of
 from reconciler.manifests.stack import stack_of
 from reconciler.manifests.uniqueness import reservations_of
@@ -25,19 +28,28 @@ from reconciler.model import quantity
 from reconciler.model.fields import quantity_fields, references_of
 from reconciler.model.kinds import KINDS
 from reconciler.model.path import values_at
-from reconciler.model.problem import InvalidInput, Problem, Severity
+from reconciler.model.problem import InvalidInput, Problem, Severity, shown
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import declared
 
 _Problems: TypeAlias = "defaultdict[Manifest, list[Problem]]"
 
 
-def validate(loaded: Loaded) -> Desired:
-    """Check everything that was loaded. Raises ``InvalidInput`` with all problems, load's included."""
+def validate(loaded: Loaded, *, keep_going: bool = False, offline: bool = False) -> Desired:
+    """Check everything that was loaded. Raises ``InvalidInput`` with all problems, load's included.
+
+    With ``keep_going``, errors of single resources are in ``Desired.problems`` instead, and these in ``invalid``. Those
+    of the Stack, and of files and documents of which nobody can tell what they declare, raise all the same. With
+    ``offline``, no plan follows that looks on the cluster: what is referred to and not described is a warning.
+    """
     result = Validator().examine(loaded)
-    if any(problem.severity is Severity.ERROR for problem in result.problems):
-        raise InvalidInput(result.problems)
-    return result.desired
+    desired = result.desired
+    known = {manifest.id for manifest in result.wrong}
+    elsewhere = list(undescribed(desired.resources, desired.requests.values(), known)) if offline else []
+    errors = [problem for problem in result.problems if problem.severity is Severity.ERROR]
+    if errors and (not keep_going or _has_error(result.others) or _has_error(result.of_stack)):
+        raise InvalidInput([*result.problems, *elsewhere])
+    return replace(desired, warnings=sorted([*desired.warnings, *elsewhere]), problems=sorted(errors))
 
 
 class ValidationResult(NamedTuple):
@@ -46,6 +58,7 @@ class ValidationResult(NamedTuple):
     desired: Desired
     wrong: Mapping[Manifest, Sequence[Problem]]
     others: Sequence[Problem]  # with files and documents that are no manifest
+    of_stack: Sequence[Problem] = ()  # those of ``wrong`` that are of the Stack
 
     @property
     def problems(self) -> list[Problem]:
@@ -80,17 +93,21 @@ class Validator:
         if resources is None:
             self._cross_checks = _check_together(checked, problems)
         requests = requests_of(each for each in loaded.manifests if each.id.kind == OPERATION)
-        for manifest, finding in requests.findings:
+        described = resources if resources is not None or self._cross_checks is None else self._cross_checks.resources
+        conflicts = contradictions(requests.requests.values(), described or {})
+        for manifest, finding in (*requests.findings, *conflicts):
             problems[manifest].append(manifest.problem(finding))
         invalid = {manifest for manifest, found in problems.items() if _has_error(found)}
+        of_stack = problems.get(loaded.stack, []) if loaded.stack is not None else []
         if resources is None and self._cross_checks is not None:
             known = sorted(self._cross_checks.resources.items())
             resources = {id: declared for id, declared in known if declared.manifest not in invalid}
         self._resources = resources or {}
         if problems:
             self._cross_checks = None
-        desired = Desired(stack, self._resources, requests.without(invalid), _warnings(problems))
-        return ValidationResult(desired, problems, list(loaded.problems))
+        ids = frozenset(id for manifest in invalid - {loaded.stack} for id in ids_of(manifest)) | requests.left_out
+        desired = Desired(stack, self._resources, requests.without(invalid), _warnings(problems), ids)
+        return ValidationResult(desired, problems, list(loaded.problems), of_stack)
 
     def _check_each(
         self, manifests: Iterable[Manifest], stack: Stack
@@ -140,26 +157,45 @@ def _has_error(problems: Iterable[Problem]) -> bool:
     return any(problem.severity is Severity.ERROR for problem in problems)
 
 
+def ids_of(manifest: Manifest) -> Iterator[ResourceId]:
+    """The ids that a manifest speaks of: its own, and the name that its resource had before."""
+    if manifest.id.kind == OPERATION:
+        yield request_id(manifest.id.name)
+        return
+    yield manifest.id
+    if isinstance(former := manifest.metadata.get("movedFrom"), str):
+        yield manifest.id._replace(name=former)
+
+
 def _warnings(problems: Mapping[Manifest, Iterable[Problem]]) -> list[Problem]:
     return sorted(each for found in problems.values() for each in found if each.severity is not Severity.ERROR)
 
 
 def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
-    """Check one manifest by itself. An ``Operation`` declares no resource."""
-    kind, spec, namespace = manifest.id.kind, manifest.spec, manifest.id.namespace
-    if findings := list(_schema_errors(manifest)):
+    """Check one manifest by itself, and what its schema accepts of it also further. An ``Operation`` is no resource."""
+    kind, namespace = manifest.id.kind, manifest.id.namespace
+    findings = list(_schema_errors(manifest))
+    if kind == OPERATION or kind not in KINDS:
         return CheckedManifest(problems=tuple(map(manifest.problem, findings)))
-    if kind == OPERATION:
-        return CheckedManifest()
-    try:
+    if not findings:
+        try:
+            shape = declared(kind, manifest.spec, stack.defaults, namespace)
+        except ValueError:
+            findings = list(_size_errors(manifest))
+    broken = frozenset[str]()
+    if findings:
+        if any(len(each.place) < 2 and each.place[:1] in ((), ("spec",)) for each in findings):
+            return CheckedManifest(problems=tuple(map(manifest.problem, findings)))
+        broken = frozenset(str(each.place[1]) for each in findings if each.place[0] == "spec")
+        spec = {name: value for name, value in manifest.spec.items() if name not in broken}
         shape = declared(kind, spec, stack.defaults, namespace)
-    except ValueError:
-        return CheckedManifest(problems=tuple(map(manifest.problem, _size_errors(manifest))))
-    resource = Declared(manifest.id, shape, manifest)
-    findings = [finding.under("spec") for finding in check(resource)]
-    if drift := manifest.metadata.get("drift"):
+    resource = Declared(manifest.id, shape, manifest, broken=broken)
+    findings += [finding.under("spec") for finding in check(resource)]
+    drift = manifest.metadata.get("drift")
+    if drift and not any(each.place[:2] == ("metadata", "drift") for each in findings):
         findings += [finding.under("metadata", "drift") for finding in drift_policy.policy_errors(drift, kind)]
-    linked = LinkedResource(resource, tuple(references_of(kind, spec, namespace)), tuple(reservations_of(resource)))
+    references = tuple(references_of(kind, resource.spec, namespace))
+    linked = LinkedResource(resource, references, tuple(reservations_of(resource)))
     return CheckedManifest(linked, tuple(map(manifest.problem, findings)))
 
 
@@ -169,7 +205,7 @@ def _schema_errors(manifest: Manifest) -> Iterator[Finding]:
         kinds = [*KINDS, OPERATION]
         nearest = get_close_matches(kind, kinds, n=1, cutoff=0.4)
         remedy = f"Did you mean {nearest[0]}?" if nearest else f"Known kinds: {', '.join(kinds)}."
-        yield Finding(("kind",), f"unknown kind {kind!r}", remedy)
+        yield Finding(("kind",), f"unknown kind {shown(kind)}", remedy)
     elif not schema.accepts(kind)(manifest.document):
         yield from schema.explain_errors(kind, manifest.document)
 

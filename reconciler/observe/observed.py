@@ -117,6 +117,11 @@ class Observed:
         """What was last applied of the fields that the API never shows, nested as in the shape."""
         return self.annotation(ANNOTATION_APPLIED)
 
+    @property
+    def unmarked(self) -> bool:
+        """Whether it lost what this program noted on it, or never had it: then nobody knows what was last applied."""
+        return not self.stack or not self.applied
+
     @cached_property
     def shape(self) -> Shape:
         """The declared shape of the resource; of a machine, of its live configuration."""
@@ -234,7 +239,16 @@ class Observation:
     attached: dict[ResourceId, tuple[ResourceId, str]] = field(default_factory=dict)  # disk -> machine, target
     versions: dict[str, str] = field(default_factory=dict)  # kind -> where a watch may go on
     ledger: dict[str, LedgerEntry] = field(default_factory=dict)  # Operation -> what became of it
+    undescribed: Mapping[str, Collection[ResourceId]] = field(default_factory=dict)  # stack -> what it left undescribed
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)  # node, in lower case -> what it carries out
+
+    def goes_over(self, id: ResourceId) -> bool:
+        """Whether its stack owned a resource and no longer described it when that stack was last applied.
+
+        Known of stacks from which resources are to be taken over.
+        """
+        found = self.resources.get(id)
+        return found is not None and id in self.undescribed.get(found.stack, ())
 
     def get(self, id: ResourceId) -> Observed | None:
         """The observed resource; None if the cluster has none of this id."""

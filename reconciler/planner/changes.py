@@ -98,7 +98,7 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
     stops = declared.shape.get("powerState") == "Stopped" and may_stop
     both = configuration(declared, None if creation else observed, seen, stops)
     changes = both.changes
-    if observed is not None and creation is None and not observed.stack:
+    if observed is not None and creation is None and observed.unmarked:
         changes = [change for change in changes if not last_applied.unknown(kind, change)]
     if shape is not given and (parts := replaced_parts(kind, changes)):
         declared = replace(declared, shape=with_resets(kind, given, applied, parts))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
 from reconciler.model.fields import compared, field_at, part_of, references_of, unreadable
+from reconciler.model.fields.field import Removal
 from reconciler.model.kinds import DISK_SNAPSHOT, KINDS, MACHINE, SNAPSHOT
 from reconciler.model.path import ShapePath
 from reconciler.model.resource import ResourceId
@@ -25,8 +26,9 @@ from reconciler.planner.inputs import PlanInput
 from reconciler.planner.match import covered_by, matching, set_by
 from reconciler.planner.ownership import ownership_step
 from reconciler.planner.phase import Phase
-from reconciler.planner.plan import Action, Details, Expectation, FieldChange, NoteKind, Reason
+from reconciler.planner.plan import Action, Details, Expectation, FieldChange, Note, NoteKind, Reason
 from reconciler.planner.preconditions import fields
+from reconciler.planner.refusals import refusals_of
 from reconciler.planner.restart import draft_restart
 from reconciler.planner.rules import CHANGE, ChangeKind, CreateRule, Rule, RuleContext
 
@@ -66,6 +68,10 @@ def draft_steps(inputs: PlanInput, changes: Changes) -> Findings:
 def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:
     """The steps of one resource, and why some of its changes have none."""
     found, declared = Findings(), each.declared
+    for path, message, remedy in refusals_of(inputs, each):
+        found.refuse(declared.id, inputs.problem(declared.id, f"{declared.id}: {message}", remedy, path))
+    if found.problems:
+        return found
     if each.memory_excess and each.observed is not None:
         size = quantity.show(each.observed.shape["memory"]["size"])
         found.note(declared.id, NoteKind.MEMORY_NOT_RETURNED, size=size, excess=quantity.show(each.memory_excess))
@@ -270,7 +276,12 @@ def _expected(each: ResourceChanges, match: RuleMatch, left: Mapping[tuple[str, 
 
 
 def _refuse(inputs: PlanInput, id: ResourceId, change: Change, found: Findings) -> None:
-    """The problem of a change that no rule makes."""
+    """The problem of a change that no rule makes; a note, where it is a part that nobody can take away any more."""
+    parts = field_at(id.kind, change.path[:-1])
+    if change.desired is None and parts is not None and parts.identity is not None and parts.removed is Removal.STAYS:
+        left = FieldChange(change.path, "as it is", None)
+        found.notes.append(Note(id, NoteKind.STAYS, {"remedy": parts.to_remove}, (left,)))
+        return
     row = field_at(id.kind, change.path[:1])
     remedy = (row.advice if row is not None else "") or _NO_OPERATION
     message = f"{id} cannot be changed: {describe(id.kind, change)}"

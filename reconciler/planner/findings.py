@@ -92,7 +92,8 @@ class Findings:
     steps: list[UnorderedStep] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    refused: set[ResourceId] = field(default_factory=set)  # those that no step makes as they are declared
+    refused: set[ResourceId] = field(default_factory=set)  # those that have a problem, Operations included
+    stopped: bool = False  # a problem of the whole stack: no step runs
     unchanged: int = 0
     quiet: set[ResourceId] = field(default_factory=set)  # of those unchanged, the ones without a note
 
@@ -102,6 +103,7 @@ class Findings:
         self.problems += other.problems
         self.notes += other.notes
         self.refused |= other.refused
+        self.stopped = self.stopped or other.stopped
         self.unchanged += other.unchanged
         self.quiet |= other.quiet
 
@@ -113,7 +115,7 @@ class Findings:
         return joined
 
     def refuse(self, id: ResourceId, problem: Problem) -> None:
-        """Add a problem because of which the resource will not become as declared."""
+        """Add a problem because of which a resource will not become as declared, or an Operation does not run."""
         self.refused.add(id)
         self.problems.append(problem)
 
@@ -137,7 +139,8 @@ def step_of(
     if wrong:
         return  # whoever carries it out would refuse it
     found.notes += unreadable_secrets(case.id, parameters)
-    suffix = "".join(f":{part}" for part in draft.at[1::2] or draft.at)
+    named = (*draft.at[1::2], *(draft.at[-1:] if len(draft.at) % 2 else ()))  # the identities of the parts
+    suffix = "".join(f":{part}" for part in named)
     declared = inputs.desired.resources.get(case.id)
     step = Step(
         id=f"{case.id}:{row.operation}{suffix}:{draft.phase + draft.offset}",

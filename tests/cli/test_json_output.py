@@ -33,7 +33,9 @@ SUCCEEDS: dict[str, tuple[str, ...]] = {
     REHEARSAL: (QUICKSTART,),
     "apply": ("--yes", QUICKSTART),
     "delete": ("--yes", QUICKSTART),
-    "run": ("--yes", "vm/web-1", "RebootVM"),
+    "run": ("--yes", "--allow", "restart", "vm/web-1", "RebootVM"),
+    "release": ("--yes", "--all", "--stack", "quickstart"),
+    "stack": ("rename", "quickstart", "second", "--yes"),
     "validate": (QUICKSTART,),
     "get": (),
     "describe": ("vm/web-1", QUICKSTART, "--history"),
@@ -246,7 +248,7 @@ def test_warnings_are_among_the_problems_of_valid_manifests(run: Run, tmp_path: 
 def test_a_bug_is_a_document_and_a_traceback(
     schemas: Registry[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(*words: object) -> None:
+    def broken(*words: object, **options: object) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("reconciler.cli.validate.read_manifests", broken)

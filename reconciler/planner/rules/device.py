@@ -32,6 +32,15 @@ def _part_disk(case: RuleContext) -> list[ResourceId]:
     return [disk_of(case, case.part["disk"])]
 
 
+def _replacing_disk(case: RuleContext) -> list[ResourceId]:
+    """The disk that takes the place of one that is unplugged: it is created first, else the other stays.
+
+    Who deletes a disk from the cluster alone takes nothing from its machine: its node has it still.
+    """
+    disk = (case.desired.get("disks", {}).get(case.at[-1]) or {}).get("disk")
+    return [disk_of(case, disk)] if disk else []
+
+
 def _disk_waits(case: RuleContext) -> bool:
     """Whether a disk is changed for the next start of the guest only, which has it already or can get it only then."""
     if not (case.running and case.differs_live):
@@ -108,6 +117,7 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.DISK_REMOVAL,
         parameters={"target": key, **_DISK_SIDES},
         on=frozenset({ChangeKind.REMOVED}),
+        uses=_replacing_disk,
         frees=_old_disk,
         rests=lambda case: [] if _disk_waits(case) else _old_disk(case),
         leaves=(("disks.*", None),),
