@@ -161,8 +161,10 @@ class ApplyCommand:
 
         if self._refused or plan.problems or (report is not None and not report.ok):
             sys.exit(1)
-        left = plan.held or plan.waiting or (report is not None and report.count(Result.HELD))
-        if self.options.detailed_exitcode and left:
+        held = plan.held or (report is not None and report.count(Result.HELD))
+        if held and self.verb == "run":  # the one thing that was asked for was not done
+            sys.exit(1)
+        if self.options.detailed_exitcode and (held or plan.waiting):
             sys.exit(2)
 
 

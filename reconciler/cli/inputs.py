@@ -52,6 +52,19 @@ def read_manifests(
     return loaded, desired
 
 
+def stack_here() -> tuple[Loaded, Desired]:
+    """The Stack of the current directory, without its resources. Raises ``InvalidInput``."""
+    from reconciler.manifests.loader import STACK_FILE, Loaded, load
+    from reconciler.manifests.validator import validate
+    from reconciler.model.problem import InvalidInput
+
+    loaded = load([STACK_FILE]) if os.path.isfile(STACK_FILE) else Loaded()
+    if loaded.problems:
+        raise InvalidInput(loaded.problems)
+    only = Loaded(stack=loaded.stack, root=os.path.basename(os.getcwd()))
+    return only, validate(only)
+
+
 @contextmanager
 def connected(
     reference: ClusterReference, loaded: Loaded | None = None, desired: Desired | None = None, *, reading: bool = False
@@ -83,11 +96,9 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
     """What a run may do, by the options and the Stack. Raises ``UsageError`` for values that make no sense."""
     from reconciler.catalogue.operation import Impact
     from reconciler.planner import DeletionLimit, Policy
+    from reconciler.planner.policy import interruption_limits
 
-    impacts = {impact.strip() for text in options.allow for impact in text.split(",") if impact.strip()}
-    held = [str(impact) for impact in Impact if impact.needs_permission]
-    if unknown := impacts - {*held}:
-        raise click.UsageError(f"--allow takes {', '.join(held)}, not {', '.join(sorted(unknown))}.")
+    impacts = impacts_of(options)
     if delete:
         impacts |= {Impact.INTERRUPT, Impact.RESTART, Impact.RECREATE}  # deleting a machine is asking for all of them
     limit = options.max_deletions or desired.stack.max_deletions
@@ -102,7 +113,9 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         allow=desired.stack.allow | impacts,
         prune=options.prune or desired.stack.prune,
         max_deletions=max_deletions,
+        max_interrupted=interruption_limits(desired.stack.max_interrupted),
         adopt=options.adopt,
+        adopt_from=frozenset(options.adopt_from),
         delete=delete,
         targets=frozenset(targets),
     )
@@ -113,6 +126,17 @@ def _of_kinds(ids: Iterable[ResourceId]) -> set[ResourceId]:
     from reconciler.model.kinds import RANK
 
     return {id for id in ids if id.kind in RANK}
+
+
+def impacts_of(options: PolicyOptions) -> frozenset[str]:
+    """The permissions that ``--allow`` gives. Raises ``UsageError`` for a word that is none."""
+    from reconciler.catalogue.permission import permission
+
+    words = [word for text in options.allow for word in text.split(",") if word.strip()]
+    try:
+        return frozenset(map(permission, words))
+    except ValueError as error:
+        raise click.UsageError(f"--allow: {error}.") from None
 
 
 def choose(words: tuple[str, ...], known: Sequence[ResourceId]) -> list[ResourceId]:

@@ -74,7 +74,7 @@ def make_and_rehearse(inputs: PlanInputs, faults: Sequence[str], parallel: int) 
         connected(inputs.cluster, loaded, desired, reading=True) as cluster,
         with_host_state(cluster, inputs.host) as shown,
     ):
-        observed = observe_after_recovery(desired, shown)
+        observed = observe_after_recovery(desired, shown, policy)
         plan = make_plan(with_secret_digests(desired, shown), observed, policy)
     plan = replace(plan, cluster=cluster_for(inputs.cluster, loaded, desired).to_json())
     try:

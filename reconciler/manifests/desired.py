@@ -73,6 +73,8 @@ class Stack:
     context: str | None = None  # of the kubeconfig, on Kubernetes; empty for the current one
     prune: bool = False
     max_deletions: str = ""  # a number, or a share in percent; empty: no limit
+    # Labels of machines, and how many of them are interrupted at a time: a number, or a share in percent.
+    max_interrupted: tuple[tuple[dict[str, str], str], ...] = ()
     allow: frozenset[str] = frozenset()
     defaults: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address

@@ -110,7 +110,10 @@ def _grave(plan: Plan, room: int) -> list[str]:
 
 
 def _unlisted(count: int) -> list[str]:
-    return [f"**…and {count} more that destroy, delete or restart, for which there is no room here: {_SEE}.**", ""]
+    return [
+        f"**…and {count} more that destroy, delete, restart or interrupt, for which there is no room here: {_SEE}.**",
+        "",
+    ]
 
 
 def _row(step: Step) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from reconciler.catalogue.operation import Impact
+from reconciler.catalogue.permission import of_resource
 from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Problem
@@ -29,6 +30,7 @@ class ResourceNote(Protocol):
 
 Paint = Callable[[str, str], str]  # text, colour name -> text
 
+_NAMED = 3  # permissions that are listed one by one
 _COLOURS = {
     Action.CREATE: "green",
     Action.CHANGE: "yellow",
@@ -68,7 +70,7 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
             step.operation,
             str(step.resource),
             step.node,
-            str(step.impact) + (" (held)" if step.held_by else ""),
+            impact_text(step),
             explain(step),
         )
         for wave in plan.waves
@@ -88,6 +90,11 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
         lines.append("")
     lines.append(str(summary(plan)))
     return "\n".join(lines) + "\n"
+
+
+def impact_text(step: Step) -> str:
+    """The impact of a step, and whether it is held for it: ``restart (held)``."""
+    return f"{step.impact}{' (held)' if step.held_by else ''}"
 
 
 def headline(plan: Plan) -> list[str]:
@@ -113,8 +120,8 @@ def headline(plan: Plan) -> list[str]:
 
 
 def _machines(steps: Iterable[Step], impact: Impact) -> set[ResourceId]:
-    """The machines on which steps have this impact."""
-    return {step.carrier for step in steps if step.impact is impact and step.carrier.kind == MACHINE}
+    """The machines that feel steps of this impact."""
+    return {guest for step in steps if step.impact is impact for guest in step.guests}
 
 
 def _sized(kind: str, lost: dict[ResourceId, int]) -> str:
@@ -185,12 +192,18 @@ def _destroyed(plan: Plan, limit: int | None) -> str:
 def _held(plan: Plan) -> str:
     if not plan.held:
         return ""
-    number, flags = len(plan.held), ",".join(sorted({step.held_by for step in plan.held}))
+    number, flags = len(plan.held), ",".join(releasing(plan.held))
     return f"{number} {_plural(number, 'step is', 'steps are')} held; release with --allow {flags}."
 
 
 def _resources(number: int, one: str, many: str) -> str:
     return f"{count(number, 'resource')} {_plural(number, one, many)}"
+
+
+def releasing(held: Sequence[Step]) -> list[str]:
+    """What ``--allow`` needs to release steps: impacts on resources by name or, if those are many, the impacts."""
+    named = {of_resource(step.held_by, step.resource) for step in held if str(step.impact) == step.held_by}
+    return sorted(named) if named and len(named) <= _NAMED else sorted({step.held_by for step in held})
 
 
 def _plural(count: int, one: str, many: str) -> str:

@@ -9,7 +9,7 @@ from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model.problem import Problem
 from reconciler.planner.findings import Findings
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.plan import Action, Step
+from reconciler.planner.plan import Step
 from reconciler.planner.reliance import subject_of
 from reconciler.planner.requests import request_problem
 
@@ -34,7 +34,7 @@ def refuse_unsupported(inputs: PlanInput, found: Findings) -> None:
 
 def _missing_capability(inputs: PlanInput, step: Step) -> MissingCapability | None:
     """Why the agent of a step's node does not support it; None if it does."""
-    if step.action is Action.MARK:
+    if not step.for_agent:
         return None
     if inputs.desired.stack.agent == UNIVIRT:
         return _missing_on_univirt(step)

@@ -17,6 +17,7 @@ from reconciler.planner.parameter_field import field_of
 from reconciler.planner.parameters import limit_remedy, parameters_of, samples
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import (
+    GUEST_IMPACTS,
     Action,
     Details,
     Expectation,
@@ -150,7 +151,8 @@ def step_of(
         node=inputs.node(carrier, str(case.either("nodeName") or "")),
         parameters=parameters,
         reason=draft.reason,
-        impact=draft.impact or (operation.running if case.running else operation.stopped),
+        impact=(impact := draft.impact or _impact(row, operation, case)),
+        guests=inputs.guests(case.id) if impact in GUEST_IMPACTS else (),
         details=draft.details,
         changes=draft.changes,
         place=draft.place,
@@ -183,6 +185,13 @@ def step_of(
 
 # The facts of a row that put its step into an order with those of other resources, by their name in both.
 _ORDER_FACTS = ("takes", "frees", "drops", "wakes", "rests", "copies", "settled", "settles")
+
+
+def _impact(row: Rule | CreateRule | DeleteRule, operation: Operation, case: RuleContext) -> Impact:
+    """What the step does to the guest."""
+    if not case.running:
+        return operation.stopped
+    return next((each.impact for each in row.milder if each.when(case)), operation.running)
 
 
 def preconditions_of(

@@ -133,7 +133,7 @@ def _decides(earlier: UnorderedStep, each: UnorderedStep, policy: Policy) -> boo
         earlier.step.action is Action.CREATE
         or earlier.step.last
         # A guest that may not be stopped stays up, and the other steps were made for a running one.
-        or (earlier.phase <= Phase.POWER_DOWN and policy.allows(earlier.step.impact))
+        or (earlier.phase <= Phase.POWER_DOWN and policy.allows(earlier.step.impact, (earlier.step.resource,)))
         or (earlier.at != () and earlier.at == each.at[: len(earlier.at)])
         # What protects a NIC is there before the NIC is opened.
         or (earlier.phase.protects and each.phase.exposes and earlier.at[:2] == each.at[:2])

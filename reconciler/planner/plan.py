@@ -31,8 +31,15 @@ class Action(StrEnum):
         return {"create": "+", "change": "~", "delete": "-", "run": "!", "mark": "="}[self.value]
 
 
+GUEST_IMPACTS = frozenset({Impact.INTERRUPT, Impact.RESTART})  # those that a guest outlives
 STACK = ("stack",)  # stands where a path of the shape does: the stack that owns the resource
-MARK = "(mark)"  # stands where a step that only marks has no operation
+LAST_APPLIED = ("lastApplied",)  # the same: what is noted on the resource of fields that the API never shows
+MARK = "(mark)"
+REMOVE = "(remove)"
+RELEASE = "(release)"
+WITHOUT_OPERATION = frozenset({MARK, REMOVE, RELEASE})
+"""Stand where a step has no operation: the run itself writes labels and annotations, removes a resource of which its
+node has nothing, or takes labels and annotations off."""
 
 
 class PathOf(NamedTuple):
@@ -97,10 +104,10 @@ class Reason(StrEnum):
     FIELDS_CHANGED = "FieldsChanged"  # the changes; nextStart: in the persistent configuration only
     RESTART = "Restart"  # for changes that wait for the next start
     OWNERSHIP = "Ownership"  # the stack, a label or the deletion policy noted on the resource changes
-    NO_LONGER_DECLARED = "NoLongerDeclared"
-    DELETION_REQUESTED = "DeletionRequested"
+    NO_LONGER_DECLARED = "NoLongerDeclared"  # empty: what is said of a resource of which its node has nothing
+    DELETION_REQUESTED = "DeletionRequested"  # empty: the same
     OPERATION = "Operation"  # an Operation document; failure: why it failed before
-    REQUESTED = "Requested"  # a person asks for an operation by name
+    REQUESTED = "Requested"  # a person asks for an operation by name; empty: the same
 
 
 class NoteKind(StrEnum):
@@ -174,6 +181,7 @@ class Step:
     parameters: dict[str, Value]
     reason: Reason
     impact: Impact
+    guests: tuple[ResourceId, ...] = ()  # the running machines that it interrupts, stops or restarts
     details: Details = field(default_factory=dict)  # the arguments of its reason
     changes: tuple[FieldChange, ...] = ()  # of its resource, written by it now or for the next start
     place: ManifestPlace | Origin | None = field(default=None, compare=False, repr=False)  # what asked for it
@@ -189,6 +197,11 @@ class Step:
     held_by: str = ""  # the impact that is not allowed, if any; the step does not run
     labels: dict[str, str] = field(default_factory=dict)
     request: tuple[str, str] = ("", "")  # name and content of the Operation it runs, if it does
+
+    @property
+    def for_agent(self) -> bool:
+        """Whether an agent carries it out; the run itself carries out what has no operation."""
+        return self.operation not in WITHOUT_OPERATION
 
     @property
     def origin(self) -> Origin | None:

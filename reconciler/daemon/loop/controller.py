@@ -33,7 +33,7 @@ from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
 from reconciler.daemon.status.values import Reconciliation, Running, Status
 from reconciler.manifests.desired import Stack
 from reconciler.model.backoff import Backoff
-from reconciler.model.event_id import done_of
+from reconciler.model.event_id import ends_of
 from reconciler.model.journal import StepEnded, StepEntry, read_journal
 from reconciler.model.problem import ClusterError, InvalidInput, Problem, ReconcilerError
 from reconciler.model.provenance import Provenance
@@ -193,7 +193,7 @@ class StackController:
         for recovery in due_recoveries(self._unfinished, events):
             retry_on_conflict(self._recording, recovery.id, partial(recovered, recovery=recovery))
             self._changed.add(recovery.id)
-        ended = {event_id for event in events for event_id, _, _ in done_of(event)}
+        ended = {end.event_id for event in events for end in ends_of(event)}
         ended |= {entry.event for entry in self._unfinished if isinstance(entry, StepEnded) and entry.seen}
         oldest = (self._options.now() - ABANDONED_FOR).isoformat()
         self._unfinished = [entry for entry in self._unfinished if entry.event not in ended and entry.at > oldest]

@@ -22,7 +22,7 @@ from reconciler.apply import Outcome
 from reconciler.clusters.base import Listing
 from reconciler.daemon.status.pages import blocked
 from reconciler.daemon.status.values import Sync
-from reconciler.model.event_id import done_of
+from reconciler.model.event_id import ends_of
 from reconciler.model.journal import EntryType
 from reconciler.model.problem import OperationFailed, Unavailable
 from reconciler.model.resource import ResourceId
@@ -330,7 +330,7 @@ def test_the_next_one_takes_over_from_one_that_was_killed(shop: Path) -> None:
             second.send_signal(signal.SIGTERM)
             assert second.wait(PATIENCE) == 0
     with LocalCluster(str(shop / "c.db")) as cluster:
-        ends = Counter(event["action"] for event in cluster.list("Event").items if list(done_of(event)))
+        ends = Counter(event["action"] for event in cluster.list("Event").items if list(ends_of(event)))
     assert ends == {"createPool": 1, "autoStartPool": 1}
 
 
