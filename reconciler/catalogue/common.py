@@ -15,6 +15,7 @@ NAME = r"(?=.{4,100}\Z)[a-z0-9]+(?:(?:-+|\.)[a-z0-9]+)*"
 NAMES = r"[a-z0-9]+(?:[.-]+[a-z0-9]+)*(?:,[a-z0-9]+(?:[.-]+[a-z0-9]+)*)*"
 BRIDGE = NIC = r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}"  # no interface of Linux has a longer name
 PASSWORD = r"[A-Za-z0-9._@%+=:/-]{1,128}"
+PASSWORD_FORM = "1 to 128 letters, digits and . _ @ % + = : / -"
 USER = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
 TARGET = r"[vhs]d[a-z]{1,2}"
 OS_VARIANT = r"[a-z0-9][a-z0-9.-]*"
@@ -101,10 +102,17 @@ def flag(name: str, doc: str, *, required: bool = False, excludes: tuple[str, ..
 
 
 def text(
-    name: str, doc: str, pattern: str, example: str, *, required: bool = True, limits: tuple[Limit, ...] = ()
+    name: str,
+    doc: str,
+    pattern: str,
+    example: str,
+    *,
+    required: bool = True,
+    form: str = "",
+    limits: tuple[Limit, ...] = (),
 ) -> Parameter:
-    """A text that a pattern describes whole."""
-    return Parameter(name, doc, required=required, pattern=pattern, example=example, limits=limits)
+    """A text that a pattern describes whole, and ``form`` in words."""
+    return Parameter(name, doc, required=required, pattern=pattern, form=form, example=example, limits=limits)
 
 
 def target(name: str, doc: str, example: str) -> Parameter:
@@ -234,7 +242,14 @@ OUTBOUND = _line_limit("outbound", "Most that leaves the VM.")
 def password(doc: str) -> Parameter:
     """A secret text."""
     return Parameter(
-        "password", doc, required=True, pattern=PASSWORD, secret=True, example="horse-12", limits=(SHORT_PASSWORD,)
+        "password",
+        doc,
+        required=True,
+        pattern=PASSWORD,
+        form=PASSWORD_FORM,
+        secret=True,
+        example="horse-12",
+        limits=(SHORT_PASSWORD,),
     )
 
 
@@ -275,6 +290,7 @@ def remote(*, required: bool) -> tuple[Parameter, ...]:
             maximum=65_535 if name == "port" else None,
             needs=() if required else tuple(other for other in names if other != name),
             secret=name == "password",
+            form=PASSWORD_FORM if name == "password" else "",
             example=example,
         )
         for name, doc, pattern, example in rows

@@ -171,6 +171,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 "User data: YAML that starts with #cloud-config.",
                 required=True,
                 pattern=r"(?s)#cloud-config(?:\s.*)?",
+                form="text whose first line is #cloud-config",
                 secret=True,
                 example="#cloud-config\nhostname: web-1\n",
             ),

@@ -99,6 +99,7 @@ class Parameter:
     type: str = "string"  # string | boolean
     required: bool = False
     pattern: str = ""  # Python regular expression, matched whole
+    form: str = ""  # the pattern in words, where an example does not tell
     enum: tuple[str | bool, ...] = ()
     unit: Unit | None = None
     minimum: int | None = None  # of a decimal string

@@ -162,7 +162,8 @@ def _text(row: Parameter, value: object) -> str:
             return f"must be a whole number from {row.minimum} to {row.maximum}{unit}, not {_shown(row, value)}"
     elif row.pattern and not _compiled(row.pattern).fullmatch(value):
         example = "" if row.secret else f"; an example: {json.dumps(row.example)}"
-        return f"does not have the right form: {_shown(row, value)}{example}"
+        form = f"; {row.form}" if row.form else ""
+        return f"does not have the right form: {_shown(row, value)}{form}{example}"
     return ""
 
 
@@ -206,7 +207,8 @@ def _cpus(parameters: Mapping[str, object]) -> Iterator[ParameterError]:
 
 def _nic(parameters: Mapping[str, object]) -> Iterator[ParameterError]:
     if re.search(",(?:ip|switch)=", str(parameters["source"])) and parameters["type"] != "l3bridge":
-        yield ParameterError("source", "source may have ip and switch only when type is l3bridge")
+        message = f"ip and switch in source go with type l3bridge only, not {parameters['type']}"
+        yield ParameterError("source", message)
 
 
 def _medium(parameters: Mapping[str, object]) -> Iterator[ParameterError]:

@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     from reconciler.planner import Policy
 
 
-def read_manifests(paths: tuple[str, ...]) -> tuple[Loaded, Desired]:
-    """The valid manifests of the paths (default: this directory); shows warnings. Raises ``InvalidInput``."""
+def read_manifests(paths: tuple[str, ...], *, offline: bool = False) -> tuple[Loaded, Desired]:
+    """The valid manifests of the paths (default: this directory); shows warnings. Raises ``InvalidInput``.
+
+    ``offline``: nothing will look on the cluster for what is referred to.
+    """
     from reconciler.manifests.loader import load
     from reconciler.manifests.validator import validate
 
     # Reading makes millions of small objects that all stay; collecting among them only costs time.
     gc.disable()
     loaded = load(paths or (".",))
-    desired = validate(loaded)
+    desired = validate(loaded, offline=offline)
     gc.freeze()
     gc.set_threshold(200_000, 50, 50)  # what is planned from them stays as well: look for cycles seldom
     gc.enable()

@@ -18,6 +18,8 @@ from reconciler.cli.terminal import show, show_failure
 def validate(paths: tuple[str, ...], output: str) -> None:
     """Check manifests without a cluster: syntax, schema, references, names and addresses that must be unique.
 
+    What is referred to and not described is a warning: only the cluster can tell whether it exists, and a plan asks it.
+
     \b
     reconcile validate manifests
     kustomize build overlay | reconcile validate -
@@ -26,7 +28,7 @@ def validate(paths: tuple[str, ...], output: str) -> None:
     from reconciler.output.validation import Validation
 
     try:
-        _, desired = read_manifests(paths)
+        _, desired = read_manifests(paths, offline=True)
     except InvalidInput as invalid:
         show_failure(failure_of(invalid), as_json=output == "json", valid=False, resources=[])
         sys.exit(1)

@@ -15,6 +15,7 @@ from reconciler.model.kinds import DISK, MACHINE, NETWORK, SNAPSHOT
 from reconciler.model.path import values_at
 from reconciler.model.shape import Shape
 from reconciler.observe.machine import POWER
+from reconciler.observe.network import bridge_shown, switch_shown
 from reconciler.observe.observed import Observation, Observed
 
 
@@ -106,25 +107,10 @@ def _network(shape: Shape, each: Observed, network_ports: NetworkPorts) -> None:
     listed = re.findall(r"[0-9A-Fa-f.:]+", str(_at(data, "addressInfo", "addresses") or ""))
     if listed and all(_is_address(each) for each in listed):
         shape["addresses"] = listed
-    if isinstance(name := _at(data, "bridgeInfo", "name"), str) and name:
+    if name := bridge_shown(each.spec):
         shape["bridge"] = {"name": name}
-    router = f"{each.id.name}-router-port"
-    networks = [
-        text
-        for port in _each(_at(data, "routerInfo", "ports"))
-        if port.get("name") == router
-        for text in re.findall(r"[0-9A-Fa-f.:]+/[0-9]+", str(port.get("networks", "")))
-    ]
-    gateway = _at(data, "gatewayInfo", "router")
-    if len(networks) == 1 and isinstance(gateway, str) and _is_address(gateway):
-        try:
-            interface = ipaddress.ip_interface(networks[0])
-        except ValueError:
-            return
-        # The router of a switch stands at the address that answers DHCP (wire format 7.2).
-        shape["switch"] = {"subnet": str(interface.network), "gateway": gateway, "dhcp": str(interface.ip)}
-        if interface.version == 6:
-            shape["switch"]["ipv6"] = True
+    if switch := switch_shown(each.spec, each.id.name):
+        shape["switch"] = switch
 
 
 def _snapshot(shape: Shape, each: Observed, network_ports: NetworkPorts) -> None:

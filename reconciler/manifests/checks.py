@@ -1,32 +1,40 @@
 """Checks of one resource that a schema cannot make: sums, ranges of sizes, addresses, what excludes or needs what.
 
-``CHECKS`` is the table; ``check`` goes through it. A check gets a resource that its schema accepts and reports paths
-in its spec.
+``CHECKS`` is the table; ``check`` goes through it. A check gets a resource of which its schema accepts the fields that
+the check reads, and reports paths in its spec.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from reconciler.catalogue.limits import SIZES, FieldLimit
+from reconciler.manifests.addresses import ip_address, switch_errors
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
 from reconciler.model import quantity
 from reconciler.model.fields import KeyedList, parts_of
 from reconciler.model.fields.machine import TARGET_BUSES
-from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
+from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.path import values_at
 from reconciler.model.resource import Path, show_path
 
-Check: TypeAlias = Callable[[Declared], Iterator[Finding]]
+
+class Check(NamedTuple):
+    """A check, and the fields right below spec that it reads. Where one of them is broken, it is left out."""
+
+    fields: tuple[str, ...]
+    find: Callable[[Declared], Iterator[Finding]]
 
 
 def check(resource: Declared) -> Iterator[Finding]:
     """All findings about one resource by itself. Their paths begin in its spec."""
     for each in (*CHECKS[""], *CHECKS.get(resource.id.kind, ())):
-        yield from each(resource)
+        if resource.broken.isdisjoint(each.fields):
+            yield from each.find(resource)
 
 
 # Of any kind ----------------------------------------------------------------------------------------------
@@ -34,7 +42,8 @@ def check(resource: Declared) -> Iterator[Finding]:
 
 def _has_node(resource: Declared) -> Iterator[Finding]:
     if "nodeName" not in resource.shape:
-        yield Finding((), "nodeName is missing", "Add it, or a default: spec.defaults.nodeName of the Stack.")
+        remedy = "Add it, or a default: spec.defaults.nodeName of the Stack."
+        yield Finding((), "nodeName is missing", remedy, missing="nodeName")
 
 
 # Lists whose elements have an identity, by kind, without those that a check of their own compares.
@@ -46,7 +55,7 @@ _COMPARED_LISTS: dict[str, list[KeyedList]] = {
 
 def _unique_elements(resource: Declared) -> Iterator[Finding]:
     """The identity of each element of a list must be unique."""
-    spec = resource.manifest.spec
+    spec = resource.spec
     for parts in _COMPARED_LISTS[resource.id.kind]:
         if parts.path[0] not in spec:
             continue
@@ -85,7 +94,7 @@ _MULTIPLES = {quantity.KIB: ("KiB", "Use Ki, Mi or Gi."), quantity.MIB: ("MiB", 
 
 def _sizes(resource: Declared) -> Iterator[Finding]:
     """Sizes are within the limits of the operations that set them. (A schema cannot compare quantities.)"""
-    spec = resource.manifest.spec
+    spec = resource.spec
     for limit in _SIZES[resource.id.kind]:
         if limit.field[0] not in spec:
             continue
@@ -127,7 +136,7 @@ def _memory(machine: Declared) -> Iterator[Finding]:
 
 
 def _targets(machine: Declared) -> Iterator[Finding]:
-    spec = machine.manifest.spec
+    spec = machine.spec
     seen: dict[str, str] = {}
     for name in ("disks", "cdroms"):
         for index, item in enumerate(spec.get(name, ())):
@@ -143,7 +152,7 @@ def _targets(machine: Declared) -> Iterator[Finding]:
 
 def _buses(machine: Declared) -> Iterator[Finding]:
     """The name of a device says which buses it can be on; a guest would call it something else on another one."""
-    for index, disk in enumerate(machine.manifest.spec["disks"]):
+    for index, disk in enumerate(machine.spec["disks"]):
         buses = TARGET_BUSES[disk["target"][:2]]
         if disk.get("bus", buses[0]) not in buses:
             message = f"a disk on the bus {disk['bus']} is not called {disk['target']}"
@@ -153,20 +162,20 @@ def _buses(machine: Declared) -> Iterator[Finding]:
 
 
 def _console_address(machine: Declared) -> Iterator[Finding]:
-    listen = machine.manifest.spec.get("graphics", {}).get("listen")
+    listen = machine.spec.get("graphics", {}).get("listen")
     if listen is not None:
-        yield from _ip_address(("graphics", "listen"), listen)
+        yield from ip_address(("graphics", "listen"), listen)
 
 
 def _pinning(machine: Declared) -> Iterator[Finding]:
-    for part in machine.manifest.spec["cpu"].get("pinning", "").split(","):
+    for part in machine.spec["cpu"].get("pinning", "").split(","):
         first, _, last = part.partition("-")
         if last and int(first) > int(last):
             yield Finding(("cpu", "pinning"), f"the range {part} is backwards", f"Write {last}-{first}.")
 
 
 def _disks(machine: Declared) -> Iterator[Finding]:
-    disks = machine.manifest.spec["disks"]
+    disks = machine.spec["disks"]
     booting = [index for index, disk in enumerate(disks) if disk.get("boot")]
     for index in booting[1:]:
         yield Finding(("disks", index, "boot"), "a second boot disk", "Keep one; bootOrder gives the rest.")
@@ -180,7 +189,7 @@ _TOTALS = {"totalBytes": ("readBytes", "writeBytes"), "totalIops": ("readIops", 
 
 
 def _disk_limits(machine: Declared) -> Iterator[Finding]:
-    for index, disk in enumerate(machine.manifest.spec["disks"]):
+    for index, disk in enumerate(machine.spec["disks"]):
         qos = disk.get("qos", {})
         for total, parts in _TOTALS.items():
             both = [part for part in parts if part in qos]
@@ -192,7 +201,7 @@ def _disk_limits(machine: Declared) -> Iterator[Finding]:
 
 def _nics(machine: Declared) -> Iterator[Finding]:
     seen: set[str] = set()
-    for index, nic in enumerate(machine.manifest.spec["nics"]):
+    for index, nic in enumerate(machine.spec["nics"]):
         if nic["mac"] in seen:
             yield Finding(("nics", index, "mac"), f"{nic['mac']} is used twice", "Each NIC needs a MAC of its own.")
         seen.add(nic["mac"])
@@ -200,17 +209,20 @@ def _nics(machine: Declared) -> Iterator[Finding]:
             if key in nic and nic["type"] != "l3bridge":
                 message = f"{key} goes with type l3bridge only, not {nic['type']}"
                 yield Finding(("nics", index, key), message, f"Remove {key}, or use type: l3bridge.")
-        if "ip" in nic and "network" not in nic:
+        if nic["type"] == "l3bridge" and "network" not in nic:
+            message = "a NIC of type l3bridge needs the network whose switch it is on"
+            yield Finding(("nics", index), message, "Add network, or use type: l2bridge.", missing="network")
+        elif "ip" in nic and "network" not in nic:
             yield Finding(("nics", index, "ip"), "an ip needs the network it belongs to", "Add network.")
         if "ip" in nic:
-            yield from _ip_address(("nics", index, "ip"), nic["ip"])
+            yield from ip_address(("nics", index, "ip"), nic["ip"])
         if "vlan" in nic and nic["type"] != "l2bridge":
             message = f"vlan goes with type l2bridge only, not {nic['type']}"
             yield Finding(("nics", index, "vlan"), message, "Remove vlan.")
 
 
 def _needs_switch(machine: Declared) -> Iterator[Finding]:
-    for index, nic in enumerate(machine.manifest.spec["nics"]):
+    for index, nic in enumerate(machine.spec["nics"]):
         for key in ("acls", "qosRules", "floatingIP"):
             if key in nic and "network" not in nic:
                 message = f"{key} need the network whose switch they are on"
@@ -218,7 +230,7 @@ def _needs_switch(machine: Declared) -> Iterator[Finding]:
 
 
 def _floating_ips(machine: Declared) -> Iterator[Finding]:
-    nics = machine.manifest.spec["nics"]
+    nics = machine.spec["nics"]
     networks = [nic.get("network") for nic in nics]
     for index, nic in enumerate(nics):
         if "floatingIP" not in nic:
@@ -245,83 +257,48 @@ def _external_address(path: Path, text: str) -> Iterator[Finding]:
 
 
 def _live_cd(machine: Declared) -> Iterator[Finding]:
-    spec = machine.manifest.spec
+    spec = machine.spec
     if spec.get("livecd") and not any(drive.get("path") for drive in spec.get("cdroms", ())):
         yield Finding(("livecd",), "a live CD needs a drive with a medium", "Add a cdrom with its path.")
 
 
 def _usb_server(machine: Declared) -> Iterator[Finding]:
-    server = machine.manifest.spec.get("redirdev", {}).get("server", ":1")
+    server = machine.spec.get("redirdev", {}).get("server", ":1")
     if not 1 <= int(server.rpartition(":")[2]) <= 65_535:
         yield Finding(("redirdev", "server"), f"{server} has no port from 1 to 65535", "Write HOST:PORT.")
 
 
 def _usb_redirection(machine: Declared) -> Iterator[Finding]:
-    spec = machine.manifest.spec
+    spec = machine.spec
     if spec.get("usbRedirection") and spec.get("graphics", {}).get("type") != "spice":
         yield Finding(("usbRedirection",), "USB redirection needs a spice console", "Add graphics: {type: spice}.")
+
+
+_LINUX = re.compile(r"(alma|alpine|centos|debian|fedora|opensuse|rhel|rocky|sles|ubuntu)[a-z-]*[0-9].*")
+
+
+def _guest_system(machine: Declared) -> Iterator[Finding]:
+    """What is done in a guest depends on its system, which the short name of osVariant tells of most."""
+    if "guest" not in machine.spec:
+        return
+    variant, system = machine.spec["osVariant"], machine.spec["guest"].get("osType", "linux")
+    known = "windows" if variant.startswith("win") else "linux" if _LINUX.fullmatch(variant) else system
+    if known != system:
+        message = f"{system}, but osVariant is {variant}"
+        yield Finding(("guest", "osType"), message, f"Write osType: {known}, or correct osVariant.")
 
 
 # Networks -------------------------------------------------------------------------------------------------
 
 
-def _ip_address(path: Path, text: str) -> Iterator[Finding]:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        yield Finding(path, f"{text} is not an IP address", "Write four numbers from 0 to 255, or IPv6.")
-
-
 def _addresses(network: Declared) -> Iterator[Finding]:
-    for index, text in enumerate(network.manifest.spec.get("addresses", ())):
-        yield from _ip_address(("addresses", index), text)
+    for index, text in enumerate(network.spec.get("addresses", ())):
+        yield from ip_address(("addresses", index), text)
 
 
 def _switch(network: Declared) -> Iterator[Finding]:
-    switch = network.manifest.spec.get("switch")
-    if switch is None:
-        return
-    try:
-        subnet = ipaddress.ip_network(switch["subnet"])
-    except ValueError:
-        message = f"{switch['subnet']} is not a network address"
-        yield Finding(("switch", "subnet"), message, _subnet_remedy(switch["subnet"]))
-        return
-    if subnet.version == 4 and not 1 <= subnet.prefixlen <= 30:
-        message = f"prefix length {subnet.prefixlen} is out of range: 1 to 30"
-        yield Finding(("switch", "subnet"), message, "A switch needs room for a gateway and a NIC.")
-    if (subnet.version == 6) != switch.get("ipv6", False):
-        yield Finding(("switch", "subnet"), f"an IPv{subnet.version} subnet", "Set ipv6 to match the subnet.")
-    for key in ("gateway", "dhcp"):
-        if key in switch:
-            wrong = list(_ip_address(("switch", key), switch[key]))
-            yield from wrong
-            if not wrong and ipaddress.ip_address(switch[key]) not in subnet:
-                message = f"{switch[key]} is not in {subnet}"
-                yield Finding(("switch", key), message, "Choose an address of the subnet.")
-    yield from _switch_lists(switch)
-
-
-def _subnet_remedy(text: str) -> str:
-    try:
-        return f"Write {ipaddress.ip_network(text, strict=False)}."
-    except ValueError:
-        return "Write it as 192.168.5.0/24."
-
-
-def _switch_lists(switch: Mapping[str, Any]) -> Iterator[Finding]:
-    for index, text in enumerate(switch.get("dnsServers", ())):
-        yield from _ip_address(("switch", "dnsServers", index), text)
-    for index, text in enumerate(switch.get("excludeIPs", ())):
-        path = ("switch", "excludeIPs", index)
-        first, _, last = text.partition("..")
-        ends = [end for end in (first, last) if end]
-        wrong = [finding for end in ends for finding in _ip_address(path, end)]
-        yield from wrong
-        if not wrong and len(ends) == 2:
-            low, high = (int(ipaddress.ip_address(end)) for end in ends)
-            if low > high:
-                yield Finding(path, f"the range {text} is backwards", "Swap its ends.")
+    if "switch" in network.spec:
+        yield from (finding.under("switch") for finding in switch_errors(network.spec["switch"]))
 
 
 # Storage --------------------------------------------------------------------------------------------------
@@ -330,7 +307,8 @@ def _switch_lists(switch: Mapping[str, Any]) -> Iterator[Finding]:
 def _capacity(disk: Declared) -> Iterator[Finding]:
     capacity = disk.shape.get("capacity")
     if capacity is None and not {"from", "cloudInit"} & disk.shape.keys():
-        yield Finding((), "capacity is missing", "Add it; only a disk made from something may leave it out.")
+        remedy = "Add it; only a disk made from something may leave it out."
+        yield Finding((), "capacity is missing", remedy, missing="capacity")
 
 
 def _cloud_init(disk: Declared) -> Iterator[Finding]:
@@ -342,7 +320,7 @@ def _cloud_init(disk: Declared) -> Iterator[Finding]:
 
 
 def _pool_url(pool: Declared) -> Iterator[Finding]:
-    spec = pool.manifest.spec
+    spec = pool.spec
     local = pool.shape["type"] in ("localfs", "vdiskfs")
     if local != spec["url"].startswith("/"):
         form = "an absolute directory" if local else "HOST:/export, HOST:volume or a uus URL"
@@ -352,29 +330,50 @@ def _pool_url(pool: Declared) -> Iterator[Finding]:
     if "options" in spec and local:
         yield Finding(("options",), f"options do not go with type {spec['type']}", "Remove them.")
     if "options" not in spec and not local:
-        yield Finding((), f"options are missing; type {spec['type']} needs them", "Add them, for example rw.")
+        message = f"options are missing; type {spec['type']} needs them"
+        yield Finding((), message, "Add them, for example rw.", missing="options")
+
+
+def _unmanaged_pool(pool: Declared) -> Iterator[Finding]:
+    spec = pool.spec
+    if spec["type"] == "uus" and spec.get("state") == "Inactive":
+        yield Finding(("state",), "a pool of type uus cannot be stopped", "Remove state: it is always active.")
+
+
+def _snapshot_modes(snapshot: Declared) -> Iterator[Finding]:
+    first = ""
+    for index, disk in enumerate(snapshot.spec["disks"]):
+        mode = disk.get("mode", "internal")
+        if mode == "no":
+            continue
+        if first and mode != first:
+            message = f"{mode} beside {first}: a snapshot of a VM cannot have both"
+            yield Finding(("disks", index, "mode"), message, f"Write mode: {first}, or describe two snapshots.")
+        first = first or mode
 
 
 # By kind; those of "" are for every kind.
 CHECKS: dict[str, tuple[Check, ...]] = {
-    "": (_has_node, _unique_elements, _sizes),
+    "": (Check(("nodeName",), _has_node), Check((), _unique_elements), Check((), _sizes)),
     MACHINE: (
-        _topology,
-        _memory,
-        _pinning,
-        _targets,
-        _buses,
-        _disks,
-        _disk_limits,
-        _nics,
-        _needs_switch,
-        _floating_ips,
-        _usb_redirection,
-        _console_address,
-        _live_cd,
-        _usb_server,
+        Check(("cpu",), _topology),
+        Check(("memory",), _memory),
+        Check(("cpu",), _pinning),
+        Check(("disks", "cdroms", "bootOrder"), _targets),
+        Check(("disks",), _buses),
+        Check(("disks",), _disks),
+        Check(("disks",), _disk_limits),
+        Check(("nics",), _nics),
+        Check(("nics",), _needs_switch),
+        Check(("nics",), _floating_ips),
+        Check(("usbRedirection", "graphics"), _usb_redirection),
+        Check(("graphics",), _console_address),
+        Check(("livecd", "cdroms"), _live_cd),
+        Check(("redirdev",), _usb_server),
+        Check(("osVariant", "guest"), _guest_system),
     ),
-    NETWORK: (_addresses, _switch),
-    DISK: (_capacity, _cloud_init),
-    POOL: (_pool_url,),
+    NETWORK: (Check(("addresses",), _addresses), Check(("switch",), _switch)),
+    DISK: (Check(("capacity", "from", "cloudInit"), _capacity), Check(("cloudInit",), _cloud_init)),
+    POOL: (Check(("type", "url", "options"), _pool_url), Check(("type", "state", "autostart"), _unmanaged_pool)),
+    SNAPSHOT: (Check(("disks",), _snapshot_modes),),
 }

@@ -6,14 +6,17 @@ Incremental: resources may be replaced, and then only those are checked again th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from reconciler.manifests.addresses import floating_address_errors, nic_address_errors, subnet_of
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
+from reconciler.manifests.request import Request
 from reconciler.manifests.uniqueness import Reservation, ReservationRegistry, described_twice, rename_conflicts
-from reconciler.model.kinds import DISK, DISK_IMAGE, MACHINE, NETWORK, POOL
-from reconciler.model.problem import Problem
+from reconciler.model.fields import references_of
+from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.problem import Problem, Severity
 from reconciler.model.resource import Path, ResourceId
 
 
@@ -103,37 +106,78 @@ class CrossChecks:
 
 Resources = Mapping[ResourceId, Declared]
 
-_CONTENTS = {DISK: "vmd", DISK_IMAGE: "vmdi"}  # what the pool of a resource must hold
+_CONTENTS = {DISK: ("vmd",), DISK_IMAGE: ("vmdi", "iso"), IMAGE: ("vmdi",)}  # what the pool of a resource must hold
 
 
 def _content_of_pool(resource: Declared, path: Path, other: Declared, resources: Resources) -> Iterator[Finding]:
     needed = _CONTENTS.get(resource.id.kind)
-    if other.id.kind == POOL and needed:
+    if resource.id.kind == DISK_IMAGE and "from" in resource.shape:
+        needed = ("vmdi",)  # only what comes from elsewhere can be an iso
+    if other.id.kind == POOL and needed and not other.broken and "cloudInit" not in resource.shape:
         content = other.shape.get("content", "vmd")
-        if content != needed:
-            yield Finding(path, f"{other.id} holds {content}, not {needed}", f"Use a pool with content: {needed}.")
+        if content not in needed:
+            yield Finding(
+                path,
+                f"{other.id} holds {content}, not {' or '.join(needed)}",
+                f"Use a pool with content: {needed[0]}.",
+            )
 
 
 def _switch_of_network(resource: Declared, path: Path, other: Declared, resources: Resources) -> Iterator[Finding]:
-    if other.id.kind == NETWORK and "switch" not in other.shape:
+    if other.id.kind == NETWORK and not other.broken and "switch" not in other.shape:
         yield Finding(path, f"{other.id} is not a switch", "Name a network with a switch.")
+
+
+def _addresses_on_switch(resource: Declared, path: Path, other: Declared, resources: Resources) -> Iterator[Finding]:
+    """What a NIC has on the switch that it names: its address, and the floating one that leads to it."""
+    if resource.id.kind != MACHINE or other.id.kind != NETWORK or "switch" not in other.shape:
+        return
+    nic, switch = resource.spec["nics"][path[1]], other.shape["switch"]
+    subnet = subnet_of(switch)
+    if subnet is None:
+        return
+    outside = path[-1] == "externalNetwork"
+    errors = floating_address_errors if outside else nic_address_errors
+    for finding in errors(nic, subnet, str(other.id)):
+        yield finding.under("nics", path[1])
+    if not outside and "floatingIP" in nic and "dhcp" not in switch:
+        message = f"{other.id} has no router for a floating IP, as its switch has no dhcp"
+        yield Finding((*path[:2], "floatingIP"), message, f"Add dhcp to the switch of {other.id}.")
+    if outside and nic.get("network") == other.id.name:
+        message = f"{other.id} cannot be its own outside"
+        yield Finding(path, message, "Name the network that the floating address is of.")
 
 
 def _same_node(resource: Declared, path: Path, other: Declared, resources: Resources) -> Iterator[Finding]:
     here, there = resource.shape.get("nodeName"), other.shape.get("nodeName")
-    if here != there and other.id.kind in (POOL, DISK) and _is_local(other, resources):
+    if here is None or there is None or here == there:
+        return
+    if other.id.kind == POOL and not _is_made_elsewhere(resource):
+        message = f"{other.id} is on {there}, this is on {here}, and a node works in its own pools only"
+        yield Finding(path, message, f"Put both on one node, or describe a pool of {here}.")
+    elif other.id.kind == DISK and resource.id.kind == MACHINE and _is_local(other, resources):
         yield Finding(
             path,
             f"{other.id} is on {there}, this is on {here}, and its pool is local to the node",
             f"Put both on one node, or {other.id.name} into a shared pool.",
         )
+    elif (resource.id.kind, other.id.kind) in _ON_ITS_NODE:
+        message = f"{other.id} is on {there}, this is on {here}"
+        yield Finding(path, message, f"Write nodeName: {there}.")
 
 
-def _is_local(resource: Declared, resources: Resources) -> bool:
-    if resource.id.kind == DISK:
-        pool = resources.get(ResourceId(POOL, resource.shape["pool"], resource.id.namespace))
-        return pool is not None and _is_local(pool, resources)
-    return bool(resource.shape["type"] == "localfs")
+# Snapshots are where that is which they are of.
+_ON_ITS_NODE = {(DISK_SNAPSHOT, DISK), (SNAPSHOT, MACHINE)}
+
+
+def _is_made_elsewhere(resource: Declared) -> bool:
+    """Whether it is a copy that another resource carries, which may put it into a pool of any node."""
+    return resource.id.kind == DISK and "disk" in resource.shape.get("from", {})
+
+
+def _is_local(disk: Declared, resources: Resources) -> bool:
+    pool = resources.get(ResourceId(POOL, str(disk.shape.get("pool")), disk.id.namespace))
+    return pool is not None and pool.shape.get("type") in ("localfs", "vdiskfs")
 
 
 def _raw_if_shareable(resource: Declared, path: Path, other: Declared, resources: Resources) -> Iterator[Finding]:
@@ -143,12 +187,48 @@ def _raw_if_shareable(resource: Declared, path: Path, other: Declared, resources
     """
     if resource.id.kind != MACHINE or other.id.kind != DISK or path[0] != "disks":
         return
-    attached, format = resource.manifest.spec["disks"][path[1]], other.shape.get("format", "qcow2")
+    attached, format = resource.spec["disks"][path[1]], other.shape.get("format", "qcow2")
     if attached.get("mode") == "shareable" and format != "raw" and "cloudInit" not in other.shape:
         message = f"{other.id} is {format}, and only a raw disk is shareable"
         remedy = "Remove mode, or name a raw disk that was created by other means."
         yield Finding((*path[:-1], "mode"), message, remedy)
 
 
+def _has_no_snapshots(resource: Declared, path: Path, other: Declared, resources: Resources) -> Iterator[Finding]:
+    """A snapshot in a file of its own begins a new file, and those inside the old one would be lost to it."""
+    if resource.id.kind == DISK_SNAPSHOT and (inside := other.shape.get("snapshots")):
+        message = f"{other.id} has snapshots inside its file: {', '.join(sorted(inside)[:3])}"
+        yield Finding(path, message, "Use snapshots of one sort: those of the disk, or VirtualMachineDiskSnapshots.")
+    if resource.id.kind == DISK_SNAPSHOT and "cloudInit" in other.shape:
+        yield Finding(path, f"{other.id} is a cloud-init image, which has no snapshots", "Name another disk.")
+
+
 # Whether ``resource`` can use ``other``, which it names at ``path`` of its spec.
-REFERENCE_CHECKS = (_content_of_pool, _switch_of_network, _same_node, _raw_if_shareable)
+REFERENCE_CHECKS = (
+    _content_of_pool,
+    _switch_of_network,
+    _addresses_on_switch,
+    _same_node,
+    _raw_if_shareable,
+    _has_no_snapshots,
+)
+
+
+def undescribed(resources: Resources, requests: Iterable[Request], known: Collection[ResourceId]) -> Iterator[Problem]:
+    """A warning for each resource that is referred to and not described: only the cluster can have it.
+
+    ``known`` are those described with errors. A plan looks on the cluster itself.
+    """
+    for resource in resources.values():
+        for path, id in references_of(resource.id.kind, resource.spec, resource.id.namespace):
+            if id not in resources and id not in known:
+                yield resource.manifest.problem(_elsewhere(id, ("spec", *path)))
+    for request in requests:
+        if request.manifest is not None and request.target not in resources and request.target not in known:
+            yield request.manifest.problem(_elsewhere(request.target, ("spec", "target", "name")))
+
+
+def _elsewhere(id: ResourceId, path: Path) -> Finding:
+    message = f"{id} is not described here: it must exist on the cluster"
+    remedy = "Add a manifest for it, unless it is there: a plan tells."
+    return Finding(path, message, remedy, severity=Severity.WARNING)

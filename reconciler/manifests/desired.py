@@ -27,6 +27,13 @@ class Declared:
     shape: Shape
     manifest: Manifest
     ignored: frozenset[tuple[str, ...]] = frozenset()  # fields of ``shape`` that were replaced by what is observed
+    broken: frozenset[str] = frozenset()  # fields of its spec that the schema refuses, and that ``shape`` does not have
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The spec as written, without the fields that the schema refuses."""
+        spec = self.manifest.spec
+        return spec if not self.broken else {name: value for name, value in spec.items() if name not in self.broken}
 
     @property
     def node(self) -> str:

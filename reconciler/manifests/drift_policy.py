@@ -17,6 +17,7 @@ from reconciler.manifests.finding import Finding
 from reconciler.model import quantity
 from reconciler.model.fields import KeyedList, is_quantity, is_secret, parts_at
 from reconciler.model.path import matches
+from reconciler.model.problem import shown
 from reconciler.model.resource import Path
 
 ANY = "*"  # in the place of what identifies a part
@@ -102,7 +103,7 @@ def _until_errors(entry: Mapping[str, Any]) -> Iterator[Finding]:
         try:
             expiry(entry["until"])
         except ValueError:
-            message = f"{entry['until']!r} is neither a date nor a time with its zone"
+            message = f"{shown(entry['until'])} is neither a date nor a time with its zone"
             yield Finding(("until",), message, "Write 2026-12-31, or 2026-12-31T18:00:00Z.")
 
 
@@ -155,7 +156,7 @@ def _names(field: str) -> Iterator[tuple[str, bool]]:
         bracketed = name is not None
         name = name or (_AFTER_DOT if at else _NAME).match(field, at)
         if name is None:
-            message = f"{field!r} is not a field"
+            message = f"{shown(field)} is not a field"
             raise UnknownField(message, "Write it as plans print it: memory.size, disks[vdb].cache.")
         yield name[1], bracketed
         at = name.end()
@@ -167,7 +168,7 @@ def _unknown_field(kind: str, path: tuple[str, ...], name: str, known: list[str]
     remedy = f"Did you mean {near[0]}?" if near else f"Fields here: {', '.join(known) or 'none'}."
     if len(path) > 1 and path[-1] != ANY and parts_at(kind, path[:-1]):
         remedy += f" A name with dots goes into brackets: {path[-2]}[{path[-1]}.{name}]."
-    return UnknownField(f"{where} has no field {name!r}", remedy)
+    return UnknownField(f"{where} has no field {shown(name)}", remedy)
 
 
 def _dereferenced(root: dict[str, Any], fragment: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +197,7 @@ def _value_errors(kind: str, path: tuple[str, ...], fragment: dict[str, Any], va
     usual = "integer" if size else "string"
     type, words = _TYPES.get(fragment.get("type", usual), _TYPES[usual])
     if not isinstance(value, type) or (isinstance(value, bool) and type is int):
-        yield Finding(_OBSERVED, f"{value!r} cannot be the value of {'.'.join(path)}", f"Write {words}.")
+        yield Finding(_OBSERVED, f"{shown(value)} cannot be the value of {'.'.join(path)}", f"Write {words}.")
 
 
 def _in_shape(kind: str, path: tuple[str, ...], value: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from reconciler.model.problem import Severity
 from reconciler.model.resource import Path
 
 
@@ -17,6 +18,12 @@ class Finding(NamedTuple):
     message: str
     remedy: str  # a sentence in the imperative
     missing: str = ""  # the field that ``path`` needs and does not have, where that is what is wrong
+    severity: Severity = Severity.ERROR
+
+    @property
+    def place(self) -> Path:
+        """The path of the value, also of one that is missing."""
+        return (*self.path, self.missing) if self.missing else self.path
 
     def under(self, *path: str | int) -> Finding:
         """The same finding with its path seen from further out: ``path`` comes before its own."""

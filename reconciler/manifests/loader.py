@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.reader import MalformedDocument, SourceText, read_json, read_yaml
-from reconciler.model.problem import Origin, Problem
+from reconciler.model.problem import Origin, Problem, shown
 from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, Path, ResourceId, show_path
 from reconciler.model.wire import WIRE_API_VERSION
 
@@ -40,9 +40,12 @@ class Manifest:
         return self.source.locate(self.index, (*self.base, *path))
 
     def problem(self, finding: Finding) -> Problem:
-        """The problem for a finding about this document: with file, line, column and resource."""
-        place, path = self.origin(*finding.path), show_path(finding.path)
-        return Problem(place, finding.message, finding.remedy, path, id=self.id)
+        """The problem for a finding about this document: with file, line, column and resource.
+
+        What is missing has the path that it would have, and the place of what it is missing in.
+        """
+        place, path = self.origin(*finding.path), show_path(finding.place)
+        return Problem(place, finding.message, finding.remedy, path, finding.severity, id=self.id)
 
 
 @dataclass(slots=True)
@@ -258,7 +261,7 @@ def _version_error(version: object) -> tuple[str, str]:
     if version in (WIRE_API_VERSION, "cloudplus.io/v1alpha3"):
         message = f"{version} is the resource on the cluster, which reports the state of the hypervisor, not a manifest"
         return message, f"Convert it to one with 'reconcile import', or write it as {API_VERSION}."
-    message = "apiVersion is missing" if version is None else f"{version!r} is not known here"
+    message = "apiVersion is missing" if version is None else f"{shown(version)} is not known here"
     return message, f"Write 'apiVersion: {API_VERSION}'."
 
 

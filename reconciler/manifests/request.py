@@ -14,7 +14,7 @@ from reconciler.catalogue.operation import Operation, Verb
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Manifest
 from reconciler.model.kinds import KINDS
-from reconciler.model.problem import InvalidInput, Origin, Problem
+from reconciler.model.problem import InvalidInput, Origin, Problem, clipped, shown
 from reconciler.model.resource import Path, ResourceId
 from reconciler.model.secret import Secret, secret_from
 
@@ -65,7 +65,8 @@ def request_of(manifest: Manifest) -> tuple[Request | None, list[Finding]]:
     try:
         operation = catalogue.find(target.kind, name)
     except KeyError:
-        return None, [Finding(place, f"{name} is not an operation of {target.kind}", _nearest(target.kind, name))]
+        message = f"{clipped(name)} is not an operation of {target.kind}"
+        return None, [Finding(place, message, _nearest(target.kind, name))]
     if operation.verb in _BY_MANIFEST and operation.fields:
         message = f"{name} is planned from manifests and cannot be requested"
         return None, [Finding(place, message, _BY_MANIFEST[operation.verb])]
@@ -100,7 +101,7 @@ def request_from_words(
     try:
         row = catalogue.find(target.kind, operation)
     except KeyError:
-        message = f"{operation} is not an operation of {target.kind}"
+        message = f"{clipped(operation)} is not an operation of {target.kind}"
         raise _invalid(target, [Finding((), message, _nearest(target.kind, operation))]) from None
     given, findings = _given_words(row, words)
     found, wrong = _given_secrets(secrets)
@@ -124,7 +125,7 @@ def _given_words(operation: Operation, words: Iterable[str]) -> tuple[dict[str, 
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            findings.append(Finding((), f"{word!r} is not KEY=VALUE", "Write name=value."))
+            findings.append(Finding((), f"{shown(word)} is not KEY=VALUE", "Write name=value."))
         elif key in given:
             findings.append(Finding((), f"{key} is given twice", "Keep one."))
         elif key in hidden:
@@ -152,9 +153,11 @@ def check(operation: Operation, given: Mapping[str, str | bool], secrets: Mappin
     """Findings for parameters that the catalogue refuses. Their paths begin in the document."""
     samples = dict.fromkeys(secrets, SAMPLE_SECRET)
     for error in catalogue.parameter_errors(operation, {**given, **samples}):
-        path: Path = ("spec", "parameters", error.parameter) if error.parameter in given else ("spec",)
-        message = f"{operation.name}: {error.message}"
-        yield Finding(path, message, f"See 'reconcile operations {operation.name}'.")
+        message, remedy = f"{operation.name}: {error.message}", f"See 'reconcile operations {operation.name}'."
+        if error.parameter in secrets:
+            yield Finding(("spec", *_place_of_secret(error.parameter)), message, remedy)
+        else:
+            yield Finding(("spec", "parameters"), message, remedy, missing=error.parameter)
 
 
 def wire(value: Any) -> str | bool:
@@ -167,6 +170,10 @@ def _secrets(spec: Mapping[str, Any], namespace: str) -> Iterator[tuple[str, Sec
         yield "password", secret_from(spec["passwordFrom"], namespace)
     for name, source in spec.get("credentialsFrom", {}).items():
         yield name, secret_from(source, namespace)
+
+
+def _place_of_secret(parameter: str) -> Path:
+    return ("passwordFrom",) if parameter == "password" else ("credentialsFrom", parameter)
 
 
 def _home_of_secret(parameter: str) -> str:

@@ -16,6 +16,9 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.manifests.finding import Finding
+from reconciler.model.fields import secret_fields
+from reconciler.model.kinds import KINDS
+from reconciler.model.problem import shown
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -98,7 +101,9 @@ def explain_errors(kind: str, document: dict[str, Any]) -> Iterator[Finding]:
 
     errors = Draft202012Validator(schema(kind)).iter_errors(document)
     # The library has one error for each missing field, and each is explained with all of them.
-    yield from dict.fromkeys(finding for error in errors for finding in _explain(error))
+    see = f"See 'reconcile explain {kind}'."
+    found = dict.fromkeys(finding for error in errors for finding in _explain(error))
+    yield from (finding if finding.remedy else finding._replace(remedy=see) for finding in found)
 
 
 class _Failure(NamedTuple):
@@ -108,13 +113,22 @@ class _Failure(NamedTuple):
     rule: Any  # what the schema gives the keyword: a number, a list of choices
     value: Any
     schema: dict[str, Any]
-    message: str  # in the library's words
+    hidden: bool = False  # whether it says where a secret is: somebody may have written the secret itself
+
+
+# The fields that say where a secret is.
+_SECRETS = {"credentialsFrom", "passwordFrom"} | {path[-1] for kind in KINDS for path in secret_fields(kind)}
+
+
+def _quoted(failure: _Failure) -> str:
+    return "the value (hidden)" if failure.hidden else shown(failure.value)
 
 
 def _explain(error: ValidationError) -> Iterator[Finding]:
     """The findings of one error of the library, worded by the keyword of the schema that failed."""
     fragment = error.schema if isinstance(error.schema, dict) else {}
-    failure = _Failure(str(error.validator), error.validator_value, error.instance, fragment, error.message)
+    hidden = not _SECRETS.isdisjoint(error.absolute_path)
+    failure = _Failure(str(error.validator), error.validator_value, error.instance, fragment, hidden)
     for finding in _EXPLANATIONS.get(failure.keyword, _other)(failure):
         yield finding.under(*error.absolute_path)
 
@@ -122,7 +136,7 @@ def _explain(error: ValidationError) -> Iterator[Finding]:
 def _unknown_fields(failure: _Failure) -> Iterator[Finding]:
     known = sorted(failure.schema.get("properties", {}))
     for key in sorted(set(failure.value) - set(known), key=str):
-        yield Finding((key,), f"unknown field {key!r}", _did_you_mean(key, known) or _known_here(known))
+        yield Finding((key,), f"unknown field {shown(key)}", _did_you_mean(key, known) or _known_here(known))
 
 
 def _missing_fields(failure: _Failure) -> Iterator[Finding]:
@@ -143,30 +157,36 @@ def _wrong_type(failure: _Failure) -> Iterator[Finding]:
 def _not_a_choice(failure: _Failure) -> Iterator[Finding]:
     choices = failure.rule
     near = _did_you_mean(failure.value, [each for each in choices if isinstance(each, str)])
-    yield Finding((), f"{failure.value!r} is not one of {', '.join(map(str, choices))}", near or _doc(failure))
+    yield Finding((), f"{_quoted(failure)} is not one of {', '.join(map(str, choices))}", near or _doc(failure))
 
 
 def _not_allowed(failure: _Failure) -> Iterator[Finding]:
-    yield Finding((), f"{failure.value!r} is not allowed", _doc(failure))
+    yield Finding((), f"{_quoted(failure)} is not allowed", _doc(failure))
 
 
 def _not_exactly_one(failure: _Failure) -> Iterator[Finding]:
-    if not all("required" in each for each in failure.rule):  # alternatives of one value, not a choice of fields
+    names = [each["required"][0] for each in failure.rule if "required" in each]
+    if not names:
         yield from _not_allowed(failure)
         return
-    names = [each["required"][0] for each in failure.rule]
-    found = " and ".join(name for name in names if name in failure.value) or "none"
-    yield Finding((), f"exactly one of {', '.join(names)} is needed, found {found}", "Keep one.")
+    found = [name for name in names if name in failure.value]
+    message = f"exactly one of {', '.join(names)} is needed, found {' and '.join(found) or 'none'}"
+    yield Finding(tuple(found[1:2]), message, "Keep one." if found else "Add one.")
+
+
+def _too_many(failure: _Failure) -> Iterator[Finding]:
+    known, found = failure.schema.get("properties", {}), " and ".join(sorted(map(str, failure.value)))
+    yield Finding((), f"at most {failure.rule} of {', '.join(known)} is allowed, found {found}", "Keep one.")
 
 
 def _out_of_range(failure: _Failure) -> Iterator[Finding]:
     limit = f"{failure.keyword} {failure.rule}"
-    yield Finding((), f"{failure.value} is out of range ({limit})", _doc(failure))
+    yield Finding((), f"{_quoted(failure)} is out of range ({limit})", _doc(failure))
 
 
 def _wrong_length(failure: _Failure) -> Iterator[Finding]:
     value, limit = failure.value, f"{failure.keyword} {failure.rule}"
-    yield Finding((), f"{value!r} has {len(value)} characters ({limit})", _doc(failure))
+    yield Finding((), f"{_quoted(failure)} has {len(value)} characters ({limit})", _doc(failure))
 
 
 def _empty(failure: _Failure) -> Iterator[Finding]:
@@ -178,11 +198,11 @@ def _repeated(failure: _Failure) -> Iterator[Finding]:
 
 
 def _not_the_constant(failure: _Failure) -> Iterator[Finding]:
-    yield Finding((), f"{failure.value!r} must be {failure.rule!r}", _doc(failure))
+    yield Finding((), f"{_quoted(failure)} must be {failure.rule!r}", _doc(failure))
 
 
 def _other(failure: _Failure) -> Iterator[Finding]:
-    yield Finding((), failure.message, _doc(failure))
+    yield Finding((), f"{_quoted(failure)} breaks the rule {failure.keyword}", _doc(failure))
 
 
 # Keyword of the schema -> how its failure is explained. Paths begin at the value that fails.
@@ -202,6 +222,7 @@ _EXPLANATIONS: dict[str, Callable[[_Failure], Iterator[Finding]]] = {
     "maxLength": _wrong_length,
     "minItems": _empty,
     "minProperties": _empty,
+    "maxProperties": _too_many,
     "uniqueItems": _repeated,
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +14,7 @@ from reconciler.manifests.desired import Stack
 from reconciler.manifests.drift_policy import DriftPolicy
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Loaded
+from reconciler.model.resource import Path
 
 
 def stack_name(folder: str) -> str:
@@ -22,18 +25,21 @@ def stack_name(folder: str) -> str:
 def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
     """The settings of the ``Stack`` document that was loaded, and the findings about it.
 
-    Nothing is used of a document that its schema refuses, and no drift policy of one that names unknown fields.
+    Of a document that its schema refuses, the rest is used: what is wrong in it says nothing of it. No drift policy is
+    used of one that names unknown fields.
     """
     manifest, name = loaded.stack, stack_name(loaded.root)
     if manifest is None:
         return Stack(name), []
-    if not schema.accepts("Stack")(manifest.document):
-        return Stack(name), list(schema.explain_errors("Stack", manifest.document))
-    spec = manifest.spec
+    findings = list(schema.explain_errors("Stack", manifest.document)) if not _accepts(manifest.document) else []
+    document = _usable(manifest.document, findings)
+    if document is None:
+        return Stack(name), findings
+    name, spec = document["metadata"]["name"], document.get("spec", {})
     drift, policy, cluster = spec.get("drift", {}), spec.get("policy", {}), spec.get("cluster", {})
-    findings = [finding.under("spec", "drift") for finding in drift_policy.policy_errors(drift)]
+    unknown = [finding.under("spec", "drift") for finding in drift_policy.policy_errors(drift)]
     stack = Stack(
-        name=manifest.id.name,
+        name=name,
         cluster=cluster.get("path", ""),
         context=cluster["kubernetes"].get("context", "") if "kubernetes" in cluster else None,
         prune=policy.get("prune", False),
@@ -43,9 +49,34 @@ def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
         defaults=dict(spec.get("defaults", {})),
         nodes={node: values["address"] for node, values in spec.get("nodes", {}).items()},
         agent=spec.get("agent", OWN_AGENT),
-        drift=DriftPolicy() if findings else DriftPolicy.parse(drift),
+        drift=DriftPolicy() if unknown else DriftPolicy.parse(drift),
     )
-    return stack, findings
+    return stack, [*findings, *unknown]
+
+
+def _accepts(document: Any) -> bool:
+    return schema.accepts("Stack")(document)
+
+
+def _usable(document: dict[str, Any], findings: list[Finding]) -> dict[str, Any] | None:
+    """The document without the values that are wrong; None where it is not one without them."""
+    while findings:
+        document, before = copy.deepcopy(document), document
+        for finding in findings:
+            _take_out(document, finding.path)
+        if document == before:
+            return None
+        findings = list(schema.explain_errors("Stack", document))
+    return document
+
+
+def _take_out(value: Any, path: Path) -> None:
+    """Remove what is at a path, if it is there; of a list, the list, as nothing says what the others are without it."""
+    names = list(itertools.takewhile(lambda part: not isinstance(part, int), path))
+    for name in names[:-1]:
+        value = value.get(name) if isinstance(value, dict) else None
+    if names and isinstance(value, dict):
+        value.pop(names[-1], None)
 
 
 def _interruption_limits(given: Any) -> Iterator[tuple[dict[str, str], str]]:

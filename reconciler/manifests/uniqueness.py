@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
 from reconciler.model.fields import parts_of
-from reconciler.model.kinds import MACHINE
-from reconciler.model.problem import Problem
+from reconciler.model.kinds import MACHINE, NETWORK, POOL
+from reconciler.model.problem import Problem, clipped, shown
 from reconciler.model.resource import Path, ResourceId
 
 
@@ -25,24 +25,67 @@ _LIMITS = next(parts for parts in parts_of(MACHINE) if parts.path[-1] == "qosRul
 
 
 def reservations_of(resource: Declared) -> Iterator[Reservation]:
-    """What a resource reserves. Only machines reserve anything."""
-    if resource.id.kind != MACHINE:
-        return
-    spec, namespace = resource.manifest.spec, resource.id.namespace
-    for index, nic in enumerate(spec["nics"]):
-        yield Reservation(("nics", index, "mac"), ("mac", nic["mac"]), nic["mac"])
-        if "ip" in nic and "network" in nic:
-            network = nic["network"]
-            key = ("ip", namespace, network, nic["ip"])
-            yield Reservation(("nics", index, "ip"), key, f"{nic['ip']} on {network}")
-    for index, nic in enumerate(spec["nics"]):
-        for number, rule in enumerate(nic.get("qosRules", ())):
-            limit = _LIMITS.identity(rule)
-            key = ("limit", namespace, nic.get("network", ""), limit)
-            yield Reservation(("nics", index, "qosRules", number), key, f"the limit '{limit}' of {nic.get('network')}")
-    for index, disk in enumerate(spec["disks"]):
+    """What a resource reserves."""
+    if (row := _RESERVATIONS.get(resource.id.kind)) is not None:
+        yield from row(resource)
+
+
+def _of_machine(machine: Declared) -> Iterator[Reservation]:
+    namespace = machine.id.namespace
+    for index, nic in enumerate(machine.spec.get("nics", ())):
+        yield from _of_nic(index, nic, namespace)
+    for index, disk in enumerate(machine.spec.get("disks", ())):
         if disk.get("mode") not in ("shareable", "readonly"):
             yield Reservation(("disks", index, "disk"), ("disk", namespace, disk["disk"]), f"disk {disk['disk']}")
+    for index, device in enumerate(machine.spec.get("passthrough", ())):
+        address = ":".join(str(device.get(part, "")) for part in ("type", "bus", "subBus", "device"))
+        node = str(machine.shape.get("nodeName", "")).lower()
+        yield Reservation(("passthrough", index), ("device", node, address), f"device {address} of {node}")
+
+
+def _of_nic(index: int, nic: Mapping[str, Any], namespace: str) -> Iterator[Reservation]:
+    network = str(nic.get("network", ""))
+    yield Reservation(("nics", index, "mac"), ("mac", nic["mac"]), nic["mac"])
+    if "ip" in nic and network:
+        yield Reservation(("nics", index, "ip"), ("ip", namespace, network, nic["ip"]), f"{nic['ip']} on {network}")
+    if "floatingIP" in nic:
+        address, outside = nic["floatingIP"]["address"].partition("/")[0], nic["floatingIP"]["externalNetwork"]
+        path = ("nics", index, "floatingIP", "address")
+        yield Reservation(path, ("ip", namespace, outside, address), f"{address} on {outside}")
+    for number, rule in enumerate(nic.get("qosRules", ())):
+        limit = _LIMITS.identity(rule)
+        described = f"the limit {shown(limit)} of {network}"
+        yield Reservation(("nics", index, "qosRules", number), ("limit", namespace, network, limit), described)
+
+
+def _of_pool(pool: Declared) -> Iterator[Reservation]:
+    if "url" in pool.spec and pool.shape.get("type") in ("localfs", "vdiskfs", "nfs"):
+        url, node = pool.spec["url"].rstrip("/"), str(pool.shape.get("nodeName", "")).lower()
+        yield Reservation(("url",), ("pool", node, url), f"{clipped(url)} of {node}")
+
+
+def _of_network(network: Declared) -> Iterator[Reservation]:
+    bridge, node = network.spec.get("bridge", {}), str(network.shape.get("nodeName", "")).lower()
+    for part in ("name", "nic"):
+        if part in bridge:
+            what = "bridge" if part == "name" else "card"
+            yield Reservation(("bridge", part), (what, node, bridge[part]), f"{what} {bridge[part]} of {node}")
+
+
+_RESERVATIONS: dict[str, Callable[[Declared], Iterator[Reservation]]] = {
+    MACHINE: _of_machine,
+    NETWORK: _of_network,
+    POOL: _of_pool,
+}
+# A machine's own MACs and disks are compared by its own checks, and so are the identities of what is passed through.
+_CHECKED_ALONE = frozenset({"mac", "disk", "device"})
+
+
+_REMEDIES = {
+    "pool": "Describe one pool there, or give each a directory of its own.",
+    "bridge": "Give each bridge a name of its own.",
+    "card": "Put each bridge on a card of its own.",
+}
 
 
 class ReservationRegistry:
@@ -55,11 +98,10 @@ class ReservationRegistry:
         """Add the reservations of a resource; a problem for each that another resource, or it itself, already has."""
         for claim in claims:
             first, path = self._first.setdefault(claim.key, (resource, claim.path))
-            # A machine's own MACs and disks are compared by its own checks; its limits only here.
-            if first is not resource or (claim.key[0] == "limit" and path != claim.path):
+            if first is not resource or (claim.key[0] not in _CHECKED_ALONE and path != claim.path):
                 place = first.manifest.origin("spec", *path)
                 message = f"{claim.description} is already used by {first.id} at {place}"
-                finding = Finding(claim.path, message, "Use it in one machine only.")
+                finding = Finding(claim.path, message, _REMEDIES.get(claim.key[0], "Use it in one machine only."))
                 yield resource.manifest.problem(finding.under("spec"))
 
     def release(self, claims: Iterable[Reservation]) -> None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeAlias
 
 from reconciler.manifests import drift_policy, schema
 from reconciler.manifests.checks import check
-from reconciler.manifests.cross_checks import CrossChecks, LinkedResource
+from reconciler.manifests.cross_checks import CrossChecks, LinkedResource, undescribed
 from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Loaded, Manifest
 from reconciler.manifests.request import KIND as OPERATION
+from reconciler.manifests.request_conflicts import contradictions
 from reconciler.manifests.request_set import requests_of
 from reconciler.manifests.stack import stack_of
 from reconciler.manifests.uniqueness import reservations_of
@@ -25,19 +27,25 @@ from reconciler.model import quantity
 from reconciler.model.fields import quantity_fields, references_of
 from reconciler.model.kinds import KINDS
 from reconciler.model.path import values_at
-from reconciler.model.problem import InvalidInput, Problem, Severity
+from reconciler.model.problem import InvalidInput, Problem, Severity, shown
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import declared
 
 _Problems: TypeAlias = "defaultdict[Manifest, list[Problem]]"
 
 
-def validate(loaded: Loaded) -> Desired:
-    """Check everything that was loaded. Raises ``InvalidInput`` with all problems, load's included."""
+def validate(loaded: Loaded, *, offline: bool = False) -> Desired:
+    """Check everything that was loaded. Raises ``InvalidInput`` with all problems, load's included.
+
+    With ``offline``, no plan follows that looks on the cluster: what is referred to and not described is a warning.
+    """
     result = Validator().examine(loaded)
+    desired = result.desired
+    known = {manifest.id for manifest in result.wrong}
+    elsewhere = list(undescribed(desired.resources, desired.requests.values(), known)) if offline else []
     if any(problem.severity is Severity.ERROR for problem in result.problems):
-        raise InvalidInput(result.problems)
-    return result.desired
+        raise InvalidInput([*result.problems, *elsewhere])
+    return replace(desired, warnings=sorted([*desired.warnings, *elsewhere])) if elsewhere else desired
 
 
 class ValidationResult(NamedTuple):
@@ -80,7 +88,9 @@ class Validator:
         if resources is None:
             self._cross_checks = _check_together(checked, problems)
         requests = requests_of(each for each in loaded.manifests if each.id.kind == OPERATION)
-        for manifest, finding in requests.findings:
+        described = resources if resources is not None or self._cross_checks is None else self._cross_checks.resources
+        conflicts = contradictions(requests.requests.values(), described or {})
+        for manifest, finding in (*requests.findings, *conflicts):
             problems[manifest].append(manifest.problem(finding))
         invalid = {manifest for manifest, found in problems.items() if _has_error(found)}
         if resources is None and self._cross_checks is not None:
@@ -145,21 +155,30 @@ def _warnings(problems: Mapping[Manifest, Iterable[Problem]]) -> list[Problem]:
 
 
 def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
-    """Check one manifest by itself. An ``Operation`` declares no resource."""
-    kind, spec, namespace = manifest.id.kind, manifest.spec, manifest.id.namespace
-    if findings := list(_schema_errors(manifest)):
+    """Check one manifest by itself, and what its schema accepts of it also further. An ``Operation`` is no resource."""
+    kind, namespace = manifest.id.kind, manifest.id.namespace
+    findings = list(_schema_errors(manifest))
+    if kind == OPERATION or kind not in KINDS:
         return CheckedManifest(problems=tuple(map(manifest.problem, findings)))
-    if kind == OPERATION:
-        return CheckedManifest()
-    try:
+    if not findings:
+        try:
+            shape = declared(kind, manifest.spec, stack.defaults, namespace)
+        except ValueError:
+            findings = list(_size_errors(manifest))
+    broken = frozenset[str]()
+    if findings:
+        if any(len(each.place) < 2 and each.place[:1] in ((), ("spec",)) for each in findings):
+            return CheckedManifest(problems=tuple(map(manifest.problem, findings)))
+        broken = frozenset(str(each.place[1]) for each in findings if each.place[0] == "spec")
+        spec = {name: value for name, value in manifest.spec.items() if name not in broken}
         shape = declared(kind, spec, stack.defaults, namespace)
-    except ValueError:
-        return CheckedManifest(problems=tuple(map(manifest.problem, _size_errors(manifest))))
-    resource = Declared(manifest.id, shape, manifest)
-    findings = [finding.under("spec") for finding in check(resource)]
-    if drift := manifest.metadata.get("drift"):
+    resource = Declared(manifest.id, shape, manifest, broken=broken)
+    findings += [finding.under("spec") for finding in check(resource)]
+    drift = manifest.metadata.get("drift")
+    if drift and not any(each.place[:2] == ("metadata", "drift") for each in findings):
         findings += [finding.under("metadata", "drift") for finding in drift_policy.policy_errors(drift, kind)]
-    linked = LinkedResource(resource, tuple(references_of(kind, spec, namespace)), tuple(reservations_of(resource)))
+    references = tuple(references_of(kind, resource.spec, namespace))
+    linked = LinkedResource(resource, references, tuple(reservations_of(resource)))
     return CheckedManifest(linked, tuple(map(manifest.problem, findings)))
 
 
@@ -169,7 +188,7 @@ def _schema_errors(manifest: Manifest) -> Iterator[Finding]:
         kinds = [*KINDS, OPERATION]
         nearest = get_close_matches(kind, kinds, n=1, cutoff=0.4)
         remedy = f"Did you mean {nearest[0]}?" if nearest else f"Known kinds: {', '.join(kinds)}."
-        yield Finding(("kind",), f"unknown kind {kind!r}", remedy)
+        yield Finding(("kind",), f"unknown kind {shown(kind)}", remedy)
     elif not schema.accepts(kind)(manifest.document):
         yield from schema.explain_errors(kind, manifest.document)
 

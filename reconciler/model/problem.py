@@ -75,6 +75,19 @@ class Problem:
         return f"{where}{field}{self.message}{remedy}"
 
 
+MOST_SHOWN = 120  # characters of a value in a message
+
+
+def clipped(text: str) -> str:
+    """A word as it is, or its beginning if it is longer than ``MOST_SHOWN``."""
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it: as it is written in Python, and at most ``MOST_SHOWN`` characters of it."""
+    return clipped(repr(value[:MOST_SHOWN] if isinstance(value, str) else value))
+
+
 class ReconcilerError(Exception):
     """The base class of all errors that this package raises."""
 

@@ -33,13 +33,13 @@ def parse(quantity: str | int) -> int:
 def _parse_text(quantity: str) -> int:
     match = _QUANTITY.match(quantity)
     if match is None:
-        raise ValueError(f"{quantity!r} is not a size")
+        raise ValueError(f"{quantity[:80]!r} is not a size")
     number, suffix = match.groups()
     if "." not in number:
         return int(number) * _SUFFIX[suffix or ""]
     value = Fraction(number) * _SUFFIX[suffix or ""]
     if value.denominator != 1:
-        raise ValueError(f"{quantity!r} is not a whole number of bytes")
+        raise ValueError(f"{quantity[:80]!r} is not a whole number of bytes")
     return int(value)
 
 

@@ -146,7 +146,7 @@ def when_removed(row: Field) -> str:
         case Removal.UNDONE:
             return "taken away."
         case Removal.BELOW:
-            return "each of its fields that was applied from here is taken back."
+            return "what each of its fields says."
         case Removal.STAYS:
             return f"it stays, and the plan notes it. {row.to_remove}"
         case Removal.CREATION:

@@ -91,13 +91,14 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
         creation = next(row for row in CREATE if row.kind == kind and row.when(case))
         seen, pending = creation.leaves(case), {}
     given, applied = declared.shape, observed.applied if observed is not None and creation is None else {}
-    declared = replace(declared, shape=with_resets(kind, given, applied)) if applied else declared
+    if (shape := with_resets(kind, given, applied)) is not given:
+        declared = replace(declared, shape=shape)
     stops = declared.shape.get("powerState") == "Stopped" and (creation is not None or "restart" in inputs.policy.allow)
     both = configuration(declared, None if creation else observed, seen, stops)
     changes = both.changes
     if observed is not None and creation is None and not observed.stack:
         changes = [change for change in changes if not last_applied.unknown(kind, change)]
-    if applied and (parts := replaced_parts(kind, changes)):
+    if shape is not given and (parts := replaced_parts(kind, changes)):
         declared = replace(declared, shape=with_resets(kind, given, applied, parts))
     changes = with_replacements(kind, changes, declared.shape, both.live)
     later = waiting(observed.shape, pending) if observed is not None and pending else []

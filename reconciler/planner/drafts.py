@@ -27,6 +27,7 @@ from reconciler.planner.ownership import ownership_step
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Action, Details, Expectation, FieldChange, NoteKind, Reason
 from reconciler.planner.preconditions import fields
+from reconciler.planner.refusals import refusals_of
 from reconciler.planner.restart import draft_restart
 from reconciler.planner.rules import CHANGE, ChangeKind, CreateRule, Rule, RuleContext
 
@@ -66,6 +67,10 @@ def draft_steps(inputs: PlanInput, changes: Changes) -> Findings:
 def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:
     """The steps of one resource, and why some of its changes have none."""
     found, declared = Findings(), each.declared
+    for path, message, remedy in refusals_of(inputs, each):
+        found.refuse(declared.id, inputs.problem(declared.id, f"{declared.id}: {message}", remedy, path))
+    if found.problems:
+        return found
     if each.memory_excess and each.observed is not None:
         size = quantity.show(each.observed.shape["memory"]["size"])
         found.note(declared.id, NoteKind.MEMORY_NOT_RETURNED, size=size, excess=quantity.show(each.memory_excess))

@@ -124,16 +124,20 @@ class Findings:
 def step_of(
     inputs: PlanInput, row: Rule | CreateRule | DeleteRule, case: RuleContext, draft: StepDraft, found: Findings
 ) -> None:
-    """Add the step of a row. Parameters that the catalogue refuses become problems."""
+    """Add the step of a row. Parameters that may not be sent become problems, and there is no step."""
     carrier = draft.carrier or case.id
     operation = catalogue.find(carrier.kind, row.operation)
     parameters = parameters_of(row.parameters, case)
-    for error in catalogue.parameter_errors(operation, samples(operation, parameters), inputs.desired.stack.agent):
+    wrong = catalogue.parameter_errors(operation, samples(operation, parameters), inputs.desired.stack.agent)
+    for error in wrong:
         message = f"{case.id}: {row.operation}: {error.message}"
         path = field_of(error.parameter, row.parameters.get(error.parameter), case)
         found.refuse(case.id, inputs.problem(case.id, message, limit_remedy(error), path))
+    if wrong:
+        return  # whoever carries it out would refuse it
     found.notes += unreadable_secrets(case.id, parameters)
-    suffix = "".join(f":{part}" for part in draft.at[1::2] or draft.at)
+    named = (*draft.at[1::2], *(draft.at[-1:] if len(draft.at) % 2 else ()))  # the identities of the parts
+    suffix = "".join(f":{part}" for part in named)
     declared = inputs.desired.resources.get(case.id)
     step = Step(
         id=f"{case.id}:{row.operation}{suffix}:{draft.phase + draft.offset}",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from reconciler.model.fields import part_of, replacing
-from reconciler.model.path import matches
+from reconciler.model.fields import lost_with, part_of, replacing
+from reconciler.model.path import matches, values_at
 from reconciler.model.shape import Shape
 from reconciler.planner.diff import Change, part_changes
 from reconciler.planner.explanation import leaves
@@ -48,7 +48,19 @@ def with_replacements(kind: str, changes: list[Change], desired: Shape, seen: Sh
     wholes: list[Change] = []
     for name, key in sorted(parts):
         wholes += part_changes(kind, (name, key), seen[name][key], desired[name][key])
-    return wholes + [change for change in changes if change.path[:2] not in parts]
+    found = wholes + [change for change in changes if change.path[:2] not in parts]
+    return found + list(_lost_with_parts(kind, found, desired, seen))
+
+
+def _lost_with_parts(kind: str, changes: list[Change], desired: Shape, seen: Shape) -> Iterator[Change]:
+    """The fields that name parts, and are set again as a part that comes or is replaced does not bring them."""
+    for path, name in lost_with(kind):
+        wanted = [each for _, each in values_at(desired, path)]
+        came = {change.path[1] for change in changes if len(change.path) == 2 and change.path[0] == name}
+        if not wanted or came.isdisjoint(wanted[0]) or any(change.path == path for change in changes):
+            continue
+        now: list[str] = next((each for _, each in values_at(seen, path)), [])
+        yield Change(path, [each for each in now if each not in came], wanted[0])
 
 
 def set_by(rule: Rule, changes: list[Change]) -> list[Change]:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from reconciler.model import graph
+from reconciler.model.fields import references_of
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.planner.deletion import without_deletions
@@ -97,12 +98,12 @@ def _yielding(steps: list[UnorderedStep]) -> list[UnorderedStep]:
 
 
 def _chains(steps: Iterable[UnorderedStep], by: Callable[[UnorderedStep], ResourceId]) -> Chains:
-    """The steps of each resource in the order of their phases."""
+    """The steps of each resource in the order of their phases, after the one that creates it: a copy is made late."""
     chains: Chains = defaultdict(list)
     for each in steps:
         chains[by(each)].append(each)
-    for chain in chains.values():
-        chain.sort(key=lambda each: each.rank)
+    for id, chain in chains.items():
+        chain.sort(key=lambda each: (each.step.action is not Action.CREATE or each.step.resource != id, each.rank))
     return chains
 
 
@@ -217,5 +218,13 @@ def _exist_before_use(
             elif not inputs.resources.exists(id) and id not in inputs.desired.resources:
                 message = f"{step.resource} needs {id}, which is neither described nor on the cluster"
                 remedy = "Add a manifest for it, or correct the name."
-                problems.append(inputs.problem(step.resource, message, remedy))
+                problems.append(inputs.problem(step.resource, message, remedy, _reference(inputs, step.resource, id)))
     return problems
+
+
+def _reference(inputs: PlanInput, id: ResourceId, other: ResourceId) -> tuple[str, ...]:
+    """The field in which a resource names another one; empty where it is not declared."""
+    declared = inputs.desired.resources.get(id)
+    shape = declared.shape if declared is not None else {}
+    found = (path for path, named in references_of(id.kind, shape, id.namespace) if named == other)
+    return tuple(map(str, next(found, ())))

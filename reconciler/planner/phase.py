@@ -73,8 +73,8 @@ class Phase(IntEnum):
     RESTART_SUSPEND = 83, "It goes back to what it was before the restart."
 
     POWER_UP = 90, "A guest starts with all that it is to have."
-    SUSPEND = 91, "Only what runs can be suspended."
-    GUEST_ACCOUNT = 92, "What is set inside a guest needs the guest to run."
+    GUEST_ACCOUNT = 91, "What is set inside a guest needs the guest to run, and not to be paused."
+    SUSPEND = 92, "Only what runs can be suspended."
     MIGRATION = 94, "Everything else is done where the machine was when the plan was made."
     REQUEST = 95, "An operation on request finds the resource as it is declared."
 

@@ -109,9 +109,12 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
         request=(request.name, request.content),
     )
     found.notes += unreadable_secrets(id, parameters)
-    for error in catalogue.parameter_errors(operation, samples(operation, parameters), inputs.desired.stack.agent):
+    wrong = catalogue.parameter_errors(operation, samples(operation, parameters), inputs.desired.stack.agent)
+    for error in wrong:
         message = f"{operation.name}: {error.message}"
         found.problems.append(request_problem(request, message, limit_remedy(error), error.parameter))
+    if wrong:
+        return
     uses = tuple(ResourceId(POOL, name, id.namespace) for name in pools)
     follows = tuple(step_id(name) for name in request.after)
     settles = tuple(_machines_concerned(inputs, request))

@@ -246,7 +246,7 @@ def test_warnings_are_among_the_problems_of_valid_manifests(run: Run, tmp_path: 
 def test_a_bug_is_a_document_and_a_traceback(
     schemas: Registry[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(*words: object) -> None:
+    def broken(*words: object, **options: object) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("reconciler.cli.validate.read_manifests", broken)

@@ -23,8 +23,11 @@ from reconciler.observe.observed import Observation
 from reconciler.planner.plan import Plan, Step
 from reconciler.planner.preconditions import value_at
 from support.fleets import fleets
+from support.full_stack import SECRETS, holders
+from support.other_values import LEAVES, OTHER_SECRETS, full_documents
 from support.paths import EXAMPLES
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served, world_of
+from support.stacks import DRAWN, NOT_DRAWN, stacks
 
 ALLOW = frozenset({"interrupt", "restart", "data"})
 slow = settings(
@@ -38,6 +41,34 @@ def test_the_plan_after_an_apply_is_empty(fleet: list[dict[str, Any]]) -> None:
     with served() as cluster:
         converge(cluster, desired_of(fleet), allow=ALLOW)
         assert not plan_of(cluster, desired_of(fleet), allow=ALLOW).steps
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**SECRETS, **OTHER_SECRETS}.items():
+        monkeypatch.setenv(name, value)
+
+
+@settings(
+    slow, max_examples=10, suppress_health_check=[*slow.suppress_health_check, HealthCheck.function_scoped_fixture]
+)
+@given(stacks())
+def test_whatever_is_described_together_comes_up_in_one_run(secrets: None, stack: list[dict[str, Any]]) -> None:
+    everything = frozenset(each for each in Impact)
+    with served() as cluster:
+        converge(cluster, desired_of(stack), allow=everything)
+        left = plan_of(cluster, desired_of(stack), allow=everything)
+        assert ([step.id for step in left.steps], left.problems) == ([], ())
+
+
+def test_every_field_is_drawn_or_says_why_it_is_not() -> None:
+    drawn = {(kind, row.name) for kind, row in DRAWN}
+    assert drawn | NOT_DRAWN.keys() == {(kind, row.name) for kind, row in LEAVES}
+    declared = full_documents()
+    for kind, row in LEAVES:
+        assert any(list(holders(each["spec"], row.path)) for each in declared if each["kind"] == kind) or (
+            row.name == "nodeName"
+        ), f"{kind} {row.name} is declared nowhere in the full stack"
 
 
 @slow

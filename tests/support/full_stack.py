@@ -98,6 +98,11 @@ metadata: {name: web-1}
 spec:
   powerState: Running
   stopMode: Force
+  uuid: 6d1c1a52-4c6a-4a0e-9d0b-0a4f4f4f4f01
+  virtType: xen
+  livecd: true
+  cputune: {shares: 2048, period: 100000, quota: 50000}
+  redirdev: {type: tcp, server: "192.168.1.1:4000"}
   osVariant: debian12
   cpu: {count: 1, cores: 2, sockets: 2, threads: 2, pinning: 0-3}
   memory: {size: 2Gi, max: 4Gi}
@@ -139,9 +144,16 @@ spec:
   powerState: Stopped
   osVariant: debian12
   from: {image: template}
+  uuid: 0d3c1f52-6a0b-4a53-9c1e-6f1b6a7f0002
+  virtType: kvm
+  livecd: true
+  cdroms: [{target: sda, path: /var/lib/libvirt/iso/debian12.iso}]
+  cputune: {shares: 512, period: 100000, quota: 50000}
+  redirdev: {type: tcp, server: "10.0.0.5:4000"}
   cpu: {count: 1, max: 4}
   memory: {size: 1Gi}
   disks: [{target: vda, disk: root-2, boot: true}]
+  cdroms: [{target: sda, path: /var/lib/libvirt/iso/debian12.iso}]
   nics:
   - {mac: "52:54:00:00:00:03", type: l3bridge, source: br-int, network: front, ip: 10.1.1.10}
   - {mac: "52:54:00:00:00:04", type: l3bridge, source: br-int, network: outside}
@@ -175,30 +187,30 @@ def without(kind: str, path: tuple[str, ...]) -> Desired | None:
         if document["kind"] != kind:
             continue
         kept = 0  # places where the stack would not be valid without it
-        while len(list(_holders(left[index]["spec"], path))) > kept:
+        while len(list(holders(left[index]["spec"], path))) > kept:
             shorter = copy.deepcopy(left[index])
-            del list(_holders(shorter["spec"], path))[kept][path[-1]]
-            if _is_valid(tried := [*left[:index], shorter, *left[index + 1 :]]):
+            del list(holders(shorter["spec"], path))[kept][path[-1]]
+            if is_valid(tried := [*left[:index], shorter, *left[index + 1 :]]):
                 left, found = tried, True
             else:
                 kept += 1
     return desired_of(left) if found else None
 
 
-def _holders(value: Any, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def holders(value: Any, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """The mappings that have the field at a path."""
     head, *rest = path
     if head == "*":
         for each in value if isinstance(value, list) else ():
-            yield from _holders(each, tuple(rest))
+            yield from holders(each, tuple(rest))
     elif isinstance(value, dict) and head in value:
         if rest:
-            yield from _holders(value[head], tuple(rest))
+            yield from holders(value[head], tuple(rest))
         else:
             yield value
 
 
-def _is_valid(stack: list[dict[str, Any]]) -> bool:
+def is_valid(stack: list[dict[str, Any]]) -> bool:
     try:
         desired_of(stack)
     except InvalidInput:

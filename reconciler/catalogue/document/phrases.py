@@ -96,7 +96,7 @@ _RECORDS_SAID = ("version or all is given.", "Each of version is the name of a b
 
 # ``_TOGETHER`` in words.
 _SAID: dict[tuple[str, str], tuple[str, ...]] = {
-    (MACHINE, "PlugNIC"): ("source may have ip and switch only when type is l3bridge.",),
+    (MACHINE, "PlugNIC"): ("ip and switch in source go with type l3bridge only.",),
     (MACHINE, "ManageISO"): ("Exactly one of eject, insert and update is true.",),
     (POOL, "CreatePool"): ("opt is given for uus, nfs and glusterfs, and for no other type.",),
     (POOL, "CleanVMBackup"): _RECORDS_SAID,

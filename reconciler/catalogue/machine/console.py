@@ -49,6 +49,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 "password",
                 "New password of the console.",
                 pattern=_CONSOLE_PASSWORD.pattern,
+                form=_CONSOLE_PASSWORD.form,
                 excludes=("no_password",),
                 secret=True,
                 example="horse-12",

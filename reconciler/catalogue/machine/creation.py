@@ -8,6 +8,7 @@ from reconciler.catalogue.common import (
     MAC,
     OS_VARIANT,
     PASSWORD,
+    PASSWORD_FORM,
     ROOTED_PATH,
     TARGET_POOL,
     TEXT_BOOLEANS,
@@ -64,6 +65,7 @@ _CREATE = (
         "Console and its password: vnc or spice.",
         required=True,
         pattern=rf"(?:vnc|spice),listen={IP}(?:,password={PASSWORD})?",
+        form=f"vnc or spice, listen= with an address, and a password of {PASSWORD_FORM}",
         secret=True,
         example="vnc,listen=0.0.0.0,password=horse-12",
         limits=(

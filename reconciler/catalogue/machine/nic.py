@@ -42,10 +42,11 @@ OPERATIONS: tuple[Operation, ...] = (
             INBOUND,
             text(
                 "source",
-                "source=BRIDGE; for l3bridge also ,ip=ADDRESS and ,switch=NAME; last ,model=CARD, as at creation: the "
-                "document of the API leaves it out here, and another agent may give the card that it always gives.",
+                "The bridge; for l3bridge also the address and the switch; last the card, as at creation: the document "
+                "of the API leaves it out here, and another agent may give the card that it always gives.",
                 rf"source={BRIDGE_NAME}(?:,ip={IP})?(?:,switch={BRIDGE_NAME})?(?:,model={MODEL})?",
                 "source=br-int,ip=192.168.5.2,switch=web-net",
+                form="write source=BRIDGE, for l3bridge then ,ip=ADDRESS and ,switch=NETWORK, and last ,model=CARD",
             ),
             choice("type", "virbr0, an OVS bridge, or an OVS bridge with OVN.", _NIC_TYPES, "l3bridge"),
             mac("mac", "Its address; type bridge may not honour it."),

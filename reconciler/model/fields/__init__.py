@@ -136,6 +136,7 @@ _LIVE_UP_TO = {
     kind: tuple((row.path, tuple(row.live_up_to.split("."))) for row in rows if row.live_up_to)
     for kind, rows in FIELDS.items()
 }
+_LOST_WITH = {kind: tuple((row.path, row.lost_with) for row in rows if row.lost_with) for kind, rows in FIELDS.items()}
 _REPLACING = {
     (kind, row.path[0]): tuple(each.path[-1] for each in rows if each.replaces and each.path[0] == row.path[0])
     for kind, rows in FIELDS.items()
@@ -240,6 +241,11 @@ def live_up_to(kind: str) -> tuple[tuple[ShapePath, ShapePath], ...]:
 def replacing(kind: str, name: str) -> tuple[str, ...]:
     """The fields of list elements whose change replaces the element: it is removed and added with the new value."""
     return _REPLACING.get((kind, name), ())
+
+
+def lost_with(kind: str) -> tuple[tuple[ShapePath, str], ...]:
+    """The fields that name parts of a list and are lost with a part, and the list."""
+    return _LOST_WITH[kind]
 
 
 def wire_names(kind: str, path: ShapePath) -> dict[str, str]:

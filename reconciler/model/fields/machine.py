@@ -119,8 +119,6 @@ _NICS = (
         shown=Visibility.NEVER,
         replaces=True,
         recovered=True,
-        removed=Removal.STAYS,
-        to_remove=_PLUG_AGAIN % "NIC",
     ),
     Field(
         "nics.*.ip",
@@ -342,6 +340,7 @@ MACHINE_FIELDS = (
     Field(
         "bootOrder",
         FieldType.LIST,
+        lost_with="disks",
         at_start=True,
         implied=lambda order, machine: order == _first_target(machine),
         removed=Removal.STAYS,

@@ -6,7 +6,7 @@ wire format 6).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -173,10 +173,39 @@ class ResourceIndex:
                 named[id.namespace, str(name)] = id
         return named
 
+    @cached_property
+    def elsewhere(self) -> Mapping[str, list[Observed]]:
+        """The resources on the cluster that no manifest here describes, by kind, in the order of their ids."""
+        found: dict[str, list[Observed]] = {}
+        for id in sorted(self.observation.resources.keys() - self.declared.keys()):
+            if (observed := self.observation.resources[id]).exists:
+                found.setdefault(id.kind, []).append(observed)
+        return found
+
+    @cached_property
+    def addresses_elsewhere(self) -> Mapping[tuple[str, ...], ResourceId]:
+        """What only one NIC may have, and the machine that has it and that no manifest here describes."""
+        return {
+            claim: observed.id
+            for observed in self.elsewhere.get(MACHINE, ())
+            for claim in nic_claims(observed.id.namespace, observed.shape)
+        }
+
     def runs(self, machine: ResourceId) -> bool:
         """Whether a machine is observed to run, paused or not."""
         observed = self.observation.get(machine)
         return observed is not None and observed.shape.get("powerState") in ("Running", "Paused")
+
+
+def nic_claims(namespace: str, machine: Shape) -> Iterator[tuple[str, ...]]:
+    """What the NICs of a machine have that no other one may: MACs, and addresses on a network, floating ones too."""
+    for mac, nic in (machine.get("nics") or {}).items():
+        yield "mac", mac
+        if "ip" in nic and "network" in nic:
+            yield "ip", namespace, str(nic["network"]), str(nic["ip"])
+        floating = nic.get("floatingIP") or {}
+        if "address" in floating and "externalNetwork" in floating:
+            yield "ip", namespace, str(floating["externalNetwork"]), str(floating["address"]).partition("/")[0]
 
 
 Make = Callable[[RuleContext], "Value | None"]

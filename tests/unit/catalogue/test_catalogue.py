@@ -280,7 +280,7 @@ QOS = "TuneDiskQoS"
         (MACHINE, "TuneNICQoS", {"_interface": "zz:54:00:0a:00:01"}, "_interface does not have the right form"),
         (MACHINE, "TuneNICQoS", {"_interface": "fe:54:00:0a:00:01"}, "_interface does not have the right form"),
         (MACHINE, "TuneNICQoS", {"interface": "52:54:00:0a:00:01"}, "did you mean _interface?"),
-        (MACHINE, "PlugNIC", {"type": "bridge"}, "only when type is l3bridge"),
+        (MACHINE, "PlugNIC", {"type": "bridge"}, "go with type l3bridge only"),
         (MACHINE, "PlugNIC", {"source": "br-int"}, "source does not have the right form"),
         (MACHINE, "ManageISO", {"eject": True, "insert": True}, "eject and insert exclude each other"),
         (MACHINE, "ManageISO", {"eject": False, "insert": False}, "exactly one of eject, insert and update"),

@@ -43,7 +43,12 @@ def test_what_is_missing_is_said_once(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         validate(load([tmp_path]))
     messages = [problem.message for problem in caught.value.problems]
-    assert sorted(messages) == [f"{each} is missing" for each in ("cpu", "disks", "memory", "nics", "osVariant")]
+    assert {problem.path for problem in caught.value.problems} == {
+        f"spec.{each}" for each in ("cpu", "disks", "memory", "nics", "nodeName", "osVariant")
+    }
+    assert sorted(messages) == [
+        f"{each} is missing" for each in ("cpu", "disks", "memory", "nics", "nodeName", "osVariant")
+    ]
 
 
 def test_defaults_and_policy_of_the_stack(tmp_path: Path) -> None:

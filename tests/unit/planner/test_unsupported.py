@@ -178,7 +178,7 @@ def test_an_operation_that_a_person_asks_for_is_refused_as_well() -> None:
 
 
 def _request(operation: str) -> Request:
-    (request,) = desired_of(STACK + OPERATION.replace("ShowPool", operation)).requests.values()
+    (request,) = desired_of(OPERATION.replace("ShowPool", operation)).requests.values()
     return request
 
 

@@ -1,0 +1,67 @@
+"""Refusals of what is attached to machines: disks and devices of the node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.model.kinds import DISK, MACHINE
+from reconciler.model.resource import ResourceId
+from reconciler.planner.changes import ResourceChanges
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.refusals.refusal import Refusal, Row, added, goes, holder_elsewhere, node_of, owner, reachable
+
+_SHARED = ("shareable", "readonly")
+
+
+def _disk_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """A disk that is attached to a machine which is not described here, unless both only share it."""
+    for target, part in added(each, "disks"):
+        disk = ResourceId(DISK, part["disk"], each.declared.id.namespace)
+        holder = holder_elsewhere(inputs, disk, each.declared.id)
+        if holder is None:
+            continue
+        there = inputs.observed.attached[disk][1]
+        mode = inputs.observed.resources[holder].shape.get("disks", {}).get(there, {}).get("mode")
+        if not (mode in _SHARED and part.get("mode") in _SHARED):
+            message = f"{disk} is attached to {owner(inputs, holder)}"
+            yield Refusal(("disks", target, "disk"), message, "Unplug it there first, or name another disk.")
+
+
+def _disk_of_another_node(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    node = node_of(inputs, each)
+    for target, part in added(each, "disks"):
+        disk = ResourceId(DISK, part["disk"], each.declared.id.namespace)
+        if there := reachable(inputs, disk, node):
+            message = f"{disk} is on {there} in a pool that is local to it, and {node} cannot open it"
+            yield Refusal(("disks", target, "disk"), message, f"Move it into a pool of {node}, or into a shared one.")
+
+
+def _shareable_of_a_format_that_is_not(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    for target, part in added(each, "disks"):
+        disk = ResourceId(DISK, part["disk"], each.declared.id.namespace)
+        observed = inputs.observed.get(disk)
+        format = observed.shape.get("format") if observed is not None and observed.exists else None
+        if part.get("mode") == "shareable" and format not in (None, "raw"):
+            message = f"{disk} is {format}, and only a raw disk is shareable"
+            yield Refusal(("disks", target, "mode"), message, "Remove mode, or name a raw disk.")
+
+
+def _device_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    wanted = dict(added(each, "passthrough"))
+    if not wanted:
+        return
+    node = node_of(inputs, each)
+    for observed in inputs.resources.elsewhere.get(MACHINE, ()):
+        shared = wanted.keys() & (observed.shape.get("passthrough") or {}).keys()
+        stays = observed.node.lower() == node.lower() and not goes(inputs, observed.id)
+        for key in sorted(shared) if stays else ():
+            message = f"the device {key} of {node} is in use by {owner(inputs, observed.id)}"
+            yield Refusal(("passthrough", key), message, "Take it from that one first, or name another device.")
+
+
+ROWS: tuple[Row, ...] = (
+    _disk_of_another,
+    _disk_of_another_node,
+    _shareable_of_a_format_that_is_not,
+    _device_of_another,
+)

@@ -1,0 +1,96 @@
+"""Refusals of NICs and of networks: what somebody has already, and what a switch cannot give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.manifests.addresses import Subnet, floating_address_errors, nic_address_errors, subnet_of
+from reconciler.model.kinds import NETWORK
+from reconciler.model.resource import ResourceId
+from reconciler.observe.network import bridge_shown, switch_shown
+from reconciler.planner.changes import ResourceChanges
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.refusals.refusal import Refusal, Row, added, changes_at, goes, owner
+
+_Key = tuple[str, ...]  # what only one NIC may have
+
+
+def _wanted(each: ResourceChanges) -> Iterator[tuple[_Key, tuple[str, ...], str]]:
+    """What the NICs of a machine will take that they do not have: key, path, and what it is in words."""
+    namespace, new = each.declared.id.namespace, dict(added(each, "nics"))
+    for mac, nic in each.declared.shape.get("nics", {}).items():
+        at = ("nics", mac)
+        if mac in new:
+            yield ("mac", mac), (*at, "mac"), f"the MAC address {mac}"
+        if "ip" in nic and (mac in new or changes_at(each, *at, "ip")):
+            key = ("ip", namespace, str(nic.get("network")), nic["ip"])
+            yield key, (*at, "ip"), f"{nic['ip']} on {nic.get('network')}"
+        if "floatingIP" in nic and (mac in new or changes_at(each, *at, "floatingIP")):
+            outside, address = nic["floatingIP"]["externalNetwork"], nic["floatingIP"]["address"].partition("/")[0]
+            yield ("ip", namespace, outside, address), (*at, "floatingIP", "address"), f"{address} on {outside}"
+
+
+def _taken_by_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """A MAC, an address or a floating one that a machine has which is not described here."""
+    for key, path, what in _wanted(each):
+        holder = inputs.resources.addresses_elsewhere.get(key)
+        if holder is not None and not goes(inputs, holder):
+            message = f"{what} is in use by {owner(inputs, holder)}"
+            yield Refusal(path, message, "Choose another one, or take it from that machine first.")
+
+
+def _not_for_this_switch(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """An address that a switch which only the cluster has cannot give; those of described ones are checked offline."""
+    namespace, new = each.declared.id.namespace, dict(added(each, "nics"))
+    for mac, nic in each.declared.shape.get("nics", {}).items():
+        at = ("nics", mac)
+        if "network" in nic and "ip" in nic and (mac in new or changes_at(each, *at, "ip")):
+            network = ResourceId(NETWORK, nic["network"], namespace)
+            if (subnet := _observed_subnet(inputs, network)) is not None:
+                for finding in nic_address_errors(nic, subnet, str(network)):
+                    yield Refusal((*at, *map(str, finding.path)), finding.message, finding.remedy)
+        if "floatingIP" in nic and (mac in new or changes_at(each, *at, "floatingIP")):
+            outside = ResourceId(NETWORK, nic["floatingIP"]["externalNetwork"], namespace)
+            if (subnet := _observed_subnet(inputs, outside)) is not None:
+                for finding in floating_address_errors(nic, subnet, str(outside)):
+                    yield Refusal((*at, *map(str, finding.path)), finding.message, finding.remedy)
+
+
+def _observed_subnet(inputs: PlanInput, network: ResourceId) -> Subnet | None:
+    observed = inputs.observed.get(network)
+    if network in inputs.desired.resources or observed is None or not observed.exists:
+        return None
+    return subnet_of(observed.shape.get("switch") or switch_shown(observed.spec, network.name))
+
+
+def _vlan_without_bridge(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """Port VLANs are set through the network that is the bridge of a NIC."""
+    id, new = each.declared.id, dict(added(each, "nics"))
+    for mac, nic in each.declared.shape.get("nics", {}).items():
+        if "vlan" not in nic or not (mac in new or changes_at(each, "nics", mac, "vlan")):
+            continue
+        carrier = ResourceId(NETWORK, str(nic["source"]), id.namespace)
+        if not inputs.resources.bridges_of(nic, id.namespace) and not inputs.resources.exists(carrier):
+            message = f"no network is described or known that is the bridge {nic['source']}, which would set the VLAN"
+            remedy = "Add a VirtualMachineNetwork with that bridge, or remove vlan."
+            yield Refusal(("nics", mac, "vlan"), message, remedy)
+
+
+def _bridge_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    bridge = each.declared.shape.get("bridge")
+    if bridge is None or each.creation is None:
+        return
+    for observed in inputs.resources.elsewhere.get(NETWORK, ()):
+        id, shape = observed.id, observed.shape.get("bridge") or {}
+        if observed.node.lower() != each.declared.node.lower():
+            continue
+        if bridge["name"] in (shape.get("name"), bridge_shown(observed.spec)):
+            message = f"the bridge {bridge['name']} of {each.declared.node} is {owner(inputs, id)}"
+            yield Refusal(("bridge", "name"), message, "Choose another name, or take that network over.")
+        elif bridge["nic"] == shape.get("nic"):
+            message = f"the card {bridge['nic']} of {each.declared.node} is in use by {owner(inputs, id)}"
+            yield Refusal(("bridge", "nic"), message, "Choose another card.")
+
+
+NIC_ROWS: tuple[Row, ...] = (_taken_by_another, _not_for_this_switch, _vlan_without_bridge)
+NETWORK_ROWS: tuple[Row, ...] = (_bridge_of_another,)

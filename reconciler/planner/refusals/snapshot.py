@@ -1,0 +1,87 @@
+"""Refusals of snapshots: of which disks there can be none, or none of that sort."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.model.kinds import DISK, MACHINE
+from reconciler.model.resource import ResourceId
+from reconciler.model.shape import Shape
+from reconciler.planner.changes import ResourceChanges
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.refusals.refusal import Refusal, Row
+
+
+def _format(inputs: PlanInput, disk: ResourceId) -> str:
+    shape = inputs.resources.shape(disk)
+    return "raw" if "cloudInit" in shape else str(shape.get("format", "qcow2"))
+
+
+def _inside(inputs: PlanInput, disk: ResourceId) -> list[str]:
+    """The snapshots inside the file of a disk, now and as declared."""
+    observed, declared = inputs.observed.get(disk), inputs.desired.resources.get(disk)
+    now = observed.shape.get("snapshots") if observed is not None and observed.exists else None
+    then = declared.shape.get("snapshots") if declared is not None else None
+    return sorted({*(now or ()), *(then or ())})
+
+
+def _disk_without_snapshots(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    if each.creation is None:
+        return
+    disk = ResourceId(DISK, each.declared.shape["disk"], each.declared.id.namespace)
+    shape = inputs.resources.shape(disk)
+    if not shape:
+        return
+    if (format := _format(inputs, disk)) != "qcow2":
+        yield Refusal(("disk",), f"{disk} is {format}, and only qcow2 has snapshots", "Name a qcow2 disk.")
+    elif inside := _inside(inputs, disk):
+        message = f"{disk} has snapshots inside its file, which would be lost: {', '.join(inside[:3])}"
+        yield Refusal(("disk",), message, "Delete these first, or make another one of that sort.")
+    there = str(shape.get("nodeName") or "")
+    if there and there.lower() != each.declared.node.lower():
+        yield Refusal(("nodeName",), f"{disk} is on {there}", f"Write nodeName: {there}.")
+
+
+def _machine_disks(inputs: PlanInput, machine: ResourceId) -> Shape | None:
+    """The disks that a machine will have, by target; None where the machine is not known."""
+    shape = inputs.resources.shape(machine)
+    return shape.get("disks") if shape else None
+
+
+def _disks_without_snapshots(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    if each.creation is None:
+        return
+    namespace = each.declared.id.namespace
+    machine = ResourceId(MACHINE, each.declared.shape["virtualMachine"], namespace)
+    attached = _machine_disks(inputs, machine)
+    if attached is None:
+        return
+    for target, part in each.declared.shape.get("disks", {}).items():
+        mode, at = part.get("mode", "internal"), ("disks", target)
+        device = attached.get(target)
+        if device is None:
+            drives = inputs.resources.shape(machine).get("cdroms") or {}
+            if target not in drives or mode != "no":
+                yield Refusal((*at, "target"), f"{machine} has no disk {target}", "Name one of its disks.")
+            continue
+        if mode == "no" or "disk" not in device:
+            continue
+        disk = ResourceId(DISK, device["disk"], namespace)
+        if (format := _format(inputs, disk)) != "qcow2":
+            message = f"{disk} is {format}, and only qcow2 has snapshots"
+            yield Refusal((*at, "mode"), message, 'Write mode: "no" for it.')
+        elif mode == "external" and (inside := _inside(inputs, disk)):
+            message = f"{disk} has snapshots inside its file, which would be lost: {', '.join(inside[:3])}"
+            yield Refusal((*at, "mode"), message, "Delete these first, or write mode: internal.")
+
+
+def _machine_of_another_node(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    machine = ResourceId(MACHINE, each.declared.shape["virtualMachine"], each.declared.id.namespace)
+    observed = inputs.observed.get(machine)
+    there = observed.node if observed is not None and observed.exists else ""
+    if each.creation is not None and there and there.lower() != each.declared.node.lower():
+        yield Refusal(("nodeName",), f"{machine} is on {there}", f"Write nodeName: {there}.")
+
+
+DISK_SNAPSHOT_ROWS: tuple[Row, ...] = (_disk_without_snapshots,)
+SNAPSHOT_ROWS: tuple[Row, ...] = (_disks_without_snapshots, _machine_of_another_node)
