@@ -10,19 +10,25 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypedDict, Unpack
 
+from reconciler.agent.embedded import hidden_from, show_hidden
 from reconciler.apply import Options, Outcome, Report, apply
 from reconciler.apply.estimate import typical
 from reconciler.apply.recovery import overlay_recoveries, read_due_recoveries, recover, wait_until_idle
+from reconciler.apply.stack_rename import StackRename, plan_rename, rename_stack
+from reconciler.apply.undescribed import read_undescribed, record_undescribed
 from reconciler.clusters.base import Cluster, Lease
+from reconciler.clusters.local import LocalCluster
 from reconciler.manifests.desired import Desired
 from reconciler.manifests.request import Request
 from reconciler.model.journal import read_journal
 from reconciler.model.problem import NotFound
+from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Vault
 from reconciler.observe.capabilities import announced
 from reconciler.observe.ledger import LedgerEntry, read_ledger
@@ -30,6 +36,8 @@ from reconciler.observe.observed import Observation, observe
 from reconciler.planner import Policy, make_plan, plan_request
 from reconciler.planner.plan import NoteKind, Plan, Step
 from reconciler.planner.protection import with_lengths
+from reconciler.planner.release import plan_release
+from reconciler.planner.rename import under_old_names
 
 SAMPLED_ENTRIES = 500  # the newest of the journal, from which the usual duration of operations is computed
 
@@ -37,9 +45,11 @@ SAMPLED_ENTRIES = 500  # the newest of the journal, from which the usual duratio
 class RunOptions(TypedDict, total=False):
     """The options and callbacks of a run; each has a default.
 
-    ``approve`` sees the plan and what it was made of, and says whether to go ahead. The others are as in ``apply``.
+    A plan with problems is not applied, and nobody is asked, unless the run is to ``keep_going`` with what is left of
+    it. ``approve`` sees the plan and what it was made of, and says whether to go ahead. The others are as in ``apply``.
     """
 
+    keep_going: bool
     options: Options
     approve: Callable[[Plan, Observation], bool]
     on_start: Callable[[Step], None]
@@ -55,7 +65,7 @@ def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Pl
 
     Raises ``ClusterError`` where the cluster cannot be read.
     """
-    observed = observe_after_recovery(desired, cluster)
+    observed = observe_after_recovery(desired, cluster, policy)
     return _with_lengths(make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy)), cluster)
 
 
@@ -65,20 +75,25 @@ def reconcile_once(
     """Recover what an earlier run left, observe, plan, ask, apply.
 
     An agent must be serving the cluster (``embedded.serving`` for the local one). Returns the plan and the
-    report, None where ``approve`` said no. Raises ``ClusterError`` where the cluster cannot be read, ``Busy`` where
-    another run has the stack.
+    report, None where the plan has problems or ``approve`` said no. Raises ``ClusterError`` where the cluster cannot be
+    read, ``Busy`` where another run has the stack.
     """
     stack = desired.stack.name
     with _stack_lease(cluster, stack, run_options) as lease:
         wait_until_idle(cluster, stack)
         recover(cluster, stack)
-        observed = observe_stack(cluster, desired)
-        made = _with_lengths(make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy)), cluster)
-        return made, _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
+        observed = observe_stack(cluster, desired, policy, writes=True)
+        policy = policy_now(policy)
+        made = _with_lengths(make_plan(with_secret_digests(desired, cluster), observed, policy), cluster)
+        report = _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
+        if (report is not None or not made.steps) and not (made.problems or policy.targets or policy.delete):
+            _record_undescribed(cluster, desired, observed, ran=bool(report is not None and report.outcomes))
+        return made, report
 
 
 def apply_saved(cluster: Cluster, saved: Plan, **run_options: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
-    """Exactly the steps of a saved plan; one that relies on what changed since fails with ``StalePlan``.
+    """Exactly the steps of a saved plan; one that relies on what changed since fails with ``StalePlan``, and one that
+    was applied before does not run again.
 
     Returns and raises as ``reconcile_once`` does.
     """
@@ -88,43 +103,97 @@ def apply_saved(cluster: Cluster, saved: Plan, **run_options: Unpack[RunOptions]
         observed = observe(cluster)
         if any(step.request[0] for step in saved.steps):
             observed.ledger = read_operation_ledger(cluster, saved.stack, observed)
+        run_options["options"] = replace(run_options.get("options") or Options(), saved=True)
         return saved, _approve_and_apply(saved, cluster, observed, run_options, lambda: lease.lost)
 
 
-def run_request(cluster: Cluster, request: Request, **run_options: Unpack[RunOptions]) -> tuple[Plan, Report | None]:
+def run_request(
+    cluster: Cluster, request: Request, policy: Policy | None = None, **run_options: Unpack[RunOptions]
+) -> tuple[Plan, Report | None]:
     """One operation that a person asks for, whoever owns its target; recorded like an ``Operation``.
 
-    Naming it is the permission for what it does to the guest. Returns as ``reconcile_once`` does; a plan with
-    problems is not applied. Raises ``NotFound`` where the target does not exist, and other ``ClusterError``s.
+    The policy must allow what it does to the guest, and an operation that deletes leaves alone what a label protects.
+    Returns as ``reconcile_once`` does; a plan with problems is not applied. Raises ``NotFound`` where the target does
+    not exist, and other ``ClusterError``s.
     """
     if not request.operation.forces:
         wait_until_idle(cluster)
     observed = observe(cluster)
     target = observed.get(request.target)
-    if target is None or not target.exists:
+    if target is None or not (target.exists or request.operation.removes):
         raise NotFound(f"there is no {request.target} on the cluster")
     observed.capabilities = announced(cluster)
-    made = plan_request(request, observed, target.stack)
-    if made.problems:
-        return made, None
+    made = plan_request(request, observed, target.stack, policy)
     return made, _approve_and_apply(made, cluster, observed, run_options, lambda: False)
+
+
+def release(
+    cluster: Cluster, stack: str, ids: Collection[ResourceId], **run_options: Unpack[RunOptions]
+) -> tuple[Plan, Report | None]:
+    """Take the marks of a stack off resources, all of it if no ``ids`` are given; nothing else about them changes.
+
+    Returns and raises as ``reconcile_once`` does; a plan with problems is not applied.
+    """
+    with _stack_lease(cluster, stack, run_options) as lease:
+        wait_until_idle(cluster, stack)
+        recover(cluster, stack)  # which may mark a resource that is to be released
+        observed = observe(cluster)
+        chosen = ids or [id for id, each in observed.resources.items() if each.stack == stack]
+        made = plan_release(stack, [id for id in chosen if id in observed.resources], observed)
+        return made, _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
+
+
+def rename(
+    cluster: Cluster, old: str, new: str, approve: Callable[[int], None], at: Callable[[], str], *, wait: float = 30.0
+) -> StackRename:
+    """Rename a stack: its labels, history and ledger. Asked for again after a kill, it goes on from there.
+
+    ``approve`` is told how many resources get another label, and raises to go no further; ``at`` gives the time;
+    ``wait``: seconds for runs of either stack to end. Raises ``NotFound``, ``AlreadyExists`` where the new name is
+    taken, ``Busy``, and other ``ClusterError``s.
+    """
+    options: RunOptions = {"options": Options(lease=wait)}
+    with ExitStack() as leases:
+        for name in sorted((old, new)):  # always in this order: two that cross do not wait for each other
+            leases.enter_context(_stack_lease(cluster, name, options))
+        wait_until_idle(cluster, old)
+        recover(cluster, old)
+        planned = plan_rename(cluster, old, new)
+        approve(len(planned.resources))
+        rename_stack(cluster, planned, at)
+        return planned
 
 
 # The stages --------------------------------------------------------------------------------------------------
 
 
-def observe_stack(cluster: Cluster, desired: Desired) -> Observation:
-    """The observed resources, the capabilities of the agents and, if there are Operations, how each of them ended."""
+def observe_stack(
+    cluster: Cluster, desired: Desired, policy: Policy | None = None, *, writes: bool = False
+) -> Observation:
+    """The observed resources, the capabilities of the agents and, if there are Operations, how each of them ended; of
+    stacks from which the policy takes resources over, what they no longer describe.
+
+    What is described and not shown is looked for on the nodes of an embedded cluster first: that a resource was
+    deleted there, or lost what it showed, takes nothing from its node. ``writes``: the cluster shows it from then on.
+    """
     observed = observe(cluster)
+    exists = {id for id, each in observed.resources.items() if each.exists or each.under_way}
+    unseen = desired.resources.keys() - exists
+    if isinstance(cluster, LocalCluster) and (hidden := hidden_from(cluster, unseen)):
+        with nullcontext(cluster) if writes else closing(cluster.copy()) as shown:
+            show_hidden(shown, hidden)
+            observed = observe(shown)
     observed.capabilities = announced(cluster)
     if desired.requests:
         observed.ledger = read_operation_ledger(cluster, desired.stack.name, observed)
+    if policy is not None and policy.adopt_from:
+        observed.undescribed = read_undescribed(cluster, policy.adopt_from)
     return observed
 
 
-def observe_after_recovery(desired: Desired, cluster: Cluster) -> Observation:
+def observe_after_recovery(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Observation:
     """The observation as it will be after the next run has recovered an interrupted one. Writes nothing."""
-    observed = observe_stack(cluster, desired)
+    observed = observe_stack(cluster, desired, policy)
     overlay_recoveries(observed, read_due_recoveries(cluster, desired.stack.name))
     return observed
 
@@ -155,6 +224,14 @@ def policy_now(policy: Policy | None) -> Policy:
     return policy if policy.at is not None else replace(policy, at=datetime.now(UTC))
 
 
+def _record_undescribed(cluster: Cluster, desired: Desired, observed: Observation, *, ran: bool) -> None:
+    """Record what the stack owns and does not describe: other stacks may take that over."""
+    stack, described = desired.stack.name, under_old_names(desired, observed).resources
+    left = [id for id, each in observed.resources.items() if each.stack == stack and id not in described]
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    record_undescribed(cluster, stack, left, at, ran=ran and bool(left))
+
+
 def _with_lengths(made: Plan, cluster: Cluster) -> Plan:
     """The plan, which says how long something is less protected, by earlier steps of the stack."""
     if not any(note.kind is NoteKind.EXPOSED for note in made.notes):
@@ -165,7 +242,9 @@ def _with_lengths(made: Plan, cluster: Cluster) -> Plan:
 def _approve_and_apply(
     made: Plan, cluster: Cluster, observed: Observation, run_options: RunOptions, lost: Callable[[], bool]
 ) -> Report | None:
-    """Ask, and apply if the answer is yes."""
+    """Ask, and apply if the answer is yes. A plan with problems is out of the question, unless told to keep going."""
+    if made.problems and not run_options.get("keep_going", False):
+        return None
     approve = run_options.get("approve")
     if approve is not None and not approve(made, observed):
         return None

@@ -10,15 +10,18 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
 from reconciler.agent.agent import Agent
+from reconciler.agent.record import Records
 from reconciler.clusters.base import Cluster, Lease
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
+from reconciler.drivers.simulator.context import key_of
 from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.problem import Busy
+from reconciler.model.resource import ResourceId
 from reconciler.observe.capabilities import announcement, lease_name
 
 IDLE = 0.5  # seconds without an operation after which the lease of a node is released
@@ -50,6 +53,19 @@ def simulators(
             return nodes[node]
 
     return driver_for
+
+
+def hidden_from(cluster: LocalCluster, ids: Iterable[ResourceId]) -> dict[ResourceId, str]:
+    """Those of some resources that simulated nodes have though the cluster does not show them, with their nodes."""
+    world = cluster.world()
+    return {id: str(world[key]["node"]) for id in ids if (key := key_of(id)) in world}
+
+
+def show_hidden(cluster: LocalCluster, hidden: Mapping[ResourceId, str]) -> None:
+    """Have the cluster show what simulated nodes have of these resources. Raises ``ClusterError``."""
+    driver_for, records = simulators(cluster), Records(cluster)
+    for id, node in hidden.items():
+        records.store(driver_for(node.lower()), id, node.lower())
 
 
 class NodeLeases:

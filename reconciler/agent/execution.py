@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from reconciler import catalogue
 from reconciler.agent.claim import Claim
@@ -14,6 +15,7 @@ from reconciler.agent.lifecycle import Lifecycle
 from reconciler.agent.log_safety import log, log_bug, printable
 from reconciler.agent.observer import Observer
 from reconciler.agent.record import Records
+from reconciler.catalogue.operation import Verb
 from reconciler.model.problem import ClusterError, OperationFailed
 from reconciler.model.resource import ResourceId
 from reconciler.model.wire import EVENT_DOING, EVENT_DONE, EVENT_IGNORED, EVENT_NORMAL, EVENT_WARNING
@@ -95,8 +97,23 @@ class Execution:
             except Exception as error:
                 failure = _bug(error, claim)
         if failure is not None:
-            retry(records.store_failure, claim.id, failure, None)
+            retry(records.store_failure, claim.id, failure, _found_by_creation(claim))
         return failure
+
+
+def _found_by_creation(claim: Claim) -> Mapping[str, Any] | None:
+    """What is there though its creation failed; None after any other operation, or if nothing is there.
+
+    The cluster may have lost a resource that its node still has: it shows it again.
+    """
+    try:
+        if catalogue.by_key(claim.id.kind, claim.key).verb is Verb.CREATE:
+            return claim.driver.observe(claim.id)
+    except KeyError:
+        pass
+    except Exception as error:
+        log_bug(error, claim.log_fields)
+    return None
 
 
 def run(claim: Claim) -> Collection[ResourceId]:

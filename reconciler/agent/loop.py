@@ -115,6 +115,8 @@ class Loop:
             for notice in watch.next(POLL):
                 if notice.type is not EventType.DELETED:
                     self._submit(pool, notice.resource)
+                if self.node_scan.misses(notice):
+                    pool.submit(self.node_scan.look, notice.resource)
             for id in self.queue.due():
                 if self.queue.acquire(id):
                     pool.submit(self.service.work, id)

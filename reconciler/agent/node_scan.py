@@ -22,12 +22,12 @@ from reconciler.agent.wire_resource import (
     spec_of,
     status,
 )
-from reconciler.clusters.base import Cluster
+from reconciler.clusters.base import Cluster, EventType, WatchEvent
 from reconciler.drivers.base import Driver, HostSnapshot
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import AlreadyExists, ClusterError, Conflict, NotFound, OperationFailed
 from reconciler.model.resource import Resource, ResourceId, id_of
-from reconciler.model.wire import CLAIM
+from reconciler.model.wire import CLAIM, LIFECYCLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,29 @@ class NodeScan:
             log.warning("scan of node %s: %s", node, error)
         except Exception as error:
             log_bug(error, {"node": node})
+
+    def misses(self, notice: WatchEvent) -> bool:
+        """Whether a change took from the cluster what a resource of a node served here shows: somebody deleted it, or
+        it shows that it exists no more. Not so while an operation waits or runs that may be the reason."""
+        resource = notice.resource
+        spec, shows = spec_of(resource), KINDS[resource["kind"]].exists in spec_of(resource)
+        if not host_of(resource) or being_deleted(resource) or spec.get(LIFECYCLE) or spec.get(CLAIM):
+            return False
+        return (notice.type is EventType.DELETED) is shows and self.nodes.driver_for(host_of(resource)) is not None
+
+    def look(self, resource: Resource) -> None:
+        """Have the cluster show a resource again, if its node has it still; what fails is logged."""
+        id, host = id_of(resource), host_of(resource)
+        driver = self.nodes.driver_for(host)
+        if driver is None or not self.queue.acquire(id):
+            return
+        try:
+            with _logged(id):
+                self._store(driver, driver, id, host, self.cluster.get(id))
+        except ClusterError as error:
+            log.warning("%s is not looked at: %s", id, error, extra=log_fields(id))
+        finally:
+            self.queue.release(id)
 
     def _scan(self, driver: Driver, host: str, shown: Mapping[ResourceId, Resource]) -> Collection[ResourceId] | None:
         """Store what differs on a node from what the cluster showed; returns what is there, None if it cannot be read.

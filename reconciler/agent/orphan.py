@@ -15,11 +15,10 @@ from reconciler.agent.nodes import Nodes
 from reconciler.agent.observer import Observer
 from reconciler.agent.record import Records
 from reconciler.agent.wire_resource import host_of, spec_of
-from reconciler.catalogue.operation import Verb
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import NotFound, OperationFailed
 from reconciler.model.resource import Resource, ResourceId, id_of
-from reconciler.model.wire import CLAIM, EVENT_DONE, EVENT_NORMAL, EVENT_WARNING
+from reconciler.model.wire import CLAIM, EVENT_DONE, EVENT_LOST, EVENT_NORMAL, EVENT_WARNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Orphans:
             f"the agent stopped during {printable(key)}; how far it came is not known, and what is there was read again"
         )
         self.records.store_failure(id, OperationFailed("Exception", message), observed)
-        self.events.report(resource, key, EVENT_DONE, EVENT_WARNING, self.clock.now())
+        self.events.report(resource, key, EVENT_LOST, EVENT_WARNING, self.clock.now())
         self.observer.recovered(id.kind, fields["operation"])
         log.warning("unknown: an agent stopped during %s of %s", printable(key), id, extra=fields)
 
@@ -75,6 +74,6 @@ class Orphans:
 def _deletes(kind: str, key: str) -> bool:
     """Whether an operation that succeeded leaves nothing of its resource."""
     try:
-        return catalogue.by_key(kind, key).verb is Verb.DELETE
+        return catalogue.by_key(kind, key).removes
     except KeyError:
         return False

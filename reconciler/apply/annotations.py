@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.model.journal import Recovery
 from reconciler.model.resource import Resource
-from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING
+from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING, LABEL_STACK
 from reconciler.observe.observed import Observed
 
 
@@ -41,6 +41,18 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
         else:
             merged[key] = value
     return merged
+
+
+def released(resource: Resource) -> Resource:
+    """A copy of the resource without the label of its stack and without our annotations; all else stays."""
+    new = deepcopy(resource)
+    metadata = new["metadata"]
+    for part, names in (("labels", (LABEL_STACK,)), ("annotations", (ANNOTATION_APPLIED, ANNOTATION_PENDING))):
+        left = {name: value for name, value in (metadata.get(part) or {}).items() if name not in names}
+        metadata.pop(part, None)
+        if left:
+            metadata[part] = left
+    return new
 
 
 def recovered(resource: Resource, recovery: Recovery) -> Resource:

@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 
 from reconciler.model.journal import JournalEntry, StepEnded
 from reconciler.model.outcome import Result
-from reconciler.planner.plan import Action, Step
+from reconciler.planner.plan import Step
 
 SEEN = 20  # of an operation, the newest that its typical duration is taken from
 MEASURED = frozenset({Result.CREATED, Result.CHANGED, Result.DELETED, Result.RAN})  # not failures
@@ -41,7 +41,7 @@ def seconds_left(
     middle = sorted(durations.values())[len(durations) // 2]
     takes = {
         step.id: 0.0
-        if step.action is Action.MARK
+        if not step.for_agent
         else max(0.0, durations.get(step.operation, middle) - since.get(step.id, 0.0))
         for step in steps
     }

@@ -73,7 +73,7 @@ class RunJournal:
 
     def end_step(self, outcome: Outcome, running: RunningStep) -> None:
         """Write that a step which was started has ended."""
-        step, seen = outcome.step, bool(running.done)
+        step, seen = outcome.step, bool(running.done) and not running.lost
         names = self.run, running.event_id, self._at(), _names(step), _request(step)
         self._write(StepEnded(*names, outcome.result, outcome.message, outcome.seconds, seen))
         self.ended.add(step.id)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.apply.annotations import annotations_of, record_last_applied, recovered
+from reconciler.apply.annotations import annotations_of, merge_patch, record_last_applied, recovered, released
 from reconciler.apply.running_step import RunningStep
 from reconciler.clusters.base import ResourceStore
 from reconciler.model.fields import unreadable
@@ -41,6 +41,23 @@ class MetadataWriter:
         if not annotations:
             del resource["metadata"]["annotations"]
 
+    def shows(self, step: Step, resource: Resource | None) -> bool:
+        """Whether a resource has the labels of a step, and notes what it applies and what it leaves for the next start.
+
+        What has taken effect since is noted no more: then it counts if the resource shows it.
+        """
+        if resource is None:
+            return False
+        observed = Observed(resource, {})
+        labels = {**observed.labels, **step.labels} == observed.labels
+        noted = self._digested(step.last_applied)
+        pending = self._digested(step.pending)
+        return (
+            labels
+            and merge_patch(observed.applied, noted) == observed.applied
+            and all(_value(observed, dotted) == value for dotted, value in pending.items())
+        )
+
     def _pending(self, observed: Observed, step: Step) -> dict[str, Any] | None:
         """What waits for the next start from now on, without what the step does at once; None if that stays."""
         kind = step.resource.kind
@@ -49,15 +66,17 @@ class MetadataWriter:
         done = {".".join(path) for path in set_now} - step.pending.keys()
         if not step.pending and done.isdisjoint(observed.pending):
             return None
-        fields = {**observed.pending, **self._digested(step.pending)}
+        below = tuple(f"{dotted}." for dotted in step.pending)  # a part that is written takes the place of its fields
+        kept = {dotted: value for dotted, value in observed.pending.items() if not dotted.startswith(below)}
+        fields = {**kept, **self._digested(step.pending)}
         unseen = {
             dotted: next((value for _, value in values_at(observed.shape, path)), None)
             for dotted in fields
             if unreadable(observed.id.kind, path := tuple(dotted.split(".")))
         }
         parts = {"fields": fields, "unseen": unseen}
-        kept = {part: {key: each for key, each in values.items() if key not in done} for part, values in parts.items()}
-        return {"boot": observed.boot, **{part: values for part, values in kept.items() if values}}
+        left = {part: {key: each for key, each in values.items() if key not in done} for part, values in parts.items()}
+        return {"boot": observed.boot, **{part: values for part, values in left.items() if values}}
 
     def recovery_of(self, step: Step, resource: Resource | None) -> Recovery | None:
         """What the next run has to write if this one does not see the end of the step; None if nothing.
@@ -81,6 +100,10 @@ class MetadataWriter:
 
         retry_on_conflict(self.cluster, step.resource, owned)
 
+    def release(self, step: Step) -> None:
+        """Take the label of the owner and the annotations of this program off a resource. Raises ``Conflict``."""
+        retry_on_conflict(self.cluster, step.resource, released)
+
     def restore_annotations(self, running: RunningStep) -> None:
         """Restore the annotations to what they were before the step was submitted. Raises ``Conflict``."""
         before = Recovery(running.step.carrier, carried=False, before=running.annotations_before)
@@ -91,6 +114,13 @@ class MetadataWriter:
         if isinstance(value, Secret):
             return self.vault.digest(value)
         return {key: self._digested(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def _value(observed: Observed, dotted: str) -> Any:
+    """The value of a field that waits for the next start or, if it does not wait, that is observed."""
+    if dotted in observed.pending:
+        return observed.pending[dotted]
+    return next((value for _, value in values_at(observed.shape, tuple(dotted.split(".")))), None)
 
 
 def retry_on_conflict(

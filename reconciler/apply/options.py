@@ -11,7 +11,8 @@ from reconciler.model.provenance import UNKNOWN, Provenance
 class Options:
     """``parallel`` operations at once; ``timeout`` seconds a step; ``grace`` seconds for an answer that is overdue;
     ``attempts`` at a cluster that does not answer; ``lease`` seconds to wait for another run of the stack to end;
-    ``provenance``, what the journal says of where the run comes from.
+    ``provenance``, what the journal says of where the run comes from. ``saved``: the plan may have been applied before,
+    or in part, and what is as it leaves it is left alone.
     """
 
     parallel: int = 16
@@ -20,3 +21,4 @@ class Options:
     attempts: int = 5
     lease: float = 30.0
     provenance: Provenance = UNKNOWN
+    saved: bool = False

@@ -26,7 +26,8 @@ class Order:
         self._open = 0  # steps without outcome that are not destructive
 
     def begin(self) -> None:
-        """Find the steps that are ready. Steps that are held must have their result by now."""
+        """Find the steps that are ready. Steps that do not run, for whatever reason, must have their result by now."""
+        self.runnable = tuple(step for step in self.runnable if step.id not in self.results)
         known = {step.id for step in self.runnable}
         self._open = sum(not step.last for step in self.runnable)
         for step in self.runnable:

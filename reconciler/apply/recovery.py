@@ -16,7 +16,7 @@ from functools import partial
 from reconciler.apply import retry_on_conflict
 from reconciler.apply.annotations import recovered
 from reconciler.clusters.base import Cluster, ResourceStore, earliest
-from reconciler.model.event_id import done_of
+from reconciler.model.event_id import ends_of
 from reconciler.model.journal import JournalEntry, Recovery, StepEnded, StepStarted, read_journal
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import Unavailable
@@ -75,7 +75,7 @@ def _wait_for_events(cluster: ResourceStore, unseen: set[str], grace: float, mon
     until = monotonic() + grace
     while unseen:
         listing = cluster.list("Event")
-        unseen = unseen - {event_id for event in listing.items for event_id, _, _ in done_of(event)}
+        unseen = unseen - {end.event_id for event in listing.items for end in ends_of(event)}
         left = until - monotonic()
         if not unseen or left <= 0:
             return
@@ -106,9 +106,9 @@ def due_recoveries(entries: Iterable[JournalEntry], events: Iterable[Resource]) 
             begun.pop(entry.event, None)
     found = []
     for event in events if begun else ():
-        for event_id, type, _ in done_of(event):
-            recovery = begun.pop(event_id, None)
-            if recovery is not None and recovery.carried == (type == EVENT_NORMAL):
+        for end in ends_of(event):
+            recovery = begun.pop(end.event_id, None)
+            if recovery is not None and recovery.carried == (end.type == EVENT_NORMAL):
                 found.append(recovery)
     return found
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.apply.applied import AppliedBefore
 from reconciler.apply.failure import kind_of
 from reconciler.apply.journal import RunJournal
 from reconciler.apply.metadata import MetadataWriter
@@ -56,6 +57,7 @@ class PlanRun:
         self.metadata = MetadataWriter(cluster, vault)
         self.verifier = Verifier(cluster, run, observed.disk_at, self.monotonic, options.grace, references)
         submission = Submission(cluster, vault, self.metadata, self.verifier.disk_at, plan.agent)
+        self.applied_before = AppliedBefore(cluster, self.metadata, submission, self.verifier)
         self.starter = StepStarter(
             cluster,
             self.journal,
@@ -81,6 +83,8 @@ class PlanRun:
         for step in self.plan.steps:
             if step.held_by:
                 self._end(step, Result.HELD, f"needs --allow {step.held_by}")
+        for step in self.applied_before.of(self.plan.runnable) if self.options.saved else ():
+            self._end(step, Result.UNCHANGED, "already as planned")
         self.order.begin()
         if not self.order.ready and not self.running:
             return self.report

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from reconciler.model.backoff import Backoff
+from reconciler.model.event_id import OperationEnd
 from reconciler.planner.plan import Expectation, Step
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds between attempts to start a step
@@ -20,9 +21,14 @@ class RunningStep:
     annotations_before: dict[str, str | None]
     expect: tuple[Expectation, ...]
     noted: bool = False  # the journal has a recovery note for it
-    done: str = ""  # type of the Done event, once seen
+    done: str = ""  # type of the Event of its end, once seen
+    lost: bool = False  # that Event says that its agent died: nobody knows how far it came
     shown_at: float | None = None  # since when the resource shows what was expected and no event has come
     last_status: str = ""  # reason and message
+
+    def take(self, end: OperationEnd) -> None:
+        """Take in what the Event of its operation reports."""
+        self.done, self.lost = end.type, end.lost
 
 
 @dataclass(slots=True)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from reconciler import catalogue
 from reconciler.apply.annotations import annotations_of
 from reconciler.apply.journal import RunJournal
 from reconciler.apply.metadata import MetadataWriter
+from reconciler.apply.report import DONE
 from reconciler.apply.running_step import RunningStep
 from reconciler.apply.submission import Submission, event_id_of
 from reconciler.apply.verifier import Verifier, under_way
 from reconciler.clusters.base import ResourceStore
 from reconciler.model.outcome import Result
-from reconciler.model.problem import Busy, Conflict, StalePlan
+from reconciler.model.problem import Busy, Conflict, NotFound, StalePlan
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.observe.ledger import LedgerEntry, RequestState
 from reconciler.observe.observed import Observed
 from reconciler.planner.diff import equivalent
-from reconciler.planner.plan import Action, Expectation, Step
+from reconciler.planner.plan import RELEASE, REMOVE, Expectation, Step
 from reconciler.planner.preconditions import unmet
 
 RUSHES = 20  # immediate retries of a write where others write to the resource, but not against the step
@@ -68,14 +70,11 @@ class StepStarter:
 
         Raises ``StalePlan`` when what it relies on changed, and as ``Submission.parameters`` and ``submit`` do.
         """
-        if step.action is Action.MARK:
-            self._check_preconditions(step, {})
-            self.on_start(step)
-            self.metadata.take_ownership(step)
-            return NothingToRun(Result.MARKED)
+        resource = self.resources.get(step.carrier)
+        if not step.for_agent:
+            return self._write(step, resource)
         if self._has_run(step):
             return NothingToRun(Result.UNCHANGED, "has already run")
-        resource = self.resources.get(step.carrier)
         if (submitted := self._submitted.get(step.id)) and event_id_of(resource) == submitted.event_id:
             return Started(submitted, resumed=True)
         expect = self.submission.expected(step)
@@ -91,6 +90,30 @@ class StepStarter:
         if step.request[0]:
             self.journal.submit_step(step, running.event_id)
         return Started(running)
+
+    def _write(self, step: Step, resource: Resource | None) -> NothingToRun:
+        """Carry out a step without an operation: write our labels and annotations, or remove an empty resource."""
+        removes, releases = step.operation == REMOVE, step.operation == RELEASE
+        if resource is None if removes else self._is_marked(step, resource):
+            return NothingToRun(Result.UNCHANGED, "already as planned")
+        if removes and (other := under_way(resource)):
+            raise Busy(f"{other} is under way on {step.carrier}")
+        self._check_preconditions(step, {step.carrier: resource})
+        self.on_start(step)
+        if releases:
+            self.metadata.release(step)
+        elif not removes:
+            self.metadata.take_ownership(step)
+        elif resource is not None:
+            with suppress(NotFound):
+                self.resources.delete(step.resource, version=resource["metadata"]["resourceVersion"])
+        return NothingToRun(DONE[step.action])
+
+    def _is_marked(self, step: Step, resource: Resource | None) -> bool:
+        """Whether a resource has the marks that a step writes, or has none where it takes them off."""
+        if step.operation == RELEASE:
+            return resource is None or not Observed(resource, {}).stack
+        return self.metadata.shows(step, resource)
 
     def _has_run(self, step: Step) -> bool:
         """Whether the ledger has the ``Operation`` of a step as done. Raises ``StalePlan`` where it cannot say."""

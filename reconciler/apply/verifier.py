@@ -8,7 +8,7 @@ from typing import NamedTuple
 from reconciler.apply.references import ReferenceTracker
 from reconciler.apply.running_step import RunningStep
 from reconciler.clusters.base import EventType, ResourceStore, WatchEvent
-from reconciler.model.event_id import done_of
+from reconciler.model.event_id import OperationEnd, ends_of
 from reconciler.model.kinds import DISK
 from reconciler.model.path import values_at
 from reconciler.model.problem import Unavailable
@@ -50,13 +50,14 @@ class Verifier:
         self.disk_at = dict(disk_at)
         self.references = references
         self._latest: dict[ResourceId, Resource | None] = {}  # of running steps, as the watch last showed it
-        self._early: dict[str, str] = {}  # event id -> type of a Done event that came before its step was followed
+        self._early: dict[str, OperationEnd] = {}  # by event id: what was reported before its step was followed
 
     def follow(self, running: RunningStep) -> None:
         """Follow a step that was submitted. What was seen of its resources before is dropped."""
         self._latest.pop(running.step.carrier, None)
         self._latest.pop(running.step.resource, None)
-        running.done = self._early.pop(running.event_id, "")
+        if (end := self._early.pop(running.event_id, None)) is not None:
+            running.take(end)
 
     def forget(self) -> None:
         """Drop everything the watch has shown, after a gap in it."""
@@ -80,12 +81,12 @@ class Verifier:
     def _take_done(self, event: Resource, by_event: dict[str, RunningStep]) -> list[RunningStep]:
         """Note which operations an Event reports as done; returns their steps."""
         found = []
-        for event_id, type, _ in done_of(event):
-            if event_id in by_event:
-                by_event[event_id].done = type
-                found.append(by_event[event_id])
-            elif event_id.startswith(self.run):
-                self._early[event_id] = type
+        for end in ends_of(event):
+            if (step := by_event.get(end.event_id)) is not None:
+                step.take(end)
+                found.append(step)
+            elif end.event_id.startswith(self.run):
+                self._early[end.event_id] = end
         return found
 
     def _take_resource(self, event: WatchEvent) -> ResourceId:

@@ -37,6 +37,8 @@ VERBS = {
     "apply": ("apply", "apply"),
     "delete": ("delete", "delete"),
     "run": ("run", "run"),
+    "release": ("release", "release"),
+    "stack": ("stack", "stack"),
     "watch": ("watch", "watch"),
     "agent": ("agent", "agent"),
     "validate": ("validate", "validate"),

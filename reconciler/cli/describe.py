@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.inputs import choose_one, connected, read_manifests
-from reconciler.cli.options import cluster_options, output_option
+from reconciler.cli.inputs import choose_one, connected, policy_of, read_manifests
+from reconciler.cli.options import PolicyOptions, cluster_options, output_option
 from reconciler.cli.terminal import show, show_problems
 from reconciler.clusters.connection import ClusterReference
 
@@ -39,16 +39,19 @@ def describe(target: str, paths: tuple[str, ...], history: bool, cluster: Cluste
     from reconciler.observe.observed import observe
     from reconciler.output.describe import Description
     from reconciler.output.history import runs, steps_on
+    from reconciler.reconcile import observe_after_recovery, with_secret_digests
 
     loaded, desired = read_manifests(paths) if paths else (None, None)
     with connected(cluster, loaded, desired, reading=True) as opened:
-        observed = observe(opened)
+        observed = observe(opened) if desired is None else observe_after_recovery(desired, opened)
         id = choose_one(target, list(observed.resources))
         resource = observed.resources[id]
         document = Description(resource, _events(opened, id))
         if history:
             entries = read_journal(opened.records(resource.stack))
             document = document._replace(history=steps_on(str(id), runs(entries))[:HISTORY])
+        if desired is not None:
+            desired = with_secret_digests(desired, opened)
     if desired is not None:
         document = _compared(document, desired, observed)
         show_problems(document.problems)
@@ -72,9 +75,12 @@ def _compared(document: Description, desired: Desired, observed: Observation) ->
     from reconciler.reconcile import policy_now
 
     id = document.resource.id
-    plan = make_plan(desired, observed, policy_now(None))
+    plan = make_plan(desired, observed, policy_now(policy_of(desired, PolicyOptions())))
     declared = desired.resources.get(id)
     changes = live_diff(id.kind, declared.shape, document.resource) if declared and document.resource.exists else ()
     return document._replace(
-        steps=[step for step in plan.steps if step.resource == id], changes=changes, problems=plan.problems
+        steps=[step for step in plan.steps if step.resource == id],
+        notes=[note for note in plan.notes if note.id == id],
+        changes=changes,
+        problems=plan.problems,
     )

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.errors import CommandFailed
-from reconciler.cli.inputs import connected
+from reconciler.cli.inputs import connected, stack_here
 from reconciler.cli.options import cluster_options, output_option
 from reconciler.cli.terminal import show
 from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
-    from reconciler.manifests.desired import Desired
-    from reconciler.manifests.loader import Loaded
     from reconciler.output.history import RunRecord
 
 ENTRIES = 1_000  # of the journal's end, read first: on Kubernetes a hundred are a request
@@ -49,7 +46,7 @@ def history(run: str | None, stack: str | None, limit: int, cluster: ClusterRefe
     from reconciler.output.history import runs
     from reconciler.output.run_list import RunList
 
-    loaded, desired = _stack_here()
+    loaded, desired = stack_here()
     name = desired.stack.name if stack is None else stack
     with connected(cluster, loaded, desired, reading=True) as opened:
         found = runs(read_journal(opened.records(name))) if run else _newest(opened, name, limit)
@@ -57,19 +54,6 @@ def history(run: str | None, stack: str | None, limit: int, cluster: ClusterRefe
             _refuse_unknown(opened, name)
     chosen = [_choose(run, name, found)] if run else found
     show(output, "history", RunList(name, chosen, detailed=run is not None))
-
-
-def _stack_here() -> tuple[Loaded, Desired]:
-    """The Stack of the current directory, without its resources. Raises ``InvalidInput``."""
-    from reconciler.manifests.loader import STACK_FILE, Loaded, load
-    from reconciler.manifests.validator import validate
-    from reconciler.model.problem import InvalidInput
-
-    loaded = load([STACK_FILE]) if os.path.isfile(STACK_FILE) else Loaded()
-    if loaded.problems:
-        raise InvalidInput(loaded.problems)
-    only = Loaded(stack=loaded.stack, root=os.path.basename(os.getcwd()))
-    return only, validate(only)
 
 
 def _newest(cluster: Cluster, stack: str, limit: int) -> list[RunRecord]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,23 +23,46 @@ if TYPE_CHECKING:
     from reconciler.planner import Policy
 
 
-def read_manifests(paths: tuple[str, ...], *, offline: bool = False) -> tuple[Loaded, Desired]:
+KEEP_GOING = "Leave out what is concerned and go on with --keep-going."
+
+
+def read_manifests(
+    paths: tuple[str, ...], keep_going: bool | None = None, *, offline: bool = False
+) -> tuple[Loaded, Desired]:
     """The valid manifests of the paths (default: this directory); shows warnings. Raises ``InvalidInput``.
 
+    With ``keep_going``, resources that have errors are left out instead; None where a verb has no such option.
     ``offline``: nothing will look on the cluster for what is referred to.
     """
     from reconciler.manifests.loader import load
     from reconciler.manifests.validator import validate
+    from reconciler.model.problem import InvalidInput
 
     # Reading makes millions of small objects that all stay; collecting among them only costs time.
     gc.disable()
     loaded = load(paths or (".",))
-    desired = validate(loaded, offline=offline)
+    try:
+        desired = validate(loaded, keep_going=bool(keep_going), offline=offline)
+    except InvalidInput as invalid:
+        raise InvalidInput(invalid.problems, KEEP_GOING if keep_going is False else "") from None
     gc.freeze()
     gc.set_threshold(200_000, 50, 50)  # what is planned from them stays as well: look for cycles seldom
     gc.enable()
     show_problems(desired.warnings)
     return loaded, desired
+
+
+def stack_here() -> tuple[Loaded, Desired]:
+    """The Stack of the current directory, without its resources. Raises ``InvalidInput``."""
+    from reconciler.manifests.loader import STACK_FILE, Loaded, load
+    from reconciler.manifests.validator import validate
+    from reconciler.model.problem import InvalidInput
+
+    loaded = load([STACK_FILE]) if os.path.isfile(STACK_FILE) else Loaded()
+    if loaded.problems:
+        raise InvalidInput(loaded.problems)
+    only = Loaded(stack=loaded.stack, root=os.path.basename(os.getcwd()))
+    return only, validate(only)
 
 
 @contextmanager
@@ -75,10 +98,7 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
     from reconciler.planner import DeletionLimit, Policy
     from reconciler.planner.policy import interruption_limits
 
-    impacts = {impact.strip() for text in options.allow for impact in text.split(",") if impact.strip()}
-    held = [str(impact) for impact in Impact if impact.needs_permission]
-    if unknown := impacts - {*held}:
-        raise click.UsageError(f"--allow takes {', '.join(held)}, not {', '.join(sorted(unknown))}.")
+    impacts = impacts_of(options)
     if delete:
         impacts |= {Impact.INTERRUPT, Impact.RESTART, Impact.RECREATE}  # deleting a machine is asking for all of them
     limit = options.max_deletions or desired.stack.max_deletions
@@ -86,16 +106,37 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         max_deletions = DeletionLimit.parse(limit) if limit else None
     except ValueError as error:
         raise click.UsageError(f"--max-deletions: {error}.") from None
-    targets = choose(options.target, list(desired.resources)) if options.target else ()
+    targets = (
+        choose(options.target, [*(desired.resources.keys() | _of_kinds(desired.invalid))]) if options.target else ()
+    )
     return Policy(
         allow=desired.stack.allow | impacts,
         prune=options.prune or desired.stack.prune,
         max_deletions=max_deletions,
         max_interrupted=interruption_limits(desired.stack.max_interrupted),
         adopt=options.adopt,
+        adopt_from=frozenset(options.adopt_from),
         delete=delete,
         targets=frozenset(targets),
     )
+
+
+def _of_kinds(ids: Iterable[ResourceId]) -> set[ResourceId]:
+    """Those of the ids that are of a kind of resources: an ``Operation`` cannot be named."""
+    from reconciler.model.kinds import RANK
+
+    return {id for id in ids if id.kind in RANK}
+
+
+def impacts_of(options: PolicyOptions) -> frozenset[str]:
+    """The permissions that ``--allow`` gives. Raises ``UsageError`` for a word that is none."""
+    from reconciler.catalogue.permission import permission
+
+    words = [word for text in options.allow for word in text.split(",") if word.strip()]
+    try:
+        return frozenset(map(permission, words))
+    except ValueError as error:
+        raise click.UsageError(f"--allow: {error}.") from None
 
 
 def choose(words: tuple[str, ...], known: Sequence[ResourceId]) -> list[ResourceId]:

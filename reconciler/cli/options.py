@@ -26,7 +26,9 @@ class PolicyOptions(NamedTuple):
     prune: bool = False
     max_deletions: str | None = None  # a number, or a share such as 20%
     adopt: bool = False
+    adopt_from: tuple[str, ...] = ()  # names of stacks
     target: tuple[str, ...] = ()  # KIND or KIND/NAME
+    keep_going: bool = False  # with what errors leave
 
 
 class HostOptions(NamedTuple):
@@ -107,9 +109,10 @@ policy_options = option_group(
     {
         "allow": click.option(
             "--allow",
-            metavar="IMPACTS",
+            metavar="IMPACT[:KIND/NAME]",
             multiple=True,
-            help="Allow held steps with these impacts: interrupt, restart, recreate, data (comma-separated).",
+            help="Allow held steps with these impacts: interrupt, restart, recreate, data (comma-separated); with a"
+            " resource, only its steps: interrupt:VirtualMachine/web-1.",
         ),
         "prune": click.option("--prune", is_flag=True, help="Delete what the stack owns and no manifest describes."),
         "max_deletions": click.option(
@@ -118,8 +121,19 @@ policy_options = option_group(
             help="Stop if --prune would delete more (default: the Stack's, else any if no manifest is left).",
         ),
         "adopt": click.option("--adopt", is_flag=True, help="Take over resources that belong to no stack."),
+        "adopt_from": click.option(
+            "--adopt-from",
+            metavar="STACK",
+            multiple=True,
+            help="Take over what that stack owns and did not describe any more when it was last applied.",
+        ),
         "target": click.option(
             "--target", metavar="KIND/NAME", multiple=True, help="Only this resource and what it needs."
+        ),
+        "keep_going": click.option(
+            "--keep-going",
+            is_flag=True,
+            help="Go on in spite of errors, without the resources that have one and all that refer to them.",
         ),
     },
 )
@@ -151,7 +165,7 @@ execution_options = option_group(
             help="Seconds to wait for another run of the same stack to end.",
         ),
         "detailed_exitcode": click.option(
-            "--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes, or if steps were held."
+            "--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes, or if steps were held or wait."
         ),
     },
 )

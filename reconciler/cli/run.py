@@ -7,14 +7,16 @@ import uuid
 import click
 
 from reconciler.cli.apply_command import ApplyCommand
-from reconciler.cli.inputs import choose_one, connected
+from reconciler.cli.inputs import choose_one, connected, impacts_of
 from reconciler.cli.options import (
     ExecutionOptions,
     HostOptions,
+    PolicyOptions,
     cluster_options,
     execution_options,
     host_options,
     output_option,
+    policy_options,
 )
 from reconciler.cli.provenance import provenance
 from reconciler.clusters.connection import ClusterReference
@@ -28,6 +30,7 @@ from reconciler.clusters.connection import ClusterReference
 @click.option("--username-from", metavar="SOURCE", help="Where the parameter username is: env:NAME or file:PATH.")
 @cluster_options()
 @output_option("run")
+@policy_options("allow")
 @execution_options("yes", "timeout")
 @host_options()
 def run(
@@ -38,19 +41,24 @@ def run(
     username_from: str | None,
     cluster: ClusterReference,
     output: str,
+    policy: PolicyOptions,
     execution: ExecutionOptions,
     host: HostOptions,
 ) -> None:
     """Run one operation now: check it against the catalogue, show its impact, ask, verify, record it.
 
+    What it does to the guest must be allowed, as in a plan. What a label protects is not deleted.
+
     \b
-    reconcile run vm/web-1 RebootVM
+    reconcile run --allow restart vm/web-1 RebootVM
     reconcile run vm/web-1 BackupVM pool=backup-pool version=v20261123 full=true
     """
     from reconciler.manifests.request import request_from_words
     from reconciler.observe.observed import observe
+    from reconciler.planner import Policy
     from reconciler.reconcile import run_request
 
+    allowed = Policy(allow=impacts_of(policy))
     with connected(cluster, reading=True) as opened:
         id = choose_one(target, list(observe(opened).resources))
     name = f"run-{uuid.uuid4().hex[:12]}"
@@ -58,4 +66,4 @@ def run(
     request = request_from_words(name, id, operation, parameters, secrets)
     with connected(cluster) as opened:
         started = ApplyCommand(opened, "run", output, execution)
-        started.run(lambda **options: run_request(opened, request, **options), provenance("run"), host)
+        started.run(lambda **options: run_request(opened, request, allowed, **options), provenance("run"), host)

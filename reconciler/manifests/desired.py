@@ -84,9 +84,16 @@ class Stack:
 
 @dataclass(slots=True)
 class Desired:
-    """Everything the manifests ask for, by id in a fixed order, and warnings about them."""
+    """Everything the manifests ask for, by id in a fixed order, and warnings about them.
+
+    ``invalid`` are the resources and ``Operation``s whose manifests have errors, also those that one was called before.
+    They may be among ``resources`` and ``requests`` as they were before the error. ``problems`` are the errors, where
+    nobody else reports them.
+    """
 
     stack: Stack
     resources: dict[ResourceId, Declared]
     requests: dict[str, Request] = field(default_factory=dict)  # in an order in which they may run
     warnings: list[Problem] = field(default_factory=list)
+    invalid: frozenset[ResourceId] = frozenset()
+    problems: list[Problem] = field(default_factory=list)

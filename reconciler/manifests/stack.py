@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from reconciler.catalogue.operation import OWN_AGENT
+from reconciler.catalogue.permission import permission
 from reconciler.manifests import drift_policy, schema
 from reconciler.manifests.desired import Stack
 from reconciler.manifests.drift_policy import DriftPolicy
@@ -45,7 +46,7 @@ def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
         prune=policy.get("prune", False),
         max_deletions=str(policy.get("maxDeletions", "")),
         max_interrupted=tuple(_interruption_limits(policy.get("maxInterrupted", ()))),
-        allow=frozenset(policy.get("allow", ())),
+        allow=frozenset(map(permission, policy.get("allow", ()))),
         defaults=dict(spec.get("defaults", {})),
         nodes={node: values["address"] for node, values in spec.get("nodes", {}).items()},
         agent=spec.get("agent", OWN_AGENT),

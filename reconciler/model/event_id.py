@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from reconciler.model.resource import Resource
-from reconciler.model.wire import EVENT_DONE, EVENT_NORMAL
+from reconciler.model.wire import EVENT_DONE, EVENT_LOST, EVENT_NORMAL
 
 _NOTE = re.compile(r"status:(\w+), .*eventId:([^,]+)")
 
 
-def done_of(event: Resource) -> Iterator[tuple[str, str, str]]:
-    """Event id, type and note, if the Event reports the end of an operation; nothing for any other Event."""
+class OperationEnd(NamedTuple):
+    """The end of an operation as an Event reports it.
+
+    ``lost``: its agent died, so that nobody knows how far it came; the type is then that of a failure.
+    """
+
+    event_id: str
+    type: str
+    note: str
+    lost: bool = False
+
+
+def ends_of(event: Resource) -> Iterator[OperationEnd]:
+    """The end of an operation that the Event reports; nothing for any other Event."""
     note = event.get("note") or event.get("message") or ""
     match = _NOTE.search(note)
-    if match and match[1].startswith(EVENT_DONE):
-        yield match[2], event.get("type", EVENT_NORMAL), note
+    if match and match[1].startswith((EVENT_DONE, EVENT_LOST)):
+        yield OperationEnd(match[2], event.get("type", EVENT_NORMAL), note, match[1] == EVENT_LOST)

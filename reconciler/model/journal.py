@@ -160,7 +160,7 @@ class StepSubmitted:
 
 @dataclass(frozen=True, slots=True)
 class StepEnded:
-    """A step has ended, after ``seconds``. ``seen``: so said the Event of its operation.
+    """A step has ended, after ``seconds``. ``seen``: so said the Event of its operation, and not that it was lost.
 
     ``result`` is a ``Result``, or the word of another version.
     """
@@ -238,14 +238,34 @@ StepEntry: TypeAlias = StepStarted | StepSubmitted | StepEnded
 JournalEntry: TypeAlias = RunStarted | StepEntry | RunEnded | UnknownEntry
 
 
+RENAMING, RENAMED = "renaming", "renamed"
+UNDESCRIBED = "undescribed"
+"""Phases of entries of no run: the first of a stack that takes the record of another one, the last of that one, and
+what a stack owned and no longer described when it was last applied."""
+
+
 def read_journal(entries: Iterable[Mapping[str, Any]]) -> list[JournalEntry]:
-    """Entries as a cluster keeps them -> values, in the same order, without those that have no phase."""
-    return [entry for entry in map(entry_from_json, entries) if entry is not None]
+    """Entries as a cluster keeps them -> values, in the same order, without those that have no phase.
+
+    What stands before the entry of a rename to another name is that stack's record now.
+    """
+    return [entry for entry in map(entry_from_json, entries_of_stack(entries)) if entry is not None]
+
+
+def entries_of_stack(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The entries that still count for the stack in whose journal they are."""
+    found: list[dict[str, Any]] = []
+    for entry in entries:
+        if entry.get("phase") == RENAMED:
+            found.clear()
+        else:
+            found.append(dict(entry))
+    return found
 
 
 def entry_from_json(entry: Mapping[str, Any]) -> JournalEntry | None:
     """One entry; None if it has no phase. Never raises: what is missing or of another type is taken as empty."""
-    if "phase" not in entry:
+    if entry.get("phase") in (None, RENAMING, UNDESCRIBED):
         return None
     run, at = _text(entry, "run"), _text(entry, "at")
     match entry["phase"]:

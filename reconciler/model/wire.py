@@ -44,8 +44,10 @@ EVENT_WARNING = "Warning"
 EVENT_DOING = "Doing"
 EVENT_DONE = "Done"
 EVENT_IGNORED = "Ignored"
+EVENT_LOST = "Lost"
 """What the note of an Event says of its operation (wire format 4.1): begun, ended, or one of several at once that is
-not carried out."""
+not carried out. ``Lost`` is our agent's own word: the agent that carried it out died, and how far it came is not
+known."""
 
 STATUS_READY = "Ready"
 """The reason in the status of a resource of which nothing is wrong, unless it is a machine (wire format 4.2)."""

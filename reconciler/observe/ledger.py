@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from reconciler.model.event_id import done_of
+from reconciler.model.event_id import OperationEnd, ends_of
 from reconciler.model.journal import JournalEntry, StepEnded, StepEntry, StepStarted, StepSubmitted
 from reconciler.model.outcome import Result
 from reconciler.model.resource import Resource
@@ -21,7 +21,7 @@ from reconciler.model.wire import EVENT_NORMAL, LABEL_EVENT
 class RequestState(StrEnum):
     DONE = "done"
     FAILED = "failed"
-    UNKNOWN = "unknown"  # it was submitted, and nobody saw how it ended
+    UNKNOWN = "unknown"  # it was submitted, and nobody saw how it ended, or its agent died with it
 
 
 class LedgerEntry(NamedTuple):
@@ -56,24 +56,25 @@ def read_ledger(
             last[name].submitted = True
         elif name in last and isinstance(entry, StepEnded):
             last[name].end = entry
-    done = {id: (type, message) for event in events for id, type, message in done_of(event)}
+    ends = {end.event_id: end for event in events for end in ends_of(event)}
     carried = {(resource["metadata"].get("labels") or {}).get(LABEL_EVENT) for resource in resources}
     ledger = {}
     for name, attempt in last.items():
-        found = _entry(attempt, done, carried)
+        found = _entry(attempt, ends, carried)
         if found is not None:
             ledger[name] = found
     return ledger
 
 
-def _entry(attempt: _Attempt, done: Mapping[str, tuple[str, str]], carried: set[Any]) -> LedgerEntry | None:
+def _entry(attempt: _Attempt, ends: Mapping[str, OperationEnd], carried: set[Any]) -> LedgerEntry | None:
     end = attempt.end
     if end is not None and end.result != Result.INTERRUPTED and end.seen:
         state = RequestState.DONE if end.result in (Result.RAN, Result.UNCHANGED) else RequestState.FAILED
         return LedgerEntry(attempt.content, state, end.message)
-    if attempt.event in done:
-        type, message = done[attempt.event]
-        return LedgerEntry(attempt.content, RequestState.DONE if type == EVENT_NORMAL else RequestState.FAILED, message)
-    if end is not None or attempt.submitted or attempt.event in carried:
+    reported = ends.get(attempt.event)
+    if reported is not None and not reported.lost:
+        state = RequestState.DONE if reported.type == EVENT_NORMAL else RequestState.FAILED
+        return LedgerEntry(attempt.content, state, reported.note)
+    if reported is not None or end is not None or attempt.submitted or attempt.event in carried:
         return LedgerEntry(attempt.content, RequestState.UNKNOWN)
     return None

@@ -17,6 +17,7 @@ from reconciler.clusters.base import Cluster
 from reconciler.drivers.capability import Capabilities
 from reconciler.model.fields import at_start, live_up_to, unreadable, unreadable_fields
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.next_start import disk_waits
 from reconciler.model.resource import Resource, ResourceId, id_of
 from reconciler.model.shape import Shape, overlaid
 from reconciler.model.wire import (
@@ -116,6 +117,11 @@ class Observed:
         """What was last applied of the fields that the API never shows, nested as in the shape."""
         return self.annotation(ANNOTATION_APPLIED)
 
+    @property
+    def unmarked(self) -> bool:
+        """Whether it lost what this program noted on it, or never had it: then nobody knows what was last applied."""
+        return not self.stack or not self.applied
+
     @cached_property
     def shape(self) -> Shape:
         """The declared shape of the resource; of a machine, of its live configuration."""
@@ -196,6 +202,11 @@ def _waiting(kind: str, live: Shape, persistent: Shape) -> dict[str, Any]:
     for path, most in live_up_to(kind):
         if (then := _at(persistent, path)) != _at(live, path) and then > _at(live, most):
             waits.append(path)
+    disks = {*live.get("disks", {}), *persistent.get("disks", {})} if kind == MACHINE else ()
+    for target in sorted(disks):
+        path = ("disks", target)
+        if _at(live, path) != (then := _at(persistent, path)) and disk_waits(live, target, then):
+            waits.append(path)
     return {".".join(path): _at(persistent, path) for path in waits}
 
 
@@ -228,7 +239,16 @@ class Observation:
     attached: dict[ResourceId, tuple[ResourceId, str]] = field(default_factory=dict)  # disk -> machine, target
     versions: dict[str, str] = field(default_factory=dict)  # kind -> where a watch may go on
     ledger: dict[str, LedgerEntry] = field(default_factory=dict)  # Operation -> what became of it
+    undescribed: Mapping[str, Collection[ResourceId]] = field(default_factory=dict)  # stack -> what it left undescribed
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)  # node, in lower case -> what it carries out
+
+    def goes_over(self, id: ResourceId) -> bool:
+        """Whether its stack owned a resource and no longer described it when that stack was last applied.
+
+        Known of stacks from which resources are to be taken over.
+        """
+        found = self.resources.get(id)
+        return found is not None and id in self.undescribed.get(found.stack, ())
 
     def get(self, id: ResourceId) -> Observed | None:
         """The observed resource; None if the cluster has none of this id."""

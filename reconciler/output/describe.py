@@ -15,12 +15,12 @@ from reconciler.observe.observed import Observed
 from reconciler.output.difference import describe_difference, has_lines
 from reconciler.output.escaping import visible
 from reconciler.output.history import PastStep, past_steps_json, past_steps_text
-from reconciler.output.plan_json import problem_json
-from reconciler.output.text import count, table
+from reconciler.output.plan_json import note_json, problem_json, step_json
+from reconciler.output.text import count, impact_text, table
 from reconciler.planner.configuration import waiting
 from reconciler.planner.diff import Change
-from reconciler.planner.explanation import describe, explain
-from reconciler.planner.plan import Step
+from reconciler.planner.explanation import describe, explain, explain_note
+from reconciler.planner.plan import Note, Step
 
 EVENTS = 10  # the newest that are shown
 
@@ -66,8 +66,9 @@ def _details(observed: Observed) -> str:
 class Description(NamedTuple):
     """Everything that ``describe`` shows of a resource.
 
-    ``steps`` and ``changes`` are what a plan of the given manifests does to it and the fields that differ from
-    them; ``steps`` is None where no manifests were given, ``history`` where it was not asked for.
+    ``steps``, ``notes`` and ``changes`` are what a plan of the given manifests does to it, what it says of it, and the
+    fields that differ from them; ``problems`` are all of that plan. ``steps`` is None where no manifests were given,
+    ``history`` where it was not asked for.
     """
 
     resource: Observed
@@ -76,6 +77,12 @@ class Description(NamedTuple):
     changes: Sequence[Change] = ()
     history: Sequence[PastStep] | None = None
     problems: Sequence[Problem] = ()
+    notes: Sequence[Note] = ()
+
+    @property
+    def blocked(self) -> list[str]:
+        """Why the plan does not make the resource as its manifest says, a sentence each."""
+        return [problem.message for problem in self.problems if problem.id == self.resource.id]
 
 
 def description_text(description: Description) -> str:
@@ -110,8 +117,11 @@ def _change_lines(description: Description) -> list[str]:
     steps = description.steps
     if steps is None:
         return []
-    lines = ["Would change:" if steps else "Would change: nothing"]
-    lines += table([(step.action.sign, step.operation, str(step.impact), explain(step)) for step in steps], "  ")
+    head = "Would change:"
+    lines = [head if steps else f"{head} {'blocked' if description.blocked else 'nothing'}"]
+    lines += table([(step.action.sign, step.operation, impact_text(step), explain(step)) for step in steps], "  ")
+    lines += [f"  blocked: {reason}" for reason in description.blocked]
+    lines += [f"  note: {explain_note(note)}" for note in description.notes]
     differences = [change for change in description.changes if _has_lines(change)]
     if differences:
         lines.append("Differences (- observed, + declared):")
@@ -148,6 +158,9 @@ def description_json(description: Description) -> dict[str, Any]:
         "events": list(description.events),
         "problems": [problem_json(problem) for problem in description.problems],
     }
+    if description.steps is not None:
+        document["steps"] = [step_json(step) for step in description.steps]
+        document["notes"] = [note_json(note) for note in description.notes]
     if description.history is not None:
         document["history"] = past_steps_json(description.history)
     return document

@@ -46,7 +46,7 @@ def _yaml(documents: Any) -> str:
 
 
 PLAN, REHEARSAL, GRAPH = "plan", "plan --rehearse", "graph"
-RUNS = ("apply", "delete", "run")  # show their plan and their progress as text while they run
+RUNS = ("apply", "delete", "run", "release")  # show their plan and their progress as text while they run
 
 FORMATS = (
     Format(
@@ -56,6 +56,7 @@ FORMATS = (
             PLAN: "text:plan_text",
             REHEARSAL: "rehearsal:rehearsed_plan_text",
             **dict.fromkeys(RUNS, "report:execution_text"),
+            "stack": "stack_rename:rename_text",
             "validate": "validation:validation_text",
             "get": "describe:listing",
             "describe": "describe:description_text",
@@ -78,6 +79,7 @@ FORMATS = (
             PLAN: "plan_json:to_json",
             REHEARSAL: "rehearsal:rehearsed_plan_json",
             **dict.fromkeys(RUNS, "report:execution_json"),
+            "stack": "stack_rename:rename_json",
             "validate": "validation:validation_json",
             "get": "describe:listing_json",
             "describe": "describe:description_json",

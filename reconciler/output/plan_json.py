@@ -20,6 +20,7 @@ from reconciler.model.resource import ResourceId, show_path
 from reconciler.model.secret import Secret
 from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import (
+    WITHOUT_OPERATION,
     Action,
     Expectation,
     FieldChange,
@@ -46,7 +47,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "agent": plan.agent,
         "cluster": plan.cluster,
         "nodes": plan.nodes,
-        "steps": [_step(step, number) for number, wave in enumerate(plan.waves, 1) for step in wave],
+        "steps": [{**step_json(step), "wave": number} for number, wave in enumerate(plan.waves, 1) for step in wave],
         "notes": [note_json(note) for note in plan.notes],
         "problems": [problem_json(problem) for problem in plan.problems],
         "unchanged": plan.unchanged,
@@ -82,10 +83,10 @@ def problem_json(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _step(step: Step, wave: int) -> dict[str, Any]:
+def step_json(step: Step) -> dict[str, Any]:
+    """A step as values, without the number of its wave, which its plan knows."""
     return {
         "id": step.id,
-        "wave": wave,
         "action": str(step.action),
         "operation": step.operation,
         "resource": str(step.resource),
@@ -98,6 +99,7 @@ def _step(step: Step, wave: int) -> dict[str, Any]:
         "text": explain(step),
         "origin": origin_json(step.origin),
         "impact": str(step.impact),
+        "guests": [str(guest) for guest in step.guests],
         "loses": step.loses,
         "heldBy": step.held_by or None,
         "needs": list(step.needs),
@@ -212,7 +214,7 @@ def _inconsistencies(source: SourceText, document: dict[str, Any]) -> Iterator[P
                 yield wrong("needs", f"needs {need}, which is not in the plan")
         if digest(_read_preconditions(step)) != step["digest"]:
             yield wrong("digest", "the preconditions do not match their digest")
-        if step["action"] == Action.MARK:
+        if step["operation"] in WITHOUT_OPERATION:
             continue
         try:
             operation = catalogue.find(_id(step["carrier"]).kind, step["operation"])
@@ -250,6 +252,7 @@ def _read_step(step: dict[str, Any]) -> Step:
         parameters={name: _read_value(value) for name, value in step["parameters"].items()},
         reason=Reason(step["reason"]),
         impact=Impact(step["impact"]),
+        guests=tuple(_id(guest) for guest in step.get("guests", ())),
         details=step.get("details", {}),
         changes=_read_changes(step["changes"]),
         place=_read_origin(step.get("origin")),

@@ -14,8 +14,8 @@ Stages in one direction, a module each; every stage is a function of what the on
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
-from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Desired, Stack
 from reconciler.manifests.request import Request
 from reconciler.model.resource import ResourceId
@@ -54,9 +54,9 @@ def make_plan(
     return _plan(inputs, with_requests(inputs, with_deletions(inputs, drafts)))
 
 
-def plan_request(request: Request, observed: Observation, stack: str) -> Plan:
-    """The plan of one operation that a person asks for: naming it allows what it does."""
-    policy = Policy(allow=frozenset(Impact), targets=frozenset({request.target}))
+def plan_request(request: Request, observed: Observation, stack: str, policy: Policy | None = None) -> Plan:
+    """The plan of one operation that a person asks for; its impact needs permission, as everywhere."""
+    policy = replace(policy or Policy(), targets=frozenset({request.target}))
     inputs = PlanInput(Desired(Stack(stack or "default"), {}, {request.name: request}), observed, policy)
     return _plan(inputs, request_step(inputs, request))
 

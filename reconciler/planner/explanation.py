@@ -14,7 +14,18 @@ from reconciler.model import quantity
 from reconciler.model.fields import is_quantity, is_secret, part_of, parts_at, replacing
 from reconciler.model.secret import Secret
 from reconciler.planner.diff import Change
-from reconciler.planner.plan import STACK, Exposure, FieldChange, Note, NoteKind, Reason, SecretValue, Step, show_value
+from reconciler.planner.plan import (
+    LAST_APPLIED,
+    STACK,
+    Exposure,
+    FieldChange,
+    Note,
+    NoteKind,
+    Reason,
+    SecretValue,
+    Step,
+    show_value,
+)
 
 _OTHER_VALUE = SecretValue("another value")
 _LISTED = 3  # names that a note lists
@@ -106,18 +117,26 @@ def explain(step: Step) -> str:
         case Reason.OWNERSHIP:
             return _joined(step)
         case Reason.NO_LONGER_DECLARED:
-            return "no longer described"
+            return f"no longer described{_empty(step)}"
         case Reason.DELETION_REQUESTED:
-            return "deletion asked for"
+            return f"deletion asked for{_empty(step)}"
         case Reason.OPERATION:
             failure = step.details.get("failure")
             return f"Operation {step.request[0]}{f', which failed before: {failure}' if failure else ''}{_sent(step)}"
         case Reason.REQUESTED:
-            return f"asked for as {step.request[0]}{_sent(step)}"
+            return f"asked for as {step.request[0]}{_empty(step)}{_sent(step)}"
 
 
 def _joined(step: Step) -> str:
     return change_texts(step.resource.kind, step.changes)
+
+
+def _empty(step: Step) -> str:
+    """What is left of a resource that is removed though its node has nothing of it."""
+    failure = step.details.get("empty")
+    if failure is None:
+        return ""
+    return f"; its node has nothing of it{f': {failure}' if failure else ''}"
 
 
 def _sent(step: Step) -> str:
@@ -140,9 +159,9 @@ _NOTES: dict[NoteKind, str] = {
     "balloon driver it releases no memory",
     NoteKind.SECRET_UNREADABLE: "the {secret} cannot be read here; the step that sends it will fail",
     NoteKind.UNDER_WAY: "{operation} is under way; plan again when it has ended",
-    NoteKind.BLOCKED_UNDER_WAY: "{operation} waits: {other} is under way on {resource}",
-    NoteKind.BLOCKED_MISSING: "{operation} waits: {resource} is not there",
-    NoteKind.BLOCKED_BY_AGENT: "left out: {resource} cannot be created by {agent}",
+    NoteKind.BLOCKED: "blocked by {by}{through}{left}",
+    NoteKind.BLOCKED_UNDER_WAY: "{operations} waits: {other} is under way on {resource}",
+    NoteKind.BLOCKED_MISSING: "{operations} waits: {resource} does not exist yet",
     NoteKind.POSSIBLE_RENAME: "equals {former}, which is no longer described; if it was renamed, set "
     "movedFrom: {name} in its metadata to keep it",
     NoteKind.STARTED_ONCE: "powerState is Stopped, but creation starts a VM: it boots once and is then stopped, by its "
@@ -183,6 +202,10 @@ def explain_note(note: Note) -> str:
         words["value"] = _shown(note.changes[0].before)
     if note.kind is NoteKind.KEPT_OTHER_OWNER:
         words["owner"] = f"the stack {words['stack']}" if words["stack"] else "no stack"
+    if note.kind is NoteKind.BLOCKED:
+        words["by"] = "its own problem" if note.details["by"] == [str(note.id)] else words["by"]
+        words["through"] = f" through {words['through']}" if words["through"] else ""
+        words["left"] = f"; left out: {words['operations']}" if words["operations"] else ""
     if note.kind is NoteKind.IGNORED:
         words["until"] = f" until {words['until']}" if words.get("until") else ""
         words["contrast"] = contrast_text(note.id.kind, note.changes[0])
@@ -226,7 +249,12 @@ def change_texts(kind: str, changes: Iterable[FieldChange]) -> str:
 def change_text(kind: str, change: FieldChange) -> str:
     """One change: ``memory.size 2Gi -> 4Gi``."""
     if change.path == STACK:
-        return f"taken over into the stack {change.after}"
+        if not change.after:
+            return f"released by the stack {change.before}"
+        former = f" from the stack {change.before}, which no longer describes it" if change.before else ""
+        return f"taken over into the stack {change.after}{former}"
+    if change.path == LAST_APPLIED:
+        return "what was last applied is not noted on it any more: noted again as declared"
     name, before, after = change_cells(kind, change)
     if change.path != part_of(kind, change.path):
         return f"{name} {before} -> {after}"
@@ -237,7 +265,7 @@ def change_text(kind: str, change: FieldChange) -> str:
 
 def change_cells(kind: str, change: FieldChange) -> ChangeText:
     """One change as the cells of a table: the field, what it is now and what it becomes."""
-    if change.path == STACK:
+    if change.path in (STACK, LAST_APPLIED):
         return ChangeText("", "", change_text(kind, change))
     name = _named(kind, change.path)
     if change.path != part_of(kind, change.path):

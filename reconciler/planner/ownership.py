@@ -14,7 +14,17 @@ from reconciler.planner.findings import Findings, UnorderedStep
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.last_applied import nested, unknown
 from reconciler.planner.phase import Phase
-from reconciler.planner.plan import MARK, STACK, Action, FieldChange, ManifestPlace, NoteKind, Reason, Step
+from reconciler.planner.plan import (
+    LAST_APPLIED,
+    MARK,
+    STACK,
+    Action,
+    FieldChange,
+    ManifestPlace,
+    NoteKind,
+    Reason,
+    Step,
+)
 from reconciler.planner.preconditions import identity
 
 
@@ -33,8 +43,15 @@ def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found:
     owner = observed.stack
     if owner == inputs.stack or (not owner and inputs.policy.adopt):
         return False
+    if owner in inputs.policy.adopt_from and inputs.observed.goes_over(declared.id):
+        return False
     if owner:
         message, remedy = f"{declared.id} belongs to the stack {owner}", "Let one stack describe it."
+        if owner in inputs.policy.adopt_from:
+            message += ", which described it when it was last applied"
+            remedy = (
+                f"Remove its manifest there and apply {owner}, or release it there: reconcile release {declared.id}."
+            )
     elif observed.exists:
         message, remedy = f"{declared.id} exists and belongs to no stack", "Take it over with --adopt."
     else:
@@ -46,11 +63,14 @@ def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found:
 def ownership_changes(inputs: PlanInput, declared: Declared, observed: Observed) -> OwnershipChanges | None:
     """The labels and annotations that differ; None if there are none."""
     changes, last_applied = [], dict[str, Any]()
-    if not observed.stack:
-        changes.append(FieldChange(STACK, None, inputs.stack))
-        # Nobody can tell whether these are as declared: taking over says that they are.
+    if observed.stack != inputs.stack:
+        changes.append(FieldChange(STACK, observed.stack or None, inputs.stack))
+    if observed.unmarked:
+        # Nobody can tell whether these are as declared: taking over, or noting again what was lost, says so.
         differing = diff(declared.id.kind, declared.shape, observed.shape)
         last_applied = nested((each.path, each.desired) for each in differing if unknown(declared.id.kind, each))
+        if observed.stack and last_applied:
+            changes.append(FieldChange(LAST_APPLIED, None, "as declared"))
     changes += [
         FieldChange(("labels", name), observed.labels.get(name), value)
         for name, value in sorted(declared.labels.items())
@@ -87,7 +107,7 @@ def ownership_step(
 
 
 def _place(declared: Declared, change: FieldChange) -> ManifestPlace:
-    if change.path == STACK:
+    if change.path in (STACK, LAST_APPLIED):
         return ManifestPlace(declared.manifest)
     head = "metadata" if change.path[0] == "labels" else "spec"
     return ManifestPlace(declared.manifest, (head, *change.path))

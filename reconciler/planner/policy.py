@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.catalogue.operation import Impact
+from reconciler.catalogue.permission import of_resource
 from reconciler.model.resource import ResourceId
 
 if TYPE_CHECKING:
@@ -63,20 +64,33 @@ def interruption_limits(texts: Iterable[tuple[Mapping[str, str], str]]) -> tuple
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a run may do. ``allow`` names impacts; with ``delete``, everything described is deleted."""
+    """What a run may do. ``allow`` has permissions (``catalogue.permission``).
+
+    With ``delete``, everything described is deleted.
+    """
 
     allow: frozenset[str] = frozenset()
     prune: bool = False
     max_deletions: DeletionLimit | None = None  # a prune that would delete more stops the run
     max_interrupted: tuple[InterruptionLimit, ...] = (InterruptionLimit(),)
     adopt: bool = False
+    adopt_from: frozenset[str] = frozenset()  # stacks from which it takes over what they no longer describe
     delete: bool = False
     targets: frozenset[ResourceId] = frozenset()  # if any, only these and what they need
     at: datetime | None = None  # the moment of the run, with its zone; without one, what is ignored until then is
 
-    def allows(self, impact: Impact) -> bool:
-        """Whether a step with this impact may run."""
-        return not impact.needs_permission or impact in self.allow
+    def allows(self, impact: Impact, named: Collection[ResourceId] = (), guests: Collection[ResourceId] = ()) -> bool:
+        """Whether a step of this impact may run: by the impact, by one of the resources it is named after, or by all
+        the guests that feel it.
+        """
+        if not impact.needs_permission or impact in self.allow:
+            return True
+        return any(self._allows(impact, id) for id in named) or (
+            bool(guests) and all(self._allows(impact, id) for id in guests)
+        )
+
+    def _allows(self, impact: Impact, id: ResourceId) -> bool:
+        return of_resource(impact, id) in self.allow
 
     def concerns(self, id: ResourceId) -> bool:
         """Whether the run is about this resource."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler import catalogue
-from reconciler.manifests.request import KIND, Request
+from reconciler.manifests.request import KIND, Request, request_id
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, POOL
 from reconciler.model.problem import Origin, Problem
-from reconciler.model.resource import ResourceId, show_path
-from reconciler.observe.ledger import RequestState
+from reconciler.model.resource import Path, ResourceId, show_path
+from reconciler.model.wire import LABEL_PROTECT
+from reconciler.observe.ledger import LedgerEntry, RequestState
+from reconciler.planner.deletion import is_protected, removal
 from reconciler.planner.findings import Findings, UnorderedStep, preconditions_of, unreadable_secrets
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.parameters import limit_remedy, samples
 from reconciler.planner.phase import Phase
-from reconciler.planner.plan import Action, Details, ManifestPlace, Reason, Step, Value
+from reconciler.planner.plan import GUEST_IMPACTS, Action, Details, ManifestPlace, NoteKind, Reason, Step, Value
 
 _POOL_PARAMETERS = ("pool", "targetPool")
 _MACHINE_PARAMETERS = ("domain", "targetDomain")
@@ -32,8 +34,13 @@ def with_requests(inputs: PlanInput, found: Findings) -> Findings:
 
 def request_step(inputs: PlanInput, request: Request) -> Findings:
     """The step of an operation that a person asks for by name."""
-    found = Findings()
-    _draft_request(inputs, request, Reason.REQUESTED, {}, found)
+    found, observed = Findings(), inputs.observed.get(request.target)
+    if problem := _protection(inputs, request):
+        found.problems.append(request_problem(request, *problem))
+    elif request.operation.removes and observed is not None and not observed.exists:
+        found.steps.append(removal(inputs, observed, Reason.REQUESTED, request=(request.name, request.content)))
+    else:
+        _draft_request(inputs, request, Reason.REQUESTED, {}, found)
     return found
 
 
@@ -42,12 +49,24 @@ def step_id(name: str) -> str:
     return f"{KIND}/{name}"
 
 
-def request_problem(request: Request, message: str, remedy: str, parameter: str = "") -> Problem:
-    """A problem of a request, at its name or at a parameter that it gives; it concerns the target."""
+def request_named(step: str) -> ResourceId:
+    """The ``Operation`` of which ``step_id`` made the id of a step, as an id among those of resources."""
+    return request_id(step.partition("/")[2])
+
+
+def request_problem(
+    request: Request, message: str, remedy: str, parameter: str = "", *, place: Path = ("metadata", "name")
+) -> Problem:
+    """A problem of a request, at a parameter that it gives or else at a field of its document (its name).
+
+    It concerns the target.
+    """
     given = bool(parameter) and parameter in request.parameters
-    path = ("spec", "parameters", parameter) if given else ("metadata", "name")
-    place = request.manifest.origin(*path) if request.manifest else Origin(request.name)
-    return Problem(place, message, remedy, show_path(path) if given else "", id=request.target)
+    path = ("spec", "parameters", parameter) if given else place
+    if request.manifest is None:
+        return Problem(Origin("run"), message, remedy, show_path(path) if given else "", id=request.target)
+    shown = show_path(path) if given or place != ("metadata", "name") else ""
+    return Problem(request.manifest.origin(*path), message, remedy, shown, id=request.target)
 
 
 def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:
@@ -57,31 +76,53 @@ def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:
     if known is not None and known.state is RequestState.DONE and known.content == request.content:
         found.unchanged += 1
         return
-    if problem := _problem(inputs, request):
-        found.problems.append(request_problem(request, *problem))
+    observed = inputs.observed.get(request.target)
+    if known is not None and known.state is RequestState.UNKNOWN and observed is not None and observed.under_way:
+        found.note(request.target, NoteKind.UNDER_WAY, operation=observed.under_way)
+        return
+    if problem := _record_problem(request, known):
+        found.refuse(request.id, request_problem(request, *problem))
+        return
+    if problem := _target_problem(inputs, request) or _protection(inputs, request):
+        found.refuse(request.id, request_problem(request, *problem, place=("spec", "target", "name")))
         return
     if known is not None:
         details = {"failure": known.message}
     _draft_request(inputs, request, Reason.OPERATION, details, found)
 
 
-def _problem(inputs: PlanInput, request: Request) -> tuple[str, str] | None:
-    """Why a document cannot run, and what to do about it."""
-    known, id = inputs.observed.ledger.get(request.name), request.target
+def _record_problem(request: Request, known: LedgerEntry | None) -> tuple[str, str] | None:
+    """Why a document does not run, by what is recorded of its name, and what to do about it."""
     if known is not None and known.state is RequestState.DONE:
         return f"the Operation {request.name} has already run with other content", "Give the new one a new name."
     if known is not None and known.state is RequestState.UNKNOWN:
         message = f"the Operation {request.name} was submitted, and how it ended is not known"
         return message, "Check its target; to run it again, give it a new name."
-    observed = inputs.observed.get(id)
-    if id in inputs.desired.resources:
-        return None
-    if observed is None or not observed.exists:
-        return f"{id} is neither described nor on the cluster", "Correct the target."
-    if observed.stack != inputs.stack:
-        owner = f"the stack {observed.stack}" if observed.stack else "no stack"
-        return f"{id} belongs to {owner}", "Request it in its own stack, or describe it here."
     return None
+
+
+def _target_problem(inputs: PlanInput, request: Request) -> tuple[str, str] | None:
+    """Why a document may not run on its target: that is missing, or not of this stack. A manifest beside it that
+    describes the target makes it no more this stack's."""
+    id, observed = request.target, inputs.observed.get(request.target)
+    described = id in inputs.desired.resources or id in inputs.desired.invalid
+    if observed is None or not (observed.exists or observed.stack):
+        return None if described else (f"{id} is neither described nor on the cluster", "Correct the target.")
+    taken_over = inputs.observed.goes_over(id) if observed.stack else inputs.policy.adopt
+    if observed.stack == inputs.stack or (described and taken_over):
+        return None
+    if observed.stack:
+        return f"{id} belongs to the stack {observed.stack}", "Request it in its own stack."
+    return f"{id} belongs to no stack", "Describe it here, and take it over with --adopt."
+
+
+def _protection(inputs: PlanInput, request: Request) -> tuple[str, str] | None:
+    """Why an operation may not delete its target, and what to do about it."""
+    observed = inputs.observed.get(request.target)
+    if observed is None or not (request.operation.removes and is_protected(observed)):
+        return None
+    message = f"{request.operation.name} deletes {request.target}, which its label {LABEL_PROTECT} protects"
+    return message, "Remove the label first, if it is meant."
 
 
 def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details: Details, found: Findings) -> None:
@@ -101,7 +142,8 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
         node=observed.node if shape and observed is not None else declared.node if declared else "",
         parameters=parameters,
         reason=reason,
-        impact=operation.running if inputs.runs(id, shape) else operation.stopped,
+        impact=(impact := operation.running if inputs.runs(id, shape) else operation.stopped),
+        guests=inputs.guests(id) if impact in GUEST_IMPACTS else (),
         details=details,
         place=ManifestPlace(request.manifest, ("spec", "operation")) if request.manifest else None,
         preconditions=preconditions_of(inputs, id, id, operation),

@@ -24,7 +24,7 @@ from reconciler.model.wire import CLAIM, LIFECYCLE
 from reconciler.observe.ledger import read_ledger
 from reconciler.observe.observed import Observation, Observed, observe
 from reconciler.planner import Policy, make_plan
-from reconciler.planner.plan import Action, Plan, Step
+from reconciler.planner.plan import Plan, Step
 from reconciler.rehearsal.duration import seconds_of
 from reconciler.rehearsal.fault import Fault, FaultMode, FaultyDriver, UnknownStep, faulty
 from reconciler.rehearsal.sanitiser import sanitised, without
@@ -156,7 +156,7 @@ class Simulation:
                 step.carrier, step.operation, {n: v for n, v in step.parameters.items() if isinstance(v, str | bool)}
             )
             for step in sanitised(plan).runnable
-            if step.action is not Action.MARK
+            if step.for_agent
         ]
         self.seeded: SeedResult = seed(list(observed.resources.values()), desired.stack.nodes, calls)
         self._drivers: dict[str, Simulator] = {}

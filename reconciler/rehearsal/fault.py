@@ -11,7 +11,7 @@ from reconciler.drivers.capability import Capabilities
 from reconciler.model.kinds import kind_named
 from reconciler.model.problem import OperationFailed, ReconcilerError
 from reconciler.model.resource import ResourceId
-from reconciler.planner.plan import Action, Plan, Step
+from reconciler.planner.plan import Plan, Step
 
 LISTED = 30  # steps that a message names at most
 
@@ -65,7 +65,7 @@ class Fault(NamedTuple):
 
 def faulty(plan: Plan, faults: Iterable[Fault]) -> dict[str, FaultMode]:
     """Step -> how it fails. Raises ``UnknownStep`` with the steps of the plan that can."""
-    able = [step for step in plan.runnable if step.action is not Action.MARK]
+    able = [step for step in plan.runnable if step.for_agent]
     found: dict[str, FaultMode] = {}
     for fault in faults:
         named = [step.id for step in able if fault.names(step)]

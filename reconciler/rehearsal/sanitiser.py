@@ -22,7 +22,7 @@ def sanitised(plan: Plan) -> Plan:
 
 
 def _sanitised_step(step: Step) -> Step:
-    operation = catalogue.find(step.carrier.kind, step.operation) if step.action.value != "mark" else None
+    operation = catalogue.find(step.carrier.kind, step.operation) if step.for_agent else None
     examples = {row.name: row.example for row in operation.parameters if row.secret} if operation else {}
     return replace(
         step,

@@ -311,7 +311,7 @@ def test_an_apply_is_found_in_the_history_of_its_stack(repository: Path) -> None
     assert run(manifests, "history").err.startswith("error: there is no stack shop on the cluster")
     assert run(manifests, "--yes").code == 0
     assert run(manifests, "--yes").code == 0, "nothing to do, nothing to record"
-    assert run(manifests, "run", "--yes", "vm/web-1", "RebootVM").code == 0
+    assert run(manifests, "run", "--yes", "--allow", "restart", "vm/web-1", "RebootVM").code == 0
     rebooted, applied = shown(manifests, "history")
     assert (applied["verb"], applied["outcome"]) == ("apply", "done")
     assert applied["totals"] == {"created": 5, "changed": 1}

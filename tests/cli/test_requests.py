@@ -124,6 +124,35 @@ def test_killed_anywhere_it_still_runs_exactly_once(phase: str, before: bool) ->
         assert [name for name, _ in driver.ran].count("ShowPool") == 1
 
 
+def test_one_whose_agent_dies_while_its_run_waits_is_left_to_people() -> None:
+    with LocalCluster(":memory:") as cluster:
+        with serving(cluster):
+            converge(cluster, desired())
+        wanted, claimed = desired(operation()), threading.Event()
+
+        def die() -> None:
+            """Claim the operation, and leave it to the next agent."""
+            while not claimed.wait(0.01):
+                pool = cluster.list("VirtualMachinePool").items[0]
+                if pool["spec"].pop("lifecycle", None):
+                    cluster.update({**pool, "spec": {**pool["spec"], "claimed": "showPool"}})
+                    claimed.set()
+
+        agent = threading.Thread(target=die)
+        agent.start()
+        made = plan(wanted, cluster)
+        ended: list[Any] = []
+        applying = threading.Thread(target=lambda: ended.append(apply(made, cluster, options=OPTIONS)))
+        applying.start()
+        agent.join()
+        with serving(cluster):
+            applying.join()
+        (outcome,) = ended[0].outcomes
+        assert (outcome.result, "the agent stopped during showPool" in outcome.message) == ("failed", True)
+        (problem,) = plan(wanted, cluster).problems
+        assert problem.message == "the Operation look was submitted, and how it ended is not known"
+
+
 def test_what_nobody_saw_the_end_of_is_left_to_people() -> None:
     with LocalCluster(":memory:") as cluster:
         with serving(cluster):
@@ -139,8 +168,9 @@ def test_what_nobody_saw_the_end_of_is_left_to_people() -> None:
         behind = desired(operation() + operation("back", after=["look"]))
         made = plan(behind, cluster)
         assert made.steps == ()
-        assert [problem.message for problem in made.problems][1:] == [
-            "the Operation back comes after Operation/look, which does not run"
+        assert [str(note.id) for note in made.blocked if note.details["by"] == ["Operation/look"]] == [
+            "Operation/back",
+            "Operation/look",
         ]
 
 
@@ -178,6 +208,13 @@ def test_a_target_of_somebody_else_is_left_alone() -> None:
         other = STACK.replace("name: shop", "name: other").partition("---")[0] + operation()
         (problem,) = plan(desired_of(other), cluster).problems
         assert problem.message == "VirtualMachinePool/disks belongs to the stack shop"
+        described = desired_of(STACK.replace("name: shop", "name: other") + operation())
+        made = plan(described, cluster)
+        assert (made.steps, [problem.message for problem in made.problems]) == (
+            (),
+            ["VirtualMachinePool/disks belongs to the stack shop"] * 2,
+        )
+        assert {problem.path for problem in made.problems} == {"", "spec.target.name"}
         (problem,) = plan(desired(operation(target="nowhere")), cluster).problems
         assert problem.message == "VirtualMachinePool/nowhere is neither described nor on the cluster"
 
@@ -192,11 +229,14 @@ def test_a_pool_it_works_in_is_made_first() -> None:
 
 def test_a_person_runs_one_operation(tmp_path: Path) -> None:
     run(tmp_path, "--yes", QUICKSTART)
-    done = run(tmp_path, "run", "vm/web-1", "RebootVM", "--yes")
+    held = run(tmp_path, "run", "vm/web-1", "RebootVM", "--yes")
+    assert (held.code, "restart (held)" in held.out) == (1, True), held.out
+    assert "1 step is held; release with --allow restart." in held.out
+    done = run(tmp_path, "run", "vm/web-1", "RebootVM", "--yes", "--allow", "restart")
     assert done.code == 0, done.err
     assert "!  RebootVM  VirtualMachine/web-1  node22  restart" in done.out
     assert "Applied: 1 ran." in done.err
-    assert run(tmp_path, "run", "vm/web-1", "RebootVM").code == 1, "nobody to ask"
+    assert run(tmp_path, "run", "vm/web-1", "RebootVM", "--allow", "restart").code == 1, "nobody to ask"
     with LocalCluster(tmp_path / ".reconcile" / "cluster.db") as cluster:
         runs = [
             entry for entry in cluster.records("quickstart") if entry.get("request", {}).get("name", "")[:4] == "run-"

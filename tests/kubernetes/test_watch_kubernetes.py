@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.clusters.kubernetes import KubernetesCluster
-from reconciler.model.event_id import done_of
+from reconciler.model.event_id import ends_of
 from reconciler.observe.observed import observe
 from support.control_plane import ControlPlane
 from support.controller import POOL, by_hand, disk, pool, until
@@ -53,7 +53,7 @@ def test_of_two_replicas_one_acts_and_the_other_takes_over(
             until(says(other, "changed: AutoStartPool"))
             until(says(other, "changed: ResizeDisk"))
     events = cluster.list("Event").items
-    ended = Counter(event["action"] for event in events if list(done_of(event)))
+    ended = Counter(event["action"] for event in events if list(ends_of(event)))
     assert ended == Counter(("createPool", "createDisk", "stopPool", "startPool", "autoStartPool", "resizeDisk"))
     assert {"DriftFound", "DriftHealed"} <= told(cluster)
     assert observe(cluster).resources[POOL].shape["autostart"] is True

@@ -8,13 +8,16 @@ parameters as they go on the wire. ``pytest tests/plans --update-plans`` rewrite
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler import LocalCluster, apply, plan
 from reconciler.catalogue import OPERATIONS
+from reconciler.model.outcome import SUCCEEDED, Result
 from reconciler.output.plan_json import from_json, to_json
+from reconciler.reconcile import apply_saved
 from support.golden_plans import CASES, NODES, desired_in, golden, policy_of, prepare
 from support.paths import ROOT
 from support.scenario import OPTIONS, served
@@ -49,6 +52,19 @@ def test_what_is_left_after_its_apply_is_what_was_held(case: Path) -> None:
         assert report.ok, [outcome for outcome in report.outcomes if outcome.message]
         again = plan(desired, cluster, policy)
         assert [step.id for step in again.steps] == [step.id for step in made.held]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not (case / "wire.yaml").exists()], ids=lambda c: c.name)
+def test_a_saved_plan_that_was_applied_finds_everything_as_it_leaves_it(case: Path) -> None:
+    with served(addresses=NODES) as cluster:
+        prepare(cluster, case)
+        made = plan(desired_in(case / "desired.yaml"), cluster, policy_of(case))
+        saved = from_json("plan.json", json.dumps(to_json(replace(made, problems=()))))
+        for done in (lambda result: result in SUCCEEDED, lambda result: result is Result.UNCHANGED):
+            _, report = apply_saved(cluster, saved, options=OPTIONS)
+            assert report is not None
+            odd = [each for each in report.outcomes if not (each.step.held_by or done(each.result))]
+            assert odd == []
 
 
 # Operations that no plan issues: another one does the same, in a way that works on both back ends.

@@ -30,10 +30,11 @@ SECONDS = re.compile(r"\(\d+\.\d s\)")
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """A directory with the manifests, twice, and the command on the path; what it left running ends with it."""
-    command = tmp_path / "bin" / "reconcile"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from reconciler.cli import main; main()" "$@"\n')
-    command.chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    for name, words in {"reconcile": '-c "from reconciler.cli import main; main()"', "python": ""}.items():
+        command = tmp_path / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
+        command.chmod(0o755)
     home = tmp_path / "home"
     for name in ("shop", "original"):
         shutil.copytree(PROMISES / "shop", home / name)

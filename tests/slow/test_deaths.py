@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from reconciler import LocalCluster, make_plan, observe
-from reconciler.model.event_id import done_of
+from reconciler.model.event_id import ends_of
 from support.kill_at_write import KILL_AT_WRITE
 from support.paths import TESTS
 from support.scenario import converge, desired_of, served
@@ -72,7 +72,7 @@ def until(true: Callable[[], object], log: Path) -> None:
 
 
 def ended_well(event: dict[str, Any]) -> bool:
-    return event["type"] == "Normal" and bool(list(done_of(event)))
+    return event["type"] == "Normal" and bool(list(ends_of(event)))
 
 
 @pytest.mark.parametrize("agent", ["lives", "dies too"])

@@ -15,7 +15,7 @@ from reconciler.daemon.loop.controller import ControllerOptions, StackController
 from reconciler.daemon.sources.desired_reader import DesiredReader
 from reconciler.daemon.sources.trigger import Trigger
 from reconciler.daemon.status.values import Reconciliation, Sync
-from reconciler.model.event_id import done_of
+from reconciler.model.event_id import ends_of
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import observe
 from reconciler.planner.plan import NoteKind
@@ -104,7 +104,7 @@ class ControllerFixture:
 
     def operations(self) -> Counter[tuple[str, str]]:
         """How often each operation of each resource has ended."""
-        ended = [event for event in self.cluster.list("Event").items if list(done_of(event))]
+        ended = [event for event in self.cluster.list("Event").items if list(ends_of(event))]
         return Counter((event["regarding"]["name"], event["action"]) for event in ended)
 
 

@@ -33,7 +33,7 @@ from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
 from reconciler.daemon.status.values import Reconciliation, Running, Status
 from reconciler.manifests.desired import Stack
 from reconciler.model.backoff import Backoff
-from reconciler.model.event_id import done_of
+from reconciler.model.event_id import ends_of
 from reconciler.model.journal import StepEnded, StepEntry, read_journal
 from reconciler.model.problem import ClusterError, InvalidInput, Problem, ReconcilerError
 from reconciler.model.provenance import Provenance
@@ -90,6 +90,7 @@ class StackController:
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random=options.random)
         self._reading: ReadResult | None = None
         self._plan: Plan | None = None
+        self._plan_problems: frozenset[Problem] = frozenset()  # of the last plan, logged already
         self._changed: set[ResourceId] = set()  # since the last plan
         self._replan_at: dict[ResourceId, datetime] = {}
         self._unfinished: list[StepEntry] | None = None  # of the journal: steps that began, whose end nobody saw
@@ -138,7 +139,8 @@ class StackController:
         results = Counter(str(outcome.result) for outcome in report.outcomes) if report is not None else {}
         planned = len(self._plan.steps) if self._plan is not None else 0
         seconds = self._options.monotonic() - clock
-        done = Reconciliation(self._number, began, seconds, causes, full, planned, dict(results), error)
+        problems = len(self.status.blocking)
+        done = Reconciliation(self._number, began, seconds, causes, full, planned, dict(results), error, problems)
         self._record(done, report)
         return done
 
@@ -169,6 +171,7 @@ class StackController:
         drift = self._drift.evaluate(reading.desired, self.resource_cache.observation, plan, at, touched)
         self._plan = plan
         self._changed.clear()
+        self._log_blocked(plan)
         selected = self._select(plan, drift, at)
         for event in drift.events:
             self._events.record(event.id, str(event.reason), event.text, warning=event.warning)
@@ -190,7 +193,7 @@ class StackController:
         for recovery in due_recoveries(self._unfinished, events):
             retry_on_conflict(self._recording, recovery.id, partial(recovered, recovery=recovery))
             self._changed.add(recovery.id)
-        ended = {event_id for event in events for event_id, _, _ in done_of(event)}
+        ended = {end.event_id for event in events for end in ends_of(event)}
         ended |= {entry.event for entry in self._unfinished if isinstance(entry, StepEnded) and entry.seen}
         oldest = (self._options.now() - ABANDONED_FOR).isoformat()
         self._unfinished = [entry for entry in self._unfinished if entry.event not in ended and entry.at > oldest]
@@ -351,6 +354,15 @@ class StackController:
                 log.info("all problems in the manifests are fixed", extra={"stack": self._stack})
             self.status = replace(self.status, problems=problems)
 
+    def _log_blocked(self, plan: Plan) -> None:
+        """Log each problem of a plan when it is first found, and once when there is none any more."""
+        before, self._plan_problems = self._plan_problems, frozenset(plan.problems)
+        for problem in plan.problems:
+            if problem not in before:
+                log.warning("blocked: %s", problem, extra={"stack": self._stack})
+        if before and not plan.problems:
+            log.info("nothing is blocked by problems any more", extra={"stack": self._stack})
+
     def _trim_journal(self) -> None:
         """Keep the journal from growing without end."""
         try:
@@ -359,7 +371,7 @@ class StackController:
             log.warning("cannot trim the journal: %s", error, extra={"stack": self._stack})
 
     def _record(self, done: Reconciliation, report: Report | None) -> None:
-        succeeded = not done.error and not self._retries.failed and (report is None or report.ok)
+        succeeded = not done.error and not done.problems and not self._retries.failed and (report is None or report.ok)
         full_sync_in = max(0.0, self._full_sync_at - self._options.monotonic())
         self.status = replace(
             self.status,

@@ -64,7 +64,8 @@ DISK_FIELDS = (
         "cloudInit",
         FieldType.MAPPING,
         shown=Visibility.NEVER,
-        advice="User data is read at the first start only: make a new disk under a new name.",
+        advice="User data is read at the first start only: make a new disk under a new name, or leave this one as it "
+        "is with metadata.drift.ignore: [{field: cloudInit}].",
     ),
     Field("cloudInit.userDataFrom", FieldType.SECRET),
     Field("cloudInit.userData", FieldType.TEXT),

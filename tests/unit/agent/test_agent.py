@@ -27,7 +27,7 @@ from reconciler.agent.observer import Observer
 from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator.driver import Simulator
-from reconciler.model.event_id import done_of
+from reconciler.model.event_id import ends_of
 from reconciler.model.kinds import DISK, KINDS, POOL
 from reconciler.model.problem import Conflict, Expired, NotFound, ReconcilerError, Unavailable
 from reconciler.model.resource import Resource, ResourceId
@@ -156,7 +156,7 @@ class Stage:
         return [event for event in found if all(event.get(key) == value for key, value in fields.items())]
 
     def ends(self) -> list[tuple[str, str]]:
-        return [(id, type) for event in self.events() for id, type, _ in done_of(event)]
+        return [(id, type) for event in self.events() for id, type, *_ in ends_of(event)]
 
 
 @pytest.fixture
@@ -452,8 +452,8 @@ def test_a_claim_left_behind_is_reported_before_the_next_operation_takes_its_pla
     stage.submit(None, spec={"nodeName": NODE, CLAIM: "stopPool", "lifecycle": CREATE})
     assert stage.agent().serve(VMD)
     assert stage.driver.ran == [("CreatePool", "vmd-pool")]
-    ends = {(event["action"], event["type"]) for event in stage.events() if "status:Done" in event["note"]}
-    assert ends == {("stopPool", "Warning"), ("createPool", "Normal")}
+    ends = {(event["action"], end.type, end.lost) for event in stage.events() for end in ends_of(event)}
+    assert ends == {("stopPool", "Warning", True), ("createPool", "Normal", False)}
 
 
 def left_by_a_dead_agent(stage: Stage, operation: str) -> list[tuple[str, str]]:
@@ -466,7 +466,7 @@ def left_by_a_dead_agent(stage: Stage, operation: str) -> list[tuple[str, str]]:
     simulator.run(VMD, "DeletePool", {"type": "localfs"})
     stage.submit(None, spec={CLAIM: operation})
     agent.node_scan.recover([stage.cluster.get(VMD)])  # type: ignore[list-item]
-    ended = [(event["action"], event["type"]) for event in stage.events() if "status:Done" in event["note"]]
+    ended = [(event["action"], event["type"]) for event in stage.events() if list(ends_of(event))]
     return [end for end in ended if end != ("createPool", "Normal")]
 
 

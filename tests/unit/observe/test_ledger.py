@@ -19,8 +19,11 @@ def ended(result: str, *, seen: bool = True) -> StepEnded:
     return StepEnded(*WHO, result, "why", seen=seen)
 
 
-def event(type: str, event_id: str = "event-1") -> dict[str, Any]:
-    return {"type": type, "note": f"status:Done, oper:backupVM, eventId:{event_id}"}
+def event(type: str, event_id: str = "event-1", status: str = "Done") -> dict[str, Any]:
+    return {"type": type, "note": f"status:{status}, oper:backupVM, eventId:{event_id}"}
+
+
+LOST = event("Warning", status="Lost")
 
 
 @pytest.mark.parametrize(
@@ -38,6 +41,10 @@ def event(type: str, event_id: str = "event-1") -> dict[str, Any]:
         ([STARTED, SUBMITTED], [event("Normal", "another")], RequestState.UNKNOWN),
         ([STARTED, SUBMITTED], [], RequestState.UNKNOWN),
         ([STARTED], [event("Warning")], RequestState.FAILED),
+        ([STARTED], [LOST], RequestState.UNKNOWN),
+        ([STARTED, SUBMITTED], [LOST], RequestState.UNKNOWN),
+        ([STARTED, SUBMITTED, ended(Result.INTERRUPTED)], [LOST], RequestState.UNKNOWN),
+        ([STARTED, SUBMITTED, ended(Result.FAILED, seen=False)], [LOST], RequestState.UNKNOWN),
     ],
 )
 def test_the_end_that_was_seen_counts_and_then_the_event(
