@@ -45,9 +45,11 @@ SAMPLED_ENTRIES = 500  # the newest of the journal, from which the usual duratio
 class RunOptions(TypedDict, total=False):
     """The options and callbacks of a run; each has a default.
 
-    ``approve`` sees the plan and what it was made of, and says whether to go ahead. The others are as in ``apply``.
+    A plan with problems is not applied, and nobody is asked, unless the run is to ``keep_going`` with what is left of
+    it. ``approve`` sees the plan and what it was made of, and says whether to go ahead. The others are as in ``apply``.
     """
 
+    keep_going: bool
     options: Options
     approve: Callable[[Plan, Observation], bool]
     on_start: Callable[[Step], None]
@@ -73,8 +75,8 @@ def reconcile_once(
     """Recover what an earlier run left, observe, plan, ask, apply.
 
     An agent must be serving the cluster (``embedded.serving`` for the local one). Returns the plan and the
-    report, None where ``approve`` said no. Raises ``ClusterError`` where the cluster cannot be read, ``Busy`` where
-    another run has the stack.
+    report, None where the plan has problems or ``approve`` said no. Raises ``ClusterError`` where the cluster cannot be
+    read, ``Busy`` where another run has the stack.
     """
     stack = desired.stack.name
     with _stack_lease(cluster, stack, run_options) as lease:
@@ -122,8 +124,6 @@ def run_request(
         raise NotFound(f"there is no {request.target} on the cluster")
     observed.capabilities = announced(cluster)
     made = plan_request(request, observed, target.stack, policy)
-    if made.problems:
-        return made, None
     return made, _approve_and_apply(made, cluster, observed, run_options, lambda: False)
 
 
@@ -140,8 +140,6 @@ def release(
         observed = observe(cluster)
         chosen = ids or [id for id, each in observed.resources.items() if each.stack == stack]
         made = plan_release(stack, [id for id in chosen if id in observed.resources], observed)
-        if made.problems:
-            return made, None
         return made, _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
 
 
@@ -244,7 +242,9 @@ def _with_lengths(made: Plan, cluster: Cluster) -> Plan:
 def _approve_and_apply(
     made: Plan, cluster: Cluster, observed: Observation, run_options: RunOptions, lost: Callable[[], bool]
 ) -> Report | None:
-    """Ask, and apply if the answer is yes."""
+    """Ask, and apply if the answer is yes. A plan with problems is out of the question, unless told to keep going."""
+    if made.problems and not run_options.get("keep_going", False):
+        return None
     approve = run_options.get("approve")
     if approve is not None and not approve(made, observed):
         return None

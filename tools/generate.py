@@ -136,6 +136,9 @@ def impacts() -> str:
         f"Steps with the impact {', '.join(f'`{each}`' for each in Impact if each.needs_permission)} are held until "
         "`--allow`, or the policy of the Stack, permits them.",
         "",
+        "On what machines share, a network, pool or image, it is what the running machines that use it notice; `none` "
+        "where no running machine does. Of an operation that does less in some cases, the cases follow the impact.",
+        "",
         "A field that may *wait* is written for the next start of a running guest where it cannot be changed live: the "
         "guest keeps running, and `plan`, `get` and `describe` show the field as pending restart.",
         "",
@@ -144,7 +147,8 @@ def impacts() -> str:
     ]
     lines += [
         f"| {row.kind} | {f'`{row.field}`' if row.field else 'the resource'} | {row.what} | {row.operation} "
-        f"| {row.running} | {row.stopped} | {'yes' if row.waits else ''} |"
+        f"| {'; '.join((str(row.running), *(f'{impact} {words}' for words, impact in row.milder)))} "
+        f"| {row.stopped} | {'yes' if row.waits else ''} |"
         for row in dict.fromkeys(rows())
     ]
     return "\n".join(lines) + "\n"

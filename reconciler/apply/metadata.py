@@ -66,15 +66,17 @@ class MetadataWriter:
         done = {".".join(path) for path in set_now} - step.pending.keys()
         if not step.pending and done.isdisjoint(observed.pending):
             return None
-        fields = {**observed.pending, **self._digested(step.pending)}
+        below = tuple(f"{dotted}." for dotted in step.pending)  # a part that is written takes the place of its fields
+        kept = {dotted: value for dotted, value in observed.pending.items() if not dotted.startswith(below)}
+        fields = {**kept, **self._digested(step.pending)}
         unseen = {
             dotted: next((value for _, value in values_at(observed.shape, path)), None)
             for dotted in fields
             if unreadable(observed.id.kind, path := tuple(dotted.split(".")))
         }
         parts = {"fields": fields, "unseen": unseen}
-        kept = {part: {key: each for key, each in values.items() if key not in done} for part, values in parts.items()}
-        return {"boot": observed.boot, **{part: values for part, values in kept.items() if values}}
+        left = {part: {key: each for key, each in values.items() if key not in done} for part, values in parts.items()}
+        return {"boot": observed.boot, **{part: values for part, values in left.items() if values}}
 
     def recovery_of(self, step: Step, resource: Resource | None) -> Recovery | None:
         """What the next run has to write if this one does not see the end of the step; None if nothing.

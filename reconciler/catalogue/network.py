@@ -73,7 +73,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_BRIDGE_EXISTS, "no VM is on it"),
         leaves="the bridge is gone",
         fields=("metadata",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="removes the resource, and leaves the bridge",
     ),
     Operation(
@@ -83,7 +83,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_BRIDGE_EXISTS,),
         leaves="the bridge is in the VLAN",
         fields=("bridge.vlan",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=DOES_NOTHING,
     ),
     Operation(
@@ -93,7 +93,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_BRIDGE_EXISTS, "the bridge is in the VLAN"),
         leaves="the bridge is in no VLAN",
         fields=("bridge.vlan",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=DOES_NOTHING,
     ),
     Operation(
@@ -103,7 +103,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_BRIDGE_EXISTS, "the VM has the NIC"),
         leaves="the NIC is in the VLAN",
         fields=("VirtualMachine.nics.vlan",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=DOES_NOTHING,
         deprecated=True,
     ),
@@ -114,7 +114,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_BRIDGE_EXISTS, "the NIC is in the VLAN"),
         leaves="the NIC is in no VLAN",
         fields=("VirtualMachine.nics.vlan",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=DOES_NOTHING,
         deprecated=True,
     ),
@@ -156,7 +156,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_SWITCH_EXISTS, "no VM is on it"),
         leaves="the switch is gone",
         fields=("metadata",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="removes the resource, and leaves the switch",
     ),
     Operation(
@@ -173,7 +173,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_SWITCH_EXISTS,),
         leaves="the switch has the settings",
         fields=("switch",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=UNKNOWN_KEY,
     ),
     Operation(
@@ -190,7 +190,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_ADDRESSES_EXIST, "no access rule names it"),
         leaves="the address list is gone",
         fields=("metadata",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
     ),
     Operation(
         KIND, "ModifyAddress", "8.12", Verb.UPDATE,
@@ -199,7 +199,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_ADDRESSES_EXIST,),
         leaves="the list has the addresses",
         fields=("addresses",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="works, but the resource does not show the addresses",
     ),
 )

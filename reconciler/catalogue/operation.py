@@ -129,7 +129,7 @@ class Operation:
     needs: tuple[str, ...] = ()  # what must hold before, one clause each
     leaves: str = ""  # what is seen on the resource afterwards
     fields: tuple[str, ...] = ()  # manifest fields that move it, "Kind.field" of another kind; none: on request
-    running: Impact = Impact.NONE  # impact when the guest runs
+    running: Impact = Impact.NONE  # impact on a guest that runs, at most: a row of the rules says when it is less
     stopped: Impact = Impact.NONE  # impact when it does not
     univirt: str = ""  # how the existing back end treats it: "", or why it does not work there
     univirt_names: tuple[tuple[str, str], ...] = ()  # parameter -> its name there; "" for one it has no need of

@@ -98,7 +98,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_EXISTS, "no running VM uses it"),
         leaves="the pool is inactive",
         fields=("state",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
     ),
     Operation(
         KIND, "DeletePool", "7.5", Verb.DELETE,
@@ -107,7 +107,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_EXISTS, "nothing is in it"),
         leaves="the pool is gone",
         fields=("metadata",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="works, but its directory and files stay",
     ),
     Operation(

@@ -45,7 +45,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("the VM exists", "its disks are qcow2"),
         leaves="the snapshot exists",
         fields=("metadata",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=_UNWATCHED,
     ),
     Operation(

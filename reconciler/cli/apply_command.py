@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.inputs import connected, policy_of, read_manifests
+from reconciler.cli.errors import Failure, failure_json
+from reconciler.cli.inputs import KEEP_GOING, connected, policy_of, read_manifests
 from reconciler.cli.local_agent import serve_locally
 from reconciler.cli.options import ExecutionOptions, HostOptions, PolicyOptions
 from reconciler.cli.provenance import provenance
 from reconciler.cli.signals import Interrupts
-from reconciler.cli.terminal import ask, painter, show, show_problems
+from reconciler.cli.terminal import ask, painter, show, show_failure, show_problems
 from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
@@ -43,13 +44,17 @@ class ApplyCommand:
         output: str,
         execution: ExecutionOptions,
         *,
+        keep_going: bool | None = None,
         rehearse: Rehearse | None = None,
     ) -> None:
-        """``rehearse``: tries a plan before it is applied; without it none is tried."""
+        """``keep_going``: with what is left of a plan that has errors; None where the verb cannot.
+
+        ``rehearse``: tries a plan before it is applied; without it none is tried.
+        """
         from reconciler.output.progress import Progress
 
         self.cluster, self.verb, self.output = cluster, verb, output
-        self.options, self.rehearse = execution, rehearse
+        self.options, self.rehearse, self.keep_going = execution, rehearse, keep_going
         self.progress: Progress = Progress(quiet=output == "json")
         self.interrupts = Interrupts()
         self.rehearsal: Rehearsal | None = None
@@ -68,6 +73,7 @@ class ApplyCommand:
         with agent, self.interrupts:
             try:
                 plan, report = act(
+                    keep_going=bool(self.keep_going),
                     options=options,
                     approve=self._approve,
                     on_start=self.progress.started,
@@ -125,7 +131,8 @@ class ApplyCommand:
 
         if not self._plan_shown:
             self._show_plan(plan)  # one that cannot be applied at all, so that nobody was asked
-        document = ApplyResult(plan, report, self.rehearsal)
+        stopped = self._stopped(plan)
+        document = ApplyResult(plan, report, self.rehearsal, failure_json(stopped)["error"] if stopped else None)
         if self.output == "text":
             click.echo(render("text", self.verb, document), nl=False, err=True)
         else:
@@ -133,6 +140,17 @@ class ApplyCommand:
             show_problems(plan.problems)
         if self._refused:
             click.echo("error: nothing was applied, as the rehearsal did not converge.", err=True)
+        if stopped:
+            show_failure(stopped, as_json=False)
+
+    def _stopped(self, plan: Plan) -> Failure | None:
+        """Why the plan was not run at all, if its errors are the reason."""
+        if not plan.problems or self.keep_going:
+            return None
+        from reconciler.output.text import count
+
+        hint = f" {KEEP_GOING}" if self.keep_going is False else ""
+        return Failure("PlanHasErrors", f"{count(len(plan.problems), 'error')}; nothing was applied.{hint}")
 
     @property
     def _refused(self) -> bool:
@@ -146,7 +164,7 @@ class ApplyCommand:
         held = plan.held or (report is not None and report.count(Result.HELD))
         if held and self.verb == "run":  # the one thing that was asked for was not done
             sys.exit(1)
-        if self.options.detailed_exitcode and held:
+        if self.options.detailed_exitcode and (held or plan.waiting):
             sys.exit(2)
 
 
@@ -166,7 +184,7 @@ def apply_manifests(
     from reconciler.reconcile import reconcile_once
     from reconciler.rehearsal import rehearse
 
-    loaded, desired = read_manifests(paths)
+    loaded, desired = read_manifests(paths, policy.keep_going)
     allowed = policy_of(desired, policy, delete=verb == "delete")
     origin = provenance(verb, paths or (".",))
 
@@ -174,7 +192,14 @@ def apply_manifests(
         return rehearse(plan, desired, observed, allowed, options=Options(parallel=execution.parallel))
 
     with connected(cluster, loaded, desired) as opened:
-        run = ApplyCommand(opened, verb, output, execution, rehearse=rehearsal_of if rehearses else None)
+        run = ApplyCommand(
+            opened,
+            verb,
+            output,
+            execution,
+            keep_going=policy.keep_going,
+            rehearse=rehearsal_of if rehearses else None,
+        )
         run.run(
             lambda **options: reconcile_once(opened, desired, allowed, **options), origin, host, desired.stack.nodes
         )

@@ -25,7 +25,7 @@ from reconciler.clusters.connection import ClusterReference
 @paths_argument
 @cluster_options()
 @output_option("delete")
-@policy_options("allow", "target")
+@policy_options("allow", "target", "keep_going")
 @execution_options()
 @host_options()
 def delete(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 KINDS = {
     "UsageError": "An option, argument or word of the command line is wrong.",
     "InvalidInput": "Manifests or files have errors; problems says which.",
+    "PlanHasErrors": "The plan has errors, so nothing of it was run; problems says which.",
     "NotFound": "A resource, stack or run that was named does not exist.",
     "NotConfirmed": "The question was answered with no, or there is no terminal to ask on.",
     "NotWritten": "A file could not be written, or exists.",
@@ -71,7 +72,9 @@ def failure_of(error: BaseException) -> Failure:
         from reconciler.output.text import count
 
         number = count(len(error.problems), "problem")
-        return Failure("InvalidInput", f"{number}; nothing was changed.", error.problems)
+        return Failure(
+            "InvalidInput", f"{number}; nothing was changed.{error.hint and ' '}{error.hint}", error.problems
+        )
     kind = next((base.__name__ for base in type(error).__mro__ if base.__name__ in KINDS), "InternalError")
     return Failure(kind, str(error) or type(error).__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,18 +23,28 @@ if TYPE_CHECKING:
     from reconciler.planner import Policy
 
 
-def read_manifests(paths: tuple[str, ...], *, offline: bool = False) -> tuple[Loaded, Desired]:
+KEEP_GOING = "Leave out what is concerned and go on with --keep-going."
+
+
+def read_manifests(
+    paths: tuple[str, ...], keep_going: bool | None = None, *, offline: bool = False
+) -> tuple[Loaded, Desired]:
     """The valid manifests of the paths (default: this directory); shows warnings. Raises ``InvalidInput``.
 
+    With ``keep_going``, resources that have errors are left out instead; None where a verb has no such option.
     ``offline``: nothing will look on the cluster for what is referred to.
     """
     from reconciler.manifests.loader import load
     from reconciler.manifests.validator import validate
+    from reconciler.model.problem import InvalidInput
 
     # Reading makes millions of small objects that all stay; collecting among them only costs time.
     gc.disable()
     loaded = load(paths or (".",))
-    desired = validate(loaded, offline=offline)
+    try:
+        desired = validate(loaded, keep_going=bool(keep_going), offline=offline)
+    except InvalidInput as invalid:
+        raise InvalidInput(invalid.problems, KEEP_GOING if keep_going is False else "") from None
     gc.freeze()
     gc.set_threshold(200_000, 50, 50)  # what is planned from them stays as well: look for cycles seldom
     gc.enable()
@@ -86,6 +96,7 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
     """What a run may do, by the options and the Stack. Raises ``UsageError`` for values that make no sense."""
     from reconciler.catalogue.operation import Impact
     from reconciler.planner import DeletionLimit, Policy
+    from reconciler.planner.policy import interruption_limits
 
     impacts = impacts_of(options)
     if delete:
@@ -95,11 +106,14 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         max_deletions = DeletionLimit.parse(limit) if limit else None
     except ValueError as error:
         raise click.UsageError(f"--max-deletions: {error}.") from None
-    targets = choose(options.target, list(desired.resources)) if options.target else ()
+    targets = (
+        choose(options.target, [*(desired.resources.keys() | _of_kinds(desired.invalid))]) if options.target else ()
+    )
     return Policy(
         allow=desired.stack.allow | impacts,
         prune=options.prune or desired.stack.prune,
         max_deletions=max_deletions,
+        max_interrupted=interruption_limits(desired.stack.max_interrupted),
         adopt=options.adopt,
         adopt_from=frozenset(options.adopt_from),
         delete=delete,
@@ -107,15 +121,22 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
     )
 
 
-def impacts_of(options: PolicyOptions) -> frozenset[str]:
-    """The impacts that ``--allow`` names. Raises ``UsageError`` for a word that is none."""
-    from reconciler.catalogue.operation import Impact
+def _of_kinds(ids: Iterable[ResourceId]) -> set[ResourceId]:
+    """Those of the ids that are of a kind of resources: an ``Operation`` cannot be named."""
+    from reconciler.model.kinds import RANK
 
-    impacts = {impact.strip() for text in options.allow for impact in text.split(",") if impact.strip()}
-    held = [str(impact) for impact in Impact if impact.needs_permission]
-    if unknown := impacts - {*held}:
-        raise click.UsageError(f"--allow takes {', '.join(held)}, not {', '.join(sorted(unknown))}.")
-    return frozenset(impacts)
+    return {id for id in ids if id.kind in RANK}
+
+
+def impacts_of(options: PolicyOptions) -> frozenset[str]:
+    """The permissions that ``--allow`` gives. Raises ``UsageError`` for a word that is none."""
+    from reconciler.catalogue.permission import permission
+
+    words = [word for text in options.allow for word in text.split(",") if word.strip()]
+    try:
+        return frozenset(map(permission, words))
+    except ValueError as error:
+        raise click.UsageError(f"--allow: {error}.") from None
 
 
 def choose(words: tuple[str, ...], known: Sequence[ResourceId]) -> list[ResourceId]:

@@ -28,6 +28,7 @@ class PolicyOptions(NamedTuple):
     adopt: bool = False
     adopt_from: tuple[str, ...] = ()  # names of stacks
     target: tuple[str, ...] = ()  # KIND or KIND/NAME
+    keep_going: bool = False  # with what errors leave
 
 
 class HostOptions(NamedTuple):
@@ -108,9 +109,10 @@ policy_options = option_group(
     {
         "allow": click.option(
             "--allow",
-            metavar="IMPACTS",
+            metavar="IMPACT[:KIND/NAME]",
             multiple=True,
-            help="Allow held steps with these impacts: interrupt, restart, recreate, data (comma-separated).",
+            help="Allow held steps with these impacts: interrupt, restart, recreate, data (comma-separated); with a"
+            " resource, only its steps: interrupt:VirtualMachine/web-1.",
         ),
         "prune": click.option("--prune", is_flag=True, help="Delete what the stack owns and no manifest describes."),
         "max_deletions": click.option(
@@ -127,6 +129,11 @@ policy_options = option_group(
         ),
         "target": click.option(
             "--target", metavar="KIND/NAME", multiple=True, help="Only this resource and what it needs."
+        ),
+        "keep_going": click.option(
+            "--keep-going",
+            is_flag=True,
+            help="Go on in spite of errors, without the resources that have one and all that refer to them.",
         ),
     },
 )
@@ -158,7 +165,7 @@ execution_options = option_group(
             help="Seconds to wait for another run of the same stack to end.",
         ),
         "detailed_exitcode": click.option(
-            "--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes, or if steps were held."
+            "--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes, or if steps were held or wait."
         ),
     },
 )

@@ -39,7 +39,7 @@ def make(inputs: PlanInputs, output: str = "text", *, delete: bool = False) -> P
     from reconciler.reconcile import plan
 
     try:
-        loaded, desired = read_manifests(inputs.paths)
+        loaded, desired = read_manifests(inputs.paths, inputs.policy.keep_going)
     except InvalidInput as invalid:
         if output in REVIEWS:
             show(output, "plan", Plan("", problems=invalid.problems))
@@ -68,7 +68,7 @@ def make_and_rehearse(inputs: PlanInputs, faults: Sequence[str], parallel: int) 
         parsed = [Fault.of(text) for text in faults]
     except ValueError as error:
         raise click.UsageError(f"--inject: {error}.") from None
-    loaded, desired = read_manifests(inputs.paths)
+    loaded, desired = read_manifests(inputs.paths, inputs.policy.keep_going)
     policy = policy_now(policy_of(desired, inputs.policy))
     with (
         connected(inputs.cluster, loaded, desired, reading=True) as cluster,
@@ -110,10 +110,12 @@ def _save_and_show(document: object, output: str, verb: str, plan: Plan, out: st
     show_problems(plan.problems)
     if saves and out and output != "json":
         save(plan, out)
+    if out and plan.problems:
+        click.echo("error: the plan was not saved, as it has errors.", err=True)
 
 
 def _exit(plan: Plan, detailed_exitcode: bool) -> None:
     if plan.problems:
         sys.exit(1)
-    if detailed_exitcode and plan.steps:
+    if detailed_exitcode and not plan.is_empty:
         sys.exit(2)

@@ -73,6 +73,8 @@ class Stack:
     context: str | None = None  # of the kubeconfig, on Kubernetes; empty for the current one
     prune: bool = False
     max_deletions: str = ""  # a number, or a share in percent; empty: no limit
+    # Labels of machines, and how many of them are interrupted at a time: a number, or a share in percent.
+    max_interrupted: tuple[tuple[dict[str, str], str], ...] = ()
     allow: frozenset[str] = frozenset()
     defaults: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address
@@ -82,9 +84,16 @@ class Stack:
 
 @dataclass(slots=True)
 class Desired:
-    """Everything the manifests ask for, by id in a fixed order, and warnings about them."""
+    """Everything the manifests ask for, by id in a fixed order, and warnings about them.
+
+    ``invalid`` are the resources and ``Operation``s whose manifests have errors, also those that one was called before.
+    They may be among ``resources`` and ``requests`` as they were before the error. ``problems`` are the errors, where
+    nobody else reports them.
+    """
 
     stack: Stack
     resources: dict[ResourceId, Declared]
     requests: dict[str, Request] = field(default_factory=dict)  # in an order in which they may run
     warnings: list[Problem] = field(default_factory=list)
+    invalid: frozenset[ResourceId] = frozenset()
+    problems: list[Problem] = field(default_factory=list)

@@ -34,6 +34,11 @@ class Request:
     manifest: Manifest | None = None
 
     @property
+    def id(self) -> ResourceId:
+        """Its document, as an id among those of resources."""
+        return request_id(self.name)
+
+    @property
     def content(self) -> str:
         """A digest of target, operation and parameters; with another digest the same name is another request."""
         asked = {
@@ -54,6 +59,11 @@ class Request:
             )
             parts.append(f"{name}={shown}")
         return " ".join(parts)
+
+
+def request_id(name: str) -> ResourceId:
+    """The id that stands for an ``Operation`` among those of resources. Their names are unique in all namespaces."""
+    return ResourceId(KIND, name)
 
 
 def request_of(manifest: Manifest) -> tuple[Request | None, list[Finding]]:

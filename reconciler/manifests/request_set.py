@@ -10,6 +10,7 @@ from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Manifest
 from reconciler.manifests.request import KIND, Request, request_of
 from reconciler.model import graph
+from reconciler.model.resource import ResourceId
 
 # Metadata that resources have and Operations do not, and why.
 _NOT_OF_OPERATIONS = {
@@ -19,19 +20,19 @@ _NOT_OF_OPERATIONS = {
 
 
 class RequestSet(NamedTuple):
-    """Requests by name, each after those it waits for, and the findings about documents."""
+    """Requests by name, each after those it waits for, and the findings about documents.
+
+    ``left_out`` are those that wait for each other.
+    """
 
     requests: dict[str, Request]
     findings: list[tuple[Manifest, Finding]]
+    left_out: frozenset[ResourceId] = frozenset()
 
     def without(self, invalid: Iterable[Manifest]) -> dict[str, Request]:
-        """The requests without errors that wait only for requests without errors."""
+        """The requests without errors; those they wait for may be missing."""
         refused = {manifest.id.name for manifest in invalid if manifest.id.kind == KIND}
-        kept: dict[str, Request] = {}
-        for name, request in self.requests.items():
-            if name not in refused and all(other in kept for other in request.after):
-                kept[name] = request
-        return kept
+        return {name: request for name, request in self.requests.items() if name not in refused}
 
 
 def requests_of(manifests: Iterable[Manifest]) -> RequestSet:
@@ -52,15 +53,18 @@ def requests_of(manifests: Iterable[Manifest]) -> RequestSet:
         if request is not None:
             requests[name] = request
     findings += _unknown_references(requests, documents)
-    try:
-        waves = graph.waves(
-            {name: [other for other in requests[name].after if other in requests] for name in sorted(requests)}
-        )
-    except graph.Cycle as cycle:
-        message = f"these Operations wait for each other: {cycle}"
-        finding = Finding(("spec", "after"), message, "Remove one of the references.")
-        return RequestSet({}, [*findings, (documents[cycle.members[0]], finding)])
-    return RequestSet({name: requests[name] for wave in waves for name in wave}, findings)
+    left_out: set[ResourceId] = set()
+    while True:
+        after = {name: [other for other in requests[name].after if other in requests] for name in sorted(requests)}
+        try:
+            ordered = {name: requests[name] for wave in graph.waves(after) for name in wave}
+        except graph.Cycle as cycle:
+            message = f"these Operations wait for each other: {cycle}"
+            finding = Finding(("spec", "after"), message, "Remove one of the references.")
+            findings.append((documents[cycle.members[0]], finding))
+            left_out.update(requests.pop(name).id for name in set(cycle.members))
+        else:
+            return RequestSet(ordered, findings, frozenset(left_out))
 
 
 def _described_twice(manifest: Manifest, first: Manifest) -> Finding:

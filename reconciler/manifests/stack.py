@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from reconciler.catalogue.operation import OWN_AGENT
+from reconciler.catalogue.permission import permission
 from reconciler.manifests import drift_policy, schema
 from reconciler.manifests.desired import Stack
 from reconciler.manifests.drift_policy import DriftPolicy
@@ -43,7 +45,8 @@ def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
         context=cluster["kubernetes"].get("context", "") if "kubernetes" in cluster else None,
         prune=policy.get("prune", False),
         max_deletions=str(policy.get("maxDeletions", "")),
-        allow=frozenset(policy.get("allow", ())),
+        max_interrupted=tuple(_interruption_limits(policy.get("maxInterrupted", ()))),
+        allow=frozenset(map(permission, policy.get("allow", ()))),
         defaults=dict(spec.get("defaults", {})),
         nodes={node: values["address"] for node, values in spec.get("nodes", {}).items()},
         agent=spec.get("agent", OWN_AGENT),
@@ -75,3 +78,9 @@ def _take_out(value: Any, path: Path) -> None:
         value = value.get(name) if isinstance(value, dict) else None
     if names and isinstance(value, dict):
         value.pop(names[-1], None)
+
+
+def _interruption_limits(given: Any) -> Iterator[tuple[dict[str, str], str]]:
+    """``maxInterrupted``: one limit, or a list of limits by the labels of machines."""
+    for each in given if isinstance(given, list | tuple) else [{"max": given}]:
+        yield dict(each.get("selector", {}).get("matchLabels", {})), str(each["max"])

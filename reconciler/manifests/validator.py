@@ -19,6 +19,7 @@ from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Loaded, Manifest
 from reconciler.manifests.request import KIND as OPERATION
+from reconciler.manifests.request import request_id
 from reconciler.manifests.request_conflicts import contradictions
 from reconciler.manifests.request_set import requests_of
 from reconciler.manifests.stack import stack_of
@@ -34,18 +35,21 @@ from reconciler.model.shape import declared
 _Problems: TypeAlias = "defaultdict[Manifest, list[Problem]]"
 
 
-def validate(loaded: Loaded, *, offline: bool = False) -> Desired:
+def validate(loaded: Loaded, *, keep_going: bool = False, offline: bool = False) -> Desired:
     """Check everything that was loaded. Raises ``InvalidInput`` with all problems, load's included.
 
-    With ``offline``, no plan follows that looks on the cluster: what is referred to and not described is a warning.
+    With ``keep_going``, errors of single resources are in ``Desired.problems`` instead, and these in ``invalid``. Those
+    of the Stack, and of files and documents of which nobody can tell what they declare, raise all the same. With
+    ``offline``, no plan follows that looks on the cluster: what is referred to and not described is a warning.
     """
     result = Validator().examine(loaded)
     desired = result.desired
     known = {manifest.id for manifest in result.wrong}
     elsewhere = list(undescribed(desired.resources, desired.requests.values(), known)) if offline else []
-    if any(problem.severity is Severity.ERROR for problem in result.problems):
+    errors = [problem for problem in result.problems if problem.severity is Severity.ERROR]
+    if errors and (not keep_going or _has_error(result.others) or _has_error(result.of_stack)):
         raise InvalidInput([*result.problems, *elsewhere])
-    return replace(desired, warnings=sorted([*desired.warnings, *elsewhere])) if elsewhere else desired
+    return replace(desired, warnings=sorted([*desired.warnings, *elsewhere]), problems=sorted(errors))
 
 
 class ValidationResult(NamedTuple):
@@ -54,6 +58,7 @@ class ValidationResult(NamedTuple):
     desired: Desired
     wrong: Mapping[Manifest, Sequence[Problem]]
     others: Sequence[Problem]  # with files and documents that are no manifest
+    of_stack: Sequence[Problem] = ()  # those of ``wrong`` that are of the Stack
 
     @property
     def problems(self) -> list[Problem]:
@@ -93,14 +98,16 @@ class Validator:
         for manifest, finding in (*requests.findings, *conflicts):
             problems[manifest].append(manifest.problem(finding))
         invalid = {manifest for manifest, found in problems.items() if _has_error(found)}
+        of_stack = problems.get(loaded.stack, []) if loaded.stack is not None else []
         if resources is None and self._cross_checks is not None:
             known = sorted(self._cross_checks.resources.items())
             resources = {id: declared for id, declared in known if declared.manifest not in invalid}
         self._resources = resources or {}
         if problems:
             self._cross_checks = None
-        desired = Desired(stack, self._resources, requests.without(invalid), _warnings(problems))
-        return ValidationResult(desired, problems, list(loaded.problems))
+        ids = frozenset(id for manifest in invalid - {loaded.stack} for id in ids_of(manifest)) | requests.left_out
+        desired = Desired(stack, self._resources, requests.without(invalid), _warnings(problems), ids)
+        return ValidationResult(desired, problems, list(loaded.problems), of_stack)
 
     def _check_each(
         self, manifests: Iterable[Manifest], stack: Stack
@@ -148,6 +155,16 @@ def _check_together(checked: Mapping[Manifest, CheckedManifest], problems: _Prob
 
 def _has_error(problems: Iterable[Problem]) -> bool:
     return any(problem.severity is Severity.ERROR for problem in problems)
+
+
+def ids_of(manifest: Manifest) -> Iterator[ResourceId]:
+    """The ids that a manifest speaks of: its own, and the name that its resource had before."""
+    if manifest.id.kind == OPERATION:
+        yield request_id(manifest.id.name)
+        return
+    yield manifest.id
+    if isinstance(former := manifest.metadata.get("movedFrom"), str):
+        yield manifest.id._replace(name=former)
 
 
 def _warnings(problems: Mapping[Manifest, Iterable[Problem]]) -> list[Problem]:

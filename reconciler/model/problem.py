@@ -93,10 +93,14 @@ class ReconcilerError(Exception):
 
 
 class InvalidInput(ReconcilerError):
-    """What the user gave cannot be used. ``problems`` has everything that was found, sorted by place."""
+    """What the user gave cannot be used. ``problems`` has everything that was found, sorted by place.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    ``hint`` says what can be done besides mending them; mostly empty.
+    """
+
+    def __init__(self, problems: Sequence[Problem], hint: str = "") -> None:
         self.problems = tuple(sorted(problems))
+        self.hint = hint
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

@@ -104,12 +104,14 @@ def overlaid(shape: Shape, pending: Mapping[str, Any]) -> Shape:
     """The shape after the guest's next start: ``pending`` laid over it, where None removes a field."""
     if not pending:
         return shape
-    overlaid = {key: dict(value) if isinstance(value, dict) else value for key, value in shape.items()}
-    for dotted, value in pending.items():
-        head, _, rest = dotted.partition(".")
-        level, name = (overlaid.setdefault(head, {}), rest) if rest else (overlaid, head)
-        if value is None:
+    overlaid = dict(shape)
+    for dotted in sorted(pending):  # a part before the fields in it
+        *heads, name = dotted.split(".")
+        level = overlaid
+        for head in heads:
+            level[head] = level = dict(level.get(head) or {})
+        if pending[dotted] is None:
             level.pop(name, None)
         else:
-            level[name] = value
+            level[name] = pending[dotted]
     return overlaid

@@ -17,6 +17,7 @@ from reconciler.clusters.base import Cluster
 from reconciler.drivers.capability import Capabilities
 from reconciler.model.fields import at_start, live_up_to, unreadable, unreadable_fields
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.next_start import disk_waits
 from reconciler.model.resource import Resource, ResourceId, id_of
 from reconciler.model.shape import Shape, overlaid
 from reconciler.model.wire import (
@@ -200,6 +201,11 @@ def _waiting(kind: str, live: Shape, persistent: Shape) -> dict[str, Any]:
     waits = [path for path in at_start(kind) if _at(live, path) != _at(persistent, path)]
     for path, most in live_up_to(kind):
         if (then := _at(persistent, path)) != _at(live, path) and then > _at(live, most):
+            waits.append(path)
+    disks = {*live.get("disks", {}), *persistent.get("disks", {})} if kind == MACHINE else ()
+    for target in sorted(disks):
+        path = ("disks", target)
+        if _at(live, path) != (then := _at(persistent, path)) and disk_waits(live, target, then):
             waits.append(path)
     return {".".join(path): _at(persistent, path) for path in waits}
 

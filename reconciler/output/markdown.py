@@ -84,7 +84,9 @@ def _head(plan: Plan) -> list[str]:
     found = summary(plan, limit=5)
     destroyed = f" Destroys data of {code(found.destroyed, 2000)}." if found.destroyed else ""
     lines = [title, "", f"**{escaped(found.totals, 1000)}{destroyed}**", ""]
-    return [*lines, f"**{escaped(found.held, 1000)}**", ""] if found.held else lines
+    for line in filter(None, (found.held, found.blocked)):
+        lines += [f"**{escaped(line, 1000)}**", ""]
+    return lines
 
 
 def _grave(plan: Plan, room: int) -> list[str]:
@@ -108,7 +110,10 @@ def _grave(plan: Plan, room: int) -> list[str]:
 
 
 def _unlisted(count: int) -> list[str]:
-    return [f"**…and {count} more that destroy, delete or restart, for which there is no room here: {_SEE}.**", ""]
+    return [
+        f"**…and {count} more that destroy, delete, restart or interrupt, for which there is no room here: {_SEE}.**",
+        "",
+    ]
 
 
 def _row(step: Step) -> str:

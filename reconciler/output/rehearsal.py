@@ -108,6 +108,9 @@ def verdict(rehearsal: Rehearsal) -> str:
     skipped = rehearsal.not_rehearsed
     but = f"; {count(skipped, 'step')} could not be rehearsed" if skipped else ""
     if rehearsal.again is None:
+        if rehearsal.converges and (errors := len(first.left.problems)):
+            blocked = f"{count(errors, 'error')} {'blocks' if errors == 1 else 'block'} the rest"
+            return f"Rehearsed: what can run converges, {steps} in {_seconds(first.seconds)} s; {blocked}{but}."
         if rehearsal.converges:
             return f"Rehearsed: it converges, {steps} in {_seconds(first.seconds)} s{but}."
         failed = sum(moment.result in (Result.FAILED, Result.SKIPPED) for moment in first.timeline)

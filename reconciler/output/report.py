@@ -15,21 +15,26 @@ if TYPE_CHECKING:
 
 
 class ApplyResult(NamedTuple):
-    """A plan, its rehearsal if one was requested, and the report; ``report`` is None if nothing was run."""
+    """A plan, its rehearsal if one was requested, and the report; ``report`` is None if nothing was run.
+
+    ``error``: kind and message of why the plan could not be run, in the form of ``failure.schema.json``.
+    """
 
     plan: Plan
     report: Report | None
     rehearsal: Rehearsal | None = None
+    error: dict[str, str] | None = None
 
 
 def execution_json(execution: ApplyResult) -> dict[str, Any]:
     """The document of ``apply``, ``delete`` and ``run``."""
-    plan, report, rehearsal = execution
+    plan, report, rehearsal, error = execution
     return {
         "plan": to_json(plan),
         **({"rehearsal": rehearsal_json(rehearsal)} if rehearsal is not None else {}),
         "report": report_json(report) if report is not None else None,
         "problems": [problem_json(problem) for problem in plan.problems],
+        **({"error": error} if error is not None else {}),
     }
 
 

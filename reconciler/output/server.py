@@ -51,9 +51,10 @@ Query = Mapping[str, str]  # of the address: /status?resources=all
 Page = Callable[[Query], PageResponse]
 
 
-def verdict(reasons: Sequence[str]) -> PageResponse:
-    """200, or 503 with a line for each reason."""
-    return PageResponse("".join(f"{reason}\n" for reason in reasons), code=503) if reasons else PageResponse("ok\n")
+def verdict(reasons: Sequence[str], remarks: Sequence[str] = ()) -> PageResponse:
+    """200 and a line for each remark, or 503 with a line for each reason."""
+    lines = [*reasons, *remarks] if reasons else ["ok", *remarks]
+    return PageResponse("".join(f"{line}\n" for line in lines), code=503 if reasons else 200)
 
 
 @contextmanager

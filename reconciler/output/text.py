@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from reconciler.catalogue.operation import Impact
+from reconciler.catalogue.permission import of_resource
 from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Problem
@@ -29,6 +30,7 @@ class ResourceNote(Protocol):
 
 Paint = Callable[[str, str], str]  # text, colour name -> text
 
+_NAMED = 3  # permissions that are listed one by one
 _COLOURS = {
     Action.CREATE: "green",
     Action.CHANGE: "yellow",
@@ -118,8 +120,8 @@ def headline(plan: Plan) -> list[str]:
 
 
 def _machines(steps: Iterable[Step], impact: Impact) -> set[ResourceId]:
-    """The machines on which steps have this impact."""
-    return {step.carrier for step in steps if step.impact is impact and step.carrier.kind == MACHINE}
+    """The machines that feel steps of this impact."""
+    return {guest for step in steps if step.impact is impact for guest in step.guests}
 
 
 def _sized(kind: str, lost: dict[ResourceId, int]) -> str:
@@ -137,10 +139,11 @@ class PlanSummary(NamedTuple):
     totals: str
     destroyed: str = ""  # the names of resources whose data is destroyed
     held: str = ""
+    blocked: str = ""  # by problems, or waiting
 
     def __str__(self) -> str:
         destroyed = f" Destroys data of {self.destroyed}." if self.destroyed else ""
-        return f"{self.totals}{destroyed}" + (f"\n{self.held}" if self.held else "")
+        return "\n".join(line for line in (f"{self.totals}{destroyed}", self.held, self.blocked) if line)
 
 
 def summary(plan: Plan, limit: int | None = None) -> PlanSummary:
@@ -152,9 +155,11 @@ def summary(plan: Plan, limit: int | None = None) -> PlanSummary:
         number = len(plan.problems)
         verb = _plural(number, "stands", "stand")
         return PlanSummary(f"Nothing can be changed: {count(number, 'problem')} {verb} in the way.")
-    if not plan.steps:
+    if plan.is_empty:
         verb = _plural(plan.unchanged, "resource is", "resources are")
         return PlanSummary(f"No changes. {plan.unchanged} {verb} as declared.")
+    if not plan.steps:
+        return PlanSummary(f"Nothing can be changed yet; {plan.unchanged} unchanged.", blocked=_blocked(plan))
     actions = Counter(step.action for step in plan.steps)
     parts = [f"{actions[action]} to {action}" for action in Action if actions[action]]
     totals = f"{count(len(plan.steps), 'step')}: {', '.join(parts)}; "
@@ -164,7 +169,18 @@ def summary(plan: Plan, limit: int | None = None) -> PlanSummary:
         totals += f" Stops or restarts {count(len(restarted), 'VM')}."
     if losing := interrupted - restarted:
         totals += f" Interrupts {count(len(losing), 'VM')}."
-    return PlanSummary(totals, _destroyed(plan, limit), _held(plan))
+    return PlanSummary(totals, _destroyed(plan, limit), _held(plan), _blocked(plan))
+
+
+def _blocked(plan: Plan) -> str:
+    """How much of what is declared is left out because of problems, and because of what is under way."""
+    sentences = []
+    if number := len(plan.blocked):
+        errors = count(len(plan.problems), "problem") if plan.problems else "problems"
+        sentences.append(f"{_resources(number, 'is', 'are')} blocked by {errors}.")
+    if number := len({note.id for note in plan.waiting}):
+        sentences.append(f"{_resources(number, 'waits', 'wait')} for what is under way: plan again later.")
+    return " ".join(sentences)
 
 
 def _destroyed(plan: Plan, limit: int | None) -> str:
@@ -176,8 +192,18 @@ def _destroyed(plan: Plan, limit: int | None) -> str:
 def _held(plan: Plan) -> str:
     if not plan.held:
         return ""
-    number, flags = len(plan.held), ",".join(sorted({step.held_by for step in plan.held}))
+    number, flags = len(plan.held), ",".join(releasing(plan.held))
     return f"{number} {_plural(number, 'step is', 'steps are')} held; release with --allow {flags}."
+
+
+def _resources(number: int, one: str, many: str) -> str:
+    return f"{count(number, 'resource')} {_plural(number, one, many)}"
+
+
+def releasing(held: Sequence[Step]) -> list[str]:
+    """What ``--allow`` needs to release steps: impacts on resources by name or, if those are many, the impacts."""
+    named = {of_resource(step.held_by, step.resource) for step in held if str(step.impact) == step.held_by}
+    return sorted(named) if named and len(named) <= _NAMED else sorted({step.held_by for step in held})
 
 
 def _plural(count: int, one: str, many: str) -> str:

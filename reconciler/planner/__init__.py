@@ -7,7 +7,8 @@ Stages in one direction, a module each; every stage is a function of what the on
 3. ``blocked``: without those that cannot run
 4. ``order``: what each waits for, from references, from the one operation slot of a resource and from ``phase``
 5. ``held``: without permission for those that may not run
-6. the plan: in waves, with the preconditions that are left, and the digest of what was declared (``declaration``)
+6. ``interruption``: so that no more machines are interrupted at a time than may be
+7. the plan: in waves, with the preconditions that are left, and the digest of what was declared (``declaration``)
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from reconciler.planner.explanation import explain_note
 from reconciler.planner.findings import Findings
 from reconciler.planner.held import hold
 from reconciler.planner.inputs import PlanInput, plan_input
+from reconciler.planner.interruption import one_after_another
 from reconciler.planner.order import OrderedSteps, in_order, in_waves
 from reconciler.planner.plan import Note, Plan
 from reconciler.planner.policy import DeletionLimit, Policy
@@ -65,7 +67,7 @@ def _plan(inputs: PlanInput, found: Findings) -> Plan:
     held = hold(inputs, ordered)
     unheard = frozenset(step.id for step in held.steps if step.held_by)
     held.found.notes.extend(exposures(inputs, held.found.steps, unheard))
-    return _made(inputs, in_waves(inputs, held))
+    return _made(inputs, in_waves(inputs, one_after_another(inputs, in_waves(inputs, held))))
 
 
 def _made(inputs: PlanInput, ordered: OrderedSteps) -> Plan:

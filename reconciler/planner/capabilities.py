@@ -1,62 +1,35 @@
-"""Operations that the agent of a node does not support are not planned, but a problem of their resource."""
+"""Operations that the agent of a node does not support: a problem of the resource that needs one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from typing import NamedTuple
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import UNIVIRT
-from reconciler.model.kinds import RANK
 from reconciler.model.problem import Problem
-from reconciler.model.resource import ResourceId
-from reconciler.planner.findings import Findings, UnorderedStep
+from reconciler.planner.findings import Findings
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.plan import Action, NoteKind, Step
+from reconciler.planner.plan import Step
+from reconciler.planner.reliance import subject_of
 from reconciler.planner.requests import request_problem
 
 
 class MissingCapability(NamedTuple):
-    """An operation that is not supported: by whom (uni-virt, or a node), the message and the remedy."""
+    """An operation that is not supported: the message and the remedy."""
 
-    agent: str
     message: str
     remedy: str
 
 
-def used_first(steps: Iterable[UnorderedStep]) -> list[UnorderedStep]:
-    """Steps sorted so that a resource is created before those that use it."""
-    return sorted(steps, key=lambda each: (RANK[each.step.resource.kind], each.rank))
-
-
-def without_unsupported(inputs: PlanInput, found: Findings) -> Findings:
-    """What was found, without what the agent of its node does not carry out and what needs a resource it would create.
+def refuse_unsupported(inputs: PlanInput, found: Findings) -> None:
+    """Add a problem for each step that the agent of its node does not carry out.
 
     A stack that says so is served by uni-virt. Of other nodes ``inputs.observed.capabilities`` says what their
     drivers carry out; where it says nothing, everything is taken to be.
     """
-    lacks = {each.step.id: lack for each in found.steps if (lack := _missing_capability(inputs, each.step)) is not None}
-    if not lacks:
-        return found
-    missing: dict[ResourceId, str] = {}  # resources that are not created, and by whom
-    kept: list[UnorderedStep] = []
-    more = Findings()
-    for each in used_first(found.steps):
-        step = each.step
-        if lack := lacks.get(step.id):
-            more.refuse(step.resource, _problem(inputs, step, lack))
-            agent = lack.agent
-        elif blocking := next((id for id in (step.resource, *each.uses) if id in missing), None):
-            agent = missing[blocking]
-            if blocking != step.resource:
-                more.note(step.resource, NoteKind.BLOCKED_BY_AGENT, resource=str(blocking), agent=agent)
-        else:
-            kept.append(each)
-            continue
-        if step.action is Action.CREATE:
-            missing.setdefault(step.resource, agent)
-    return replace(found, steps=kept).with_more(more)
+    for each in found.steps:
+        if lack := _missing_capability(inputs, each.step):
+            found.refuse(subject_of(each.step), _problem(inputs, each.step, lack))
 
 
 def _missing_capability(inputs: PlanInput, step: Step) -> MissingCapability | None:
@@ -70,7 +43,6 @@ def _missing_capability(inputs: PlanInput, step: Step) -> MissingCapability | No
         return None
     reason = capabilities.of(step.carrier.kind, step.operation).reason
     return MissingCapability(
-        f"the agent of node {step.node}",
         f"node {step.node} does not carry out {step.operation} (driver {capabilities.driver}): {reason}",
         "Change the manifest, or serve the node with a driver that carries it out: 'reconcile operations' lists them.",
     )
@@ -86,7 +58,6 @@ def _missing_on_univirt(step: Step) -> MissingCapability | None:
     else:
         return None
     return MissingCapability(
-        UNIVIRT,
         f"{step.operation} cannot be sent to uni-virt: {reason}",
         "Make this change by hand, or serve the node with 'reconcile agent'.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
 from reconciler.model.kinds import MACHINE, RANK
 from reconciler.observe.observed import Observed
@@ -93,7 +94,8 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
     given, applied = declared.shape, observed.applied if observed is not None and creation is None else {}
     if (shape := with_resets(kind, given, applied)) is not given:
         declared = replace(declared, shape=shape)
-    stops = declared.shape.get("powerState") == "Stopped" and (creation is not None or "restart" in inputs.policy.allow)
+    may_stop = creation is not None or inputs.policy.allows(Impact.RESTART, (declared.id,))
+    stops = declared.shape.get("powerState") == "Stopped" and may_stop
     both = configuration(declared, None if creation else observed, seen, stops)
     changes = both.changes
     if observed is not None and creation is None and observed.unmarked:
@@ -102,7 +104,7 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
         declared = replace(declared, shape=with_resets(kind, given, applied, parts))
     changes = with_replacements(kind, changes, declared.shape, both.live)
     later = waiting(observed.shape, pending) if observed is not None and pending else []
-    runs = inputs.runs(declared.id, seen)
+    runs = bool(changes or later) and inputs.runs(declared.id, seen)
     found = ResourceChanges(declared, observed, creation, ownership, both, changes, later, runs, stops)
     left = [] if observed is None or creation else list(staying(declared, observed, both.live, changes))
     return found if creation or ownership or changes or later or found.memory_excess else None, left

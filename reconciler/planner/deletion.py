@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
-from reconciler.model.fields import deletion_policy, references_of
+from reconciler.model.fields import deletion_policy
 from reconciler.model.kinds import DISK, MACHINE, RANK
 from reconciler.model.path import values_at
 from reconciler.model.problem import Origin, Problem
@@ -39,7 +39,8 @@ def with_deletions(inputs: PlanInput, found: Findings) -> Findings:
         going = {id: each for id, each in inputs.desired.resources.items() if inputs.policy.concerns(id)}
         return found.with_more(_deletions(inputs, going, found.steps))
     owned = [id for id, each in inputs.observed.resources.items() if each.stack == inputs.stack and id.kind in RANK]
-    orphans = sorted(id for id in owned if id not in inputs.desired.resources and inputs.policy.concerns(id))
+    described = inputs.desired.resources.keys() | inputs.desired.invalid
+    orphans = sorted(id for id in owned if id not in described and inputs.policy.concerns(id))
     created = _created(found.steps)
     noted = Findings()
     for rename in renames(inputs.desired, inputs.observed, created):
@@ -55,7 +56,7 @@ def with_deletions(inputs: PlanInput, found: Findings) -> Findings:
             "If intended, raise --max-deletions or policy.maxDeletions of the Stack: a number or a percentage (100%)."
         )
         result.problems.append(Problem(Origin(f"stack {inputs.stack}"), excess, remedy))
-        result.steps = []
+        result.stopped = True
     return result
 
 
@@ -85,7 +86,8 @@ def _without_takers(inputs: PlanInput, found: Findings) -> Findings:
     }
     refused = Findings()
     for id, observed in sorted(inputs.observed.resources.items()) if takers else ():
-        if id.kind != MACHINE or id in inputs.desired.resources or observed.stack != inputs.stack:
+        described = id in inputs.desired.resources or id in inputs.desired.invalid
+        if id.kind != MACHINE or described or observed.stack != inputs.stack:
             continue
         for what in holdings(observed.shape):
             if (taker := takers.get((id.namespace, what))) is not None and taker not in refused.refused:
@@ -129,7 +131,7 @@ def _deletions(
 ) -> Findings:
     """The deletion steps of resources that may go and that no remaining resource uses. ``steps`` are all others."""
     found = Findings()
-    users, former = _users(inputs, {each.step.resource for each in steps})
+    users, former = _users(inputs, [each.step for each in steps])
     leaving = _deletable(inputs, going, users, found)
     for id in sorted(leaving, key=lambda id: (-RANK[id.kind], id)):
         _draft_deletion(inputs, id, going[id], users[id] | former[id], found)
@@ -209,25 +211,24 @@ def removal(
     return UnorderedStep(step, Phase.DELETION, uses=users)
 
 
-def _users(inputs: PlanInput, changing: set[ResourceId]) -> tuple[Users, Users]:
+def _users(inputs: PlanInput, steps: Iterable[Step]) -> tuple[Users, Users]:
     """The users of each resource, now or after the other steps; and those that will have stopped using it by then."""
     users: Users = defaultdict(set)
     former: Users = defaultdict(set)
+    changing = {step.resource for step in steps}
+    waiting = {(step.resource, dotted) for step in steps for dotted in step.pending}
     for id, observed in inputs.observed.resources.items():
         if observed.exists:
-            for other in _used(inputs, id, observed.shape):
+            for other in inputs.resources.used_by(id, observed.shape):
                 (former if id in changing and id in inputs.desired.resources else users)[other].add(id)
+            for target, disk in observed.shape.get("disks", {}).items():
+                if (id, f"disks.{target}") in waiting and "disk" in disk:  # the guest has it until its next start
+                    users[ResourceId(DISK, disk["disk"], id.namespace)].add(id)
     if not inputs.policy.delete:
         for id, declared in inputs.desired.resources.items():
-            for other in _used(inputs, id, declared.shape):
+            for other in inputs.resources.used_by(id, declared.shape):
                 users[other].add(id)
     return users, former
-
-
-def _used(inputs: PlanInput, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
-    yield from (other for _, other in references_of(id.kind, shape, id.namespace))
-    for nic in shape.get("nics", {}).values():
-        yield from inputs.resources.bridges_of(nic, id.namespace)
 
 
 def _draft_deletion(
@@ -240,7 +241,8 @@ def _draft_deletion(
         found.steps.append(removal(inputs, observed, reason, tuple(sorted(users))))
         return
     case = RuleContext(id, declared.shape if declared else {}, observed.shape, inputs.resources, observed)
-    case.running = inputs.runs(id, observed.shape)
+    # What machines share is deleted when none uses it any more.
+    case.running = id.kind in (MACHINE, DISK) and inputs.runs(id, observed.shape)
     uses = tuple(sorted(users))
     for number, row in enumerate(DELETE):
         if row.kind != id.kind or not row.when(case):

@@ -3,7 +3,7 @@ changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
 from reconciler.model.fields import compared, field_at, part_of, references_of, unreadable
 from reconciler.model.fields.field import Removal
-from reconciler.model.kinds import KINDS, MACHINE
+from reconciler.model.kinds import DISK_SNAPSHOT, KINDS, MACHINE, SNAPSHOT
 from reconciler.model.path import ShapePath
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
@@ -101,6 +101,7 @@ def _draft_creation(inputs: PlanInput, each: ResourceChanges, row: CreateRule, f
     """The step that creates the resource."""
     id, observed, left = each.declared.id, each.observed, each.configuration.live
     case = RuleContext(id, each.declared.shape, {}, inputs.resources, observed)
+    case.running = id.kind in (SNAPSHOT, DISK_SNAPSHOT) and inputs.runs(id, {})  # nobody uses what is not there
     failure = observed.status[1] if observed is not None else ""
     expect = [Expectation(id, (), True)]
     if "powerState" in left and id.kind == MACHINE:
@@ -114,7 +115,6 @@ def _draft_creation(inputs: PlanInput, each: ResourceChanges, row: CreateRule, f
         place=inputs.place(id),
         carrier=row.carrier(case) if row.carrier else None,
         uses=_used_by_creation(inputs, id, left),
-        impact=Impact.NONE,
         expect=expect,
         last_applied=last_applied.of_creation(id.kind, left, each.declared.shape),
     )
@@ -172,7 +172,7 @@ def _waiting(each: ResourceChanges, matched: list[RuleMatch]) -> list[Change]:
     """What waits for the next start once the steps have run."""
     later = each.waiting
     for match in matched:
-        written = {".".join(change.path): change.desired for change in set_by(match.rule, match.changes)}
+        written = _written(match.rule, match.changes if match.case.at else set_by(match.rule, match.changes))
         changed = written.keys() | _also_set(match)
         later = [change for change in later if ".".join(change.path) not in changed]
         if match.next_start:
@@ -214,9 +214,23 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
         last_applied=last_applied.of_change(id.kind, [*_forgotten(match)] or covered),
         last=rule.phase.destroys,
         group="power down" if stops else _group(match),
-        pending={**also, **{".".join(change.path): change.desired for change in written}} if waits else {},
+        pending={**also, **_written(rule, written)} if waits else {},
     )
     step_of(inputs, rule, case, draft, found)
+
+
+def _written(rule: Rule, changes: Iterable[Change]) -> dict[str, Any]:
+    """What a step writes of the changes: dotted field -> value; None where it removes a part."""
+    written: dict[str, Any] = {}
+    for path, desired in ((".".join(each.path), each.desired) for each in changes):
+        covered = {name: desired[name] for name in rule.covers if name in desired} if isinstance(desired, dict) else {}
+        if rule.on == {ChangeKind.REMOVED}:
+            written[path] = None
+        elif not covered or rule.on == {ChangeKind.ADDED}:
+            written[path] = covered or desired
+        else:
+            written |= {f"{path}.{name}": value for name, value in covered.items()}
+    return written
 
 
 def _forgotten(match: RuleMatch) -> Iterator[tuple[ShapePath, None]]:
@@ -226,8 +240,14 @@ def _forgotten(match: RuleMatch) -> Iterator[tuple[ShapePath, None]]:
 
 
 def _group(match: RuleMatch) -> str:
-    """The group of the steps of a part: it comes, goes or is replaced with all that is to protect it, or not at all."""
-    return " ".join(match.case.at[:_OF_A_PART]) if match.whole else ""
+    """The group of the steps of a part: it comes, goes or is replaced with all that is to protect it, or not at all.
+
+    So do the rules of a NIC: none goes while another, that is to take its place, may not come.
+    """
+    at = match.case.at
+    if match.whole:
+        return " ".join(at[:_OF_A_PART])
+    return " ".join(at[: _OF_A_PART + 1]) if len(at) > _OF_A_PART else ""
 
 
 def _by_itself(rule: Rule, change: Change) -> Change:

@@ -159,9 +159,9 @@ _NOTES: dict[NoteKind, str] = {
     "balloon driver it releases no memory",
     NoteKind.SECRET_UNREADABLE: "the {secret} cannot be read here; the step that sends it will fail",
     NoteKind.UNDER_WAY: "{operation} is under way; plan again when it has ended",
-    NoteKind.BLOCKED_UNDER_WAY: "{operation} waits: {other} is under way on {resource}",
-    NoteKind.BLOCKED_MISSING: "{operation} waits: {resource} is not there",
-    NoteKind.BLOCKED_BY_AGENT: "left out: {resource} cannot be created by {agent}",
+    NoteKind.BLOCKED: "blocked by {by}{through}{left}",
+    NoteKind.BLOCKED_UNDER_WAY: "{operations} waits: {other} is under way on {resource}",
+    NoteKind.BLOCKED_MISSING: "{operations} waits: {resource} does not exist yet",
     NoteKind.POSSIBLE_RENAME: "equals {former}, which is no longer described; if it was renamed, set "
     "movedFrom: {name} in its metadata to keep it",
     NoteKind.STARTED_ONCE: "powerState is Stopped, but creation starts a VM: it boots once and is then stopped, by its "
@@ -202,6 +202,10 @@ def explain_note(note: Note) -> str:
         words["value"] = _shown(note.changes[0].before)
     if note.kind is NoteKind.KEPT_OTHER_OWNER:
         words["owner"] = f"the stack {words['stack']}" if words["stack"] else "no stack"
+    if note.kind is NoteKind.BLOCKED:
+        words["by"] = "its own problem" if note.details["by"] == [str(note.id)] else words["by"]
+        words["through"] = f" through {words['through']}" if words["through"] else ""
+        words["left"] = f"; left out: {words['operations']}" if words["operations"] else ""
     if note.kind is NoteKind.IGNORED:
         words["until"] = f" until {words['until']}" if words.get("until") else ""
         words["contrast"] = contrast_text(note.id.kind, note.changes[0])

@@ -17,6 +17,7 @@ from reconciler.planner.parameter_field import field_of
 from reconciler.planner.parameters import limit_remedy, parameters_of, samples
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import (
+    GUEST_IMPACTS,
     Action,
     Details,
     Expectation,
@@ -91,7 +92,8 @@ class Findings:
     steps: list[UnorderedStep] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    refused: set[ResourceId] = field(default_factory=set)  # those that no step makes as they are declared
+    refused: set[ResourceId] = field(default_factory=set)  # those that have a problem, Operations included
+    stopped: bool = False  # a problem of the whole stack: no step runs
     unchanged: int = 0
     quiet: set[ResourceId] = field(default_factory=set)  # of those unchanged, the ones without a note
 
@@ -101,6 +103,7 @@ class Findings:
         self.problems += other.problems
         self.notes += other.notes
         self.refused |= other.refused
+        self.stopped = self.stopped or other.stopped
         self.unchanged += other.unchanged
         self.quiet |= other.quiet
 
@@ -112,7 +115,7 @@ class Findings:
         return joined
 
     def refuse(self, id: ResourceId, problem: Problem) -> None:
-        """Add a problem because of which the resource will not become as declared."""
+        """Add a problem because of which a resource will not become as declared, or an Operation does not run."""
         self.refused.add(id)
         self.problems.append(problem)
 
@@ -148,7 +151,8 @@ def step_of(
         node=inputs.node(carrier, str(case.either("nodeName") or "")),
         parameters=parameters,
         reason=draft.reason,
-        impact=draft.impact or (operation.running if case.running else operation.stopped),
+        impact=(impact := draft.impact or _impact(row, operation, case)),
+        guests=inputs.guests(case.id) if impact in GUEST_IMPACTS else (),
         details=draft.details,
         changes=draft.changes,
         place=draft.place,
@@ -181,6 +185,13 @@ def step_of(
 
 # The facts of a row that put its step into an order with those of other resources, by their name in both.
 _ORDER_FACTS = ("takes", "frees", "drops", "wakes", "rests", "copies", "settled", "settles")
+
+
+def _impact(row: Rule | CreateRule | DeleteRule, operation: Operation, case: RuleContext) -> Impact:
+    """What the step does to the guest."""
+    if not case.running:
+        return operation.stopped
+    return next((each.impact for each in row.milder if each.when(case)), operation.running)
 
 
 def preconditions_of(

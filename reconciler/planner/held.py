@@ -15,7 +15,11 @@ from reconciler.planner.order import OrderedSteps
 def hold(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
     """Hold the steps whose impact is not allowed, those that need them, and those of the same atomic group."""
     steps = ordered.steps
-    held: dict[str, str] = {step.id: str(step.impact) for step in steps if not inputs.policy.allows(step.impact)}
+    held: dict[str, str] = {
+        step.id: str(step.impact)
+        for step in steps
+        if not inputs.policy.allows(step.impact, (step.resource, step.carrier), step.guests)
+    }
     groups = _groups(ordered.found.steps)
     spreading = True
     while spreading and held:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, fields
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import Impact, Operation
+from reconciler.model.kinds import DISK, MACHINE
 from reconciler.planner.rules import CHANGE, DELETE, ChangeKind, Rule
+from reconciler.planner.rules.rule import guest_runs
 
 _NEVER = next(each.default for each in fields(Rule) if each.name == "next_start")
 _WORDS = {ChangeKind.ADDED: "comes", ChangeKind.CHANGED: "changes", ChangeKind.REMOVED: "goes"}
@@ -26,6 +28,7 @@ class ImpactRow:
     operation: str
     running: Impact
     stopped: Impact
+    milder: tuple[tuple[str, Impact], ...] = ()  # on a running guest, in some cases: words, impact
     waits: bool = False  # may be written for the next start of the guest, and then does nothing until then
 
 
@@ -36,10 +39,16 @@ def rows() -> Iterator[ImpactRow]:
         for field in rule.fields:
             what = " or ".join(_WORDS[each] for each in ChangeKind if each in rule.on)
             waits = rule.next_start is not _NEVER
-            yield ImpactRow(rule.kind, field, what, rule.operation, operation.running, operation.stopped, waits)
+            milder = tuple((each.words, each.impact) for each in rule.milder)
+            running = operation.running
+            if rule.next_start is guest_runs:
+                running, milder = Impact.NONE, ()
+            yield ImpactRow(rule.kind, field, what, rule.operation, running, operation.stopped, milder, waits)
     for row in DELETE:
         operation = _operation(row.kind, row.operation)
-        yield ImpactRow(row.kind, "", "goes", row.operation, operation.running, operation.stopped)
+        # What machines share is deleted when none uses it any more.
+        running = operation.running if row.kind in (MACHINE, DISK) else operation.stopped
+        yield ImpactRow(row.kind, "", "goes", row.operation, running, operation.stopped)
 
 
 def _operation(kind: str, name: str) -> Operation:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.manifests.desired import Declared, Desired
 from reconciler.model.fields import references_of
-from reconciler.model.kinds import MACHINE
+from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId, show_path
 from reconciler.model.shape import Shape
@@ -71,11 +71,19 @@ class PlanInput:
         return declared.node if declared else otherwise
 
     def runs(self, id: ResourceId, shape: Shape) -> bool:
-        """Whether the guest concerned runs: the machine of this shape itself, or the one a disk is attached to."""
+        """Whether a guest concerned runs: the machine of this shape itself, the one a disk is attached to, any that
+        uses what machines share.
+        """
         if id.kind == MACHINE:
             return shape.get("powerState") in ("Running", "Paused")
+        if id.kind != DISK:
+            return id in self.resources.guests
         attached = self.observed.attached.get(id)
         return attached is not None and self.resources.runs(attached[0])
+
+    def guests(self, id: ResourceId) -> tuple[ResourceId, ...]:
+        """The machines that a step on a resource is felt by: the machine itself, or those running that use it."""
+        return (id,) if id.kind == MACHINE else tuple(sorted(self.resources.guests.get(id, ())))
 
 
 def plan_input(

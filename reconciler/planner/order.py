@@ -9,9 +9,8 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from reconciler.model import graph
-from reconciler.model.fields import references_of
-from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
+from reconciler.planner.blocked import without_refused
 from reconciler.planner.deletion import without_deletions
 from reconciler.planner.findings import Findings, UnorderedStep
 from reconciler.planner.inputs import PlanInput
@@ -19,6 +18,7 @@ from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Action, Plan, Step
 from reconciler.planner.policy import Policy
 from reconciler.planner.protection import members_edges
+from reconciler.planner.reliance import subject_of
 from reconciler.planner.restart import RESTART_AT
 
 Edges: TypeAlias = dict[str, set[str]]  # id of a step -> ids of those before it
@@ -34,22 +34,42 @@ class OrderedSteps:
 
 
 def in_order(inputs: PlanInput, found: Findings) -> OrderedSteps:
-    """Add the edges between steps. If there are problems, the deletions of a prune are left out."""
-    ordered = _connected(inputs, found)
+    """Add the edges between steps, and leave out those that wait for each other.
+
+    If there are problems, the deletions of a prune are left out.
+    """
+    ordered = _without_cycles(inputs, found)
     if ordered.found.problems and inputs.policy.prune and not inputs.policy.delete:
-        return _connected(inputs, without_deletions(ordered.found))
+        return _without_cycles(inputs, without_deletions(ordered.found))
     return ordered
 
 
 def in_waves(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
-    """The steps in an order in which they can run; none, and a problem, if there is a cycle."""
-    try:
-        waves = Plan(inputs.stack, tuple(ordered.steps)).waves
-    except graph.Cycle as cycle:
-        id = next(step.resource for step in ordered.steps if step.id == cycle.members[0])
-        problem = inputs.problem(id, f"these steps wait for each other: {cycle}", "Remove one of the references.")
-        return OrderedSteps([], replace(ordered.found, problems=[*ordered.found.problems, problem]))
+    """The steps in an order in which they can run."""
+    waves = Plan(inputs.stack, tuple(ordered.steps)).waves
     return replace(ordered, steps=[step for wave in waves for step in wave])
+
+
+def _without_cycles(inputs: PlanInput, found: Findings) -> OrderedSteps:
+    """The steps with their edges; those that wait for each other are a problem of their resources instead."""
+    while True:
+        ordered = _connected(inputs, found)
+        try:
+            _ = Plan(inputs.stack, tuple(ordered.steps)).waves
+        except graph.Cycle as cycle:
+            found = without_refused(inputs, _refuse_cycle(inputs, ordered, cycle))
+        else:
+            return ordered
+
+
+def _refuse_cycle(inputs: PlanInput, ordered: OrderedSteps, cycle: graph.Cycle) -> Findings:
+    members = [step for step in ordered.steps if step.id in cycle.members]
+    first = next(step.resource for step in members if step.id == cycle.members[0])
+    problem = inputs.problem(first, f"these steps wait for each other: {cycle}", "Remove one of the references.")
+    found = Findings().with_more(ordered.found)
+    found.refuse(first, problem)
+    found.refused.update(subject_of(step) for step in members)
+    return found
 
 
 def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
@@ -72,7 +92,7 @@ def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
     _attach_before_snapshot(found.steps, needs, after)
     _copy_while_unused(found.steps, needs, after)
     _settle_first(found.steps, by_resource, after)
-    problems = _exist_before_use(inputs, found.steps, by_resource, needs)
+    _exist_before_use(found.steps, by_resource, needs)
     early = _before_the_last(found.steps, needs)
     steps = [
         replace(
@@ -83,7 +103,7 @@ def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
         )
         for each in found.steps
     ]
-    return OrderedSteps(steps, replace(found, problems=[*found.problems, *problems]))
+    return OrderedSteps(steps, found)
 
 
 def _yielding(steps: list[UnorderedStep]) -> list[UnorderedStep]:
@@ -113,7 +133,7 @@ def _decides(earlier: UnorderedStep, each: UnorderedStep, policy: Policy) -> boo
         earlier.step.action is Action.CREATE
         or earlier.step.last
         # A guest that may not be stopped stays up, and the other steps were made for a running one.
-        or (earlier.phase <= Phase.POWER_DOWN and policy.allows(earlier.step.impact))
+        or (earlier.phase <= Phase.POWER_DOWN and policy.allows(earlier.step.impact, (earlier.step.resource,)))
         or (earlier.at != () and earlier.at == each.at[: len(earlier.at)])
         # What protects a NIC is there before the NIC is opened.
         or (earlier.phase.protects and each.phase.exposes and earlier.at[:2] == each.at[:2])
@@ -200,11 +220,8 @@ def _settle_first(steps: Iterable[UnorderedStep], by_resource: Chains, after: Ed
             )
 
 
-def _exist_before_use(
-    inputs: PlanInput, steps: Iterable[UnorderedStep], by_resource: Chains, needs: Edges
-) -> list[Problem]:
-    """A resource is created before its users and deleted after them; one that exists nowhere is a problem."""
-    problems = []
+def _exist_before_use(steps: Iterable[UnorderedStep], by_resource: Chains, needs: Edges) -> None:
+    """Edges because of which a resource is created before its users and deleted after them."""
     for each in steps:
         step = each.step
         for id in each.uses:
@@ -212,19 +229,6 @@ def _exist_before_use(
             if step.last:  # after the user is gone, or does without it
                 going = [other for other in others if other.step.last]
                 needs[step.id].update(other.step.id for other in going or others)
-            elif others:
+            else:
                 before = [other for other in others if not other.step.last and other.phase < Phase.RESTART_RESUME]
                 needs[step.id].update(other.step.id for other in before)
-            elif not inputs.resources.exists(id) and id not in inputs.desired.resources:
-                message = f"{step.resource} needs {id}, which is neither described nor on the cluster"
-                remedy = "Add a manifest for it, or correct the name."
-                problems.append(inputs.problem(step.resource, message, remedy, _reference(inputs, step.resource, id)))
-    return problems
-
-
-def _reference(inputs: PlanInput, id: ResourceId, other: ResourceId) -> tuple[str, ...]:
-    """The field in which a resource names another one; empty where it is not declared."""
-    declared = inputs.desired.resources.get(id)
-    shape = declared.shape if declared is not None else {}
-    found = (path for path, named in references_of(id.kind, shape, id.namespace) if named == other)
-    return tuple(map(str, next(found, ())))

@@ -31,6 +31,7 @@ class Action(StrEnum):
         return {"create": "+", "change": "~", "delete": "-", "run": "!", "mark": "="}[self.value]
 
 
+GUEST_IMPACTS = frozenset({Impact.INTERRUPT, Impact.RESTART})  # those that a guest outlives
 STACK = ("stack",)  # stands where a path of the shape does: the stack that owns the resource
 LAST_APPLIED = ("lastApplied",)  # the same: what is noted on the resource of fields that the API never shows
 MARK = "(mark)"
@@ -124,9 +125,9 @@ class NoteKind(StrEnum):
     MEMORY_NOT_RETURNED = "MemoryNotReturned"
     SECRET_UNREADABLE = "SecretUnreadable"
     UNDER_WAY = "UnderWay"
+    BLOCKED = "Blocked"
     BLOCKED_UNDER_WAY = "BlockedUnderWay"
     BLOCKED_MISSING = "BlockedMissing"
-    BLOCKED_BY_AGENT = "BlockedByAgent"
     POSSIBLE_RENAME = "PossibleRename"
     STARTED_ONCE = "StartedOnce"
     CREATED_AT_MAXIMUM = "CreatedAtMaximum"
@@ -145,6 +146,8 @@ class Exposure(StrEnum):
     WITHIN = "within"  # a rule, while one operation changes it
 
 
+# Of resources for which there may be more to do than the plan says.
+WAITING = frozenset({NoteKind.UNDER_WAY, NoteKind.KEPT_UNDER_WAY, NoteKind.BLOCKED_UNDER_WAY, NoteKind.BLOCKED_MISSING})
 Details = dict[str, "str | list[str]"]  # arguments of a reason or a note, by name
 
 
@@ -178,6 +181,7 @@ class Step:
     parameters: dict[str, Value]
     reason: Reason
     impact: Impact
+    guests: tuple[ResourceId, ...] = ()  # the running machines that it interrupts, stops or restarts
     details: Details = field(default_factory=dict)  # the arguments of its reason
     changes: tuple[FieldChange, ...] = ()  # of its resource, written by it now or for the next start
     place: ManifestPlace | Origin | None = field(default=None, compare=False, repr=False)  # what asked for it
@@ -247,6 +251,21 @@ class Plan:
     def held(self) -> tuple[Step, ...]:
         """The steps that wait for permission."""
         return tuple(step for step in self.steps if step.held_by)
+
+    @property
+    def blocked(self) -> tuple[Note, ...]:
+        """A note for each resource or Operation that gets no step because of a problem, its own or another one's."""
+        return tuple(note for note in self.notes if note.kind is NoteKind.BLOCKED)
+
+    @property
+    def waiting(self) -> tuple[Note, ...]:
+        """A note for each of which it is not known, or not done, what there is to do, as something is under way."""
+        return tuple(note for note in self.notes if note.kind in WAITING)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is as declared: there is neither a step nor anything that waits."""
+        return not self.steps and not self.waiting
 
     def impacts(self) -> Iterator[tuple[Impact, int]]:
         """The number of steps of each impact that occurs, mildest first."""

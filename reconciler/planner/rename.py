@@ -79,7 +79,7 @@ def renames(desired: Desired, observed: Observation, created: Collection[Resourc
     """The resources to create that cannot exist beside one of the stack that is no longer declared, as both have the
     same identity, and so most likely are the same under two names."""
     former: dict[tuple[str, str, str], ResourceId] = {}
-    for id in sorted(observed.resources.keys() - desired.resources.keys()):
+    for id in sorted(observed.resources.keys() - desired.resources.keys() - desired.invalid):
         old = observed.resources[id]
         if old.exists and old.stack == desired.stack.name:
             former |= {(id.kind, id.namespace, text): id for text in _identity(id.kind, old.shape, old.node)}
@@ -122,7 +122,7 @@ def possible_renames(desired: Desired, observed: Observation, created: Collectio
     if not declared_new:
         return
     found: dict[ResourceId, ResourceId] = {}
-    for id in sorted(observed.resources.keys() - desired.resources.keys()):
+    for id in sorted(observed.resources.keys() - desired.resources.keys() - desired.invalid):
         old = observed.resources[id]
         if id.kind in _MOMENTS or not old.exists or old.stack != desired.stack.name:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler import catalogue
-from reconciler.manifests.request import KIND, Request
+from reconciler.manifests.request import KIND, Request, request_id
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, POOL
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import Path, ResourceId, show_path
@@ -16,7 +16,7 @@ from reconciler.planner.findings import Findings, UnorderedStep, preconditions_o
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.parameters import limit_remedy, samples
 from reconciler.planner.phase import Phase
-from reconciler.planner.plan import Action, Details, ManifestPlace, NoteKind, Reason, Step, Value
+from reconciler.planner.plan import GUEST_IMPACTS, Action, Details, ManifestPlace, NoteKind, Reason, Step, Value
 
 _POOL_PARAMETERS = ("pool", "targetPool")
 _MACHINE_PARAMETERS = ("domain", "targetDomain")
@@ -49,6 +49,11 @@ def step_id(name: str) -> str:
     return f"{KIND}/{name}"
 
 
+def request_named(step: str) -> ResourceId:
+    """The ``Operation`` of which ``step_id`` made the id of a step, as an id among those of resources."""
+    return request_id(step.partition("/")[2])
+
+
 def request_problem(
     request: Request, message: str, remedy: str, parameter: str = "", *, place: Path = ("metadata", "name")
 ) -> Problem:
@@ -76,10 +81,10 @@ def _answer(inputs: PlanInput, request: Request, found: Findings) -> None:
         found.note(request.target, NoteKind.UNDER_WAY, operation=observed.under_way)
         return
     if problem := _record_problem(request, known):
-        found.problems.append(request_problem(request, *problem))
+        found.refuse(request.id, request_problem(request, *problem))
         return
     if problem := _target_problem(inputs, request) or _protection(inputs, request):
-        found.problems.append(request_problem(request, *problem, place=("spec", "target", "name")))
+        found.refuse(request.id, request_problem(request, *problem, place=("spec", "target", "name")))
         return
     if known is not None:
         details = {"failure": known.message}
@@ -100,7 +105,7 @@ def _target_problem(inputs: PlanInput, request: Request) -> tuple[str, str] | No
     """Why a document may not run on its target: that is missing, or not of this stack. A manifest beside it that
     describes the target makes it no more this stack's."""
     id, observed = request.target, inputs.observed.get(request.target)
-    described = id in inputs.desired.resources
+    described = id in inputs.desired.resources or id in inputs.desired.invalid
     if observed is None or not (observed.exists or observed.stack):
         return None if described else (f"{id} is neither described nor on the cluster", "Correct the target.")
     taken_over = inputs.observed.goes_over(id) if observed.stack else inputs.policy.adopt
@@ -137,7 +142,8 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
         node=observed.node if shape and observed is not None else declared.node if declared else "",
         parameters=parameters,
         reason=reason,
-        impact=operation.running if inputs.runs(id, shape) else operation.stopped,
+        impact=(impact := operation.running if inputs.runs(id, shape) else operation.stopped),
+        guests=inputs.guests(id) if impact in GUEST_IMPACTS else (),
         details=details,
         place=ManifestPlace(request.manifest, ("spec", "operation")) if request.manifest else None,
         preconditions=preconditions_of(inputs, id, id, operation),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
-from reconciler.model.fields import unreadable
+from reconciler.model.fields import compared, unreadable
 from reconciler.model.kinds import MACHINE
 from reconciler.planner.diff import Change
-from reconciler.planner.explanation import field_changes
+from reconciler.planner.explanation import field_changes, leaves
 from reconciler.planner.findings import Findings, StepDraft, step_of
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase
@@ -34,7 +35,12 @@ def draft_restart(
     if declared.shape.get("updatePolicy", {}).get("restart", "Manual") == "Manual":
         found.notes.append(Note(declared.id, NoteKind.PENDING_RESTART, changes=changes))
         return
-    fields = [Expectation(declared.id, each.path, each.desired) for each in later if not unreadable(MACHINE, each.path)]
+    fields = [
+        Expectation(declared.id, path, value)
+        for each in later
+        for path, value in leaves(each.path, each.desired)
+        if compared(MACHINE, path) and not unreadable(MACHINE, path)
+    ]
     stays_paused = case.seen.get("powerState") == declared.shape.get("powerState") == "Paused"
     for operation, phase, state, only_paused in _STEPS:
         if only_paused and not stays_paused:
@@ -47,6 +53,7 @@ def draft_restart(
             place=inputs.place(declared.id, later[0].path),
             at=RESTART_AT,
             group="restart",
+            impact=Impact.RESTART if operation == "SuspendVM" else None,  # to be paused again is part of the restart
             expect=[
                 Expectation(declared.id, ("powerState",), state),
                 *(fields if operation == "StartVM" else ()),

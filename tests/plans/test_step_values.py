@@ -73,7 +73,7 @@ def check_change(step: Step, change: FieldChange, desired: Desired, observed: Ob
     elif step.reason in BY_FIELD:
         assert declared is not None
         wanted = as_manifest(kind, change.path, at(declared.shape, change.path))
-        if isinstance(wanted, dict) and change.before is None:
+        if isinstance(wanted, dict) and (change.before is None or step.reason is Reason.RESTART):
             assert change.after.items() <= wanted.items()
         elif wanted is not None:
             assert change.after == wanted or isinstance(change.after, SecretValue)

@@ -217,6 +217,17 @@ def boots(observed: Observation) -> dict[ResourceId, Any]:
     }
 
 
+def lost(old: Observation, new: Observation) -> dict[ResourceId, set[str]]:
+    """The devices that guests had while they ran, and have no longer."""
+    found = {}
+    for id in boots(old):
+        was, now = old.resources[id].shape, new.resources[id].shape
+        gone = {f"{kind} {key}" for kind in ("disks", "nics") for key in was[kind] if key not in now[kind]}
+        if gone or now["memory"]["size"] < was["memory"]["size"]:
+            found[id] = gone
+    return found
+
+
 @slow
 @given(fleets(), fleets(generation=1), IMPACTS, st.booleans())
 def test_nothing_happens_to_guests_and_data_that_was_not_allowed(
@@ -233,6 +244,8 @@ def test_nothing_happens_to_guests_and_data_that_was_not_allowed(
     if "restart" not in allow:
         stopped = {id for id, boot in boots(old).items() if boots(new).get(id) != boot}
         assert stopped <= {step.resource for step in done if step.impact in (Impact.RECREATE, Impact.DATA)}
+    if not allow & {"interrupt", "restart", "recreate", "data"}:
+        assert lost(old, new) == {}
     if "data" not in allow:
         kept = {id for id, each in old.resources.items() if id.kind in (DISK, DISK_IMAGE, DISK_SNAPSHOT)}
         assert all(new.resources[id].exists for id in kept)

@@ -6,7 +6,7 @@ from reconciler.catalogue.operation import Impact
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.planner.explanation import explain
-from reconciler.planner.plan import Action, FieldChange, Note, NoteKind, Plan, Reason, Step
+from reconciler.planner.plan import GUEST_IMPACTS, Action, FieldChange, Note, NoteKind, Plan, Reason, Step
 
 RESIZED = FieldChange(("memory", "size"), "2Gi", "4Gi")
 
@@ -40,6 +40,7 @@ def step(number: int, *changes: FieldChange, **given: object) -> Step:
         "reason": Reason.FIELDS_CHANGED if changes else Reason.NOT_ON_CLUSTER,
         "changes": changes,
         "impact": Impact.NONE,
+        "guests": (id,) if given.get("impact") in GUEST_IMPACTS else (),
     }
     return Step(**{**plain, **given})  # type: ignore[arg-type]
 

@@ -43,7 +43,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(EXISTS, "no other VM has the device"),
         leaves="the VM has the device, or no longer",
         fields=("passthrough",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=UNKNOWN_KEY,
     ),
     Operation(

@@ -98,7 +98,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_DRIVE,),
         leaves="the drive holds the image, or nothing",
         fields=("cdroms",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
     ),
     Operation(
         MACHINE, "InsertISO", "1.23", Verb.UPDATE,
@@ -117,7 +117,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_DRIVE,),
         leaves="the drive is empty",
         fields=("cdroms",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=f"{UNKNOWN_KEY}; ManageISO does it",
     ),
     Operation(
@@ -127,7 +127,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(EXISTS, "the VM has the disk"),
         leaves="the disk has the limits",
         fields=("disks.qos",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
     ),
 )
 # fmt: on

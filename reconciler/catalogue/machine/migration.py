@@ -19,7 +19,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("its disks are on shared storage", "the nodes reach each other over ssh without a password"),
         leaves="the VM is on the other node",
         fields=("nodeName",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="works, but reports a failure as success and leaves the resource on its old node",
     ),
     Operation(

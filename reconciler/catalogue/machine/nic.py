@@ -65,7 +65,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(EXISTS, "the VM has the NIC"),
         leaves="the NIC has the limits",
         fields=("nics.qos",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt_names=(("_interface", "interface"),),
     ),
 )

@@ -15,7 +15,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(RUNNING,),
         leaves="the VM is paused",
         fields=("powerState",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
     ),
     Operation(
         MACHINE, "StopVMForce", "1.4", Verb.UPDATE,

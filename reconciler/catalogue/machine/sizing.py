@@ -60,7 +60,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(EXISTS, "the maximum allows the count"),
         leaves="the VM has the number of CPUs",
         fields=("cpu.count", "cpu.max"),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="works, but fails when cores, sockets or threads are given",
     ),
     Operation(
@@ -98,7 +98,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(EXISTS, "the maximum allows the size"),
         leaves="the VM has the memory",
         fields=("memory.size",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
     ),
 )
 # fmt: on

@@ -106,7 +106,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("the address is bound to the VM",),
         leaves="the outside address is free",
         fields=("nics.floatingIP",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=OVERWRITES,
     ),
     Operation(
@@ -116,7 +116,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_ON_SWITCH,),
         leaves="the switch has the rule",
         fields=("nics.acls",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=OVERWRITES,
     ),
     Operation(
@@ -126,7 +126,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_ON_SWITCH, "the rule exists"),
         leaves="the switch has the rule",
         fields=("nics.acls",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt="works, but only the action can change: it deletes the rule by its new match and priority; "
         "overwrites the VM's spec with facts of the network",
     ),
@@ -137,7 +137,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_ON_SWITCH, "the rule exists"),
         leaves="the switch no longer has the rule",
         fields=("nics.acls",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=f"{OVERWRITES}, and fails without type and rule",
     ),
     Operation(
@@ -146,7 +146,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=(_ON_SWITCH,),
         leaves="the switch no longer has the rules",
         fields=("nics.acls",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=f"{UNKNOWN_KEY}; DeprecatedACL does it",
     ),
     Operation(
@@ -156,7 +156,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("the switch exists",),
         leaves="the switch has the limit",
         fields=("nics.qosRules",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=OVERWRITES,
     ),
     Operation(
@@ -166,7 +166,7 @@ OPERATIONS: tuple[Operation, ...] = (
         needs=("the switch has the limit",),
         leaves="the switch has the new limit",
         fields=("nics.qosRules",),
-        running=Impact.LIVE,
+        running=Impact.INTERRUPT,
         univirt=f"{OVERWRITES}; only rate and burst can change",
     ),
     Operation(

@@ -90,6 +90,7 @@ class StackController:
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random=options.random)
         self._reading: ReadResult | None = None
         self._plan: Plan | None = None
+        self._plan_problems: frozenset[Problem] = frozenset()  # of the last plan, logged already
         self._changed: set[ResourceId] = set()  # since the last plan
         self._replan_at: dict[ResourceId, datetime] = {}
         self._unfinished: list[StepEntry] | None = None  # of the journal: steps that began, whose end nobody saw
@@ -138,7 +139,8 @@ class StackController:
         results = Counter(str(outcome.result) for outcome in report.outcomes) if report is not None else {}
         planned = len(self._plan.steps) if self._plan is not None else 0
         seconds = self._options.monotonic() - clock
-        done = Reconciliation(self._number, began, seconds, causes, full, planned, dict(results), error)
+        problems = len(self.status.blocking)
+        done = Reconciliation(self._number, began, seconds, causes, full, planned, dict(results), error, problems)
         self._record(done, report)
         return done
 
@@ -169,6 +171,7 @@ class StackController:
         drift = self._drift.evaluate(reading.desired, self.resource_cache.observation, plan, at, touched)
         self._plan = plan
         self._changed.clear()
+        self._log_blocked(plan)
         selected = self._select(plan, drift, at)
         for event in drift.events:
             self._events.record(event.id, str(event.reason), event.text, warning=event.warning)
@@ -351,6 +354,15 @@ class StackController:
                 log.info("all problems in the manifests are fixed", extra={"stack": self._stack})
             self.status = replace(self.status, problems=problems)
 
+    def _log_blocked(self, plan: Plan) -> None:
+        """Log each problem of a plan when it is first found, and once when there is none any more."""
+        before, self._plan_problems = self._plan_problems, frozenset(plan.problems)
+        for problem in plan.problems:
+            if problem not in before:
+                log.warning("blocked: %s", problem, extra={"stack": self._stack})
+        if before and not plan.problems:
+            log.info("nothing is blocked by problems any more", extra={"stack": self._stack})
+
     def _trim_journal(self) -> None:
         """Keep the journal from growing without end."""
         try:
@@ -359,7 +371,7 @@ class StackController:
             log.warning("cannot trim the journal: %s", error, extra={"stack": self._stack})
 
     def _record(self, done: Reconciliation, report: Report | None) -> None:
-        succeeded = not done.error and not self._retries.failed and (report is None or report.ok)
+        succeeded = not done.error and not done.problems and not self._retries.failed and (report is None or report.ok)
         full_sync_in = max(0.0, self._full_sync_at - self._options.monotonic())
         self.status = replace(
             self.status,

@@ -14,7 +14,7 @@ from reconciler.model.fields import references_of
 from reconciler.model.kinds import MACHINE, POOL, RANK
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
-from reconciler.planner.explanation import explain
+from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import Plan, Step
 
 _SUSPENDED = {MACHINE: ("powerState", ("Stopped", "Paused")), POOL: ("state", ("Inactive",))}
@@ -36,7 +36,8 @@ class SyncStatus:
         steps: defaultdict[ResourceId, list[Step]] = defaultdict(list)
         for step in self.plan.steps:
             steps[step.resource].append(step)
-        blocked = {problem.id: problem.message for problem in self.plan.problems}
+        blocked = {note.id: explain_note(note) for note in self.plan.blocked}
+        blocked |= {problem.id: problem.message for problem in self.plan.problems if problem.id in blocked}
         ids = sorted(
             (id for id in self.declared.keys() | self.observed.keys() if id.kind in RANK),
             key=lambda id: (RANK[id.kind], id),

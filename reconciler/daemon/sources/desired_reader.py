@@ -1,7 +1,8 @@
 """The desired state: the manifests as they are now, with the last good version in the place of every invalid one.
 
-A problem is reported and blocks nothing else: an invalid manifest counts as it was before, one that was never valid
-as not written. Nothing may be pruned on a reading that is not ``complete``.
+An invalid manifest counts as it was before, one that was never valid as not written, so that others can be checked
+against it; what it declares is in ``Desired.invalid`` and gets no step. Nothing may be pruned on a reading that is not
+``complete``.
 """
 
 from __future__ import annotations
@@ -85,11 +86,12 @@ class DesiredReader:
         if self._last_good is None and stack_unknown:
             raise InvalidInput(problems)
         complete = scan.complete and not invalid
-        loaded = scan.loaded
+        loaded, blocked = scan.loaded, scan.unreadable | result.desired.invalid
         while invalid:
             loaded = self._with_last_good(loaded, invalid)
             result = self._validator.examine(loaded)
             invalid = _invalid(result)
+            blocked |= result.desired.invalid
         if self._last_good is not None and (
             refusal := _another_stack(self._last_good.desired.stack, result.desired.stack)
         ):
@@ -98,7 +100,9 @@ class DesiredReader:
             loaded, complete = replace(loaded, stack=self._last_good.stack), False
             result = self._validator.examine(loaded)
         sorted_problems = tuple(sorted(dict.fromkeys(problems)))
-        return self._reading(result.desired, loaded.stack, sorted_problems, complete, commit, cache_mismatch)
+        return self._reading(
+            replace(result.desired, invalid=blocked), loaded.stack, sorted_problems, complete, commit, cache_mismatch
+        )
 
     def _validate(self, loaded: Loaded, from_scratch: bool) -> tuple[ValidationResult, bool]:
         """The result, and whether the validator's cache had another one."""

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from reconciler.manifests.loader import MAX_BYTES, Loaded, Manifest, join, list_files, load_file
+from reconciler.manifests.validator import ids_of
 from reconciler.model.problem import Problem
+from reconciler.model.resource import ResourceId
 
 DELETION_GRACE = 5.0  # seconds
 
@@ -33,11 +35,15 @@ class CachedFile:
 
 
 class ManifestScan(NamedTuple):
-    """All manifests as of a scan. ``complete``: every file could be read as it is now."""
+    """All manifests as of a scan. ``complete``: every file could be read as it is now.
+
+    ``unreadable`` are the resources of files that could be read before and cannot be now.
+    """
 
     loaded: Loaded
     problems: Sequence[Problem]
     complete: bool
+    unreadable: frozenset[ResourceId] = frozenset()
 
 
 class ManifestCache:
@@ -148,7 +154,11 @@ class ManifestCache:
         problems = [*self._listing_problems, *(problem for each in cached for problem in each.problems)]
         problems += loaded.problems
         loaded.problems = []
-        return ManifestScan(loaded, problems, not problems and all(each.missing_since is None for each in cached))
+        unreadable = frozenset(
+            id for file in cached if file.problems for manifest in file.loaded.manifests for id in ids_of(manifest)
+        )
+        complete = not problems and all(each.missing_since is None for each in cached)
+        return ManifestScan(loaded, problems, complete, unreadable)
 
 
 def _signature(file: str) -> Signature | None:

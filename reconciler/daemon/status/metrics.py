@@ -58,7 +58,7 @@ class DaemonMetrics:
             registry=registry,
         )
         for scope in ("full", "incremental"):  # so that rates start at 0
-            for result in ("ok", "failed", "error"):
+            for result in ("ok", "blocked", "failed", "error"):
                 self._reconciles.labels(scope, result)
         ProcessCollector(registry=registry)
         registry.register(_Gauges(status))
@@ -67,7 +67,9 @@ class DaemonMetrics:
         """Count a reconcile that has ended (``ControllerOptions.on_reconciled``)."""
         scope = "full" if done.full else "incremental"
         failed = any(done.results.get(result) for result in _BAD)
-        self._reconciles.labels(scope, "error" if done.error else "failed" if failed else "ok").inc()
+        self._reconciles.labels(
+            scope, "error" if done.error else "failed" if failed else "blocked" if done.problems else "ok"
+        ).inc()
         self._reconcile_seconds.labels(scope).observe(done.seconds)
 
     def step_ended(self, outcome: Outcome) -> None:
@@ -103,7 +105,7 @@ class _Gauges(Collector):
         yield _one("reconcile_daemon_hints_queued", "Pending triggers.", status.queued)
         yield _one(
             "reconcile_daemon_last_success_timestamp_seconds",
-            "When a reconcile last ended without a failure; 0 for never.",
+            "When a reconcile last ended without a failure, and nothing was blocked; 0 for never.",
             _seconds(status.succeeded),
         )
         yield _one(
@@ -144,6 +146,14 @@ def _fleet(status: Status) -> Iterator[Metric]:
     for severity in Severity:
         problems.add_metric((str(severity),), sum(each.severity is severity for each in status.problems))
     yield problems
+    stuck = status.plan.problems if status.plan is not None else ()
+    yield _one(
+        "reconcile_plan_problems", "Errors of the plan: what has one, or relies on that, gets no step.", len(stuck)
+    )
+    blocked = status.plan.blocked if status.plan is not None else ()
+    yield _one(
+        "reconcile_blocked_resources", "Resources and Operations that get no step because of an error.", len(blocked)
+    )
 
 
 def _work(status: Status) -> Iterator[Metric]:

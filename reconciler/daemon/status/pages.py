@@ -49,9 +49,15 @@ def pages(
         "/": dashboard(),
         "/status": answer_status,
         "/healthz": lambda query: verdict(unhealthy(status())),
-        "/readyz": lambda query: verdict(ready()),
+        "/readyz": lambda query: verdict(ready(), blocked(status())),
         "/metrics": metrics(daemon_metrics.registry),
     }
+
+
+def blocked(status: Status) -> list[str]:
+    """What people have to mend before everything is as declared. It is no reason to restart or replace the daemon."""
+    number = len(status.blocking)
+    return [f"blocked by {number} error{'' if number == 1 else 's'}, see /status"] if number else []
 
 
 def stuck_watches(watches: Mapping[str, float], longest: float) -> list[str]:

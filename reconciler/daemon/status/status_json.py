@@ -52,6 +52,7 @@ def status_json(
         "unhealthy": list(unhealthy),
         "unready": list(unready),
         "problems": [problem_json(problem) for problem in status.problems],
+        "blocked": len(status.blocking),
         "counts": {str(sync): counts[sync] for sync in Sync},
         "resources": {"total": len(resources), "all": everything, "items": [resource_json(each) for each in shown]},
         "plan": None if status.plan is None else _plan(status.plan, status.waiting),
@@ -195,4 +196,5 @@ def _reconciliation(done: Reconciliation) -> dict[str, Any]:
         "planned": done.planned,
         "results": {str(result): count for result, count in done.results.items()},
         "error": done.error,
+        "problems": done.problems,
     }

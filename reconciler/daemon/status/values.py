@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from reconciler.model.problem import Problem
+from reconciler.model.problem import Problem, Severity
 from reconciler.model.resource import ResourceId
 from reconciler.output.history import RunRecord
 from reconciler.planner.plan import Plan, Step
@@ -104,6 +104,7 @@ class Reconciliation(NamedTuple):
     planned: int  # steps of the plan
     results: Mapping[str, int]  # outcomes of the steps that ran, by result
     error: str = ""  # why it failed
+    problems: int = 0  # errors in manifests or in the plan, because of which something was left out
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,15 @@ class Status:
     waiting: Mapping[str, str] = field(default_factory=dict)  # id of an allowed step -> why it does not run now
     running: tuple[Running, ...] = ()
     reconciliations: tuple[Reconciliation, ...] = ()  # the newest first, some dozens
-    succeeded: datetime | None = None  # when a reconcile last ended without a failure
+    succeeded: datetime | None = None  # when a reconcile last ended without a failure, and nothing was blocked
     resync: datetime | None = None  # when the next full sync is due
     watches: Mapping[str, float] = field(default_factory=dict)  # name of a watch -> seconds since it last polled
     queued: int = 0  # pending triggers
     resources: Callable[[], Sequence[ResourceStatus]] = tuple
     history: Callable[[int], Sequence[RunRecord]] = lambda newest: ()
+
+    @property
+    def blocking(self) -> tuple[Problem, ...]:
+        """The errors because of which something is not done: of the manifests, and of the newest plan."""
+        plan = self.plan.problems if self.plan is not None else ()
+        return tuple(each for each in dict.fromkeys((*self.problems, *plan)) if each.severity is Severity.ERROR)

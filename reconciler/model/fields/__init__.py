@@ -131,7 +131,9 @@ _UNMANAGED = {
     kind: {row.path[0]: row.unmanaged for row in rows if row.unmanaged is not None and len(row.path) == 1}
     for kind, rows in FIELDS.items()
 }
-_AT_START = {kind: tuple(row.path for row in rows if row.at_start) for kind, rows in FIELDS.items()}
+_AT_START = {
+    kind: tuple(row.path for row in rows if row.at_start and not row.replaces) for kind, rows in FIELDS.items()
+}
 _LIVE_UP_TO = {
     kind: tuple((row.path, tuple(row.live_up_to.split("."))) for row in rows if row.live_up_to)
     for kind, rows in FIELDS.items()
@@ -229,7 +231,7 @@ def quantity_fields(kind: str) -> tuple[ShapePath, ...]:
 
 
 def at_start(kind: str) -> tuple[ShapePath, ...]:
-    """The fields of which a running guest has another value only after its next start."""
+    """The fields of which a running guest has another value only after its next start; see ``next_start`` for disks."""
     return _AT_START[kind]
 
 

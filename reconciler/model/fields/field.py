@@ -76,7 +76,7 @@ class Field:
     to_remove: str = ""  # what people do to be rid of a value that stays
     replaces: bool = False  # a part cannot be given another value in place: it is removed, and added with the new one
     lost_with: str = ""  # the list whose parts it names: one that is replaced does not bring it along
-    at_start: bool = False  # a running guest has another value only after its next start
+    at_start: bool = False  # a running guest has another value only after its next start; a part that replaces, too
     live_up_to: str = ""  # the field that limits what a running guest can be given; more takes its next start
 
     # Whether a value, in the mapping it is in, is what the platform gives where nothing is declared.

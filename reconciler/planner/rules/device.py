@@ -5,15 +5,18 @@ from __future__ import annotations
 from reconciler.model.fields import replacing, wire_names
 from reconciler.model.fields.machine import TARGET_BUSES
 from reconciler.model.kinds import MACHINE
+from reconciler.model.next_start import disk_waits, replaced
 from reconciler.model.resource import ResourceId
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Value
+from reconciler.planner.rules.loss import COMES, DRIVE_WAS_EMPTY, limits_rise
 from reconciler.planner.rules.rule import (
     LIVE_AND_CONFIG,
     ChangeKind,
     Make,
     Rule,
     RuleContext,
+    config,
     const,
     disk_of,
     guest_runs,
@@ -21,6 +24,7 @@ from reconciler.planner.rules.rule import (
     live,
     part,
     text,
+    unless,
 )
 
 
@@ -35,6 +39,20 @@ def _replacing_disk(case: RuleContext) -> list[ResourceId]:
     """
     disk = (case.desired.get("disks", {}).get(case.at[-1]) or {}).get("disk")
     return [disk_of(case, disk)] if disk else []
+
+
+def _disk_waits(case: RuleContext) -> bool:
+    """Whether a disk is changed for the next start of the guest only, which has it already or can get it only then."""
+    if not (case.running and case.differs_live):
+        return False
+    now, then = case.live.get("disks", {}).get(case.key), {**case.old, **case.part} if case.part else None
+    if then is not None and case.old and not replaced(case.old, then):
+        return now is None  # it changes in place, unless it waits
+    has = now is None if then is None else now is not None and not replaced(now, then)
+    return has or disk_waits(case.live, case.key, then)
+
+
+_DISK_SIDES: dict[str, Make] = {"live": unless(_disk_waits), "config": config}
 
 
 def _old_disk(case: RuleContext) -> list[str]:
@@ -97,12 +115,13 @@ CHANGE: tuple[Rule, ...] = (
         fields=("disks.*",),
         operation="UnplugDisk",
         phase=Phase.DISK_REMOVAL,
-        parameters={"target": key, **LIVE_AND_CONFIG},
+        parameters={"target": key, **_DISK_SIDES},
         on=frozenset({ChangeKind.REMOVED}),
         uses=_replacing_disk,
         frees=_old_disk,
-        rests=_old_disk,
+        rests=lambda case: [] if _disk_waits(case) else _old_disk(case),
         leaves=(("disks.*", None),),
+        next_start=_disk_waits,
     ),
     Rule(
         kind=MACHINE,
@@ -116,12 +135,13 @@ CHANGE: tuple[Rule, ...] = (
             "cache": part("cache"),
             "targetbus": _bus,
             "mode": part("mode"),
-            **LIVE_AND_CONFIG,
+            **_DISK_SIDES,
         },
         on=frozenset({ChangeKind.ADDED}),
         uses=_part_disk,
         takes=lambda case: [f"disk {case.part['disk']}"],
-        wakes=lambda case: [f"disk {case.part['disk']}"] if case.running else [],
+        next_start=_disk_waits,
+        wakes=lambda case: [f"disk {case.part['disk']}"] if case.running and not _disk_waits(case) else [],
         covers=replacing(MACHINE, "disks"),
     ),
     # Limits are set by a step of their own even on a new disk: the existing back end ignores those of PlugDisk.
@@ -133,11 +153,13 @@ CHANGE: tuple[Rule, ...] = (
         parameters={
             "device": key,
             **{wire: _limit(wire, name) for name, wire in DISK_LIMITS.items()},
-            **LIVE_AND_CONFIG,
+            **_DISK_SIDES,
         },
         on=frozenset({ChangeKind.ADDED, ChangeKind.CHANGED}),
         when=lambda case: bool(case.part.get("qos")),
+        next_start=_disk_waits,
         covers=("qos",),
+        milder=(limits_rise(*DISK_LIMITS),),
     ),
     Rule(
         kind=MACHINE,
@@ -154,6 +176,7 @@ CHANGE: tuple[Rule, ...] = (
             "block": const(False),
             **LIVE_AND_CONFIG,
         },
+        milder=(DRIVE_WAS_EMPTY,),
     ),
     Rule(
         kind=MACHINE,
@@ -170,6 +193,7 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.PASSTHROUGH_PLUG,
         parameters=_host_device("add"),
         on=frozenset({ChangeKind.ADDED}),
+        milder=(COMES,),
     ),
     # Redirection needs a spice console: it goes before the console does, and comes after it.
     Rule(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
@@ -20,6 +18,7 @@ from reconciler.planner.rules.creation import (
     raised_in_vain,
     topology,
 )
+from reconciler.planner.rules.loss import gets_more
 from reconciler.planner.rules.rule import (
     CONFIG,
     CreateRule,
@@ -33,8 +32,8 @@ from reconciler.planner.rules.rule import (
     disk_tokens,
     guest_runs,
     kib,
-    live,
     text,
+    unless,
 )
 
 
@@ -70,11 +69,6 @@ def _above_live_memory(case: RuleContext) -> bool:
 
 def _above_live_cpus(case: RuleContext) -> bool:
     return case.running and bool(case.desired["cpu"]["count"] > case.live["cpu"]["max"])
-
-
-def _unless(later: Callable[[RuleContext], bool]) -> Make:
-    """The live switch, but not for what can only be written for the next start."""
-    return lambda case: None if later(case) else live(case)
 
 
 _TOPOLOGY = ("cores", "sockets", "threads")
@@ -182,8 +176,9 @@ CHANGE: tuple[Rule, ...] = (
         fields=("cpu.count",),
         operation="ChangeNumberOfCPU",
         phase=Phase.CPU_COUNT,
-        parameters={"count": text("cpu", "count"), "live": _unless(_above_live_cpus), "config": config},
+        parameters={"count": text("cpu", "count"), "live": unless(_above_live_cpus), "config": config},
         next_start=_above_live_cpus,
+        milder=(gets_more("cpu", "count"),),
     ),
     Rule(
         kind=MACHINE,
@@ -201,8 +196,9 @@ CHANGE: tuple[Rule, ...] = (
         fields=("memory.size",),
         operation="ResizeRAM",
         phase=Phase.MEMORY_SIZE,
-        parameters={"size": kib("memory", "size"), "live": _unless(_above_live_memory), "config": config},
+        parameters={"size": kib("memory", "size"), "live": unless(_above_live_memory), "config": config},
         next_start=_above_live_memory,
+        milder=(gets_more("memory", "size"),),
     ),
     # Last of all: what else is to be done is done where the machine was when the plan was made.
     Rule(

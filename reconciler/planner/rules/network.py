@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from reconciler.model.kinds import NETWORK
 from reconciler.planner.phase import Phase
+from reconciler.planner.rules.loss import LEASES_ONLY, TAKES_NO_FLOW
 from reconciler.planner.rules.rule import CreateRule, DeleteRule, Rule, RuleContext, if_changed, text
 
 
@@ -85,6 +86,7 @@ CHANGE: tuple[Rule, ...] = (
             "vlanId": if_changed("switch", "vlanId"),
             "ipv6": lambda case: _ipv6(case),
         },
+        milder=(LEASES_ONLY,),
     ),
     Rule(
         kind=NETWORK,
@@ -110,6 +112,7 @@ CHANGE: tuple[Rule, ...] = (
         operation="ModifyAddress",
         phase=Phase.NETWORK_SETTINGS,
         parameters={"address": lambda case: ",".join(case.desired["addresses"])},
+        milder=(TAKES_NO_FLOW,),
     ),
 )
 

@@ -12,6 +12,7 @@ from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.planner.phase import Phase
+from reconciler.planner.rules.loss import ALLOWS, DROPPED, NEW_NIC, RATE_RISES, limits_rise
 from reconciler.planner.rules.rule import LIVE_AND_CONFIG, ChangeKind, Make, Rule, RuleContext, key, part
 
 Place = Callable[[RuleContext], tuple[Any, ...]]
@@ -214,6 +215,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.REMOVED}),
         when=lambda case: not case.part and not _leaves(case),
         place=_removal_place,
+        milder=(DROPPED,),
     ),
     Rule(
         kind=MACHINE,
@@ -298,6 +300,7 @@ CHANGE: tuple[Rule, ...] = (
             "outbound": _nic_rate("outbound"),
             **LIVE_AND_CONFIG,
         },
+        milder=(limits_rise("inbound", "outbound"),),
     ),
     Rule(
         kind=MACHINE,
@@ -309,6 +312,7 @@ CHANGE: tuple[Rule, ...] = (
         when=_is_new,
         uses=_rule_networks,
         place=_add_place,
+        milder=(ALLOWS, NEW_NIC),
     ),
     Rule(
         kind=MACHINE,
@@ -320,6 +324,7 @@ CHANGE: tuple[Rule, ...] = (
         when=lambda case: not _is_new(case),
         uses=_rule_networks,
         place=_add_place,
+        milder=(ALLOWS,),
     ),
     Rule(
         kind=MACHINE,
@@ -332,6 +337,7 @@ CHANGE: tuple[Rule, ...] = (
         uses=_rule_network,
         place=_limit_place,
         takes=lambda case: [f"limit {case.key} of {case.holder['network']}"],
+        milder=(NEW_NIC,),
     ),
     Rule(
         kind=MACHINE,
@@ -343,6 +349,7 @@ CHANGE: tuple[Rule, ...] = (
         when=_limit_stays,
         uses=_rule_network,
         place=_limit_place,
+        milder=(RATE_RISES,),
     ),
     Rule(
         kind=MACHINE,
@@ -372,5 +379,6 @@ CHANGE: tuple[Rule, ...] = (
         uses=lambda case: [_bridge(case)],
         place=_next_to_its_nic(1),
         covers=("vlan",),
+        milder=(NEW_NIC,),
     ),
 )

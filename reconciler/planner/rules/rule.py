@@ -6,16 +6,18 @@ wire format 6).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from reconciler.catalogue.operation import OWN_AGENT
+from reconciler.catalogue.operation import OWN_AGENT, Impact
 from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
-from reconciler.model.kinds import DISK, MACHINE, NETWORK, POOL
+from reconciler.model.fields import references_of
+from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.path import values_at
 from reconciler.model.resource import ResourceId
 from reconciler.model.rule_match import address_sets
@@ -191,6 +193,39 @@ class ResourceIndex:
             for claim in nic_claims(observed.id.namespace, observed.shape)
         }
 
+    def used_by(self, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
+        """What a resource of this shape uses: references, bridges by their name on the node, sets that rules name."""
+        yield from (other for _, other in references_of(id.kind, shape, id.namespace))
+        for nic in shape.get("nics", {}).values():
+            yield from self.bridges_of(nic, id.namespace)
+        if id.kind == MACHINE:
+            yield from self.address_sets_of(shape, id.namespace)
+
+    def shape_in_use(self, id: ResourceId) -> Shape:
+        """The observed shape; of NICs that are there, with what only the manifest says of them."""
+        observed, declared = self.observation.get(id), self.declared.get(id)
+        shape = observed.shape if observed is not None and observed.exists else {}
+        if declared is None or "nics" not in shape:
+            return shape
+        known = declared.shape.get("nics", {})
+        return {**shape, "nics": {mac: {**known.get(mac, {}), **nic} for mac, nic in shape["nics"].items()}}
+
+    @cached_property
+    def guests(self) -> dict[ResourceId, frozenset[ResourceId]]:
+        """The running machines that use a resource, directly or through others, or that it is a snapshot of."""
+        found: dict[ResourceId, set[ResourceId]] = defaultdict(set)
+        for machine in self.observation.resources:
+            left = [machine] if machine.kind == MACHINE and self.runs(machine) else []
+            while left:
+                id = left.pop()
+                found[id].add(machine)
+                left += [each for each in self.used_by(id, self.shape_in_use(id)) if machine not in found[each]]
+        for id in {*self.observation.resources, *self.declared}:
+            if id.kind in (SNAPSHOT, DISK_SNAPSHOT):
+                for other in self.used_by(id, self.shape(id)):
+                    found[id] |= found.get(other, set())
+        return {id: frozenset(machines) for id, machines in found.items() if machines}
+
     def runs(self, machine: ResourceId) -> bool:
         """Whether a machine is observed to run, paused or not."""
         observed = self.observation.get(machine)
@@ -209,6 +244,15 @@ def nic_claims(namespace: str, machine: Shape) -> Iterator[tuple[str, ...]]:
 
 
 Make = Callable[[RuleContext], "Value | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Milder:
+    """A case in which a step does less to a running guest than its operation does at most."""
+
+    words: str  # of the case, for documents: "where it gets more"
+    when: Callable[[RuleContext], bool]
+    impact: Impact = Impact.LIVE
 
 
 class ChangeKind(StrEnum):
@@ -269,6 +313,7 @@ class Rule:
     leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
     keeps: Callable[[RuleContext], tuple[str, ...]] = lambda case: ()  # of a part that goes, what stays noted of it
     covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part that is added, or at all
+    milder: tuple[Milder, ...] = ()  # the first that holds says the impact on a running guest, else the catalogue
     also: Callable[[RuleContext], dict[str, Any]] = no_more  # dotted field -> value that it has to set, declared or not
 
 
@@ -285,6 +330,7 @@ class CreateRule:
     pool: Callable[[RuleContext], str] = lambda case: ""
     uses: Callable[[RuleContext], list[ResourceId]] = nobody  # what must be there first, beside what is referred to
     takes: Callable[[RuleContext], list[str]] = nothing
+    milder: tuple[Milder, ...] = ()
     wakes: Callable[[RuleContext], list[str]] = nothing
     copies: Callable[[RuleContext], list[str]] = nothing
     settled: Callable[[RuleContext], list[str]] = nothing  # what is taken and freed by then as it is to stay
@@ -303,6 +349,7 @@ class DeleteRule:
     gone: bool = True
     leaves: tuple[tuple[str, Any], ...] = ()
     pool: Callable[[RuleContext], str] = lambda case: ""
+    milder: tuple[Milder, ...] = ()
     frees: Callable[[RuleContext], list[str]] = nothing
     settled: Callable[[RuleContext], list[str]] = nothing
     drops: Callable[[RuleContext], list[str]] = nothing  # what it lets go of by ceasing to exist
@@ -393,6 +440,11 @@ def own_pool(case: RuleContext) -> str:
 def disk_of(case: RuleContext, name: str) -> ResourceId:
     """The disk of that name beside the resource."""
     return case.sibling(DISK, name)
+
+
+def unless(later: Callable[[RuleContext], bool]) -> Make:
+    """The switch for the live configuration, but not for what can only be written for the next start."""
+    return lambda case: None if later(case) else live(case)
 
 
 def disk_tokens(shape: Shape) -> list[str]:

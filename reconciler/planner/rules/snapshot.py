@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.model.kinds import DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.model.resource import ResourceId
 from reconciler.planner.plan import Value
+from reconciler.planner.rules.loss import DISKS_ONLY
 from reconciler.planner.rules.rule import CreateRule, DeleteRule, Make, RuleContext, disk_of, text
 
 
@@ -70,6 +71,7 @@ CREATE: tuple[CreateRule, ...] = (
             "domain": text("virtualMachine"),
             "isExternal": lambda case: True if case.desired.get("external") else None,
         },
+        milder=(DISKS_ONLY,),
         settles=lambda case: [case.sibling(MACHINE, case.desired["virtualMachine"])],
     ),
 )

@@ -387,9 +387,11 @@ def test_what_happens_is_counted() -> None:
     assert {name: found[name] for name in found if name.startswith("reconcile_daemon_passes_total")} == {
         "reconcile_daemon_passes_total{result=ok,scope=incremental}": 2.0,
         "reconcile_daemon_passes_total{result=failed,scope=incremental}": 1.0,
+        "reconcile_daemon_passes_total{result=blocked,scope=incremental}": 0.0,
         "reconcile_daemon_passes_total{result=error,scope=incremental}": 0.0,
         "reconcile_daemon_passes_total{result=ok,scope=full}": 1.0,
         "reconcile_daemon_passes_total{result=failed,scope=full}": 0.0,
+        "reconcile_daemon_passes_total{result=blocked,scope=full}": 0.0,
         "reconcile_daemon_passes_total{result=error,scope=full}": 1.0,
     }
     assert found["reconcile_daemon_pass_duration_seconds_count{scope=full}"] == 2

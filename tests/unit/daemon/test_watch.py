@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from reconciler import LocalCluster
 from reconciler.agent.embedded import serving, simulators
 from reconciler.apply import Outcome
 from reconciler.clusters.base import Listing
+from reconciler.daemon.status.pages import blocked
 from reconciler.daemon.status.values import Sync
 from reconciler.model.event_id import ends_of
 from reconciler.model.journal import EntryType
@@ -85,11 +87,72 @@ def test_what_is_wrong_stays_as_it_was_and_the_rest_goes_on(fixture: ControllerF
     rounds = fixture.settle(hint, FILES)
     assert rounds[0].results == {"created": 1}
     assert not any(each.error for each in rounds)
+    assert [each.problems for each in rounds] == [1] * len(rounds)
     (problem,) = fixture.controller.status.problems
     assert "colour" in str(problem)
     fixture.settle(fixture.write("a.yaml", pool("pool-a", autostart=True)))
     assert fixture.controller.status.problems == ()
     assert fixture.operations()["pool-a", "autoStartPool"] == 1
+
+
+def test_what_is_blocked_is_no_success_and_logged_once(
+    fixture: ControllerFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    fixture.write("a.yaml", pool("pool-a"))
+    fixture.settle()
+    before = fixture.controller.status.succeeded
+    assert before is not None
+    fixture.clock.seconds += 10
+    moved = pool("pool-a").replace("/var/lib/libvirt/", "/srv/")
+    hints = fixture.write("a.yaml", moved), fixture.write("b.yaml", pool("pool-b") + disk("disk-a", "pool-a"))
+    with caplog.at_level(logging.WARNING):
+        fixture.settle(*hints)
+        fixture.settle(FILES)
+    assert len([record for record in caplog.records if "cannot be changed" in record.getMessage()]) == 1
+    assert fixture.names() == {"pool-a", "pool-b"}, "the rest goes on"
+    status = fixture.controller.status
+    assert status.succeeded == before
+    assert {each.id.name: each.sync for each in status.resources()} == {
+        "pool-a": Sync.BLOCKED,
+        "pool-b": Sync.SYNCED,
+        "disk-a": Sync.BLOCKED,
+    }
+    fixture.settle(fixture.write("a.yaml", pool("pool-a")))
+    assert fixture.controller.status.succeeded != before
+    assert fixture.names() == {"pool-a", "pool-b", "disk-a"}
+
+
+def test_a_prune_that_goes_too_far_is_no_success(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    with served() as cluster:
+        fixture = ControllerFixture(folder, cluster, prune=True)
+        fixture.write("reconcile.yaml", "apiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: shop}\n")
+        fixture.write("a.yaml", pool("pool-a"))
+        fixture.settle()
+        before = fixture.controller.status.succeeded
+        (folder / "a.yaml").unlink()
+        fixture.settle(FILES)
+        fixture.clock.seconds += 100
+        done = fixture.settle(FILES)[-1]
+        assert (done.problems, fixture.controller.status.succeeded) == (1, before)
+        assert blocked(fixture.controller.status) == ["blocked by 1 error, see /status"]
+
+
+def test_a_resource_whose_manifest_is_wrong_gets_no_step(fixture: ControllerFixture) -> None:
+    """Not by its last good manifest either: what was changed together is not carried out in part."""
+    fixture.write("a.yaml", pool("pool-a"))
+    fixture.settle()
+    hints = (
+        fixture.write("a.yaml", pool("pool-a", spec=", colour: red")),
+        fixture.write("b.yaml", disk("disk-a", "pool-a")),
+    )
+    fixture.settle(*hints)
+    assert fixture.names() == {"pool-a"}
+    fixture.settle(fixture.write("a.yaml", "a: [\n"))
+    assert fixture.names() == {"pool-a"}
+    fixture.settle(fixture.write("a.yaml", pool("pool-a")))
+    assert fixture.names() == {"pool-a", "disk-a"}
 
 
 def test_nothing_is_pruned_while_a_part_cannot_be_read(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_of_too_many_grave_steps_as_many_are_listed_as_fit() -> None:
     text = plan_markdown(fleet(3000, impact=Impact.RESTART))
     listed = text.count("\n| change |")
     assert 60_000 < len(text.encode()) < COMMENT
-    assert f"**…and {3000 - listed} more that destroy, delete or restart" in text
+    assert f"**…and {3000 - listed} more that destroy, delete, restart or interrupt" in text
     assert "Stops or restarts 3000 VMs" in text
 
 

@@ -148,8 +148,9 @@ def test_what_needs_a_resource_that_is_not_created_is_left_out_with_a_note() -> 
     assert [problem.message for problem in made.problems] == [
         f"VirtualMachinePool/disks: node {NODE} does not carry out CreatePool (driver simulator): left out by this test"
     ]
-    assert "left out: VirtualMachinePool/disks cannot be created by the agent of node node22" in [
-        explain_note(note) for note in made.notes
+    assert [(note.id.name, explain_note(note)) for note in made.blocked] == [
+        ("root", "blocked by VirtualMachinePool/disks; left out: CreateDisk"),
+        ("disks", "blocked by its own problem; left out: CreatePool"),
     ]
 
 

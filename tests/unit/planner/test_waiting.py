@@ -57,8 +57,8 @@ class Shop:
         for old, new in (("powerState: Running", changes.get("power")), (PLAIN, changes.get("console"))):
             text = text.replace(old, new or old)
         text = text.replace("memory: {size: 2Gi}", changes.get("memory", "memory: {size: 2Gi}"))
-        report = converge(self.cluster, desired_of(text), allow=frozenset({"restart"}))
-        again = plan_of(self.cluster, desired_of(text), allow=frozenset({"restart"}))
+        report = converge(self.cluster, desired_of(text), allow=frozenset({"interrupt", "restart"}))
+        again = plan_of(self.cluster, desired_of(text), allow=frozenset({"interrupt", "restart"}))
         assert again.steps == ()
         assert [explain_note(note) for note in again.notes] == (
             [f"pending restart: {'; '.join(left)}"] if (left := self.waits()) else []

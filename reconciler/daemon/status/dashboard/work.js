@@ -25,9 +25,9 @@ function drawAlerts(status) {
   const errors = status.problems.filter(each => each.severity === 'error').length;
   return [
     status.unhealthy.length > 0 && alert('bad', 'The daemon is not healthy', status.unhealthy.map(reason => h('li', {}, reason)), 'alert'),
-    status.problems.length > 0 && alert(errors ? 'bad' : 'drift', `${count(status.problems.length, 'problem')} in the manifests${errors ? '; the last valid version stays in use' : ''}`,
+    status.problems.length > 0 && alert(errors ? 'bad' : 'drift', `${count(status.problems.length, 'problem')} in the manifests${errors ? '; what they concern is left as it is' : ''}`,
       listed('problems', status.problems.map(problemOf))),
-    status.plan?.problems.length > 0 && alert('bad', 'Some resources are blocked', listed('obstacles', status.plan.problems.map(problemOf))),
+    status.plan?.problems.length > 0 && alert('bad', `Blocked by ${count(status.plan.problems.length, 'error')} of the plan`, listed('obstacles', status.plan.problems.map(problemOf))),
   ];
 }
 

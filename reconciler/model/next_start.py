@@ -1,0 +1,42 @@
+"""Which disks of a running machine get another form only with its next start. Pure.
+
+The disk that the guest booted from is not taken from under it, and the settings that no operation changes in place
+are written into the definition of the machine, where its next start finds them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.model.fields import field_at, replacing
+from reconciler.model.kinds import MACHINE
+
+Shape = dict[str, Any]
+
+
+def boot_disk(machine: Shape) -> str:
+    """The target of the disk that a machine boots from: the first in its boot order, else its first disk."""
+    disks = machine.get("disks") or {}
+    return next((each for each in machine.get("bootOrder") or () if each in disks), next(iter(disks), ""))
+
+
+def disk_waits(live: Shape, target: str, then: Shape | None) -> bool:
+    """Whether the disk at a target has to wait for the next start to become ``then`` (None: to go)."""
+    disks = live.get("disks") or {}
+    now, boot = disks.get(target), boot_disk(live)
+    if now is None:
+        return then is not None and bool(boot) and then.get("disk") == disks[boot].get("disk")
+    if then is None:
+        return target == boot
+    differing = replaced(now, then)
+    return bool(differing) and (target == boot or all(_at_start(name) for name in differing))
+
+
+def replaced(now: Shape, then: Shape) -> list[str]:
+    """The fields of a disk that no operation changes in place and that differ."""
+    return [name for name in replacing(MACHINE, "disks") if name in then and then[name] != now.get(name)]
+
+
+def _at_start(name: str) -> bool:
+    row = field_at(MACHINE, ("disks", "*", name))
+    return row is not None and row.at_start

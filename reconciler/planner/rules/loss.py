@@ -1,0 +1,79 @@
+"""When a change takes nothing from a running guest though its operation may: ``milder`` cases of rows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from reconciler.model.path import values_at
+from reconciler.model.resource import ResourceId
+from reconciler.model.rule_match import address_sets
+from reconciler.model.shape import Shape
+from reconciler.planner.rules.rule import Milder, RuleContext, always
+
+
+def gets_more(*path: str) -> Milder:
+    """Of a number of the machine: it does not fall below what the guest has."""
+
+    def check(case: RuleContext) -> bool:
+        wanted, now = (next((value for _, value in values_at(shape, path)), 0) for shape in (case.desired, case.live))
+        return bool(wanted >= now)
+
+    return Milder("where it does not get less", check)
+
+
+def limits_rise(*names: str) -> Milder:
+    """Of the limits of a disk or NIC: none of them falls, and none is set on a device that had none."""
+
+    def check(case: RuleContext) -> bool:
+        return not case.old or not _any_lower(case.part.get("qos", {}), case.old.get("qos", {}), names)
+
+    return Milder("where no limit falls", check)
+
+
+def _any_lower(new: Shape, old: Shape, names: Iterable[str]) -> bool:
+    """Whether a limit is lower than before; none and 0 are no limit."""
+    return any(new.get(name) and (not old.get(name) or new[name] < old[name]) for name in names)
+
+
+def _rate_rises(case: RuleContext) -> bool:
+    now = case.old.get("rateKbps")
+    return now is not None and bool(case.part.get("rateKbps", 0) >= now)
+
+
+NEW_NIC = Milder("where the NIC is new", lambda case: not case.old_holder)
+COMES = Milder("where it comes", always)
+ALLOWS = Milder("where the rule allows", lambda case: case.part.get("action") == "allow")
+DROPPED = Milder("where the rule dropped", lambda case: case.old.get("action") == "drop")
+RATE_RISES = Milder("where the rate does not fall", _rate_rises)
+DRIVE_WAS_EMPTY = Milder("where the drive was empty", lambda case: not case.old.get("path"))
+DISKS_ONLY = Milder("where it is external: of the disks alone", lambda case: bool(case.desired.get("external")))
+
+
+def _leases_only(case: RuleContext) -> bool:
+    """Whether only what a guest hears with its next lease, and goes on without, becomes another."""
+    new, old = case.desired.get("switch", {}), case.seen.get("switch", {})
+    return all(new.get(name, old.get(name)) == old.get(name) for name in ("gateway", "dhcp", "vlanId"))
+
+
+LEASES_ONLY = Milder("where it is mtu or dnsServers", _leases_only)
+
+
+def _takes_no_flow(case: RuleContext) -> bool:
+    """Whether no rule of a running guest that names the set allows less, or drops more, than before."""
+    new, old = set(case.desired["addresses"]), set(case.seen.get("addresses", ()))
+    takes = {"allow"} if old - new else set()
+    takes |= {"drop"} if new - old else set()
+    return not takes & set(_actions(case, case.id))
+
+
+def _actions(case: RuleContext, addresses: ResourceId) -> Iterator[Any]:
+    """The actions of the rules of running guests that name an address set."""
+    for machine in case.resources.guests.get(addresses, ()):
+        for nic in case.resources.shape_in_use(machine).get("nics", {}).values():
+            for rule in nic.get("acls", {}).values():
+                if addresses.name in address_sets(str(rule.get("match"))):
+                    yield rule.get("action")
+
+
+TAKES_NO_FLOW = Milder("where no rule allows less for it", _takes_no_flow)

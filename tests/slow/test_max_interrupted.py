@@ -1,0 +1,61 @@
+"""Never more machines interrupted at a time than may be, whatever of them is edited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler import Options, apply
+from reconciler.planner.policy import DeletionLimit, InterruptionLimit
+from support.fleets import resource
+from support.interruptions import Watcher
+from support.scenario import converge, desired_of, plan_of, served
+
+ALLOW = frozenset({"interrupt", "restart", "data"})
+slow = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Machines with NICs and data disks that may become others, and with sizes that take a restart."""
+    pool = {"nodeName": "node1", "type": "localfs", "url": "/var/lib/libvirt/disks"}
+    disk = {"nodeName": "node1", "pool": "disks", "capacity": "10Gi"}
+    documents = [resource("VirtualMachinePool", "disks", pool)]
+    for number in range(5):
+        documents += [resource("VirtualMachineDisk", f"vm-{number}-{part}", disk) for part in ("root", "a", "b")]
+        disks: list[dict[str, Any]] = [{"target": "vda", "disk": f"vm-{number}-root", "boot": True}]
+        data = draw(st.sampled_from(["", "a", "b"]))
+        disks += [{"target": "vdb", "disk": f"vm-{number}-{data}"}] if data else []
+        mac = f"52:54:00:00:{draw(st.integers(0, 1)):02x}:{number:02x}"
+        spec = {
+            "nodeName": "node1",
+            "osVariant": "debian12",
+            "cpu": {"count": 1, "max": draw(st.integers(1, 2))},
+            "memory": {"size": "1Gi"},
+            "disks": disks,
+            "nics": [{"mac": mac, "type": "bridge", "source": "virbr0"}],
+            "updatePolicy": {"restart": draw(st.sampled_from(["Manual", "Automatic"]))},
+        }
+        documents.append(resource("VirtualMachine", f"vm-{number}", spec))
+    return documents
+
+
+@slow
+@given(fleets(), fleets(), st.integers(1, 3))
+def test_no_more_are_interrupted_than_may_be(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], most: int
+) -> None:
+    with served() as cluster:
+        converge(cluster, desired_of(before), allow=ALLOW)
+        limit = (InterruptionLimit(DeletionLimit(most)),)
+        plan = plan_of(cluster, desired_of(after), allow=ALLOW, max_interrupted=limit)
+        assert not plan.problems
+        watcher = Watcher(plan)
+        options = Options(parallel=8, timeout=20, grace=1)
+        assert apply(plan, cluster, options=options, on_start=watcher.start, on_outcome=watcher.end).ok
+        assert max(map(len, watcher.seen), default=0) <= most
+        assert not plan_of(cluster, desired_of(after), allow=ALLOW).steps
