@@ -17,7 +17,6 @@ from reconciler.apply.verifier import Verifier
 from reconciler.clusters.base import ResourceStore
 from reconciler.model.problem import ReconcilerError
 from reconciler.model.resource import Resource, ResourceId
-from reconciler.model.wire import NEXT_START
 from reconciler.observe.observed import Observed
 from reconciler.planner.declaration import DECLARED
 from reconciler.planner.plan import Action, Expectation, Reason, Step
@@ -71,17 +70,9 @@ class AppliedBefore:
             pending |= step.pending
             if step.reason is Reason.RESTART:
                 restarted |= {".".join(change.path) for change in step.changes}
-        observed = Observed(resource, {})
-        if observed.persistent is not None:  # shown, and what they leave has been compared with it
-            pending = {dotted: value for dotted, value in pending.items() if not _compared_at_start(dotted, steps)}
+        waits = Observed(resource, self.verifier.disk_at).pending
         together = replace(steps[-1], last_applied=applied, pending=pending)
-        return restarted.isdisjoint(observed.pending) and self.metadata.shows(together, resource)
-
-
-def _compared_at_start(dotted: str, steps: Iterable[Step]) -> bool:
-    """Whether what steps leave for the next start of a guest says this field, or what is below it."""
-    path = (NEXT_START, *dotted.split("."))
-    return any(each.path[: len(path)] == path for step in steps for each in step.expect)
+        return restarted.isdisjoint(waits) and self.metadata.shows(together, resource, self.verifier.disk_at)
 
 
 def _leaves_traces(step: Step) -> bool:
