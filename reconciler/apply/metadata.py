@@ -18,6 +18,8 @@ from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Secret, Vault
 from reconciler.model.wire import ANNOTATION_PENDING
 from reconciler.observe.observed import Observed
+from reconciler.observe.reading import DiskAt
+from reconciler.planner.diff import equivalent
 from reconciler.planner.explanation import leaves
 from reconciler.planner.plan import Action, Step
 
@@ -41,21 +43,22 @@ class MetadataWriter:
         if not annotations:
             del resource["metadata"]["annotations"]
 
-    def shows(self, step: Step, resource: Resource | None) -> bool:
+    def shows(self, step: Step, resource: Resource | None, disk_at: DiskAt | None = None) -> bool:
         """Whether a resource has the labels of a step, and notes what it applies and what it leaves for the next start.
 
-        What has taken effect since is noted no more: then it counts if the resource shows it.
+        What has taken effect since is noted no more: then it counts if the resource shows it, whose disks are known by
+        ``disk_at``.
         """
         if resource is None:
             return False
-        observed = Observed(resource, {})
+        observed = Observed(resource, disk_at or {})
         labels = {**observed.labels, **step.labels} == observed.labels
         noted = self._digested(step.last_applied)
         pending = self._digested(step.pending)
         return (
             labels
             and merge_patch(observed.applied, noted) == observed.applied
-            and all(_value(observed, dotted) == value for dotted, value in pending.items())
+            and all(_has(_value(observed, dotted), value) for dotted, value in pending.items())
         )
 
     def _pending(self, observed: Observed, step: Step) -> dict[str, Any] | None:
@@ -121,6 +124,13 @@ def _value(observed: Observed, dotted: str) -> Any:
     if dotted in observed.pending:
         return observed.pending[dotted]
     return next((value for _, value in values_at(observed.shape, tuple(dotted.split(".")))), None)
+
+
+def _has(found: Any, value: Any) -> bool:
+    """Whether a value is, or has in it, what was declared."""
+    if isinstance(value, dict) and isinstance(found, dict):
+        return all(_has(found.get(name), each) for name, each in value.items())
+    return found == value or equivalent(value, found)
 
 
 def retry_on_conflict(
