@@ -16,10 +16,11 @@ from reconciler.model.path import values_at
 from reconciler.model.problem import Conflict, NotFound
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Secret, Vault
+from reconciler.model.shape import overlaid
 from reconciler.model.wire import ANNOTATION_PENDING
 from reconciler.observe.observed import Observed
 from reconciler.observe.reading import DiskAt
-from reconciler.planner.diff import equivalent
+from reconciler.planner.diff import reached
 from reconciler.planner.explanation import leaves
 from reconciler.planner.plan import Action, Step
 
@@ -46,8 +47,8 @@ class MetadataWriter:
     def shows(self, step: Step, resource: Resource | None, disk_at: DiskAt | None = None) -> bool:
         """Whether a resource has the labels of a step, and notes what it applies and what it leaves for the next start.
 
-        What has taken effect since is noted no more: then it counts if the resource shows it, whose disks are known by
-        ``disk_at``.
+        What has taken effect since is noted no more: then it counts if the resource shows it. ``disk_at`` names the
+        disks of a machine by their files.
         """
         if resource is None:
             return False
@@ -58,7 +59,7 @@ class MetadataWriter:
         return (
             labels
             and merge_patch(observed.applied, noted) == observed.applied
-            and all(_has(_value(observed, dotted), value) for dotted, value in pending.items())
+            and all(reached(value, _value(observed, dotted)) for dotted, value in pending.items())
         )
 
     def _pending(self, observed: Observed, step: Step) -> dict[str, Any] | None:
@@ -123,14 +124,8 @@ def _value(observed: Observed, dotted: str) -> Any:
     """The value of a field that waits for the next start or, if it does not wait, that is observed."""
     if dotted in observed.pending:
         return observed.pending[dotted]
-    return next((value for _, value in values_at(observed.shape, tuple(dotted.split(".")))), None)
-
-
-def _has(found: Any, value: Any) -> bool:
-    """Whether a value is, or has in it, what was declared."""
-    if isinstance(value, dict) and isinstance(found, dict):
-        return all(_has(found.get(name), each) for name, each in value.items())
-    return found == value or equivalent(value, found)
+    then = overlaid(observed.shape, observed.pending)
+    return next((value for _, value in values_at(then, tuple(dotted.split(".")))), None)
 
 
 def retry_on_conflict(
