@@ -22,6 +22,11 @@ from support.scenario import desired_of, plan_of, served
 
 EVERYTHING = frozenset({"interrupt", "restart", "recreate", "data"})
 
+READINESS = {
+    row.name: "who is asked after an interruption; a hypervisor knows nothing of it"
+    for _, row in LEAVES
+    if row.path[0] == "readiness"
+}
 # Why nothing on the host follows from another value, by the name of the row; of all kinds that have it.
 NOTHING_AT_CREATION = {
     "stopMode": "how a machine is stopped, once it is",
@@ -31,6 +36,7 @@ NOTHING_AT_CREATION = {
     "disks.*.boot": "tried where the first disk boots anyway; a golden plan has another one",
     "from.image": "the operation has no parameter for it: it only says which operation creates the VM",
     "external": "the mode of each disk says it; the parameter goes along",
+    **READINESS,
 }
 NOTHING_AT_CHANGE = {
     "stopMode": NOTHING_AT_CREATION["stopMode"],
@@ -38,6 +44,7 @@ NOTHING_AT_CHANGE = {
     "disks.*.boot": "which disk is the first at creation; bootOrder says it afterwards",
     "fullCopy": "how the content comes into a disk that is made",
     "guest.user": "whose password and keys are set when they change",
+    **READINESS,
 }
 
 rows = pytest.mark.parametrize(("kind", "row"), LEAVES, ids=[f"{kind}.{row.name}" for kind, row in LEAVES])
