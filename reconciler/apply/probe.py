@@ -51,12 +51,11 @@ def _status(readiness: Readiness) -> int:
     import ssl
 
     address, port = readiness.address, readiness.port
+    connection = http.client.HTTPConnection(address, port, timeout=ANSWER_TIMEOUT)
     if readiness.scheme == "https":
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         connection = http.client.HTTPSConnection(address, port, timeout=ANSWER_TIMEOUT, context=context)
-    else:
-        connection = http.client.HTTPConnection(address, port, timeout=ANSWER_TIMEOUT)
     try:
         connection.request("GET", readiness.path, headers={"User-Agent": "reconcile", "Connection": "close"})
         return connection.getresponse().status

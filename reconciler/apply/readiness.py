@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from reconciler.model.kinds import MACHINE
@@ -88,7 +89,7 @@ class FirstInterruption:
         if not self._asked:
             self._asked = True
             for each in self._open:
-                self._waits.add(each, lambda holds, each=each: self._end(each, holds))
+                self._waits.add(each, partial(self._end, each))
         return bool(self._open)
 
     def concerns(self, step: Step) -> bool:

@@ -19,6 +19,7 @@ from reconciler.planner.plan import Action, NoteKind
 from support.full_stack import SECRETS
 from support.other_values import LEAVES, NO_OTHER, OTHER_SECRETS, VALUES, changed, full_documents
 from support.scenario import desired_of, plan_of, served
+from support.services import ANSWERING
 
 EVERYTHING = frozenset({"interrupt", "restart", "recreate", "data"})
 
@@ -71,7 +72,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def applied(cluster: LocalCluster, desired: Any) -> Plan:
     """Apply once: every step ends well, and the next plan has none."""
     made = plan_of(cluster, desired, allow=EVERYTHING)
-    report = apply(made, cluster, options=Options(timeout=20, grace=1, parallel=1))  # always in the same order
+    options = Options(timeout=20, grace=1, parallel=1)  # always in the same order
+    report = apply(made, cluster, options=options, prober=ANSWERING)
     assert report.ok, [(outcome.step.id, outcome.message) for outcome in report.outcomes if outcome.message]
     again = plan_of(cluster, desired, allow=EVERYTHING)
     assert [step.id for step in again.steps] == []

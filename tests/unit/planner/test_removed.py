@@ -22,6 +22,7 @@ from reconciler.planner.explanation import explain_note
 from reconciler.planner.plan import Action, NoteKind
 from support.full_stack import SECRETS, documents, without
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served
+from support.services import ANSWERING
 
 EVERYTHING = frozenset({"interrupt", "restart", "recreate", "data"})
 ROWS = [(kind, row) for kind, rows in FIELDS.items() for row in rows]
@@ -93,7 +94,9 @@ def cluster() -> Iterator[LocalCluster]:
         for name, value in SECRETS.items():
             patch.setenv(name, value)
         for _ in range(2):
-            apply(plan_of(cluster, desired_of(documents()), allow=EVERYTHING), cluster, options=OPTIONS)
+            apply(
+                plan_of(cluster, desired_of(documents()), allow=EVERYTHING), cluster, options=OPTIONS, prober=ANSWERING
+            )
         made = plan_of(cluster, desired_of(documents()), allow=EVERYTHING)
         assert (made.steps, made.problems) == ((), ())
         assert staying(made) == []
@@ -125,7 +128,7 @@ def test_what_can_be_taken_back_is_taken_back(cluster: LocalCluster, kind: str, 
     assert operations(made)
     assert {step.resource.kind for step in made.steps} == {kind}
     try:
-        report = apply(made, cluster, options=OPTIONS)
+        report = apply(made, cluster, options=OPTIONS, prober=ANSWERING)
         assert report.ok, [outcome for outcome in report.outcomes if outcome.message]
         again = plan_of(cluster, shorter, allow=EVERYTHING)
         assert (again.steps, again.problems, staying(again)) == ((), (), [])
