@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from reconciler.model.kinds import MACHINE
 from reconciler.model.readiness import Readiness
-from reconciler.planner.plan import Step
+from reconciler.model.resource import ResourceId
+from reconciler.planner.plan import Plan, Step
 
 PAUSE = 1.0  # seconds between an answer and the next question
 SHORT_PAUSE = 0.1  # seconds between looks whether an answer has come
@@ -73,34 +74,52 @@ class ReadinessWaits:
             wait.then(None)
 
 
-class FirstInterruption:
-    """Whether the first machine may be interrupted: once the services of others answer. Asked for when it is needed."""
+class Interruptions:
+    """Which machines a run interrupts, and whether it may begin to: once the services of others answer.
 
-    def __init__(self, readiness: Iterable[Readiness], waits: ReadinessWaits) -> None:
-        self._open = tuple(readiness)
-        self._waits = waits
-        self._asked = False
-        self.failed: Readiness | None = None  # one that did not answer in time
+    Those are asked when the first machine is to be interrupted.
+    """
+
+    def __init__(self, plan: Plan, waits: ReadinessWaits) -> None:
+        self.failed: Readiness | None = None  # one of them that did not answer in time
+        self._open, self._waits, self._asked = plan.ready_first, waits, False
+        self._planned = {step.resource for step in plan.runnable if interrupts_machine(step)}
+        self._begun: set[ResourceId] = set()
 
     def delays(self, step: Step) -> bool:
         """Whether a step has to wait, as it interrupts a machine."""
-        if not self._open or not self.concerns(step):
+        if not self._open or not interrupts_machine(step):
             return False
         if not self._asked:
             self._asked = True
             for each in self._open:
-                self._waits.add(each, partial(self._end, each))
+                self._waits.add(each, partial(self._answered, each))
         return bool(self._open)
 
-    def concerns(self, step: Step) -> bool:
-        """Whether a step interrupts a machine, other than to delete it."""
-        return step.resource.kind == MACHINE and step.impact.needs_permission and not step.last
+    def stops(self, step: Step) -> Readiness | None:
+        """The service that did not answer in time, if a step must not run for that."""
+        return self.failed if interrupts_machine(step) else None
 
-    def _end(self, readiness: Readiness, holds: bool | None) -> None:
+    def begin(self, step: Step) -> None:
+        """Take in that a step runs, or has run before."""
+        if interrupts_machine(step):
+            self._begun.add(step.resource)
+
+    def readiness_after(self, step: Step) -> Readiness | None:
+        """What to wait for after a step; nothing if its machine was left alone, as what was to interrupt it failed."""
+        left_alone = step.resource in self._planned and step.resource not in self._begun
+        return None if left_alone else step.readiness
+
+    def _answered(self, readiness: Readiness, holds: bool | None) -> None:
         if holds is False:
             self.failed = self.failed or readiness
         if holds is not None:
             self._open = tuple(each for each in self._open if each != readiness)
+
+
+def interrupts_machine(step: Step) -> bool:
+    """Whether a step interrupts a machine, other than to delete it."""
+    return step.resource.kind == MACHINE and step.impact.needs_permission and not step.last
 
 
 def not_ready(readiness: Readiness) -> str:

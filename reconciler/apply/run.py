@@ -13,7 +13,7 @@ from reconciler.apply.journal import RunJournal
 from reconciler.apply.metadata import MetadataWriter
 from reconciler.apply.options import Options
 from reconciler.apply.order import Order
-from reconciler.apply.readiness import FirstInterruption, Prober, ReadinessWaits, not_ready
+from reconciler.apply.readiness import Interruptions, Prober, ReadinessWaits, not_ready
 from reconciler.apply.references import ReferenceTracker
 from reconciler.apply.report import DONE, Outcome, Report
 from reconciler.apply.running_step import RunningStep, StartRetry
@@ -72,7 +72,7 @@ class PlanRun:
         )
         self.order = Order(plan, lambda step, why: self._end(step, Result.SKIPPED, why))
         self.waits = ReadinessWaits(hooks.prober, self.monotonic)
-        self.first_interruption = FirstInterruption(plan.ready_first, self.waits)
+        self.interruptions = Interruptions(plan, self.waits)
         self.applied: set[str] = set()  # steps that need not run, of machines that are waited for
         self.report = Report()
         self.since = earliest(observed.versions.values())
@@ -89,6 +89,7 @@ class PlanRun:
             if step.held_by:
                 self._end(step, Result.HELD, f"needs --allow {step.held_by}")
         for step in self.applied_before.of(self.plan.runnable) if self.options.saved else ():
+            self.interruptions.begin(step)
             if step.readiness is None:
                 self._end(step, Result.UNCHANGED, "already as planned")
             else:
@@ -143,7 +144,7 @@ class PlanRun:
             step = self.order.steps[ready.popleft()]
             retry = self.retries.get(step.id)
             waits = self._claims(step) & self.busy or (retry is not None and retry.until > clock)
-            if waits or (step.id not in self.applied and self.first_interruption.delays(step)):
+            if waits or (step.id not in self.applied and self.interruptions.delays(step)):
                 postponed.append(step.id)
                 continue
             self._start(step)
@@ -191,7 +192,7 @@ class PlanRun:
         if step.id in self.applied:
             self._finish(step, Result.UNCHANGED, "already as planned")
             return
-        if (other := self.first_interruption.failed) is not None and self.first_interruption.concerns(step):
+        if (other := self.interruptions.stops(step)) is not None:
             message = f"{other.machine} is not ready, and no other machine is interrupted meanwhile: {not_ready(other)}"
             self._end(step, Result.FAILED, message, error=ErrorKind.NOT_READY)
             return
@@ -206,6 +207,7 @@ class PlanRun:
         except ReconcilerError as error:
             self._end(step, Result.FAILED, str(error), error=kind_of(error))
             return
+        self.interruptions.begin(step)
         if isinstance(started, NothingToRun):
             self._finish(step, started.result, started.message)
             return
@@ -252,7 +254,7 @@ class PlanRun:
 
     def _finish(self, step: Step, result: Result, message: str, running: RunningStep | None = None) -> None:
         """End a step whose resource is as it leaves it, once its machine is ready. Others run meanwhile."""
-        readiness = step.readiness
+        readiness = self.interruptions.readiness_after(step)
         if readiness is None:
             self._end(step, result, message, running)
             return
