@@ -70,9 +70,9 @@ class AppliedBefore:
             pending |= step.pending
             if step.reason is Reason.RESTART:
                 restarted |= {".".join(change.path) for change in step.changes}
-        waits = Observed(resource, {}).pending
+        waits = Observed(resource, self.verifier.disk_at).pending
         together = replace(steps[-1], last_applied=applied, pending=pending)
-        return restarted.isdisjoint(waits) and self.metadata.shows(together, resource)
+        return restarted.isdisjoint(waits) and self.metadata.shows(together, resource, self.verifier.disk_at)
 
 
 def _leaves_traces(step: Step) -> bool:

@@ -16,8 +16,11 @@ from reconciler.model.path import values_at
 from reconciler.model.problem import Conflict, NotFound
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Secret, Vault
+from reconciler.model.shape import overlaid
 from reconciler.model.wire import ANNOTATION_PENDING
 from reconciler.observe.observed import Observed
+from reconciler.observe.reading import DiskAt
+from reconciler.planner.diff import reached
 from reconciler.planner.explanation import leaves
 from reconciler.planner.plan import Action, Step
 
@@ -41,21 +44,22 @@ class MetadataWriter:
         if not annotations:
             del resource["metadata"]["annotations"]
 
-    def shows(self, step: Step, resource: Resource | None) -> bool:
+    def shows(self, step: Step, resource: Resource | None, disk_at: DiskAt | None = None) -> bool:
         """Whether a resource has the labels of a step, and notes what it applies and what it leaves for the next start.
 
-        What has taken effect since is noted no more: then it counts if the resource shows it.
+        What has taken effect since is noted no more: then it counts if the resource shows it. ``disk_at`` names the
+        disks of a machine by their files.
         """
         if resource is None:
             return False
-        observed = Observed(resource, {})
+        observed = Observed(resource, disk_at or {})
         labels = {**observed.labels, **step.labels} == observed.labels
         noted = self._digested(step.last_applied)
         pending = self._digested(step.pending)
         return (
             labels
             and merge_patch(observed.applied, noted) == observed.applied
-            and all(_value(observed, dotted) == value for dotted, value in pending.items())
+            and all(reached(value, _value(observed, dotted)) for dotted, value in pending.items())
         )
 
     def _pending(self, observed: Observed, step: Step) -> dict[str, Any] | None:
@@ -120,7 +124,8 @@ def _value(observed: Observed, dotted: str) -> Any:
     """The value of a field that waits for the next start or, if it does not wait, that is observed."""
     if dotted in observed.pending:
         return observed.pending[dotted]
-    return next((value for _, value in values_at(observed.shape, tuple(dotted.split(".")))), None)
+    then = overlaid(observed.shape, observed.pending)
+    return next((value for _, value in values_at(then, tuple(dotted.split(".")))), None)
 
 
 def retry_on_conflict(

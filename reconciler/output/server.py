@@ -53,7 +53,7 @@ Page = Callable[[Query], PageResponse]
 
 def verdict(reasons: Sequence[str], remarks: Sequence[str] = ()) -> PageResponse:
     """200 and a line for each remark, or 503 with a line for each reason."""
-    lines = [*reasons, *remarks] if reasons else ["ok", *remarks]
+    lines = reasons or ["ok", *remarks]
     return PageResponse("".join(f"{line}\n" for line in lines), code=503 if reasons else 200)
 
 

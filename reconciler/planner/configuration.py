@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from reconciler.manifests.desired import Declared
-from reconciler.model.fields import NOT_COMPARED_NAMES
 from reconciler.model.path import values_at
 from reconciler.model.shape import Shape, overlaid
 from reconciler.observe.observed import Observed
-from reconciler.planner.diff import Change, diff, equivalent, persistent_diff
+from reconciler.planner.diff import Change, diff, equivalent, persistent_diff, reached
 
 Path = tuple[str, ...]
 
@@ -69,16 +68,9 @@ def waiting(shape: Shape, pending: Mapping[str, Any]) -> list[Change]:
     for dotted, value in sorted(pending.items()):
         path = tuple(dotted.split("."))
         now = next((each for _, each in values_at(shape, path)), None)
-        if not _reached(value, now):
+        if not reached(value, now):
             found.append(Change(path, now, value))
     return found
-
-
-def _reached(value: Any, now: Any) -> bool:
-    """Whether the guest has what was written; of a part, what was written of it."""
-    if isinstance(value, dict) and isinstance(now, dict):
-        return all(_reached(each, now.get(name)) for name, each in value.items() if name not in NOT_COMPARED_NAMES)
-    return equivalent(value, now)
 
 
 def _paths(changes: Iterable[Change]) -> frozenset[Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from reconciler.model import quantity
-from reconciler.model.fields import FieldNode, node_at, tree
+from reconciler.model.fields import NOT_COMPARED_NAMES, FieldNode, node_at, tree
 from reconciler.model.path import ShapePath
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.secret import Secret
@@ -117,3 +117,10 @@ def equivalent(desired: Any, observed: Any) -> bool:
     if isinstance(observed, ApproximateBytes) and isinstance(desired, int):
         return quantity.rounded(desired) == quantity.rounded(int(observed))
     return bool(desired == observed)
+
+
+def reached(written: Any, now: Any) -> bool:
+    """Whether what was written is there; of a part, what was written of it."""
+    if isinstance(written, dict) and isinstance(now, dict):
+        return all(reached(each, now.get(name)) for name, each in written.items() if name not in NOT_COMPARED_NAMES)
+    return equivalent(written, now)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import random
 import threading
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+import yaml
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler import LocalCluster, Options, Policy, apply, make_plan, observe, serving
+from reconciler import LocalCluster, Options, Policy, apply, load, make_plan, observe, serving, validate
 from reconciler.apply import Result
 from reconciler.apply.recovery import recover, wait_until_idle
 from reconciler.apply.report import DONE
@@ -19,6 +22,7 @@ from reconciler.catalogue import Impact
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE
 from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.wire import LABEL_STACK
 from reconciler.observe.observed import Observation
 from reconciler.planner.plan import Plan, Step
 from reconciler.planner.preconditions import value_at
@@ -283,3 +287,80 @@ def test_a_step_is_issued_only_upon_what_it_was_planned_upon(
     for outcome in report.outcomes:
         if outcome.result in DONE.values():
             assert not has_moved(outcome.step), outcome
+
+
+def faulty(fleet: list[dict[str, Any]], chance: random.Random) -> ResourceId:
+    """Change a field of a resource to a value that its schema, another check or the planner refuses; which resource.
+
+    Any field of any kind: one that is declared becomes text that nothing takes, or one is declared that does not exist.
+    """
+    document = chance.choice(fleet)
+    holders: list[dict[str, Any] | list[Any]] = [document["spec"]]
+    for holder in holders:
+        values = holder.values() if isinstance(holder, dict) else holder
+        holders += [value for value in values if isinstance(value, dict | list) and value]
+    holder = chance.choice(holders)
+    if isinstance(holder, list):
+        holder[chance.randrange(len(holder))] = {"no such": "field"}
+    else:
+        holder[chance.choice([*holder, "noSuchField"])] = {"no such": "field"}
+    return ResourceId(document["kind"], document["metadata"]["name"])
+
+
+def referring(fleet: list[dict[str, Any]], wrong: ResourceId) -> set[ResourceId]:
+    """The resource, those that name it, those that name these, and so on."""
+    found = {wrong}
+    names: dict[ResourceId, set[ResourceId]] = {}
+    for document in fleet:
+        id = ResourceId(document["kind"], document["metadata"]["name"])
+        names[id] = {other for _, other in references_of(id.kind, document["spec"], id.namespace)}
+    while more := {id for id, others in names.items() if others & found} - found:
+        found |= more
+    return found
+
+
+@slow
+@given(fleets(), fleets(generation=1), st.randoms(use_true_random=False), st.booleans())
+def test_errors_never_leave_a_partial_change_of_a_resource(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], chance: random.Random, prune: bool
+) -> None:
+    """Where a field is wrong, no step concerns its resource or one that refers to it, and the rest is applied."""
+    known = copy.deepcopy(after)
+    wrong = faulty(after, chance)
+    blocked = referring(known, wrong)
+    text = yaml.safe_dump_all(after)
+    desired = validate(load(["-"], stdin=io.BytesIO(text.encode())), keep_going=True)
+    with served() as cluster:
+        converge(cluster, desired_of(before), allow=ALLOW)
+        old = observe(cluster)
+        plan = plan_of(cluster, desired, allow=ALLOW, prune=prune)
+        assert wrong in {note.id for note in plan.blocked}
+        for step in plan.steps:
+            assert not {step.resource, step.carrier} & blocked, step.id
+        report = apply(plan, cluster, options=OPTIONS)
+        assert report.ok, [outcome for outcome in report.outcomes if outcome.message]
+        new = observe(cluster)
+        left = plan_of(cluster, desired, allow=ALLOW, prune=prune)
+        assert not left.steps
+    for id in blocked & old.resources.keys():
+        assert new.resources[id].shape == old.resources[id].shape
+
+
+@slow
+@given(fleets(), fleets(generation=1), st.randoms(use_true_random=False))
+def test_what_a_plan_refuses_is_left_out_with_all_that_refers_to_it(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], chance: random.Random
+) -> None:
+    """Any resource that is there belongs to somebody else: no step concerns it or one that refers to it."""
+    with served() as cluster:
+        converge(cluster, desired_of(before), allow=ALLOW)
+        observed = observe(cluster)
+    declared = [ResourceId(each["kind"], each["metadata"]["name"]) for each in after]
+    there = sorted(id for id in declared if (found := observed.get(id)) is not None and found.exists)
+    assume(there)
+    wrong = chance.choice(there)
+    observed.resources[wrong].labels[LABEL_STACK] = "others"
+    plan = make_plan(desired_of(after), observed, Policy(allow=ALLOW))
+    assert wrong in {problem.id for problem in plan.problems}
+    for step in plan.steps:
+        assert not {step.resource, step.carrier} & referring(after, wrong), step.id

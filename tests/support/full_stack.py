@@ -145,12 +145,6 @@ spec:
   powerState: Stopped
   osVariant: debian12
   from: {image: template}
-  uuid: 0d3c1f52-6a0b-4a53-9c1e-6f1b6a7f0002
-  virtType: kvm
-  livecd: true
-  cdroms: [{target: sda, path: /var/lib/libvirt/iso/debian12.iso}]
-  cputune: {shares: 512, period: 100000, quota: 50000}
-  redirdev: {type: tcp, server: "10.0.0.5:4000"}
   cpu: {count: 1, max: 4}
   memory: {size: 1Gi}
   disks: [{target: vda, disk: root-2, boot: true}]

@@ -10,7 +10,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.observe.network import bridge_shown, switch_shown
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.refusals.refusal import Refusal, Row, added, changes_at, goes, owner
+from reconciler.planner.refusals.refusal import Refusal, Row, added, changes_at, is_ours, owner
 
 _Key = tuple[str, ...]  # what only one NIC may have
 
@@ -34,7 +34,7 @@ def _taken_by_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refu
     """A MAC, an address or a floating one that a machine has which is not described here."""
     for key, path, what in _wanted(each):
         holder = inputs.resources.addresses_elsewhere.get(key)
-        if holder is not None and not goes(inputs, holder):
+        if holder is not None and not is_ours(inputs, holder):
             message = f"{what} is in use by {owner(inputs, holder)}"
             yield Refusal(path, message, "Choose another one, or take it from that machine first.")
 
@@ -83,6 +83,8 @@ def _bridge_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Ref
     for observed in inputs.resources.elsewhere.get(NETWORK, ()):
         id, shape = observed.id, observed.shape.get("bridge") or {}
         if observed.node.lower() != each.declared.node.lower():
+            continue
+        if is_ours(inputs, id) and bridge["name"] == shape.get("name"):
             continue
         if bridge["name"] in (shape.get("name"), bridge_shown(observed.spec)):
             message = f"the bridge {bridge['name']} of {each.declared.node} is {owner(inputs, id)}"

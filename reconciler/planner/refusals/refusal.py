@@ -116,11 +116,17 @@ def snapshots_of_disk(inputs: PlanInput, disk: ResourceId) -> list[ResourceId]:
 
 
 def holder_elsewhere(inputs: PlanInput, disk: ResourceId, machine: ResourceId) -> ResourceId | None:
-    """The machine that has a disk and is none of this stack's manifests; None if nobody has it, or ``machine``."""
+    """The machine of others that has a disk; None if nobody has it, or ``machine``, or one of this stack."""
     holder = inputs.observed.attached.get(disk, (None, ""))[0]
-    if holder is None or holder == machine or holder in inputs.desired.resources or goes(inputs, holder):
+    if holder is None or holder == machine or holder in inputs.desired.resources or is_ours(inputs, holder):
         return None
     return holder
+
+
+def is_ours(inputs: PlanInput, id: ResourceId) -> bool:
+    """Whether a resource that is not described belongs to this stack: ``deletion`` tells what it holds, or a rename."""
+    observed = inputs.observed.get(id)
+    return observed is not None and observed.stack == inputs.stack
 
 
 def goes(inputs: PlanInput, id: ResourceId) -> bool:

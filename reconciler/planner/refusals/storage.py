@@ -16,6 +16,7 @@ from reconciler.planner.refusals.refusal import (
     Row,
     changes_at,
     disks_of,
+    is_ours,
     node_of,
     owner,
     pool_refusals,
@@ -136,7 +137,8 @@ def _directory_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[
         return
     for observed in inputs.resources.elsewhere.get(POOL, ()):
         url = str(observed.shape.get("url", "")).rstrip("/")
-        if observed.node.lower() == node.lower() and url == shape["url"].rstrip("/"):
+        there = observed.node.lower() == node.lower() and not is_ours(inputs, observed.id)
+        if there and url == shape["url"].rstrip("/"):
             message = f"{url} of {node} is what {owner(inputs, observed.id)} has"
             yield Refusal(("url",), message, "Choose another directory, or take that pool over.")
 

@@ -176,7 +176,8 @@ def test_a_long_answer_is_packed_for_who_can_unpack_it(where: str, daemon: Daemo
 
 
 def test_health_and_readiness_say_why_not(daemon: Daemon, where: str) -> None:
-    assert [(ask(where, path).code, ask(where, path).text) for path in ("/healthz", "/readyz")] == [(200, "ok\n")] * 2
+    assert (ask(where, "/healthz").code, ask(where, "/healthz").text) == (200, "ok\n")
+    assert (ask(where, "/readyz").code, ask(where, "/readyz").text) == (200, "ok\nblocked by 1 error, see /status\n")
     before = daemon.status
     try:
         daemon.unhealthy = ["the control loop has been stuck for 90 s"]

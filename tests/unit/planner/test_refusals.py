@@ -316,7 +316,6 @@ CASES = [
         (POOL, ROOT, resource("Disk", "data", "nodeName: node23, pool: far-disks, capacity: 10Gi")),
         "spec.pool",
         "VirtualMachineDisk/data is attached to VirtualMachine/web-1",
-        "is attached to",
     ),
     Case(
         "_image_of_a_disk_elsewhere",
