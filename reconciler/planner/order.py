@@ -140,6 +140,8 @@ def _decides(earlier: UnorderedStep, each: UnorderedStep, policy: Policy) -> boo
         # What is noted of a limit goes with its NIC, or is noted for another one by then.
         or (earlier.phase in (Phase.QOS_RULE, Phase.QOS_RULE_REMOVAL) and each.phase is Phase.NIC_REMOVAL)
         or (earlier.step.operation, each.step.operation) == ("StartVM", "SuspendVM")
+        # A paused guest takes no account any more.
+        or (earlier.phase is Phase.GUEST_ACCOUNT and each.phase is Phase.SUSPEND)
         or (each.at == RESTART_AT and bool(earlier.step.pending))
     )
 

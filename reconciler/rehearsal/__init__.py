@@ -170,12 +170,13 @@ class Simulation:
         timeline.sort(key=lambda entry: (entry.start is None, entry.start or 0.0, entry.end or 0.0))
         left = make_plan(self.desired, self._observe(), self.policy)
         expected = {*missing, *(step.id for step in plan.held)}
-        known = {str(problem) for problem in self.before.problems}
+        # Not by its message, which may quote the path of a disk that the run made.
+        known = {(each.id, each.origin, each.path, each.remedy) for each in self.before.problems}
         return SimulatedRun(
             tuple(timeline),
             left,
             tuple(step for step in left.steps if step.id not in expected),
-            tuple(text for text in map(str, left.problems) if text not in known),
+            tuple(str(each) for each in left.problems if (each.id, each.origin, each.path, each.remedy) not in known),
         )
 
     def _carry_out(self, plan: Plan, rehearsable: Plan, modes: dict[str, FaultMode]) -> list[TimelineEntry]:

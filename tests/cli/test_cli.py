@@ -56,7 +56,7 @@ def test_get_and_describe(tmp_path: Path) -> None:
     resources = json.loads(run(tmp_path, "get", "-o", "json").out)
     assert {resource["kind"] for resource in resources} >= {"VirtualMachine", "VirtualMachineDisk"}
     text = run(tmp_path, "describe", "vm/web-1", QUICKSTART).out
-    for words in ("Stack:   quickstart", "powerState: Running", "operation:plugDisk, status:Done"):
+    for words in ("Stack:   quickstart", "powerState: Running", "operation:plugNIC, status:Done"):
         assert words in text
     wrong = run(tmp_path, "describe", "vm/web-2")
     assert (wrong.code, wrong.err) == (1, "error: there is no VirtualMachine/web-2. Did you mean web-1?\n")

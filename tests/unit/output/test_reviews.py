@@ -113,7 +113,7 @@ def test_what_destroys_or_restarts_is_never_folded() -> None:
     assert "restart, held: --allow restart" in open_part
     assert "none, held: --allow restart" in folded
     assert "25 steps that do no harm, 1 of them held" in folded
-    assert "2 steps are held; release with --allow restart." in text.partition("###")[0]
+    assert "2 steps are held; release with --allow restart:VirtualMachine/web-4." in text.partition("###")[0]
 
 
 def test_too_many_harmless_steps_are_counted_and_the_grave_still_listed() -> None:
