@@ -19,6 +19,7 @@ from typing import TypedDict, Unpack
 from reconciler.agent.embedded import hidden_from, show_hidden
 from reconciler.apply import Options, Outcome, Report, apply
 from reconciler.apply.estimate import typical
+from reconciler.apply.readiness import Prober
 from reconciler.apply.recovery import overlay_recoveries, read_due_recoveries, recover, wait_until_idle
 from reconciler.apply.stack_rename import StackRename, plan_rename, rename_stack
 from reconciler.apply.undescribed import read_undescribed, record_undescribed
@@ -55,6 +56,7 @@ class RunOptions(TypedDict, total=False):
     on_start: Callable[[Step], None]
     on_outcome: Callable[[Outcome], None]
     interrupts: Callable[[], int]
+    prober: Prober
 
 
 # Entry points ------------------------------------------------------------------------------
@@ -257,6 +259,7 @@ def _approve_and_apply(
         on_outcome=run_options.get("on_outcome", lambda outcome: None),
         lost=lost,
         interrupts=run_options.get("interrupts", lambda: 0),
+        prober=run_options.get("prober"),
     )
 
 

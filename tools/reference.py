@@ -143,7 +143,7 @@ def _type(root: Schema, fragment: Schema) -> str:
         return f"`{_scalar(fragment['const'])}`"
     if "enum" in fragment:
         return ", ".join(f"`{_scalar(each)}`" for each in fragment["enum"])
-    if choices := fragment.get("anyOf") or fragment.get("oneOf"):
+    if "type" not in fragment and (choices := fragment.get("anyOf") or fragment.get("oneOf")):
         return " or ".join(dict.fromkeys(_type(root, each) for each in choices))
     given = fragment.get("type", "any value")
     names: list[str] = given if isinstance(given, list) else [given]

@@ -6,8 +6,9 @@ journalled. A failure blocks the steps that need it and no others. Nothing here 
 submitted is on the cluster, and the next plan sees what came of it.
 
 ``run`` is the loop. ``order`` says which steps may start, ``starter`` starts one: it checks what the step relies on,
-and ``submission`` puts the operation on its resource. ``verifier`` says what came of it; ``metadata`` writes labels
-and annotations of ours, ``journal`` the entries of the run, ``report`` has what people and programs are told.
+and ``submission`` puts the operation on its resource. ``verifier`` says what came of it, ``readiness`` waits for
+services in guests and ``probe`` asks them; ``metadata`` writes labels and annotations of ours, ``journal`` the entries
+of the run, ``report`` has what people and programs are told.
 ``recovery`` comes before a plan: it ends what runs that died left.
 """
 
@@ -20,6 +21,8 @@ from datetime import UTC, datetime
 from reconciler.apply.failure import InvalidParameters
 from reconciler.apply.metadata import retry_on_conflict
 from reconciler.apply.options import Options
+from reconciler.apply.probe import NetworkProber
+from reconciler.apply.readiness import Prober
 from reconciler.apply.report import Outcome, Report
 from reconciler.apply.run import PlanRun, RunHooks
 from reconciler.clusters.base import Cluster
@@ -51,14 +54,16 @@ def apply(
     interrupts: Callable[[], int] = lambda: 0,
     monotonic: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    prober: Prober | None = None,
 ) -> Report:
     """Run the plan's steps that are not held, and report on all of them.
 
     ``observed`` is what the plan was made from; without it the cluster is listed once more. Nothing more is
     started once ``lost`` says that another run may act for the stack, or ``interrupts`` that it was asked to
-    stop; asked twice, it does not wait for what is under way. Never raises for a step that fails; raises
+    stop; asked twice, it does not wait for what is under way. ``prober`` asks machines that were interrupted whether
+    they are ready; by default, over the network. Never raises for a step that fails; raises
     ``ClusterError`` when the cluster can be neither watched nor written a journal on.
     """
     observed = observed if observed is not None else observe(cluster)
-    hooks = RunHooks(on_start, on_outcome, lost, interrupts, monotonic, now)
+    hooks = RunHooks(on_start, on_outcome, lost, interrupts, monotonic, now, prober or NetworkProber())
     return PlanRun(plan, cluster, observed, options or Options(), hooks).run()

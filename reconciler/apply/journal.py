@@ -23,7 +23,7 @@ from reconciler.model.journal import (
     StepSubmitted,
     StepSummary,
 )
-from reconciler.model.outcome import SUCCEEDED, Result
+from reconciler.model.outcome import SUCCEEDED, ErrorKind, Result
 from reconciler.model.problem import ClusterError
 from reconciler.model.provenance import Provenance
 from reconciler.planner.plan import Step
@@ -72,10 +72,14 @@ class RunJournal:
         self._write(StepSubmitted(self.run, event_id, self._at(), _names(step), _request(step)))
 
     def end_step(self, outcome: Outcome, running: RunningStep) -> None:
-        """Write that a step which was started has ended."""
+        """Write that a step which was started has ended.
+
+        An ``Operation`` after which the machine is not ready has run, and does not run again.
+        """
         step, seen = outcome.step, bool(running.done) and not running.lost
+        result = Result.RAN if step.request[0] and outcome.error is ErrorKind.NOT_READY else outcome.result
         names = self.run, running.event_id, self._at(), _names(step), _request(step)
-        self._write(StepEnded(*names, outcome.result, outcome.message, outcome.seconds, seen))
+        self._write(StepEnded(*names, result, outcome.message, outcome.seconds, seen))
         self.ended.add(step.id)
 
     def _write(self, entry: RunStarted | StepEntry | RunEnded) -> None:

@@ -13,6 +13,7 @@ from reconciler.apply.journal import RunJournal
 from reconciler.apply.metadata import MetadataWriter
 from reconciler.apply.options import Options
 from reconciler.apply.order import Order
+from reconciler.apply.readiness import Interruptions, Prober, ReadinessWaits, not_ready
 from reconciler.apply.references import ReferenceTracker
 from reconciler.apply.report import DONE, Outcome, Report
 from reconciler.apply.running_step import RunningStep, StartRetry
@@ -41,6 +42,7 @@ class RunHooks:
     interrupts: Callable[[], int]
     monotonic: Callable[[], float]
     now: Callable[[], datetime]
+    prober: Prober
 
 
 class PlanRun:
@@ -69,6 +71,9 @@ class PlanRun:
             self.monotonic,
         )
         self.order = Order(plan, lambda step, why: self._end(step, Result.SKIPPED, why))
+        self.waits = ReadinessWaits(hooks.prober, self.monotonic)
+        self.interruptions = Interruptions(plan, self.waits)
+        self.applied: set[str] = set()  # steps that need not run, of machines that are waited for
         self.report = Report()
         self.since = earliest(observed.versions.values())
         self.running: dict[str, RunningStep] = {}
@@ -84,7 +89,11 @@ class PlanRun:
             if step.held_by:
                 self._end(step, Result.HELD, f"needs --allow {step.held_by}")
         for step in self.applied_before.of(self.plan.runnable) if self.options.saved else ():
-            self._end(step, Result.UNCHANGED, "already as planned")
+            self.interruptions.begin(step)
+            if step.readiness is None:
+                self._end(step, Result.UNCHANGED, "already as planned")
+            else:
+                self.applied.add(step.id)
         self.order.begin()
         if not self.order.ready and not self.running:
             return self.report
@@ -106,8 +115,11 @@ class PlanRun:
         try:
             while True:
                 self.draining = bool(self.draining or self.hooks.interrupts() or self.hooks.lost())
+                if self.draining:
+                    self.waits.abandon()
                 self._start_ready()
-                if (not self.running and (self.draining or not self.order.ready)) or self.hooks.interrupts() > 1:
+                idle = not self.running and not self.waits and (self.draining or not self.order.ready)
+                if idle or self.hooks.interrupts() > 1:
                     return
                 try:
                     events = watch.next(self._patience())
@@ -131,7 +143,8 @@ class PlanRun:
         while ready and not self.draining and len(self.running) < self.options.parallel:
             step = self.order.steps[ready.popleft()]
             retry = self.retries.get(step.id)
-            if self._claims(step) & self.busy or (retry is not None and retry.until > clock):
+            waits = self._claims(step) & self.busy or (retry is not None and retry.until > clock)
+            if waits or (step.id not in self.applied and self.interruptions.delays(step)):
                 postponed.append(step.id)
                 continue
             self._start(step)
@@ -147,6 +160,7 @@ class PlanRun:
         until = [running.started + self.options.timeout for running in self.running.values()]
         shown = [running.shown_at for running in self.running.values() if running.shown_at is not None]
         until += [at + self.options.grace for at in shown]
+        until += self.waits.moments
         until += [self.retries[id].until for id in self.order.ready if id in self.retries]
         return max(0.0, min(min(until, default=clock) - clock, TURN))
 
@@ -159,7 +173,8 @@ class PlanRun:
         return version
 
     def _check_clocks(self) -> None:
-        """Verify what waited for its Event for long enough, and fail what takes too long."""
+        """Ask who is waited for, verify what waited for its Event for long enough, fail what takes too long."""
+        self.waits.check()
         clock = self.monotonic()
         for running in list(self.running.values()):
             if running.shown_at is not None and clock - running.shown_at >= self.options.grace:
@@ -174,6 +189,13 @@ class PlanRun:
     # Starting ----------------------------------------------------------------------------------------------
 
     def _start(self, step: Step) -> None:
+        if step.id in self.applied:
+            self._finish(step, Result.UNCHANGED, "already as planned")
+            return
+        if (other := self.interruptions.stops(step)) is not None:
+            message = f"{other.machine} is not ready, and no other machine is interrupted meanwhile: {not_ready(other)}"
+            self._end(step, Result.FAILED, message, error=ErrorKind.NOT_READY)
+            return
         try:
             started = self.starter.start(step)
         except (Conflict, Busy) as error:  # others write to the resource: that ends some time
@@ -185,8 +207,9 @@ class PlanRun:
         except ReconcilerError as error:
             self._end(step, Result.FAILED, str(error), error=kind_of(error))
             return
+        self.interruptions.begin(step)
         if isinstance(started, NothingToRun):
-            self._end(step, started.result, started.message)
+            self._finish(step, started.result, started.message)
             return
         self.verifier.follow(started.running)
         self.running[step.id] = started.running
@@ -227,7 +250,32 @@ class PlanRun:
                 message = f"done, but {step.resource} could not be labelled: {error}"
                 self._end(step, Result.FAILED, message, running, kind_of(error))
                 return
-        self._end(step, DONE[step.action], "", running)
+        self._finish(step, DONE[step.action], "", running)
+
+    def _finish(self, step: Step, result: Result, message: str, running: RunningStep | None = None) -> None:
+        """End a step whose resource is as it leaves it, once its machine is ready. Others run meanwhile."""
+        readiness = self.interruptions.readiness_after(step)
+        if readiness is None:
+            self._end(step, result, message, running)
+            return
+        if running is not None:
+            running.ended = self.monotonic()
+        self._release(step)
+
+        def end(holds: bool | None) -> None:
+            if holds is None:
+                self._end(step, result, f"it was not waited until {readiness} answers", running)
+            elif holds:
+                self._end(step, result, message, running)
+            else:
+                self._end(step, Result.FAILED, f"running, but {not_ready(readiness)}", running, ErrorKind.NOT_READY)
+
+        self.waits.add(readiness, end)
+
+    def _release(self, step: Step) -> None:
+        """Leave its resources to others; it runs no longer."""
+        if self.running.pop(step.id, None) is not None:
+            self.busy -= self._claims(step)
 
     def _fail(self, running: RunningStep, message: str, kind: ErrorKind) -> None:
         step = running.step
@@ -247,11 +295,11 @@ class PlanRun:
         error: ErrorKind | None = None,
     ) -> None:
         """Record the result of a step: in the journal, by ``on_outcome``, and in the order."""
-        seconds = self.monotonic() - running.started if running is not None else 0.0
+        ended = running.ended if running is not None and running.ended is not None else self.monotonic()
+        seconds = ended - running.started if running is not None else 0.0
         outcome = Outcome(step, result, message, seconds, error)
         if running is not None:
-            del self.running[step.id]
-            self.busy -= self._claims(step)
+            self._release(step)
             self.journal.end_step(outcome, running)
         self.report.outcomes.append(outcome)
         self.hooks.on_outcome(outcome)

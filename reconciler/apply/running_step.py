@@ -25,6 +25,7 @@ class RunningStep:
     lost: bool = False  # that Event says that its agent died: nobody knows how far it came
     shown_at: float | None = None  # since when the resource shows what was expected and no event has come
     last_status: str = ""  # reason and message
+    ended: float | None = None  # when its resource was as it leaves it; from then on the guest is waited for
 
     def take(self, end: OperationEnd) -> None:
         """Take in what the Event of its operation reports."""

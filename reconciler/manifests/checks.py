@@ -20,6 +20,7 @@ from reconciler.model.fields import KeyedList, parts_of
 from reconciler.model.fields.machine import TARGET_BUSES
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.path import values_at
+from reconciler.model.readiness import WAYS, address_of
 from reconciler.model.resource import Path, show_path
 
 
@@ -274,6 +275,13 @@ def _usb_redirection(machine: Declared) -> Iterator[Finding]:
         yield Finding(("usbRedirection",), "USB redirection needs a spice console", "Add graphics: {type: spice}.")
 
 
+def _readiness(machine: Declared) -> Iterator[Finding]:
+    way = next((way for way in WAYS if way in machine.spec.get("readiness", {})), None)
+    if way is not None and not address_of(machine.spec):
+        message = "no NIC has an ip, and there is no address to ask"
+        yield Finding(("readiness", way), message, "Add address, or an ip to a NIC.", missing="address")
+
+
 _LINUX = re.compile(r"(alma|alpine|centos|debian|fedora|opensuse|rhel|rocky|sles|ubuntu)[a-z-]*[0-9].*")
 
 
@@ -371,6 +379,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Check(("livecd", "cdroms"), _live_cd),
         Check(("redirdev",), _usb_server),
         Check(("osVariant", "guest"), _guest_system),
+        Check(("readiness", "nics"), _readiness),
     ),
     NETWORK: (Check(("addresses",), _addresses), Check(("switch",), _switch)),
     DISK: (Check(("capacity", "from", "cloudInit"), _capacity), Check(("cloudInit",), _cloud_init)),

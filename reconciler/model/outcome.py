@@ -39,6 +39,7 @@ class ErrorKind(StrEnum):
 
     OPERATION_FAILED = "OperationFailed"  # the driver reported a failure
     TIMEOUT = "Timeout"  # the resource did not show the change in time
+    NOT_READY = "NotReady"  # a machine that was interrupted runs, and its service does not answer in time
     STALE_PLAN = "StalePlan"  # what the step relies on changed after planning
     INVALID_PARAMETERS = "InvalidParameters"  # known only when the step started
     SECRET_MISSING = "SecretMissing"

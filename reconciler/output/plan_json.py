@@ -16,6 +16,7 @@ from reconciler.manifests.reader import MalformedDocument, SourceText, read_json
 from reconciler.manifests.request import SAMPLE_SECRET
 from reconciler.model import graph
 from reconciler.model.problem import InvalidInput, Origin, Problem
+from reconciler.model.readiness import Readiness
 from reconciler.model.resource import ResourceId, show_path
 from reconciler.model.secret import Secret
 from reconciler.planner.explanation import explain, explain_note
@@ -47,6 +48,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "agent": plan.agent,
         "cluster": plan.cluster,
         "nodes": plan.nodes,
+        **({"readyFirst": [_readiness(each) for each in plan.ready_first]} if plan.ready_first else {}),
         "steps": [{**step_json(step), "wave": number} for number, wave in enumerate(plan.waves, 1) for step in wave],
         "notes": [note_json(note) for note in plan.notes],
         "problems": [problem_json(problem) for problem in plan.problems],
@@ -116,8 +118,13 @@ def step_json(step: Step) -> dict[str, Any]:
         "last": step.last,
         "pool": step.pool,
         "labels": step.labels,
+        **({"readiness": _readiness(step.readiness)} if step.readiness is not None else {}),
         **({"request": {"name": step.request[0], "content": step.request[1]}} if step.request[0] else {}),
     }
+
+
+def _readiness(readiness: Readiness) -> dict[str, Any]:
+    return {**readiness._asdict(), "machine": str(readiness.machine)}
 
 
 def _changes(changes: Iterable[FieldChange]) -> list[dict[str, Any]]:
@@ -180,6 +187,7 @@ def from_json(name: str, text: str) -> Plan:
         unchanged=document.get("unchanged", 0),
         cluster=document.get("cluster", {}),
         nodes=document.get("nodes", {}),
+        ready_first=tuple(_read_readiness(each) for each in document.get("readyFirst", ())),
         agent=document.get("agent", OWN_AGENT),
     )
 
@@ -271,7 +279,12 @@ def _read_step(step: dict[str, Any]) -> Step:
         held_by=step.get("heldBy") or "",
         labels=step.get("labels", {}),
         request=(step["request"]["name"], step["request"]["content"]) if "request" in step else ("", ""),
+        readiness=_read_readiness(step["readiness"]) if "readiness" in step else None,
     )
+
+
+def _read_readiness(given: dict[str, Any]) -> Readiness:
+    return Readiness(**{**given, "machine": _id(given["machine"])})
 
 
 def _read_preconditions(step: dict[str, Any]) -> tuple[Expectation, ...]:

@@ -119,6 +119,15 @@ def headline(plan: Plan) -> list[str]:
     return [f"This {', '.join(phrases)}.", ""] if phrases else []
 
 
+def _asked_first(plan: Plan) -> str:
+    """Which other machines are to answer before the first one is interrupted."""
+    asked, more = plan.ready_first[:_NAMED], len(plan.ready_first) - _NAMED
+    if not asked:
+        return ""
+    names = ", ".join(f"{each} of {each.machine}" for each in asked) + (f" and {more} more" if more > 0 else "")
+    return f" Waits until these answer before it interrupts the first one: {names}."
+
+
 def _machines(steps: Iterable[Step], impact: Impact) -> set[ResourceId]:
     """The machines that feel steps of this impact."""
     return {guest for step in steps if step.impact is impact for guest in step.guests}
@@ -169,6 +178,7 @@ def summary(plan: Plan, limit: int | None = None) -> PlanSummary:
         totals += f" Stops or restarts {count(len(restarted), 'VM')}."
     if losing := interrupted - restarted:
         totals += f" Interrupts {count(len(losing), 'VM')}."
+    totals += _asked_first(plan)
     return PlanSummary(totals, _destroyed(plan, limit), _held(plan), _blocked(plan))
 
 

@@ -7,7 +7,7 @@ Stages in one direction, a module each; every stage is a function of what the on
 3. ``blocked``: without those that cannot run
 4. ``order``: what each waits for, from references, from the one operation slot of a resource and from ``phase``
 5. ``held``: without permission for those that may not run
-6. ``interruption``: so that no more machines are interrupted at a time than may be
+6. ``interruption``: so that no more machines are interrupted at a time than may be, the next when the last is ready
 7. the plan: in waves, with the preconditions that are left, and the digest of what was declared (``declaration``)
 """
 
@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from reconciler.manifests.desired import Desired, Stack
 from reconciler.manifests.request import Request
+from reconciler.model.readiness import Readiness
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observation
 from reconciler.planner.blocked import without_blocked
@@ -67,10 +68,11 @@ def _plan(inputs: PlanInput, found: Findings) -> Plan:
     held = hold(inputs, ordered)
     unheard = frozenset(step.id for step in held.steps if step.held_by)
     held.found.notes.extend(exposures(inputs, held.found.steps, unheard))
-    return _made(inputs, in_waves(inputs, one_after_another(inputs, in_waves(inputs, held))))
+    interruptions = one_after_another(inputs, in_waves(inputs, held))
+    return _made(inputs, in_waves(inputs, interruptions.ordered), interruptions.ready_first)
 
 
-def _made(inputs: PlanInput, ordered: OrderedSteps) -> Plan:
+def _made(inputs: PlanInput, ordered: OrderedSteps, ready_first: tuple[Readiness, ...]) -> Plan:
     stack, found, steps = inputs.desired.stack, ordered.found, bind(ordered.steps)
     if not inputs.policy.delete:
         steps = marked(steps, inputs.desired.resources, found.refused)
@@ -82,6 +84,7 @@ def _made(inputs: PlanInput, ordered: OrderedSteps) -> Plan:
         found.unchanged,
         nodes=dict(stack.nodes),
         agent=stack.agent,
+        ready_first=ready_first,
         unchanged_resources=frozenset(found.quiet),
     )
 

@@ -103,7 +103,16 @@ def as_manifest(kind: str, path: tuple[str, ...], value: Any) -> Any:
 
 
 def explain(step: Step) -> str:
-    """Why the step is planned: ``memory.size 2Gi -> 4Gi``."""
+    """Why the step is planned, and what is waited for after it: ``memory.size 2Gi -> 4Gi``."""
+    return "; ".join(text for text in (_because(step), wait_text(step)) if text)
+
+
+def wait_text(step: Step) -> str:
+    """What holds before a step counts as done, besides what the cluster shows; empty if nothing."""
+    return f"then waits until {step.readiness} answers" if step.readiness is not None else ""
+
+
+def _because(step: Step) -> str:
     match step.reason:
         case Reason.NOT_ON_CLUSTER:
             return "not on the cluster"

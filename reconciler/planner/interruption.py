@@ -9,32 +9,54 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from reconciler.model import graph
 from reconciler.model.fields import part_of
 from reconciler.model.kinds import MACHINE
+from reconciler.model.readiness import Readiness
 from reconciler.model.resource import ResourceId
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.order import OrderedSteps
 from reconciler.planner.plan import Expectation, Step
+from reconciler.planner.readiness import asked_first, with_readiness
 
 Sections: TypeAlias = dict[ResourceId, list[Step]]  # in the order of the plan
 Unit: TypeAlias = tuple[ResourceId, ...]  # machines that wait for each other, mostly one
 
 
-def one_after_another(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
+class Interruptions(NamedTuple):
+    """The steps in their order, and the readiness of machines that holds before the first of them is interrupted."""
+
+    ordered: OrderedSteps
+    ready_first: tuple[Readiness, ...] = ()
+
+
+def one_after_another(inputs: PlanInput, ordered: OrderedSteps) -> Interruptions:
     """The steps, with edges from the section of a machine to that of the one that makes room for it.
 
     ``ordered`` has the steps in an order in which they can run. Machines that are not back when the plan is made count
     as interrupted already: the others wait for them.
     """
     if inputs.policy.delete:
-        return ordered
+        return Interruptions(ordered)
     sections, down = _sections(ordered.steps), _steps_to_be_back(inputs, ordered.steps)
-    if len(sections) + len(down) < 2:
-        return ordered
-    before = _sections_before(ordered.steps, sections)
+    needs = _needs(inputs, ordered.steps, sections, down) if len(sections) + len(down) > 1 else {}
+    steps = [replace(step, needs=tuple(sorted({*step.needs, *needs.get(step.id, ())}))) for step in ordered.steps]
+    steps = with_readiness(inputs, steps, down | sections)
+    limits = range(len(inputs.policy.max_interrupted))
+    numbers = [number for number in limits if any(_limits(inputs, id, number) for id in sections)]
+    concerned = [
+        id
+        for id in inputs.desired.resources
+        if id.kind == MACHINE and any(_limits(inputs, id, number) for number in numbers)
+    ]
+    return Interruptions(replace(ordered, steps=steps), asked_first(inputs, concerned, {*sections, *down}))
+
+
+def _needs(inputs: PlanInput, steps: Sequence[Step], sections: Sections, down: Sections) -> dict[str, set[str]]:
+    """What steps need for the limits to be kept."""
+    before = _sections_before(steps, sections)
     units = _units(before, sections)
     # Who waits for a section itself cannot be waited for by it.
     down = {id: steps for id, steps in down.items() if not any(before[step.id] for step in steps)}
@@ -44,8 +66,7 @@ def one_after_another(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
         most = limit.of(sum(_limits(inputs, id, number) for id in inputs.desired.resources if id.kind == MACHINE))
         first = [steps for id, steps in down.items() if _limits(inputs, id, number)]
         _connect([unit for unit in chosen if unit], most, sections, first, needs)
-    steps = [replace(step, needs=tuple(sorted({*step.needs, *needs[step.id]}))) for step in ordered.steps]
-    return replace(ordered, steps=steps)
+    return needs
 
 
 def _limits(inputs: PlanInput, id: ResourceId, number: int) -> bool:

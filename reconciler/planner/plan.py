@@ -12,6 +12,7 @@ from reconciler.catalogue.operation import OWN_AGENT, Impact
 from reconciler.manifests.loader import Manifest
 from reconciler.model import graph
 from reconciler.model.problem import Origin, Problem
+from reconciler.model.readiness import Readiness
 from reconciler.model.resource import Path, ResourceId
 from reconciler.model.secret import Secret
 
@@ -197,6 +198,7 @@ class Step:
     held_by: str = ""  # the impact that is not allowed, if any; the step does not run
     labels: dict[str, str] = field(default_factory=dict)
     request: tuple[str, str] = ("", "")  # name and content of the Operation it runs, if it does
+    readiness: Readiness | None = None  # what holds before it counts as done: the machine is back
 
     @property
     def for_agent(self) -> bool:
@@ -230,6 +232,7 @@ class Plan:
     cluster: dict[str, Any] = field(default_factory=dict)  # where it is to run, as a Stack says it; empty: not said
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address, as the Stack says
     agent: str = OWN_AGENT  # who serves the nodes, and so under which names parameters are sent
+    ready_first: tuple[Readiness, ...] = ()  # of machines left alone: holds before the first machine is interrupted
     unchanged_resources: frozenset[ResourceId] = field(default=frozenset(), compare=False, repr=False)
 
     @cached_property

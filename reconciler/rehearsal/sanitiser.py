@@ -17,8 +17,8 @@ SAMPLE_DIGEST = "sample-digest"  # stands for that of a secret which could not b
 
 
 def sanitised(plan: Plan) -> Plan:
-    """The plan with samples in place of secrets, for an agent that carries all operations out."""
-    return replace(plan, steps=tuple(_sanitised_step(step) for step in plan.steps), agent=OWN_AGENT)
+    """The plan with samples in place of secrets, for an agent that carries all operations out. Services answer."""
+    return replace(plan, steps=tuple(_sanitised_step(step) for step in plan.steps), agent=OWN_AGENT, ready_first=())
 
 
 def _sanitised_step(step: Step) -> Step:
@@ -30,6 +30,7 @@ def _sanitised_step(step: Step) -> Step:
         last_applied=_digests(step.last_applied),
         pending=_digests(step.pending),
         expect=tuple(each._replace(value=_digests(each.value)) for each in step.expect),
+        readiness=None,
     )
 
 

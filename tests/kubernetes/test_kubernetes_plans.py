@@ -16,6 +16,7 @@ from support.empty_cluster import empty
 from support.golden_plans import CASES, covering, desired_in, golden, policy_of, prepare
 from support.nodes import ADDRESSES, nodes
 from support.paths import ROOT
+from support.services import ANSWERING
 
 OPTIONS = Options(timeout=60, grace=2)
 
@@ -59,7 +60,7 @@ def test_the_plan_is_as_written_and_comes_about(
         desired, policy = desired_in(case / "desired.yaml"), policy_of(case)
         made = plan(desired, cluster, policy)
         assert golden(made) == (case / "plan.txt").read_text()
-        report = apply(made, cluster, options=OPTIONS)
+        report = apply(made, cluster, options=OPTIONS, prober=ANSWERING)
         assert report.ok, [outcome for outcome in report.outcomes if outcome.message]
         again = plan(desired, cluster, policy)
         assert [step.id for step in again.steps] == [step.id for step in made.held]

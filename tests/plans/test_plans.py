@@ -21,6 +21,7 @@ from reconciler.reconcile import apply_saved
 from support.golden_plans import CASES, NODES, desired_in, golden, policy_of, prepare
 from support.paths import ROOT
 from support.scenario import OPTIONS, served
+from support.services import ANSWERING
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,7 @@ def test_what_is_left_after_its_apply_is_what_was_held(case: Path) -> None:
         prepare(cluster, case)
         desired, policy = desired_in(case / "desired.yaml"), policy_of(case)
         made = plan(desired, cluster, policy)
-        report = apply(made, cluster, options=OPTIONS)
+        report = apply(made, cluster, options=OPTIONS, prober=ANSWERING)
         assert report.ok, [outcome for outcome in report.outcomes if outcome.message]
         again = plan(desired, cluster, policy)
         assert [step.id for step in again.steps] == [step.id for step in made.held]
@@ -61,7 +62,7 @@ def test_a_saved_plan_that_was_applied_finds_everything_as_it_leaves_it(case: Pa
         made = plan(desired_in(case / "desired.yaml"), cluster, policy_of(case))
         saved = from_json("plan.json", json.dumps(to_json(replace(made, problems=()))))
         for done in (lambda result: result in SUCCEEDED, lambda result: result is Result.UNCHANGED):
-            _, report = apply_saved(cluster, saved, options=OPTIONS)
+            _, report = apply_saved(cluster, saved, options=OPTIONS, prober=ANSWERING)
             assert report is not None
             odd = [each for each in report.outcomes if not (each.step.held_by or done(each.result))]
             assert odd == []

@@ -19,9 +19,15 @@ from reconciler.planner.plan import Action, NoteKind
 from support.full_stack import SECRETS
 from support.other_values import LEAVES, NO_OTHER, OTHER_SECRETS, VALUES, changed, full_documents
 from support.scenario import desired_of, plan_of, served
+from support.services import ANSWERING
 
 EVERYTHING = frozenset({"interrupt", "restart", "recreate", "data"})
 
+READINESS = {
+    row.name: "who is asked after an interruption; a hypervisor knows nothing of it"
+    for _, row in LEAVES
+    if row.path[0] == "readiness"
+}
 # Why nothing on the host follows from another value, by the name of the row; of all kinds that have it.
 NOTHING_AT_CREATION = {
     "stopMode": "how a machine is stopped, once it is",
@@ -31,6 +37,7 @@ NOTHING_AT_CREATION = {
     "disks.*.boot": "tried where the first disk boots anyway; a golden plan has another one",
     "from.image": "the operation has no parameter for it: it only says which operation creates the VM",
     "external": "the mode of each disk says it; the parameter goes along",
+    **READINESS,
 }
 NOTHING_AT_CHANGE = {
     "stopMode": NOTHING_AT_CREATION["stopMode"],
@@ -38,6 +45,7 @@ NOTHING_AT_CHANGE = {
     "disks.*.boot": "which disk is the first at creation; bootOrder says it afterwards",
     "fullCopy": "how the content comes into a disk that is made",
     "guest.user": "whose password and keys are set when they change",
+    **READINESS,
 }
 
 rows = pytest.mark.parametrize(("kind", "row"), LEAVES, ids=[f"{kind}.{row.name}" for kind, row in LEAVES])
@@ -64,7 +72,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def applied(cluster: LocalCluster, desired: Any) -> Plan:
     """Apply once: every step ends well, and the next plan has none."""
     made = plan_of(cluster, desired, allow=EVERYTHING)
-    report = apply(made, cluster, options=Options(timeout=20, grace=1, parallel=1))  # always in the same order
+    options = Options(timeout=20, grace=1, parallel=1)  # always in the same order
+    report = apply(made, cluster, options=options, prober=ANSWERING)
     assert report.ok, [(outcome.step.id, outcome.message) for outcome in report.outcomes if outcome.message]
     again = plan_of(cluster, desired, allow=EVERYTHING)
     assert [step.id for step in again.steps] == []

@@ -1,4 +1,4 @@
-"""Never more machines interrupted at a time than may be, whatever of them is edited."""
+"""Never more machines interrupted at a time than may be, whatever of them is edited; each is waited for."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from reconciler.planner.policy import DeletionLimit, InterruptionLimit
 from support.fleets import resource
 from support.interruptions import Watcher
 from support.scenario import converge, desired_of, plan_of, served
+from support.services import Services
 
 ALLOW = frozenset({"interrupt", "restart", "data"})
 slow = settings(
@@ -40,6 +41,8 @@ def fleets(draw: st.DrawFn) -> list[dict[str, Any]]:
             "nics": [{"mac": mac, "type": "bridge", "source": "virbr0"}],
             "updatePolicy": {"restart": draw(st.sampled_from(["Manual", "Automatic"]))},
         }
+        if draw(st.booleans()):
+            spec["readiness"] = {"tcp": {"port": 22, "address": f"10.0.0.{number}"}}
         documents.append(resource("VirtualMachine", f"vm-{number}", spec))
     return documents
 
@@ -56,6 +59,10 @@ def test_no_more_are_interrupted_than_may_be(
         assert not plan.problems
         watcher = Watcher(plan)
         options = Options(parallel=8, timeout=20, grace=1)
-        assert apply(plan, cluster, options=options, on_start=watcher.start, on_outcome=watcher.end).ok
+        services = Services(hesitant=True)
+        report = apply(plan, cluster, options=options, on_start=watcher.start, on_outcome=watcher.end, prober=services)
+        assert report.ok
+        waited_for = {str(step.readiness) for step in plan.runnable if step.readiness is not None}
+        assert waited_for | set(map(str, plan.ready_first)) == set(services.asked)
         assert max(map(len, watcher.seen), default=0) <= most
         assert not plan_of(cluster, desired_of(after), allow=ALLOW).steps

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reconciler import LocalCluster, Policy
 from reconciler.apply import Outcome
+from reconciler.apply.readiness import Prober
 from reconciler.clusters.base import Cluster
 from reconciler.daemon.loop.controller import ControllerOptions, StackController
 from reconciler.daemon.sources.desired_reader import DesiredReader
@@ -20,6 +21,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import observe
 from reconciler.planner.plan import NoteKind
 from support.scenario import OPTIONS
+from support.services import ANSWERING
 
 PATIENCE = 30.0
 POOL = ResourceId("VirtualMachinePool", "pool-a")
@@ -52,6 +54,7 @@ class ControllerFixture:
         prune: bool = False,
         clock: Clock | None = None,
         interrupts: Callable[[], int] = lambda: 0,
+        prober: Prober = ANSWERING,
     ) -> None:
         self.folder, self.cluster, self.clock = folder, cluster, clock or Clock()
         self.cache_mismatches = 0
@@ -64,6 +67,7 @@ class ControllerFixture:
             now=self.clock.now,
             interrupts=interrupts,
             apply_options=OPTIONS,
+            prober=prober,
             on_outcome=lambda outcome: self.killed_at(outcome),
             on_cache_mismatch=self._count_mismatch,
         )

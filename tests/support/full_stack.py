@@ -135,6 +135,7 @@ spec:
   bootOrder: [vdb, vda]
   autostart: true
   updatePolicy: {restart: Manual}
+  readiness: {tcp: {port: 22, address: 10.1.1.9}, timeout: 60}
   deletionPolicy: Retain
 ---
 apiVersion: gitops.doslab.io/v1alpha1
@@ -152,6 +153,7 @@ spec:
   - {mac: "52:54:00:00:00:03", type: l3bridge, source: br-int, network: front, ip: 10.1.1.10}
   - {mac: "52:54:00:00:00:04", type: l3bridge, source: br-int, network: outside}
   graphics: {type: spice}
+  readiness: {http: {port: 80, path: /healthz, address: 10.1.1.10, scheme: http}, timeout: 60}
 ---
 apiVersion: gitops.doslab.io/v1alpha1
 kind: VirtualMachineSnapshot

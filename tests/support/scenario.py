@@ -25,6 +25,7 @@ from reconciler import (
 )
 from reconciler.agent.embedded import simulators
 from reconciler.manifests.desired import Desired
+from support.services import ANSWERING
 
 OPTIONS = Options(timeout=20, grace=1)
 
@@ -55,7 +56,7 @@ def converge(cluster: LocalCluster, desired: Desired, **policy: Any) -> Report:
     """Plan and apply once; fails where a step does."""
     made = plan_of(cluster, desired, **policy)
     assert not made.problems, made.problems
-    report = apply(made, cluster, options=OPTIONS)
+    report = apply(made, cluster, options=OPTIONS, prober=ANSWERING)
     assert report.ok, [outcome for outcome in report.outcomes if outcome.message]
     return report
 

@@ -18,6 +18,7 @@ from functools import cache, partial
 from reconciler.apply import Options, Outcome, Report, Result, apply, retry_on_conflict
 from reconciler.apply.annotations import recovered
 from reconciler.apply.estimate import typical
+from reconciler.apply.readiness import Prober
 from reconciler.apply.recovery import due_recoveries
 from reconciler.apply.report import DONE
 from reconciler.clusters.base import Cluster
@@ -66,6 +67,7 @@ class ControllerOptions:
     random: Callable[[], float] = lambda: 0.0  # from 0 up to 1, to spread retries
     interrupts: Callable[[], int] = lambda: 0  # as for ``apply``: 1 to start no further step, 2 not to wait either
     apply_options: Options = field(default_factory=Options)
+    prober: Prober | None = None  # as for ``apply``
     full_sync_interval: float = FULL_SYNC_INTERVAL
     holder: str = "reconcile watch"
     on_outcome: Callable[[Outcome], None] = lambda outcome: None
@@ -304,6 +306,7 @@ class StackController:
                 on_outcome=self._step_ended,
                 lost=lambda: lease.lost,
                 interrupts=self._options.interrupts,
+                prober=self._options.prober,
             )
         self._record_failures(report)
         if report.count(Result.INTERRUPTED):

@@ -37,11 +37,13 @@ class RetryBackoff:
     random: Callable[[], float] = lambda: 0.0
     failed: dict[ResourceId, RetryState] = field(default_factory=dict)
     _succeeded: dict[str, ResourceId] = field(default_factory=dict)  # steps that succeeded in the last run
+    _planned: datetime | None = None  # when the last plan was made
 
     def record_plan(self, plan: Plan, at: datetime) -> None:
         """A plan was made: a step that succeeded and is planned again counts as failed; a failed resource without a
         step needs no retry.
         """
+        self._planned = at
         planned = {step.resource for step in plan.runnable}
         self.forget([id for id in self.failed if id not in planned])
         repeated = {step.id: step for step in plan.runnable if step.id in self._succeeded}
@@ -72,8 +74,12 @@ class RetryBackoff:
         return f"failed, retried at {state.retry:%H:%M:%S}: {state.message}"
 
     def next_retry(self) -> datetime | None:
-        """When the next resource is retried; None if none is."""
-        return min((state.retry for state in self.failed.values()), default=None)
+        """When the next resource is retried; None if none is.
+
+        One that was due for the last plan already waits for another one, with which it is retried.
+        """
+        moments = (state.retry for state in self.failed.values())
+        return min((at for at in moments if self._planned is None or at > self._planned), default=None)
 
     def forget(self, ids: Collection[ResourceId] | None = None) -> None:
         """Retry these resources at once, or all: something about them has changed."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from reconciler.model.fields.field import Field, FieldType, Removal, Visibility, deletion_policy_row, equal
 from reconciler.model.kinds import DISK, IMAGE, MACHINE, NETWORK, POOL
+from reconciler.model.readiness import DEFAULT_SCHEME, DEFAULT_TIMEOUT
 
 Shape = dict[str, Any]
 
@@ -360,6 +361,16 @@ MACHINE_FIELDS = (
     ),
     Field("updatePolicy", FieldType.MAPPING, compared=False, removed=Removal.INSTRUCTION),
     Field("updatePolicy.restart", FieldType.TEXT, default="Manual", removed=Removal.INSTRUCTION),
+    Field("readiness", FieldType.MAPPING, compared=False, removed=Removal.INSTRUCTION),
+    Field("readiness.tcp", FieldType.MAPPING),
+    Field("readiness.tcp.port", FieldType.INTEGER),
+    Field("readiness.tcp.address", FieldType.TEXT, removed=Removal.INSTRUCTION),
+    Field("readiness.http", FieldType.MAPPING),
+    Field("readiness.http.port", FieldType.INTEGER),
+    Field("readiness.http.path", FieldType.TEXT),
+    Field("readiness.http.address", FieldType.TEXT, removed=Removal.INSTRUCTION),
+    Field("readiness.http.scheme", FieldType.TEXT, default=DEFAULT_SCHEME, removed=Removal.INSTRUCTION),
+    Field("readiness.timeout", FieldType.INTEGER, default=DEFAULT_TIMEOUT, removed=Removal.INSTRUCTION),
     deletion_policy_row("Delete"),
 )
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from typing import Any
+from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
-from reconciler import LocalCluster, Options, Policy, Report, Result, apply, make_plan, observe, serving
+from reconciler import LocalCluster, Report, Result, serving
 from reconciler.agent.embedded import simulators
 from reconciler.apply import retry_on_conflict
 from reconciler.apply.order import Order
 from reconciler.apply.recovery import recover, wait_until_idle
 from reconciler.apply.verifier import under_way
 from reconciler.catalogue import Impact
-from reconciler.clusters.base import Watch, WatchEvent
 from reconciler.model.kinds import NETWORK
 from reconciler.model.problem import Conflict, Forbidden, OperationFailed, Unavailable
 from reconciler.model.resource import Resource, ResourceId, id_of
@@ -26,84 +24,13 @@ from reconciler.planner.explanation import explain
 from reconciler.planner.plan import Action, Plan, Reason, Step
 from support.paths import QUICKSTART
 from support.scenario import converge, desired_of, plan_of
+from support.staged import Stage, staged
 from support.unruly_driver import Unruly
 
 WEB = ResourceId("VirtualMachine", "web-1")
 MORE_MEMORY = ("size: 2Gi, max", "size: 3Gi, max")
 OTHER_MTU = ("mtu: 1500", "mtu: 1400")
 Update = Callable[[Resource], Resource]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Stage:
-    """A served cluster whose driver the test commands, and a clock that runs only while nothing happens."""
-
-    def __init__(self, cluster: LocalCluster, driver: Unruly) -> None:
-        self.cluster, self.driver, self.clock = cluster, driver, Clock()
-        self.instead: dict[str, Update] = {}  # calls of the cluster that the apply makes otherwise; its agent does not
-
-    def apply(
-        self,
-        source: Any = QUICKSTART,
-        *,
-        timeout: float = 600,
-        parallel: int = 16,
-        interrupts: Callable[[], int] = lambda: 0,
-        lost: Callable[[], bool] = lambda: False,
-        **policy: Any,
-    ) -> Report:
-        observed = observe(self.cluster)
-        plan = make_plan(desired_of(source), observed, Policy(**policy))
-        cluster: Any = Hurried(self.cluster, self.clock, self.instead)
-        options = Options(timeout=timeout, grace=5, parallel=parallel)
-        return apply(plan, cluster, observed, options=options, interrupts=interrupts, lost=lost, monotonic=self.clock)
-
-
-class Hurried:
-    """The cluster, but a watch that would wait in vain moves the clock instead, and some calls are the test's."""
-
-    def __init__(self, inner: LocalCluster, clock: Clock, instead: Mapping[str, Update]) -> None:
-        self._inner, self._clock, self._instead = inner, clock, instead
-
-    def __getattr__(self, name: str) -> Any:
-        return self._instead.get(name) or getattr(self._inner, name)
-
-    def watch(self, **given: Any) -> Watch:
-        watch, clock = self._inner.watch(**given), self._clock
-
-        class Hurrying:
-            def next(self, timeout: float) -> Sequence[WatchEvent]:
-                notices = watch.next(0.1)
-                if not notices:
-                    clock.now += timeout
-                return notices
-
-            @property
-            def version(self) -> str:
-                return watch.version
-
-            def close(self) -> None:
-                watch.close()
-
-        return Hurrying()
-
-
-@contextmanager
-def staged() -> Iterator[Stage]:
-    cluster = LocalCluster(":memory:")
-    try:
-        driver = Unruly(simulators(cluster)("node22"))
-        with serving(cluster, lambda node: driver):
-            yield Stage(cluster, driver)
-    finally:
-        cluster.close()
 
 
 def edited(*edits: tuple[str, str]) -> str:

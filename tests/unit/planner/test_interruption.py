@@ -17,6 +17,7 @@ from support.controller import FILES, ControllerFixture
 from support.fleets import resource
 from support.interruptions import Watcher
 from support.scenario import converge, desired_of, plan_of, served
+from support.services import NEVER, Services
 from support.unruly_driver import Unruly
 
 ALLOW = frozenset({"interrupt", "restart"})
@@ -157,6 +158,30 @@ def test_after_a_failure_no_other_machine_is_interrupted_not_even_in_the_next_pa
                 fixture.settle()
             assert {name for operation, name in unruly.ran if operation == "UnplugNIC"} == {"web-0"}
             unruly.failing.clear()
+            fixture.clock.seconds += 2000
+            fixture.settle()
+            unplugged = [name for operation, name in unruly.ran if operation == "UnplugNIC"]
+            assert unplugged == ["web-0", "web-1", "web-2"]
+
+
+def test_the_daemon_interrupts_nobody_while_the_machine_before_is_not_ready(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    ready = {"tcp": {"port": 22, "address": "10.0.0.5"}, "timeout": 1}
+    services = Services({"tcp 10.0.0.5:22": NEVER})
+    with LocalCluster(":memory:") as cluster:
+        unruly = Unruly(simulators(cluster)("node1"))
+        with serving(cluster, lambda node: unruly):
+            fixture = ControllerFixture(folder, cluster, prober=services)
+            write(folder, machines(0, 3, readiness=ready))
+            fixture.settle(FILES)
+            assert services.asked == [], "nothing was interrupted"
+            write(folder, machines(1, 3, readiness=ready))
+            fixture.settle(FILES)
+            fixture.clock.seconds += 200
+            fixture.settle()
+            assert {name for operation, name in unruly.ran if operation == "UnplugNIC"} == {"web-0"}
+            services.answers.clear()
             fixture.clock.seconds += 2000
             fixture.settle()
             unplugged = [name for operation, name in unruly.ran if operation == "UnplugNIC"]

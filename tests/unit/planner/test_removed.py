@@ -22,6 +22,7 @@ from reconciler.planner.explanation import explain_note
 from reconciler.planner.plan import Action, NoteKind
 from support.full_stack import SECRETS, documents, without
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served
+from support.services import ANSWERING
 
 EVERYTHING = frozenset({"interrupt", "restart", "recreate", "data"})
 ROWS = [(kind, row) for kind, rows in FIELDS.items() for row in rows]
@@ -46,11 +47,19 @@ def required(kind: str) -> set[str]:
 
 
 # Removing one of these is not valid, or not without another one in its place: a resource has a node, a network is one
-# of three things, a disk comes from one of two or has a size, a pool that is not local has options, and a NIC of type
-# l3bridge a network.
+# of three things, a readiness one of two, a disk comes from one of two or has a size, a pool that is not local has
+# options, and a NIC of type l3bridge a network.
 NEVER_REMOVED = {
     *("nodeName", "switch", "bridge", "addresses", "options", "nics.*.network"),
-    *("from.image", "from.disk", "cloudInit", "cloudInit.userDataFrom", "cloudInit.userData"),
+    *(
+        "readiness.tcp",
+        "readiness.http",
+        "from.image",
+        "from.disk",
+        "cloudInit",
+        "cloudInit.userDataFrom",
+        "cloudInit.userData",
+    ),
 }
 
 
@@ -85,7 +94,9 @@ def cluster() -> Iterator[LocalCluster]:
         for name, value in SECRETS.items():
             patch.setenv(name, value)
         for _ in range(2):
-            apply(plan_of(cluster, desired_of(documents()), allow=EVERYTHING), cluster, options=OPTIONS)
+            apply(
+                plan_of(cluster, desired_of(documents()), allow=EVERYTHING), cluster, options=OPTIONS, prober=ANSWERING
+            )
         made = plan_of(cluster, desired_of(documents()), allow=EVERYTHING)
         assert (made.steps, made.problems) == ((), ())
         assert staying(made) == []
@@ -117,7 +128,7 @@ def test_what_can_be_taken_back_is_taken_back(cluster: LocalCluster, kind: str, 
     assert operations(made)
     assert {step.resource.kind for step in made.steps} == {kind}
     try:
-        report = apply(made, cluster, options=OPTIONS)
+        report = apply(made, cluster, options=OPTIONS, prober=ANSWERING)
         assert report.ok, [outcome for outcome in report.outcomes if outcome.message]
         again = plan_of(cluster, shorter, allow=EVERYTHING)
         assert (again.steps, again.problems, staying(again)) == ((), (), [])

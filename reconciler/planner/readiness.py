@@ -1,0 +1,42 @@
+"""What an apply asks of machines besides what the cluster shows: whether the service in a guest answers again. Pure.
+
+A manifest declares it (``readiness``). A machine that was interrupted is back when it holds; and nobody is interrupted
+while another machine of the same limit does not answer, whatever an earlier apply left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from reconciler.model.kinds import MACHINE
+from reconciler.model.readiness import Readiness, readiness_of
+from reconciler.model.resource import ResourceId
+from reconciler.planner.inputs import PlanInput
+from reconciler.planner.plan import Step
+
+
+def declared_readiness(inputs: PlanInput, id: ResourceId) -> Readiness | None:
+    """The readiness of a machine that is to run once the plan is applied; None if it declares none."""
+    declared = inputs.desired.resources.get(id)
+    if declared is None or id.kind != MACHINE:
+        return None
+    observed = inputs.observed.get(id)
+    state = declared.shape.get("powerState", observed.shape.get("powerState") if observed is not None else None)
+    return readiness_of(id, declared.spec) if state == "Running" else None
+
+
+def with_readiness(
+    inputs: PlanInput, steps: Iterable[Step], interrupted: Mapping[ResourceId, Sequence[Step]]
+) -> list[Step]:
+    """The steps; after the last one of each machine that is interrupted, its readiness is waited for."""
+    last = {section[-1].id: declared_readiness(inputs, id) for id, section in interrupted.items()}
+    return [replace(step, readiness=last[step.id]) if last.get(step.id) else step for step in steps]
+
+
+def asked_first(
+    inputs: PlanInput, ids: Iterable[ResourceId], interrupted: Collection[ResourceId]
+) -> tuple[Readiness, ...]:
+    """The readiness of those of these machines that exist and that the plan does not interrupt itself."""
+    others = sorted(id for id in ids if id not in interrupted and inputs.resources.exists(id))
+    return tuple(found for id in others if (found := declared_readiness(inputs, id)) is not None)
