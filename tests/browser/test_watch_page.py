@@ -60,7 +60,9 @@ def test_a_daemon_shows_what_it_keeps_and_what_moves(tmp_path: Path, browser: Ta
     shop.mkdir()
     (shop / "a.yaml").write_text(manifests("Running"))
     where = f"127.0.0.1:{free_port()}"
-    with replica(shop, "--cluster", str(tmp_path / "c.db"), "--latency", "0.2", listen=where) as (_, log):
+    with replica(
+        shop, "--cluster", str(tmp_path / "c.db"), "--latency", "0.2", "--allow", "interrupt", listen=where
+    ) as (_, log):
         until(says(log, "created: CreateAndStartVMFromISO"))
         browser.size(1280)
         browser.go(f"http://{where}/")

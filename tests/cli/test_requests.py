@@ -231,7 +231,7 @@ def test_a_person_runs_one_operation(tmp_path: Path) -> None:
     run(tmp_path, "--yes", QUICKSTART)
     held = run(tmp_path, "run", "vm/web-1", "RebootVM", "--yes")
     assert (held.code, "restart (held)" in held.out) == (1, True), held.out
-    assert "1 step is held; release with --allow restart." in held.out
+    assert "1 step is held; release with --allow restart:VirtualMachine/web-1." in held.out
     done = run(tmp_path, "run", "vm/web-1", "RebootVM", "--yes", "--allow", "restart")
     assert done.code == 0, done.err
     assert "!  RebootVM  VirtualMachine/web-1  node22  restart" in done.out

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from reconciler import LocalCluster, Plan, Policy, apply, make_plan, observe, reconcile_once
 from reconciler.apply.annotations import record_last_applied
 from reconciler.apply.report import DONE
+from reconciler.catalogue.operation import Impact
 from reconciler.daemon.drift import difference
 from reconciler.daemon.drift.detector import DriftDetector, DriftReport
 from reconciler.daemon.drift.drift_event import DriftReason
@@ -113,7 +114,8 @@ class Daemon:
     def by_hand(self, operation: str, id: ResourceId = WEB, **parameters: str) -> None:
         words = tuple(f"{name}={value}" for name, value in parameters.items())
         request = request_from_words(f"hand-{self.now}-{operation}", id, operation, words, {})
-        _, report = run_request(self.cluster, request, options=OPTIONS)
+        made, report = run_request(self.cluster, request, Policy(allow=frozenset(Impact)), options=OPTIONS)
+        assert not made.held
         assert report is not None
         assert report.ok, report.outcomes
 

@@ -397,7 +397,7 @@ def test_the_commit_of_a_working_copy_is_recorded(shop: Path) -> None:
         (["watch", "--git", "x", "manifests"], "--git and PATHs exclude each other"),
         (["--watch", "-"], "Standard input cannot be watched"),
         (["watch", "nowhere"], "cannot be read"),
-        (["watch", "--allow", "everything", "shop"], "--allow takes"),
+        (["watch", "--allow", "everything", "shop"], "is no impact that needs permission"),
         (["watch", "--listen", "nonsense", "shop"], "nonsense"),
     ],
 )
