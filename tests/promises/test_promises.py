@@ -23,7 +23,11 @@ import pytest
 from support.paths import ROOT
 
 PROMISES = Path(__file__).parent
-SESSIONS = sorted(PROMISES.glob("*/**/session.txt"))
+SESSIONS = [
+    *sorted(PROMISES.glob("*/session.txt")),
+    # What tries a promise in depth takes more time than all other tests together.
+    *(pytest.param(each, marks=pytest.mark.slow) for each in sorted(PROMISES.glob("*/*/**/session.txt"))),
+]
 SECONDS = re.compile(r"\(\d+\.\d s\)")
 
 
