@@ -31,10 +31,10 @@ check: $(READY) ## style, types, layers, generated files
 	$(BIN)/pytest tests/unit/test_layers.py
 	$(BIN)/python -m tools.generate --check
 
-test: $(READY) ## what needs no Kubernetes API, browser, libvirt or patience; under 3 minutes on 2 cores
+test: $(READY) ## what needs no Kubernetes API, browser, libvirt or patience; 6 minutes on 2 cores
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not (kubernetes or libvirt or browser or slow)"
 
-test-slow: $(READY) ## properties of random stacks, kills and soaks: 3 minutes
+test-slow: $(READY) ## properties of random stacks, every field, promises in depth, kills and soaks
 	$(BIN)/pytest -n $(WORKERS) -m slow
 
 test-kubernetes: $(READY) envtest ## on a real etcd and kube-apiserver, one pair for each worker
