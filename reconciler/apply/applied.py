@@ -15,10 +15,12 @@ from reconciler.apply.metadata import MetadataWriter
 from reconciler.apply.submission import Submission
 from reconciler.apply.verifier import Verifier
 from reconciler.clusters.base import ResourceStore
+from reconciler.model.path import ShapePath, overlap
 from reconciler.model.problem import ReconcilerError
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.observe.observed import Observed
 from reconciler.planner.declaration import DECLARED
+from reconciler.planner.last_applied import merged
 from reconciler.planner.plan import Action, Expectation, Reason, Step
 
 
@@ -66,7 +68,7 @@ class AppliedBefore:
         pending: dict[str, Any] = {}
         restarted: set[str] = set()
         for step in steps:
-            applied = _merged(applied, step.last_applied)
+            applied = merged(applied, step.last_applied)  # what a step removes stays marked as removed
             pending |= step.pending
             if step.reason is Reason.RESTART:
                 restarted |= {".".join(change.path) for change in step.changes}
@@ -86,23 +88,11 @@ def _left(expectations: Iterable[Expectation]) -> tuple[Expectation, ...]:
     left: list[Expectation] = []
     for each in expectations:
         gone = not each.path and each.value is False
-        left = [] if gone else [other for other in left if not _overlap(other.path, each.path)]
+        left = [] if gone else [other for other in left if not _takes_place_of(each.path, other.path)]
         left.append(each)
     return tuple(left)
 
 
-def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    if not one or not other:
-        return one == other
-    return all(a == b for a, b in zip(one, other, strict=False))
-
-
-def _merged(before: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
-    """Two merge patches as one: what the second removes stays marked as removed."""
-    kept = {key: value for key, value in then.items() if not isinstance(value, dict)}
-    inner = {
-        key: _merged(old if isinstance(old := before.get(key), dict) else {}, value)
-        for key, value in then.items()
-        if isinstance(value, dict)
-    }
-    return {**before, **kept, **inner}
+def _takes_place_of(one: ShapePath, other: ShapePath) -> bool:
+    """Whether two expectations are of the same; the empty path is existence, which says nothing of fields."""
+    return overlap(one, other) if one and other else one == other

@@ -12,7 +12,7 @@ from reconciler.apply.running_step import RunningStep
 from reconciler.clusters.base import ResourceStore
 from reconciler.model.fields import unreadable
 from reconciler.model.journal import Recovery
-from reconciler.model.path import values_at
+from reconciler.model.path import value_in
 from reconciler.model.problem import Conflict, NotFound
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Secret, Vault
@@ -74,7 +74,7 @@ class MetadataWriter:
         kept = {dotted: value for dotted, value in observed.pending.items() if not dotted.startswith(below)}
         fields = {**kept, **self._digested(step.pending)}
         unseen = {
-            dotted: next((value for _, value in values_at(observed.shape, path)), None)
+            dotted: value_in(observed.shape, path)
             for dotted in fields
             if unreadable(observed.id.kind, path := tuple(dotted.split(".")))
         }
@@ -124,8 +124,7 @@ def _value(observed: Observed, dotted: str) -> Any:
     """The value of a field that waits for the next start or, if it does not wait, that is observed."""
     if dotted in observed.pending:
         return observed.pending[dotted]
-    then = overlaid(observed.shape, observed.pending)
-    return next((value for _, value in values_at(then, tuple(dotted.split(".")))), None)
+    return value_in(overlaid(observed.shape, observed.pending), tuple(dotted.split(".")))
 
 
 def retry_on_conflict(

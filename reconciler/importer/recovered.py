@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.model.fields import unmanaged_values
 from reconciler.model.kinds import DISK, MACHINE, NETWORK, SNAPSHOT
-from reconciler.model.path import values_at
+from reconciler.model.path import value_in
 from reconciler.model.shape import Shape
 from reconciler.observe.machine import POWER
 from reconciler.observe.network import bridge_shown, switch_shown
@@ -23,10 +23,6 @@ def recover(shape: Shape, each: Observed, network_ports: NetworkPorts) -> None:
     """Add to the shape of a resource the fields that can be derived."""
     if (row := _RECOVER.get(each.id.kind)) is not None:
         row(shape, each, network_ports)
-
-
-def _at(value: Any, *path: str) -> Any:
-    return next((found for _, found in values_at(value, path)), None)
 
 
 def _each(value: Any) -> list[dict[str, Any]]:
@@ -47,12 +43,12 @@ class NetworkPorts:
         for id, each in observed.resources.items():
             if id.kind != NETWORK or not each.exists:
                 continue
-            for port in _each(_at(each.spec, "data", "switchInfo", "ports")):
+            for port in _each(value_in(each.spec, ("data", "switchInfo", "ports"))):
                 if port.get("type") != "router":
                     for mac, rest in _PORT.findall(str(port.get("addresses", "")).lower()):
                         address = next((word for word in rest.split() if _is_address(word)), "")
                         self.ports.setdefault((id.namespace, mac), []).append((id.name, address))
-            for name in (_at(each.spec, "data", "bridgeInfo", "name"), _at(each.shape, "bridge", "name")):
+            for name in (value_in(each.spec, ("data", "bridgeInfo", "name")), value_in(each.shape, ("bridge", "name"))):
                 if isinstance(name, str):
                     self.bridges.add((id.namespace, each.node.lower(), name))
 
@@ -82,7 +78,7 @@ _SYSTEM = re.compile(
 def _machine(shape: Shape, each: Observed, network_ports: NetworkPorts) -> None:
     if shape.get("powerState") not in POWER.values():  # it is on its way from one state to another, or not known
         shape["powerState"] = unmanaged_values(MACHINE)["powerState"]
-    url = _at(each.spec, "domain", "metadata", f"{_OSINFO}libosinfo", f"{_OSINFO}os", "_id")
+    url = value_in(each.spec, ("domain", "metadata", f"{_OSINFO}libosinfo", f"{_OSINFO}os", "_id"))
     if "osVariant" not in shape and isinstance(url, str) and (found := _SYSTEM.match(url)):
         shape["osVariant"] = "".join(filter(None, found.groups()))
     for mac, nic in shape.get("nics", {}).items():
@@ -104,7 +100,7 @@ def _network(shape: Shape, each: Observed, network_ports: NetworkPorts) -> None:
     if {"switch", "bridge", "addresses"} & shape.keys():
         return
     data = each.spec.get("data")
-    listed = re.findall(r"[0-9A-Fa-f.:]+", str(_at(data, "addressInfo", "addresses") or ""))
+    listed = re.findall(r"[0-9A-Fa-f.:]+", str(value_in(data, ("addressInfo", "addresses")) or ""))
     if listed and all(_is_address(each) for each in listed):
         shape["addresses"] = listed
     if name := bridge_shown(each.spec):
@@ -115,8 +111,8 @@ def _network(shape: Shape, each: Observed, network_ports: NetworkPorts) -> None:
 
 def _snapshot(shape: Shape, each: Observed, network_ports: NetworkPorts) -> None:
     found = {
-        str(disk.get("_name", "")): {"mode": disk.get("_snapshot"), "file": _at(disk, "source", "_file")}
-        for disk in _each(_at(each.spec, "domainsnapshot", "disks", "disk"))
+        str(disk.get("_name", "")): {"mode": disk.get("_snapshot"), "file": value_in(disk, ("source", "_file"))}
+        for disk in _each(value_in(each.spec, ("domainsnapshot", "disks", "disk")))
     }
     if found:
         shape.setdefault("disks", found)

@@ -15,6 +15,20 @@ def matches(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
     return len(pattern) == len(path) and all(a in ("*", b) for a, b in zip(pattern, path, strict=True))
 
 
+def overlap(one: ShapePath, other: ShapePath) -> bool:
+    """Whether one path is a prefix of the other, or equal."""
+    return all(a == b for a, b in zip(one, other, strict=False))
+
+
+def value_in(value: Any, path: tuple[str, ...], default: Any = None) -> Any:
+    """The value at a path without ``*`` in a manifest or a shape; the default where there is none."""
+    for name in path:
+        if not isinstance(value, dict) or name not in value:
+            return default
+        value = value[name]
+    return value
+
+
 def values_at(value: Any, path: tuple[str, ...], at: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every value a path with ``*`` reaches in a manifest or a shape, with where it stands."""
     for depth, name in enumerate(path):

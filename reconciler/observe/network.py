@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import Any
 
-from reconciler.model.path import values_at
+from reconciler.model.path import value_in
 from reconciler.model.shape import Shape
 from reconciler.observe.reading import elements
 
@@ -16,11 +16,11 @@ def switch_shown(spec: dict[str, Any], name: str) -> Shape:
     router = f"{name}-router-port"
     networks = [
         text
-        for port in elements(_at(spec, "data", "routerInfo") or {}, "ports")
+        for port in elements(value_in(spec, ("data", "routerInfo")) or {}, "ports")
         if port.get("name") == router
         for text in re.findall(r"[0-9A-Fa-f.:]+/[0-9]+", str(port.get("networks", "")))
     ]
-    gateway = _at(spec, "data", "gatewayInfo", "router")
+    gateway = value_in(spec, ("data", "gatewayInfo", "router"))
     if len(networks) != 1 or not isinstance(gateway, str):
         return {}
     try:
@@ -35,9 +35,5 @@ def switch_shown(spec: dict[str, Any], name: str) -> Shape:
 
 def bridge_shown(spec: dict[str, Any]) -> str:
     """The name of the bridge that a network is; empty where it is none."""
-    name = _at(spec, "data", "bridgeInfo", "name")
+    name = value_in(spec, ("data", "bridgeInfo", "name"))
     return name if isinstance(name, str) else ""
-
-
-def _at(value: Any, *path: str) -> Any:
-    return next((found for _, found in values_at(value, path)), None)

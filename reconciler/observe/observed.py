@@ -18,6 +18,7 @@ from reconciler.drivers.capability import Capabilities
 from reconciler.model.fields import at_start, live_up_to, unreadable, unreadable_fields
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.next_start import disk_waits
+from reconciler.model.path import value_in
 from reconciler.model.resource import Resource, ResourceId, id_of
 from reconciler.model.shape import Shape, overlaid
 from reconciler.model.wire import (
@@ -198,22 +199,16 @@ class Observed:
 
 def _waiting(kind: str, live: Shape, persistent: Shape) -> dict[str, Any]:
     """The fields that take the next start, and nothing less: dotted field -> value then."""
-    waits = [path for path in at_start(kind) if _at(live, path) != _at(persistent, path)]
+    waits = [path for path in at_start(kind) if value_in(live, path) != value_in(persistent, path)]
     for path, most in live_up_to(kind):
-        if (then := _at(persistent, path)) != _at(live, path) and then > _at(live, most):
+        if (then := value_in(persistent, path)) != value_in(live, path) and then > value_in(live, most):
             waits.append(path)
     disks = {*live.get("disks", {}), *persistent.get("disks", {})} if kind == MACHINE else ()
     for target in sorted(disks):
         path = ("disks", target)
-        if _at(live, path) != (then := _at(persistent, path)) and disk_waits(live, target, then):
+        if value_in(live, path) != (then := value_in(persistent, path)) and disk_waits(live, target, then):
             waits.append(path)
-    return {".".join(path): _at(persistent, path) for path in waits}
-
-
-def _at(shape: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        shape = shape.get(name) if isinstance(shape, dict) else None
-    return shape
+    return {".".join(path): value_in(persistent, path) for path in waits}
 
 
 def _recall(shape: Any, applied: Any, path: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from reconciler.manifests.desired import Declared
-from reconciler.model.path import values_at
+from reconciler.model.path import value_in, values_at
 from reconciler.model.shape import Shape, overlaid
 from reconciler.observe.observed import Observed
 from reconciler.planner.diff import Change, diff, equivalent, persistent_diff, reached
@@ -67,7 +67,7 @@ def waiting(shape: Shape, pending: Mapping[str, Any]) -> list[Change]:
     found = []
     for dotted, value in sorted(pending.items()):
         path = tuple(dotted.split("."))
-        now = next((each for _, each in values_at(shape, path)), None)
+        now = value_in(shape, path)
         if not reached(value, now):
             found.append(Change(path, now, value))
     return found

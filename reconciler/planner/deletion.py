@@ -11,7 +11,7 @@ from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
 from reconciler.model.fields import deletion_policy
 from reconciler.model.kinds import DISK, MACHINE, RANK
-from reconciler.model.path import values_at
+from reconciler.model.path import value_in
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
@@ -273,5 +273,4 @@ def _changes(row: DeleteRule, id: ResourceId, shape: Shape) -> Iterator[FieldCha
         yield FieldChange((), as_manifest(id.kind, (), shape), None)
         return
     for path, value in _values_left(row):
-        before = next((each for _, each in values_at(shape, path)), None)
-        yield FieldChange(path, before, value)
+        yield FieldChange(path, value_in(shape, path), value)

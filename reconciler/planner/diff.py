@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from reconciler.model import quantity
 from reconciler.model.fields import NOT_COMPARED_NAMES, FieldNode, node_at, tree
-from reconciler.model.path import ShapePath
+from reconciler.model.path import ShapePath, overlap
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape, overlaid
@@ -50,12 +50,7 @@ def persistent_diff(kind: str, desired: Shape, observed: Observed) -> list[Chang
         return []
     live = [change.path for change in live_diff(kind, desired, observed)]
     persistent = diff(kind, with_resets(kind, desired, observed.applied), observed.persistent)
-    return [change for change in persistent if not any(_overlap(change.path, path) for path in live)]
-
-
-def _overlap(one: ShapePath, other: ShapePath) -> bool:
-    """Whether one path is a prefix of the other, or equal."""
-    return all(a == b for a, b in zip(one, other, strict=False))
+    return [change for change in persistent if not any(overlap(change.path, path) for path in live)]
 
 
 def _compare(node: FieldNode, path: ShapePath, desired: Any, observed: Any, changes: list[Change]) -> None:

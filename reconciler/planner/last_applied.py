@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.model.fields import field_at, node_at, noted_fields, remembered_fields, unreadable
 from reconciler.model.fields.field import Removal
-from reconciler.model.path import matches, values_at
+from reconciler.model.path import matches, value_in, values_at
 from reconciler.model.shape import Shape
 from reconciler.planner.diff import Change
 from reconciler.planner.explanation import leaves
@@ -61,11 +61,6 @@ def _is_reset(kind: str, path: tuple[str, ...], value: Any) -> bool:
 
 def _holds_noted(kind: str, path: tuple[str, ...]) -> bool:
     return any(len(path) < len(pattern) and matches(pattern[: len(path)], path) for pattern in noted_fields(kind))
-
-
-def value_in(shape: Any, path: tuple[str, ...]) -> Any:
-    """The value at a path of a shape; None where there is none."""
-    return next((value for _, value in values_at(shape, path)), None)
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

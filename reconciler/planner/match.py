@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from reconciler.model.fields import lost_with, part_of, replacing
-from reconciler.model.path import matches, values_at
+from reconciler.model.path import matches, value_in
 from reconciler.model.shape import Shape
 from reconciler.planner.diff import Change, part_changes
 from reconciler.planner.explanation import leaves
@@ -55,12 +55,12 @@ def with_replacements(kind: str, changes: list[Change], desired: Shape, seen: Sh
 def _lost_with_parts(kind: str, changes: list[Change], desired: Shape, seen: Shape) -> Iterator[Change]:
     """The fields that name parts, and are set again as a part that comes or is replaced does not bring them."""
     for path, name in lost_with(kind):
-        wanted = [each for _, each in values_at(desired, path)]
+        wanted = value_in(desired, path)
         came = {change.path[1] for change in changes if len(change.path) == 2 and change.path[0] == name}
-        if not wanted or came.isdisjoint(wanted[0]) or any(change.path == path for change in changes):
+        if wanted is None or came.isdisjoint(wanted) or any(change.path == path for change in changes):
             continue
-        now: list[str] = next((each for _, each in values_at(seen, path)), [])
-        yield Change(path, [each for each in now if each not in came], wanted[0])
+        now: list[str] = value_in(seen, path, [])
+        yield Change(path, [each for each in now if each not in came], wanted)
 
 
 def set_by(rule: Rule, changes: list[Change]) -> list[Change]:

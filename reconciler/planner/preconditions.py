@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from reconciler.catalogue.operation import Operation
 from reconciler.model.kinds import MACHINE
-from reconciler.model.path import values_at
+from reconciler.model.path import overlap, value_in
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import overlaid
 from reconciler.model.wire import NEXT_START
@@ -36,7 +36,7 @@ def value_at(observed: Observed | None, path: tuple[str, ...]) -> Any:
     if path == STACK:
         return observed.stack
     shape, path = observed.at(path)
-    return next((value for _, value in values_at(overlaid(shape, observed.pending), path)), None)
+    return value_in(overlaid(shape, observed.pending), path)
 
 
 def identity(observed: Observation, id: ResourceId) -> Iterator[Expectation]:
@@ -78,7 +78,7 @@ def bind(steps: Sequence[Step]) -> tuple[Step, ...]:
         left = {
             (each.id, each.path): each
             for each in step.preconditions
-            if not any(_overlap(each.path, path) for path in (before if each.id == step.carrier else by_any)[each.id])
+            if not any(_affects(each.path, path) for path in (before if each.id == step.carrier else by_any)[each.id])
         }
         bound.append(replace(step, preconditions=tuple(left.values())))
         for id, paths in _changed([step]).items():
@@ -108,13 +108,13 @@ def _paths(step: Step) -> Iterator[tuple[ResourceId, Path]]:
         yield step.resource, path
 
 
-def _overlap(needed: Path, changed: Path) -> bool:
+def _affects(needed: Path, changed: Path) -> bool:
     """Whether a change affects a precondition: creation and deletion affect all of a resource."""
     if needed[:1] == (NEXT_START,) or changed[:1] == (NEXT_START,):
         needed, changed = (path[1:] if path[:1] == (NEXT_START,) else path for path in (needed, changed))
     if not needed:
         return not changed
-    return all(a == b for a, b in zip(needed, changed, strict=False))
+    return overlap(needed, changed)
 
 
 def unmet(preconditions: Iterable[Expectation], look: Callable[[ResourceId], Observed | None]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.manifests.desired import Declared
 from reconciler.model.fields.field import Removal
-from reconciler.model.path import ShapePath
+from reconciler.model.path import value_in
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observed
 from reconciler.planner.diff import Change, equivalent
@@ -24,20 +24,12 @@ def staying(declared: Declared, observed: Observed, seen: Shape, changes: Iterab
     replaced = {change.path for change in changes}
     kind = declared.id.kind
     for each in removed_fields(kind, declared.shape, observed.applied):
-        now, holder = _place(seen, each.path)
+        now, holder = value_in(seen, each.path), value_in(seen, each.path[:-1])
         if each.field.removed is not Removal.STAYS or not _has(now, each.applied) or _is_implied(each, now, holder):
             continue
         if not any(each.path[:length] in replaced for length in range(1, len(each.path))):
             change = field_change(kind, Change(each.path, now, None))
             yield Note(declared.id, NoteKind.STAYS, {"remedy": each.field.to_remove}, (change,))
-
-
-def _place(shape: Any, path: ShapePath) -> tuple[Any, Any]:
-    """The value at a path of a shape, None if there is none, and the mapping that it is in."""
-    holder = None
-    for name in path:
-        holder, shape = shape, shape.get(name) if isinstance(shape, dict) else None
-    return shape, holder
 
 
 def _has(now: Any, applied: Any) -> bool:

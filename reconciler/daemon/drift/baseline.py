@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from reconciler.daemon.status.values import ChangedSide
+from reconciler.model.path import overlap, value_in
 from reconciler.model.shape import Shape
 from reconciler.planner.declaration import canonical
 from reconciler.planner.diff import Change, diff
@@ -37,10 +38,10 @@ class Baseline(NamedTuple):
 
         None if it was absent, ``NoBaseline`` if they never were the same.
         """
-        value = _value_in(self.shape, path)
+        value = value_in(self.shape, path)
         for at, other in self.exceptions.items():
             if path[: len(at)] == at:
-                return other if isinstance(other, NoBaseline) else _value_in(other, path[len(at) :])
+                return other if isinstance(other, NoBaseline) else value_in(other, path[len(at) :])
             if at[: len(path)] == path:
                 if isinstance(other, NoBaseline):
                     return other
@@ -97,11 +98,6 @@ def created(shape: Shape) -> Baseline:
     return Baseline(shape, {(): NoBaseline.NEW})
 
 
-def overlap(one: Path, other: Path) -> bool:
-    """Whether the paths are the same, or one is above the other."""
-    return all(a == b for a, b in zip(one, other, strict=False))
-
-
 def _matches_declared(kind: str, path: Path, declared: Any, observed: Any) -> bool:
     """Whether the observed value is the one that was declared. What was not declared is left to the platform."""
     return not diff(kind, _shape_with(path, declared), _shape_with(path, observed))
@@ -112,12 +108,6 @@ def _shape_with(path: Path, value: Any) -> Shape:
     if value is not None:
         return nested([(path, value)])
     return nested([(path[:-1], {})]) if len(path) > 1 else {}
-
-
-def _value_in(value: Any, path: Path) -> Any:
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
 
 
 def _with_value(value: Any, path: Path, other: Any) -> Any:

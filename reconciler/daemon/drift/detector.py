@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.daemon.drift.baseline import Baseline, created, overlap
+from reconciler.daemon.drift.baseline import Baseline, created
 from reconciler.daemon.drift.difference import Difference, compare
 from reconciler.daemon.drift.drift_event import DriftEvent, DriftFinding, DriftReason, ReportedDrift, report
 from reconciler.daemon.drift.flapping import FlapDetector
@@ -29,6 +29,7 @@ from reconciler.daemon.drift.selection import changed_paths, remove_steps, skipp
 from reconciler.daemon.status.values import ChangedSide, Drift, Mode
 from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.drift_policy import expiry
+from reconciler.model.path import overlap
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.observe.observed import Observation, Observed

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from reconciler.daemon.drift import baseline
-from reconciler.daemon.drift.baseline import Baseline, overlap
+from reconciler.daemon.drift.baseline import Baseline
 from reconciler.daemon.drift.selection import changed_paths
 from reconciler.daemon.status.values import ChangedSide, Mode
 from reconciler.manifests.desired import Declared, Stack
 from reconciler.manifests.drift_policy import DriftPolicy, IgnoreRule
 from reconciler.manifests.loader import Manifest
+from reconciler.model.path import overlap
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observed
 from reconciler.planner.configuration import waiting

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from reconciler.model.path import values_at
+from reconciler.model.path import value_in
 from reconciler.model.resource import ResourceId
 from reconciler.model.rule_match import address_sets
 from reconciler.model.shape import Shape
@@ -16,8 +16,7 @@ def gets_more(*path: str) -> Milder:
     """Of a number of the machine: it does not fall below what the guest has."""
 
     def check(case: RuleContext) -> bool:
-        wanted, now = (next((value for _, value in values_at(shape, path)), 0) for shape in (case.desired, case.live))
-        return bool(wanted >= now)
+        return bool(value_in(case.desired, path, 0) >= value_in(case.live, path, 0))
 
     return Milder("where it does not get less", check)
 

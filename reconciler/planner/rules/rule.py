@@ -18,7 +18,7 @@ from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, NETWORK, POOL, SNAPSHOT
-from reconciler.model.path import values_at
+from reconciler.model.path import value_in, values_at
 from reconciler.model.resource import ResourceId
 from reconciler.model.rule_match import address_sets
 from reconciler.model.shape import Shape
@@ -374,9 +374,8 @@ def if_changed(*path: str) -> Make:
     """A field as text, if its value changes."""
 
     def make(case: RuleContext) -> Value | None:
-        desired = next((value for _, value in values_at(case.desired, path)), None)
-        seen = next((value for _, value in values_at(case.seen, path)), None)
-        return None if desired is None or desired == seen else str(desired)
+        desired = value_in(case.desired, path)
+        return None if desired is None or desired == value_in(case.seen, path) else str(desired)
 
     return make
 
