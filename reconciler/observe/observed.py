@@ -27,6 +27,7 @@ from reconciler.model.wire import (
     CLAIM,
     LABEL_HOST,
     LABEL_HOST_SDK,
+    LABEL_PROTECT,
     LABEL_STACK,
     LIFECYCLE,
     NEXT_START,
@@ -122,6 +123,11 @@ class Observed:
     def unmarked(self) -> bool:
         """Whether it lost what this program noted on it, or never had it: then nobody knows what was last applied."""
         return not self.stack or not self.applied
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether a label says that the resource is never deleted."""
+        return self.labels.get(LABEL_PROTECT) == "true"
 
     @cached_property
     def shape(self) -> Shape:

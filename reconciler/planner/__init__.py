@@ -68,7 +68,7 @@ def _plan(inputs: PlanInput, found: Findings) -> Plan:
     held = hold(inputs, ordered)
     unheard = frozenset(step.id for step in held.steps if step.held_by)
     held.found.notes.extend(exposures(inputs, held.found.steps, unheard))
-    interruptions = one_after_another(inputs, in_waves(inputs, held))
+    interruptions = one_after_another(inputs, held)
     return _made(inputs, in_waves(inputs, interruptions.ordered), interruptions.ready_first)
 
 

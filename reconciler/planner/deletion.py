@@ -163,7 +163,7 @@ def _may_delete(inputs: PlanInput, id: ResourceId, declared: Declared | None, fo
         return False
     if observed.under_way:
         found.note(id, NoteKind.KEPT_UNDER_WAY, operation=observed.under_way)
-    elif is_protected(observed):
+    elif observed.is_protected:
         found.note(id, NoteKind.KEPT_PROTECTED, label=LABEL_PROTECT)
     elif not observed.exists:
         return True
@@ -172,11 +172,6 @@ def _may_delete(inputs: PlanInput, id: ResourceId, declared: Declared | None, fo
     else:
         return True
     return False
-
-
-def is_protected(observed: Observed) -> bool:
-    """Whether a label says that the resource is never deleted."""
-    return observed.labels.get(LABEL_PROTECT) == "true"
 
 
 def removal(

@@ -34,7 +34,8 @@ class OrderedSteps:
 
 
 def in_order(inputs: PlanInput, found: Findings) -> OrderedSteps:
-    """Add the edges between steps, and leave out those that wait for each other.
+    """Add the edges between steps, put them into an order in which they can run, and leave out those that wait for each
+    other.
 
     If there are problems, the deletions of a prune are left out.
     """
@@ -45,7 +46,7 @@ def in_order(inputs: PlanInput, found: Findings) -> OrderedSteps:
 
 
 def in_waves(inputs: PlanInput, ordered: OrderedSteps) -> OrderedSteps:
-    """The steps in an order in which they can run."""
+    """The steps in an order in which they can run. Raises ``graph.Cycle`` where some wait for each other."""
     waves = Plan(inputs.stack, tuple(ordered.steps)).waves
     return replace(ordered, steps=[step for wave in waves for step in wave])
 
@@ -55,11 +56,9 @@ def _without_cycles(inputs: PlanInput, found: Findings) -> OrderedSteps:
     while True:
         ordered = _connected(inputs, found)
         try:
-            _ = Plan(inputs.stack, tuple(ordered.steps)).waves
+            return in_waves(inputs, ordered)
         except graph.Cycle as cycle:
             found = without_refused(inputs, _refuse_cycle(inputs, ordered, cycle))
-        else:
-            return ordered
 
 
 def _refuse_cycle(inputs: PlanInput, ordered: OrderedSteps, cycle: graph.Cycle) -> Findings:
@@ -155,10 +154,7 @@ def _follow_named(steps: Iterable[UnorderedStep], needs: Edges) -> None:
 
 def _free_before_taking(steps: Iterable[UnorderedStep], needs: Edges) -> None:
     """Edges from the step that takes something exclusive to the step that frees it."""
-    freed: dict[tuple[str, str], list[UnorderedStep]] = defaultdict(list)
-    for each in steps:
-        for what in each.frees:
-            freed[each.step.resource.namespace, what].append(each)
+    freed = _by_fact(steps, ("frees",))
     for each in steps:
         for what in each.takes:
             holders = freed.get((each.step.resource.namespace, what), ())
@@ -179,8 +175,8 @@ def _before_the_last(steps: Iterable[UnorderedStep], needs: Edges) -> set[str]:
     return found
 
 
-def _by_disk(steps: Iterable[UnorderedStep], facts: tuple[str, ...]) -> dict[tuple[str, str], list[UnorderedStep]]:
-    """The steps that name a disk in any of these facts, by namespace and name."""
+def _by_fact(steps: Iterable[UnorderedStep], facts: tuple[str, ...]) -> dict[tuple[str, str], list[UnorderedStep]]:
+    """The steps that name something in any of these facts, by namespace and name."""
     found: dict[tuple[str, str], list[UnorderedStep]] = defaultdict(list)
     for each in steps:
         for what in {what for fact in facts for what in getattr(each, fact)}:
@@ -191,8 +187,8 @@ def _by_disk(steps: Iterable[UnorderedStep], facts: tuple[str, ...]) -> dict[tup
 def _attach_before_snapshot(steps: Iterable[UnorderedStep], needs: Edges, after: Edges) -> None:
     """What relies on which machine has a disk comes when that is as declared, and before that machine is deleted."""
     steps = list(steps)
-    moved = _by_disk([each for each in steps if each.step.action is not Action.DELETE], ("takes", "frees"))
-    dropped = _by_disk(steps, ("drops",))
+    moved = _by_fact([each for each in steps if each.step.action is not Action.DELETE], ("takes", "frees"))
+    dropped = _by_fact(steps, ("drops",))
     for each in steps:
         for what in each.settled:
             place = each.step.resource.namespace, what
@@ -203,7 +199,7 @@ def _attach_before_snapshot(steps: Iterable[UnorderedStep], needs: Edges, after:
 
 def _copy_while_unused(steps: Iterable[UnorderedStep], needs: Edges, after: Edges) -> None:
     """A disk is copied when no running guest uses it any more, and before one does."""
-    waking, resting = _by_disk(steps, ("wakes",)), _by_disk(steps, ("rests",))
+    waking, resting = _by_fact(steps, ("wakes",)), _by_fact(steps, ("rests",))
     for each in steps:
         for what in each.copies:
             place = each.step.resource.namespace, what

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from reconciler.manifests.request import request_id
-from reconciler.model.fields import references_of
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
-from reconciler.model.shape import Shape
 from reconciler.planner.findings import UnorderedStep
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.plan import Step
@@ -75,20 +73,13 @@ def add_references(inputs: PlanInput, steps: Iterable[UnorderedStep], found: Rel
     if inputs.policy.delete:
         return
     for id, declared in inputs.desired.resources.items():
-        for other in _referred(inputs, id, declared.shape):
+        for other in inputs.resources.used_by(id, declared.shape):
             found[other].add(id)
     for id in {each.step.resource for each in steps if not each.step.last}:
         observed = inputs.observed.get(id)
         if observed is not None and observed.exists:
-            for other in _referred(inputs, id, observed.shape):
+            for other in inputs.resources.used_by(id, observed.shape):
                 found[other].add(id)
-
-
-def _referred(inputs: PlanInput, id: ResourceId, shape: Shape) -> Iterator[ResourceId]:
-    yield from (other for _, other in references_of(id.kind, shape, id.namespace))
-    yield from inputs.resources.address_sets_of(shape, id.namespace)
-    for nic in shape.get("nics", {}).values():
-        yield from inputs.resources.bridges_of(nic, id.namespace)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import Path, ResourceId, show_path
 from reconciler.model.wire import LABEL_PROTECT
 from reconciler.observe.ledger import LedgerEntry, RequestState
-from reconciler.planner.deletion import is_protected, removal
+from reconciler.planner.deletion import removal
 from reconciler.planner.findings import Findings, UnorderedStep, preconditions_of, unreadable_secrets
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.parameters import limit_remedy, samples
@@ -119,7 +119,7 @@ def _target_problem(inputs: PlanInput, request: Request) -> tuple[str, str] | No
 def _protection(inputs: PlanInput, request: Request) -> tuple[str, str] | None:
     """Why an operation may not delete its target, and what to do about it."""
     observed = inputs.observed.get(request.target)
-    if observed is None or not (request.operation.removes and is_protected(observed)):
+    if observed is None or not (request.operation.removes and observed.is_protected):
         return None
     message = f"{request.operation.name} deletes {request.target}, which its label {LABEL_PROTECT} protects"
     return message, "Remove the label first, if it is meant."

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from reconciler.manifests.addresses import Subnet, floating_address_errors, nic_address_errors, subnet_of
+from reconciler.manifests.finding import Finding
 from reconciler.model.kinds import NETWORK
 from reconciler.model.resource import ResourceId
+from reconciler.model.shape import Shape
 from reconciler.observe.network import bridge_shown, switch_shown
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.refusals.refusal import Refusal, Row, added, changes_at, is_ours, owner
 
+_Errors = Callable[[Shape, Subnet, str], Iterator[Finding]]  # of an address of a NIC on a switch
 _Key = tuple[str, ...]  # what only one NIC may have
+
+
+def _nics_with(each: ResourceChanges, field: str) -> Iterator[tuple[str, Shape]]:
+    """The NICs that get a field: they come with it, or it changes."""
+    new = dict(added(each, "nics"))
+    for mac, nic in each.declared.shape.get("nics", {}).items():
+        if field in nic and (mac in new or changes_at(each, "nics", mac, field)):
+            yield mac, nic
 
 
 def _wanted(each: ResourceChanges) -> Iterator[tuple[_Key, tuple[str, ...], str]]:
     """What the NICs of a machine will take that they do not have: key, path, and what it is in words."""
-    namespace, new = each.declared.id.namespace, dict(added(each, "nics"))
-    for mac, nic in each.declared.shape.get("nics", {}).items():
-        at = ("nics", mac)
-        if mac in new:
-            yield ("mac", mac), (*at, "mac"), f"the MAC address {mac}"
-        if "ip" in nic and (mac in new or changes_at(each, *at, "ip")):
-            key = ("ip", namespace, str(nic.get("network")), nic["ip"])
-            yield key, (*at, "ip"), f"{nic['ip']} on {nic.get('network')}"
-        if "floatingIP" in nic and (mac in new or changes_at(each, *at, "floatingIP")):
-            outside, address = nic["floatingIP"]["externalNetwork"], nic["floatingIP"]["address"].partition("/")[0]
-            yield ("ip", namespace, outside, address), (*at, "floatingIP", "address"), f"{address} on {outside}"
+    namespace = each.declared.id.namespace
+    for mac, _ in added(each, "nics"):
+        yield ("mac", mac), ("nics", mac, "mac"), f"the MAC address {mac}"
+    for mac, nic in _nics_with(each, "ip"):
+        key = ("ip", namespace, str(nic.get("network")), nic["ip"])
+        yield key, ("nics", mac, "ip"), f"{nic['ip']} on {nic.get('network')}"
+    for mac, nic in _nics_with(each, "floatingIP"):
+        outside, address = nic["floatingIP"]["externalNetwork"], nic["floatingIP"]["address"].partition("/")[0]
+        yield ("ip", namespace, outside, address), ("nics", mac, "floatingIP", "address"), f"{address} on {outside}"
 
 
 def _taken_by_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
@@ -41,19 +50,19 @@ def _taken_by_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refu
 
 def _not_for_this_switch(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
     """An address that a switch which only the cluster has cannot give; those of described ones are checked offline."""
-    namespace, new = each.declared.id.namespace, dict(added(each, "nics"))
-    for mac, nic in each.declared.shape.get("nics", {}).items():
-        at = ("nics", mac)
-        if "network" in nic and "ip" in nic and (mac in new or changes_at(each, *at, "ip")):
-            network = ResourceId(NETWORK, nic["network"], namespace)
-            if (subnet := _observed_subnet(inputs, network)) is not None:
-                for finding in nic_address_errors(nic, subnet, str(network)):
-                    yield Refusal((*at, *map(str, finding.path)), finding.message, finding.remedy)
-        if "floatingIP" in nic and (mac in new or changes_at(each, *at, "floatingIP")):
-            outside = ResourceId(NETWORK, nic["floatingIP"]["externalNetwork"], namespace)
-            if (subnet := _observed_subnet(inputs, outside)) is not None:
-                for finding in floating_address_errors(nic, subnet, str(outside)):
-                    yield Refusal((*at, *map(str, finding.path)), finding.message, finding.remedy)
+    for mac, nic in _nics_with(each, "ip"):
+        if "network" in nic:
+            yield from _refused_by(inputs, each, mac, nic["network"], nic_address_errors)
+    for mac, nic in _nics_with(each, "floatingIP"):
+        yield from _refused_by(inputs, each, mac, nic["floatingIP"]["externalNetwork"], floating_address_errors)
+
+
+def _refused_by(inputs: PlanInput, each: ResourceChanges, mac: str, name: str, errors: _Errors) -> Iterator[Refusal]:
+    """What the switch of a network has against an address of a NIC, where only the cluster has that network."""
+    network = ResourceId(NETWORK, name, each.declared.id.namespace)
+    if (subnet := _observed_subnet(inputs, network)) is not None:
+        for finding in errors(each.declared.shape["nics"][mac], subnet, str(network)):
+            yield Refusal(("nics", mac, *map(str, finding.path)), finding.message, finding.remedy)
 
 
 def _observed_subnet(inputs: PlanInput, network: ResourceId) -> Subnet | None:
@@ -65,10 +74,8 @@ def _observed_subnet(inputs: PlanInput, network: ResourceId) -> Subnet | None:
 
 def _vlan_without_bridge(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
     """Port VLANs are set through the network that is the bridge of a NIC."""
-    id, new = each.declared.id, dict(added(each, "nics"))
-    for mac, nic in each.declared.shape.get("nics", {}).items():
-        if "vlan" not in nic or not (mac in new or changes_at(each, "nics", mac, "vlan")):
-            continue
+    id = each.declared.id
+    for mac, nic in _nics_with(each, "vlan"):
         carrier = ResourceId(NETWORK, str(nic["source"]), id.namespace)
         if not inputs.resources.bridges_of(nic, id.namespace) and not inputs.resources.exists(carrier):
             message = f"no network is described or known that is the bridge {nic['source']}, which would set the VLAN"

@@ -11,7 +11,6 @@ from reconciler.model.kinds import DISK, DISK_SNAPSHOT, POOL, SNAPSHOT
 from reconciler.model.path import ShapePath
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
-from reconciler.model.wire import LABEL_PROTECT
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
 
@@ -50,6 +49,19 @@ def node_of(inputs: PlanInput, each: ResourceChanges) -> str:
     return each.observed.node if each.observed is not None and each.observed.exists else each.declared.node
 
 
+def elsewhere(inputs: PlanInput, id: ResourceId, node: str) -> str:
+    """The node that a resource is on, or is to be, if it is another one; else nothing."""
+    there = str(inputs.resources.shape(id).get("nodeName") or "")
+    return there if there.lower() != node.lower() else ""
+
+
+def keeps_running(inputs: PlanInput, machine: ResourceId) -> bool:
+    """Whether a machine runs, and no manifest stops it."""
+    declared = inputs.desired.resources.get(machine)
+    stays = declared is None or declared.shape.get("powerState", "Running") != "Stopped"
+    return stays and inputs.resources.runs(machine)
+
+
 def pool_of(inputs: PlanInput, disk: ResourceId) -> tuple[ResourceId, Shape]:
     """The pool that a disk or image is in, or will be, and its shape."""
     pool = ResourceId(POOL, str(inputs.resources.shape(disk).get("pool", "")), disk.namespace)
@@ -62,8 +74,7 @@ def pool_refusals(inputs: PlanInput, pool: ResourceId, node: str, path: ShapePat
     observed = inputs.observed.get(pool)
     if not shape or (observed is not None and observed.under_way):
         return  # a pool that exists nowhere is a problem of its own, and one that changes is waited for
-    there = str(shape.get("nodeName") or "")
-    if node and there and there.lower() != node.lower():
+    if node and (there := elsewhere(inputs, pool, node)):
         message = f"{pool} is on {there}, and {node} works in its own pools only"
         yield Refusal(path, message, f"Use a pool of {node}.")
     state = declared.shape.get("state", shape.get("state")) if declared is not None else shape.get("state")
@@ -77,11 +88,8 @@ def pool_refusals(inputs: PlanInput, pool: ResourceId, node: str, path: ShapePat
 
 def reachable(inputs: PlanInput, file: ResourceId, node: str) -> str:
     """The node that a disk or image is on, if another node cannot open its file; else nothing."""
-    shape = inputs.resources.shape(file)
-    there = str(shape.get("nodeName") or "")
-    if not there or not node or there.lower() == node.lower():
-        return ""
-    return there if pool_of(inputs, file)[1].get("type", LOCAL[0]) in LOCAL else ""
+    there = elsewhere(inputs, file, node) if node else ""
+    return there if there and pool_of(inputs, file)[1].get("type", LOCAL[0]) in LOCAL else ""
 
 
 def snapshots_of_machine(inputs: PlanInput, machine: ResourceId) -> list[ResourceId]:
@@ -135,8 +143,8 @@ def goes(inputs: PlanInput, id: ResourceId) -> bool:
     return (
         observed is not None
         and inputs.policy.prune
-        and observed.stack == inputs.stack
-        and observed.labels.get(LABEL_PROTECT) != "true"
+        and is_ours(inputs, id)
+        and not observed.is_protected
         and deletion_policy(id.kind, observed.applied) == "Delete"
     )
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.resource import ResourceId
-from reconciler.model.shape import Shape
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.refusals.refusal import Refusal, Row
+from reconciler.planner.refusals.refusal import Refusal, Row, elsewhere
 
 
 def _format(inputs: PlanInput, disk: ResourceId) -> str:
@@ -17,12 +16,13 @@ def _format(inputs: PlanInput, disk: ResourceId) -> str:
     return "raw" if "cloudInit" in shape else str(shape.get("format", "qcow2"))
 
 
-def _inside(inputs: PlanInput, disk: ResourceId) -> list[str]:
-    """The snapshots inside the file of a disk, now and as declared."""
+def _lost_inside(inputs: PlanInput, disk: ResourceId) -> str:
+    """The snapshots inside the file of a disk, now and as declared, which a new file would not have; none: empty."""
     observed, declared = inputs.observed.get(disk), inputs.desired.resources.get(disk)
     now = observed.shape.get("snapshots") if observed is not None and observed.exists else None
     then = declared.shape.get("snapshots") if declared is not None else None
-    return sorted({*(now or ()), *(then or ())})
+    inside = sorted({*(now or ()), *(then or ())})
+    return f"{disk} has snapshots inside its file, which would be lost: {', '.join(inside[:3])}" if inside else ""
 
 
 def _disk_without_snapshots(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
@@ -34,18 +34,10 @@ def _disk_without_snapshots(inputs: PlanInput, each: ResourceChanges) -> Iterato
         return
     if (format := _format(inputs, disk)) != "qcow2":
         yield Refusal(("disk",), f"{disk} is {format}, and only qcow2 has snapshots", "Name a qcow2 disk.")
-    elif inside := _inside(inputs, disk):
-        message = f"{disk} has snapshots inside its file, which would be lost: {', '.join(inside[:3])}"
+    elif message := _lost_inside(inputs, disk):
         yield Refusal(("disk",), message, "Delete these first, or make another one of that sort.")
-    there = str(shape.get("nodeName") or "")
-    if there and there.lower() != each.declared.node.lower():
+    if there := elsewhere(inputs, disk, each.declared.node):
         yield Refusal(("nodeName",), f"{disk} is on {there}", f"Write nodeName: {there}.")
-
-
-def _machine_disks(inputs: PlanInput, machine: ResourceId) -> Shape | None:
-    """The disks that a machine will have, by target; None where the machine is not known."""
-    shape = inputs.resources.shape(machine)
-    return shape.get("disks") if shape else None
 
 
 def _disks_without_snapshots(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
@@ -53,15 +45,15 @@ def _disks_without_snapshots(inputs: PlanInput, each: ResourceChanges) -> Iterat
         return
     namespace = each.declared.id.namespace
     machine = ResourceId(MACHINE, each.declared.shape["virtualMachine"], namespace)
-    attached = _machine_disks(inputs, machine)
+    shape = inputs.resources.shape(machine)
+    attached = shape.get("disks")
     if attached is None:
         return
     for target, part in each.declared.shape.get("disks", {}).items():
         mode, at = part.get("mode", "internal"), ("disks", target)
         device = attached.get(target)
         if device is None:
-            drives = inputs.resources.shape(machine).get("cdroms") or {}
-            if target not in drives or mode != "no":
+            if target not in (shape.get("cdroms") or {}) or mode != "no":
                 yield Refusal((*at, "target"), f"{machine} has no disk {target}", "Name one of its disks.")
             continue
         if mode == "no" or "disk" not in device:
@@ -70,8 +62,7 @@ def _disks_without_snapshots(inputs: PlanInput, each: ResourceChanges) -> Iterat
         if (format := _format(inputs, disk)) != "qcow2":
             message = f"{disk} is {format}, and only qcow2 has snapshots"
             yield Refusal((*at, "mode"), message, 'Write mode: "no" for it.')
-        elif mode == "external" and (inside := _inside(inputs, disk)):
-            message = f"{disk} has snapshots inside its file, which would be lost: {', '.join(inside[:3])}"
+        elif mode == "external" and (message := _lost_inside(inputs, disk)):
             yield Refusal((*at, "mode"), message, "Delete these first, or write mode: internal.")
 
 

@@ -16,7 +16,9 @@ from reconciler.planner.refusals.refusal import (
     Row,
     changes_at,
     disks_of,
+    elsewhere,
     is_ours,
+    keeps_running,
     node_of,
     owner,
     pool_refusals,
@@ -87,11 +89,10 @@ def _copy_of_what_is_written(inputs: PlanInput, each: ResourceChanges) -> Iterat
         return
     source = ResourceId(DISK, name, each.declared.id.namespace)
     machine = inputs.observed.attached.get(source, (None, ""))[0]
-    if machine is None or not inputs.resources.runs(machine):
+    if machine is None or not keeps_running(inputs, machine):
         return
     declared = inputs.desired.resources.get(machine)
-    keeps = declared is None or any(disk == source for _, disk, _ in disks_of(declared))
-    if keeps and (declared is None or declared.shape.get("powerState", "Running") != "Stopped"):
+    if declared is None or any(disk == source for _, disk, _ in disks_of(declared)):
         message = f"{source} is in use by {machine}, which runs"
         remedy = f"Stop {machine.name} first, or make the disk of an image."
         yield Refusal(("from", "disk"), message, remedy)
@@ -105,8 +106,8 @@ def _move_that_leaves_something(inputs: PlanInput, each: ResourceChanges) -> Ite
         message = f"a disk with snapshots cannot move, and this one has {found[0]}"
         yield Refusal(("pool",), message, "Delete its snapshots first.")
     machine = inputs.observed.attached.get(id, (None, ""))[0]
-    there = str(inputs.resources.shape(_own_pool(each)).get("nodeName") or "")
-    if machine is not None and there and there.lower() != node_of(inputs, each).lower():
+    there = elsewhere(inputs, _own_pool(each), node_of(inputs, each))
+    if machine is not None and there:
         message = f"{id} is attached to {machine}, and its new pool is on {there}"
         yield Refusal(("pool",), message, "Unplug it first, or move both with an Operation MigrateVMDisk.")
 
@@ -120,9 +121,8 @@ def _image_of_a_disk_elsewhere(inputs: PlanInput, each: ResourceChanges) -> Iter
     if name is None:
         return
     disk = ResourceId(DISK, name, id.namespace)
-    there, node = str(inputs.resources.shape(disk).get("nodeName") or ""), each.declared.node
-    far = there.lower() != node.lower() if id.kind == DISK_IMAGE else bool(reachable(inputs, disk, node))
-    if there and far:
+    node = each.declared.node
+    if there := (elsewhere if id.kind == DISK_IMAGE else reachable)(inputs, disk, node):
         yield Refusal(path, f"{disk} is on {there}, not on {node}", f"Put the image on {there}.")
 
 
@@ -148,10 +148,9 @@ def _stop_of_a_pool_in_use(inputs: PlanInput, each: ResourceChanges) -> Iterator
     if each.declared.shape.get("state") != "Inactive" or not changes_at(each, "state"):
         return
     for disk, (machine, _) in sorted(inputs.observed.attached.items()):
-        observed, declared = inputs.observed.get(disk), inputs.desired.resources.get(machine)
+        observed = inputs.observed.get(disk)
         mine = observed is not None and disk.namespace == id.namespace and observed.shape.get("pool") == id.name
-        stays = declared is None or declared.shape.get("powerState", "Running") != "Stopped"
-        if mine and stays and inputs.resources.runs(machine):
+        if mine and keeps_running(inputs, machine):
             message = f"{disk} in it is in use by {machine}, which runs"
             yield Refusal(("state",), message, f"Stop {machine.name} first, or leave the pool active.")
             return

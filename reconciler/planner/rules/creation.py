@@ -240,7 +240,7 @@ def holdings(machine: Shape) -> list[str]:
     nics = machine.get("nics", {})
     bound = [nic["floatingIP"] for nic in nics.values() if "address" in (nic.get("floatingIP") or {})]
     return [
-        *(f"disk {disk['disk']}" for disk in machine.get("disks", {}).values() if "disk" in disk),
+        *disk_tokens(machine),
         *(what for mac, nic in nics.items() for what in addresses(mac, nic)),
         *(outside(each["address"]) for each in bound),
     ]
