@@ -16,7 +16,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypedDict, Unpack
 
-from reconciler.agent.embedded import hidden_from, show_hidden
 from reconciler.apply import Options, Outcome, Report, apply
 from reconciler.apply.estimate import typical
 from reconciler.apply.readiness import Prober
@@ -181,16 +180,27 @@ def observe_stack(
     observed = observe(cluster)
     exists = {id for id, each in observed.resources.items() if each.exists or each.under_way}
     unseen = desired.resources.keys() - exists
-    if isinstance(cluster, LocalCluster) and (hidden := hidden_from(cluster, unseen)):
-        with nullcontext(cluster) if writes else closing(cluster.copy()) as shown:
-            show_hidden(shown, hidden)
-            observed = observe(shown)
+    if unseen and isinstance(cluster, LocalCluster):
+        observed = _with_hidden(cluster, unseen, observed, writes=writes)
     observed.capabilities = announced(cluster)
     if desired.requests:
         observed.ledger = read_operation_ledger(cluster, desired.stack.name, observed)
     if policy is not None and policy.adopt_from:
         observed.undescribed = read_undescribed(cluster, policy.adopt_from)
     return observed
+
+
+def _with_hidden(
+    cluster: LocalCluster, unseen: Collection[ResourceId], observed: Observation, *, writes: bool
+) -> Observation:
+    """The observation with those of the resources that nodes of an embedded cluster have all the same."""
+    from reconciler.agent.embedded import hidden_from, show_hidden  # and with it all of an agent, needed seldom
+
+    if not (hidden := hidden_from(cluster, unseen)):
+        return observed
+    with nullcontext(cluster) if writes else closing(cluster.copy()) as shown:
+        show_hidden(shown, hidden)
+        return observe(shown)
 
 
 def observe_after_recovery(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Observation:

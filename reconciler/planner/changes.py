@@ -17,7 +17,7 @@ from reconciler.planner.match import replaced_parts, with_replacements
 from reconciler.planner.ownership import OwnershipChanges, is_blocked, ownership_changes
 from reconciler.planner.plan import Note
 from reconciler.planner.remainder import staying
-from reconciler.planner.removal import with_resets
+from reconciler.planner.removal import Removed, removed_fields, with_resets
 from reconciler.planner.rules import CREATE, CreateRule, RuleContext
 
 
@@ -91,8 +91,10 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
         case = RuleContext(declared.id, declared.shape, {}, inputs.resources, observed)
         creation = next(row for row in CREATE if row.kind == kind and row.when(case))
         seen, pending = creation.leaves(case), {}
-    given, applied = declared.shape, observed.applied if observed is not None and creation is None else {}
-    if (shape := with_resets(kind, given, applied)) is not given:
+    given, removed = declared.shape, list[Removed]()
+    if observed is not None and creation is None:
+        removed += removed_fields(kind, given, observed.applied)
+    if (shape := with_resets(given, removed)) is not given:
         declared = replace(declared, shape=shape)
     may_stop = creation is not None or inputs.policy.allows(Impact.RESTART, (declared.id,))
     stops = declared.shape.get("powerState") == "Stopped" and may_stop
@@ -101,10 +103,10 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
     if observed is not None and creation is None and observed.unmarked:
         changes = [change for change in changes if not last_applied.unknown(kind, change)]
     if shape is not given and (parts := replaced_parts(kind, changes)):
-        declared = replace(declared, shape=with_resets(kind, given, applied, parts))
+        declared = replace(declared, shape=with_resets(given, removed, parts))
     changes = with_replacements(kind, changes, declared.shape, both.live)
     later = waiting(observed.shape, pending) if observed is not None and pending else []
     runs = bool(changes or later) and inputs.runs(declared.id, seen)
     found = ResourceChanges(declared, observed, creation, ownership, both, changes, later, runs, stops)
-    left = [] if observed is None or creation else list(staying(declared, observed, both.live, changes))
+    left = list(staying(declared.id, removed, both.live, changes)) if removed else []
     return found if creation or ownership or changes or later or found.memory_excess else None, left

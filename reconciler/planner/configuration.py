@@ -13,7 +13,7 @@ from reconciler.manifests.desired import Declared
 from reconciler.model.path import value_in, values_at
 from reconciler.model.shape import Shape, overlaid
 from reconciler.observe.observed import Observed
-from reconciler.planner.diff import Change, diff, equivalent, persistent_diff, reached
+from reconciler.planner.diff import Change, diff, equivalent, lost_at_start, reached
 
 Path = tuple[str, ...]
 
@@ -47,8 +47,8 @@ def configuration(declared: Declared, observed: Observed | None, seen: Shape, st
         return Configuration(seen, changes, seen, settled=settled)
     seen = overlaid(seen, observed.pending)
     now = diff(kind, wanted, seen)
-    lost = [change for change in persistent_diff(kind, wanted, observed) if not _is_ignored(declared, change)]
-    then = diff(kind, wanted, persistent)  # what is lost is among it
+    then = diff(kind, wanted, persistent)
+    lost = [change for change in lost_at_start(now, then) if not _is_ignored(declared, change)]
     return Configuration(seen, now + lost, persistent, _paths(now), _paths(then), _settled(observed, now))
 
 

@@ -6,6 +6,7 @@ Only declared fields are compared: what the platform fills in is never a differe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from reconciler.model import quantity
@@ -15,7 +16,7 @@ from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape, overlaid
 from reconciler.observe.observed import Observed
-from reconciler.planner.removal import with_resets
+from reconciler.planner.removal import removed_fields, with_resets
 
 
 class Change(NamedTuple):
@@ -38,7 +39,7 @@ def live_diff(kind: str, desired: Shape, observed: Observed) -> list[Change]:
 
     What was applied and is no longer declared is taken back where that can be done.
     """
-    return diff(kind, with_resets(kind, desired, observed.applied), overlaid(observed.shape, observed.pending))
+    return diff(kind, _to_be(kind, desired, observed), overlaid(observed.shape, observed.pending))
 
 
 def persistent_diff(kind: str, desired: Shape, observed: Observed) -> list[Change]:
@@ -48,9 +49,19 @@ def persistent_diff(kind: str, desired: Shape, observed: Observed) -> list[Chang
     """
     if observed.persistent is None or observed.persistent is observed.shape:
         return []
-    live = [change.path for change in live_diff(kind, desired, observed)]
-    persistent = diff(kind, with_resets(kind, desired, observed.applied), observed.persistent)
-    return [change for change in persistent if not any(overlap(change.path, path) for path in live)]
+    then = diff(kind, _to_be(kind, desired, observed), observed.persistent)
+    return lost_at_start(live_diff(kind, desired, observed), then)
+
+
+def lost_at_start(now: Iterable[Change], then: Iterable[Change]) -> list[Change]:
+    """Of the changes of the persistent configuration, those that the live one does not need."""
+    live = [change.path for change in now]
+    return [change for change in then if not any(overlap(change.path, path) for path in live)]
+
+
+def _to_be(kind: str, desired: Shape, observed: Observed) -> Shape:
+    """The desired shape, with what takes back what was applied and is no longer declared."""
+    return with_resets(desired, removed_fields(kind, desired, observed.applied))
 
 
 def _compare(node: FieldNode, path: ShapePath, desired: Any, observed: Any, changes: list[Change]) -> None:

@@ -5,31 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from reconciler.manifests.desired import Declared
 from reconciler.model.fields.field import Removal
 from reconciler.model.path import value_in
+from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
-from reconciler.observe.observed import Observed
 from reconciler.planner.diff import Change, equivalent
 from reconciler.planner.explanation import field_change
 from reconciler.planner.plan import Note, NoteKind
-from reconciler.planner.removal import Removed, removed_fields
+from reconciler.planner.removal import Removed
 
 
-def staying(declared: Declared, observed: Observed, seen: Shape, changes: Iterable[Change]) -> Iterator[Note]:
-    """A note on each field of a resource that was applied, is no longer declared, and still has its value.
+def staying(id: ResourceId, removed: Iterable[Removed], seen: Shape, changes: Iterable[Change]) -> Iterator[Note]:
+    """A note on each of the removed fields of a resource that stays and still has the value that was applied.
 
     None on those that mean what the platform gives anyway, nor on parts that are replaced by one of the ``changes``.
     """
     replaced = {change.path for change in changes}
-    kind = declared.id.kind
-    for each in removed_fields(kind, declared.shape, observed.applied):
+    for each in removed:
         now, holder = value_in(seen, each.path), value_in(seen, each.path[:-1])
         if each.field.removed is not Removal.STAYS or not _has(now, each.applied) or _is_implied(each, now, holder):
             continue
         if not any(each.path[:length] in replaced for length in range(1, len(each.path))):
-            change = field_change(kind, Change(each.path, now, None))
-            yield Note(declared.id, NoteKind.STAYS, {"remedy": each.field.to_remove}, (change,))
+            change = field_change(id.kind, Change(each.path, now, None))
+            yield Note(id, NoteKind.STAYS, {"remedy": each.field.to_remove}, (change,))
 
 
 def _has(now: Any, applied: Any) -> bool:

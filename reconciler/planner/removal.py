@@ -6,7 +6,7 @@ annotation nothing is known to have been declared, and nothing follows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from reconciler.model.fields import FieldNode, tree
@@ -45,12 +45,12 @@ def _removed(node: FieldNode, path: ShapePath, desired: Any, applied: Mapping[st
             yield Removed(below.field, (*path, name), value)
 
 
-def with_resets(kind: str, desired: Shape, applied: Mapping[str, Any], replaced: Collection[ShapePath] = ()) -> Shape:
-    """The desired shape with the values that removed fields are given back; the same object if there are none.
+def with_resets(desired: Shape, removed: Iterable[Removed], replaced: Collection[ShapePath] = ()) -> Shape:
+    """The desired shape with the values that its removed fields are given back; the same object if there are none.
 
     Parts that are ``replaced`` come without what the old ones had.
     """
-    for each in removed_fields(kind, desired, applied):
+    for each in removed:
         if each.field.removed is Removal.RESET and each.path[:2] not in replaced:
             desired = _with(desired, each.path, each.field.reset)
     return desired
