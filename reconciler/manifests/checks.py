@@ -34,7 +34,7 @@ class Check(NamedTuple):
 def check(resource: Declared) -> Iterator[Finding]:
     """All findings about one resource by itself. Their paths begin in its spec."""
     for each in (*CHECKS[""], *CHECKS.get(resource.id.kind, ())):
-        if resource.broken.isdisjoint(each.fields):
+        if not resource.broken or resource.broken.isdisjoint(each.fields):
             yield from each.find(resource)
 
 

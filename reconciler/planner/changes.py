@@ -96,8 +96,9 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
         removed += removed_fields(kind, given, observed.applied)
     if (shape := with_resets(given, removed)) is not given:
         declared = replace(declared, shape=shape)
-    may_stop = creation is not None or inputs.policy.allows(Impact.RESTART, (declared.id,))
-    stops = declared.shape.get("powerState") == "Stopped" and may_stop
+    stops = declared.shape.get("powerState") == "Stopped" and (
+        creation is not None or inputs.policy.allows(Impact.RESTART, (declared.id,))
+    )
     both = configuration(declared, None if creation else observed, seen, stops)
     changes = both.changes
     if observed is not None and creation is None and observed.unmarked:

@@ -33,16 +33,14 @@ def removed_fields(kind: str, desired: Shape, applied: Mapping[str, Any]) -> Ite
 
 def _removed(node: FieldNode, path: ShapePath, desired: Any, applied: Mapping[str, Any]) -> Iterator[Removed]:
     for name, value in applied.items():
-        below = node.get(name)
         if name in desired:
             if isinstance(value, dict) and isinstance(desired[name], dict):
-                yield from _removed(below, (*path, name), desired[name], value)
-        elif node.is_parts or below.field is None:
-            continue
-        elif below.field.removed is Removal.BELOW and isinstance(value, dict):
-            yield from _removed(below, (*path, name), {}, value)
-        else:
-            yield Removed(below.field, (*path, name), value)
+                yield from _removed(node.get(name), (*path, name), desired[name], value)
+        elif not node.is_parts and (field := node.get(name).field) is not None:
+            if field.removed is Removal.BELOW and isinstance(value, dict):
+                yield from _removed(node.get(name), (*path, name), {}, value)
+            else:
+                yield Removed(field, (*path, name), value)
 
 
 def with_resets(desired: Shape, removed: Iterable[Removed], replaced: Collection[ShapePath] = ()) -> Shape:
@@ -51,7 +49,8 @@ def with_resets(desired: Shape, removed: Iterable[Removed], replaced: Collection
     Parts that are ``replaced`` come without what the old ones had.
     """
     for each in removed:
-        if each.field.removed is Removal.RESET and each.path[:2] not in replaced:
+        given_back = each.field.removed is Removal.RESET and each.applied != each.field.reset
+        if given_back and each.path[:2] not in replaced:
             desired = _with(desired, each.path, each.field.reset)
     return desired
 
