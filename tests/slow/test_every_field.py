@@ -15,6 +15,7 @@ import pytest
 
 from reconciler import LocalCluster, Options, Plan, apply
 from reconciler.model.fields.field import Field
+from reconciler.model.kinds import DISK, MACHINE, SNAPSHOT
 from reconciler.planner.plan import Action, NoteKind
 from support.full_stack import SECRETS
 from support.other_values import LEAVES, NO_OTHER, OTHER_SECRETS, VALUES, changed, full_documents
@@ -23,29 +24,29 @@ from support.services import ANSWERING
 
 EVERYTHING = frozenset({"interrupt", "restart", "recreate", "data"})
 
-READINESS = {
-    row.name: "who is asked after an interruption; a hypervisor knows nothing of it"
-    for _, row in LEAVES
-    if row.path[0] == "readiness"
+# Why nothing on the host follows from another value of a field.
+NOTHING = {
+    (kind, row.name): why
+    for kind, row in LEAVES
+    for name, why in {
+        "stopMode": "how a machine is stopped, once it is",
+        "deletionPolicy": "whether the plan deletes what is no longer described",
+        "readiness": "who is asked after an interruption; a hypervisor knows nothing of it",
+    }.items()
+    if row.path[0] == name
 }
-# Why nothing on the host follows from another value, by the name of the row; of all kinds that have it.
 NOTHING_AT_CREATION = {
-    "stopMode": "how a machine is stopped, once it is",
-    "deletionPolicy": "whether the plan deletes what is no longer described",
-    "cloudInit.userDataFrom": "the simulator keeps no user data: it holds passwords",
-    "cloudInit.userData": "the same",
-    "disks.*.boot": "tried where the first disk boots anyway; a golden plan has another one",
-    "from.image": "the operation has no parameter for it: it only says which operation creates the VM",
-    "external": "the mode of each disk says it; the parameter goes along",
-    **READINESS,
+    **NOTHING,
+    (DISK, "cloudInit.userDataFrom"): "the simulator keeps no user data: it holds passwords",
+    (DISK, "cloudInit.userData"): "the same",
+    (MACHINE, "from.image"): "the operation has no parameter for it: it only says which operation creates the VM",
+    (SNAPSHOT, "external"): "the mode of each disk says it; the parameter goes along",
 }
 NOTHING_AT_CHANGE = {
-    "stopMode": NOTHING_AT_CREATION["stopMode"],
-    "deletionPolicy": NOTHING_AT_CREATION["deletionPolicy"],
-    "disks.*.boot": "which disk is the first at creation; bootOrder says it afterwards",
-    "fullCopy": "how the content comes into a disk that is made",
-    "guest.user": "whose password and keys are set when they change",
-    **READINESS,
+    **NOTHING,
+    (MACHINE, "disks.*.boot"): "which disk is the first at creation; bootOrder says it afterwards",
+    (DISK, "fullCopy"): "how the content comes into a disk that is made",
+    (MACHINE, "guest.user"): "whose password and keys are set when they change",
 }
 
 rows = pytest.mark.parametrize(("kind", "row"), LEAVES, ids=[f"{kind}.{row.name}" for kind, row in LEAVES])
@@ -89,7 +90,7 @@ def hosts(path: Path) -> dict[str, Any]:
 def test_every_field_has_another_value_to_try() -> None:
     assert VALUES.keys() | NO_OTHER.keys() == {(kind, row.name) for kind, row in LEAVES}
     assert VALUES.keys().isdisjoint(NO_OTHER)
-    assert NOTHING_AT_CHANGE.keys() <= {row.name for _, row in LEAVES}
+    assert (NOTHING_AT_CREATION | NOTHING_AT_CHANGE).keys() <= {(kind, row.name) for kind, row in LEAVES}
 
 
 @rows
@@ -103,7 +104,7 @@ def test_what_is_declared_at_creation_reaches_the_driver(kind: str, row: Field, 
     if made.problems:
         return  # refused, with a message
     same = hosts(tmp_path / "cluster.db") == hosts(full)
-    assert same == (row.name in NOTHING_AT_CREATION)
+    assert same == ((kind, row.name) in NOTHING_AT_CREATION)
 
 
 @rows
@@ -117,7 +118,7 @@ def test_what_changes_reaches_the_driver_or_is_told(kind: str, row: Field, full:
         made = applied(cluster, desired)
     told = bool(made.problems) or any(note.kind is NoteKind.KEPT_IN_USE for note in made.notes)
     steps = [step for step in made.steps if step.action is not Action.MARK]
-    if row.name in NOTHING_AT_CHANGE:
+    if (kind, row.name) in NOTHING_AT_CHANGE:
         assert (steps, told) == ([], False)
         return
     assert steps or told

@@ -79,7 +79,7 @@ VALUES: dict[tuple[str, str], tuple[Any, ...]] = {
     (MACHINE, "disks.*.target"): ("vdx",),
     (MACHINE, "disks.*.disk"): ("spare",),
     (MACHINE, "disks.*.boot"): (False,),
-    (MACHINE, "disks.*.bus"): ("sata",),
+    (MACHINE, "disks.*.bus"): ("scsi",),
     (MACHINE, "disks.*.cache"): ("writeback",),
     **{
         (MACHINE, f"disks.*.qos.{name}"): (value,)
@@ -161,7 +161,9 @@ _THIRD: dict[str, Any] = {
     "osVariant": "debian12",
     "cpu": {"count": 1},
     "memory": {"size": "1Gi"},
-    "disks": [{"target": "vdb", "disk": "data-3"}, {"target": "vda", "disk": "root-3", "boot": True}],
+    "livecd": True,
+    "cdroms": [{"target": "sdb", "path": "/var/lib/libvirt/iso/debian12.iso"}],
+    "disks": [{"target": "sda", "bus": "sata", "disk": "data-3"}, {"target": "vda", "disk": "root-3", "boot": True}],
     "nics": [{"mac": "52:54:00:00:00:05", "type": "bridge", "source": "virbr0"}],
 }
 _POOL = {"type": "localfs", "content": "vmd", "url": "/var/lib/libvirt/more", "state": "Active"}
