@@ -80,7 +80,7 @@ def test_linux_sees_what_is_applied(linux: Shop) -> None:
     # A NIC is plugged, and both go.
     apply(plugged, base=grown, nics=f', {{mac: "{OTHER_MAC}", type: bridge, source: br-ext}}')
     sees_nics(MAC, OTHER_MAC)
-    apply(base=grown)
+    apply(base=grown, allow="interrupt")
     sees_nics(MAC)
     sees_disks(GIB, REPORT_SIZE)
 
@@ -89,15 +89,15 @@ def test_linux_sees_what_is_applied(linux: Shop) -> None:
     apply(**given)
     seen(cpus="2")
     given["memory"] = "{size: 192Mi, max: 256Mi}"
-    apply(**given)
+    apply(**given, allow="interrupt")
     seen(memory=str(int(booted["memory"]) - 64 * 1024))
     assert "196608 KiB" in virsh("dominfo", "web-1")
     given["medium"] = MEDIA[1]
-    apply(**given)
+    apply(**given, allow="interrupt")
     assert seen(medium=b"another medium!!".hex())["boot"] == booted["boot"]
 
     # Its time stands still for as long as another look at the host takes, and goes on from there.
-    apply(**given, more="Paused")
+    apply(**given, more="Paused", allow="interrupt")
     stood = linuxguest.view(REPORT)
     apply(**given, more="Paused")
     assert virsh("domstate", "web-1") == "paused"

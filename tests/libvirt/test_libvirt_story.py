@@ -57,7 +57,7 @@ def test_a_stack_lives_on_a_real_host(shop: Shop) -> None:
 
     # 5: pause
     shop.write(base + machine(**given, more=", powerState: Paused"))
-    shop.applied()
+    shop.applied("--allow", "interrupt")
     assert virsh("domstate", "web-1") == "paused"
 
     # 6: a snapshot, of the machine that goes on
@@ -65,20 +65,20 @@ def test_a_stack_lives_on_a_real_host(shop: Shop) -> None:
     of = "virtualMachine: web-1, disks: [{target: vda}, {target: vdb}], deletionPolicy: Delete"
     before = manifest("VirtualMachineSnapshot", "before", of)
     shop.write(base + machine(**given) + before)
-    shop.applied()
+    shop.applied("--allow", "interrupt")
     assert virsh("snapshot-list", "web-1", "--name") == "before"
     assert virsh("domstate", "web-1") == "running"
 
     # 7: back to it
     virsh("suspend", "web-1")
-    shop.run("vmsn/before", "RevertVirtualMachine", "domain=web-1")
+    shop.run("vmsn/before", "RevertVirtualMachine", "domain=web-1", "--allow", "data")
     assert virsh("domstate", "web-1") == "running"
     shop.applied()
 
     # 8: another medium
     given["medium"] = MEDIA[1]
     shop.write(base + machine(**given) + before)
-    shop.applied()
+    shop.applied("--allow", "interrupt")
     assert sources()["hda"] == MEDIA[1]
 
     # 9: a new name in the manifests; nothing moves on the host
