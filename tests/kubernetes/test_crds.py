@@ -26,6 +26,7 @@ from support import control_plane as controlplane
 from support.api_call import TABLE, call
 from support.control_plane import ControlPlane
 from support.paths import QUICKSTART
+from support.yaml_text import documents_in
 
 DATA = Path(__file__).parent / "crds"
 DEPLOYED = (DATA / "deployed.yaml").read_text()
@@ -49,13 +50,13 @@ def said(*words: str) -> str:
 
 
 def test_the_verb_prints_all_kinds_as_yaml_and_as_json() -> None:
-    documents = list(yaml.safe_load_all(said()))
+    documents = documents_in(said())
     assert [each["spec"]["names"]["kind"] for each in documents] == list(KINDS)
     assert json.loads(said("-o", "json")) == {"apiVersion": "v1", "kind": "List", "items": documents}
 
 
 def test_the_verb_prints_the_kinds_named_once_in_the_order_given() -> None:
-    documents = yaml.safe_load_all(said("vmd", "VirtualMachinePool", "disk"))
+    documents = documents_in(said("vmd", "VirtualMachinePool", "disk"))
     assert [each["spec"]["names"]["kind"] for each in documents] == [DISK, POOL]
 
 
@@ -106,7 +107,7 @@ def install(plane: ControlPlane, text: str, *flags: str) -> None:
     kubectl(plane, "apply", *flags, "-f", "-", stdin=text)
     wide = {
         each["spec"]["names"]["plural"]: [column["name"].upper() for column in columns_of(each)]
-        for each in yaml.safe_load_all(text)
+        for each in documents_in(text)
     }
     end = time.monotonic() + controlplane.PATIENCE
     with ThreadPoolExecutor() as pool:
@@ -211,7 +212,7 @@ def test_either_may_replace_the_other_and_no_resource_is_lost(
     texts = {"theirs": DEPLOYED, "ours": said()}
     second = next(name for name in texts if name != first)
     install(plane, texts[first], *flags)
-    kinds = {each["spec"]["names"]["kind"] for each in yaml.safe_load_all(texts[first])} & set(KINDS)
+    kinds = {each["spec"]["names"]["kind"] for each in documents_in(texts[first])} & set(KINDS)
     create(plane, kinds)
     plurals = {KINDS[kind].plural for kind in kinds}
     before = stored(plane, plurals)

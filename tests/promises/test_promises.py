@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from support.paths import ROOT
+from support.forked_command import server
+from support.paths import ROOT, TESTS
 
 PROMISES = Path(__file__).parent
 SESSIONS = [
@@ -31,14 +32,18 @@ SESSIONS = [
 SECONDS = re.compile(r"\(\d+\.\d s\)")
 
 
+def write_command(folder: Path, name: str, command: str) -> None:
+    file = folder / "bin" / name
+    file.write_text(f'#!/bin/sh\nexec {sys.executable} {command} "$@"\n')
+    file.chmod(0o755)
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """A directory with the manifests, twice, and the command on the path; what it left running ends with it."""
     (tmp_path / "bin").mkdir()
-    for name, words in {"reconcile": '-c "from reconciler.cli import main; main()"', "python": ""}.items():
-        command = tmp_path / "bin" / name
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
-        command.chmod(0o755)
+    write_command(tmp_path, "reconcile", '-c "from reconciler.cli import main; main()"')
+    write_command(tmp_path, "python", "")
     home = tmp_path / "home"
     for name in ("shop", "original"):
         shutil.copytree(PROMISES / "shop", home / name)
@@ -78,7 +83,10 @@ def test_the_promise_is_kept(session: Path, home: Path, update_plans: bool) -> N
     for folder in session.parent.iterdir():
         if folder.is_dir() and not (folder / "session.txt").exists():
             shutil.copytree(folder, home / folder.name)
-    found = played(session.read_text(), home)
+    text = session.read_text()
+    if "$!" not in text:  # no command is left running and sent a signal
+        write_command(home.parent, "reconcile", f"-S -E {TESTS}/support/forked_client.py {server()}")
+    found = played(text, home)
     if update_plans:
         session.write_text(found)
     assert found == session.read_text()

@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +31,7 @@ from support.other_values import LEAVES, OTHER_SECRETS, full_documents
 from support.paths import EXAMPLES
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served, world_of
 from support.stacks import DRAWN, NOT_DRAWN, stacks
+from support.yaml_text import text_of
 
 ALLOW = frozenset({"interrupt", "restart", "data"})
 slow = settings(
@@ -328,7 +328,7 @@ def test_errors_never_leave_a_partial_change_of_a_resource(
     known = copy.deepcopy(after)
     wrong = faulty(after, chance)
     blocked = referring(known, wrong)
-    text = yaml.safe_dump_all(after)
+    text = text_of(after)
     desired = validate(load(["-"], stdin=io.BytesIO(text.encode())), keep_going=True)
     with served() as cluster:
         converge(cluster, desired_of(before), allow=ALLOW)

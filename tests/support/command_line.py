@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.forked_command import run_forked
 from support.paths import ROOT
 
 COMMAND = (sys.executable, "-c", "from reconciler.cli import main; main()")
@@ -21,13 +22,5 @@ class Result:
 def run(folder: Path, *words: str | Path, stdin: str = "") -> Result:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
     environment.pop("RECONCILE_CLUSTER", None)
-    done = subprocess.run(
-        [*COMMAND, *map(str, words)],
-        cwd=folder,
-        input=stdin,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run_forked(folder, [str(word) for word in words], environment, stdin)
     return Result(done)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
 
 from reconciler.model.kinds import KINDS
 from support import control_plane as controlplane
 from support.api_call import call
 from support.control_plane import ControlPlane
 from support.paths import ROOT
+from support.yaml_text import documents_in, text_of
 
 DEPLOY = ROOT / "deploy"
 
@@ -47,7 +47,7 @@ def deployed(control_plane: ControlPlane) -> Iterator[ControlPlane]:
     yield control_plane
     for folder in (DEPLOY, DEPLOY / "daemon"):
         gone = [each for each in documents(control_plane, folder) if each["kind"] not in KEPT]
-        control_plane.kubectl("delete", "-f", "-", stdin=yaml.safe_dump_all(gone))
+        control_plane.kubectl("delete", "-f", "-", stdin=text_of(gone))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def identities(deployed: ControlPlane, tmp_path_factory: pytest.TempPathFactory)
 
 
 def documents(plane: ControlPlane, folder: Path) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all(plane.kubectl("kustomize", str(folder))))
+    return documents_in(plane.kubectl("kustomize", str(folder)))
 
 
 class Right(NamedTuple):

@@ -6,11 +6,10 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from reconciler.manifests.desired import Desired
 from reconciler.model.problem import InvalidInput
 from support.scenario import desired_of
+from support.yaml_text import documents_in
 
 STACK = """
 apiVersion: gitops.doslab.io/v1alpha1
@@ -170,7 +169,7 @@ SECRETS = {"CONSOLE_PASSWORD": "staple-8", "GUEST_PASSWORD": "horse-12", "USER_D
 
 def documents() -> list[dict[str, Any]]:
     """The documents of the stack; secrets are in the variables of ``SECRETS``."""
-    return list(yaml.safe_load_all(STACK))
+    return documents_in(STACK)
 
 
 def without(kind: str, path: tuple[str, ...]) -> Desired | None:

@@ -16,6 +16,7 @@ from reconciler.output.text import plan_text, problems_text
 from reconciler.planner.plan import Step, show_value
 from support.paths import TESTS
 from support.scenario import converge, desired_of, served
+from support.yaml_text import documents_in
 
 NODES = {"node22": "10.0.0.22", "node23": "10.0.0.23"}
 
@@ -64,7 +65,7 @@ def prepare(cluster: LocalCluster, case: Path) -> None:
     if (case / "given.yaml").exists():
         converge(cluster, desired_in(case / "given.yaml"), allow=frozenset({"interrupt", "restart"}))
     if (case / "wire.yaml").exists():
-        for resource in yaml.safe_load_all((case / "wire.yaml").read_text()):
+        for resource in documents_in((case / "wire.yaml").read_text()):
             cluster.create(resource)
 
 

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from reconciler import (
     LocalCluster,
     Options,
@@ -26,6 +24,7 @@ from reconciler import (
 from reconciler.agent.embedded import simulators
 from reconciler.manifests.desired import Desired
 from support.services import ANSWERING
+from support.yaml_text import text_of
 
 OPTIONS = Options(timeout=20, grace=1)
 
@@ -34,7 +33,7 @@ def desired_of(source: str | Path | list[dict[str, Any]]) -> Desired:
     """Valid manifests from a path, a YAML text, or documents."""
     if isinstance(source, Path):
         return validate(load([source]))
-    text = source if isinstance(source, str) else yaml.safe_dump_all(source)
+    text = source if isinstance(source, str) else text_of(source)
     return validate(load(["-"], stdin=io.BytesIO(text.encode())))
 
 

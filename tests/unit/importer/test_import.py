@@ -38,6 +38,7 @@ from support.paths import QUICKSTART
 from support.scenario import converge, desired_of, plan_of, served
 from support.wire_resources import DOMAIN, junk, machine, seen, volume
 from support.wire_resources import resource as wire_resource
+from support.yaml_text import documents_in
 
 CASES = sorted(path for path in (Path(__file__).parent / "imports").iterdir() if path.is_dir())
 slow = settings(
@@ -52,7 +53,7 @@ def ids_of(observed: Observation, words: list[str]) -> list[ResourceId]:
 @contextmanager
 def wired(case: Path) -> Iterator[LocalCluster]:
     with LocalCluster(":memory:") as cluster:
-        for resource in yaml.safe_load_all((case / "wire.yaml").read_text()):
+        for resource in documents_in((case / "wire.yaml").read_text()):
             cluster.create(resource)
         yield cluster
 
@@ -161,10 +162,7 @@ def test_a_damaged_resource_is_described_or_named_and_stops_no_other(kind: str, 
 
 
 WIRES = [
-    resource
-    for case in CASES
-    for resource in yaml.safe_load_all((case / "wire.yaml").read_text())
-    if "spec" in resource
+    resource for case in CASES for resource in documents_in((case / "wire.yaml").read_text()) if "spec" in resource
 ]
 
 
@@ -325,7 +323,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_written(home: Path) -> Non
 def test_one_resource_comes_with_what_it_refers_to(home: Path) -> None:
     result = run(home, "import", "vmd/web-1-root")
     assert result.code == 0
-    assert [each["metadata"]["name"] for each in yaml.safe_load_all(result.out)] == ["vmd-pool", "web-1-root"]
+    assert [each["metadata"]["name"] for each in documents_in(result.out)] == ["vmd-pool", "web-1-root"]
     assert "included: VirtualMachineDisk/web-1-root refers to it" in result.err
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from reconciler import InvalidInput, load, validate
 from reconciler.catalogue import OPERATIONS
@@ -25,6 +24,7 @@ from reconciler.model.fields import references_of
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import MOST_SHOWN, Problem, Severity, shown
 from support.paths import ROOT
+from support.yaml_text import documents_in
 
 INVALID = sorted((Path(__file__).parent / "invalid").iterdir())
 DOCUMENTED = sorted((ROOT / "examples/manifests/documented").glob("*.yaml"))
@@ -106,7 +106,7 @@ _WRONG: tuple[Any, ...] = ("x" * 5000, [None])
 @pytest.mark.parametrize("file", DOCUMENTED, ids=lambda file: file.stem)
 def test_whatever_is_broken_everything_is_checked_and_said_at_its_place(file: Path) -> None:
     """Each value of each documented manifest taken away, and replaced by a long text or a list of nothing."""
-    documents = [each for each in yaml.safe_load_all(file.read_text()) if each]
+    documents = [each for each in documents_in(file.read_text()) if each]
     for number, document in enumerate(documents):
         for path in paths_in(document):
             if (

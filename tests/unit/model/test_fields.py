@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
 from reconciler.clusters.base import Listing
 from reconciler.daemon.status.status_json import shown as status_shown
@@ -46,6 +45,7 @@ from reconciler.planner.explanation import contrast, describe
 from reconciler.planner.last_applied import of_creation
 from reconciler.planner.match import with_replacements
 from support.paths import TESTS
+from support.yaml_text import documents_in
 
 IMPORTS = sorted(path for path in (TESTS / "unit/importer/imports").iterdir() if path.is_dir())
 ROWS = [(kind, row) for kind, rows in FIELDS.items() for row in rows]
@@ -517,7 +517,7 @@ def test_import_leaves_the_part_with_a_secret_out_and_says_so(kind: str, row: Fi
 def imported(kind: str) -> list[dict[str, Any]]:
     """The specs of a kind that the cases of import write."""
     texts = [(case / "expected.yaml").read_text() for case in IMPORTS]
-    documents = [document for text in texts for document in yaml.safe_load_all(text) if document]
+    documents = [document for text in texts for document in documents_in(text) if document]
     return [document["spec"] for document in documents if document["kind"] == kind]
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from reconciler import LocalCluster, Options, Plan, apply, serving
 from reconciler.agent.embedded import simulators
@@ -19,6 +18,7 @@ from support.interruptions import Watcher
 from support.scenario import converge, desired_of, plan_of, served
 from support.services import NEVER, Services
 from support.unruly_driver import Unruly
+from support.yaml_text import text_of
 
 ALLOW = frozenset({"interrupt", "restart"})
 DB = (({"app": "db"}, "1"), ({}, "3"))
@@ -189,7 +189,7 @@ def test_the_daemon_interrupts_nobody_while_the_machine_before_is_not_ready(tmp_
 
 
 def write(folder: Path, documents: list[dict[str, Any]]) -> None:
-    (folder / "all.yaml").write_text(yaml.safe_dump_all(documents))
+    (folder / "all.yaml").write_text(text_of(documents))
 
 
 def test_one_failed_section_skips_those_behind_it() -> None:

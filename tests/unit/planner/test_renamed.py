@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
 from reconciler import LocalCluster, Plan, apply
 from reconciler.model.kinds import DISK_SNAPSHOT, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.planner.explanation import explain_note
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served
+from support.yaml_text import documents_in, text_of
 
 EVERYTHING = frozenset({"interrupt", "restart", "recreate", "data"})
 STACK = """
@@ -96,13 +96,13 @@ Documents = list[dict[str, Any]]
 
 
 def documents(*texts: str) -> Documents:
-    return [each for text in (STACK, *texts) for each in yaml.safe_load_all(text)]
+    return [each for text in (STACK, *texts) for each in documents_in(text)]
 
 
 def renamed(given: Documents, kind: str, old: str, new: str, moved_from: bool = False) -> Documents:
     """The documents with another name for one of them, also where others refer to it."""
-    text = yaml.safe_dump_all(given, width=200)
-    left = list(yaml.safe_load_all(text))
+    text = text_of(given, width=200)
+    left = documents_in(text)
     for document in left:
         if (document["kind"], document["metadata"]["name"]) == (kind, old):
             document["metadata"] = {"name": new, **({"movedFrom": old} if moved_from else {})}

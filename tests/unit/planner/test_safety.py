@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
 from reconciler import InvalidInput, LocalCluster, plan
 from reconciler.planner.plan import Plan, show_value
 from support.paths import EXAMPLES
 from support.scenario import desired_of
+from support.yaml_text import documents_in
 
 EXAMPLE = EXAMPLES / "documented"
 DOCUMENTS: list[dict[str, Any]] = [
-    document for file in sorted(EXAMPLE.glob("*.yaml")) for document in yaml.safe_load_all(file.read_text())
+    document for file in sorted(EXAMPLE.glob("*.yaml")) for document in documents_in(file.read_text())
 ]
 ODD = (
     "x;reboot",
