@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.ready
 WORKERS ?= 2
+unexport PYTHONDONTWRITEBYTECODE # or each command that a test runs compiles the package again
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
 .PHONY: demo envtest browser libvirt test test-slow test-kubernetes test-browser test-libvirt campaign check fix docs lock bench \
@@ -31,8 +32,8 @@ check: $(READY) ## style, types, layers, generated files
 	$(BIN)/pytest tests/unit/test_layers.py
 	$(BIN)/python -m tools.generate --check
 
-test: $(READY) ## what needs no Kubernetes API, browser, libvirt or patience; 6 minutes on 2 cores
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not (kubernetes or libvirt or browser or slow)"
+test: $(READY) ## what needs no Kubernetes API, browser, libvirt or patience; 3 minutes on 2 cores
+	$(BIN)/pytest -n $$(($(WORKERS) + 1)) --dist worksteal -m "not (kubernetes or libvirt or browser or slow)"
 
 test-slow: $(READY) ## properties of random stacks, every field, promises in depth, kills and soaks
 	$(BIN)/pytest -n $(WORKERS) -m slow

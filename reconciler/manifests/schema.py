@@ -90,9 +90,19 @@ def _for_machines(fragment: Any, kind: str) -> Any:
             plain[keyword] = {name: _for_machines(each, kind) for name, each in value.items()}
         elif keyword == "const":
             plain["enum"] = [value]
+        elif keyword == "anyOf" and _is_number_or_text(value):
+            plain |= {**value[0], **value[1], "type": [each["type"] for each in value]}
         elif keyword not in _FOR_PEOPLE:
             plain[keyword] = _for_machines(value, kind)
     return plain["allOf"][0] if plain.keys() == {"allOf"} and "$ref" in fragment else plain
+
+
+def _is_number_or_text(alternatives: list[dict[str, Any]]) -> bool:
+    """Whether one type with the rules of both says the same, as rules for numbers say nothing of texts.
+
+    The compiled check raises an error, with all of its variables, for each alternative that is not the one.
+    """
+    return [set(each) for each in alternatives] == [{"type", "minimum"}, {"type", "pattern"}]
 
 
 def explain_errors(kind: str, document: dict[str, Any]) -> Iterator[Finding]:

@@ -7,7 +7,9 @@ ones in ``tests/cli/test_startup.py`` and ``tests/project/test_wheel.py``; so ar
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -18,7 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -62,17 +64,23 @@ def run_forked(
     return subprocess.CompletedProcess(words, code, out, err)
 
 
-def _modules() -> Iterator[str]:
+def _prepare() -> None:
+    """Import what commands import, and compile the schemas that they check manifests with."""
     import reconciler
 
     for module in pkgutil.walk_packages(reconciler.__path__, "reconciler."):
         if not module.name.startswith(OPTIONAL):
-            yield module.name
+            importlib.import_module(module.name)
+    from reconciler.manifests import schema
+    from reconciler.model.kinds import KINDS
+
+    for kind in KINDS:
+        schema.accepts(kind)
 
 
 def _serve(path: str) -> None:
-    for name in _modules():
-        importlib.import_module(name)
+    _prepare()
+    gc.freeze()  # what is there for good is not copied by looking for what is not
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who answer
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(path)
@@ -106,8 +114,17 @@ def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
     sys.argv = ["reconcile", *request["words"]]
     from reconciler.cli import main
 
-    main()
-    sys.exit()
+    code: object = 0
+    try:
+        main()
+    except SystemExit as error:
+        code = error.code
+    # What Python does at its end, but for taking all modules apart.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 if __name__ == "__main__":
