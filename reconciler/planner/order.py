@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from reconciler.model import graph
 from reconciler.model.resource import ResourceId
@@ -122,8 +122,18 @@ def _chains(steps: Iterable[UnorderedStep], by: Callable[[UnorderedStep], Resour
     for each in steps:
         chains[by(each)].append(each)
     for id, chain in chains.items():
-        chain.sort(key=lambda each: (each.step.action is not Action.CREATE or each.step.resource != id, each.rank))
+        chain.sort(key=lambda each: _position(id, each))
     return chains
+
+
+def _position(id: ResourceId, each: UnorderedStep) -> tuple[Any, ...]:
+    """Where a step stands in the chain of a resource, which carries it or is what it changes.
+
+    What a new machine needs next to its NIC is the first of its own steps, and one among others for its bridge.
+    """
+    if each.step.resource == id:
+        return each.step.action is not Action.CREATE, each.rank
+    return True, (Phase.NIC_PLUG, *each.rank[1:]) if each.rank[0] == Phase.CREATION else each.rank
 
 
 def _decides(earlier: UnorderedStep, each: UnorderedStep, policy: Policy) -> bool:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler import Options, apply
 from reconciler.planner.policy import DeletionLimit, InterruptionLimit
 from support.fleets import resource
 from support.interruptions import Watcher
+from support.properties import slow
 from support.scenario import converge, desired_of, plan_of, served
 from support.services import Services
 
 ALLOW = frozenset({"interrupt", "restart", "data"})
-slow = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
 
 
 @st.composite

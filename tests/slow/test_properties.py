@@ -29,14 +29,12 @@ from support.fleets import fleets
 from support.full_stack import SECRETS, holders
 from support.other_values import LEAVES, OTHER_SECRETS, full_documents
 from support.paths import EXAMPLES
+from support.properties import slow
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served, world_of
 from support.stacks import DRAWN, NOT_DRAWN, stacks
 from support.yaml_text import text_of
 
 ALLOW = frozenset({"interrupt", "restart", "data"})
-slow = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
 
 
 @slow

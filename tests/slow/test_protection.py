@@ -10,18 +10,16 @@ from __future__ import annotations
 from itertools import chain, combinations, product
 from typing import Any, NamedTuple
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler import LocalCluster, apply, serving
 from reconciler.drivers.simulator.driver import Simulator
 from reconciler.planner.plan import NoteKind, Plan
 from support.fleets import resource
+from support.properties import slow
 from support.scenario import OPTIONS, converge, desired_of, plan_of
 
-slow = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
 ALLOW = frozenset({"interrupt", "restart", "data"})
 MATCHES = ("ip4", "tcp.dst == 80", "ip4.src == $members")
 PACKETS = list(chain.from_iterable(combinations(MATCHES, count) for count in range(len(MATCHES) + 1)))

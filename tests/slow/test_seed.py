@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from reconciler import LocalCluster, Policy, apply, make_plan, observe, serving
 from reconciler.drivers.simulator.driver import Simulator
@@ -15,12 +15,10 @@ from reconciler.rehearsal.seed import SeedResult, seed
 from support.fleets import fleets
 from support.golden_plans import CASES, NODES, prepare
 from support.paths import ROOT
+from support.properties import slow
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served, world_of
 
 ALLOW = frozenset({"interrupt", "restart", "recreate", "data"})
-slow = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
 
 
 def shown(spec: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +49,7 @@ def test_a_seeded_world_looks_as_what_it_was_made_of(case: Path) -> None:
     assert_looks_the_same(observed, seed(list(observed.resources.values()), NODES))
 
 
-@slow
+@settings(slow, max_examples=150)
 @given(fleets(), fleets(generation=1))
 def test_operations_do_the_same_in_a_seeded_world(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
     with served() as cluster:
