@@ -18,7 +18,7 @@ from reconciler.model.shape import Shape
 from reconciler.model.wire import LABEL_PROTECT
 from reconciler.observe.observed import Observed
 from reconciler.planner.explanation import as_manifest
-from reconciler.planner.findings import Findings, StepDraft, UnorderedStep, step_of
+from reconciler.planner.findings import Findings, StepDraft, UnorderedStep, add_step
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import REMOVE, STACK, Action, Expectation, FieldChange, Note, NoteKind, Reason, Step
@@ -255,7 +255,7 @@ def _draft_deletion(
             group="deletion",
             loses=int(observed.shape.get("capacity", 0)) if row.gone and id.kind == DISK else 0,
         )
-        step_of(inputs, row, replace(case), draft, found)
+        add_step(inputs, row, replace(case), draft, found)
         case.running = case.running and ("powerState", "Stopped") not in row.leaves
 
 

@@ -21,7 +21,7 @@ from reconciler.planner.changes import Changes, ResourceChanges
 from reconciler.planner.configuration import waiting
 from reconciler.planner.diff import Change
 from reconciler.planner.explanation import as_manifest, describe, field_changes
-from reconciler.planner.findings import Findings, StepDraft, step_of
+from reconciler.planner.findings import Findings, StepDraft, add_step
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.match import covered_by, matching, set_by
 from reconciler.planner.ownership import ownership_step
@@ -118,7 +118,7 @@ def _draft_creation(inputs: PlanInput, each: ResourceChanges, row: CreateRule, f
         expect=expect,
         last_applied=last_applied.of_creation(id.kind, left, each.declared.shape),
     )
-    step_of(inputs, row, case, draft, found)
+    add_step(inputs, row, case, draft, found)
     for kind, arguments in row.notes(case):
         found.note(id, kind, **arguments)
 
@@ -216,7 +216,7 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
         group="power down" if stops else _group(match),
         pending={**also, **_written(rule, written)} if waits else {},
     )
-    step_of(inputs, rule, case, draft, found)
+    add_step(inputs, rule, case, draft, found)
 
 
 def _written(rule: Rule, changes: Iterable[Change]) -> dict[str, Any]:

@@ -124,12 +124,11 @@ class Findings:
         self.notes.append(Note(id, kind, details))
 
 
-def step_of(
+def add_step(
     inputs: PlanInput, row: Rule | CreateRule | DeleteRule, case: RuleContext, draft: StepDraft, found: Findings
 ) -> None:
     """Add the step of a row. Parameters that may not be sent become problems, and there is no step."""
-    carrier = draft.carrier or case.id
-    operation = catalogue.find(carrier.kind, row.operation)
+    operation = catalogue.find((draft.carrier or case.id).kind, row.operation)
     parameters = parameters_of(row.parameters, case)
     wrong = catalogue.parameter_errors(operation, samples(operation, parameters), inputs.desired.stack.agent)
     for error in wrong:
@@ -139,10 +138,23 @@ def step_of(
     if wrong:
         return  # whoever carries it out would refuse it
     found.notes += unreadable_secrets(case.id, parameters)
+    step = _step(inputs, row, case, draft, operation, parameters)
+    found.steps.append(_unordered(step, row, case, draft))
+
+
+def _step(
+    inputs: PlanInput,
+    row: Rule | CreateRule | DeleteRule,
+    case: RuleContext,
+    draft: StepDraft,
+    operation: Operation,
+    parameters: dict[str, Any],
+) -> Step:
+    carrier = draft.carrier or case.id
     named = (*draft.at[1::2], *(draft.at[-1:] if len(draft.at) % 2 else ()))  # the identities of the parts
     suffix = "".join(f":{part}" for part in named)
     declared = inputs.desired.resources.get(case.id)
-    step = Step(
+    return Step(
         id=f"{case.id}:{row.operation}{suffix}:{draft.phase + draft.offset}",
         action=draft.action,
         operation=row.operation,
@@ -165,21 +177,15 @@ def step_of(
         pool=row.pool(case),
         labels={**(declared.labels if declared else {}), LABEL_STACK: inputs.stack},
     )
+
+
+def _unordered(step: Step, row: Rule | CreateRule | DeleteRule, case: RuleContext, draft: StepDraft) -> UnorderedStep:
+    """The step with what its row says of its order."""
     uses = (*draft.uses, *(row.uses(case) if isinstance(row, CreateRule) else ()))
     facts = {name: tuple(getattr(row, name)(case)) for name in _ORDER_FACTS if hasattr(row, name)}
     place, yields = (row.place(case), row.yields) if isinstance(row, Rule) else ((), None)
-    found.steps.append(
-        UnorderedStep(
-            step,
-            draft.phase,
-            draft.offset,
-            draft.at,
-            uses,
-            group=draft.group,
-            place=place,
-            yields=yields,
-            **facts,
-        )
+    return UnorderedStep(
+        step, draft.phase, draft.offset, draft.at, uses, group=draft.group, place=place, yields=yields, **facts
     )
 
 

@@ -10,7 +10,7 @@ from reconciler.model.fields import compared, unreadable
 from reconciler.model.kinds import MACHINE
 from reconciler.planner.diff import Change
 from reconciler.planner.explanation import field_changes, leaves
-from reconciler.planner.findings import Findings, StepDraft, step_of
+from reconciler.planner.findings import Findings, StepDraft, add_step
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Action, Expectation, Note, NoteKind, Reason
@@ -60,4 +60,4 @@ def draft_restart(
             ],
         )
         rule = Rule(kind=MACHINE, fields=("powerState",), operation=operation, phase=phase)
-        step_of(inputs, rule, replace(case, running=operation != "StartVM"), draft, found)
+        add_step(inputs, rule, replace(case, running=operation != "StartVM"), draft, found)
