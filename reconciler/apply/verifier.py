@@ -15,7 +15,7 @@ from reconciler.model.problem import Unavailable
 from reconciler.model.resource import Resource, ResourceId, id_of
 from reconciler.model.wire import EVENT_NORMAL
 from reconciler.observe.observed import Observed
-from reconciler.observe.reading import DiskAt
+from reconciler.observe.reading import DiskAt, element
 from reconciler.planner.diff import equivalent
 from reconciler.planner.plan import Expectation
 
@@ -130,8 +130,8 @@ class Verifier:
     def _note(self, id: ResourceId, resource: Resource | None) -> None:
         """Take in a resource that was read: the files of disks, and references."""
         if resource is not None and id.kind == DISK:
-            path = ((resource.get("spec") or {}).get("volume") or {}).get("current")
-            if path:
+            path = element(element(resource, "spec"), "volume").get("current")
+            if isinstance(path, str) and path:
                 self.disk_at[id.namespace, path] = id.name
         if self.references is not None:
             self.references.update(id, Observed(resource, self.disk_at) if resource is not None else None)

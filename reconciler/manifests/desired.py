@@ -49,7 +49,8 @@ class Declared:
     def moved_from(self) -> ResourceId | None:
         """Its former name, if its manifest has ``movedFrom``."""
         old = self.manifest.metadata.get("movedFrom")
-        return ResourceId(self.manifest.id.kind, old, self.manifest.id.namespace) if old else None
+        known = isinstance(old, str) and old  # what else there is, is a finding of the schema
+        return ResourceId(self.manifest.id.kind, str(old), self.manifest.id.namespace) if known else None
 
     @property
     def drift(self) -> DriftPolicy:

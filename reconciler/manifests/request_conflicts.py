@@ -1,4 +1,4 @@
-"""Operations that would change what a manifest declares: the next plan would take it back."""
+"""Operations that would change or end what a manifest declares: the next plan would take it back."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def contradictions(
     """A finding for each request that moves a field which a described resource declares, by the catalogue's rows."""
     for request in requests:
         if request.manifest is None:
+            continue
+        if request.operation.removes and (described := resources.get(request.target)) is not None:
+            place = described.manifest.origin("metadata", "name")
+            message = f"{request.operation.name} ends {request.target}, which is described at {place}"
+            remedy = "Remove its manifest and use --prune, or remove the Operation: it would be created again."
+            yield request.manifest, Finding(("spec", "operation"), message, remedy)
             continue
         for moved in request.operation.fields:
             kind, names = _field(request, moved)

@@ -179,6 +179,8 @@ def _not_exactly_one(failure: _Failure) -> Iterator[Finding]:
     if not names:
         yield from _not_allowed(failure)
         return
+    if not isinstance(failure.value, dict):
+        return  # that is a finding of its own
     found = [name for name in names if name in failure.value]
     message = f"exactly one of {', '.join(names)} is needed, found {' and '.join(found) or 'none'}"
     yield Finding(tuple(found[1:2]), message, "Keep one." if found else "Add one.")

@@ -11,7 +11,7 @@ from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId, show_path
 from reconciler.model.shape import Shape
-from reconciler.observe.observed import Observation
+from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.explanation import as_written
 from reconciler.planner.ignored import without_ignored
 from reconciler.planner.plan import ManifestPlace, Note
@@ -38,7 +38,16 @@ class PlanInput:
 
     def _changes(self, id: ResourceId) -> bool:
         """Whether the run makes a resource as it is declared."""
-        return not self.policy.delete and self.policy.concerns(id)
+        observed = self.observed.get(id)
+        theirs = observed is not None and not self.owns(observed)
+        return not self.policy.delete and self.policy.concerns(id) and not theirs
+
+    def owns(self, observed: Observed) -> bool:
+        """Whether a resource on the cluster is the stack's, or is taken over."""
+        owner = observed.stack
+        if not owner:
+            return self.policy.adopt or not observed.exists
+        return owner == self.stack or (owner in self.policy.adopt_from and self.observed.goes_over(observed.id))
 
     @property
     def stack(self) -> str:

@@ -40,22 +40,17 @@ def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found:
     if observed.under_way:
         found.note(declared.id, NoteKind.UNDER_WAY, operation=observed.under_way)
         return True
-    owner = observed.stack
-    if owner == inputs.stack or (not owner and inputs.policy.adopt):
+    if inputs.owns(observed):
         return False
-    if owner in inputs.policy.adopt_from and inputs.observed.goes_over(declared.id):
-        return False
-    if owner:
+    if owner := observed.stack:
         message, remedy = f"{declared.id} belongs to the stack {owner}", "Let one stack describe it."
         if owner in inputs.policy.adopt_from:
             message += ", which described it when it was last applied"
             remedy = (
                 f"Remove its manifest there and apply {owner}, or release it there: reconcile release {declared.id}."
             )
-    elif observed.exists:
-        message, remedy = f"{declared.id} exists and belongs to no stack", "Take it over with --adopt."
     else:
-        return False
+        message, remedy = f"{declared.id} exists and belongs to no stack", "Take it over with --adopt."
     found.refuse(declared.id, inputs.problem(declared.id, message, remedy))
     return True
 

@@ -41,7 +41,7 @@ def draft_restart(
         for path, value in leaves(each.path, each.desired)
         if compared(MACHINE, path) and not unreadable(MACHINE, path)
     ]
-    stays_paused = case.seen.get("powerState") == declared.shape.get("powerState") == "Paused"
+    stays_paused = case.seen.get("powerState") == declared.shape.get("powerState", "Paused") == "Paused"
     for operation, phase, state, only_paused in _STEPS:
         if only_paused and not stays_paused:
             continue

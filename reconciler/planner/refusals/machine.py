@@ -57,7 +57,7 @@ def _guest_that_does_not_answer(inputs: PlanInput, each: ResourceChanges) -> Ite
         return
     now, then = each.configuration.live.get("powerState"), each.declared.shape.get("powerState")
     windows = each.declared.shape.get("guest", {}).get("osType") == "windows"
-    if now == "Paused" and then in ("Paused", None):
+    if now == "Paused" and (then in ("Paused", None) or (then == "Stopped" and not each.stops)):
         yield Refusal(("guest",), "a paused guest does not answer", "Declare powerState: Running first.")
     elif windows and now == "Stopped":
         message = "a Windows guest answers only while it runs"

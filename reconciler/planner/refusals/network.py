@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from reconciler.manifests.addresses import Subnet, floating_address_errors, nic_address_errors, subnet_of
 from reconciler.manifests.finding import Finding
 from reconciler.model.kinds import NETWORK
+from reconciler.model.problem import shown
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.network import bridge_shown, switch_shown
@@ -37,12 +38,17 @@ def _wanted(each: ResourceChanges) -> Iterator[tuple[_Key, tuple[str, ...], str]
     for mac, nic in _nics_with(each, "floatingIP"):
         outside, address = nic["floatingIP"]["externalNetwork"], nic["floatingIP"]["address"].partition("/")[0]
         yield ("ip", namespace, outside, address), ("nics", mac, "floatingIP", "address"), f"{address} on {outside}"
+    for mac, nic in _nics_with(each, "qosRules"):
+        for limit in nic["qosRules"]:
+            network = str(nic.get("network", ""))
+            path = ("nics", mac, "qosRules", limit)
+            yield ("limit", namespace, network, limit), path, f"the limit {shown(limit)} of {network}"
 
 
 def _taken_by_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
-    """A MAC, an address or a floating one that a machine has which is not described here."""
+    """A MAC, an address, a floating one or a limit of a switch that a machine has which is not described here."""
     for key, path, what in _wanted(each):
-        holder = inputs.resources.addresses_elsewhere.get(key)
+        holder = inputs.resources.claimed_elsewhere.get(key)
         if holder is not None and not is_ours(inputs, holder):
             message = f"{what} is in use by {owner(inputs, holder)}"
             yield Refusal(path, message, "Choose another one, or take it from that machine first.")

@@ -88,8 +88,10 @@ def pool_refusals(inputs: PlanInput, pool: ResourceId, node: str, path: ShapePat
 
 def reachable(inputs: PlanInput, file: ResourceId, node: str) -> str:
     """The node that a disk or image is on, if another node cannot open its file; else nothing."""
-    there = elsewhere(inputs, file, node) if node else ""
-    return there if there and pool_of(inputs, file)[1].get("type", LOCAL[0]) in LOCAL else ""
+    pool, shape = pool_of(inputs, file)
+    if not node or shape.get("type", LOCAL[0]) not in LOCAL:
+        return ""
+    return elsewhere(inputs, pool if shape else file, node)
 
 
 def snapshots_of_machine(inputs: PlanInput, machine: ResourceId) -> list[ResourceId]:

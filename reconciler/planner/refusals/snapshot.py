@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.model.kinds import DISK, MACHINE
+from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE
 from reconciler.model.resource import ResourceId
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.refusals.refusal import Refusal, Row, elsewhere
+from reconciler.planner.refusals.refusal import Refusal, Row, elsewhere, owner
 
 
 def _format(inputs: PlanInput, disk: ResourceId) -> str:
@@ -74,5 +74,18 @@ def _machine_of_another_node(inputs: PlanInput, each: ResourceChanges) -> Iterat
         yield Refusal(("nodeName",), f"{machine} is on {there}", f"Write nodeName: {there}.")
 
 
-DISK_SNAPSHOT_ROWS: tuple[Row, ...] = (_disk_without_snapshots,)
-SNAPSHOT_ROWS: tuple[Row, ...] = (_disks_without_snapshots, _machine_of_another_node)
+_WHOSE = "Describe it in the stack that has what it is of, or take that over."
+
+
+def _target_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """A snapshot makes its disks write to other files: whoever has them decides on it."""
+    kind, field = (DISK, "disk") if each.declared.id.kind == DISK_SNAPSHOT else (MACHINE, "virtualMachine")
+    target = ResourceId(kind, each.declared.shape[field], each.declared.id.namespace)
+    observed = inputs.observed.get(target)
+    if each.creation is None or observed is None or not observed.exists or inputs.owns(observed):
+        return
+    yield Refusal((field,), f"a snapshot changes {owner(inputs, target)}", _WHOSE)
+
+
+DISK_SNAPSHOT_ROWS: tuple[Row, ...] = (_disk_without_snapshots, _target_of_another)
+SNAPSHOT_ROWS: tuple[Row, ...] = (_disks_without_snapshots, _machine_of_another_node, _target_of_another)

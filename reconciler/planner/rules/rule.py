@@ -185,7 +185,7 @@ class ResourceIndex:
         return found
 
     @cached_property
-    def addresses_elsewhere(self) -> Mapping[tuple[str, ...], ResourceId]:
+    def claimed_elsewhere(self) -> Mapping[tuple[str, ...], ResourceId]:
         """What only one NIC may have, and the machine that has it and that no manifest here describes."""
         return {
             claim: observed.id
@@ -233,7 +233,8 @@ class ResourceIndex:
 
 
 def nic_claims(namespace: str, machine: Shape) -> Iterator[tuple[str, ...]]:
-    """What the NICs of a machine have that no other one may: MACs, and addresses on a network, floating ones too."""
+    """What the NICs of a machine have that no other one may: MACs, and on a network addresses, floating ones too, and
+    limits."""
     for mac, nic in (machine.get("nics") or {}).items():
         yield "mac", mac
         if "ip" in nic and "network" in nic:
@@ -241,6 +242,8 @@ def nic_claims(namespace: str, machine: Shape) -> Iterator[tuple[str, ...]]:
         floating = nic.get("floatingIP") or {}
         if "address" in floating and "externalNetwork" in floating:
             yield "ip", namespace, str(floating["externalNetwork"]), str(floating["address"]).partition("/")[0]
+        for limit in nic.get("qosRules") or {}:
+            yield "limit", namespace, str(nic.get("network", "")), str(limit)
 
 
 Make = Callable[[RuleContext], "Value | None"]

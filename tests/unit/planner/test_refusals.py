@@ -68,6 +68,9 @@ class Case:
     refused: str = ""  # what the simulator says; empty where it only goes wrong in other ways
 
 
+LIMITED = switched(
+    "192.168.5.7", ", qosRules: [{direction: to, match: ip4, priority: 50, rateKbps: 10, burstKbps: 20}]"
+)
 FLOATING = "floatingIP: {address: 10.10.0.9/24, externalNetwork: ext-net}"
 DB = machine("db-1", 2, "{target: vda, disk: db-1-root}")
 CASES = [
@@ -337,8 +340,8 @@ CASES = [
     ),
     Case(
         "_disk_without_snapshots",
-        (POOL, resource("Disk", "web-1-root", "pool: disks, capacity: 1Gi, snapshots: [early]")),
         (),
+        (POOL, resource("Disk", "web-1-root", "pool: disks, capacity: 1Gi, snapshots: [early]")),
         (resource("DiskSnapshot", "late", "disk: web-1-root"),),
         "spec.disk",
         "has snapshots inside its file, which would be lost: early",
@@ -346,8 +349,8 @@ CASES = [
     ),
     Case(
         "_disks_without_snapshots",
-        (POOL, ROOT, WEB),
         (),
+        (POOL, ROOT, WEB),
         (resource("Snapshot", "late", "virtualMachine: web-1, disks: [{target: vdb}]"),),
         "spec.disks[0].target",
         "VirtualMachine/web-1 has no disk vdb",
@@ -355,8 +358,8 @@ CASES = [
     ),
     Case(
         "_disks_without_snapshots",
-        (POOL, resource("Disk", "web-1-root", "pool: disks, capacity: 1Gi, snapshots: [early]"), WEB),
         (),
+        (POOL, resource("Disk", "web-1-root", "pool: disks, capacity: 1Gi, snapshots: [early]"), WEB),
         (resource("Snapshot", "late", "virtualMachine: web-1, disks: [{target: vda, mode: external}]"),),
         "spec.disks[0].mode",
         "has snapshots inside its file, which would be lost: early",
@@ -364,25 +367,78 @@ CASES = [
     ),
     Case(
         "_disks_without_snapshots",
+        (),
         (
             POOL,
             ROOT,
             resource("Disk", "seed", "pool: disks, cloudInit: {userData: '#cloud-config'}"),
             machine("web-1", 1, "{target: vda, disk: web-1-root}, {target: vdb, disk: seed}"),
         ),
-        (),
         (resource("Snapshot", "late", "virtualMachine: web-1, disks: [{target: vdb}]"),),
         "spec.disks[0].mode",
         "VirtualMachineDisk/seed is raw",
     ),
     Case(
         "_machine_of_another_node",
-        (POOL, ROOT, WEB),
         (),
+        (POOL, ROOT, WEB),
         (resource("Snapshot", "late", "nodeName: node23, virtualMachine: web-1, disks: [{target: vda}]"),),
         "spec.nodeName",
         "VirtualMachine/web-1 is on node22",
         "no domain web-1 on node23",
+    ),
+    Case(
+        "_target_of_another",
+        (POOL, ROOT, WEB),
+        (),
+        (resource("DiskSnapshot", "late", "disk: web-1-root"),),
+        "spec.disk",
+        "a snapshot changes VirtualMachineDisk/web-1-root of the stack other",
+    ),
+    Case(
+        "_target_of_another",
+        (POOL, ROOT, WEB),
+        (),
+        (resource("Snapshot", "late", "virtualMachine: web-1, disks: [{target: vda}]"),),
+        "spec.virtualMachine",
+        "a snapshot changes VirtualMachine/web-1 of the stack other",
+    ),
+    Case(
+        "_taken_by_another",
+        (POOL, ROOT, NET, machine("web-1", 1, "{target: vda, disk: web-1-root}", nic=LIMITED)),
+        (),
+        (OTHER_ROOT, machine("db-1", 2, "{target: vda, disk: db-1-root}", nic=LIMITED.replace(".7", ".8"))),
+        "spec.nics[0].qosRules[0]",
+        "the limit 'to 50 ip4' of web-net is in use by VirtualMachine/web-1 of the stack other",
+        "Same QoS",
+    ),
+    Case(
+        "_disk_of_another_node",
+        (POOL, ROOT),
+        (),
+        (
+            resource("Disk", "copy", "nodeName: node23, pool: disks, from: {disk: web-1-root}"),
+            machine("db-1", 2, "{target: vda, disk: copy}", ", nodeName: node23"),
+        ),
+        "spec.disks[0].disk",
+        "is on node22 in a pool that is local to it",
+        "it is on node22",
+    ),
+    Case(
+        "_guest_that_does_not_answer",
+        (POOL, ROOT),
+        (machine("web-1", 1, "{target: vda, disk: web-1-root}", ", powerState: Paused"),),
+        (
+            machine(
+                "web-1",
+                1,
+                "{target: vda, disk: web-1-root}",
+                ", powerState: Unmanaged, guest: {user: root, sshKeys: [ssh-ed25519 AAAA]}",
+            ),
+        ),
+        "spec.guest",
+        "a paused guest does not answer",
+        "is paused",
     ),
     Case(
         "_move_with_cached_disks",
