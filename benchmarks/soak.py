@@ -111,6 +111,9 @@ class Host:
     def scan(self) -> HostSnapshot:
         return self
 
+    def noticed(self) -> Collection[ResourceId]:
+        return self._under.noticed()
+
     def close(self) -> None:
         self._under.close()
 

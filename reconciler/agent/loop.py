@@ -16,7 +16,7 @@ from reconciler.agent.wire_resource import has_operation
 from reconciler.clusters.base import Cluster, EventType, Watch, earliest
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import ClusterError, Expired
-from reconciler.model.resource import Resource, id_of
+from reconciler.model.resource import Resource, ResourceId, id_of
 
 POLL = 1.0  # seconds the loop waits for the watch before it checks anything else
 
@@ -46,6 +46,8 @@ class Loop:
         self.ready = False
         self.last_beat = lifecycle.clock.monotonic()
         self._watch: Watch | None = None
+        self._noticed: set[ResourceId] = set()  # by the driver, and not looked at yet
+        self._asked = self.last_beat  # when the driver was last asked for that
 
     def beat(self) -> None:
         """Note that the loop goes round."""
@@ -117,9 +119,25 @@ class Loop:
                     self._submit(pool, notice.resource)
                 if self.node_scan.misses(notice):
                     pool.submit(self.node_scan.look, notice.resource)
+            self._look_at_noticed(pool)
             for id in self.queue.due():
                 if self.queue.acquire(id):
                     pool.submit(self.service.work, id)
+
+    def _look_at_noticed(self, pool: ThreadPoolExecutor) -> None:
+        """Have workers look at what the driver has noticed; what is busy is looked at once it is not.
+
+        At most once in ``POLL`` seconds: a guest decides how often its agent comes and goes.
+        """
+        driver = self.nodes.driver_for(self.nodes.only) if self.nodes.only else None
+        if driver is None or self.last_beat - self._asked < POLL:
+            return
+        self._asked = self.last_beat
+        self._noticed |= set(driver.noticed())
+        for id in list(self._noticed):
+            if self.queue.acquire(id):
+                self._noticed.discard(id)
+                pool.submit(self.node_scan.look_at, id, self.nodes.only)
 
     def _submit(self, pool: ThreadPoolExecutor, resource: Resource) -> None:
         """Have a worker serve a resource on which an operation waits, now or once it is not busy any more."""

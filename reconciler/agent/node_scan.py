@@ -99,12 +99,19 @@ class NodeScan:
         return (notice.type is EventType.DELETED) is shows and self.nodes.driver_for(host_of(resource)) is not None
 
     def look(self, resource: Resource) -> None:
-        """Have the cluster show a resource again, if its node has it still; what fails is logged."""
-        id, host = id_of(resource), host_of(resource)
-        driver = self.nodes.driver_for(host)
-        if driver is None or not self.queue.acquire(id):
-            return
+        """Have the cluster show a resource again, if its node has it still and it is not busy; what fails is logged."""
+        if self.queue.acquire(id := id_of(resource)):
+            self.look_at(id, host_of(resource))
+
+    def look_at(self, id: ResourceId, host: str) -> None:
+        """Have the cluster show what a node has of a resource; what fails is logged.
+
+        The resource is acquired before the call, and released by it.
+        """
         try:
+            driver = self.nodes.driver_for(host)
+            if driver is None:
+                return
             with _logged(id):
                 self._store(driver, driver, id, host, self.cluster.get(id))
         except ClusterError as error:

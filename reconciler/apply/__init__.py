@@ -7,8 +7,8 @@ submitted is on the cluster, and the next plan sees what came of it.
 
 ``run`` is the loop. ``order`` says which steps may start, ``starter`` starts one: it checks what the step relies on,
 and ``submission`` puts the operation on its resource. ``verifier`` says what came of it, ``readiness`` waits for
-services in guests and ``probe`` asks them; ``metadata`` writes labels and annotations of ours, ``journal`` the entries
-of the run, ``report`` has what people and programs are told.
+services and agents in guests, ``probe`` asks services and ``guest_agent`` agents; ``metadata`` writes labels and
+annotations of ours, ``journal`` the entries of the run, ``report`` has what people and programs are told.
 ``recovery`` comes before a plan: it ends what runs that died left.
 """
 
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from reconciler.apply.failure import InvalidParameters
+from reconciler.apply.guest_agent import GuestAgentProber
 from reconciler.apply.metadata import retry_on_conflict
 from reconciler.apply.options import Options
 from reconciler.apply.probe import NetworkProber
@@ -61,9 +62,10 @@ def apply(
     ``observed`` is what the plan was made from; without it the cluster is listed once more. Nothing more is
     started once ``lost`` says that another run may act for the stack, or ``interrupts`` that it was asked to
     stop; asked twice, it does not wait for what is under way. ``prober`` asks machines that were interrupted whether
-    they are ready; by default, over the network. Never raises for a step that fails; raises
-    ``ClusterError`` when the cluster can be neither watched nor written a journal on.
+    they are ready; by default, over the network. Whether a guest agent answers is read from the cluster. Never raises
+    for a step that fails; raises ``ClusterError`` when the cluster can be neither watched nor written a journal on.
     """
     observed = observed if observed is not None else observe(cluster)
-    hooks = RunHooks(on_start, on_outcome, lost, interrupts, monotonic, now, prober or NetworkProber())
+    asked = GuestAgentProber(cluster, prober or NetworkProber())
+    hooks = RunHooks(on_start, on_outcome, lost, interrupts, monotonic, now, asked)
     return PlanRun(plan, cluster, observed, options or Options(), hooks).run()

@@ -1,4 +1,4 @@
-"""What a run waits for besides the cluster: that services in guests answer. The run goes on meanwhile."""
+"""What a run waits for besides the cluster: that services and agents in guests answer. The run goes on meanwhile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHORT_PAUSE = 0.1  # seconds between looks whether an answer has come
 
 
 class Prober(Protocol):
-    """Asks services whether they answer."""
+    """Asks services and agents in guests whether they answer."""
 
     def holds(self, readiness: Readiness) -> bool | None:
         """Whether a service answers; None while that is not known: ask again soon. Returns at once."""

@@ -44,5 +44,11 @@ class Driver(HostSnapshot, Protocol):
     def scan(self) -> HostSnapshot:
         """The whole node, to be read by one thread. What it answers was true at some time since this call."""
 
+    def noticed(self) -> Collection[ResourceId]:
+        """What has changed on the node by itself since the last call, as far as the hypervisor tells; each once.
+
+        It may be gone by now. All else that changes outside of operations is found by a scan.
+        """
+
     def close(self) -> None:
         """Release the connection to the hypervisor."""

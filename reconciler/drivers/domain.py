@@ -13,6 +13,7 @@ from typing import Any
 
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.quantity import KIB
+from reconciler.model.wire import AGENT_CHANNEL
 
 Domain = dict[str, Any]
 Device = dict[str, Any]
@@ -41,7 +42,7 @@ LIMITS = (
 
 
 def new(name: str, uuid: str, *, type: str = "kvm") -> Domain:
-    """A definition with one CPU, 1 GiB of memory and no devices but the emulator."""
+    """A definition with one CPU, 1 GiB of memory and no devices but the emulator and the guest agent's channel."""
     return {
         "_type": type,
         "name": {"text": name},
@@ -51,7 +52,10 @@ def new(name: str, uuid: str, *, type: str = "kvm") -> Domain:
         "vcpu": {"_placement": "static", "text": 1},
         "os": {"type": {"_arch": "x86_64", "_machine": "pc-i440fx-7.2", "text": "hvm"}},
         "features": {"acpi": {}, "apic": {}},
-        "devices": {"emulator": {"text": "/usr/bin/qemu-system-x86_64"}},
+        "devices": {
+            "emulator": {"text": "/usr/bin/qemu-system-x86_64"},
+            "channel": [{"_type": "unix", "target": {"_type": "virtio", "_name": AGENT_CHANNEL}}],
+        },
     }
 
 
@@ -81,7 +85,8 @@ _RUNTIME = frozenset({"alias", "_index", "backingStore", "_port", "_tlsPort", "_
 def next_start(live: Domain, definition: Domain) -> dict[str, Any]:
     """The elements of a definition that differ from the running domain, as the next start will have them.
 
-    Only what operations change is compared (wire format 5.1): libvirt itself sets the rest of a running domain.
+    Only what operations change is compared (wire format 5.1): libvirt itself sets the rest of a running domain. And
+    whether there is a channel of the guest agent, which people add by hand to a domain that was made without one.
     """
     changed = {
         name: definition.get(name, {})
@@ -98,7 +103,10 @@ def next_start(live: Domain, definition: Domain) -> dict[str, Any]:
         planned["_interface"] = [
             _started_nic(nic, ports.get(nic["mac"]["_address"], nic)) for nic in planned["_interface"]
         ]
-    if any(_without_runtime(devices(live, kind)) != _without_runtime(planned.get(kind, [])) for kind in DEVICE_KINDS):
+    differs = any(
+        _without_runtime(devices(live, kind)) != _without_runtime(planned.get(kind, [])) for kind in DEVICE_KINDS
+    )
+    if differs or bool(agent_channels(live)) != bool(agent_channels(definition)):
         changed["devices"] = {**definition["devices"], **planned}
     return changed
 
@@ -144,6 +152,26 @@ def options(text: str) -> dict[str, str]:
     """``a=1,b=2`` as a mapping; a word without ``=`` is a key by itself."""
     pairs = (word.partition("=") for word in text.split(",") if word)
     return {key: value for key, _, value in pairs}
+
+
+# The guest agent
+
+
+def agent_channels(domain: Domain) -> list[Device]:
+    """The channels of the guest agent: one, or none if whoever made the domain gave it none."""
+    return [each for each in devices(domain, "channel") if each.get("target", {}).get("_name") == AGENT_CHANNEL]
+
+
+def connect_agent(live: Domain) -> None:
+    """Show that the guest agent of a running domain answers."""
+    for channel in agent_channels(live):
+        channel["target"]["_state"] = "connected"
+
+
+def forget_agent(definition: Domain) -> None:
+    """Show nothing of whether the guest agent answers: a definition has no state."""
+    for channel in agent_channels(definition):
+        channel["target"].pop("_state", None)
 
 
 # Disks

@@ -20,7 +20,7 @@ from reconciler.model.fields import KeyedList, parts_of
 from reconciler.model.fields.machine import TARGET_BUSES
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.path import values_at
-from reconciler.model.readiness import WAYS, address_of
+from reconciler.model.readiness import BY_ADDRESS, address_of
 from reconciler.model.resource import Path, show_path
 
 
@@ -276,7 +276,7 @@ def _usb_redirection(machine: Declared) -> Iterator[Finding]:
 
 
 def _readiness(machine: Declared) -> Iterator[Finding]:
-    way = next((way for way in WAYS if way in machine.spec.get("readiness", {})), None)
+    way = next((way for way in BY_ADDRESS if way in machine.spec.get("readiness", {})), None)
     if way is not None and not address_of(machine.spec):
         message = "no NIC has an ip, and there is no address to ask"
         yield Finding(("readiness", way), message, "Add address, or an ip to a NIC.", missing="address")

@@ -37,6 +37,10 @@ NEXT_START = "nextStart"
 up; ``claimed`` the operation that our agent is carrying out, gone when it writes the result; ``nextStart`` the elements
 of the persistent configuration of a running guest that differ from its live one."""
 
+AGENT_CHANNEL = "org.qemu.guest_agent.0"
+"""The name of the channel to the QEMU guest agent, among ``domain.devices.channel`` (wire format 5.1). While the guest
+runs, its target has a state: ``connected`` as long as the agent has the channel open in the guest."""
+
 EVENT_NORMAL = "Normal"
 EVENT_WARNING = "Warning"
 """Types of Events (wire format 4.1): the operation succeeded, or it failed."""

@@ -9,7 +9,7 @@ from reconciler.model import quantity
 from reconciler.model.fields import wire_names
 from reconciler.model.kinds import MACHINE
 from reconciler.model.shape import Shape
-from reconciler.model.wire import NEXT_START
+from reconciler.model.wire import AGENT_CHANNEL, NEXT_START
 from reconciler.observe.reading import DiskAt, ReadContext, element, elements, memory, number, source_of
 
 POWER = {"Running": "Running", "Paused": "Paused", "Shutdown": "Stopped", "Crashed": "Stopped"}
@@ -89,6 +89,25 @@ def memory_of(spec: dict[str, Any]) -> tuple[int, int]:
 def balloon_excess(spec: dict[str, Any]) -> int:
     """Memory that a guest was asked to release and still uses, in bytes."""
     return _held_by_guest(element(spec, "domain")) - memory_of(spec)[0]
+
+
+def has_agent_channel(spec: dict[str, Any]) -> bool:
+    """Whether a machine has a channel of the guest agent, or will have one after its next start."""
+    return any(
+        _agent_channels(element(part, "devices")) for part in (element(spec, "domain"), element(spec, NEXT_START))
+    )
+
+
+def agent_answers(spec: dict[str, Any]) -> bool:
+    """Whether a machine runs, and the guest agent in it has its channel open."""
+    channels = _agent_channels(element(element(spec, "domain"), "devices"))
+    return spec.get("powerstate") == "Running" and any(each.get("_state") == "connected" for each in channels)
+
+
+def _agent_channels(devices: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the channels of the guest agent show of the guest's end."""
+    ends = (element(channel, "target") for channel in elements(devices, "channel"))
+    return [each for each in ends if each.get("_name") == AGENT_CHANNEL]
 
 
 def drives(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:

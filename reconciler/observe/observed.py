@@ -197,6 +197,16 @@ class Observed:
         return machine.balloon_excess(self.spec)
 
     @property
+    def has_agent_channel(self) -> bool:
+        """Whether a machine has a channel of the guest agent, or will have one after its next start."""
+        return machine.has_agent_channel(self.spec)
+
+    @property
+    def agent_answers(self) -> bool:
+        """Whether a machine runs, and the guest agent in it answers."""
+        return machine.agent_answers(self.spec)
+
+    @property
     def boot(self) -> Any:
         """What identifies this run of the guest; another one after every start."""
         domain = self.spec.get("domain")

@@ -124,7 +124,8 @@ def step_json(step: Step) -> dict[str, Any]:
 
 
 def _readiness(readiness: Readiness) -> dict[str, Any]:
-    return {**readiness._asdict(), "machine": str(readiness.machine)}
+    shown = {**readiness._asdict(), "machine": str(readiness.machine)}
+    return shown if readiness.address else {name: shown[name] for name in ("machine", "scheme", "timeout")}
 
 
 def _changes(changes: Iterable[FieldChange]) -> list[dict[str, Any]]:

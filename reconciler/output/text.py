@@ -124,7 +124,7 @@ def _asked_first(plan: Plan) -> str:
     asked, more = plan.ready_first[:_NAMED], len(plan.ready_first) - _NAMED
     if not asked:
         return ""
-    names = ", ".join(f"{each} of {each.machine}" for each in asked) + (f" and {more} more" if more > 0 else "")
+    names = ", ".join(each.with_machine for each in asked) + (f" and {more} more" if more > 0 else "")
     return f" Waits until these answer before it interrupts the first one: {names}."
 
 

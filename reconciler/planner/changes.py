@@ -16,6 +16,7 @@ from reconciler.planner.inputs import PlanInput
 from reconciler.planner.match import replaced_parts, with_replacements
 from reconciler.planner.ownership import OwnershipChanges, is_blocked, ownership_changes
 from reconciler.planner.plan import Note
+from reconciler.planner.readiness import never_ready
 from reconciler.planner.remainder import staying
 from reconciler.planner.removal import Removed, removed_fields, with_resets
 from reconciler.planner.rules import CREATE, CreateRule, RuleContext
@@ -77,7 +78,11 @@ def _is_blocked(inputs: PlanInput, declared: Declared, found: Findings) -> bool:
         remedy = "Install its definition: reconcile crds | kubectl apply -f -"
         found.refuse(id, inputs.problem(id, message, remedy))
         return True
-    return observed is not None and is_blocked(inputs, declared, observed, found)
+    if observed is not None and is_blocked(inputs, declared, observed, found):
+        return True
+    if (problem := never_ready(inputs, id)) is not None:
+        found.refuse(id, problem)
+    return problem is not None
 
 
 def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges | None, list[Note]]:

@@ -1,4 +1,4 @@
-"""What an apply asks of machines besides what the cluster shows: whether the service in a guest answers again. Pure.
+"""What an apply asks of machines once they are as declared: whether a service or the agent in a guest answers. Pure.
 
 A manifest declares it (``readiness``). A machine that was interrupted is back when it holds; and nobody is interrupted
 while another machine of the same limit does not answer, whatever an earlier apply left.
@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model.kinds import MACHINE
-from reconciler.model.readiness import Readiness, readiness_of
+from reconciler.model.problem import Problem
+from reconciler.model.readiness import GUEST_AGENT, Readiness, readiness_of
 from reconciler.model.resource import ResourceId
+from reconciler.model.wire import AGENT_CHANNEL
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.plan import Step
 
@@ -24,6 +27,25 @@ def declared_readiness(inputs: PlanInput, id: ResourceId) -> Readiness | None:
     observed = inputs.observed.get(id)
     state = declared.shape.get("powerState", observed.shape.get("powerState") if observed is not None else None)
     return readiness_of(id, declared.spec) if state == "Running" else None
+
+
+def never_ready(inputs: PlanInput, id: ResourceId) -> Problem | None:
+    """Why an apply would wait in vain until a machine is ready; None if it would not."""
+    readiness = declared_readiness(inputs, id)
+    if readiness is None or readiness.scheme != GUEST_AGENT:
+        return None
+    at = ("readiness", GUEST_AGENT)
+    if inputs.desired.stack.agent == UNIVIRT:
+        message = f"{id}: uni-virt does not show when a guest agent begins to answer"
+        return inputs.problem(id, message, "Declare tcp or http, or serve the node with 'reconcile agent'.", at)
+    observed = inputs.observed.get(id)
+    if observed is None or not observed.exists or observed.has_agent_channel:
+        return None
+    message = f"{id}: the machine has no channel {AGENT_CHANNEL}, so its guest agent cannot answer"
+    remedy = (
+        "Add the channel to the machine on its node and restart it, create the machine again, or declare tcp or http."
+    )
+    return inputs.problem(id, message, remedy, at)
 
 
 def with_readiness(

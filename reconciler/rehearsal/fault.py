@@ -109,5 +109,8 @@ class FaultyDriver:
     def scan(self) -> HostSnapshot:
         return self._driver.scan()
 
+    def noticed(self) -> Collection[ResourceId]:
+        return self._driver.noticed()
+
     def close(self) -> None:
         self._driver.close()

@@ -670,6 +670,14 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, ShareCont
         plugged.vm("StopVM")
         assert "nextStart" not in plugged.observe(MACHINE, "web-1")
 
+    def test_a_machine_has_a_channel_of_which_it_shows_whether_the_guest_agent_answers(self, running: Steps) -> None:
+        (target,) = [each["target"] for each in running.devices("channel")]
+        assert (target["_type"], target["_name"]) == ("virtio", "org.qemu.guest_agent.0")
+        assert target["_state"] in ("connected", "disconnected")
+        running.vm("StopVM")
+        (target,) = [each["target"] for each in running.devices("channel")]
+        assert "_state" not in target
+
     def test_what_waits_for_the_next_start_is_shown_until_it_comes(self, running: Steps) -> None:
         running.vm("ChangeNumberOfCPU", count="8", maximum=True, cores="4", sockets="2", threads="1", **CONFIG)
         running.vm("ResizeMaxRAM", size=str(4 * KIB_OF_GIB), **CONFIG)

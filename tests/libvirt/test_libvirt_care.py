@@ -75,6 +75,14 @@ def off(does: Steps) -> Steps:
     return does
 
 
+def test_what_the_guest_agent_of_a_machine_does_is_noticed_once(does: Steps, driver: Libvirt) -> None:
+    does.machine()  # at its start, libvirt tells that the agent does not answer
+    noticed: set[ResourceId] = set()
+    assert driver.host.wait_until(10, lambda: bool(noticed), lambda: noticed.update(driver.noticed()))
+    assert noticed == {ResourceId(MACHINE, "web-1")}
+    assert driver.noticed() == set()
+
+
 def sources(name: str = "web-1", *words: str) -> dict[str, str]:
     return dict(line.split(maxsplit=1) for line in virsh("domblklist", name, *words).splitlines())
 

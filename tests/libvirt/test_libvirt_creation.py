@@ -84,3 +84,14 @@ def test_memory_of_a_new_guest_is_the_declared_one_and_cards_are_plugged_as_decl
     shop.applied()
     assert sources()["vdc"] == SEED
     assert sources()["vdb"] == f"{VMD}/web-1-data/snapshots/data-before"
+
+
+def test_a_machine_whose_guest_agent_does_not_answer_is_not_ready(shop: Shop) -> None:
+    ready = ", readiness: {guestAgent: {}, timeout: 2}"
+    shop.write(DISKS + machine(more=ready))
+    shop.applied()
+    assert "<target type='virtio' name='org.qemu.guest_agent.0' state='disconnected'/>" in virsh("dumpxml", "web-1")
+    shop.write(DISKS + machine(more=ready).replace(MAC, OTHER_MAC))
+    done = shop.reconcile("shop", "-y", "--driver", "libvirt", "--node", "node22", "--allow", "interrupt")
+    assert done.returncode != 0
+    assert "running, but the guest agent of VirtualMachine/web-1 did not answer within 2 s" in done.stdout + done.stderr

@@ -117,3 +117,15 @@ def test_linux_sees_what_is_applied(linux: Shop) -> None:
     assert linuxguest.view(REPORT)["state"] == "off"
     apply(**given)
     assert seen(state="running")["boot"] != booted["boot"]
+
+
+def test_a_machine_is_back_when_its_guest_agent_answers(linux: Shop) -> None:
+    """Opening the channel is what an agent begins with; libvirt tells of it, and nobody scans the node meanwhile."""
+    ready = ", powerState: Running, readiness: {guestAgent: {}, timeout: 200}"
+    linux.write(BASE + machine(disks=REPORTS, more=ready))
+    linux.applied()
+    booted = seen(state="running")
+    linux.write(BASE + machine(disks=REPORTS, more=ready, cpu="{count: 1, max: 2}"))
+    linux.applied("--allow", "restart")
+    assert linuxguest.view(REPORT)["boot"] != booted["boot"], "it was waited until it had booted again"
+    assert "name='org.qemu.guest_agent.0' state='connected'" in virsh("dumpxml", "web-1")

@@ -2,7 +2,7 @@
 
 There is no network in it and nobody logs in. A few times a second it writes its view as text to the beginning of
 its report disk, which it knows by the size; a test reads the file of that disk. It shuts down when the power
-button is pressed, and says so first.
+button is pressed, and says so first. In place of a guest agent it has the channel of one open, and answers nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 REPORT_SIZE = 3 * 1024**3  # of the report disk, and of no other
 PATIENCE = 120.0  # seconds for the guest to come to see a thing; booting took 60 emulated on two busy CPUs
 _BLOCK = 4096
-_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_balloon", "ata_piix", "sr_mod", "button", "evdev")
+_MODULES = (
+    *("virtio_pci", "virtio_blk", "virtio_net", "virtio_balloon", "virtio_console"),
+    *("ata_piix", "sr_mod", "button", "evdev"),
+)
 _IMAGE_SIZE = 64 * 1024**2
 
 _INIT = """#!/bin/busybox sh
@@ -31,6 +34,9 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 for each in $(cat /modules/order); do insmod /modules/$each; done
 acpid
+for each in /sys/class/virtio-ports/*; do
+  [ "$(cat $each/name)" = org.qemu.guest_agent.0 ] && exec 9<>/dev/${each##*/}
+done
 until [ -e /pressed ]; do
   for each in /sys/devices/system/cpu/cpu*/online; do
     [ "$(cat $each)" = 1 ] || echo 1 >$each

@@ -57,5 +57,8 @@ class Unruly:
     def scan(self) -> HostSnapshot:
         return self
 
+    def noticed(self) -> Collection[ResourceId]:
+        return self.inner.noticed()
+
     def close(self) -> None:
         self.inner.close()

@@ -66,5 +66,8 @@ class Libvirt:
     def scan(self) -> HostSnapshot:
         return HostScan(self.host)
 
+    def noticed(self) -> Collection[ResourceId]:
+        return self.host.noticed()
+
     def close(self) -> None:
         self.host.close()

@@ -246,12 +246,16 @@ class Host(HostState):
         self.removed = set()
         self.engines = engines()  # those that this host has not refused yet
         self.restarts: dict[str, int] = {}  # number of restarts of each guest, by UUID
+        self._noticed: set[ResourceId] = set()
+        self._noticed_lock = threading.Lock()
         _listen()
         try:
             self.connection = libvirt.open(uri)
         except libvirt.libvirtError as error:
             raise Unavailable(f"libvirt does not answer at {uri}: {error}") from error
         self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._restarted, None)
+        agents = libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE
+        self.connection.domainEventRegisterAny(None, agents, self._agent_changed, None)
 
     def close(self) -> None:
         """Close the connection."""
@@ -260,6 +264,18 @@ class Host(HostState):
     def _restarted(self, connection: VirConnection, domain: VirDomain, opaque: Any) -> None:
         uuid = domain.UUIDString()
         self.restarts[uuid] = self.restarts.get(uuid, 0) + 1
+
+    def _agent_changed(
+        self, connection: VirConnection, domain: VirDomain, state: int, reason: int, opaque: Any
+    ) -> None:
+        with self._noticed_lock:
+            self._noticed.add(ResourceId(MACHINE, domain.name()))
+
+    def noticed(self) -> set[ResourceId]:
+        """The machines whose guest agent began or ceased to answer since the last call."""
+        with self._noticed_lock:
+            noticed, self._noticed = self._noticed, set()
+        return noticed
 
     def wait_until(self, seconds: float, until: Callable[[], bool], ask: Callable[[], object]) -> bool:
         """Call ``ask``, then again every ``again`` seconds, until ``until`` is true; False if that takes too long."""

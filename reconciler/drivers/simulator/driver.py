@@ -123,6 +123,9 @@ class Simulator:
     def scan(self) -> HostSnapshot:
         return self
 
+    def noticed(self) -> Collection[ResourceId]:
+        return ()  # nothing changes by itself: the agent of a simulated guest answers as soon as it runs
+
     def close(self) -> None:
         """The world is the caller's."""
 

@@ -22,11 +22,15 @@ _PORTS = 65536 - FIRST_PORT
 
 
 def started(definition: Domain, number: int) -> Domain:
-    """The running domain of a definition. ``number`` is its id among all that ever ran on the node."""
+    """The running domain of a definition, its guest agent there at once.
+
+    ``number`` is its id among all that ever ran on the node.
+    """
     live: Domain = deep_copy(definition)
     live["_id"] = number
     for each in domains.devices(live, "graphics"):
         each["_port"] = FIRST_PORT + (number - 1) % _PORTS
+    domains.connect_agent(live)
     return live
 
 

@@ -370,6 +370,7 @@ MACHINE_FIELDS = (
     Field("readiness.http.path", FieldType.TEXT),
     Field("readiness.http.address", FieldType.TEXT, removed=Removal.INSTRUCTION),
     Field("readiness.http.scheme", FieldType.TEXT, default=DEFAULT_SCHEME, removed=Removal.INSTRUCTION),
+    Field("readiness.guestAgent", FieldType.MAPPING),
     Field("readiness.timeout", FieldType.INTEGER, default=DEFAULT_TIMEOUT, removed=Removal.INSTRUCTION),
     deletion_policy_row("Delete"),
 )

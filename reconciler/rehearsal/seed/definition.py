@@ -29,7 +29,7 @@ def normalized(domain: Domain, id: ResourceId) -> Domain:
     _memory(made)
     made["os"] = made["os"] if isinstance(made.get("os"), dict) else {}
     devices = made["devices"] = made["devices"] if isinstance(made.get("devices"), dict) else {}
-    for kind in domains.DEVICE_KINDS:
+    for kind in (*domains.DEVICE_KINDS, "channel"):
         if kind in devices:
             devices[kind] = _list(devices[kind])
             if not devices[kind]:
@@ -48,6 +48,8 @@ def normalized(domain: Domain, id: ResourceId) -> Domain:
         device.setdefault("_listen", "0.0.0.0")
     for device in domains.devices(made, "redirdev"):
         device.setdefault("_type", "")
+    for device in domains.devices(made, "channel"):
+        device["target"] = device["target"] if isinstance(device.get("target"), dict) else {}
     return made
 
 
@@ -123,6 +125,7 @@ def next_start(live: Domain, pending: Mapping[str, Any]) -> Domain:
     """The definition that the next start of a running domain takes: as it runs, and what was written for it since."""
     definition: Domain = deep_copy(live)
     definition.pop("_id", None)
+    domains.forget_agent(definition)
     for console in domains.devices(definition, "graphics"):
         if "_port" in console:
             console["_port"] = -1

@@ -762,6 +762,28 @@ def test_what_an_operation_took_since_a_look_does_not_come_back(stage: Stage) ->
     assert stage.cluster.get(VMD) is None
 
 
+def test_what_the_driver_notices_is_shown_once_it_is_not_busy(stage: Stage) -> None:
+    stage.submit(CREATE)
+    agent = stage.agent(resync=1e9)
+    assert agent.serve(VMD)
+    assert agent.queue.acquire(VMD)
+    scanned, noticed = threading.Event(), [set[ResourceId](), {VMD}]
+    stage.driver.inventory = lambda: scanned.set() or stage.simulator.inventory()  # type: ignore[attr-defined]
+    stage.driver.noticed = lambda: noticed.pop() if noticed else ()  # type: ignore[attr-defined]
+    with agent:
+        assert scanned.wait(PATIENCE)
+        stage.simulator.run(VMD, "StopPool", {})
+
+        def passes(count: int) -> bool:
+            stage.clock += 1.0
+            return len(noticed) <= count
+
+        until(lambda: passes(0))
+        assert stage.spec()["pool"]["state"] == "active"
+        agent.queue.release(VMD)
+        until(lambda: passes(0) and stage.spec()["pool"]["state"] == "inactive")
+
+
 def test_a_bug_before_the_claim_is_not_run_into_again_at_once(stage: Stage) -> None:
     stage.submit(CREATE)
     tried: list[str] = []

@@ -10,18 +10,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from reconciler import Options, Plan, Report, observe
 from reconciler.apply import Result
+from reconciler.apply.guest_agent import GuestAgentProber
 from reconciler.apply.probe import NetworkProber, answers
+from reconciler.drivers.simulator.context import key_of, observed_spec
 from reconciler.model.journal import StepEnded, read_journal
 from reconciler.model.outcome import ErrorKind
-from reconciler.model.problem import InvalidInput
+from reconciler.model.problem import InvalidInput, Unavailable
 from reconciler.model.readiness import Readiness
-from reconciler.model.resource import ResourceId
+from reconciler.model.resource import API_VERSION, ResourceId
 from reconciler.output.plan_json import from_json, to_json
 from reconciler.output.text import plan_text
 from reconciler.planner import Policy
@@ -32,8 +35,9 @@ from support.services import NEVER, Services
 from support.staged import Stage, staged
 
 ALLOW = frozenset({"interrupt", "restart"})
-ONE_OF_TWO = "exactly one of tcp, http is needed"
+ONE_OF_THREE = "exactly one of tcp, http, guestAgent is needed"
 TCP = {"tcp": {"port": 22}, "timeout": 5}
+AGENT = {"guestAgent": {}, "timeout": 5}
 WEB = ResourceId("VirtualMachine", "web-0")
 
 
@@ -144,19 +148,21 @@ def test_readiness_is_no_difference_and_is_not_sent() -> None:
 @pytest.mark.parametrize(
     ("readiness", "place", "message"),
     [
-        ({}, "spec.readiness", ONE_OF_TWO),
-        ({"timeout": 5}, "spec.readiness", ONE_OF_TWO),
+        ({}, "spec.readiness", ONE_OF_THREE),
+        ({"timeout": 5}, "spec.readiness", ONE_OF_THREE),
         (
             {"tcp": {"port": 1}, "http": {"port": 1, "path": "/"}},
             "spec.readiness",
-            ONE_OF_TWO,
+            ONE_OF_THREE,
         ),
         ({"tcp": {}}, "spec.readiness.tcp", "port is missing"),
         ({"tcp": {"port": 70000}}, "spec.readiness.tcp.port", "out of range"),
         ({"http": {"port": 80, "path": "health"}}, "spec.readiness.http.path", "not allowed"),
         ({"http": {"port": 80, "path": "/a b"}}, "spec.readiness.http.path", "not allowed"),
         ({"tcp": {"port": 22}, "timeout": 0}, "spec.readiness.timeout", "out of range"),
-        ({"guestAgent": True}, "spec.readiness.guestAgent", "unknown field"),
+        ({"guestAgent": {}, "tcp": {"port": 22}}, "spec.readiness", ONE_OF_THREE),
+        ({"guestAgent": {"port": 22}}, "spec.readiness.guestAgent.port", "unknown field"),
+        ({"guestAgent": True}, "spec.readiness.guestAgent", "must be a mapping"),
     ],
 )
 def test_a_readiness_that_says_nothing_is_an_error_at_its_place(readiness: Any, place: str, message: str) -> None:
@@ -305,6 +311,165 @@ def test_a_rehearsal_takes_services_to_answer_and_says_so() -> None:
         rehearsal = rehearse(made, desired, observe(stage.cluster), policy)
     assert rehearsal.converges
     assert (WEB, "is ready: tcp 10.1.1.10:22 is not asked") in rehearsal.assumed
+
+
+# Guest agents -----------------------------------------------------------------------------------------------
+
+
+def agents(stage: Stage, state: str, *names: str) -> None:
+    """Have the simulated hosts show this state of the channels of guest agents; no state: no channel."""
+    world = stage.cluster.world()
+    for name in names:
+        key = key_of(ResourceId("VirtualMachine", name))
+        entity = world[key]
+        for domain in (entity["spec"]["domain"], entity["persistent"]):
+            domain["devices"].pop("channel", None)
+        if state:
+            plug_agent(entity["spec"]["domain"], state)
+            plug_agent(entity["persistent"])
+        world[key] = entity
+        shown = stage.cluster.get(ResourceId("VirtualMachine", name))
+        assert shown is not None
+        observed = {**shown["spec"], **observed_spec(key, entity)}
+        stage.cluster.update({**shown, "spec": observed})
+
+
+def plug_agent(domain: dict[str, Any], state: str = "") -> None:
+    target = {"_type": "virtio", "_name": "org.qemu.guest_agent.0", **({"_state": state} if state else {})}
+    domain["devices"]["channel"] = [{"_type": "unix", "target": target}]
+
+
+def agent_plan(stage: Stage, generation: int = 1, **spec: Any) -> Plan:
+    return plan_of(stage.cluster, desired_of(shop(generation, readiness=AGENT, **spec)), allow=ALLOW)
+
+
+def test_a_guest_agent_needs_no_address_and_the_plan_names_its_machine() -> None:
+    with shopped() as stage:
+        one = [*shop(1, 1, AGENT), *shop(0, 2, AGENT)[-2:]]
+        made = plan_of(stage.cluster, desired_of(one), allow=ALLOW)
+    assert waiting(made) == {"PlugNIC web-0": "the guest agent of VirtualMachine/web-0"}
+    text = plan_text(made)
+    assert "; then waits until the guest agent of VirtualMachine/web-0 answers\n" in text
+    assert (
+        "Waits until these answer before it interrupts the first one: the guest agent of VirtualMachine/web-1." in text
+    )
+    assert from_json("plan.json", json.dumps(to_json(made))) == made
+    assert to_json(made)["readyFirst"] == [{"machine": "VirtualMachine/web-1", "scheme": "guestAgent", "timeout": 5}]
+
+
+def test_a_guest_agent_that_is_shown_to_answer_is_not_asked_over_the_network() -> None:
+    with shopped() as stage:
+        services = Services()
+        assert rolled(stage, services, agent_plan(stage)).ok
+        assert unplugged(stage) == ["web-0", "web-1", "web-2"]
+    assert services.asked == []
+
+
+def test_the_next_machine_waits_until_the_guest_agent_of_the_last_one_answers() -> None:
+    with shopped() as stage:
+        agents(stage, "disconnected", "web-0")
+
+        def get(id: ResourceId) -> Any:
+            if stage.clock() >= 3.0:
+                agents(stage, "connected", "web-0")
+            return stage.cluster.get(id)
+
+        stage.instead["get"] = get  # type: ignore[assignment]
+        ended: dict[str, float] = {}
+        report = rolled(
+            stage,
+            Services(),
+            agent_plan(stage),
+            on_outcome=lambda outcome: ended.setdefault(
+                f"{outcome.step.operation} {outcome.step.resource.name}", stage.clock()
+            ),
+        )
+        assert report.ok, [each.message for each in report.outcomes]
+    assert ended["UnplugNIC web-0"] < 3.0 <= ended["PlugNIC web-0"] <= ended["UnplugNIC web-1"]
+
+
+def test_a_guest_agent_that_does_not_answer_in_time_fails_and_stops_the_roll() -> None:
+    with shopped() as stage:
+        agents(stage, "disconnected", "web-0")
+        report = rolled(stage, Services(), agent_plan(stage))
+        (failed,) = [each for each in report.outcomes if each.result is Result.FAILED]
+        assert failed.message == "running, but the guest agent of VirtualMachine/web-0 did not answer within 5 s"
+        assert failed.error is ErrorKind.NOT_READY
+        assert unplugged(stage) == ["web-0"]
+
+
+def test_a_machine_without_the_channel_is_refused_at_its_place_and_no_other() -> None:
+    with shopped() as stage:
+        agents(stage, "", "web-0")
+        made = agent_plan(stage)
+        (problem,) = made.problems
+        assert problem.path == "spec.readiness.guestAgent"
+        assert problem.origin.line > 1
+        assert problem.message == (
+            "VirtualMachine/web-0: the machine has no channel org.qemu.guest_agent.0, so its guest agent cannot answer"
+        )
+        assert {step.resource.name for step in made.steps} == {"web-1", "web-2"}
+        unchanged = agent_plan(stage, 0)
+        assert (len(unchanged.problems), WEB in unchanged.unchanged_resources) == (1, False)
+        assert agent_plan(stage, 1, powerState="Stopped").problems == ()
+
+
+def test_a_channel_that_waits_for_the_next_start_is_enough_for_a_plan() -> None:
+    with shopped() as stage:
+        agents(stage, "", "web-0")
+        world, key = stage.cluster.world(), key_of(WEB)
+        entity = world[key]
+        plug_agent(entity["persistent"])
+        world[key] = entity
+        shown = stage.cluster.get(WEB)
+        assert shown is not None
+        spec = {**shown["spec"], **observed_spec(key, entity)}
+        assert [*spec["nextStart"]] == ["devices"]
+        stage.cluster.update({**shown, "spec": spec})
+        assert agent_plan(stage).problems == ()
+        assert agent_plan(stage, 0).is_empty, "nothing that is declared waits"
+
+
+def test_uni_virt_does_not_show_guest_agents() -> None:
+    stack = {"apiVersion": API_VERSION, "kind": "Stack", "metadata": {"name": "default"}, "spec": {"agent": "uni-virt"}}
+    with shopped() as stage:
+        made = plan_of(stage.cluster, desired_of([stack, *shop(0, 1, AGENT)]), allow=ALLOW)
+        found = [each for each in made.problems if each.path == "spec.readiness.guestAgent"]
+        asked = plan_of(stage.cluster, desired_of([stack, *shop(0, 1)]), allow=ALLOW)
+    assert [(each.message, each.remedy) for each in found] == [
+        (
+            "VirtualMachine/web-0: uni-virt does not show when a guest agent begins to answer",
+            "Declare tcp or http, or serve the node with 'reconcile agent'.",
+        )
+    ]
+    assert not [each for each in asked.problems if "readiness" in each.path]
+
+
+@pytest.mark.parametrize(("power", "state", "answers"), [
+    ("Running", "connected", True), ("Running", "disconnected", False), ("Running", "", False),
+    ("Paused", "connected", False),
+])  # fmt: skip
+def test_a_guest_agent_answers_while_its_channel_is_open_in_a_guest_that_runs(
+    power: str, state: str, answers: bool
+) -> None:
+    domain: dict[str, Any] = {"devices": {}}
+    plug_agent(domain, state)
+    domain["devices"]["channel"] = domain["devices"]["channel"][0]  # as an older generation of clients writes it
+    found = {"kind": "VirtualMachine", "metadata": {"name": "web-0"}, "spec": {"powerstate": power, "domain": domain}}
+    assert asked_of(lambda id: found) is answers
+
+
+def test_a_machine_that_is_gone_and_a_cluster_that_is_away_show_no_guest_agent() -> None:
+    def away(id: ResourceId) -> Any:
+        raise Unavailable("no answer")
+
+    assert asked_of(lambda id: None) is False
+    assert asked_of(away) is False
+
+
+def asked_of(get: Any) -> bool | None:
+    prober = GuestAgentProber(SimpleNamespace(get=get), Services())  # type: ignore[arg-type]
+    return prober.holds(Readiness(WEB, "guestAgent"))
 
 
 # The network ------------------------------------------------------------------------------------------------

@@ -43,6 +43,9 @@ class Slow:
     def scan(self) -> HostSnapshot:
         return self
 
+    def noticed(self) -> Collection[ResourceId]:
+        return self._under.noticed()
+
     def close(self) -> None:
         self._under.close()
 

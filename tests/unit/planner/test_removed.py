@@ -47,13 +47,14 @@ def required(kind: str) -> set[str]:
 
 
 # Removing one of these is not valid, or not without another one in its place: a resource has a node, a network is one
-# of three things, a readiness one of two, a disk comes from one of two or has a size, a pool that is not local has
+# of three things, a readiness one of three, a disk comes from one of two or has a size, a pool that is not local has
 # options, and a NIC of type l3bridge a network.
 NEVER_REMOVED = {
     *("nodeName", "switch", "bridge", "addresses", "options", "nics.*.network"),
     *(
         "readiness.tcp",
         "readiness.http",
+        "readiness.guestAgent",
         "from.image",
         "from.disk",
         "cloudInit",
