@@ -32,7 +32,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Vault
 from reconciler.observe.capabilities import announced
 from reconciler.observe.ledger import LedgerEntry, read_ledger
-from reconciler.observe.observed import Observation, observe
+from reconciler.observe.observed import Observation, observe, shows_file
 from reconciler.planner import Policy, make_plan, plan_request
 from reconciler.planner.plan import NoteKind, Plan, Step
 from reconciler.planner.protection import with_lengths
@@ -178,8 +178,8 @@ def observe_stack(
     deleted there, or lost what it showed, takes nothing from its node. ``writes``: the cluster shows it from then on.
     """
     observed = observe(cluster)
-    exists = {id for id, each in observed.resources.items() if each.exists or each.under_way}
-    unseen = desired.resources.keys() - exists
+    seen = {id for id, each in observed.resources.items() if (each.exists and shows_file(each)) or each.under_way}
+    unseen = desired.resources.keys() - seen
     if unseen and isinstance(cluster, LocalCluster):
         observed = _with_hidden(cluster, unseen, observed, writes=writes)
     observed.capabilities = announced(cluster)

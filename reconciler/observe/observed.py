@@ -291,6 +291,11 @@ def file_of(observed: Observed) -> str:
     return str(element(observed.spec, "volume").get("current") or "") if observed.id.kind == DISK else ""
 
 
+def shows_file(observed: Observed) -> bool:
+    """Whether a disk shows the file that it is in, by which machines are seen to have it; true of what is no disk."""
+    return observed.id.kind != DISK or bool(file_of(observed))
+
+
 def drives_of(observed: Observed) -> Iterator[tuple[str, str]]:
     """The file and target of every disk device of a machine; nothing for what is none."""
     if observed.id.kind == MACHINE and observed.exists:

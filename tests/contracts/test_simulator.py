@@ -325,3 +325,15 @@ def test_threads_do_not_lose_each_others_work() -> None:
         list(pool.map(work, range(200)))
     assert world["VirtualMachinePool/default/vmd-pool"]["hidden"]["files"] == 100
     assert len(nodes[0].driver.inventory()) == 101
+
+
+def test_a_device_plugged_into_a_stopped_machine_is_there_when_it_runs() -> None:
+    does = Steps(Simulator({}, "node22"))
+    file = "/var/lib/libvirt/devices/watchdog.xml"
+    does.pool()
+    does.machine()
+    does.vm("StopVMForce")
+    does.vm("PlugDevice", file=file, **CONFIG)
+    does.vm("StartVM")
+    does.vm("UnplugDevice", file=file, **BOTH)
+    does.vm("PlugDevice", file=file, **BOTH)

@@ -241,6 +241,12 @@ def unplug_device(context: SimulatorContext) -> None:
         kept.remove(file)
 
 
+def start_with_files(machine: Entity) -> None:
+    """Have the domain that was started hold the devices of its definition."""
+    if files := machine["hidden"].get("device_files"):
+        files["live"] = list(files["config"])
+
+
 def _device_files(context: SimulatorContext, machine: Entity) -> list[list[str]]:
     """The XML files plugged into each definition that is changed. What they say is not modelled."""
     files = machine["hidden"].setdefault("device_files", {"live": [], "config": []})

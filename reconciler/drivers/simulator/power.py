@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Domain
 from reconciler.drivers.operation import LIBVIRT, refuse
-from reconciler.drivers.simulator import console, port, volume
+from reconciler.drivers.simulator import console, device, port, volume
 from reconciler.drivers.simulator.claims import owner, update_claims
 from reconciler.drivers.simulator.context import (
     Entity,
@@ -36,14 +36,15 @@ def started(definition: Domain, number: int) -> Domain:
 
 def run(context: SimulatorContext, id: ResourceId, machine: Entity) -> None:
     """Start the persistent definition as a new domain."""
-    for device in domains.devices(machine["persistent"], "disk"):
-        path = domains.path_of(device)
+    for disk in domains.devices(machine["persistent"], "disk"):
+        path = domains.path_of(disk)
         found = owner(context, path)
         if found is not None and not volume.reachable(context, found):
             refuse(LIBVIRT, f"Cannot access storage file '{path}': it is on {found['node']}")
     machine["spec"]["domain"] = started(machine["persistent"], context.increment(f"domains:{machine['node']}", 1))
     machine["spec"]["powerstate"] = "Running"
     console.copy_to_live(machine)
+    device.start_with_files(machine)
     update_claims(context, id)
 
 

@@ -6,9 +6,20 @@ from collections.abc import Iterator
 
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.resource import ResourceId
+from reconciler.observe.observed import shows_file
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.refusals.refusal import Refusal, Row, added, goes, holder_elsewhere, node_of, owner, reachable
+from reconciler.planner.refusals.refusal import (
+    Refusal,
+    Row,
+    added,
+    disks_of,
+    goes,
+    holder_elsewhere,
+    node_of,
+    owner,
+    reachable,
+)
 
 _SHARED = ("shareable", "readonly")
 
@@ -34,6 +45,16 @@ def _disk_of_another_node(inputs: PlanInput, each: ResourceChanges) -> Iterator[
         if there := reachable(inputs, disk, node):
             message = f"{disk} is on {there} in a pool that is local to it, and {node} cannot open it"
             yield Refusal(("disks", target, "disk"), message, f"Move it into a pool of {node}, or into a shared one.")
+
+
+def _disk_without_a_file(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """Which device of a machine is a disk is seen by its file: one that shows none may be plugged in already."""
+    changed = any(change.path[0] == "disks" for change in (*each.changes, *each.waiting))
+    for target, disk, _ in disks_of(each.declared) if changed or each.creation is not None else ():
+        observed = inputs.observed.get(disk)
+        if observed is not None and observed.exists and not shows_file(observed):
+            message = f"{disk} does not show the file that it is in"
+            yield Refusal(("disks", target, "disk"), message, "Have its agent look at it again: restart the agent.")
 
 
 def _shareable_of_a_format_that_is_not(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
@@ -62,6 +83,7 @@ def _device_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Ref
 ROWS: tuple[Row, ...] = (
     _disk_of_another,
     _disk_of_another_node,
+    _disk_without_a_file,
     _shareable_of_a_format_that_is_not,
     _device_of_another,
 )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.model.path import Path
-from reconciler.model.problem import InvalidInput, Severity
+from reconciler.model.problem import InvalidInput, Problem
 from support.full_stack import SECRETS, documents
 from support.scenario import desired_of
 
@@ -34,18 +34,25 @@ def with_value(document: dict[str, Any], path: Path, value: Any) -> dict[str, An
     return dict(changed)
 
 
+def problems_of(stack: list[dict[str, Any]]) -> tuple[Problem, ...]:
+    try:
+        desired_of(stack)
+    except InvalidInput as invalid:
+        return tuple(invalid.problems)
+    return ()
+
+
 @pytest.mark.parametrize("document", [STACK, *RESOURCES], ids=lambda each: f"{each['kind']}-{each['metadata']['name']}")
 def test_a_value_of_another_type_is_a_finding(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     document = {**document, "metadata": {**document["metadata"], "movedFrom": "formerly", "labels": {"a": "b"}}}
     others = [] if document["kind"] == "Stack" else [STACK]
-    found = 0
-    for path in places(document):
-        for value in JUNK:
-            try:
-                desired_of([*others, with_value(document, path, value)])
-            except InvalidInput as invalid:
-                assert all(problem.origin.line for problem in invalid.problems)
-                found += any(problem.severity is Severity.ERROR for problem in invalid.problems)
+    found = [
+        problem
+        for path in places(document)
+        for value in JUNK
+        for problem in problems_of([*others, with_value(document, path, value)])
+    ]
     assert found
+    assert all(problem.origin.line for problem in found)

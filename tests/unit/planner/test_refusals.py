@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from reconciler import LocalCluster, apply
+from reconciler import LocalCluster, apply, make_plan, observe
+from reconciler.model.kinds import DISK
+from reconciler.model.resource import ResourceId
 from reconciler.planner import drafts
 from reconciler.planner.plan import Plan
 from reconciler.planner.refusals import REFUSALS
@@ -559,5 +561,31 @@ def test_the_simulator_refuses_it(cluster: LocalCluster, case: Case, monkeypatch
     assert case.refused in " ".join(outcome.message for outcome in report.outcomes)
 
 
+def losing_its_file(cluster: LocalCluster) -> Any:
+    """A running machine, applied, whose boot disk has come to show no file."""
+    desired = desired_of(stack("mine", POOL, ROOT, WEB))
+    converge(cluster, desired)
+    disk = cluster.get(ResourceId(DISK, "web-1-root"))
+    disk["spec"]["volume"]["current"] = None
+    cluster.update(disk)
+    return desired
+
+
+def test_a_disk_that_shows_no_file_is_not_taken_for_another_one(cluster: LocalCluster) -> None:
+    made = make_plan(losing_its_file(cluster), observe(cluster))
+    (problem,) = made.problems
+    assert problem.path == "spec.disks[0].disk"
+    assert "does not show the file that it is in" in problem.message
+    assert made.steps == ()
+
+
+def test_the_node_is_looked_at_before_a_disk_counts_as_without_a_file(cluster: LocalCluster) -> None:
+    made = plan_of(cluster, losing_its_file(cluster))
+    assert (made.problems, made.steps) == ((), ())
+
+
+ELSEWHERE = {"_disk_without_a_file"}  # the embedded cluster shows what its nodes have before a plan is made
+
+
 def test_every_row_has_a_case() -> None:
-    assert {case.row for case in CASES} == ROWS
+    assert {case.row for case in CASES} | ELSEWHERE == ROWS
