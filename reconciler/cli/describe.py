@@ -39,12 +39,15 @@ def describe(target: str, paths: tuple[str, ...], history: bool, cluster: Cluste
     from reconciler.observe.observed import observe
     from reconciler.output.describe import Description
     from reconciler.output.history import runs, steps_on
+    from reconciler.planner.rename import old_names
     from reconciler.reconcile import observe_after_recovery, with_secret_digests
 
     loaded, desired = read_manifests(paths) if paths else (None, None)
     with connected(cluster, loaded, desired, reading=True) as opened:
         observed = observe(opened) if desired is None else observe_after_recovery(desired, opened)
-        id = choose_one(target, list(observed.resources))
+        former = old_names(desired, observed) if desired is not None else {}
+        id = choose_one(target, [*observed.resources, *former])
+        id = former.get(id, id)
         resource = observed.resources[id]
         document = Description(resource, _events(opened, id))
         if history:
@@ -72,11 +75,12 @@ def _compared(document: Description, desired: Desired, observed: Observation) ->
     """The description with what a plan of the manifests does to the resource, and the fields that differ."""
     from reconciler.planner import make_plan
     from reconciler.planner.diff import live_diff
+    from reconciler.planner.rename import under_old_names
     from reconciler.reconcile import policy_now
 
     id = document.resource.id
     plan = make_plan(desired, observed, policy_now(policy_of(desired, PolicyOptions())))
-    declared = desired.resources.get(id)
+    declared = under_old_names(desired, observed).resources.get(id)
     changes = live_diff(id.kind, declared.shape, document.resource) if declared and document.resource.exists else ()
     return document._replace(
         steps=[step for step in plan.steps if step.resource == id],

@@ -16,7 +16,7 @@ from reconciler.planner.explanation import as_written
 from reconciler.planner.ignored import without_ignored
 from reconciler.planner.plan import ManifestPlace, Note
 from reconciler.planner.policy import Policy
-from reconciler.planner.rename import under_old_names
+from reconciler.planner.rename import old_names, under_old_names
 from reconciler.planner.rules import ResourceIndex
 
 
@@ -99,6 +99,7 @@ def plan_input(
     desired: Desired, observed: Observation, policy: Policy, unchanged: Collection[ResourceId] = ()
 ) -> PlanInput:
     """The input of the stages: renames resolved, ignored fields as observed, targets with what they refer to."""
+    policy = policy.under_old_names(old_names(desired, observed))
     desired = under_old_names(desired, observed)
     policy = _with_references(policy, desired)
     if policy.delete:

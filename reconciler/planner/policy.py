@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.catalogue.operation import Impact
-from reconciler.catalogue.permission import of_resource
+from reconciler.catalogue.permission import HELD, of_resource
 from reconciler.model.resource import ResourceId
 
 if TYPE_CHECKING:
@@ -85,12 +85,18 @@ class Policy:
         """
         if not impact.needs_permission or impact in self.allow:
             return True
-        return any(self._allows(impact, id) for id in named) or (
-            bool(guests) and all(self._allows(impact, id) for id in guests)
+        return any(self._names(impact, id) for id in named) or (
+            bool(guests) and all(self._names(impact, id) for id in guests)
         )
 
-    def _allows(self, impact: Impact, id: ResourceId) -> bool:
+    def _names(self, impact: str, id: ResourceId) -> bool:
         return of_resource(impact, id) in self.allow
+
+    def under_old_names(self, former: Mapping[ResourceId, ResourceId]) -> Policy:
+        """The same where it names resources by their names in the manifests; ``former`` has those on the cluster."""
+        allow = {of_resource(impact, old) for impact in HELD for id, old in former.items() if self._names(impact, id)}
+        targets = (former.get(id, id) for id in self.targets)
+        return replace(self, allow=self.allow | allow, targets=frozenset(targets)) if former else self
 
     def concerns(self, id: ResourceId) -> bool:
         """Whether the run is about this resource."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -20,8 +20,8 @@ from reconciler.planner.rules.creation import first_disk
 _MOMENTS = frozenset({SNAPSHOT, DISK_SNAPSHOT})  # two of these are never the same, however alike they look
 
 
-def under_old_names(desired: Desired, observed: Observation) -> Desired:
-    """The same by the names that things have on the cluster: no operation renames one.
+def old_names(desired: Desired, observed: Observation) -> dict[ResourceId, ResourceId]:
+    """The ids on the cluster of what has another name in its manifest.
 
     A manifest with ``movedFrom`` describes the resource of that name for as long as it is there.
     """
@@ -31,6 +31,12 @@ def under_old_names(desired: Desired, observed: Observation) -> Desired:
         found = observed.get(old) if old is not None else None
         if old is not None and found is not None and found.exists:
             former[id] = old
+    return former
+
+
+def under_old_names(desired: Desired, observed: Observation) -> Desired:
+    """The same by the names that things have on the cluster: no operation renames one."""
+    former = old_names(desired, observed)
     if not former:
         return desired
     resources = [
@@ -48,7 +54,7 @@ def _id(declared: Declared) -> ResourceId:
     return declared.id
 
 
-def _referring(declared: Declared, former: dict[ResourceId, ResourceId]) -> Shape:
+def _referring(declared: Declared, former: Mapping[ResourceId, ResourceId]) -> Shape:
     """The shape with the old names of what it refers to."""
     shape = declared.shape
     for path, other in list(references_of(declared.id.kind, shape, declared.id.namespace)):

@@ -9,6 +9,7 @@ import pytest
 
 from reconciler import LocalCluster, Plan, apply
 from reconciler.model.kinds import DISK_SNAPSHOT, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.resource import ResourceId
 from reconciler.planner.explanation import explain_note
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served
 from support.yaml_text import documents_in, text_of
@@ -244,3 +245,22 @@ def test_a_disk_of_a_machine_that_goes_moves_to_one_that_stays(cluster: LocalClu
     report = apply(made, cluster, options=OPTIONS)
     assert report.ok, [outcome for outcome in report.outcomes if outcome.message]
     assert plan_of(cluster, desired, prune=True, allow=EVERYTHING).steps == ()
+
+
+def test_a_renamed_machine_is_targeted_and_allowed_by_its_new_name(cluster: LocalCluster) -> None:
+    converge(cluster, desired_of(documents()), allow=EVERYTHING)
+    renamed = documents()
+    machine = next(each for each in renamed if each["kind"] == MACHINE)
+    name = machine["metadata"]["name"]
+    machine["metadata"] = {"name": "renamed-1", "movedFrom": name}
+    machine["spec"]["powerState"] = "Paused"
+    for each in renamed:
+        if each["kind"] == SNAPSHOT:
+            each["spec"]["virtualMachine"] = "renamed-1"
+    desired, new = desired_of(renamed), ResourceId(MACHINE, "renamed-1")
+    held = plan_of(cluster, desired, targets=frozenset({new}))
+    assert {(step.operation, step.resource, step.held_by) for step in held.steps} == {
+        ("SuspendVM", ResourceId(MACHINE, name), "interrupt")
+    }
+    (step,) = plan_of(cluster, desired, allow=frozenset({f"interrupt:{new}"})).steps
+    assert step.held_by == ""
