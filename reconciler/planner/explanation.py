@@ -328,12 +328,14 @@ def _named(kind: str, path: tuple[str, ...]) -> str:
 
 
 def _shown(value: Any) -> str:
-    if value is None or value == "":
+    if value in (None, "", [], {}):
         return "nothing"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
         return ",".join(str(item) for item in value)
+    if isinstance(value, dict) and any(isinstance(item, dict) for item in value.values()):
+        return ",".join(value)  # parts of a list, by their names
     if isinstance(value, dict):
         return " ".join(str(item) for item in value.values())
     return str(value)
