@@ -179,7 +179,7 @@ _NOTES: dict[NoteKind, str] = {
     "moment, and shrunk to {size}: uni-virt is sent no other size at creation",
     NoteKind.AFTER_FIRST_START: "plugged after its first start: {parts}; creation starts a VM and takes one NIC",
     NoteKind.STAYS: "{field} is no longer declared and stays {value}. {remedy}",
-    NoteKind.EXPOSED: "{what} {lacks}, for {length}: {because}",
+    NoteKind.EXPOSED: "{what} {lacks}, for {length}{allowed}: {because}",
 }
 
 # What is missing, and why no order of the steps avoids it.
@@ -224,6 +224,7 @@ def explain_note(note: Note) -> str:
         lacks, words["because"] = _EXPOSED[Exposure(words["lacks"])]
         words["lacks"] = lacks.format(since=words["since"], until=steps[-1])
         words["length"] = _length(len(steps), words.get("seconds", ""))
+        words["allowed"] = ", once allowed" if words.get("held") else ""
     return _NOTES[note.kind].format_map(words)
 
 
