@@ -193,6 +193,10 @@ _EXPOSED: dict[Exposure, tuple[str, str]] = {
         "a bridge tags the port of a NIC, which exists when the NIC is plugged in",
     ),
     Exposure.LIMITS: ("is unlimited from {since} to {until}", "a limit is set through a machine, which exists then"),
+    Exposure.GIVEN_UP: (
+        "is unlimited from {since} to {until}",
+        "a limit goes with what is noted for its NIC, so before the NIC",
+    ),
     Exposure.HANDOVER: (
         "does not exist from {since} to {until}",
         "a switch has a limit once, and it is taken from one machine before it is given to another",

@@ -143,6 +143,7 @@ class Exposure(StrEnum):
     FILTERS = "filters"
     VLAN = "vlan"
     LIMITS = "limits"
+    GIVEN_UP = "givenUp"  # the limits of a NIC that is to be unplugged
     HANDOVER = "handover"  # a limit that one NIC gives to another
     WITHIN = "within"  # a rule, while one operation changes it
 

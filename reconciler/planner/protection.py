@@ -63,8 +63,8 @@ def _loses_members(each: UnorderedStep) -> bool:
 def exposures(inputs: PlanInput, steps: Sequence[UnorderedStep], held: frozenset[str]) -> Iterator[Note]:
     """A note for each moment in which something is less protected than before and after.
 
-    ``steps`` are those of the plan, ``held`` the ids of those that do not run. What begins with one of these is noted as
-    it is once they are released: who grants that reads it before.
+    ``steps`` are those of the plan, ``held`` the ids of those that do not run. What begins with one of these is noted
+    as it is once they may: who allows it reads that before.
     """
     runnable = [each for each in steps if each.step.id not in held]
     for begun in _moments(inputs, runnable):
@@ -92,6 +92,7 @@ def _moments(inputs: PlanInput, steps: Sequence[UnorderedStep]) -> Iterator[_Mom
         chain.sort(key=lambda each: each.rank)
         yield from _open_nics(chain)
         yield from _open_limits(chain, steps)
+        yield from _given_up(chain)
         if inputs.desired.stack.agent == UNIVIRT:
             yield from _rules_made_anew(chain)
 
@@ -133,6 +134,26 @@ def _open_limits(chain: Sequence[UnorderedStep], steps: Iterable[UnorderedStep])
         taken = [other for other in steps if set(other.takes) & set(each.frees)][:1]
         what = f"the limit '{' '.join(each.at[3:])}' of {each.step.parameters['swName']}"
         yield _moment(each, what, Exposure.HANDOVER, taken)
+
+
+def _given_up(chain: Sequence[UnorderedStep]) -> Iterator[_Moment]:
+    """Each NIC that is to be unplugged from when its limit is deleted, unless another one is there by then."""
+    for number, each in enumerate(chain):
+        if each.phase is not Phase.QOS_RULE_REMOVAL or each.place:
+            continue
+        end = next((last for last in range(number, len(chain)) if _unplugs(chain[last], each.at[1])), None)
+        if end is not None and not any(_limits_as(before, each) for before in chain[:number]):
+            yield _moment(each, f"nics[{each.at[1]}]", Exposure.GIVEN_UP, chain[number + 1 : end + 1])
+
+
+def _unplugs(each: UnorderedStep, mac: str) -> bool:
+    return each.phase is Phase.NIC_REMOVAL and each.at[1] == mac and bool(each.step.parameters.get("live"))
+
+
+def _limits_as(each: UnorderedStep, other: UnorderedStep) -> bool:
+    """Whether a step sets a limit where another one deletes one: of the same switch, in the same direction."""
+    names = ("swName", "type")
+    return each.phase is Phase.QOS_RULE and all(each.step.parameters[x] == other.step.parameters[x] for x in names)
 
 
 def _rules_made_anew(chain: Sequence[UnorderedStep]) -> Iterator[_Moment]:
