@@ -179,7 +179,7 @@ _NOTES: dict[NoteKind, str] = {
     "moment, and shrunk to {size}: uni-virt is sent no other size at creation",
     NoteKind.AFTER_FIRST_START: "plugged after its first start: {parts}; creation starts a VM and takes one NIC",
     NoteKind.STAYS: "{field} is no longer declared and stays {value}. {remedy}",
-    NoteKind.EXPOSED: "{what} {lacks}, for {length}{allowed}: {because}",
+    NoteKind.EXPOSED: "{what} {lacks}{length}{allowed}: {because}",
 }
 
 # What is missing, and why no order of the steps avoids it.
@@ -202,6 +202,10 @@ _EXPOSED: dict[Exposure, tuple[str, str]] = {
         "a switch has a limit once, and it is taken from one machine before it is given to another",
     ),
     Exposure.WITHIN: ("does not exist for a moment within {since}", "uni-virt deletes a rule and adds it to change it"),
+    Exposure.NO_FILTERS: (
+        "is unfiltered from {since} on",
+        "it had a rule that drops, and none is declared for it any more",
+    ),
 }
 
 
@@ -226,8 +230,8 @@ def explain_note(note: Note) -> str:
     if note.kind is NoteKind.EXPOSED:
         steps = list(note.details["steps"])
         lacks, words["because"] = _EXPOSED[Exposure(words["lacks"])]
-        words["lacks"] = lacks.format(since=words["since"], until=steps[-1])
-        words["length"] = _length(len(steps), words.get("seconds", ""))
+        words["lacks"] = lacks.format(since=words["since"], until=steps[-1] if steps else "")
+        words["length"] = f", for {_length(len(steps), words.get('seconds', ''))}" if steps else ""
         words["allowed"] = ", once allowed" if words.get("held") else ""
     return _NOTES[note.kind].format_map(words)
 

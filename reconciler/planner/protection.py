@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model.resource import ResourceId
+from reconciler.model.shape import Shape
 from reconciler.planner.findings import UnorderedStep
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase
@@ -88,8 +89,9 @@ def _moments(inputs: PlanInput, steps: Sequence[UnorderedStep]) -> Iterator[_Mom
     for each in steps:
         if each.at[:1] == ("nics",) or each.step.action is Action.CREATE:
             chains[each.step.resource].append(each)
-    for chain in chains.values():
+    for id, chain in chains.items():
         chain.sort(key=lambda each: each.rank)
+        yield from _left_open(inputs, id, chain)
         yield from _open_nics(chain)
         yield from _open_limits(chain, steps)
         yield from _given_up(chain)
@@ -119,6 +121,32 @@ def _opens(chain: Sequence[UnorderedStep], mac: str) -> int | None:
         if each.phase is Phase.NIC_PLUG and each.at[1] == mac:
             return number if each.step.parameters.get("live") else None
     return 0 if chain[0].step.action is Action.CREATE else None
+
+
+def _left_open(inputs: PlanInput, id: ResourceId, chain: Sequence[UnorderedStep]) -> Iterator[_Moment]:
+    """Each NIC that has rules that drop, and is to have none from some step on."""
+    observed, declared = inputs.observed.get(id), inputs.desired.resources.get(id)
+    if observed is None or declared is None or not observed.exists:
+        return
+    for mac in _filtered(observed.shape) & declared.shape.get("nics", {}).keys() - _filtered(declared.shape):
+        steps = [each for each in chain if each.at[:2] == ("nics", mac)]
+        last = [each for each in steps if _drops_no_more(each)] or [e for e in steps if e.phase is Phase.NIC_PLUG]
+        if last:
+            yield _moment(last[-1], f"nics[{mac}]", Exposure.NO_FILTERS, ())
+
+
+def _filtered(machine: Shape) -> set[str]:
+    """The NICs of a machine from which a rule keeps traffic away."""
+    nics = machine.get("nics", {}).items()
+    return {mac for mac, nic in nics if any(rule.get("action") == "drop" for rule in nic.get("acls", {}).values())}
+
+
+def _drops_no_more(each: UnorderedStep) -> bool:
+    """Whether a step takes a rule that drops away, or makes it one that allows."""
+    if each.phase not in (Phase.ACL, Phase.ACL_REMOVAL):
+        return False
+    old = (change.before for change in each.step.changes)
+    return any((rule.get("action") if isinstance(rule, Mapping) else rule) == "drop" for rule in old)
 
 
 def _restricts(each: UnorderedStep) -> bool:
@@ -172,14 +200,16 @@ def with_lengths(plan: Plan, durations: Mapping[str, float]) -> Plan:
 
 
 def _timed(note: Note, durations: Mapping[str, float]) -> Note:
-    if note.kind is not NoteKind.EXPOSED or not durations.keys() >= set(note.details["steps"]):
+    if note.kind is not NoteKind.EXPOSED or not note.details["steps"]:
+        return note
+    if not durations.keys() >= set(note.details["steps"]):
         return note
     seconds = sum(durations[operation] for operation in note.details["steps"])
     return note._replace(details={**note.details, "seconds": str(round(seconds))})
 
 
 def _moment(opened: UnorderedStep, what: str, lacks: Exposure, until: Sequence[UnorderedStep]) -> _Moment:
-    """``until`` are the steps after ``opened``, to the one that ends it."""
+    """``until`` are the steps after ``opened``, to the one that ends it; none if none does."""
     steps, since = [each.step.operation for each in until], opened.step
     details: Details = {"what": what, "lacks": str(lacks), "since": since.operation, "steps": steps}
     return _Moment(since.id, Note(since.resource, NoteKind.EXPOSED, details))
