@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
 from reconciler.model.fields import is_quantity, is_secret, part_of, parts_at, replacing
@@ -103,8 +104,22 @@ def as_manifest(kind: str, path: tuple[str, ...], value: Any) -> Any:
 
 
 def explain(step: Step) -> str:
-    """Why the step is planned, and what is waited for after it: ``memory.size 2Gi -> 4Gi``."""
-    return "; ".join(text for text in (_because(step), wait_text(step)) if text)
+    """Why the step is planned, whom it interrupts, and what is waited for after it: ``memory.size 2Gi -> 4Gi``."""
+    return "; ".join((_because(step), *consequences(step)))
+
+
+def consequences(step: Step) -> tuple[str, ...]:
+    """What a step does besides its changes: to the guests of others, and what it waits for."""
+    return tuple(text for text in (_guests_text(step), wait_text(step)) if text)
+
+
+def _guests_text(step: Step) -> str:
+    """The machines that a step interrupts or stops which is for something that they share; empty if there are none."""
+    if not step.guests or step.resource in step.guests:
+        return ""
+    first, *others = map(str, step.guests)
+    verb = "stops or restarts" if step.impact is Impact.RESTART else "interrupts"
+    return f"{verb} {_names([first, *(name.partition('/')[2] for name in others)])}"
 
 
 def wait_text(step: Step) -> str:
