@@ -83,6 +83,8 @@ def _head(plan: Plan) -> list[str]:
     title = f"## Plan of {code(plan.stack, 100)}" if plan.stack else "## Plan"
     found = summary(plan, limit=5)
     destroyed = f" Destroys data of {code(found.destroyed, 2000)}." if found.destroyed else ""
+    if found.destroyed_later:
+        destroyed += f" Destroys data of {code(found.destroyed_later, 2000)} once allowed."
     lines = [title, "", f"**{escaped(found.totals, 1000)}{destroyed}**", ""]
     for line in filter(None, (found.held, found.blocked)):
         lines += [f"**{escaped(line, 1000)}**", ""]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from reconciler.catalogue.operation import Impact
 from reconciler.model.resource import ResourceId
-from reconciler.planner.explanation import ChangeText, change_cells, explain, wait_text
+from reconciler.planner.explanation import ChangeText, change_cells, consequences, explain
 from reconciler.planner.plan import Action, Plan, Reason, Step
 
 
@@ -78,8 +78,8 @@ def changes(step: Step) -> list[ChangeText]:
     """The change of each field that a step changes; only the reason if it concerns the whole resource."""
     if step.reason not in _BY_FIELD:
         return [ChangeText("", "", explain(step))]
-    waits = [ChangeText("", "", text) for text in (wait_text(step),) if text]
-    return [change_cells(step.resource.kind, each) for each in step.changes] + waits
+    besides = [ChangeText("", "", text) for text in consequences(step)]
+    return [change_cells(step.resource.kind, each) for each in step.changes] + besides
 
 
 def differences(plan: Plan) -> dict[ResourceId, dict[ChangeText, list[Step]]]:

@@ -31,6 +31,7 @@ class ResourceNote(Protocol):
 Paint = Callable[[str, str], str]  # text, colour name -> text
 
 _NAMED = 3  # permissions that are listed one by one
+_VERBS = ("Stops or restarts", "Interrupts")
 _COLOURS = {
     Action.CREATE: "green",
     Action.CHANGE: "yellow",
@@ -149,14 +150,16 @@ class PlanSummary(NamedTuple):
     destroyed: str = ""  # the names of resources whose data is destroyed
     held: str = ""
     blocked: str = ""  # by problems, or waiting
+    destroyed_later: str = ""  # the names of those whose data held steps destroy
 
     def __str__(self) -> str:
         destroyed = f" Destroys data of {self.destroyed}." if self.destroyed else ""
+        destroyed += f" Destroys data of {self.destroyed_later} once allowed." if self.destroyed_later else ""
         return "\n".join(line for line in (f"{self.totals}{destroyed}", self.held, self.blocked) if line)
 
 
 def summary(plan: Plan, limit: int | None = None) -> PlanSummary:
-    """The totals: steps by kind of action, what they do to guests and data, what is held.
+    """The totals: steps by kind of action, what they do to guests and data, now and once all is allowed; what is held.
 
     Names every resource whose data is destroyed, or the first ``limit`` and how many more.
     """
@@ -173,13 +176,25 @@ def summary(plan: Plan, limit: int | None = None) -> PlanSummary:
     parts = [f"{actions[action]} to {action}" for action in Action if actions[action]]
     totals = f"{count(len(plan.steps), 'step')}: {', '.join(parts)}; "
     totals += f"{plan.unchanged} unchanged."
-    restarted, interrupted = _machines(plan.steps, Impact.RESTART), _machines(plan.steps, Impact.INTERRUPT)
-    if restarted:
-        totals += f" Stops or restarts {count(len(restarted), 'VM')}."
-    if losing := interrupted - restarted:
-        totals += f" Interrupts {count(len(losing), 'VM')}."
+    for verb, felt, eventually in zip(_VERBS, _felt(plan.runnable), _felt(plan.steps), strict=True):
+        totals += _guests_felt(verb, len(felt), len(eventually - felt))
     totals += _asked_first(plan)
-    return PlanSummary(totals, _destroyed(plan, limit), _held(plan), _blocked(plan))
+    now = _destroyed(plan.runnable)
+    later = [name for name in _destroyed(plan.steps) if name not in now]
+    return PlanSummary(totals, _first(now, limit), _held(plan), _blocked(plan), _first(later, limit))
+
+
+def _felt(steps: Sequence[Step]) -> tuple[set[ResourceId], set[ResourceId]]:
+    """The machines that steps stop or restart, and those that they only interrupt."""
+    restarted = _machines(steps, Impact.RESTART)
+    return restarted, _machines(steps, Impact.INTERRUPT) - restarted
+
+
+def _guests_felt(verb: str, now: int, more: int) -> str:
+    """How many machines feel what runs, and how many more what is held, as a sentence; empty for none."""
+    if not now:
+        return f" {verb} {count(more, 'VM')} once allowed." if more else ""
+    return f" {verb} {count(now, 'VM')}{f', {more} more once allowed' if more else ''}."
 
 
 def _blocked(plan: Plan) -> str:
@@ -193,8 +208,11 @@ def _blocked(plan: Plan) -> str:
     return " ".join(sentences)
 
 
-def _destroyed(plan: Plan, limit: int | None) -> str:
-    names = list(dict.fromkeys(str(step.resource) for step in plan.steps if step.impact is Impact.DATA))
+def _destroyed(steps: Iterable[Step]) -> list[str]:
+    return list(dict.fromkeys(str(step.resource) for step in steps if step.impact is Impact.DATA))
+
+
+def _first(names: Sequence[str], limit: int | None) -> str:
     unnamed = len(names) - len(names[:limit])
     return f"{', '.join(names[:limit])}{f' and {unnamed} more' if unnamed else ''}"
 

@@ -31,6 +31,7 @@ from reconciler.planner.preconditions import fields
 from reconciler.planner.refusals import refusals_of
 from reconciler.planner.restart import draft_restart
 from reconciler.planner.rules import CHANGE, ChangeKind, CreateRule, Rule, RuleContext
+from reconciler.planner.succession import successions
 
 _RULES = {kind: sorted((rule for rule in CHANGE if rule.kind == kind), key=lambda rule: rule.phase) for kind in KINDS}
 
@@ -151,6 +152,7 @@ def _matches(inputs: PlanInput, each: ResourceChanges) -> Iterator[RuleMatch]:
     parts = (change for change in each.changes if len(change.path) == _OF_A_PART)
     wholes = {change.path: change for change in parts if part_of(kind, change.path) == change.path}
     case.going = frozenset(path for path, change in wholes.items() if _goes(each, change))
+    case.succeeds = successions(wholes.values())
     for rule in _RULES[kind]:
         case.running = each.runs and (rule.phase <= Phase.POWER_DOWN or not each.stops)
         for at, changes in matching(rule, each.changes, kind).items():
@@ -242,11 +244,12 @@ def _forgotten(match: RuleMatch) -> Iterator[tuple[ShapePath, None]]:
 def _group(match: RuleMatch) -> str:
     """The group of the steps of a part: it comes, goes or is replaced with all that is to protect it, or not at all.
 
-    So do the rules of a NIC: none goes while another, that is to take its place, may not come.
+    What takes the place of a part is in the group of that one. So do the rules of a NIC: none goes while another, that
+    is to take its place, may not come.
     """
     at = match.case.at
     if match.whole:
-        return " ".join(at[:_OF_A_PART])
+        return " ".join(match.case.succeeds.get(at[:_OF_A_PART], at[:_OF_A_PART]))
     return " ".join(at[: _OF_A_PART + 1]) if len(at) > _OF_A_PART else ""
 
 

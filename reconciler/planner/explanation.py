@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
 from reconciler.model.fields import is_quantity, is_secret, part_of, parts_at, replacing
@@ -103,8 +104,22 @@ def as_manifest(kind: str, path: tuple[str, ...], value: Any) -> Any:
 
 
 def explain(step: Step) -> str:
-    """Why the step is planned, and what is waited for after it: ``memory.size 2Gi -> 4Gi``."""
-    return "; ".join(text for text in (_because(step), wait_text(step)) if text)
+    """Why the step is planned, whom it interrupts, and what is waited for after it: ``memory.size 2Gi -> 4Gi``."""
+    return "; ".join((_because(step), *consequences(step)))
+
+
+def consequences(step: Step) -> tuple[str, ...]:
+    """What a step does besides its changes: to the guests of others, and what it waits for."""
+    return tuple(text for text in (_guests_text(step), wait_text(step)) if text)
+
+
+def _guests_text(step: Step) -> str:
+    """The machines that a step interrupts or stops which is for something that they share; empty if there are none."""
+    if not step.guests or step.resource in step.guests:
+        return ""
+    first, *others = map(str, step.guests)
+    verb = "stops or restarts" if step.impact is Impact.RESTART else "interrupts"
+    return f"{verb} {_names([first, *(name.partition('/')[2] for name in others)])}"
 
 
 def wait_text(step: Step) -> str:
@@ -179,7 +194,7 @@ _NOTES: dict[NoteKind, str] = {
     "moment, and shrunk to {size}: uni-virt is sent no other size at creation",
     NoteKind.AFTER_FIRST_START: "plugged after its first start: {parts}; creation starts a VM and takes one NIC",
     NoteKind.STAYS: "{field} is no longer declared and stays {value}. {remedy}",
-    NoteKind.EXPOSED: "{what} {lacks}, for {length}: {because}",
+    NoteKind.EXPOSED: "{what} {lacks}{length}{allowed}: {because}",
 }
 
 # What is missing, and why no order of the steps avoids it.
@@ -193,11 +208,19 @@ _EXPOSED: dict[Exposure, tuple[str, str]] = {
         "a bridge tags the port of a NIC, which exists when the NIC is plugged in",
     ),
     Exposure.LIMITS: ("is unlimited from {since} to {until}", "a limit is set through a machine, which exists then"),
+    Exposure.GIVEN_UP: (
+        "is unlimited from {since} to {until}",
+        "a limit goes with what is noted for its NIC, so before the NIC",
+    ),
     Exposure.HANDOVER: (
         "does not exist from {since} to {until}",
         "a switch has a limit once, and it is taken from one machine before it is given to another",
     ),
     Exposure.WITHIN: ("does not exist for a moment within {since}", "uni-virt deletes a rule and adds it to change it"),
+    Exposure.NO_FILTERS: (
+        "is unfiltered from {since} on",
+        "it had a rule that drops, and none is declared for it any more",
+    ),
 }
 
 
@@ -222,8 +245,9 @@ def explain_note(note: Note) -> str:
     if note.kind is NoteKind.EXPOSED:
         steps = list(note.details["steps"])
         lacks, words["because"] = _EXPOSED[Exposure(words["lacks"])]
-        words["lacks"] = lacks.format(since=words["since"], until=steps[-1])
-        words["length"] = _length(len(steps), words.get("seconds", ""))
+        words["lacks"] = lacks.format(since=words["since"], until=steps[-1] if steps else "")
+        words["length"] = f", for {_length(len(steps), words.get('seconds', ''))}" if steps else ""
+        words["allowed"] = ", once allowed" if words.get("held") else ""
     return _NOTES[note.kind].format_map(words)
 
 

@@ -138,13 +138,15 @@ class NoteKind(StrEnum):
 
 
 class Exposure(StrEnum):
-    """What is missing between two steps, where the API leaves no order in which nothing is."""
+    """What is missing between two steps, where the API leaves no order in which nothing is; or from one on."""
 
     FILTERS = "filters"
     VLAN = "vlan"
     LIMITS = "limits"
+    GIVEN_UP = "givenUp"  # the limits of a NIC that is to be unplugged
     HANDOVER = "handover"  # a limit that one NIC gives to another
     WITHIN = "within"  # a rule, while one operation changes it
+    NO_FILTERS = "noFilters"  # from a step on, as it is declared
 
 
 # Of resources for which there may be more to do than the plan says.

@@ -57,7 +57,7 @@ def test_totals_gravest_steps_and_reasons_are_there_to_be_read(tmp_path: Path) -
     text = page_of("pruning", tmp_path)["text"]
     for words in (
         "Plan of shop",
-        "3 steps: 3 to delete; 1 unchanged. Stops or restarts 1 VM.",
+        "3 steps: 3 to delete; 1 unchanged. Stops or restarts 1 VM once allowed.",
         "3 steps are held; release with --allow data:VirtualMachineDisk/web-1-root,recreate:VirtualMachine/web-1,"
         "restart:VirtualMachine/web-1.",
         "Destroys data (1)",

@@ -36,11 +36,25 @@ def _any_lower(new: Shape, old: Shape, names: Iterable[str]) -> bool:
 
 
 def _rate_rises(case: RuleContext) -> bool:
-    now = case.old.get("rateKbps")
+    """Whether a limit that the switch has does not fall; it may be noted for another NIC of the machine until now."""
+    old = case.old or _noted_for_another(case)
+    now = old.get("rateKbps")
     return now is not None and bool(case.part.get("rateKbps", 0) >= now)
 
 
-NEW_NIC = Milder("where the NIC is new", lambda case: not case.old_holder)
+def _noted_for_another(case: RuleContext) -> Shape:
+    """The limit of the switch as it is noted for another NIC of the machine; empty if for none."""
+    nics = case.seen.get("nics", {}).values()
+    of_switch = (nic.get("qosRules", {}) for nic in nics if nic.get("network") == case.holder.get("network"))
+    return next((limits[case.key] for limits in of_switch if case.key in limits), {})
+
+
+def _nothing_to_lose(case: RuleContext) -> bool:
+    """Whether a NIC is plugged in by the same plan: what it loses, it loses by being unplugged before."""
+    return not case.old_holder or case.at[:2] in case.going
+
+
+NEW_NIC = Milder("where the NIC is new or plugged in anew", _nothing_to_lose)
 COMES = Milder("where it comes", always)
 ALLOWS = Milder("where the rule allows", lambda case: case.part.get("action") == "allow")
 DROPPED = Milder("where the rule dropped", lambda case: case.old.get("action") == "drop")

@@ -43,6 +43,15 @@ def addresses(mac: str, nic: Shape) -> list[str]:
     return [f"mac {mac}", *([f"ip {nic['ip']} of {nic.get('network')}"] if "ip" in nic else [])]
 
 
+def _place(case: RuleContext, mac: str) -> str:
+    """What a NIC leaves to the one that takes its place: a machine does not have both."""
+    return f"place {case.id.name} {mac}"
+
+
+def _taken_place(case: RuleContext) -> list[str]:
+    return [_place(case, case.succeeds[case.at][-1])] if case.at in case.succeeds else []
+
+
 def outside(address: str) -> str:
     """An address of the outside network, of which only one NIC may have one bound to it."""
     return f"ip {address.split('/')[0]} outside"
@@ -266,7 +275,7 @@ CHANGE: tuple[Rule, ...] = (
             **LIVE_AND_CONFIG,
         },
         on=frozenset({ChangeKind.REMOVED}),
-        frees=lambda case: addresses(case.key, case.old),
+        frees=lambda case: [*addresses(case.key, case.old), _place(case, case.key)],
         leaves=(("nics.*", None),),
         keeps=lambda case: ("qosRules",) if _stays_on_its_switch(case) else (),
     ),
@@ -285,7 +294,7 @@ CHANGE: tuple[Rule, ...] = (
         },
         on=frozenset({ChangeKind.ADDED}),
         uses=_part_network,
-        takes=lambda case: addresses(case.key, case.part),
+        takes=lambda case: [*addresses(case.key, case.part), *_taken_place(case)],
         place=lambda case: (Phase.NIC_PLUG, case.key, 0),
         covers=(*replacing(MACHINE, "nics"), "qos"),
     ),

@@ -41,6 +41,7 @@ class RuleContext:
     differs_live: bool = True  # the running guest has another value
     differs_persistent: bool = True  # the definition of its next start has another value
     going: frozenset[tuple[str, ...]] = frozenset()  # parts that are taken out of the guest, to come back or not
+    succeeds: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)  # part that comes -> whose place
 
     @property
     def created(self) -> bool:
