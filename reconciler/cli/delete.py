@@ -48,6 +48,7 @@ def delete(
     """
     if only_plan:
         plan = make(PlanInputs(paths, cluster, policy, host), output, delete=True)
-        show_and_exit(plan, output, detailed_exitcode=execution.detailed_exitcode)
+        detailed = execution.detailed_exitcode
+        show_and_exit(plan, output, detailed_exitcode=detailed, keep_going=policy.keep_going)
     else:
         apply_manifests("delete", paths, cluster, output, policy, execution, host)

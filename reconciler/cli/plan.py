@@ -63,7 +63,7 @@ def plan(
     inputs = PlanInputs(paths, cluster, policy, host)
     if not (rehearse or inject):
         made = saved or make(inputs, output)
-        show_and_exit(made, output, detailed_exitcode=detailed_exitcode, out=out)
+        show_and_exit(made, output, detailed_exitcode=detailed_exitcode, keep_going=policy.keep_going, out=out)
         return
     if saved is not None:
         raise click.UsageError(f"--rehearse is for manifests: {paths[0]} is a saved plan.")

@@ -32,6 +32,9 @@ class PlanInputs(NamedTuple):
     host: HostOptions
 
 
+NOTHING_RUNS = "An apply stops at these errors; with --keep-going it runs the steps above."
+
+
 def make(inputs: PlanInputs, output: str = "text", *, delete: bool = False) -> Plan:
     """The plan of manifests. Raises ``InvalidInput``, which a review in ``output`` shows to its readers as well."""
     from reconciler.model.problem import InvalidInput
@@ -84,9 +87,13 @@ def make_and_rehearse(inputs: PlanInputs, faults: Sequence[str], parallel: int) 
     return RehearsedPlan(plan, rehearsal, bars=sys.stdout.isatty())
 
 
-def show_and_exit(plan: Plan, output: str, *, detailed_exitcode: bool, out: str | None = None) -> None:
+def show_and_exit(
+    plan: Plan, output: str, *, detailed_exitcode: bool, keep_going: bool, out: str | None = None
+) -> None:
     """Show a plan, save it to ``out`` unless it has problems, and exit as it says."""
     _save_and_show(plan, output, "plan", plan, out)
+    if plan.problems and plan.steps and not (keep_going or out):
+        click.echo(NOTHING_RUNS, err=True)
     _exit(plan, detailed_exitcode)
 
 
