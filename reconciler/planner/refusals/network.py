@@ -55,7 +55,7 @@ def _taken_by_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refu
 
 
 def _not_for_this_switch(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
-    """An address that a switch which only the cluster has cannot give; those of described ones are checked offline."""
+    """An address that a switch cannot give as the cluster has it; by what manifests say, it is checked offline."""
     for mac, nic in _nics_with(each, "ip"):
         if "network" in nic:
             yield from _refused_by(inputs, each, mac, nic["network"], nic_address_errors)
@@ -64,7 +64,7 @@ def _not_for_this_switch(inputs: PlanInput, each: ResourceChanges) -> Iterator[R
 
 
 def _refused_by(inputs: PlanInput, each: ResourceChanges, mac: str, name: str, errors: _Errors) -> Iterator[Refusal]:
-    """What the switch of a network has against an address of a NIC, where only the cluster has that network."""
+    """What the switch of a network has against an address of a NIC, on the cluster or by what stays there."""
     network = ResourceId(NETWORK, name, each.declared.id.namespace)
     if (subnet := _observed_subnet(inputs, network)) is not None:
         for finding in errors(each.declared.shape["nics"][mac], subnet, str(network)):
@@ -73,9 +73,12 @@ def _refused_by(inputs: PlanInput, each: ResourceChanges, mac: str, name: str, e
 
 def _observed_subnet(inputs: PlanInput, network: ResourceId) -> Subnet | None:
     observed = inputs.observed.get(network)
-    if network in inputs.desired.resources or observed is None or not observed.exists:
+    if observed is None or not observed.exists:
         return None
-    return subnet_of(observed.shape.get("switch") or switch_shown(observed.spec, network.name))
+    declared = inputs.desired.resources.get(network)
+    then = declared.shape.get("switch", {}) if declared is not None else {}
+    now = observed.shape.get("switch") or switch_shown(observed.spec, network.name)
+    return subnet_of({**now, **then})
 
 
 def _vlan_without_bridge(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:

@@ -174,6 +174,18 @@ CASES = [
     ),
     Case(
         "_not_for_this_switch",
+        (POOL,),
+        (NET,),
+        (
+            NET.replace("dhcp: 192.168.5.2, ", ""),
+            OTHER_ROOT,
+            machine("db-1", 2, "{target: vda, disk: db-1-root}", nic=switched("192.168.5.2")),
+        ),
+        "spec.nics[0].ip",
+        "192.168.5.2 is the DHCP server",
+    ),
+    Case(
+        "_not_for_this_switch",
         (POOL, NET, OUTSIDE),
         (),
         (
