@@ -12,6 +12,7 @@ from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.model.wire import LABEL_STACK
+from reconciler.planner.directory import refusal_of_directory
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.parameter_field import field_of
 from reconciler.planner.parameters import limit_remedy, parameters_of, samples
@@ -130,11 +131,15 @@ def add_step(
     """Add the step of a row. Parameters that may not be sent become problems, and there is no step."""
     operation = catalogue.find((draft.carrier or case.id).kind, row.operation)
     parameters = parameters_of(row.parameters, case)
-    wrong = catalogue.parameter_errors(operation, samples(operation, parameters), inputs.desired.stack.agent)
+    sent = samples(operation, parameters, inputs.resources.likely_path)
+    wrong = catalogue.parameter_errors(operation, sent, inputs.desired.stack.agent)
     for error in wrong:
-        message = f"{case.id}: {row.operation}: {error.message}"
-        path = field_of(error.parameter, row.parameters.get(error.parameter), case)
-        found.refuse(case.id, inputs.problem(case.id, message, limit_remedy(error), path))
+        place = field_of(error.parameter, row.parameters.get(error.parameter), case)
+        refusal = refusal_of_directory(inputs, case.id, operation, parameters.get(error.parameter), place)
+        if refusal is None:
+            message = f"{case.id}: {row.operation}: {error.message}"
+            refusal = inputs.problem(case.id, message, limit_remedy(error), place)
+        found.refuse(refusal.id or case.id, refusal)
     if wrong:
         return  # whoever carries it out would refuse it
     found.notes += unreadable_secrets(case.id, parameters)

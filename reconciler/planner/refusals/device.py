@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from reconciler.catalogue.common import PATH, PATH_FORM
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import shows_file
@@ -80,10 +82,25 @@ def _device_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Ref
             yield Refusal(("passthrough", key), message, "Take it from that one first, or name another device.")
 
 
+def _medium_out_of_reach(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """A machine is created with media from anywhere; afterwards they are changed where operations find files only."""
+    drives = [change for change in each.changes if change.path[0] == "cdroms" and change.path[2:] == ("path",)]
+    for change in drives if each.creation is None else ():
+        medium = str(change.desired or change.observed)
+        if re.fullmatch(PATH, medium, re.ASCII):
+            continue
+        if change.desired:
+            yield Refusal(change.path, f"{medium} is not {PATH_FORM}", "Put the image there.")
+        else:
+            message = f"the drive holds {medium}, which is not {PATH_FORM}: nothing ejects it"
+            yield Refusal(change.path, message, "Change it for an image there first, or eject it by hand.")
+
+
 ROWS: tuple[Row, ...] = (
     _disk_of_another,
     _disk_of_another_node,
     _disk_without_a_file,
     _shareable_of_a_format_that_is_not,
     _device_of_another,
+    _medium_out_of_reach,
 )

@@ -132,6 +132,18 @@ class ResourceIndex:
             return str(observed.shape["path"])
         return PathOf(id)
 
+    def pool_of(self, file: ResourceId) -> ResourceId:
+        """The pool that a disk or image is in, or will be."""
+        return ResourceId(POOL, str(self.shape(file).get("pool", "")), file.namespace)
+
+    def likely_path(self, file: ResourceId) -> str:
+        """Where the file of a disk or image will be as far as its pool tells, for checks; empty if nobody knows yet."""
+        observed, pool = self.observation.get(file), self.pool_of(file)
+        if observed is not None and observed.exists and observed.shape.get("pool") == pool.name:
+            return str(observed.shape.get("path", ""))
+        directory = str(self.shape(pool).get("url", "")).rstrip("/")
+        return f"{directory}/{file.name}/{file.name}" if directory.startswith("/") else ""
+
     def holder(self, disk: ResourceId) -> ResourceId | None:
         """The machine that has a disk when the steps of the run have ended; None if none has."""
         if (declared := self.declared_holders.get(disk)) is not None:

@@ -522,6 +522,38 @@ CASES = [
         "is paused",
     ),
 ]
+CASES += [
+    Case(
+        "_medium_out_of_reach",
+        (),
+        (POOL, ROOT, machine("web-1", 1, "{target: vda, disk: web-1-root}", f", cdroms: [{{target: sda{before}}}]")),
+        (POOL, ROOT, machine("web-1", 1, "{target: vda, disk: web-1-root}", f", cdroms: [{{target: sda{after}}}]")),
+        "spec.cdroms[0].path",
+        said,
+    )
+    for before, after, said in (
+        (", path: /srv/iso/a.iso", "", "the drive holds /srv/iso/a.iso"),
+        (", path: /srv/iso/a.iso", ", path: /srv/iso/b.iso", "/srv/iso/b.iso is not a file below /var/lib/libvirt"),
+    )
+]
+CASES += [
+    Case(
+        "_file_outside_its_disk",
+        (POOL, ROOT, WEB),
+        (),
+        (
+            resource(
+                "Snapshot",
+                "late",
+                f"virtualMachine: web-1, external: true, disks: [{{target: vda, mode: external, file: {file}}}]",
+            ),
+        ),
+        "spec.disks[0].file",
+        f"{file} is not in /var/lib/libvirt/disks/web-1-root/snapshots",
+        "is not in",
+    )
+    for file in ("/var/lib/libvirt/disks/late.qcow2", "/var/lib/libvirt/disks/web-1-root/snapshots/.late")
+]
 ROWS = {row.__name__ for rows in REFUSALS.values() for row in rows}
 
 
