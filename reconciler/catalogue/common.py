@@ -33,7 +33,8 @@ ROOTED_PATH = r"/(?:var/lib/libvirt|mnt/(?:localfs|usb))" + ANY_PATH
 ROOTS_FORM = "below /var/lib/libvirt, /mnt/localfs or /mnt/usb"
 PATH = r"(?=.{18,1024}\Z)" + ROOTED_PATH
 PATH_FORM = f"a file {ROOTS_FORM}, 18 to 1024 characters"
-DISK_PATH = rf"(?:{PATH}|/dev(?:/[A-Za-z0-9._:+-]+)+)"
+DEVICE_PATH = r"/dev(?:/[A-Za-z0-9._:+-]+)+"
+DISK_PATH = rf"(?:{PATH}|{DEVICE_PATH})"
 DISK_PATH_FORM = f"{PATH_FORM}, or a device in /dev"
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"

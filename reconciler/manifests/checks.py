@@ -180,10 +180,15 @@ def _disks(machine: Declared) -> Iterator[Finding]:
     booting = [index for index, disk in enumerate(disks) if disk.get("boot")]
     for index in booting[1:]:
         yield Finding(("disks", index, "boot"), "a second boot disk", "Keep one; bootOrder gives the rest.")
-    names = [disk["disk"] for disk in disks]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield Finding(("disks", index, "disk"), f"{name} is attached twice", "Attach a disk once.")
+    for index, disk in enumerate(disks):
+        if "disk" in disk and "block" in disk:
+            message = "a disk is a VirtualMachineDisk or a block device, not both"
+            yield Finding(("disks", index, "block"), message, "Keep disk or block.")
+    for name in ("disk", "block"):
+        known = [disk.get(name) for disk in disks]
+        for index, value in enumerate(known):
+            if value is not None and value in known[:index]:
+                yield Finding(("disks", index, name), f"{value} is attached twice", "Attach a disk once.")
 
 
 _TOTALS = {"totalBytes": ("readBytes", "writeBytes"), "totalIops": ("readIops", "writeIops")}

@@ -113,6 +113,7 @@ spec:
     cache: none
     qos: {readBytes: 1Mi, writeBytes: 1Mi, readIops: 40, writeIops: 50}
   - {target: vdc, disk: data-2, mode: readonly}
+  - {target: vdd, block: /dev/disk/by-id/wwn-0x5000c500a1b2c3d4, mode: readonly}
   cdroms: [{target: sda, path: /var/lib/libvirt/iso/debian12.iso}]
   nics:
   - mac: "52:54:00:00:00:01"

@@ -58,6 +58,7 @@ _DISKS = (
         replaces=True,
         unknown_because="its file {path} belongs to no VirtualMachineDisk",
     ),
+    Field("disks.*.block", FieldType.TEXT, replaces=True),
     Field("disks.*.boot", FieldType.BOOLEAN, compared=False, removed=Removal.INSTRUCTION),
     Field(
         "disks.*.bus",

@@ -20,7 +20,7 @@ def _move_with_cached_disks(inputs: PlanInput, each: ResourceChanges) -> Iterato
     if not _moves(inputs, each):
         return
     seen = each.configuration.live.get("disks", {})
-    for target, _, part in disks_of(each.declared):
+    for target, part in each.declared.shape.get("disks", {}).items():
         cache = part.get("cache", seen.get(target, {}).get("cache"))
         if cache != "none":
             message = f"a machine moves with disks of cache none only, and this one has {cache or 'the default'}"

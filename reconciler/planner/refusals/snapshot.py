@@ -56,6 +56,9 @@ def _disks_without_snapshots(inputs: PlanInput, each: ResourceChanges) -> Iterat
             if target not in (shape.get("cdroms") or {}) or mode != "no":
                 yield Refusal((*at, "target"), f"{machine} has no disk {target}", "Name one of its disks.")
             continue
+        if mode != "no" and "block" in device:
+            message = f"{device['block']} is a block device, and only qcow2 has snapshots"
+            yield Refusal((*at, "mode"), message, 'Write mode: "no" for it.')
         if mode == "no" or "disk" not in device:
             continue
         disk = ResourceId(DISK, device["disk"], namespace)

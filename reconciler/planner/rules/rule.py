@@ -161,6 +161,7 @@ class ResourceIndex:
             for id, each in self.declared.items()
             if id.kind == MACHINE and self.changes(id)
             for part in each.shape["disks"].values()
+            if "disk" in part
         }
 
     def bridges_of(self, nic: Shape, namespace: str) -> list[ResourceId]:
@@ -457,14 +458,26 @@ def disk_of(case: RuleContext, name: str) -> ResourceId:
     return case.sibling(DISK, name)
 
 
+def source_of_disk(case: RuleContext, disk: Shape) -> str | PathOf:
+    """The file or block device of a disk of a machine."""
+    return str(disk["block"]) if "block" in disk else case.resources.path_of(disk_of(case, disk["disk"]))
+
+
 def unless(later: Callable[[RuleContext], bool]) -> Make:
     """The switch for the live configuration, but not for what can only be written for the next start."""
     return lambda case: None if later(case) else live(case)
 
 
-def disk_tokens(shape: Shape) -> list[str]:
+def disk_tokens(machine: Shape) -> list[str]:
     """The disks of a machine, as rows say what they take, free, use and copy."""
-    return [f"disk {disk['disk']}" for disk in shape.get("disks", {}).values() if "disk" in disk]
+    return [token for disk in machine.get("disks", {}).values() for token in tokens_of_disk(machine, disk)]
+
+
+def tokens_of_disk(machine: Shape, disk: Shape) -> list[str]:
+    """The same of one of them: a disk by its name, a device by its path on the node; of any other file nothing."""
+    if "disk" in disk:
+        return [f"disk {disk['disk']}"]
+    return [f"device {disk['block']} of {str(machine.get('nodeName', '')).lower()}"] if "block" in disk else []
 
 
 def guest_runs(case: RuleContext) -> bool:

@@ -554,6 +554,26 @@ CASES += [
     )
     for file in ("/var/lib/libvirt/disks/late.qcow2", "/var/lib/libvirt/disks/web-1-root/snapshots/.late")
 ]
+BLOCK = "{target: vdb, block: /dev/sdb}"
+CASES += [
+    Case(
+        "_block_device_of_another",
+        (POOL, ROOT, machine("web-1", 1, f"{{target: vda, disk: web-1-root}}, {BLOCK}")),
+        (),
+        (OTHER_ROOT, machine("db-1", 2, f"{{target: vda, disk: db-1-root}}, {BLOCK}")),
+        "spec.disks[1].block",
+        "/dev/sdb of node22 is in use by VirtualMachine/web-1 of the stack other",
+        "/dev/sdb is attached to VirtualMachine/web-1",
+    ),
+    Case(
+        "_disks_without_snapshots",
+        (POOL, ROOT, machine("web-1", 1, f"{{target: vda, disk: web-1-root}}, {BLOCK}")),
+        (),
+        (resource("Snapshot", "late", "virtualMachine: web-1, disks: [{target: vda}, {target: vdb}]"),),
+        "spec.disks[1].mode",
+        "/dev/sdb is a block device, and only qcow2 has snapshots",
+    ),
+]
 ROWS = {row.__name__ for rows in REFUSALS.values() for row in rows}
 
 
