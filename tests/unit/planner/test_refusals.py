@@ -539,9 +539,10 @@ CASES += [
 CASES += [
     Case(
         "_file_outside_its_disk",
-        (POOL, ROOT, WEB),
         (),
+        (POOL, ROOT, WEB),
         (
+            *(POOL, ROOT, WEB),
             resource(
                 "Snapshot",
                 "late",
@@ -555,10 +556,11 @@ CASES += [
     for file in ("/var/lib/libvirt/disks/late.qcow2", "/var/lib/libvirt/disks/web-1-root/snapshots/.late")
 ]
 BLOCK = "{target: vdb, block: /dev/sdb}"
+WITH_BLOCK = machine("web-1", 1, f"{{target: vda, disk: web-1-root}}, {BLOCK}")
 CASES += [
     Case(
         "_block_device_of_another",
-        (POOL, ROOT, machine("web-1", 1, f"{{target: vda, disk: web-1-root}}, {BLOCK}")),
+        (POOL, ROOT, WITH_BLOCK),
         (),
         (OTHER_ROOT, machine("db-1", 2, f"{{target: vda, disk: db-1-root}}, {BLOCK}")),
         "spec.disks[1].block",
@@ -567,9 +569,12 @@ CASES += [
     ),
     Case(
         "_disks_without_snapshots",
-        (POOL, ROOT, machine("web-1", 1, f"{{target: vda, disk: web-1-root}}, {BLOCK}")),
         (),
-        (resource("Snapshot", "late", "virtualMachine: web-1, disks: [{target: vda}, {target: vdb}]"),),
+        (POOL, ROOT, WITH_BLOCK),
+        (
+            *(POOL, ROOT, WITH_BLOCK),
+            resource("Snapshot", "late", "virtualMachine: web-1, disks: [{target: vda}, {target: vdb}]"),
+        ),
         "spec.disks[1].mode",
         "/dev/sdb is a block device, and only qcow2 has snapshots",
     ),

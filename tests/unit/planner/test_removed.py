@@ -47,8 +47,8 @@ def required(kind: str) -> set[str]:
 
 
 # Removing one of these is not valid, or not without another one in its place: a resource has a node, a network is one
-# of three things, a readiness one of three, a disk comes from one of two or has a size, a machine's disk is one of two, a
-# pool that is not local has options, and a NIC of type l3bridge a network.
+# of three things, a readiness one of three, a disk comes from one of two or has a size, a machine's disk is one of two,
+# a pool that is not local has options, and a NIC of type l3bridge a network.
 NEVER_REMOVED = {
     *("nodeName", "switch", "bridge", "addresses", "options", "nics.*.network"),
     *(
