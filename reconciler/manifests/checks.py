@@ -268,6 +268,12 @@ def _live_cd(machine: Declared) -> Iterator[Finding]:
         yield Finding(("livecd",), "a live CD needs a drive with a medium", "Add a cdrom with its path.")
 
 
+def _restarted(machine: Declared) -> Iterator[Finding]:
+    if machine.spec.get("ha") and machine.spec.get("powerState") == "Stopped":
+        message = "a machine that is started again whenever it stops cannot be kept stopped"
+        yield Finding(("ha",), message, "Remove ha, or declare powerState: Running.")
+
+
 def _usb_server(machine: Declared) -> Iterator[Finding]:
     server = machine.spec.get("redirdev", {}).get("server", ":1")
     if not 1 <= int(server.rpartition(":")[2]) <= 65_535:
@@ -382,6 +388,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Check(("usbRedirection", "graphics"), _usb_redirection),
         Check(("graphics",), _console_address),
         Check(("livecd", "cdroms"), _live_cd),
+        Check(("ha", "powerState"), _restarted),
         Check(("redirdev",), _usb_server),
         Check(("osVariant", "guest"), _guest_system),
         Check(("readiness", "nics"), _readiness),

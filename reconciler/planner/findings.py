@@ -8,6 +8,8 @@ from typing import Any
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import Impact, Operation
+from reconciler.manifests.desired import Declared
+from reconciler.model.fields import labels_said
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
@@ -180,8 +182,15 @@ def _step(
         last=draft.last,
         loses=draft.loses,
         pool=row.pool(case),
-        labels={**(declared.labels if declared else {}), LABEL_STACK: inputs.stack},
+        labels={**_labels(declared, draft.action), LABEL_STACK: inputs.stack},
     )
+
+
+def _labels(declared: Declared | None, action: Action) -> dict[str, str]:
+    """The labels of a manifest; a resource is created with those of its fields as well."""
+    if declared is None:
+        return {}
+    return {**declared.labels, **(labels_said(declared.id.kind, declared.shape) if action is Action.CREATE else {})}
 
 
 def _unordered(step: Step, row: Rule | CreateRule | DeleteRule, case: RuleContext, draft: StepDraft) -> UnorderedStep:

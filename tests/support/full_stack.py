@@ -134,6 +134,7 @@ spec:
   guest: {user: root, osType: linux, passwordFrom: {env: GUEST_PASSWORD}, sshKeys: [ssh-ed25519 AAAA]}
   bootOrder: [vdb, vda]
   autostart: true
+  ha: false
   updatePolicy: {restart: Manual}
   readiness: {tcp: {port: 22, address: 10.1.1.9}, timeout: 60}
   deletionPolicy: Retain

@@ -148,6 +148,7 @@ NO_OTHER: dict[tuple[str, str], str] = {
     (MACHINE, "graphics.listen"): "the schema takes one value",
     (MACHINE, "redirdev.type"): "the schema takes one value",
     (NETWORK, "switch.ipv6"): "the subnet says it as well, and both must agree",
+    (MACHINE, "ha"): "only uni-virt acts on its label, and the full stack is served by our agents",
     (MACHINE, "guest.osType"): "the guest of the full stack is Linux, which the driver checks",
 }
 

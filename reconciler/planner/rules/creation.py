@@ -215,7 +215,18 @@ def _processor_time(case: RuleContext) -> str | None:
 
 
 # The fields that a machine has as declared once it is created; of most of them nothing else can give it another value.
-_SET_AT_CREATION = ("osVariant", "from", "uuid", "virtType", "livecd", "cputune", "graphics", "redirdev", "nodeName")
+_SET_AT_CREATION = (
+    "osVariant",
+    "from",
+    "uuid",
+    "virtType",
+    "livecd",
+    "cputune",
+    "graphics",
+    "redirdev",
+    "ha",
+    "nodeName",
+)
 
 CREATE_MACHINE: dict[str, Make] = {
     "metadata": lambda case: f"uuid={case.desired['uuid']}" if "uuid" in case.desired else None,

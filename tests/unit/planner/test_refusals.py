@@ -555,6 +555,17 @@ CASES += [
     )
     for file in ("/var/lib/libvirt/disks/late.qcow2", "/var/lib/libvirt/disks/web-1-root/snapshots/.late")
 ]
+CASES += [
+    Case(
+        "_restarts_by_another_agent",
+        (),
+        given,
+        (POOL, ROOT, machine("web-1", 1, "{target: vda, disk: web-1-root}", ", ha: true")),
+        "spec.ha",
+        "only uni-virt starts machines again by this label",
+    )
+    for given in ((POOL, ROOT), (POOL, ROOT, WEB))
+]
 BLOCK = "{target: vdb, block: /dev/sdb}"
 WITH_BLOCK = machine("web-1", 1, f"{{target: vda, disk: web-1-root}}, {BLOCK}")
 CASES += [
