@@ -54,6 +54,7 @@ class MetadataWriter:
             return False
         observed = Observed(resource, disk_at or {})
         labels = {**observed.labels, **step.labels} == observed.labels
+        labels = labels and observed.labels.keys().isdisjoint(step.removed_labels)
         noted = self._digested(step.last_applied)
         pending = self._digested(step.pending)
         return (
@@ -98,7 +99,10 @@ class MetadataWriter:
         """Write ownership labels and annotations of the resource to the cluster. Raises ``Conflict``."""
 
         def owned(subject: Resource) -> Resource:
-            subject["metadata"].setdefault("labels", {}).update(step.labels)
+            labels = subject["metadata"].setdefault("labels", {})
+            labels.update(step.labels)
+            for name in step.removed_labels:
+                labels.pop(name, None)
             self.annotate(subject, step)
             return subject
 

@@ -30,8 +30,12 @@ HIGHEST_PRIORITY = 32_767  # of a rule of OVN
 # Capitals and underscores are in real file names. '.' and '..' are refused by check().
 ANY_PATH = r"(?:/[A-Za-z0-9._-]+)+"
 ROOTED_PATH = r"/(?:var/lib/libvirt|mnt/(?:localfs|usb))" + ANY_PATH
+ROOTS_FORM = "below /var/lib/libvirt, /mnt/localfs or /mnt/usb"
 PATH = r"(?=.{18,1024}\Z)" + ROOTED_PATH
-DISK_PATH = rf"(?:{PATH}|/dev(?:/[A-Za-z0-9._:+-]+)+)"
+PATH_FORM = f"a file {ROOTS_FORM}, 18 to 1024 characters"
+DEVICE_PATH = r"/dev(?:/[A-Za-z0-9._:+-]+)+"
+DISK_PATH = rf"(?:{PATH}|{DEVICE_PATH})"
+DISK_PATH_FORM = f"{PATH_FORM}, or a device in /dev"
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _HEX = r"[0-9A-Fa-f]{1,4}"
@@ -127,7 +131,7 @@ def name(name: str, doc: str, example: str, *, required: bool = True) -> Paramet
 
 def path(name: str, doc: str, example: str, *, required: bool = True) -> Parameter:
     """A file on the node, below one of the folders that operations may use."""
-    return Parameter(name, doc, required=required, pattern=PATH, example=example)
+    return Parameter(name, doc, required=required, pattern=PATH, form=PATH_FORM, example=example)
 
 
 def ip(name: str, doc: str, example: str, *, required: bool = True) -> Parameter:

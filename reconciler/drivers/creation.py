@@ -38,11 +38,17 @@ def console(context: OperationContext) -> tuple[str, dict[str, str]]:
 
 
 def disks(context: OperationContext) -> list[tuple[str, dict[str, str]]]:
-    """The disks and drives: the path and the options of each. A machine may have none."""
+    """The disks and drives: the path and the options of each. A machine may have none.
+
+    A disk in ``/dev`` is a block device, as virt-install finds by looking at it.
+    """
     found = []
     for text in filter(None, context.text("disk").split(" --disk ")):
         path, _, rest = text.partition(",")
-        found.append((path, domains.options(rest)))
+        given = domains.options(rest)
+        if path.startswith("/dev/") and given.get("device", "disk") == "disk":
+            given.setdefault("sourcetype", "block")
+        found.append((path, given))
     return found
 
 

@@ -15,7 +15,7 @@ from reconciler.importer.conformance import conform
 from reconciler.importer.recovered import NetworkPorts, recover
 from reconciler.importer.result import Document, ImportNote, ImportResult
 from reconciler.model import quantity
-from reconciler.model.fields import FieldNode, deletion_policy, parts_at, secret_fields, tree
+from reconciler.model.fields import FieldNode, deletion_policy, label_fields, parts_at, secret_fields, tree
 from reconciler.model.fields.field import Field, FieldType
 from reconciler.model.path import ShapePath, values_at
 from reconciler.model.quantity import ApproximateBytes
@@ -73,7 +73,8 @@ def _metadata(each: Observed) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": each.id.name}
     if each.id.namespace != DEFAULT_NAMESPACE:
         metadata["namespace"] = each.id.namespace
-    labels = {key: each.labels[key] for key in sorted(each.labels) if not _PRIVATE_LABEL.match(key)}
+    said = label_fields(each.id.kind).values()
+    labels = {key: each.labels[key] for key in sorted(each.labels) if not _PRIVATE_LABEL.match(key) and key not in said}
     if labels:
         metadata["labels"] = labels
     return metadata

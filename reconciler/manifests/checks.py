@@ -180,10 +180,15 @@ def _disks(machine: Declared) -> Iterator[Finding]:
     booting = [index for index, disk in enumerate(disks) if disk.get("boot")]
     for index in booting[1:]:
         yield Finding(("disks", index, "boot"), "a second boot disk", "Keep one; bootOrder gives the rest.")
-    names = [disk["disk"] for disk in disks]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield Finding(("disks", index, "disk"), f"{name} is attached twice", "Attach a disk once.")
+    for index, disk in enumerate(disks):
+        if "disk" in disk and "block" in disk:
+            message = "a disk is a VirtualMachineDisk or a block device, not both"
+            yield Finding(("disks", index, "block"), message, "Keep disk or block.")
+    for name in ("disk", "block"):
+        known = [disk.get(name) for disk in disks]
+        for index, value in enumerate(known):
+            if value is not None and value in known[:index]:
+                yield Finding(("disks", index, name), f"{value} is attached twice", "Attach a disk once.")
 
 
 _TOTALS = {"totalBytes": ("readBytes", "writeBytes"), "totalIops": ("readIops", "writeIops")}
@@ -261,6 +266,12 @@ def _live_cd(machine: Declared) -> Iterator[Finding]:
     spec = machine.spec
     if spec.get("livecd") and not any(drive.get("path") for drive in spec.get("cdroms", ())):
         yield Finding(("livecd",), "a live CD needs a drive with a medium", "Add a cdrom with its path.")
+
+
+def _restarted(machine: Declared) -> Iterator[Finding]:
+    if machine.spec.get("ha") and machine.spec.get("powerState") == "Stopped":
+        message = "a machine that is started again whenever it stops cannot be kept stopped"
+        yield Finding(("ha",), message, "Remove ha, or declare powerState: Running.")
 
 
 def _usb_server(machine: Declared) -> Iterator[Finding]:
@@ -377,6 +388,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Check(("usbRedirection", "graphics"), _usb_redirection),
         Check(("graphics",), _console_address),
         Check(("livecd", "cdroms"), _live_cd),
+        Check(("ha", "powerState"), _restarted),
         Check(("redirdev",), _usb_server),
         Check(("osVariant", "guest"), _guest_system),
         Check(("readiness", "nics"), _readiness),

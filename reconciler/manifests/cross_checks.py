@@ -5,10 +5,12 @@ Incremental: resources may be replaced, and then only those are checked again th
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from reconciler.catalogue.common import ROOTED_PATH, ROOTS_FORM
 from reconciler.manifests.addresses import floating_address_errors, nic_address_errors, subnet_of
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
@@ -226,6 +228,34 @@ def undescribed(resources: Resources, requests: Iterable[Request], known: Collec
     for request in requests:
         if request.manifest is not None and request.target not in resources and request.target not in known:
             yield request.manifest.problem(_elsewhere(request.target, ("spec", "target", "name")))
+
+
+def outside_of_reach(resources: Resources) -> Iterator[Problem]:
+    """A warning for each directory and medium that a machine can be created with, and that no later operation takes."""
+    for resource in resources.values():
+        for finding in row(resource) if (row := _OUTSIDE.get(resource.id.kind)) else ():
+            yield resource.manifest.problem(finding.under("spec"))
+
+
+_REACHED = re.compile(ROOTED_PATH, re.ASCII)
+
+
+def _outside_pool(pool: Declared) -> Iterator[Finding]:
+    url = str(pool.shape["url"])
+    if url.startswith("/") and not _REACHED.fullmatch(f"{url.rstrip('/')}/file"):
+        message = f"most operations take files {ROOTS_FORM} only: disks in it can be neither plugged nor grown in use"
+        yield Finding(("url",), message, "Choose a directory there.", severity=Severity.WARNING)
+
+
+def _outside_media(machine: Declared) -> Iterator[Finding]:
+    for index, drive in enumerate(machine.spec.get("cdroms", ())):
+        if "path" in drive and not _REACHED.fullmatch(drive["path"]):
+            message = f"media are changed and ejected {ROOTS_FORM} only: the drive keeps this one"
+            remedy = "Put the image there."
+            yield Finding(("cdroms", index, "path"), message, remedy, severity=Severity.WARNING)
+
+
+_OUTSIDE: dict[str, Callable[[Declared], Iterator[Finding]]] = {POOL: _outside_pool, MACHINE: _outside_media}
 
 
 def _elsewhere(id: ResourceId, path: Path) -> Finding:

@@ -34,12 +34,17 @@ def _of_machine(machine: Declared) -> Iterator[Reservation]:
     namespace = machine.id.namespace
     for index, nic in enumerate(machine.spec.get("nics", ())):
         yield from _of_nic(index, nic, namespace)
+    node = str(machine.shape.get("nodeName", "")).lower()
     for index, disk in enumerate(machine.spec.get("disks", ())):
-        if disk.get("mode") not in ("shareable", "readonly"):
+        if disk.get("mode") in ("shareable", "readonly"):
+            continue
+        if "disk" in disk:
             yield Reservation(("disks", index, "disk"), ("disk", namespace, disk["disk"]), f"disk {disk['disk']}")
+        else:
+            described = f"{clipped(disk['block'])} of {node}"
+            yield Reservation(("disks", index, "block"), ("block", node, disk["block"]), described)
     for index, device in enumerate(machine.spec.get("passthrough", ())):
         address = ":".join(str(device.get(part, "")) for part in ("type", "bus", "subBus", "device"))
-        node = str(machine.shape.get("nodeName", "")).lower()
         yield Reservation(("passthrough", index), ("device", node, address), f"device {address} of {node}")
 
 
@@ -78,7 +83,7 @@ _RESERVATIONS: dict[str, Callable[[Declared], Iterator[Reservation]]] = {
     POOL: _of_pool,
 }
 # A machine's own MACs and disks are compared by its own checks, and so are the identities of what is passed through.
-_CHECKED_ALONE = frozenset({"mac", "disk", "device"})
+_CHECKED_ALONE = frozenset({"mac", "disk", "block", "device"})
 
 
 _REMEDIES = {

@@ -25,11 +25,16 @@ def disk_waits(live: Shape, target: str, then: Shape | None) -> bool:
     disks = live.get("disks") or {}
     now, boot = disks.get(target), boot_disk(live)
     if now is None:
-        return then is not None and bool(boot) and then.get("disk") == disks[boot].get("disk")
+        return then is not None and bool(boot) and _source(then) == _source(disks[boot])
     if then is None:
         return target == boot
     differing = replaced(now, then)
     return bool(differing) and (target == boot or all(_at_start(name) for name in differing))
+
+
+def _source(disk: Shape) -> str:
+    """What is plugged: a disk by its name, or a device of the node by its path."""
+    return str(disk.get("disk") or disk.get("block"))
 
 
 def replaced(now: Shape, then: Shape) -> list[str]:

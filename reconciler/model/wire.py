@@ -16,6 +16,9 @@ LABEL_EVENT_SDK = "kubestack.label.event.id"
 """Labels of the back end (wire format 2.2): the node that serves a resource, and the id of the operation that was
 submitted last, which its Events repeat. The ``_SDK`` ones are what an older generation of clients writes."""
 
+LABEL_HA = "ha"
+"""Label of the back end (wire format 3.7): whatever its value, the back end starts the machine again when it stops."""
+
 LABEL_STACK = "gitops.doslab.io/stack"
 LABEL_PROTECT = "gitops.doslab.io/protect"
 LABEL_JOURNAL = "gitops.doslab.io/journal"

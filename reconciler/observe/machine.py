@@ -136,6 +136,8 @@ def _disk(device: dict[str, Any], target: dict[str, Any], namespace: str, disk_a
     shape: Shape = {"path": path, "qos": {name: number(tune.get(wire)) for name, wire in _DISK_LIMITS.items()}}
     if disk := disk_at.get((namespace, path)):
         shape["disk"] = disk
+    elif device.get("_type") == "block":
+        shape["block"] = path
     if "_bus" in target:
         shape["bus"] = target["_bus"]
     if cache := element(device, "driver").get("_cache"):

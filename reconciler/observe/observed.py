@@ -15,7 +15,7 @@ from typing import Any
 
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.capability import Capabilities
-from reconciler.model.fields import at_start, live_up_to, unreadable, unreadable_fields
+from reconciler.model.fields import at_start, label_fields, live_up_to, unreadable, unreadable_fields
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.next_start import disk_waits
 from reconciler.model.path import value_in
@@ -136,6 +136,8 @@ class Observed:
         shape = _READERS[self.id.kind](reading) if self.exists else {}
         if node := self.node:
             shape["nodeName"] = node
+        if self.exists:
+            shape |= {name: label in self.labels for (name,), label in label_fields(self.id.kind).items()}
         if applied := self.applied:
             for path in unreadable_fields(self.id.kind):
                 if path[0] in applied:

@@ -118,6 +118,7 @@ def step_json(step: Step) -> dict[str, Any]:
         "last": step.last,
         "pool": step.pool,
         "labels": step.labels,
+        "removedLabels": list(step.removed_labels),
         **({"readiness": _readiness(step.readiness)} if step.readiness is not None else {}),
         **({"request": {"name": step.request[0], "content": step.request[1]}} if step.request[0] else {}),
     }
@@ -279,6 +280,7 @@ def _read_step(step: dict[str, Any]) -> Step:
         loses=step.get("loses", 0),
         held_by=step.get("heldBy") or "",
         labels=step.get("labels", {}),
+        removed_labels=tuple(step.get("removedLabels", ())),
         request=(step["request"]["name"], step["request"]["content"]) if "request" in step else ("", ""),
         readiness=_read_readiness(step["readiness"]) if "readiness" in step else None,
     )

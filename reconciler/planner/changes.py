@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
+from reconciler.model.fields import label_fields
 from reconciler.model.kinds import MACHINE, RANK
 from reconciler.observe.observed import Observed
 from reconciler.planner import last_applied
@@ -91,7 +92,6 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
     ownership: OwnershipChanges | None = None
     if observed is not None and observed.exists:
         seen, pending = observed.shape, observed.pending
-        ownership = ownership_changes(inputs, declared, observed)
     else:
         case = RuleContext(declared.id, declared.shape, {}, inputs.resources, observed)
         creation = next(row for row in CREATE if row.kind == kind and row.when(case))
@@ -111,6 +111,10 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
     if shape is not given and (parts := replaced_parts(kind, changes)):
         declared = replace(declared, shape=with_resets(given, removed, parts))
     changes = with_replacements(kind, changes, declared.shape, both.live)
+    if observed is not None and creation is None:
+        said = [change for change in changes if change.path in label_fields(kind)]
+        changes = [change for change in changes if change not in said]
+        ownership = ownership_changes(inputs, declared, observed, said)
     later = waiting(observed.shape, pending) if observed is not None and pending else []
     runs = bool(changes or later) and inputs.runs(declared.id, seen)
     found = ResourceChanges(declared, observed, creation, ownership, both, changes, later, runs, stops)

@@ -8,10 +8,13 @@ from typing import Any
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import Impact, Operation
+from reconciler.manifests.desired import Declared
+from reconciler.model.fields import labels_said
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.model.wire import LABEL_STACK
+from reconciler.planner.directory import refusal_of_directory
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.parameter_field import field_of
 from reconciler.planner.parameters import limit_remedy, parameters_of, samples
@@ -130,11 +133,15 @@ def add_step(
     """Add the step of a row. Parameters that may not be sent become problems, and there is no step."""
     operation = catalogue.find((draft.carrier or case.id).kind, row.operation)
     parameters = parameters_of(row.parameters, case)
-    wrong = catalogue.parameter_errors(operation, samples(operation, parameters), inputs.desired.stack.agent)
+    sent = samples(operation, parameters, inputs.resources.likely_path)
+    wrong = catalogue.parameter_errors(operation, sent, inputs.desired.stack.agent)
     for error in wrong:
-        message = f"{case.id}: {row.operation}: {error.message}"
-        path = field_of(error.parameter, row.parameters.get(error.parameter), case)
-        found.refuse(case.id, inputs.problem(case.id, message, limit_remedy(error), path))
+        place = field_of(error.parameter, row.parameters.get(error.parameter), case)
+        refusal = refusal_of_directory(inputs, case.id, operation, parameters.get(error.parameter), place)
+        if refusal is None:
+            message = f"{case.id}: {row.operation}: {error.message}"
+            refusal = inputs.problem(case.id, message, limit_remedy(error), place)
+        found.refuse(refusal.id or case.id, refusal)
     if wrong:
         return  # whoever carries it out would refuse it
     found.notes += unreadable_secrets(case.id, parameters)
@@ -175,8 +182,15 @@ def _step(
         last=draft.last,
         loses=draft.loses,
         pool=row.pool(case),
-        labels={**(declared.labels if declared else {}), LABEL_STACK: inputs.stack},
+        labels={**_labels(declared, draft.action), LABEL_STACK: inputs.stack},
     )
+
+
+def _labels(declared: Declared | None, action: Action) -> dict[str, str]:
+    """The labels of a manifest; a resource is created with those of its fields as well."""
+    if declared is None:
+        return {}
+    return {**declared.labels, **(labels_said(declared.id.kind, declared.shape) if action is Action.CREATE else {})}
 
 
 def _unordered(step: Step, row: Rule | CreateRule | DeleteRule, case: RuleContext, draft: StepDraft) -> UnorderedStep:

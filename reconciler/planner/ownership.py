@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
-from reconciler.model.fields import deletion_policy
+from reconciler.model.fields import deletion_policy, label_fields, labels_said
 from reconciler.model.wire import LABEL_STACK
 from reconciler.observe.observed import Observed
-from reconciler.planner.diff import diff
+from reconciler.planner.diff import Change, diff
 from reconciler.planner.findings import Findings, UnorderedStep
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.last_applied import nested, unknown
+from reconciler.planner.last_applied import nested, of_change, unknown
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import (
     LAST_APPLIED,
@@ -55,8 +56,10 @@ def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found:
     return True
 
 
-def ownership_changes(inputs: PlanInput, declared: Declared, observed: Observed) -> OwnershipChanges | None:
-    """The labels and annotations that differ; None if there are none."""
+def ownership_changes(
+    inputs: PlanInput, declared: Declared, observed: Observed, said: Sequence[Change] = ()
+) -> OwnershipChanges | None:
+    """The labels and annotations that differ; None if there are none. ``said`` are the fields that labels say."""
     changes, last_applied = [], dict[str, Any]()
     if observed.stack != inputs.stack:
         changes.append(FieldChange(STACK, observed.stack or None, inputs.stack))
@@ -75,6 +78,8 @@ def ownership_changes(inputs: PlanInput, declared: Declared, observed: Observed)
     if wish != noted:
         changes.append(FieldChange(("deletionPolicy",), noted, wish))
         last_applied["deletionPolicy"] = wish
+    changes += [FieldChange(*change) for change in said]
+    last_applied |= of_change(declared.id.kind, [(change.path, change.desired) for change in said])
     return OwnershipChanges(tuple(changes), last_applied) if changes else None
 
 
@@ -96,13 +101,22 @@ def ownership_step(
         place=_place(declared, ownership.changes[0]),
         preconditions=tuple(identity(inputs.observed, declared.id)),
         last_applied=ownership.last_applied,
-        labels={**declared.labels, LABEL_STACK: inputs.stack},
+        labels={**declared.labels, **labels_said(declared.id.kind, declared.shape), LABEL_STACK: inputs.stack},
+        removed_labels=_removed_labels(declared, ownership.changes),
     )
     return UnorderedStep(step, Phase.MARK)
 
 
+def _removed_labels(declared: Declared, changes: Sequence[FieldChange]) -> tuple[str, ...]:
+    """The labels of fields that are false from now on, without those that the manifest lists itself."""
+    labels = label_fields(declared.id.kind)
+    gone = [labels[change.path] for change in changes if change.path in labels and not change.after]
+    return tuple(label for label in gone if label not in declared.labels)
+
+
 def _place(declared: Declared, change: FieldChange) -> ManifestPlace:
-    if change.path in (STACK, LAST_APPLIED):
+    removed = change.path[0] != "labels" and change.path[0] not in declared.manifest.spec
+    if change.path in (STACK, LAST_APPLIED) or removed:
         return ManifestPlace(declared.manifest)
     head = "metadata" if change.path[0] == "labels" else "spec"
     return ManifestPlace(declared.manifest, (head, *change.path))

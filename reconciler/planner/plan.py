@@ -198,7 +198,8 @@ class Step:
     pool: str = ""  # storage pool it works in: one operation at a time
     loses: int = 0  # bytes of data that it destroys, where that is known
     held_by: str = ""  # the impact that is not allowed, if any; the step does not run
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)  # that its resource gets
+    removed_labels: tuple[str, ...] = ()
     request: tuple[str, str] = ("", "")  # name and content of the Operation it runs, if it does
     readiness: Readiness | None = None  # what holds before it counts as done: the machine is back
 

@@ -16,6 +16,7 @@ from reconciler.planner.diff import diff
 from reconciler.planner.last_applied import unknown
 from reconciler.planner.plan import Note, NoteKind
 from reconciler.planner.rules.creation import first_disk
+from reconciler.planner.rules.rule import disk_tokens
 
 _MOMENTS = frozenset({SNAPSHOT, DISK_SNAPSHOT})  # two of these are never the same, however alike they look
 
@@ -114,7 +115,7 @@ def _identity(kind: str, shape: Shape, node: str) -> set[str]:
     found = {f"the uuid {shape['uuid']}"} if shape.get("uuid") else set[str]()
     if kind == MACHINE:
         found |= {f"the MAC {mac}" for mac in shape.get("nics", {})}
-        found |= {f"the disk {disk['disk']}" for disk in shape.get("disks", {}).values() if disk.get("disk")}
+        found |= {f"the {disk}" for disk in disk_tokens({**shape, "nodeName": node})}
     elif kind == POOL and shape.get("url"):
         found.add(f"the place {shape['url']} on {node}")
     elif kind == NETWORK and shape.get("bridge", {}).get("name"):

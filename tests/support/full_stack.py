@@ -113,6 +113,7 @@ spec:
     cache: none
     qos: {readBytes: 1Mi, writeBytes: 1Mi, readIops: 40, writeIops: 50}
   - {target: vdc, disk: data-2, mode: readonly}
+  - {target: vdd, block: /dev/disk/by-id/wwn-0x5000c500a1b2c3d4, mode: readonly}
   cdroms: [{target: sda, path: /var/lib/libvirt/iso/debian12.iso}]
   nics:
   - mac: "52:54:00:00:00:01"
@@ -133,6 +134,7 @@ spec:
   guest: {user: root, osType: linux, passwordFrom: {env: GUEST_PASSWORD}, sshKeys: [ssh-ed25519 AAAA]}
   bootOrder: [vdb, vda]
   autostart: true
+  ha: false
   updatePolicy: {restart: Manual}
   readiness: {tcp: {port: 22, address: 10.1.1.9}, timeout: 60}
   deletionPolicy: Retain

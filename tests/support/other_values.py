@@ -78,9 +78,11 @@ VALUES: dict[tuple[str, str], tuple[Any, ...]] = {
     (MACHINE, "memory.max"): ("8Gi",),
     (MACHINE, "disks.*.target"): ("vdx",),
     (MACHINE, "disks.*.disk"): ("spare",),
+    (MACHINE, "disks.*.block"): ("/dev/disk/by-id/wwn-0x5000c500a1b2c3d5",),
     (MACHINE, "disks.*.boot"): (False,),
     (MACHINE, "disks.*.bus"): ("scsi",),
     (MACHINE, "disks.*.cache"): ("writeback",),
+    (MACHINE, "disks.*.mode"): ("shareable",),
     **{
         (MACHINE, f"disks.*.qos.{name}"): (value,)
         for name, value in {
@@ -146,7 +148,7 @@ NO_OTHER: dict[tuple[str, str], str] = {
     (MACHINE, "graphics.listen"): "the schema takes one value",
     (MACHINE, "redirdev.type"): "the schema takes one value",
     (NETWORK, "switch.ipv6"): "the subnet says it as well, and both must agree",
-    (MACHINE, "disks.*.mode"): "a shareable disk is raw, which no operation creates; the full stack has a readonly one",
+    (MACHINE, "ha"): "only uni-virt acts on its label, and the full stack is served by our agents",
     (MACHINE, "guest.osType"): "the guest of the full stack is Linux, which the driver checks",
 }
 

@@ -27,6 +27,7 @@ from reconciler.catalogue.machine.state import EXISTS, STOPPED
 from reconciler.catalogue.operation import Impact, Limit, LimitSource, Operation, Parameter, Unit, Verb
 from reconciler.model.kinds import MACHINE
 
+_SOURCE = r"(?:/[A-Za-z0-9._:+-]+)+"  # a file, or a device: links to these are named by addresses, too
 _OPTIONS = r"(?:,[a-z_]+=[A-Za-z0-9._:/+@-]+)*"
 
 _NETWORK = (
@@ -78,7 +79,7 @@ _CREATE = (
     text(
         "disk",
         "Disks and CD-ROMs: a path and its options each, joined by ' --disk '. Rates are bytes a second.",
-        rf"{ANY_PATH}{_OPTIONS}(?: --disk {ANY_PATH}{_OPTIONS})*",
+        rf"{_SOURCE}{_OPTIONS}(?: --disk {_SOURCE}{_OPTIONS})*",
         "/var/lib/libvirt/vmd/web-1,target=vda --disk /var/lib/libvirt/iso/d12.iso,device=cdrom,perms=ro",
         required=False,
         limits=(

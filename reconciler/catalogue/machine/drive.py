@@ -7,6 +7,7 @@ from reconciler.catalogue.common import (
     CURRENT,
     DISK_LIMITS,
     DISK_PATH,
+    DISK_PATH_FORM,
     LIVE,
     PERSISTENT,
     UNKNOWN_KEY,
@@ -46,7 +47,11 @@ OPERATIONS: tuple[Operation, ...] = (
                 "sgio", "Which SCSI commands pass; unfiltered unless told.", ("unfiltered", "filtered"), required=False
             ),
             text(
-                "source", "File or block device of the disk.", DISK_PATH, "/var/lib/libvirt/vmd/web-1-data/web-1-data"
+                "source",
+                "File or block device of the disk.",
+                DISK_PATH,
+                "/var/lib/libvirt/vmd/web-1-data/web-1-data",
+                form=DISK_PATH_FORM,
             ),
             choice(
                 "targetbus",

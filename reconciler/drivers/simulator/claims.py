@@ -53,10 +53,13 @@ def _claims(context: SimulatorContext, machine: Entity) -> Claims:
         for device in domains.devices(domain, "disk"):
             path = domains.path_of(device)
             key = context.get(f"file:{path}") if path else None
-            if key is None:
-                continue
             shared = "readonly" in device or "shareable" in device
-            known = claims.setdefault(f"disk {key}", {"live": domain is live, "shared": shared})
+            if key is not None:
+                known = claims.setdefault(f"disk {key}", {"live": domain is live, "shared": shared})
+            elif path and device["_type"] == "block":
+                known = claims.setdefault(f"block {path}", {"node": machine["node"], "shared": shared})
+            else:
+                continue
             known["shared"] = known["shared"] and shared
         for device in domains.devices(domain, "_interface"):
             mac = device["mac"]["_address"]
@@ -72,6 +75,9 @@ def _take(context: SimulatorContext, machine: str, claim: str, details: dict[str
     what, _, name = claim.partition(" ")
     if what == "disk":
         _use(context, machine, name, details)
+    elif what == "block":
+        place = f"block:{details['node']}{name}"
+        context.put(place, _users(context.get(place) or {}, machine, name, details))
     elif what == "nic":
         _hold(context, f"mac:{name}", machine, f"MAC address {name} is already in use")
         context.increment(f"nics:{details['node']}/{details['bridge']}", 1)
@@ -91,6 +97,9 @@ def _release(context: SimulatorContext, machine: str, claim: str, details: dict[
     what, _, name = claim.partition(" ")
     if what == "disk":
         _use(context, machine, name, None)
+    elif what == "block":
+        place = f"block:{details['node']}{name}"
+        context.put(place, _users(context.get(place) or {}, machine, name, None) or None)
     elif what == "nic":
         context.put(f"mac:{name}", None)
         context.increment(f"nics:{details['node']}/{details['bridge']}", -1)
@@ -116,21 +125,26 @@ def _port(context: SimulatorContext, switch: str, by: int) -> None:
 def _use(context: SimulatorContext, machine: str, key: str, details: dict[str, Any] | None) -> None:
     """Enter a machine as user of a disk or image or, without ``details``, remove it."""
     used: Entity = context.get(key)
-    users: Claims = used["hidden"].setdefault("users", {})
+    users: Claims = used["hidden"].get("users", {})
     ran = any(user["live"] for user in users.values())
-    users.pop(machine, None)
-    if details is not None:
-        for other, theirs in users.items():
-            if not (details["shared"] and theirs["shared"]):
-                refuse(
-                    LIBVIRT,
-                    f'internal error: Failed to get "write" lock: {id_at(key)} is attached to '
-                    f"{MACHINE}/{name_at(other)}",
-                )
-        users[machine] = details
+    users = used["hidden"]["users"] = _users(users, machine, str(id_at(key)), details)
     if key.startswith(f"{DISK}/"):
         used["spec"]["volume"]["vm"] = name_at(next(iter(users))) if users else ""
     runs = any(user["live"] for user in users.values())
     pool = context.find(POOL, used["hidden"]["pool"])
     if pool is not None:
         pool["hidden"]["busy"] += runs - ran
+
+
+def _users(users: Claims, machine: str, what: str, details: dict[str, Any] | None) -> Claims:
+    """The users of a disk or device with a machine entered or, without ``details``, removed."""
+    left = {other: theirs for other, theirs in users.items() if other != machine}
+    if details is None:
+        return left
+    for other, theirs in left.items():
+        if not (details["shared"] and theirs["shared"]):
+            refuse(
+                LIBVIRT,
+                f'internal error: Failed to get "write" lock: {what} is attached to {MACHINE}/{name_at(other)}',
+            )
+    return {**left, machine: details}

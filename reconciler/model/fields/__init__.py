@@ -6,7 +6,7 @@ for hundreds of thousands of fields. The rows answer to the schemas in ``schemas
 
 from __future__ import annotations
 
-from collections.abc import Iterator, KeysView
+from collections.abc import Iterator, KeysView, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,6 +138,7 @@ _LIVE_UP_TO = {
     kind: tuple((row.path, tuple(row.live_up_to.split("."))) for row in rows if row.live_up_to)
     for kind, rows in FIELDS.items()
 }
+_LABELS = {kind: {row.path: row.label for row in rows if row.label} for kind, rows in FIELDS.items()}
 _LOST_WITH = {kind: tuple((row.path, row.lost_with) for row in rows if row.lost_with) for kind, rows in FIELDS.items()}
 _REPLACING = {
     (kind, row.path[0]): tuple(each.path[-1] for each in rows if each.replaces and each.path[0] == row.path[0])
@@ -243,6 +244,16 @@ def live_up_to(kind: str) -> tuple[tuple[ShapePath, ShapePath], ...]:
 def replacing(kind: str, name: str) -> tuple[str, ...]:
     """The fields of list elements whose change replaces the element: it is removed and added with the new value."""
     return _REPLACING.get((kind, name), ())
+
+
+def label_fields(kind: str) -> dict[ShapePath, str]:
+    """The booleans that labels of the resource say, and the label of each."""
+    return _LABELS[kind]
+
+
+def labels_said(kind: str, shape: Mapping[str, Any]) -> dict[str, str]:
+    """The labels that a resource of this shape has for its fields."""
+    return {label: "true" for (name,), label in _LABELS[kind].items() if shape.get(name)}
 
 
 def lost_with(kind: str) -> tuple[tuple[ShapePath, str], ...]:

@@ -68,6 +68,7 @@ class Field:
 
     shown: Visibility = Visibility.EXACTLY
     remembered: bool = False  # noted in the last-applied annotation although the API shows it, or nobody could
+    label: str = ""  # of a boolean right below spec: the label whose presence says it; a run writes it, no operation
     wire_name: str = ""  # what the element of the observed resource, and the parameter of the operation, is called
 
     compared: bool = True  # false: it tells the planner how to act, and nothing on the cluster answers to it

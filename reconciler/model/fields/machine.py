@@ -7,6 +7,7 @@ from typing import Any
 from reconciler.model.fields.field import Field, FieldType, Removal, Visibility, deletion_policy_row, equal
 from reconciler.model.kinds import DISK, IMAGE, MACHINE, NETWORK, POOL
 from reconciler.model.readiness import DEFAULT_SCHEME, DEFAULT_TIMEOUT
+from reconciler.model.wire import LABEL_HA
 
 Shape = dict[str, Any]
 
@@ -58,6 +59,7 @@ _DISKS = (
         replaces=True,
         unknown_because="its file {path} belongs to no VirtualMachineDisk",
     ),
+    Field("disks.*.block", FieldType.TEXT, replaces=True),
     Field("disks.*.boot", FieldType.BOOLEAN, compared=False, removed=Removal.INSTRUCTION),
     Field(
         "disks.*.bus",
@@ -359,6 +361,7 @@ MACHINE_FIELDS = (
     Field(
         "autostart", FieldType.BOOLEAN, shown=Visibility.NEVER, implied=equal(False), removed=Removal.RESET, reset=False
     ),
+    Field("ha", FieldType.BOOLEAN, label=LABEL_HA, implied=equal(False), removed=Removal.RESET, reset=False),
     Field("updatePolicy", FieldType.MAPPING, compared=False, removed=Removal.INSTRUCTION),
     Field("updatePolicy.restart", FieldType.TEXT, default="Manual", removed=Removal.INSTRUCTION),
     Field("readiness", FieldType.MAPPING, compared=False, removed=Removal.INSTRUCTION),

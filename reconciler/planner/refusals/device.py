@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from reconciler.catalogue.common import PATH, PATH_FORM
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.resource import ResourceId
+from reconciler.model.shape import Shape
 from reconciler.observe.observed import shows_file
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
@@ -16,6 +19,7 @@ from reconciler.planner.refusals.refusal import (
     disks_of,
     goes,
     holder_elsewhere,
+    is_ours,
     node_of,
     owner,
     reachable,
@@ -24,10 +28,16 @@ from reconciler.planner.refusals.refusal import (
 _SHARED = ("shareable", "readonly")
 
 
+def _added_disks(each: ResourceChanges) -> Iterator[tuple[str, ResourceId, Shape]]:
+    """The disks that are plugged, without devices of the node."""
+    for target, part in added(each, "disks"):
+        if "disk" in part:
+            yield target, ResourceId(DISK, part["disk"], each.declared.id.namespace), part
+
+
 def _disk_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
     """A disk that is attached to a machine which is not described here, unless both only share it."""
-    for target, part in added(each, "disks"):
-        disk = ResourceId(DISK, part["disk"], each.declared.id.namespace)
+    for target, disk, part in _added_disks(each):
         holder = holder_elsewhere(inputs, disk, each.declared.id)
         if holder is None:
             continue
@@ -40,8 +50,7 @@ def _disk_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refus
 
 def _disk_of_another_node(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
     node = node_of(inputs, each)
-    for target, part in added(each, "disks"):
-        disk = ResourceId(DISK, part["disk"], each.declared.id.namespace)
+    for target, disk, _ in _added_disks(each):
         if there := reachable(inputs, disk, node):
             message = f"{disk} is on {there} in a pool that is local to it, and {node} cannot open it"
             yield Refusal(("disks", target, "disk"), message, f"Move it into a pool of {node}, or into a shared one.")
@@ -58,8 +67,7 @@ def _disk_without_a_file(inputs: PlanInput, each: ResourceChanges) -> Iterator[R
 
 
 def _shareable_of_a_format_that_is_not(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
-    for target, part in added(each, "disks"):
-        disk = ResourceId(DISK, part["disk"], each.declared.id.namespace)
+    for target, disk, part in _added_disks(each):
         observed = inputs.observed.get(disk)
         format = observed.shape.get("format") if observed is not None and observed.exists else None
         if part.get("mode") == "shareable" and format not in (None, "raw"):
@@ -80,10 +88,41 @@ def _device_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Ref
             yield Refusal(("passthrough", key), message, "Take it from that one first, or name another device.")
 
 
+def _block_device_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """A block device that a machine has which is not described here, unless both only share it."""
+    wanted = [(target, part) for target, part in added(each, "disks") if "block" in part]
+    node = node_of(inputs, each)
+    for observed in inputs.resources.elsewhere.get(MACHINE, ()) if wanted else ():
+        if observed.node.lower() != node.lower() or is_ours(inputs, observed.id):
+            continue
+        for target, part in wanted:
+            for other in (observed.shape.get("disks") or {}).values():
+                shared = other.get("mode") in _SHARED and part.get("mode") in _SHARED
+                if other.get("block") == part["block"] and not shared:
+                    message = f"{part['block']} of {node} is in use by {owner(inputs, observed.id)}"
+                    yield Refusal(("disks", target, "block"), message, "Unplug it there first, or name another device.")
+
+
+def _medium_out_of_reach(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """A machine is created with media from anywhere; afterwards they are changed where operations find files only."""
+    drives = [change for change in each.changes if change.path[0] == "cdroms" and change.path[2:] == ("path",)]
+    for change in drives if each.creation is None else ():
+        medium = str(change.desired or change.observed)
+        if re.fullmatch(PATH, medium, re.ASCII):
+            continue
+        if change.desired:
+            yield Refusal(change.path, f"{medium} is not {PATH_FORM}", "Put the image there.")
+        else:
+            message = f"the drive holds {medium}, which is not {PATH_FORM}: nothing ejects it"
+            yield Refusal(change.path, message, "Change it for an image there first, or eject it by hand.")
+
+
 ROWS: tuple[Row, ...] = (
     _disk_of_another,
     _disk_of_another_node,
     _disk_without_a_file,
     _shareable_of_a_format_that_is_not,
     _device_of_another,
+    _block_device_of_another,
+    _medium_out_of_reach,
 )

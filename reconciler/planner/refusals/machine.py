@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.catalogue.operation import UNIVIRT
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.refusals.refusal import LOCAL, Refusal, Row, disks_of, pool_of, snapshots_of_machine
@@ -20,7 +21,7 @@ def _move_with_cached_disks(inputs: PlanInput, each: ResourceChanges) -> Iterato
     if not _moves(inputs, each):
         return
     seen = each.configuration.live.get("disks", {})
-    for target, _, part in disks_of(each.declared):
+    for target, part in each.declared.shape.get("disks", {}).items():
         cache = part.get("cache", seen.get(target, {}).get("cache"))
         if cache != "none":
             message = f"a machine moves with disks of cache none only, and this one has {cache or 'the default'}"
@@ -64,7 +65,18 @@ def _guest_that_does_not_answer(inputs: PlanInput, each: ResourceChanges) -> Ite
         yield Refusal(("guest",), message, "Declare powerState: Running, apply, and change it then.")
 
 
+def _restarts_by_another_agent(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """Our agents leave a machine that stopped as it is; a plan starts it again."""
+    changes = each.ownership.changes if each.ownership is not None else ()
+    set_now = each.creation is not None or any(change.path == ("ha",) for change in changes)
+    if each.declared.shape.get("ha") and set_now and inputs.desired.stack.agent != UNIVIRT:
+        message = "only uni-virt starts machines again by this label"
+        remedy = "Remove ha: with powerState: Running, 'reconcile watch' starts a machine again."
+        yield Refusal(("ha",), message, remedy)
+
+
 ROWS: tuple[Row, ...] = (
+    _restarts_by_another_agent,
     _move_with_cached_disks,
     _move_with_local_disks,
     _move_with_snapshots,

@@ -159,6 +159,7 @@ def owner(inputs: PlanInput, id: ResourceId) -> str:
 
 
 def disks_of(declared: Declared) -> Iterator[tuple[str, ResourceId, Shape]]:
-    """The disks that a machine is to have: target, disk, and how it is attached."""
+    """The disks that a machine is to have, without devices of its node: target, disk, and how it is attached."""
     for target, part in declared.shape.get("disks", {}).items():
-        yield target, ResourceId(DISK, part["disk"], declared.id.namespace), part
+        if "disk" in part:
+            yield target, ResourceId(DISK, part["disk"], declared.id.namespace), part

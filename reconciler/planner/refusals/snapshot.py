@@ -56,6 +56,9 @@ def _disks_without_snapshots(inputs: PlanInput, each: ResourceChanges) -> Iterat
             if target not in (shape.get("cdroms") or {}) or mode != "no":
                 yield Refusal((*at, "target"), f"{machine} has no disk {target}", "Name one of its disks.")
             continue
+        if mode != "no" and "block" in device:
+            message = f"{device['block']} is a block device, and only qcow2 has snapshots"
+            yield Refusal((*at, "mode"), message, 'Write mode: "no" for it.')
         if mode == "no" or "disk" not in device:
             continue
         disk = ResourceId(DISK, device["disk"], namespace)
@@ -64,6 +67,24 @@ def _disks_without_snapshots(inputs: PlanInput, each: ResourceChanges) -> Iterat
             yield Refusal((*at, "mode"), message, 'Write mode: "no" for it.')
         elif mode == "external" and (message := _lost_inside(inputs, disk)):
             yield Refusal((*at, "mode"), message, "Delete these first, or write mode: internal.")
+
+
+def _file_outside_its_disk(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """The file of an external snapshot lies beside that of its disk, so that it goes where the disk goes."""
+    if each.creation is None:
+        return
+    machine = ResourceId(MACHINE, each.declared.shape["virtualMachine"], each.declared.id.namespace)
+    attached = inputs.resources.shape(machine).get("disks") or {}
+    for target, part in each.declared.shape.get("disks", {}).items():
+        device = attached.get(target) or {}
+        if "file" not in part or "disk" not in device or part.get("mode") != "external":
+            continue
+        disk = ResourceId(DISK, device["disk"], machine.namespace)
+        home = inputs.resources.likely_path(disk).rpartition("/")[0].removesuffix("/snapshots")
+        directory, _, name = part["file"].rpartition("/")
+        if home and (directory != f"{home}/snapshots" or name.startswith(".")):
+            message = f"{part['file']} is not in {home}/snapshots, where the snapshots of {disk} are"
+            yield Refusal(("disks", target, "file"), message, "Write a file in that directory, or leave it out.")
 
 
 def _machine_of_another_node(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
@@ -88,4 +109,9 @@ def _target_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Ref
 
 
 DISK_SNAPSHOT_ROWS: tuple[Row, ...] = (_disk_without_snapshots, _target_of_another)
-SNAPSHOT_ROWS: tuple[Row, ...] = (_disks_without_snapshots, _machine_of_another_node, _target_of_another)
+SNAPSHOT_ROWS: tuple[Row, ...] = (
+    _disks_without_snapshots,
+    _file_outside_its_disk,
+    _machine_of_another_node,
+    _target_of_another,
+)

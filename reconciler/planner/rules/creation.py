@@ -12,7 +12,7 @@ from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
 from reconciler.planner.plan import Details, NoteKind, PathOf, Text
 from reconciler.planner.rules.port import SWITCHED, addresses, outside, rate
-from reconciler.planner.rules.rule import Make, RuleContext, const, disk_of, disk_tokens, text
+from reconciler.planner.rules.rule import Make, RuleContext, const, disk_tokens, source_of_disk, text
 
 
 def first_disk(disks: Shape) -> str | None:
@@ -44,7 +44,7 @@ def _creation_disks(case: RuleContext) -> Text | None:
     parts: list[str | PathOf | Secret] = []
     for target in sorted(disks, key=lambda each: each != first):
         parts += [" --disk "] if parts else []
-        parts += [case.resources.path_of(disk_of(case, disks[target]["disk"]))]
+        parts += [source_of_disk(case, disks[target])]
         parts += [_options(target, disks[target]) + order.get(target, "")]
     for drive, medium in _media(case.desired).items():
         parts += [" --disk "] if parts else []
@@ -215,7 +215,18 @@ def _processor_time(case: RuleContext) -> str | None:
 
 
 # The fields that a machine has as declared once it is created; of most of them nothing else can give it another value.
-_SET_AT_CREATION = ("osVariant", "from", "uuid", "virtType", "livecd", "cputune", "graphics", "redirdev", "nodeName")
+_SET_AT_CREATION = (
+    "osVariant",
+    "from",
+    "uuid",
+    "virtType",
+    "livecd",
+    "cputune",
+    "graphics",
+    "redirdev",
+    "ha",
+    "nodeName",
+)
 
 CREATE_MACHINE: dict[str, Make] = {
     "metadata": lambda case: f"uuid={case.desired['uuid']}" if "uuid" in case.desired else None,

@@ -23,13 +23,15 @@ from reconciler.planner.rules.rule import (
     key,
     live,
     part,
+    source_of_disk,
     text,
+    tokens_of_disk,
     unless,
 )
 
 
 def _part_disk(case: RuleContext) -> list[ResourceId]:
-    return [disk_of(case, case.part["disk"])]
+    return [disk_of(case, case.part["disk"])] if "disk" in case.part else []
 
 
 def _replacing_disk(case: RuleContext) -> list[ResourceId]:
@@ -56,11 +58,17 @@ _DISK_SIDES: dict[str, Make] = {"live": unless(_disk_waits), "config": config}
 
 
 def _old_disk(case: RuleContext) -> list[str]:
-    return [f"disk {case.old['disk']}"] if "disk" in case.old else []
+    return tokens_of_disk(case.seen, case.old)
+
+
+def _new_disk(case: RuleContext) -> list[str]:
+    return tokens_of_disk(case.desired, case.part)
 
 
 def _format(case: RuleContext) -> Value:
     """The format of the disk's file, without which the guest would see the file and not what is in it."""
+    if "block" in case.part:
+        return "raw"
     disk = case.resources.shape(disk_of(case, case.part["disk"]))
     return "raw" if "cloudInit" in disk else str(disk.get("format", "qcow2"))
 
@@ -129,7 +137,8 @@ CHANGE: tuple[Rule, ...] = (
         operation="PlugDisk",
         phase=Phase.DISK_PLUG,
         parameters={
-            "source": lambda case: (case.resources.path_of(disk_of(case, case.part["disk"])),),
+            "source": lambda case: (source_of_disk(case, case.part),),
+            "sourcetype": lambda case: "block" if "block" in case.part else None,
             "target": key,
             "subdriver": _format,
             "cache": part("cache"),
@@ -139,9 +148,9 @@ CHANGE: tuple[Rule, ...] = (
         },
         on=frozenset({ChangeKind.ADDED}),
         uses=_part_disk,
-        takes=lambda case: [f"disk {case.part['disk']}"],
+        takes=_new_disk,
         next_start=_disk_waits,
-        wakes=lambda case: [f"disk {case.part['disk']}"] if case.running and not _disk_waits(case) else [],
+        wakes=lambda case: _new_disk(case) if case.running and not _disk_waits(case) else [],
         covers=replacing(MACHINE, "disks"),
     ),
     # Limits are set by a step of their own even on a new disk: the existing back end ignores those of PlugDisk.

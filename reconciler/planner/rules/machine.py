@@ -59,7 +59,7 @@ def _starts(case: RuleContext) -> bool:
 
 
 def _all_parts(case: RuleContext) -> list[ResourceId]:
-    disks = [disk_of(case, disk["disk"]) for disk in case.desired["disks"].values()]
+    disks = [disk_of(case, disk["disk"]) for disk in case.desired["disks"].values() if "disk" in disk]
     return disks + [case.sibling(NETWORK, nic["network"]) for nic in case.desired["nics"].values() if "network" in nic]
 
 

@@ -132,6 +132,18 @@ class ResourceIndex:
             return str(observed.shape["path"])
         return PathOf(id)
 
+    def pool_of(self, file: ResourceId) -> ResourceId:
+        """The pool that a disk or image is in, or will be."""
+        return ResourceId(POOL, str(self.shape(file).get("pool", "")), file.namespace)
+
+    def likely_path(self, file: ResourceId) -> str:
+        """Where the file of a disk or image will be as far as its pool tells, for checks; empty if nobody knows yet."""
+        observed, pool = self.observation.get(file), self.pool_of(file)
+        if observed is not None and observed.exists and observed.shape.get("pool") == pool.name:
+            return str(observed.shape.get("path", ""))
+        directory = str(self.shape(pool).get("url", "")).rstrip("/")
+        return f"{directory}/{file.name}/{file.name}" if directory.startswith("/") else ""
+
     def holder(self, disk: ResourceId) -> ResourceId | None:
         """The machine that has a disk when the steps of the run have ended; None if none has."""
         if (declared := self.declared_holders.get(disk)) is not None:
@@ -149,6 +161,7 @@ class ResourceIndex:
             for id, each in self.declared.items()
             if id.kind == MACHINE and self.changes(id)
             for part in each.shape["disks"].values()
+            if "disk" in part
         }
 
     def bridges_of(self, nic: Shape, namespace: str) -> list[ResourceId]:
@@ -445,14 +458,26 @@ def disk_of(case: RuleContext, name: str) -> ResourceId:
     return case.sibling(DISK, name)
 
 
+def source_of_disk(case: RuleContext, disk: Shape) -> str | PathOf:
+    """The file or block device of a disk of a machine."""
+    return str(disk["block"]) if "block" in disk else case.resources.path_of(disk_of(case, disk["disk"]))
+
+
 def unless(later: Callable[[RuleContext], bool]) -> Make:
     """The switch for the live configuration, but not for what can only be written for the next start."""
     return lambda case: None if later(case) else live(case)
 
 
-def disk_tokens(shape: Shape) -> list[str]:
+def disk_tokens(machine: Shape) -> list[str]:
     """The disks of a machine, as rows say what they take, free, use and copy."""
-    return [f"disk {disk['disk']}" for disk in shape.get("disks", {}).values() if "disk" in disk]
+    return [token for disk in machine.get("disks", {}).values() for token in tokens_of_disk(machine, disk)]
+
+
+def tokens_of_disk(machine: Shape, disk: Shape) -> list[str]:
+    """The same of one of them: a disk by its name, a device by its path on the node; of any other file nothing."""
+    if "disk" in disk:
+        return [f"disk {disk['disk']}"]
+    return [f"device {disk['block']} of {str(machine.get('nodeName', '')).lower()}"] if "block" in disk else []
 
 
 def guest_runs(case: RuleContext) -> bool:

@@ -129,7 +129,8 @@ def _add_expected(result: SeedResult, calls: Iterable[OperationCall]) -> None:
         for name in _FILES.get(call.operation, ()):
             for text in call.text(name).split(" --disk "):
                 path = text.partition(",")[0]
-                if path.startswith("/") and result.owner(path) is None:
+                is_file = path.startswith("/") and not path.startswith("/dev/")  # devices are the node's own
+                if is_file and result.owner(path) is None:
                     add_placeholder(result, path, call.target.namespace, next(iter(result.nodes.values()), ""))
                     result.assume(call.target, f"{path} is there, though no resource shows it")
         if call.operation == "UpdateOS":

@@ -86,7 +86,8 @@ def claim(result: SeedResult, observed: Observed) -> None:
     for domain in definitions(entity):
         for device in domains.devices(domain, "disk"):
             path = domains.path_of(device)
-            if path and device["_device"] == "disk" and result.owner(path) is None:
+            file = device["_device"] == "disk" and device["_type"] != "block"
+            if path and file and result.owner(path) is None:
                 add_placeholder(result, path, id.namespace, entity["node"])
                 result.assume(id, f"{path} is there, though no resource shows it")
     context = SimulatorContext(result.world, entity["node"], id, {})

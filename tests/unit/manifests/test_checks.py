@@ -179,6 +179,29 @@ def test_what_is_referred_to_and_not_described_is_a_warning_offline_only() -> No
     assert "VirtualMachinePool/disks is not described here" in warnings[0].message
 
 
+def test_files_that_no_later_operation_takes_are_a_warning_offline_only() -> None:
+    pool = "kind: VirtualMachinePool\nmetadata: {{name: {}}}\nspec: {{nodeName: node22, {}}}\n---\n"
+    text = (
+        HEAD
+        + pool.format("vms-1", "type: localfs, url: /srv/vms/")
+        + HEAD
+        + pool.format("vms-2", "type: dir, url: /mnt/localfs")
+        + HEAD
+        + pool.format("vms-3", "type: nfs, url: '10.0.0.9:/srv', options: rw")
+        + HEAD
+        + "kind: VirtualMachine\nmetadata: {name: web-1}\n"
+        "spec: {nodeName: node22, osVariant: debian12, cpu: {count: 1}, memory: {size: 1Gi}, disks: [], nics: [],\n"
+        "  cdroms: [{target: sda, path: /srv/iso/a.iso}, {target: sdb, path: /mnt/usb/iso/a.iso}, {target: sdc}]}\n"
+    )
+    loaded = load(["-"], stdin=io.BytesIO(text.encode()))
+    assert not validate(loaded).warnings
+    warnings = validate(loaded, offline=True).warnings
+    assert [(each.path, each.origin.line, each.severity) for each in warnings] == [
+        ("spec.url", 4, Severity.WARNING),
+        ("spec.cdroms[0].path", 20, Severity.WARNING),
+    ]
+
+
 def test_what_is_described_with_an_error_is_described() -> None:
     text = (
         HEAD + "kind: VirtualMachineDisk\nmetadata: {name: web-1-root}\n"

@@ -439,6 +439,7 @@ IMPLIED: dict[tuple[str, str], tuple[Shape, Any]] = {
     (MACHINE, "nics.*.qos.outbound"): ({"outbound": 0}, 1024),
     (MACHINE, "nics.*.model"): ({"model": "virtio"}, "e1000"),
     (MACHINE, "bootOrder"): ({"disks": {"vda": {}}, "bootOrder": ["vda"]}, ["sda"]),
+    (MACHINE, "ha"): ({"ha": False}, True),
     (MACHINE, "usbRedirection"): ({"usbRedirection": 0}, 2),
     (MACHINE, "graphics"): ({"graphics": {"type": "vnc", "listen": "0.0.0.0"}}, {"type": "spice"}),
 }

@@ -99,6 +99,7 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "disks": [(f"  - {DATA}, bus: scsi, cache: writeback, qos: {{totalBytes: 9Mi, totalIops: 900}}}}\n", "")],
     "disks.*.target": [("target: vda", "target: vdc"), ("target: sdb", "target: sdc")],
     "disks.*.disk": [("disk: root", "disk: more"), ("disk: data", "disk: more")],
+    "disks.*.block": [("disk: root", "block: /dev/vg/root"), ("disk: data", "block: /dev/vg/data")],
     "disks.*.boot": [(f"{ROOT}", "{target: vda, disk: root")],
     "disks.*.bus": [(f"{DATA}, bus: scsi", f"{DATA}, bus: sata")],
     "disks.*.cache": [

@@ -534,6 +534,74 @@ CASES = [
         "is paused",
     ),
 ]
+CASES += [
+    Case(
+        "_medium_out_of_reach",
+        (),
+        (POOL, ROOT, machine("web-1", 1, "{target: vda, disk: web-1-root}", f", cdroms: [{{target: sda{before}}}]")),
+        (POOL, ROOT, machine("web-1", 1, "{target: vda, disk: web-1-root}", f", cdroms: [{{target: sda{after}}}]")),
+        "spec.cdroms[0].path",
+        said,
+    )
+    for before, after, said in (
+        (", path: /srv/iso/a.iso", "", "the drive holds /srv/iso/a.iso"),
+        (", path: /srv/iso/a.iso", ", path: /srv/iso/b.iso", "/srv/iso/b.iso is not a file below /var/lib/libvirt"),
+    )
+]
+CASES += [
+    Case(
+        "_file_outside_its_disk",
+        (),
+        (POOL, ROOT, WEB),
+        (
+            *(POOL, ROOT, WEB),
+            resource(
+                "Snapshot",
+                "late",
+                f"virtualMachine: web-1, external: true, disks: [{{target: vda, mode: external, file: {file}}}]",
+            ),
+        ),
+        "spec.disks[0].file",
+        f"{file} is not in /var/lib/libvirt/disks/web-1-root/snapshots",
+        "is not in",
+    )
+    for file in ("/var/lib/libvirt/disks/late.qcow2", "/var/lib/libvirt/disks/web-1-root/snapshots/.late")
+]
+CASES += [
+    Case(
+        "_restarts_by_another_agent",
+        (),
+        given,
+        (POOL, ROOT, machine("web-1", 1, "{target: vda, disk: web-1-root}", ", ha: true")),
+        "spec.ha",
+        "only uni-virt starts machines again by this label",
+    )
+    for given in ((POOL, ROOT), (POOL, ROOT, WEB))
+]
+BLOCK = "{target: vdb, block: /dev/sdb}"
+WITH_BLOCK = machine("web-1", 1, f"{{target: vda, disk: web-1-root}}, {BLOCK}")
+CASES += [
+    Case(
+        "_block_device_of_another",
+        (POOL, ROOT, WITH_BLOCK),
+        (),
+        (OTHER_ROOT, machine("db-1", 2, f"{{target: vda, disk: db-1-root}}, {BLOCK}")),
+        "spec.disks[1].block",
+        "/dev/sdb of node22 is in use by VirtualMachine/web-1 of the stack other",
+        "/dev/sdb is attached to VirtualMachine/web-1",
+    ),
+    Case(
+        "_disks_without_snapshots",
+        (),
+        (POOL, ROOT, WITH_BLOCK),
+        (
+            *(POOL, ROOT, WITH_BLOCK),
+            resource("Snapshot", "late", "virtualMachine: web-1, disks: [{target: vda}, {target: vdb}]"),
+        ),
+        "spec.disks[1].mode",
+        "/dev/sdb is a block device, and only qcow2 has snapshots",
+    ),
+]
 ROWS = {row.__name__ for rows in REFUSALS.values() for row in rows}
 
 
