@@ -37,10 +37,12 @@ def _part_disk(case: RuleContext) -> list[ResourceId]:
 def _replacing_disk(case: RuleContext) -> list[ResourceId]:
     """The disk that takes the place of one that is unplugged: it is created first, else the other stays.
 
-    Who deletes a disk from the cluster alone takes nothing from its machine: its node has it still.
+    Who deletes a disk from the cluster alone takes nothing from its machine: its node has it still. Nothing is waited
+    for of a disk that a machine has now, be it this one: it is there, and may itself be waiting to be unplugged.
     """
     disk = (case.desired.get("disks", {}).get(case.at[-1]) or {}).get("disk")
-    return [disk_of(case, disk)] if disk else []
+    id = disk_of(case, disk) if disk else None
+    return [id] if id is not None and id not in case.resources.observation.attached else []
 
 
 def _disk_waits(case: RuleContext) -> bool:
