@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.model.boot_order import first_tried
 from reconciler.model.fields import field_at, replacing
 from reconciler.model.kinds import MACHINE
 
@@ -15,9 +16,9 @@ Shape = dict[str, Any]
 
 
 def boot_disk(machine: Shape) -> str:
-    """The target of the disk that a machine boots from: the first in its boot order, else its first disk."""
+    """The target of the disk that a machine boots from: the first in its boot order, else the first that is tried."""
     disks = machine.get("disks") or {}
-    return next((each for each in machine.get("bootOrder") or () if each in disks), next(iter(disks), ""))
+    return next((each for each in machine.get("bootOrder") or () if each in disks), first_tried(disks))
 
 
 def disk_waits(live: Shape, target: str, then: Shape | None) -> bool:
