@@ -21,8 +21,23 @@ def boot_disk(machine: Shape) -> str:
     return next((each for each in machine.get("bootOrder") or () if each in disks), first_tried(disks))
 
 
-def disk_waits(live: Shape, target: str, then: Shape | None) -> bool:
-    """Whether the disk at a target has to wait for the next start to become ``then`` (None: to go)."""
+def waiting_targets(live: Shape, then: Shape) -> set[str]:
+    """The targets that have to wait for the next start to have the disks that ``then`` gives them.
+
+    Where disks go from target to target of a machine, all of these wait if one does: the guest would be without one of
+    them until then, or could not be given the one that it still has elsewhere.
+    """
+    disks, to_be = live.get("disks") or {}, then.get("disks") or {}
+    waiting = {each for each in disks.keys() | to_be.keys() if _waits(live, each, to_be.get(each))}
+    targets = {disk["disk"]: each for each, disk in disks.items() if "disk" in disk}
+    moves = [{targets[disk["disk"]], each} for each, disk in to_be.items() if disk.get("disk") in targets]
+    while linked := {each for move in moves if move & waiting for each in move} - waiting:
+        waiting |= linked
+    return waiting
+
+
+def _waits(live: Shape, target: str, then: Shape | None) -> bool:
+    """Whether the disk at a target has by itself to wait for the next start to become ``then`` (None: to go)."""
     disks = live.get("disks") or {}
     now, boot = disks.get(target), boot_disk(live)
     if now is None:

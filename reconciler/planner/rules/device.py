@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.model.fields import replacing, wire_names
 from reconciler.model.fields.machine import TARGET_BUSES
 from reconciler.model.kinds import MACHINE
-from reconciler.model.next_start import disk_waits, replaced
+from reconciler.model.next_start import replaced, waiting_targets
 from reconciler.model.resource import ResourceId
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Value
@@ -53,7 +53,7 @@ def _disk_waits(case: RuleContext) -> bool:
     if then is not None and case.old and not replaced(case.old, then):
         return now is None  # it changes in place, unless it waits
     has = now is None if then is None else now is not None and not replaced(now, then)
-    return has or disk_waits(case.live, case.key, then)
+    return has or case.key in waiting_targets(case.live, case.desired)
 
 
 _DISK_SIDES: dict[str, Make] = {"live": unless(_disk_waits), "config": config}

@@ -16,7 +16,9 @@ from support.scenario import OPTIONS, served
 ROOT, DATA = {"disk": "root"}, {"disk": "data"}
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if "_boot_" in case.name], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if "_boot_" in case.name or "_their_" in case.name], ids=lambda case: case.name
+)
 def test_the_plan_after_the_apply_is_what_was_held(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Simulator, "observe", without_next_start(Simulator.observe))
     with served(addresses=NODES) as cluster:
