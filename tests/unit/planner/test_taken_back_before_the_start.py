@@ -73,7 +73,7 @@ CASES: dict[str, tuple[str, str, str]] = {
         f"{BOOT[:-1]}, cache: writethrough, qos: {{readIops: 400}}}}",
         f"{BOOT[:-1]}, cache: none, qos: {{readIops: 400}}}}",
     ),
-    "bootOrder": (END, f"{END}  bootOrder: [vda]\n", f"{END}  bootOrder: [vdb]\n"),
+    "bootOrder": (END, f"{END}  bootOrder: [vda]\n", f"{END}  bootOrder: [vda, vdb]\n"),
     "usbRedirection": (END, f"{SPICE}  usbRedirection: 1\n", f"{SPICE}  usbRedirection: 2\n"),
     "graphics.type": (END, f"{END}  graphics: {{type: vnc}}\n", SPICE),
     "graphics.passwordFrom": (
