@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.boot_order import first_tried
 from reconciler.model.fields import field_at, replacing
 from reconciler.model.kinds import MACHINE
 
@@ -16,9 +15,9 @@ Shape = dict[str, Any]
 
 
 def boot_disk(machine: Shape) -> str:
-    """The target of the disk that a machine boots from: the first in its boot order, else the first that is tried."""
+    """The target of the disk that a machine boots from: the first in its boot order, else its first disk."""
     disks = machine.get("disks") or {}
-    return next((each for each in machine.get("bootOrder") or () if each in disks), first_tried(disks))
+    return next((each for each in machine.get("bootOrder") or () if each in disks), next(iter(disks), ""))
 
 
 def waiting_targets(live: Shape, then: Shape) -> set[str]:
@@ -27,13 +26,20 @@ def waiting_targets(live: Shape, then: Shape) -> set[str]:
     Where disks go from target to target of a machine, all of these wait if one does: the guest would be without one of
     them until then, or could not be given the one that it still has elsewhere.
     """
-    disks, to_be = live.get("disks") or {}, then.get("disks") or {}
-    waiting = {each for each in disks.keys() | to_be.keys() if _waits(live, each, to_be.get(each))}
-    targets = {disk["disk"]: each for each, disk in disks.items() if "disk" in disk}
-    moves = [{targets[disk["disk"]], each} for each, disk in to_be.items() if disk.get("disk") in targets]
-    while linked := {each for move in moves if move & waiting for each in move} - waiting:
-        waiting |= linked
-    return waiting
+    to_be = then.get("disks") or {}
+    targets = (live.get("disks") or {}).keys() | to_be.keys()
+    return linked_targets(live, then, {each for each in targets if _waits(live, each, to_be.get(each))})
+
+
+def linked_targets(now: Shape, then: Shape, targets: set[str]) -> set[str]:
+    """These targets, and those that disks come to them from or go to, and so on."""
+    held = {disk["disk"]: each for each, disk in (now.get("disks") or {}).items() if "disk" in disk}
+    to_be = (then.get("disks") or {}).items()
+    moves = [{held[disk["disk"]], each} for each, disk in to_be if disk.get("disk") in held]
+    found = set(targets)
+    while more := {each for move in moves if move & found for each in move} - found:
+        found |= more
+    return found
 
 
 def _waits(live: Shape, target: str, then: Shape | None) -> bool:

@@ -9,6 +9,7 @@ from reconciler.manifests.desired import Declared
 from reconciler.model.boot_order import order_to_be
 from reconciler.model.fields import label_fields
 from reconciler.model.kinds import MACHINE, RANK
+from reconciler.model.next_start import replaced
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observed
 from reconciler.planner import last_applied
@@ -140,9 +141,11 @@ def _boot_order(declared: Declared, observed: Observed, seen: Shape, changes: li
     """
     if "bootOrder" in declared.shape and ("bootOrder",) not in declared.ignored:
         return {}
-    live, disks, going = observed.shape, seen.get("disks", {}), unplugged(declared.id.kind, "disks", changes)
-    if disks.keys().isdisjoint(seen.get("bootOrder", ())):
-        seen, going = live, going | (live.get("disks", {}).keys() - disks.keys())
+    going = unplugged(declared.id.kind, "disks", changes)
+    if "bootOrder" in observed.shape and seen.get("disks", {}).keys().isdisjoint(seen.get("bootOrder", ())):
+        seen, disks = observed.shape, declared.shape.get("disks", {})
+        now: Shape = seen.get("disks", {})
+        going = {each for each, disk in now.items() if each not in disks or replaced(disk, disks[each])}
     order = order_to_be(declared.shape, seen, going)
     return {"bootOrder": order} if order else {}
 

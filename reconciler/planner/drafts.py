@@ -12,6 +12,7 @@ from reconciler.model import quantity
 from reconciler.model.fields import compared, field_at, lost_with, part_of, references_of, unreadable
 from reconciler.model.fields.field import Removal
 from reconciler.model.kinds import DISK_SNAPSHOT, KINDS, MACHINE, SNAPSHOT
+from reconciler.model.next_start import linked_targets
 from reconciler.model.path import ShapePath, value_in
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
@@ -269,11 +270,14 @@ def _group(match: RuleMatch) -> str:
     """The group of the steps of a part: it comes, goes or is replaced with all that is to protect it, or not at all.
 
     What takes the place of a part is in the group of that one. So do the rules of a NIC: none goes while another, that
-    is to take its place, may not come.
+    is to take its place, may not come. Disks that go from one target of a machine to another are a group together.
     """
-    at = match.case.at
+    case = match.case
+    at = case.at
+    if match.whole and at[0] == "disks":
+        return " ".join(("disks", *sorted(linked_targets(case.live, case.desired, {at[1]}))))
     if match.whole:
-        return " ".join(match.case.succeeds.get(at[:_OF_A_PART], at[:_OF_A_PART]))
+        return " ".join(case.succeeds.get(at[:_OF_A_PART], at[:_OF_A_PART]))
     return " ".join(at[: _OF_A_PART + 1]) if len(at) > _OF_A_PART else ""
 
 
