@@ -13,6 +13,11 @@ from typing import Any
 Shape = dict[str, Any]
 
 
+def source(disk: Shape) -> str:
+    """What is plugged: a disk by its name, or a device of the node by its path; empty where that is not known."""
+    return str(disk.get("disk") or disk.get("block") or "")
+
+
 def marked_disk(machine: Shape) -> str:
     """The target of the disk that is declared with ``boot: true``; empty if there is none, or a medium is booted."""
     disks = machine.get("disks") or {}
@@ -48,8 +53,8 @@ def order_to_be(desired: Shape, seen: Shape, going: set[str]) -> list[str]:
 
 def _followed(now: list[str], listed: Shape, disks: Shape) -> list[str]:
     """The order with the targets that its disks are to have, without those that go."""
-    targets = {disk["disk"]: target for target, disk in disks.items()}
-    found = (each if each in disks or each not in listed else targets.get(listed[each].get("disk"), "") for each in now)
+    targets = {source(disk): target for target, disk in disks.items()}
+    found = (each if each in disks or each not in listed else targets.get(source(listed[each]), "") for each in now)
     return [each for each in dict.fromkeys(found) if each]
 
 

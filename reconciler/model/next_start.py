@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.model.boot_order import source
 from reconciler.model.fields import field_at, replacing
 from reconciler.model.kinds import MACHINE
 
@@ -33,9 +34,9 @@ def waiting_targets(live: Shape, then: Shape) -> set[str]:
 
 def linked_targets(now: Shape, then: Shape, targets: set[str]) -> set[str]:
     """These targets, and those that disks come to them from or go to, and so on."""
-    held = {disk["disk"]: each for each, disk in (now.get("disks") or {}).items() if "disk" in disk}
+    held = {source(disk): each for each, disk in (now.get("disks") or {}).items() if source(disk)}
     to_be = (then.get("disks") or {}).items()
-    moves = [{held[disk["disk"]], each} for each, disk in to_be if disk.get("disk") in held]
+    moves = [{held[source(disk)], each} for each, disk in to_be if source(disk) in held]
     found = set(targets)
     while more := {each for move in moves if move & found for each in move} - found:
         found |= more
@@ -47,16 +48,11 @@ def _waits(live: Shape, target: str, then: Shape | None) -> bool:
     disks = live.get("disks") or {}
     now, boot = disks.get(target), boot_disk(live)
     if now is None:
-        return then is not None and bool(boot) and _source(then) == _source(disks[boot])
+        return then is not None and bool(boot) and source(then) == source(disks[boot])
     if then is None:
         return target == boot
     differing = replaced(now, then)
     return bool(differing) and (target == boot or all(_at_start(name) for name in differing))
-
-
-def _source(disk: Shape) -> str:
-    """What is plugged: a disk by its name, or a device of the node by its path."""
-    return str(disk.get("disk") or disk.get("block"))
 
 
 def replaced(now: Shape, then: Shape) -> list[str]:
