@@ -151,6 +151,19 @@ def _targets(machine: Declared) -> Iterator[Finding]:
             yield Finding(("bootOrder", index), f"no disk or cdrom has the target {target}", "Name a target.")
 
 
+def _boot_disk(machine: Declared) -> Iterator[Finding]:
+    """The disk that is marked comes before the other disks in the boot order, or they contradict each other."""
+    spec = machine.spec
+    disks = [disk["target"] for disk in spec["disks"]]
+    marked = [index for index, disk in enumerate(spec["disks"]) if disk.get("boot") and not spec.get("livecd")][:1]
+    first = next((each for each in spec.get("bootOrder", ()) if each in disks), None)
+    for index in marked:
+        if first is not None and first != disks[index]:
+            message = f"{disks[index]} is the boot disk, and bootOrder has {first} before it"
+            remedy = f"Put {disks[index]} before {first} in bootOrder, or remove boot."
+            yield Finding(("disks", index, "boot"), message, remedy)
+
+
 def _buses(machine: Declared) -> Iterator[Finding]:
     """The name of a device says which buses it can be on; a guest would call it something else on another one."""
     for index, disk in enumerate(machine.spec["disks"]):
@@ -379,6 +392,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Check(("memory",), _memory),
         Check(("cpu",), _pinning),
         Check(("disks", "cdroms", "bootOrder"), _targets),
+        Check(("disks", "bootOrder", "livecd"), _boot_disk),
         Check(("disks",), _buses),
         Check(("disks",), _disks),
         Check(("disks",), _disk_limits),

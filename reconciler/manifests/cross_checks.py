@@ -262,3 +262,23 @@ def _elsewhere(id: ResourceId, path: Path) -> Finding:
     message = f"{id} is not described here: it must exist on the cluster"
     remedy = "Add a manifest for it, unless it is there: a plan tells."
     return Finding(path, message, remedy, severity=Severity.WARNING)
+
+
+def without_their_disks(resources: Resources) -> Iterator[Problem]:
+    """A warning for each disk in a snapshot that its machine does not have.
+
+    Only the cluster tells whether the snapshot is there already: it stays as it was made when the machine changes.
+    """
+    for snapshot in resources.values():
+        if snapshot.id.kind != SNAPSHOT or "disks" in snapshot.broken or "virtualMachine" in snapshot.broken:
+            continue
+        machine = resources.get(ResourceId(MACHINE, snapshot.spec["virtualMachine"], snapshot.id.namespace))
+        if machine is None or not machine.broken.isdisjoint(("disks", "cdroms")):
+            continue
+        for index, disk in enumerate(snapshot.spec["disks"]):
+            drive = disk.get("mode") == "no" and disk["target"] in machine.shape.get("cdroms", {})
+            if disk["target"] not in machine.shape["disks"] and not drive:
+                message = f"{machine.id} has no disk {disk['target']}: a new snapshot cannot have it"
+                path = ("spec", "disks", index, "target")
+                finding = Finding(path, message, "Name one of its disks.", severity=Severity.WARNING)
+                yield snapshot.manifest.problem(finding)

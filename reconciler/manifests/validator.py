@@ -14,7 +14,13 @@ from typing import Any, NamedTuple, TypeAlias
 
 from reconciler.manifests import drift_policy, schema
 from reconciler.manifests.checks import check
-from reconciler.manifests.cross_checks import CrossChecks, LinkedResource, outside_of_reach, undescribed
+from reconciler.manifests.cross_checks import (
+    CrossChecks,
+    LinkedResource,
+    outside_of_reach,
+    undescribed,
+    without_their_disks,
+)
 from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Loaded, Manifest
@@ -45,8 +51,11 @@ def validate(loaded: Loaded, *, keep_going: bool = False, offline: bool = False)
     result = Validator().examine(loaded)
     desired = result.desired
     known = {manifest.id for manifest in result.wrong}
-    elsewhere = list(undescribed(desired.resources, desired.requests.values(), known)) if offline else []
-    elsewhere += outside_of_reach(desired.resources) if offline else ()
+    elsewhere: list[Problem] = []
+    if offline:
+        elsewhere += undescribed(desired.resources, desired.requests.values(), known)
+        elsewhere += outside_of_reach(desired.resources)
+        elsewhere += without_their_disks(desired.resources)
     errors = [problem for problem in result.problems if problem.severity is Severity.ERROR]
     if errors and (not keep_going or _has_error(result.others) or _has_error(result.of_stack)):
         raise InvalidInput([*result.problems, *elsewhere])

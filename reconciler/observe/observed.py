@@ -17,7 +17,7 @@ from reconciler.clusters.base import Cluster
 from reconciler.drivers.capability import Capabilities
 from reconciler.model.fields import at_start, label_fields, live_up_to, unreadable, unreadable_fields
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
-from reconciler.model.next_start import disk_waits
+from reconciler.model.next_start import waiting_targets
 from reconciler.model.path import value_in
 from reconciler.model.resource import Resource, ResourceId, id_of
 from reconciler.model.shape import Shape, overlaid
@@ -221,11 +221,9 @@ def _waiting(kind: str, live: Shape, persistent: Shape) -> dict[str, Any]:
     for path, most in live_up_to(kind):
         if (then := value_in(persistent, path)) != value_in(live, path) and then > value_in(live, most):
             waits.append(path)
-    disks = {*live.get("disks", {}), *persistent.get("disks", {})} if kind == MACHINE else ()
-    for target in sorted(disks):
-        path = ("disks", target)
-        if value_in(live, path) != (then := value_in(persistent, path)) and disk_waits(live, target, then):
-            waits.append(path)
+    if kind == MACHINE and live.get("disks") != persistent.get("disks"):
+        paths = [("disks", target) for target in sorted(waiting_targets(live, persistent))]
+        waits += [path for path in paths if value_in(live, path) != value_in(persistent, path)]
     return {".".join(path): value_in(persistent, path) for path in waits}
 
 

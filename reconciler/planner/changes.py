@@ -6,15 +6,18 @@ from dataclasses import dataclass, replace
 
 from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
+from reconciler.model.boot_order import order_to_be
 from reconciler.model.fields import label_fields
 from reconciler.model.kinds import MACHINE, RANK
+from reconciler.model.next_start import replaced
+from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observed
 from reconciler.planner import last_applied
 from reconciler.planner.configuration import Configuration, configuration, waiting
 from reconciler.planner.diff import Change
 from reconciler.planner.findings import Findings
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.match import replaced_parts, with_replacements
+from reconciler.planner.match import replaced_parts, unplugged, with_replacements
 from reconciler.planner.ownership import OwnershipChanges, is_blocked, ownership_changes
 from reconciler.planner.plan import Note
 from reconciler.planner.readiness import never_ready
@@ -36,6 +39,7 @@ class ResourceChanges:
     waiting: list[Change]  # written earlier, and waiting for the next start of the guest
     runs: bool  # the guest runs when the plan begins
     stops: bool  # it is to be stopped, and may be
+    inferred: frozenset[str] = frozenset()  # fields of the shape that no manifest declares: they follow from others
 
     @property
     def memory_excess(self) -> int:
@@ -110,6 +114,12 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
         changes = [change for change in changes if not last_applied.unknown(kind, change)]
     if shape is not given and (parts := replaced_parts(kind, changes)):
         declared = replace(declared, shape=with_resets(given, removed, parts))
+    inferred: Shape = {}
+    if kind == MACHINE and observed is not None and creation is None:
+        inferred = _boot_order(declared, observed, both.live, changes)
+    if inferred:
+        declared = replace(declared, shape={**declared.shape, **inferred})
+        changes = _with_fields(changes, inferred, both.live)
     changes = with_replacements(kind, changes, declared.shape, both.live)
     if observed is not None and creation is None:
         said = [change for change in changes if change.path in label_fields(kind)]
@@ -117,6 +127,31 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
         ownership = ownership_changes(inputs, declared, observed, said)
     later = waiting(observed.shape, pending) if observed is not None and pending else []
     runs = bool(changes or later) and inputs.runs(declared.id, seen)
-    found = ResourceChanges(declared, observed, creation, ownership, both, changes, later, runs, stops)
+    found = ResourceChanges(
+        declared, observed, creation, ownership, both, changes, later, runs, stops, frozenset(inferred)
+    )
     left = list(staying(declared.id, removed, both.live, changes)) if removed else []
     return found if creation or ownership or changes or later or found.memory_excess else None, left
+
+
+def _boot_order(declared: Declared, observed: Observed, seen: Shape, changes: list[Change]) -> Shape:
+    """The boot order that a machine needs although its manifest says none, or has it left as it is.
+
+    An apply that was cut short may have unplugged the disk for the next start: the guest still has it, and its order.
+    """
+    if "bootOrder" in declared.shape and ("bootOrder",) not in declared.ignored:
+        return {}
+    going = unplugged(declared.id.kind, "disks", changes)
+    if "bootOrder" in observed.shape and seen.get("disks", {}).keys().isdisjoint(seen.get("bootOrder", ())):
+        seen, disks = observed.shape, declared.shape.get("disks", {})
+        now: Shape = seen.get("disks", {})
+        going = {each for each, disk in now.items() if each not in disks or replaced(disk, disks[each])}
+    order = order_to_be(declared.shape, seen, going)
+    return {"bootOrder": order} if order else {}
+
+
+def _with_fields(changes: list[Change], fields: Shape, seen: Shape) -> list[Change]:
+    """The changes, with those of whole fields that differ."""
+    others = [change for change in changes if change.path[0] not in fields]
+    different = {name: value for name, value in fields.items() if seen.get(name) != value}
+    return others + [Change((name,), seen.get(name), value) for name, value in different.items()]

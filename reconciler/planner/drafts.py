@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
-from reconciler.model.fields import compared, field_at, part_of, references_of, unreadable
+from reconciler.model.fields import compared, field_at, lost_with, part_of, references_of, unreadable
 from reconciler.model.fields.field import Removal
 from reconciler.model.kinds import DISK_SNAPSHOT, KINDS, MACHINE, SNAPSHOT
-from reconciler.model.path import ShapePath
+from reconciler.model.next_start import linked_targets
+from reconciler.model.path import ShapePath, value_in
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.model.wire import NEXT_START
@@ -23,7 +24,7 @@ from reconciler.planner.diff import Change
 from reconciler.planner.explanation import as_manifest, describe, field_changes
 from reconciler.planner.findings import Findings, StepDraft, add_step
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.match import covered_by, matching, set_by
+from reconciler.planner.match import covered_by, matching, set_by, unplugged
 from reconciler.planner.ownership import ownership_step
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Action, Details, Expectation, FieldChange, Note, NoteKind, Reason
@@ -175,6 +176,7 @@ def _waiting(each: ResourceChanges, matched: list[RuleMatch]) -> list[Change]:
     later = each.waiting
     for match in matched:
         written = _written(match.rule, match.changes if match.case.at else set_by(match.rule, match.changes))
+        written |= _names_lost(each, match)
         changed = written.keys() | _also_set(match)
         later = [change for change in later if ".".join(change.path) not in changed]
         if match.next_start:
@@ -213,10 +215,10 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
         impact=Impact.NONE if quietly else None,
         expect=tuple(_expected(each, match, dict(covered) | {tuple(name.split(".")): also[name] for name in also})),
         preconditions=() if creating else fields(id, changes, head),
-        last_applied=last_applied.of_change(id.kind, [*_forgotten(match)] or covered),
+        last_applied=last_applied.of_change(id.kind, [*_forgotten(match)] or _declared(each, covered)),
         last=rule.phase.destroys,
         group="power down" if stops else _group(match),
-        pending={**also, **_written(rule, written)} if waits else {},
+        pending={**also, **_written(rule, written), **_names_lost(each, match)} if waits else _names_lost(each, match),
     )
     add_step(inputs, rule, case, draft, found)
 
@@ -235,21 +237,47 @@ def _written(rule: Rule, changes: Iterable[Change]) -> dict[str, Any]:
     return written
 
 
+def _names_lost(each: ResourceChanges, match: RuleMatch) -> dict[str, Any]:
+    """What a step that takes a part away writes of fields that name the part: without all those that the plan takes.
+
+    Nothing where neither the step nor the field waits: the guest itself has it so then.
+    """
+    rule, case, kind = match.rule, match.case, match.case.id.kind
+    if rule.on != {ChangeKind.REMOVED} or len(case.at) != _OF_A_PART:
+        return {}
+    lost: dict[str, Any] = {}
+    for path, name in lost_with(kind):
+        now: list[str] = value_in(case.seen, path, [])
+        waits = match.next_start or (each.observed is not None and ".".join(path) in each.observed.pending)
+        if name == case.at[0] and case.key in now and waits:
+            gone = unplugged(kind, name, each.changes)
+            lost[".".join(path)] = [each for each in now if each not in gone] or None
+    return lost
+
+
 def _forgotten(match: RuleMatch) -> Iterator[tuple[ShapePath, None]]:
     """What is no longer noted of a part that goes, where some of it stays so."""
     if kept := match.rule.keeps(match.case):
         yield from (((*match.case.at, name), None) for name in match.case.old if name not in kept)
 
 
+def _declared(each: ResourceChanges, covered: Iterable[tuple[ShapePath, Any]]) -> Iterator[tuple[ShapePath, Any]]:
+    """Of the fields that a step sets, those that a manifest declares: what follows from others is not noted."""
+    return ((path, value) for path, value in covered if path[0] not in each.inferred)
+
+
 def _group(match: RuleMatch) -> str:
     """The group of the steps of a part: it comes, goes or is replaced with all that is to protect it, or not at all.
 
     What takes the place of a part is in the group of that one. So do the rules of a NIC: none goes while another, that
-    is to take its place, may not come.
+    is to take its place, may not come. Disks that go from one target of a machine to another are a group together.
     """
-    at = match.case.at
+    case = match.case
+    at = case.at
+    if match.whole and at[0] == "disks":
+        return " ".join(("disks", *sorted(linked_targets(case.live, case.desired, {at[1]}))))
     if match.whole:
-        return " ".join(match.case.succeeds.get(at[:_OF_A_PART], at[:_OF_A_PART]))
+        return " ".join(case.succeeds.get(at[:_OF_A_PART], at[:_OF_A_PART]))
     return " ".join(at[: _OF_A_PART + 1]) if len(at) > _OF_A_PART else ""
 
 

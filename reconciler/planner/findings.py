@@ -77,6 +77,7 @@ class UnorderedStep:
     copies: tuple[str, ...] = ()  # disks that no running guest may be using
     settled: tuple[str, ...] = ()  # what has been taken and freed by then
     settles: tuple[ResourceId, ...] = ()  # whose own steps have ended by then, well or not
+    names: tuple[str, ...] = ()  # disks of the resource that have come and gone by then
     follows: tuple[str, ...] = ()  # ids of steps that must have succeeded, if they are in the plan
     group: str = ""  # steps of a resource that make sense together only: where one may not run, none does
     place: tuple[Any, ...] = ()  # compared in place of the phase, if it is not empty
@@ -204,7 +205,7 @@ def _unordered(step: Step, row: Rule | CreateRule | DeleteRule, case: RuleContex
 
 
 # The facts of a row that put its step into an order with those of other resources, by their name in both.
-_ORDER_FACTS = ("takes", "frees", "drops", "wakes", "rests", "copies", "settled", "settles")
+_ORDER_FACTS = ("takes", "frees", "drops", "wakes", "rests", "copies", "settled", "settles", "names")
 
 
 def _impact(row: Rule | CreateRule | DeleteRule, operation: Operation, case: RuleContext) -> Impact:

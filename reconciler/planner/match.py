@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from reconciler.model.fields import lost_with, part_of, replacing
-from reconciler.model.path import matches, value_in
+from reconciler.model.path import ShapePath, matches, value_in
 from reconciler.model.shape import Shape
 from reconciler.planner.diff import Change, part_changes
 from reconciler.planner.explanation import leaves
@@ -49,18 +49,27 @@ def with_replacements(kind: str, changes: list[Change], desired: Shape, seen: Sh
     for name, key in sorted(parts):
         wholes += part_changes(kind, (name, key), seen[name][key], desired[name][key])
     found = wholes + [change for change in changes if change.path[:2] not in parts]
-    return found + list(_lost_with_parts(kind, found, desired, seen))
-
-
-def _lost_with_parts(kind: str, changes: list[Change], desired: Shape, seen: Shape) -> Iterator[Change]:
-    """The fields that name parts, and are set again as a part that comes or is replaced does not bring them."""
     for path, name in lost_with(kind):
-        wanted = value_in(desired, path)
-        came = {change.path[1] for change in changes if len(change.path) == 2 and change.path[0] == name}
-        if wanted is None or came.isdisjoint(wanted) or any(change.path == path for change in changes):
-            continue
-        now: list[str] = value_in(seen, path, [])
-        yield Change(path, [each for each in now if each not in came], wanted)
+        found = _with_names(found, path, unplugged(kind, name, found), desired, seen)
+    return found
+
+
+def unplugged(kind: str, name: str, changes: Iterable[Change]) -> set[str]:
+    """The parts of a list that go, be it to come again as they are replaced."""
+    changes = list(changes)
+    gone = {change.path for change in changes if len(change.path) == 2 and change.observed is not None}
+    return {key for head, key in gone | replaced_parts(kind, changes) if head == name}
+
+
+def _with_names(changes: list[Change], path: ShapePath, gone: set[str], desired: Shape, seen: Shape) -> list[Change]:
+    """The changes with that of a field that names parts: those that go take their names out of it, and what comes in
+    their place does not bring them along."""
+    wanted, now = value_in(desired, path), value_in(seen, path, [])
+    if wanted is None or gone.isdisjoint(now):
+        return changes
+    others = [change for change in changes if change.path != path]
+    left = [each for each in now if each not in gone] or None
+    return others if left == wanted else [*others, Change(path, left, wanted)]
 
 
 def set_by(rule: Rule, changes: list[Change]) -> list[Change]:

@@ -146,6 +146,8 @@ def _decides(earlier: UnorderedStep, each: UnorderedStep, policy: Policy) -> boo
         or (earlier.at != () and earlier.at == each.at[: len(earlier.at)])
         # What protects a NIC is there before the NIC is opened.
         or (earlier.phase.protects and each.phase.exposes and earlier.at[:2] == each.at[:2])
+        # A boot order names disks: those that it has are there by then, and those that it does without are not.
+        or (earlier.phase in (Phase.DISK_REMOVAL, Phase.DISK_PLUG) and earlier.at[1] in each.names)
         # What is noted of a limit goes with its NIC, or is noted for another one by then.
         or (earlier.phase in (Phase.QOS_RULE, Phase.QOS_RULE_REMOVAL) and each.phase is Phase.NIC_REMOVAL)
         or (earlier.step.operation, each.step.operation) == ("StartVM", "SuspendVM")

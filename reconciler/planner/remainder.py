@@ -18,14 +18,14 @@ from reconciler.planner.removal import Removed
 def staying(id: ResourceId, removed: Iterable[Removed], seen: Shape, changes: Iterable[Change]) -> Iterator[Note]:
     """A note on each of the removed fields of a resource that stays and still has the value that was applied.
 
-    None on those that mean what the platform gives anyway, nor on parts that are replaced by one of the ``changes``.
+    None on those that mean what the platform gives anyway, nor on what one of the ``changes`` sets or replaces.
     """
-    replaced = {change.path for change in changes}
+    changed = {change.path for change in changes}
     for each in removed:
         now, holder = value_in(seen, each.path), value_in(seen, each.path[:-1])
         if each.field.removed is not Removal.STAYS or not _has(now, each.applied) or _is_implied(each, now, holder):
             continue
-        if not any(each.path[:length] in replaced for length in range(1, len(each.path))):
+        if not any(each.path[:length] in changed for length in range(1, len(each.path) + 1)):
             change = field_change(id.kind, Change(each.path, now, None))
             yield Note(id, NoteKind.STAYS, {"remedy": each.field.to_remove}, (change,))
 

@@ -44,7 +44,7 @@ NOTHING_AT_CREATION = {
 }
 NOTHING_AT_CHANGE = {
     **NOTHING,
-    (MACHINE, "disks.*.boot"): "which disk is the first at creation; bootOrder says it afterwards",
+    (MACHINE, "disks.*.boot"): "which disk is the first in bootOrder, where the plan shows it",
     (DISK, "fullCopy"): "how the content comes into a disk that is made",
     (MACHINE, "guest.user"): "whose password and keys are set when they change",
 }

@@ -132,7 +132,7 @@ spec:
   passthrough: [{type: pci, bus: "03", subBus: "00", device: "1"}]
   usbRedirection: 2
   guest: {user: root, osType: linux, passwordFrom: {env: GUEST_PASSWORD}, sshKeys: [ssh-ed25519 AAAA]}
-  bootOrder: [vdb, vda]
+  bootOrder: [vda, vdb]
   autostart: true
   ha: false
   updatePolicy: {restart: Manual}

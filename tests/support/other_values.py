@@ -123,7 +123,7 @@ VALUES: dict[tuple[str, str], tuple[Any, ...]] = {
     (MACHINE, "guest.user"): ("operator",),
     (MACHINE, "guest.passwordFrom"): ({"env": "OTHER_PASSWORD"},),
     (MACHINE, "guest.sshKeys"): (["ssh-ed25519 AAAA", "ssh-ed25519 BBBB"],),
-    (MACHINE, "bootOrder"): (["vda", "vdb"],),
+    (MACHINE, "bootOrder"): (["vda", "sda"],),
     (MACHINE, "autostart"): (False,),
     (MACHINE, "updatePolicy.restart"): ("Automatic",),
     (MACHINE, "readiness.tcp.port"): (2222,),

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 
 from reconciler.catalogue.common import PATH, PATH_FORM
+from reconciler.catalogue.operation import Impact
 from reconciler.model.kinds import DISK, MACHINE
+from reconciler.model.next_start import waiting_targets
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import shows_file
@@ -20,6 +22,7 @@ from reconciler.planner.refusals.refusal import (
     goes,
     holder_elsewhere,
     is_ours,
+    keeps_running,
     node_of,
     owner,
     reachable,
@@ -46,6 +49,25 @@ def _disk_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refus
         if not (mode in _SHARED and part.get("mode") in _SHARED):
             message = f"{disk} is attached to {owner(inputs, holder)}"
             yield Refusal(("disks", target, "disk"), message, "Unplug it there first, or name another disk.")
+
+
+def _disk_of_another_until_its_next_start(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """A disk that another running machine gives up only when it starts the next time, as it booted from it."""
+    for target, disk, _ in _added_disks(each):
+        holder, there = inputs.observed.attached.get(disk, (each.declared.id, ""))
+        if holder != each.declared.id and _keeps_until_its_next_start(inputs, holder, there):
+            message = f"{disk} is what {holder} runs with until its next start"
+            remedy = f"Declare powerState: Stopped for {holder.name} and allow restart, or name another disk."
+            yield Refusal(("disks", target, "disk"), message, remedy)
+
+
+def _keeps_until_its_next_start(inputs: PlanInput, machine: ResourceId, target: str) -> bool:
+    """Whether the guest of a machine is not stopped by the plan, and loses the disk at a target later."""
+    declared = inputs.desired.resources.get(machine)
+    if declared is None or not inputs.resources.runs(machine):
+        return False
+    stays = keeps_running(inputs, machine) or not inputs.policy.allows(Impact.RESTART, (machine,))
+    return stays and target in waiting_targets(inputs.observed.resources[machine].shape, declared.shape)
 
 
 def _disk_of_another_node(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
@@ -119,6 +141,7 @@ def _medium_out_of_reach(inputs: PlanInput, each: ResourceChanges) -> Iterator[R
 
 ROWS: tuple[Row, ...] = (
     _disk_of_another,
+    _disk_of_another_until_its_next_start,
     _disk_of_another_node,
     _disk_without_a_file,
     _shareable_of_a_format_that_is_not,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model import quantity
+from reconciler.model.boot_order import first_tried, marked_disk
 from reconciler.model.fields import wire_names
 from reconciler.model.kinds import MACHINE
 from reconciler.model.secret import Secret
@@ -59,10 +60,17 @@ def _media(desired: Shape) -> Shape:
 
 def _order(case: RuleContext) -> dict[str, str]:
     """The option that says when it is tried at a boot, by target; none where a drive in the order is not there yet."""
-    order = case.desired.get("bootOrder", [])
+    order = _order_given(case.desired)
     there = case.desired["disks"].keys() | _media(case.desired).keys()
     options = {target: f",boot_order={number}" for number, target in enumerate(order, 1)}
     return options if there.issuperset(order) else {}
+
+
+def _order_given(desired: Shape) -> list[str]:
+    """The boot order that is declared; else the marked disk, where libvirt would try another one before it."""
+    disks, marked = desired["disks"], marked_disk(desired)
+    listed = [marked, *(each for each in disks if each != marked)] if marked else []
+    return desired.get("bootOrder") or ([marked] if marked != first_tried(listed) else [])
 
 
 def _boot(case: RuleContext) -> str | None:
@@ -181,7 +189,7 @@ def after_creation(case: RuleContext) -> Shape:
             target: {**disk, "qos": {**no_limits, **disk.get("qos", {})}} for target, disk in desired["disks"].items()
         },
         "cdroms": _media(desired),
-        **({"bootOrder": desired["bootOrder"]} if _order(case) else {}),
+        **({"bootOrder": _order_given(desired)} if _order(case) else {}),
         "nics": {
             mac: {field: value for field, value in nic.items() if field not in SWITCHED}
             for mac, nic in first_nic(desired["nics"]).items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.model.fields import replacing, wire_names
 from reconciler.model.fields.machine import TARGET_BUSES
 from reconciler.model.kinds import MACHINE
-from reconciler.model.next_start import disk_waits, replaced
+from reconciler.model.next_start import replaced, waiting_targets
 from reconciler.model.resource import ResourceId
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import Value
@@ -37,10 +37,12 @@ def _part_disk(case: RuleContext) -> list[ResourceId]:
 def _replacing_disk(case: RuleContext) -> list[ResourceId]:
     """The disk that takes the place of one that is unplugged: it is created first, else the other stays.
 
-    Who deletes a disk from the cluster alone takes nothing from its machine: its node has it still.
+    Who deletes a disk from the cluster alone takes nothing from its machine: its node has it still. Nothing is waited
+    for of a disk that a machine has now, be it this one: it is there, and may itself be waiting to be unplugged.
     """
     disk = (case.desired.get("disks", {}).get(case.at[-1]) or {}).get("disk")
-    return [disk_of(case, disk)] if disk else []
+    id = disk_of(case, disk) if disk else None
+    return [id] if id is not None and id not in case.resources.observation.attached else []
 
 
 def _disk_waits(case: RuleContext) -> bool:
@@ -51,7 +53,7 @@ def _disk_waits(case: RuleContext) -> bool:
     if then is not None and case.old and not replaced(case.old, then):
         return now is None  # it changes in place, unless it waits
     has = now is None if then is None else now is not None and not replaced(now, then)
-    return has or disk_waits(case.live, case.key, then)
+    return has or case.key in waiting_targets(case.live, case.desired)
 
 
 _DISK_SIDES: dict[str, Make] = {"live": unless(_disk_waits), "config": config}

@@ -216,6 +216,7 @@ CHANGE: tuple[Rule, ...] = (
         operation="SetBootOrder",
         phase=Phase.BOOT_ORDER,
         parameters={"order": lambda case: ",".join(case.desired["bootOrder"])},
+        names=lambda case: [*case.desired["bootOrder"], *case.seen.get("bootOrder", ())],
         next_start=guest_runs,
     ),
     Rule(

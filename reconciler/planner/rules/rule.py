@@ -319,6 +319,7 @@ class Rule:
     uses: Callable[[RuleContext], list[ResourceId]] = nobody  # what must be there first
     takes: Callable[[RuleContext], list[str]] = nothing  # what nobody else may hold: comes after whoever frees it
     frees: Callable[[RuleContext], list[str]] = nothing
+    names: Callable[[RuleContext], list[str]] = nothing  # disks of the machine that have come and gone by then
     place: Callable[[RuleContext], tuple[Any, ...]] = by_phase  # compared in place of the phase, if it is not empty
     yields: Phase | None = None  # when it runs instead, where a step of another resource takes what it frees
     wakes: Callable[[RuleContext], list[str]] = nothing  # disks that a running guest uses from here on

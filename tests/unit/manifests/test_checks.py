@@ -202,6 +202,25 @@ def test_files_that_no_later_operation_takes_are_a_warning_offline_only() -> Non
     ]
 
 
+def test_a_snapshot_of_a_disk_that_its_machine_does_not_have_is_a_warning_offline_only() -> None:
+    machine = (
+        "kind: VirtualMachine\nmetadata: {name: web-1}\nspec: {nodeName: node22, osVariant: debian12, cpu: {count: 1}, "
+        "memory: {size: 1Gi}, disks: [{target: vda, disk: root}], cdroms: [{target: sda, path: /a.iso}], nics: []}\n"
+    )
+    targets = "{target: vda}, {target: vdb}, {target: sda, mode: 'no'}, {target: sda}"
+    snapshot = (
+        "kind: VirtualMachineSnapshot\nmetadata: {name: before}\n"
+        f"spec: {{nodeName: node22, virtualMachine: web-1, disks: [{targets}]}}\n"
+    )
+    loaded = load(["-"], stdin=io.BytesIO(f"{HEAD}{machine}---\n{HEAD}{snapshot}".encode()))
+    assert not validate(loaded).warnings
+    warnings = [each for each in validate(loaded, offline=True).warnings if "has no disk" in each.message]
+    assert [(each.path, each.severity) for each in warnings] == [
+        ("spec.disks[1].target", Severity.WARNING),
+        ("spec.disks[3].target", Severity.WARNING),
+    ]
+
+
 def test_what_is_described_with_an_error_is_described() -> None:
     text = (
         HEAD + "kind: VirtualMachineDisk\nmetadata: {name: web-1-root}\n"

@@ -86,6 +86,18 @@ CASES = [
         "lock",
     ),
     Case(
+        "_disk_of_another_until_its_next_start",
+        (),
+        (POOL, ROOT, DATA, OTHER_ROOT, WEB, DB),
+        (
+            *(POOL, ROOT, DATA, OTHER_ROOT, machine("web-1", 1, "{target: vda, disk: data}")),
+            machine("db-1", 2, "{target: vda, disk: db-1-root}, {target: vdb, disk: web-1-root}"),
+        ),
+        "spec.disks[1].disk",
+        "is what VirtualMachine/web-1 runs with until its next start",
+        "lock",
+    ),
+    Case(
         "_disk_of_another_node",
         (POOL, FAR, resource("Disk", "far-1", "nodeName: node23, pool: far-disks, capacity: 1Gi"), ROOT),
         (),

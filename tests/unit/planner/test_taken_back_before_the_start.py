@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,11 +13,11 @@ from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
-from reconciler.model.wire import NEXT_START
 from reconciler.observe.observed import observe
 from reconciler.output.plan_json import from_json, to_json
 from reconciler.planner.plan import NoteKind
 from reconciler.planner.rules import CHANGE, Rule
+from support.next_start import without_next_start
 from support.scenario import OPTIONS, converge, desired_of, plan_of, served
 
 WEB = ResourceId(MACHINE, "web-1")
@@ -74,7 +73,7 @@ CASES: dict[str, tuple[str, str, str]] = {
         f"{BOOT[:-1]}, cache: writethrough, qos: {{readIops: 400}}}}",
         f"{BOOT[:-1]}, cache: none, qos: {{readIops: 400}}}}",
     ),
-    "bootOrder": (END, f"{END}  bootOrder: [vda]\n", f"{END}  bootOrder: [vdb]\n"),
+    "bootOrder": (END, f"{END}  bootOrder: [vda]\n", f"{END}  bootOrder: [vda, vdb]\n"),
     "usbRedirection": (END, f"{SPICE}  usbRedirection: 1\n", f"{SPICE}  usbRedirection: 2\n"),
     "graphics.type": (END, f"{END}  graphics: {{type: vnc}}\n", SPICE),
     "graphics.passwordFrom": (
@@ -193,16 +192,3 @@ def second_time(saved: Plan) -> set[str]:
     """What comes of a plan that is applied once more: a part that was replaced is not what it was planned upon."""
     targets = [step.parameters["target"] for step in saved.steps if "target" in step.parameters]
     return {"failed", "skipped"} if len(set(targets)) < len(targets) else {"unchanged"}
-
-
-Observe = Callable[[Simulator, ResourceId], dict[str, Any] | None]
-
-
-def without_next_start(observe: Observe) -> Observe:
-    """How a simulator observes that does not show what is different after the next start."""
-
-    def observed(driver: Simulator, id: ResourceId) -> dict[str, Any] | None:
-        spec = observe(driver, id)
-        return spec and {name: each for name, each in spec.items() if name != NEXT_START}
-
-    return observed
