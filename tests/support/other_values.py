@@ -136,7 +136,7 @@ VALUES: dict[tuple[str, str], tuple[Any, ...]] = {
     (DISK_SNAPSHOT, "disk"): ("data-2",),
     (SNAPSHOT, "virtualMachine"): ("web-2",),
     (SNAPSHOT, "external"): (False,),
-    (SNAPSHOT, "disks.*.target"): ("vdb",),
+    (SNAPSHOT, "disks.*.target"): ("sda",),
     (SNAPSHOT, "disks.*.mode"): ("internal", "no"),
     (SNAPSHOT, "disks.*.file"): ("/var/lib/libvirt/disks/root-2/snapshots/other.qcow2",),
 }

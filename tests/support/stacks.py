@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from reconciler.model.fields.field import Field
+from reconciler.model.kinds import MACHINE, SNAPSHOT
 from support.other_values import LEAVES, NO_OTHER, VALUES, edited, full_documents
 
 # What is declared so comes up in no run, and why; by kind and field.
@@ -25,6 +27,17 @@ NOT_TAKEN_AWAY = {("VirtualMachine", "cdroms.*.path"): "a drive is made with a m
 DRAWN: tuple[tuple[str, Field], ...] = tuple((kind, row) for kind, row in LEAVES if (kind, row.name) not in NOT_DRAWN)
 
 
+def _are_of_disks(stack: list[dict[str, Any]]) -> bool:
+    """Whether each snapshot names disks that its machine has: where it was taken earlier, it need not."""
+    specs = {(each["kind"], each["metadata"]["name"]): each["spec"] for each in stack}
+    return all(
+        {disk["target"] for disk in spec["disks"]}
+        <= {disk["target"] for disk in specs[MACHINE, spec["virtualMachine"]]["disks"]}
+        for (kind, _), spec in specs.items()
+        if kind == SNAPSHOT
+    )
+
+
 @st.composite
 def stacks(draw: st.DrawFn) -> list[dict[str, Any]]:
     """A valid stack: the full one with up to eight edits, in any order of documents."""
@@ -36,4 +49,5 @@ def stacks(draw: st.DrawFn) -> list[dict[str, Any]]:
         absent = () if (kind, row.name) in NOT_TAKEN_AWAY else (None,)
         value = draw(st.sampled_from((*absent, *VALUES[kind, row.name])))
         stack = edited(stack, kind, row, value) or stack
+    assume(_are_of_disks(stack))
     return draw(st.permutations(stack))
