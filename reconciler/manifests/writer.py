@@ -23,10 +23,11 @@ class _Dumper(yaml.CSafeDumper):
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     """Lines as lines; quoted where either YAML 1.1, which others read, or 1.2 would take a text for something else."""
     style = "|" if "\n" in text else None if isinstance(plain(text), str) else '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style=style)
 
 
 _Dumper.add_representer(str, _text)
+_Dumper.add_multi_representer(str, _text)  # names of nodes
 
 
 def yaml_text(documents: Iterable[Mapping[str, Any]]) -> str:

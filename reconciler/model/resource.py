@@ -14,6 +14,12 @@ API_VERSION = "gitops.doslab.io/v1alpha1"
 DEFAULT_NAMESPACE = "default"
 
 
+class NodeName(str):
+    """The name of a node as the cluster shows it; upper and lower case mean the same."""
+
+    __slots__ = ()
+
+
 class ResourceId(NamedTuple):
     """Kind, namespace and name; sorts and prints (``VirtualMachine/web-1``) the same everywhere."""
 

@@ -30,8 +30,6 @@ def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any], namespac
     It has the defaults that are kept, and none of the fields that are left as they are.
     """
     shape: Shape = {**defaults, **spec}
-    if "nodeName" in shape:
-        shape["nodeName"] = shape["nodeName"].lower()  # as the cluster has it: the name of a node is one of DNS
     for name, value in defaults_in_shape(kind).items():
         shape.setdefault(name, value)
     for name, value in unmanaged_values(kind).items():

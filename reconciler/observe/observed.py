@@ -19,7 +19,7 @@ from reconciler.model.fields import at_start, label_fields, live_up_to, unreadab
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.next_start import waiting_targets
 from reconciler.model.path import value_in
-from reconciler.model.resource import Resource, ResourceId, id_of
+from reconciler.model.resource import NodeName, Resource, ResourceId, id_of
 from reconciler.model.shape import Shape, overlaid
 from reconciler.model.wire import (
     ANNOTATION_APPLIED,
@@ -135,7 +135,7 @@ class Observed:
         reading = ReadContext(self.spec, self.id.namespace, self.applied, self.disk_at)
         shape = _READERS[self.id.kind](reading) if self.exists else {}
         if node := self.node:
-            shape["nodeName"] = node
+            shape["nodeName"] = NodeName(node)
         if self.exists:
             shape |= {name: label in self.labels for (name,), label in label_fields(self.id.kind).items()}
         if applied := self.applied:

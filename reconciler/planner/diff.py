@@ -13,6 +13,7 @@ from reconciler.model import quantity
 from reconciler.model.fields import NOT_COMPARED_NAMES, FieldNode, node_at, tree
 from reconciler.model.path import ShapePath, overlap
 from reconciler.model.quantity import ApproximateBytes
+from reconciler.model.resource import NodeName
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape, overlaid
 from reconciler.observe.observed import Observed
@@ -117,11 +118,13 @@ def _part_changes(node: FieldNode, path: ShapePath, observed: Any, desired: Any)
 
 
 def equivalent(desired: Any, observed: Any) -> bool:
-    """Whether two values are equal. Rounded capacities and secrets are equal unless known to differ."""
+    """Whether two values are equal. Rounded capacities, secrets and names of nodes are unless known to differ."""
     if isinstance(desired, Secret):
         return observed is not None and desired.digest in ("", observed)
     if isinstance(observed, ApproximateBytes) and isinstance(desired, int):
         return quantity.rounded(desired) == quantity.rounded(int(observed))
+    if isinstance(observed, NodeName) and isinstance(desired, str):
+        return desired.lower() == observed.lower()
     return bool(desired == observed)
 
 

@@ -34,7 +34,7 @@ def removed_fields(kind: str, desired: Shape, applied: Mapping[str, Any]) -> Ite
 def _removed(node: FieldNode, path: ShapePath, desired: Any, applied: Mapping[str, Any]) -> Iterator[Removed]:
     for name, value in applied.items():
         if name in desired:
-            if isinstance(value, dict) and isinstance(desired[name], dict):
+            if isinstance(value, dict) and isinstance(desired[name], dict) and value != desired[name]:
                 yield from _removed(node.get(name), (*path, name), desired[name], value)
         elif not node.is_parts and (field := node.get(name).field) is not None:
             if field.removed is Removal.BELOW and isinstance(value, dict):

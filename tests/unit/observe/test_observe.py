@@ -15,6 +15,7 @@ from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING
 from reconciler.planner.diff import diff
+from support.scenario import converge, desired_of, plan_of, served
 from support.wire_resources import DOMAIN, GIB, junk, machine, resource, seen, volume
 
 
@@ -164,3 +165,13 @@ def test_a_damaged_resource_does_not_stop_the_others(kind: str, value: Any) -> N
     found = seen(resource(kind, "odd", {KINDS[kind].exists: value}), machine(DOMAIN), volume())
     for observed in found.resources.values():
         assert observed.shape["nodeName"] == "node22"
+
+
+def test_the_name_of_a_node_means_the_same_in_upper_and_lower_case() -> None:
+    pool = "{type: localfs, url: /var/lib/libvirt/disks, nodeName: %s}"
+    manifest = "apiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachinePool\nmetadata: {name: disks}\nspec: "
+    with served() as cluster:
+        for name in ("NodeA", "nodea", "NODEA"):
+            made = plan_of(cluster, desired_of(manifest + pool % name))
+            assert (made.problems, len(made.steps)) == ((), 1 if name == "NodeA" else 0)
+            converge(cluster, desired_of(manifest + pool % name))
