@@ -115,7 +115,7 @@ class NodeScan:
             with _logged(id):
                 self._store(driver, driver, id, host, self.cluster.get(id))
         except ClusterError as error:
-            log.warning("%s is not looked at: %s", id, error, extra=log_fields(id))
+            log.warning("cannot look at %s: %s", id, error, extra=log_fields(id))
         finally:
             self.queue.release(id)
 

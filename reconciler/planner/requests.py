@@ -122,7 +122,7 @@ def _protection(inputs: PlanInput, request: Request) -> tuple[str, str] | None:
     if observed is None or not (request.operation.removes and observed.is_protected):
         return None
     message = f"{request.operation.name} deletes {request.target}, which its label {LABEL_PROTECT} protects"
-    return message, "Remove the label first, if it is meant."
+    return message, 'Set the label to "false" first, if it is meant.'
 
 
 def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details: Details, found: Findings) -> None:

@@ -2,7 +2,7 @@
 and after, but for what the plan says.
 
 Stacks of machines with filters, limits, floating IPs and VLANs are applied step by step on the simulator, and after
-each operation the ports are looked at: what decides on a packet is what did before or what will in the end.
+each operation the ports are compared: what decides on a packet is what did before or what will in the end.
 """
 
 from __future__ import annotations
