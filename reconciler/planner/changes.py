@@ -22,7 +22,7 @@ from reconciler.planner.ownership import OwnershipChanges, is_blocked, ownership
 from reconciler.planner.plan import Note
 from reconciler.planner.readiness import never_ready
 from reconciler.planner.remainder import staying
-from reconciler.planner.removal import Removed, removed_fields, with_resets
+from reconciler.planner.removal import removed_fields, with_resets
 from reconciler.planner.rules import CREATE, CreateRule, RuleContext
 
 
@@ -94,38 +94,35 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
     """The changes of a resource, None if nothing differs; and notes on what stays without being declared."""
     kind, observed, creation = declared.id.kind, inputs.observed.get(declared.id), None
     ownership: OwnershipChanges | None = None
-    if observed is not None and observed.exists:
-        seen, pending = observed.shape, observed.pending
+    there = observed if observed is not None and observed.exists else None
+    if there is not None:
+        seen, pending = there.shape, there.pending
     else:
         case = RuleContext(declared.id, declared.shape, {}, inputs.resources, observed)
         creation = next(row for row in CREATE if row.kind == kind and row.when(case))
         seen, pending = creation.leaves(case), {}
-    given, removed = declared.shape, list[Removed]()
-    if observed is not None and creation is None:
-        removed += removed_fields(kind, given, observed.applied)
+    given = declared.shape
+    removed = list(removed_fields(kind, given, there.applied)) if there is not None else []
     if (shape := with_resets(given, removed)) is not given:
         declared = replace(declared, shape=shape)
     stops = declared.shape.get("powerState") == "Stopped" and (
-        creation is not None or inputs.policy.allows(Impact.RESTART, (declared.id,))
+        there is None or inputs.policy.allows(Impact.RESTART, (declared.id,))
     )
-    both = configuration(declared, None if creation else observed, seen, stops)
+    both = configuration(declared, there, seen, stops)
     changes = both.changes
-    if observed is not None and creation is None and observed.unmarked:
+    if there is not None and there.unmarked:
         changes = [change for change in changes if not last_applied.unknown(kind, change)]
     if shape is not given and (parts := replaced_parts(kind, changes)):
         declared = replace(declared, shape=with_resets(given, removed, parts))
-    inferred: Shape = {}
-    if kind == MACHINE and observed is not None and creation is None:
-        inferred = _boot_order(declared, observed, both.live, changes)
-    if inferred:
+    if inferred := _boot_order(declared, there, both.live, changes):
         declared = replace(declared, shape={**declared.shape, **inferred})
         changes = _with_fields(changes, inferred, both.live)
     changes = with_replacements(kind, changes, declared.shape, both.live)
-    if observed is not None and creation is None:
+    if there is not None:
         said = [change for change in changes if change.path in label_fields(kind)]
         changes = [change for change in changes if change not in said]
-        ownership = ownership_changes(inputs, declared, observed, said)
-    later = waiting(observed.shape, pending) if observed is not None and pending else []
+        ownership = ownership_changes(inputs, declared, there, said)
+    later = waiting(seen, pending) if pending else []
     runs = bool(changes or later) and inputs.runs(declared.id, seen)
     found = ResourceChanges(
         declared, observed, creation, ownership, both, changes, later, runs, stops, frozenset(inferred)
@@ -134,11 +131,13 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
     return found if creation or ownership or changes or later or found.memory_excess else None, left
 
 
-def _boot_order(declared: Declared, observed: Observed, seen: Shape, changes: list[Change]) -> Shape:
+def _boot_order(declared: Declared, observed: Observed | None, seen: Shape, changes: list[Change]) -> Shape:
     """The boot order that a machine needs although its manifest says none, or has it left as it is.
 
     An apply that was cut short may have unplugged the disk for the next start: the guest still has it, and its order.
     """
+    if observed is None or declared.id.kind != MACHINE:
+        return {}
     if "bootOrder" in declared.shape and ("bootOrder",) not in declared.ignored:
         return {}
     going = unplugged(declared.id.kind, "disks", changes)
