@@ -46,7 +46,7 @@ def read_manifests(
     except InvalidInput as invalid:
         raise InvalidInput(invalid.problems, KEEP_GOING if keep_going is False else "") from None
     gc.freeze()
-    gc.set_threshold(200_000, 50, 50)  # what is planned from them stays as well: look for cycles seldom
+    gc.set_threshold(1_000_000, 50, 50)  # what is planned from them stays as well: look for cycles seldom
     gc.enable()
     show_problems(desired.warnings)
     return loaded, desired

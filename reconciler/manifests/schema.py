@@ -76,7 +76,9 @@ def _for_machines(fragment: Any, kind: str) -> Any:
     """A part of a schema without what is for people, and with each reference replaced by what it refers to.
 
     fastjsonschema makes code of every word of it, and a function of every reference, which costs more than the
-    check itself. It also cannot refuse a ``const`` without details; an ``enum`` of one value means the same.
+    check itself. It also cannot refuse a ``const`` without details; an ``enum`` of one value means the same. For a
+    pattern that must not be found, and a condition that does not hold, it raises an error with all of its variables;
+    one pattern, and two alternatives of which the likely one comes first, say the same.
     """
     if isinstance(fragment, list):
         return [_for_machines(each, kind) for each in fragment]
@@ -90,6 +92,12 @@ def _for_machines(fragment: Any, kind: str) -> Any:
             plain[keyword] = {name: _for_machines(each, kind) for name, each in value.items()}
         elif keyword == "const":
             plain["enum"] = [value]
+        elif keyword == "if" and value.keys() == {"not"}:
+            plain["anyOf"] = [_for_machines(each, kind) for each in (fragment["then"], value["not"])]
+        elif (keyword == "not" and value.keys() == {"pattern"}) or (keyword == "then" and "not" in fragment["if"]):
+            pass  # in the pattern; in the alternatives
+        elif keyword == "pattern" and "pattern" in fragment.get("not", ()):
+            plain["pattern"] = f"^(?!.*(?:{fragment['not']['pattern']}))(?=(?:{value}))"
         elif keyword == "anyOf" and _is_number_or_text(value):
             plain |= {**value[0], **value[1], "type": [each["type"] for each in value]}
         elif keyword not in _FOR_PEOPLE:

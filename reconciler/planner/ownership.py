@@ -44,10 +44,8 @@ def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found:
     if inputs.owns(observed):
         return False
     if owner := observed.stack:
-        message, remedy = (
-            f"{declared.id} belongs to the stack {owner}",
-            "Let one stack describe it. If this is that stack by a new name: reconcile stack rename.",
-        )
+        message = f"{declared.id} belongs to the stack {owner}"
+        remedy = "Let one stack describe it. If this is that stack by a new name: reconcile stack rename."
         if owner in inputs.policy.adopt_from:
             message += ", which described it when it was last applied"
             remedy = (

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.manifests import schema
 from reconciler.model.path import Path
 from reconciler.model.problem import InvalidInput, Problem
 from support.full_stack import SECRETS, documents
@@ -56,3 +57,13 @@ def test_a_value_of_another_type_is_a_finding(document: dict[str, Any], monkeypa
     ]
     assert found
     assert all(problem.origin.line for problem in found)
+
+
+@pytest.mark.parametrize("document", RESOURCES, ids=lambda each: f"{each['kind']}-{each['metadata']['name']}")
+def test_the_quick_check_and_the_one_that_explains_agree(document: dict[str, Any]) -> None:
+    texts = ("/a/../b", "/var/lib/libvirt/../x/y", "/dev/../sda", "a,../b", "-1", "1.5Gi", "x" * 70)
+    for path in ((), *places(document)):
+        for value in (*JUNK, -1, 1.5, *texts) if path else (None,):
+            tried = with_value(document, path, value) if path else document
+            explained = list(schema.explain_errors(document["kind"], tried))
+            assert schema.accepts(document["kind"])(tried) is not bool(explained), (path, value, explained)
