@@ -12,7 +12,7 @@ from reconciler.catalogue.common import ROOTED_PATH, ROOTS_FORM
 from reconciler.catalogue.operation import Operation
 from reconciler.model.kinds import DISK, DISK_IMAGE
 from reconciler.model.path import ShapePath
-from reconciler.model.problem import Problem
+from reconciler.model.problem import Problem, clipped
 from reconciler.model.resource import ResourceId
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.plan import PathOf, Value
@@ -35,7 +35,7 @@ def refusal_of_directory(
     url = str(inputs.resources.shape(pool).get("url", ""))
     if not url.startswith("/") or _FOUND.fullmatch(f"{url.rstrip('/')}/file"):
         return None
-    message = f"{id}: {operation.name} takes files {ROOTS_FORM} only, and {file} is in {url} of {pool}"
+    message = f"{id}: {operation.name} takes files {ROOTS_FORM} only, and {file} is in {clipped(url)} of {pool}"
     exists = inputs.resources.exists(pool)
     remedy = f"Put {file} into a pool below one of them." if exists else "Choose a directory below one of them."
     if pool not in inputs.desired.resources:

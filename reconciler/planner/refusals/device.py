@@ -9,6 +9,7 @@ from reconciler.catalogue.common import PATH, PATH_FORM
 from reconciler.catalogue.operation import Impact
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.next_start import waiting_targets
+from reconciler.model.problem import clipped
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import shows_file
@@ -121,7 +122,7 @@ def _block_device_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterat
             for other in (observed.shape.get("disks") or {}).values():
                 shared = other.get("mode") in _SHARED and part.get("mode") in _SHARED
                 if other.get("block") == part["block"] and not shared:
-                    message = f"{part['block']} of {node} is in use by {owner(inputs, observed.id)}"
+                    message = f"{clipped(part['block'])} of {node} is in use by {owner(inputs, observed.id)}"
                     yield Refusal(("disks", target, "block"), message, "Unplug it there first, or name another device.")
 
 
@@ -133,9 +134,9 @@ def _medium_out_of_reach(inputs: PlanInput, each: ResourceChanges) -> Iterator[R
         if re.fullmatch(PATH, medium, re.ASCII):
             continue
         if change.desired:
-            yield Refusal(change.path, f"{medium} is not {PATH_FORM}", "Put the image there.")
+            yield Refusal(change.path, f"{clipped(medium)} is not {PATH_FORM}", "Put the image there.")
         else:
-            message = f"the drive holds {medium}, which is not {PATH_FORM}: nothing ejects it"
+            message = f"the drive holds {clipped(medium)}, which is not {PATH_FORM}: nothing ejects it"
             yield Refusal(change.path, message, "Change it for an image there first, or eject it by hand.")
 
 

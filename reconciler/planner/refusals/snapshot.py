@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE
+from reconciler.model.problem import clipped
 from reconciler.model.resource import ResourceId
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
@@ -83,7 +84,7 @@ def _file_outside_its_disk(inputs: PlanInput, each: ResourceChanges) -> Iterator
         home = inputs.resources.likely_path(disk).rpartition("/")[0].removesuffix("/snapshots")
         directory, _, name = part["file"].rpartition("/")
         if home and (directory != f"{home}/snapshots" or name.startswith(".")):
-            message = f"{part['file']} is not in {home}/snapshots, where the snapshots of {disk} are"
+            message = f"{clipped(part['file'])} is not in {clipped(home)}/snapshots, where the snapshots of {disk} are"
             yield Refusal(("disks", target, "file"), message, "Write a file in that directory, or leave it out.")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from reconciler.model import quantity
 from reconciler.model.kinds import DISK, DISK_IMAGE, POOL
+from reconciler.model.problem import clipped
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import ResourceId
 from reconciler.planner.changes import ResourceChanges
@@ -139,7 +140,7 @@ def _directory_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[
         url = str(observed.shape.get("url", "")).rstrip("/")
         there = observed.node.lower() == node.lower() and not is_ours(inputs, observed.id)
         if there and url == shape["url"].rstrip("/"):
-            message = f"{url} of {node} is what {owner(inputs, observed.id)} has"
+            message = f"{clipped(url)} of {node} is what {owner(inputs, observed.id)} has"
             yield Refusal(("url",), message, "Choose another directory, or take that pool over.")
 
 
