@@ -46,7 +46,7 @@ class Loop:
         self.ready = False
         self.last_beat = lifecycle.clock.monotonic()
         self._watch: Watch | None = None
-        self._noticed: set[ResourceId] = set()  # by the driver, and not looked at yet
+        self._noticed: set[ResourceId] = set()  # by the driver, and not yet read from the node
         self._asked = self.last_beat  # when the driver was last asked for that
 
     def beat(self) -> None:
@@ -125,7 +125,7 @@ class Loop:
                     pool.submit(self.service.work, id)
 
     def _look_at_noticed(self, pool: ThreadPoolExecutor) -> None:
-        """Have workers look at what the driver has noticed; what is busy is looked at once it is not.
+        """Have workers show again what the driver has noticed; what is busy, once it is not.
 
         At most once in ``POLL`` seconds: a guest decides how often its agent comes and goes.
         """

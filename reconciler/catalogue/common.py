@@ -8,6 +8,8 @@ otherwise; flags are optional, as nearly all of them are.
 
 from __future__ import annotations
 
+import re
+
 from reconciler.catalogue.operation import Limit, LimitSource, Parameter, Unit
 
 # A label of a resource name cannot start or end with a dash, or be empty: Kubernetes refuses those.
@@ -127,6 +129,16 @@ def target(name: str, doc: str, example: str) -> Parameter:
 def name(name: str, doc: str, example: str, *, required: bool = True) -> Parameter:
     """The name of a resource."""
     return Parameter(name, doc, required=required, pattern=NAME, example=example)
+
+
+def is_rooted(file: str) -> bool:
+    """Whether a file is below one of the folders that operations may use."""
+    return re.fullmatch(ROOTED_PATH, file, re.ASCII) is not None
+
+
+def is_out_of_reach(directory: str) -> bool:
+    """Whether operations may use no file in a directory of the node; what is no directory of it is not."""
+    return directory.startswith("/") and not is_rooted(f"{directory.rstrip('/')}/file")
 
 
 def path(name: str, doc: str, example: str, *, required: bool = True) -> Parameter:

@@ -5,12 +5,11 @@ Incremental: resources may be replaced, and then only those are checked again th
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from reconciler.catalogue.common import ROOTED_PATH, ROOTS_FORM
+from reconciler.catalogue.common import ROOTS_FORM, is_out_of_reach, is_rooted
 from reconciler.manifests.addresses import floating_address_errors, nic_address_errors, subnet_of
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
@@ -237,19 +236,16 @@ def outside_of_reach(resources: Resources) -> Iterator[Problem]:
             yield resource.manifest.problem(finding.under("spec"))
 
 
-_REACHED = re.compile(ROOTED_PATH, re.ASCII)
-
-
 def _outside_pool(pool: Declared) -> Iterator[Finding]:
     url = str(pool.shape["url"])
-    if url.startswith("/") and not _REACHED.fullmatch(f"{url.rstrip('/')}/file"):
+    if is_out_of_reach(url):
         message = f"most operations take files {ROOTS_FORM} only: disks in it can be neither plugged nor grown in use"
         yield Finding(("url",), message, "Choose a directory there.", severity=Severity.WARNING)
 
 
 def _outside_media(machine: Declared) -> Iterator[Finding]:
     for index, drive in enumerate(machine.spec.get("cdroms", ())):
-        if "path" in drive and not _REACHED.fullmatch(drive["path"]):
+        if "path" in drive and not is_rooted(drive["path"]):
             message = f"media are changed and ejected {ROOTS_FORM} only: the drive keeps this one"
             remedy = "Put the image there."
             yield Finding(("cdroms", index, "path"), message, remedy, severity=Severity.WARNING)

@@ -5,10 +5,9 @@ A machine is created with disks from any directory; most operations after that t
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
-from reconciler.catalogue.common import ROOTED_PATH, ROOTS_FORM
+from reconciler.catalogue.common import ROOTS_FORM, is_out_of_reach
 from reconciler.catalogue.operation import Operation
 from reconciler.model.kinds import DISK, DISK_IMAGE
 from reconciler.model.path import ShapePath
@@ -16,8 +15,6 @@ from reconciler.model.problem import Problem, clipped
 from reconciler.model.resource import ResourceId
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.plan import PathOf, Value
-
-_FOUND = re.compile(ROOTED_PATH, re.ASCII)
 
 
 def refusal_of_directory(
@@ -33,7 +30,7 @@ def refusal_of_directory(
         return None
     pool = inputs.resources.pool_of(file)
     url = str(inputs.resources.shape(pool).get("url", ""))
-    if not url.startswith("/") or _FOUND.fullmatch(f"{url.rstrip('/')}/file"):
+    if not is_out_of_reach(url):
         return None
     message = f"{id}: {operation.name} takes files {ROOTS_FORM} only, and {file} is in {clipped(url)} of {pool}"
     exists = inputs.resources.exists(pool)
