@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -178,10 +178,8 @@ def observe_stack(
     deleted there, or lost what it showed, takes nothing from its node. ``writes``: the cluster shows it from then on.
     """
     observed = observe(cluster)
-    seen = {id for id, each in observed.resources.items() if (each.exists and shows_file(each)) or each.under_way}
-    unseen = desired.resources.keys() - seen
-    if unseen and isinstance(cluster, LocalCluster):
-        observed = _with_hidden(cluster, unseen, observed, writes=writes)
+    if isinstance(cluster, LocalCluster) and (hidden := _hidden(cluster, desired, observed)):
+        observed = _with_hidden(cluster, hidden, writes=writes)
     observed.capabilities = announced(cluster)
     if desired.requests:
         observed.ledger = read_operation_ledger(cluster, desired.stack.name, observed)
@@ -190,14 +188,28 @@ def observe_stack(
     return observed
 
 
-def _with_hidden(
-    cluster: LocalCluster, unseen: Collection[ResourceId], observed: Observation, *, writes: bool
-) -> Observation:
-    """The observation with those of the resources that nodes of an embedded cluster have all the same."""
-    from reconciler.agent.embedded import hidden_from, show_hidden  # and with it all of an agent, needed seldom
+def show_unseen(cluster: Cluster, desired: Desired, observed: Observation) -> bool:
+    """Have an embedded cluster show what is described and its nodes have all the same; whether there was any."""
+    if not isinstance(cluster, LocalCluster) or not (hidden := _hidden(cluster, desired, observed)):
+        return False
+    _with_hidden(cluster, hidden, writes=True)
+    return True
 
-    if not (hidden := hidden_from(cluster, unseen)):
-        return observed
+
+def _hidden(cluster: LocalCluster, desired: Desired, observed: Observation) -> dict[ResourceId, str]:
+    """What is described and not shown, and simulated nodes have all the same, with the nodes."""
+    seen = {id for id, each in observed.resources.items() if (each.exists and shows_file(each)) or each.under_way}
+    if not (unseen := desired.resources.keys() - seen):
+        return {}
+    from reconciler.agent.embedded import hidden_from  # and with it all of an agent, needed seldom
+
+    return hidden_from(cluster, unseen)
+
+
+def _with_hidden(cluster: LocalCluster, hidden: Mapping[ResourceId, str], *, writes: bool) -> Observation:
+    """The observation once the cluster, or a copy of it, shows what its nodes have."""
+    from reconciler.agent.embedded import show_hidden
+
     with nullcontext(cluster) if writes else closing(cluster.copy()) as shown:
         show_hidden(shown, hidden)
         return observe(shown)

@@ -29,8 +29,8 @@ class Events:
     ) -> None:
         """Report that an operation, by its lifecycle key, has reached a status.
 
-        ``status`` is ``Doing``, ``Done``, ``Lost`` or ``Ignored``, ``type`` is ``Normal`` or ``Warning``. ``retry``
-        goes on until the cluster answers, for an Event that nobody else will create.
+        ``status`` is one of ``model.wire``, ``type`` is ``Normal`` or ``Warning``. ``retry`` goes on until the cluster
+        answers, for an Event that nobody else will create.
         """
         created = event(resource, key, status, type, started, self.lifecycle.clock.now())
         try:

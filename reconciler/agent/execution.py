@@ -15,10 +15,9 @@ from reconciler.agent.lifecycle import Lifecycle
 from reconciler.agent.log_safety import log, log_bug, printable
 from reconciler.agent.observer import Observer
 from reconciler.agent.record import Records
-from reconciler.catalogue.operation import Verb
-from reconciler.model.problem import ClusterError, OperationFailed
+from reconciler.model.problem import ClusterError, NameTaken, OperationFailed
 from reconciler.model.resource import ResourceId
-from reconciler.model.wire import EVENT_DOING, EVENT_DONE, EVENT_IGNORED, EVENT_NORMAL, EVENT_WARNING
+from reconciler.model.wire import EVENT_DOING, EVENT_DONE, EVENT_EXISTED, EVENT_IGNORED, EVENT_NORMAL, EVENT_WARNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Execution:
         except Exception as error:
             failure = _bug(error, claim)
         try:
-            failure = self._write(claim, touched, failure)
+            failure, status = self._write(claim, touched, failure)
         except ClusterError as error:
             log.error(
                 "%s of %s: its outcome is not written: %s",
@@ -59,7 +58,7 @@ class Execution:
             outcome = "unknown"
         else:
             type = EVENT_WARNING if failure else EVENT_NORMAL
-            self.events.report(claim.resource, claim.key, EVENT_DONE, type, started, retry=True)
+            self.events.report(claim.resource, claim.key, status, type, started, retry=True)
             outcome = "failed" if failure else "done"
         self._report_end(claim, outcome, clock.monotonic() - begin, logging.WARNING if failure else logging.INFO)
 
@@ -80,10 +79,11 @@ class Execution:
 
     def _write(
         self, claim: Claim, touched: Iterable[ResourceId], failure: OperationFailed | None
-    ) -> OperationFailed | None:
+    ) -> tuple[OperationFailed | None, str]:
         """Store what the driver observes, the target last: while its claim is there, the outcome is not known.
 
-        Returns the failure of the operation, or of observing what it did. Raises ``ClusterError``.
+        Returns the failure of the operation, or of observing what it did, and what its Event says. Raises
+        ``ClusterError``.
         """
         retry, records = self.lifecycle.retry, self.records
         if failure is None:
@@ -96,9 +96,14 @@ class Execution:
                 failure = error
             except Exception as error:
                 failure = _bug(error, claim)
-        if failure is not None:
-            retry(records.store_failure, claim.id, failure, _found_by_creation(claim))
-        return failure
+        if failure is None:
+            return None, EVENT_DONE
+        found = _found_by_creation(claim)
+        if found is not None and isinstance(failure, NameTaken):  # nothing is wrong with what is there
+            retry(records.store, claim.driver, claim.id, claim.host, True)
+            return failure, EVENT_EXISTED
+        retry(records.store_failure, claim.id, failure, found)
+        return failure, EVENT_DONE
 
 
 def _found_by_creation(claim: Claim) -> Mapping[str, Any] | None:
@@ -107,7 +112,7 @@ def _found_by_creation(claim: Claim) -> Mapping[str, Any] | None:
     The cluster may have lost a resource that its node still has: it shows it again.
     """
     try:
-        if catalogue.by_key(claim.id.kind, claim.key).verb is Verb.CREATE:
+        if catalogue.by_key(claim.id.kind, claim.key).creates:
             return claim.driver.observe(claim.id)
     except KeyError:
         pass

@@ -57,6 +57,8 @@ def released(resource: Resource) -> Resource:
 
 def recovered(resource: Resource, recovery: Recovery) -> Resource:
     """A copy of the resource with the labels and annotations that a killed run did not write or restore."""
+    if recovery.existed:
+        return released(resource)
     new = deepcopy(resource)
     if recovery.creates and Observed(resource, {}).exists:
         return new

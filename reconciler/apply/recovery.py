@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
 from reconciler.apply import retry_on_conflict
@@ -109,7 +110,7 @@ def due_recoveries(entries: Iterable[JournalEntry], events: Iterable[Resource]) 
         for end in ends_of(event):
             recovery = begun.pop(end.event_id, None)
             if recovery is not None and recovery.carried == (end.type == EVENT_NORMAL):
-                found.append(recovery)
+                found.append(replace(recovery, existed=end.existed))
     return found
 
 

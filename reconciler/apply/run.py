@@ -239,7 +239,7 @@ class PlanRun:
         if verdict.failure is None:
             self._succeed(running, verdict.subject)
         else:
-            self._fail(running, verdict.failure, ErrorKind.OPERATION_FAILED)
+            self._fail(running, verdict.failure, verdict.error)
 
     def _succeed(self, running: RunningStep, subject: Resource | None) -> None:
         step = running.step
@@ -279,11 +279,13 @@ class PlanRun:
 
     def _fail(self, running: RunningStep, message: str, kind: ErrorKind) -> None:
         step = running.step
-        if step.resource == step.carrier and running.noted:
-            try:
+        try:
+            if running.existed:
+                self.metadata.release(step)  # nobody said that the stack may take it over
+            elif step.resource == step.carrier and running.noted:
                 self.metadata.restore_annotations(running)
-            except ReconcilerError as error:
-                message += f"; and its annotations could not be restored: {error}"
+        except ReconcilerError as error:
+            message += f"; and its labels and annotations could not be restored: {error}"
         self._end(step, Result.FAILED, message, running, kind)
 
     def _end(

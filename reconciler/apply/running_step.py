@@ -23,13 +23,14 @@ class RunningStep:
     noted: bool = False  # the journal has a recovery note for it
     done: str = ""  # type of the Event of its end, once seen
     lost: bool = False  # that Event says that its agent died: nobody knows how far it came
+    existed: bool = False  # that Event says that the node had what the step was to create
     shown_at: float | None = None  # since when the resource shows what was expected and no event has come
     last_status: str = ""  # reason and message
     ended: float | None = None  # when its resource was as it leaves it; from then on the guest is waited for
 
     def take(self, end: OperationEnd) -> None:
         """Take in what the Event of its operation reports."""
-        self.done, self.lost = end.type, end.lost
+        self.done, self.lost, self.existed = end.type, end.lost, end.existed
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from reconciler.model.resource import Resource, ResourceId
 from reconciler.observe.ledger import LedgerEntry, RequestState
 from reconciler.observe.observed import Observed
 from reconciler.planner.diff import equivalent
-from reconciler.planner.plan import RELEASE, REMOVE, Expectation, Step
+from reconciler.planner.plan import RELEASE, REMOVE, Action, Expectation, Step
 from reconciler.planner.preconditions import unmet
 
 RUSHES = 20  # immediate retries of a write where others write to the resource, but not against the step
@@ -79,7 +79,8 @@ class StepStarter:
             return Started(submitted, resumed=True)
         expect = self.submission.expected(step)
         subject = resource if step.resource == step.carrier else self.resources.get(step.resource)
-        if not under_way(resource) and (self.verifier.holds(expect, subject) if expect else _waits(step, subject)):
+        as_planned = self.verifier.holds(expect, subject) if expect else _waits(step, subject)
+        if not under_way(resource) and as_planned and _is_ours(step, subject):
             return NothingToRun(Result.UNCHANGED, "already as planned")
         parameters = self.submission.parameters(step)
         self._check_free(step, resource)
@@ -188,6 +189,14 @@ class StepStarter:
             return False
         met = running.expect and self.verifier.holds(running.expect, known[step.resource])
         return not met and not self._changes(step, known)
+
+
+def _is_ours(step: Step, subject: Resource | None) -> bool:
+    """Whether a resource that a step is to create, and that is there, is of the stack; True of any other step."""
+    if step.action is not Action.CREATE or subject is None:
+        return True
+    labels = Observed(subject, {}).labels
+    return {**labels, **step.labels} == labels
 
 
 def _waits(step: Step, subject: Resource | None) -> bool:

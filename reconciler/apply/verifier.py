@@ -10,6 +10,7 @@ from reconciler.apply.running_step import RunningStep
 from reconciler.clusters.base import EventType, ResourceStore, WatchEvent
 from reconciler.model.event_id import OperationEnd, ends_of
 from reconciler.model.kinds import DISK
+from reconciler.model.outcome import ErrorKind
 from reconciler.model.path import values_at
 from reconciler.model.problem import Unavailable
 from reconciler.model.resource import Resource, ResourceId, id_of
@@ -28,6 +29,7 @@ class Verdict(NamedTuple):
 
     subject: Resource | None
     failure: str | None = None
+    error: ErrorKind = ErrorKind.OPERATION_FAILED  # of a failure
 
 
 class Verifier:
@@ -107,6 +109,9 @@ class Verifier:
         self._note(step.resource, subject)
         if under_way(resource):
             return None
+        if running.existed:
+            message = f"{step.resource} was on {step.node} before, and the cluster shows it again: make another plan"
+            return Verdict(subject, message, ErrorKind.ALREADY_EXISTS)
         running.last_status, failed = _status_text(resource), status_of(resource)[0] in FAILURES
         if running.expect and self.holds(running.expect, subject):
             return Verdict(subject) if running.done or self._overdue(running) else None

@@ -144,6 +144,11 @@ class Operation:
         return self.name[0].lower() + self.name[1:]
 
     @property
+    def creates(self) -> bool:
+        """Whether its resource is there because it has run."""
+        return self.verb is Verb.CREATE and "metadata" in self.fields
+
+    @property
     def removes(self) -> bool:
         """Whether its resource is gone once it has run."""
         return self.verb is not Verb.CREATE and ("metadata" in self.fields or self.running is Impact.RECREATE)

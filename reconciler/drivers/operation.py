@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any, Generic, NoReturn, TypeVar
 
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL
-from reconciler.model.problem import OperationFailed
+from reconciler.model.problem import NameTaken, OperationFailed
 from reconciler.model.resource import ResourceId
 
 # Reasons a status may give (wire format 4.2).
@@ -30,8 +30,8 @@ def refuse(reason: str, message: str) -> NoReturn:
 
 
 def refuse_taken(id: ResourceId, where: str = "") -> NoReturn:
-    """Refuse to create what exists already; ``where`` says on which node, if the driver knows several."""
-    refuse(_NAME_TAKEN.get(id.kind, TOOL), f"{id} already exists{where}")
+    """End the operation with ``NameTaken``: what it would create exists. ``where`` says on which node, if it can."""
+    raise NameTaken(_NAME_TAKEN.get(id.kind, TOOL), f"{id} already exists{where}")
 
 
 class OperationContext(ABC):

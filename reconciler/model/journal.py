@@ -82,6 +82,7 @@ class Recovery:
     last_applied: Mapping[str, Any] = field(default_factory=dict)
     before: Mapping[str, str | None] = field(default_factory=dict)
     creates: bool = False  # the step makes the resource: one that exists was made by it
+    existed: bool = False  # unless its agent said that it was there before; not kept
 
     def to_json(self) -> dict[str, Any]:
         """The JSON in which a cluster keeps it."""

@@ -153,3 +153,7 @@ class OperationFailed(ReconcilerError):
     def __init__(self, kind: str, message: str) -> None:
         self.kind = kind
         super().__init__(message)
+
+
+class NameTaken(OperationFailed):
+    """A driver did not create what exists already."""

@@ -52,9 +52,10 @@ EVENT_DOING = "Doing"
 EVENT_DONE = "Done"
 EVENT_IGNORED = "Ignored"
 EVENT_LOST = "Lost"
+EVENT_EXISTED = "Existed"
 """What the note of an Event says of its operation (wire format 4.1): begun, ended, or one of several at once that is
-not carried out. ``Lost`` is our agent's own word: the agent that carried it out died, and how far it came is not
-known."""
+not carried out. Two are our agent's own words: ``Lost``, the agent that carried it out died, and how far it came is not
+known; ``Existed``, the node had what was to be created, though the cluster did not show it."""
 
 STATUS_READY = "Ready"
 """The reason in the status of a resource of which nothing is wrong, unless it is a machine (wire format 4.2)."""

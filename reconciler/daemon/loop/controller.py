@@ -45,7 +45,7 @@ from reconciler.observe.ledger import LedgerEntry
 from reconciler.planner import Policy, make_plan
 from reconciler.planner.explanation import explain
 from reconciler.planner.plan import Plan, Step
-from reconciler.reconcile import read_operation_ledger
+from reconciler.reconcile import read_operation_ledger, show_unseen
 
 FULL_SYNC_INTERVAL = 600.0  # seconds from one full sync to the next
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a reconcile that failed is retried
@@ -165,6 +165,8 @@ class StackController:
         self._observe()
         self._recover()
         reading = self._load(triggers, full)
+        if (first or full) and show_unseen(self._cluster, reading.desired, self.resource_cache.observation):
+            self._changed |= self.resource_cache.relist()
         plan, at = self._make_plan(from_scratch=first or reading.stack_changed)
         if full and not first:
             plan, at = self._verify(plan)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler import LocalCluster
+from reconciler import LocalCluster, Policy, Result, apply, make_plan, observe, serving
 from reconciler.agent.agent import Agent
+from reconciler.apply.annotations import recovered
+from reconciler.apply.recovery import due_recoveries
 from reconciler.clusters.base import EventType, WatchEvent
 from reconciler.drivers.simulator.driver import Simulator
-from reconciler.model.kinds import POOL
+from reconciler.model.event_id import ends_of
+from reconciler.model.journal import JournalStep, Recovery, StepStarted
+from reconciler.model.kinds import DISK, MACHINE, POOL
+from reconciler.model.outcome import ErrorKind
 from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.wire import LABEL_STACK
+from support.paths import QUICKSTART
+from support.scenario import converge, desired_of
 
 NODE = "node22"
 ID = ResourceId(POOL, "vmd-pool")
@@ -90,4 +98,42 @@ def test_a_creation_that_finds_the_thing_there_fails_and_shows_it() -> None:
         cluster.delete(ID)
         again = made(cluster, agent)
         assert again["spec"]["pool"] == pool["spec"]["pool"]
-        assert again["spec"]["status"]["conditions"]["state"]["waiting"]["reason"] != "Ready"
+        assert again["spec"]["status"]["conditions"]["state"]["waiting"]["reason"] == "Ready"
+        (last,) = [end for event in cluster.list("Event").items for end in ends_of(event) if end.type == "Warning"]
+        assert last.existed
+
+
+def test_an_apply_that_finds_a_thing_there_does_not_take_it_over_and_goes_no_further() -> None:
+    """Whoever deleted it, and whose ever it is: only its node knew of it when the plan was made."""
+    with LocalCluster(":memory:") as cluster:
+        desired = desired_of(QUICKSTART)
+        with serving(cluster):
+            converge(cluster, desired)
+        disk, machine = ResourceId(DISK, "web-1-root"), ResourceId(MACHINE, "web-1")
+        for id in (disk, machine):
+            cluster.delete(id)
+        observed = observe(cluster)  # while nobody serves the node
+        with serving(cluster):
+            report = apply(make_plan(desired, observed, Policy()), cluster, observed)
+        found = {(each.step.operation, each.step.resource): each for each in report.outcomes}
+        failed = found["CreateDisk", disk]
+        assert (failed.result, failed.error) == (Result.FAILED, ErrorKind.ALREADY_EXISTS)
+        said = "VirtualMachineDisk/web-1-root was on node22 before, and the cluster shows it again: make another plan"
+        assert failed.message == said
+        assert {each.result for key, each in found.items() if key[1] == machine} == {Result.SKIPPED}
+        shown = observe(cluster).resources[disk]
+        assert shown.exists
+        assert (shown.stack, shown.applied) == ("", {})
+
+
+def test_what_was_there_is_not_taken_over_by_the_next_run_either() -> None:
+    """The run dies before it sees that its node had the resource."""
+    recovery = Recovery(ID, carried=False, creates=True)
+    step = JournalStep("s1", "CreatePool", str(ID), str(ID))
+    started = StepStarted("run", "e1", "2026-01-01", step, recovery=recovery)
+    note = "type:VirtualMachinePool, name:vmd-pool, operation:createPool, status:Existed, eventId:e1"
+    (due,) = due_recoveries([started], [{"type": "Warning", "note": note}])
+    labels = {"host": NODE, LABEL_STACK: "shop"}
+    metadata = {"name": ID.name, "namespace": ID.namespace, "labels": labels}
+    pool = {"kind": POOL, "metadata": metadata, "spec": {"pool": {"state": "active"}}}
+    assert recovered(pool, due)["metadata"]["labels"] == {"host": NODE}

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from reconciler import LocalCluster, Report, Result, serving
+from reconciler import LocalCluster, Policy, Report, Result, make_plan, observe, serving
 from reconciler.agent.embedded import simulators
 from reconciler.apply import retry_on_conflict
 from reconciler.apply.order import Order
@@ -17,6 +17,7 @@ from reconciler.apply.recovery import recover, wait_until_idle
 from reconciler.apply.verifier import under_way
 from reconciler.catalogue import Impact
 from reconciler.model.kinds import NETWORK
+from reconciler.model.outcome import ErrorKind
 from reconciler.model.problem import Conflict, Forbidden, OperationFailed, Unavailable
 from reconciler.model.resource import Resource, ResourceId, id_of
 from reconciler.model.wire import CLAIM
@@ -219,8 +220,21 @@ def test_a_mark_that_cannot_be_written_fails_its_step_alone() -> None:
         report = stage.apply(text)
         assert results(report) == {"ModifySwitch web-net": "failed", "ResizeRAM web-1": "changed"}
         (failure,) = [outcome for outcome in report.outcomes if outcome.result is Result.FAILED]
-        said = "Exception: no; and its annotations could not be restored: not allowed any more"
+        said = "Exception: no; and its labels and annotations could not be restored: not allowed any more"
         assert failure.message == said
+
+
+def test_what_others_made_after_the_plan_is_not_taken_for_its_own() -> None:
+    with staged() as stage:
+        observed = observe(stage.cluster)
+        plan = make_plan(desired_of(QUICKSTART), observed, Policy())
+        pool, *_ = (QUICKSTART / "quickstart.yaml").read_text().split("---")
+        others = f"{pool}---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {{name: other}}\n"
+        converge(stage.cluster, desired_of(others))
+        report = stage.run(plan, observed)
+        made = desired_of(others).resources.keys()
+        assert {each.error for each in report.outcomes if each.step.resource in made} >= {ErrorKind.STALE_PLAN}
+        assert all(each.result in (Result.FAILED, Result.SKIPPED) for each in report.outcomes if each.step.pool)
 
 
 def test_one_operation_at_a_time_on_a_resource_and_in_a_pool() -> None:

@@ -78,6 +78,21 @@ def test_drift_is_taken_back_and_told_on_the_resource(fixture: ControllerFixture
     assert {"DriftFound", "DriftHealed"} <= reasons
 
 
+def test_what_was_deleted_while_nobody_looked_is_not_made_again(tmp_path: Path) -> None:
+    with LocalCluster(":memory:") as cluster:
+        with serving(cluster):
+            before = ControllerFixture(tmp_path, cluster)
+            before.write("a.yaml", pool("pool-a") + disk("root", "pool-a"))
+            before.settle()
+        cluster.delete(ResourceId("VirtualMachineDisk", "root"))
+        with serving(cluster):
+            after = ControllerFixture(tmp_path, cluster)
+            assert {str(each.results) for each in after.settle()} == {"{}"}
+        assert after.operations()["root", "createDisk"] == 1
+        (problem,) = after.controller.status.blocking
+        assert problem.message == "VirtualMachineDisk/root exists and belongs to no stack"
+
+
 def test_what_is_wrong_stays_as_it_was_and_the_rest_goes_on(fixture: ControllerFixture) -> None:
     fixture.write("a.yaml", pool("pool-a"))
     fixture.write("b.yaml", pool("pool-b"))
