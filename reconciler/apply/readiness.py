@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from reconciler.model.kinds import MACHINE
 from reconciler.model.readiness import Readiness
 from reconciler.model.resource import ResourceId
 from reconciler.planner.plan import Plan, Step
@@ -83,12 +82,12 @@ class Interruptions:
     def __init__(self, plan: Plan, waits: ReadinessWaits) -> None:
         self.failed: Readiness | None = None  # one of them that did not answer in time
         self._open, self._waits, self._asked = plan.ready_first, waits, False
-        self._planned = {step.resource for step in plan.runnable if interrupts_machine(step)}
+        self._planned = {id for step in plan.runnable for id in step.interrupted}
         self._begun: set[ResourceId] = set()
 
     def delays(self, step: Step) -> bool:
         """Whether a step has to wait, as it interrupts a machine."""
-        if not self._open or not interrupts_machine(step):
+        if not self._open or not step.interrupted:
             return False
         if not self._asked:
             self._asked = True
@@ -98,28 +97,22 @@ class Interruptions:
 
     def stops(self, step: Step) -> Readiness | None:
         """The service that did not answer in time, if a step must not run for that."""
-        return self.failed if interrupts_machine(step) else None
+        return self.failed if step.interrupted else None
 
     def begin(self, step: Step) -> None:
         """Take in that a step runs, or has run before."""
-        if interrupts_machine(step):
-            self._begun.add(step.resource)
+        self._begun.update(step.interrupted)
 
-    def readiness_after(self, step: Step) -> Readiness | None:
-        """What to wait for after a step; nothing if its machine was left alone, as what was to interrupt it failed."""
-        left_alone = step.resource in self._planned and step.resource not in self._begun
-        return None if left_alone else step.readiness
+    def readiness_after(self, step: Step) -> tuple[Readiness, ...]:
+        """What to wait for after a step: not for machines left alone, as what was to interrupt them failed."""
+        left_alone = self._planned - self._begun
+        return tuple(each for each in step.readiness if each.machine not in left_alone)
 
     def _answered(self, readiness: Readiness, holds: bool | None) -> None:
         if holds is False:
             self.failed = self.failed or readiness
         if holds is not None:
             self._open = tuple(each for each in self._open if each != readiness)
-
-
-def interrupts_machine(step: Step) -> bool:
-    """Whether a step interrupts a machine, other than to delete it."""
-    return step.resource.kind == MACHINE and step.impact.needs_permission and not step.last
 
 
 def not_ready(readiness: Readiness) -> str:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from reconciler.apply.applied import AppliedBefore
 from reconciler.apply.failure import kind_of
@@ -24,6 +25,7 @@ from reconciler.clusters.base import Cluster, Watch, earliest
 from reconciler.model.kinds import DISK, KINDS
 from reconciler.model.outcome import ErrorKind, Result
 from reconciler.model.problem import Busy, Conflict, Expired, ReconcilerError, Unavailable
+from reconciler.model.readiness import Readiness
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Vault
 from reconciler.observe.observed import Observation
@@ -90,7 +92,7 @@ class PlanRun:
                 self._end(step, Result.HELD, f"needs --allow {step.held_by}")
         for step in self.applied_before.of(self.plan.runnable) if self.options.saved else ():
             self.interruptions.begin(step)
-            if step.readiness is None:
+            if not step.readiness:
                 self._end(step, Result.UNCHANGED, "already as planned")
             else:
                 self.applied.add(step.id)
@@ -253,24 +255,31 @@ class PlanRun:
         self._finish(step, DONE[step.action], "", running)
 
     def _finish(self, step: Step, result: Result, message: str, running: RunningStep | None = None) -> None:
-        """End a step whose resource is as it leaves it, once its machine is ready. Others run meanwhile."""
-        readiness = self.interruptions.readiness_after(step)
-        if readiness is None:
+        """End a step whose resource is as it leaves it, once its machines are ready. Others run meanwhile."""
+        awaited = self.interruptions.readiness_after(step)
+        if not awaited:
             self._end(step, result, message, running)
             return
         if running is not None:
             running.ended = self.monotonic()
         self._release(step)
+        answers: dict[Readiness, bool | None] = {}
 
-        def end(holds: bool | None) -> None:
-            if holds is None:
-                self._end(step, result, f"it was not waited until {readiness} answers", running)
-            elif holds:
-                self._end(step, result, message, running)
+        def answered(readiness: Readiness, holds: bool | None) -> None:
+            answers[readiness] = holds
+            if len(answers) < len(awaited):
+                return
+            if late := [each for each, held in answers.items() if held is False]:
+                message_of_late = f"running, but {'; '.join(map(not_ready, late))}"
+                self._end(step, Result.FAILED, message_of_late, running, ErrorKind.NOT_READY)
+            elif None in answers.values():
+                unknown = ", ".join(str(each) for each, held in answers.items() if held is None)
+                self._end(step, result, f"it was not waited until {unknown} answers", running)
             else:
-                self._end(step, Result.FAILED, f"running, but {not_ready(readiness)}", running, ErrorKind.NOT_READY)
+                self._end(step, result, message, running)
 
-        self.waits.add(readiness, end)
+        for each in awaited:
+            self.waits.add(each, partial(answered, each))
 
     def _release(self, step: Step) -> None:
         """Leave its resources to others; it runs no longer."""

@@ -119,7 +119,7 @@ def step_json(step: Step) -> dict[str, Any]:
         "pool": step.pool,
         "labels": step.labels,
         "removedLabels": list(step.removed_labels),
-        **({"readiness": _readiness(step.readiness)} if step.readiness is not None else {}),
+        **({"readiness": [_readiness(each) for each in step.readiness]} if step.readiness else {}),
         **({"request": {"name": step.request[0], "content": step.request[1]}} if step.request[0] else {}),
     }
 
@@ -282,7 +282,7 @@ def _read_step(step: dict[str, Any]) -> Step:
         labels=step.get("labels", {}),
         removed_labels=tuple(step.get("removedLabels", ())),
         request=(step["request"]["name"], step["request"]["content"]) if "request" in step else ("", ""),
-        readiness=_read_readiness(step["readiness"]) if "readiness" in step else None,
+        readiness=tuple(_read_readiness(each) for each in step.get("readiness", ())),
     )
 
 

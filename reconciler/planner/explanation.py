@@ -124,7 +124,10 @@ def _guests_text(step: Step) -> str:
 
 def wait_text(step: Step) -> str:
     """What holds before a step counts as done, besides what the cluster shows; empty if nothing."""
-    return f"then waits until {step.readiness} answers" if step.readiness is not None else ""
+    if not step.readiness:
+        return ""
+    verb = "answers" if len(step.readiness) == 1 else "answer"
+    return f"then waits until {_names([str(each) for each in step.readiness])} {verb}"
 
 
 def _because(step: Step) -> str:
@@ -195,6 +198,8 @@ _NOTES: dict[NoteKind, str] = {
     NoteKind.AFTER_FIRST_START: "plugged after its first start: {parts}; creation starts a VM and takes one NIC",
     NoteKind.STAYS: "{field} is no longer declared and stays {value}. {remedy}",
     NoteKind.EXPOSED: "{what} {lacks}{length}{allowed}: {because}",
+    NoteKind.AT_ONCE: "{operation} interrupts {count} machines of the stack at once, more than maxInterrupted allows "
+    "({most}): they share it",
 }
 
 # What is missing, and why no order of the steps avoids it.

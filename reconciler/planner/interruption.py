@@ -1,14 +1,15 @@
 """The sixth stage: no more machines are interrupted at a time than may be; the next one when the last is back. Pure.
 
-The steps of a machine from the first that interrupts its guest to its last are its *section*. Sections that may not
+The steps of a machine from the first that interrupts its guest to its last are its *section*. A step of what machines
+share, a network or a pool, interrupts all of them at once: so its resource has a section too. Sections that may not
 run side by side get edges between them, so that the waves of the plan show it and an apply does as the plan says.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 from reconciler.model import graph
@@ -18,11 +19,20 @@ from reconciler.model.readiness import Readiness
 from reconciler.model.resource import ResourceId
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.order import OrderedSteps
-from reconciler.planner.plan import Expectation, Step
+from reconciler.planner.plan import Details, Expectation, Note, NoteKind, Step
 from reconciler.planner.readiness import asked_first, with_readiness
 
-Sections: TypeAlias = dict[ResourceId, list[Step]]  # in the order of the plan
-Unit: TypeAlias = tuple[ResourceId, ...]  # machines that wait for each other, mostly one
+
+@dataclass(slots=True)
+class Section:
+    """Steps in the order of the plan, and the machines that are away from the first to the last of them."""
+
+    machines: set[ResourceId] = field(default_factory=set)
+    steps: list[Step] = field(default_factory=list)
+
+
+Sections: TypeAlias = dict[ResourceId, Section]  # by the machine, or by what several of them share
+Unit: TypeAlias = tuple[ResourceId, ...]  # sections that wait for each other, mostly one
 
 
 class Interruptions(NamedTuple):
@@ -33,25 +43,48 @@ class Interruptions(NamedTuple):
 
 
 def one_after_another(inputs: PlanInput, ordered: OrderedSteps) -> Interruptions:
-    """The steps, with edges from the section of a machine to that of the one that makes room for it.
+    """The steps, with edges from a section to the one that makes room for it.
 
     ``ordered`` has the steps in an order in which they can run. Machines that are not back when the plan is made count
-    as interrupted already: the others wait for them.
+    as interrupted already: the others wait for them. A note tells of a step that interrupts more at once than may be.
     """
     if inputs.policy.delete:
         return Interruptions(ordered)
     sections, down = _sections(ordered.steps), _steps_to_be_back(inputs, ordered.steps)
     needs = _needs(inputs, ordered.steps, sections, down) if len(sections) + len(down) > 1 else {}
     steps = [replace(step, needs=tuple(sorted({*step.needs, *needs.get(step.id, ())}))) for step in ordered.steps]
-    steps = with_readiness(inputs, steps, down | sections)
-    limits = range(len(inputs.policy.max_interrupted))
-    numbers = [number for number in limits if any(_limits(inputs, id, number) for id in sections)]
+    steps = with_readiness(inputs, steps, _last(down | sections))
+    away = {machine for section in (*sections.values(), *down.values()) for machine in section.machines}
+    numbers = [
+        number
+        for number in range(len(inputs.policy.max_interrupted))
+        if any(_limits(inputs, id, number) for section in sections.values() for id in section.machines)
+    ]
     concerned = [
         id
         for id in inputs.desired.resources
         if id.kind == MACHINE and any(_limits(inputs, id, number) for number in numbers)
     ]
-    return Interruptions(replace(ordered, steps=steps), asked_first(inputs, concerned, {*sections, *down}))
+    ordered.found.notes.extend(_at_once(inputs, steps))
+    return Interruptions(replace(ordered, steps=steps), asked_first(inputs, concerned, away))
+
+
+def _last(sections: Sections) -> dict[str, list[ResourceId]]:
+    """The machines that are back after the last step of a section, by the id of that step."""
+    found: dict[str, list[ResourceId]] = {}
+    for section in sections.values():
+        found.setdefault(section.steps[-1].id, []).extend(sorted(section.machines))
+    return found
+
+
+def _at_once(inputs: PlanInput, steps: Iterable[Step]) -> Iterator[Note]:
+    """Notes on steps that interrupt more machines of the stack than a limit allows: one operation cannot take turns."""
+    for step in steps:
+        for number in range(len(inputs.policy.max_interrupted)) if len(step.interrupted) > 1 else ():
+            count, most = sum(_limits(inputs, id, number) for id in step.interrupted), _most(inputs, number)
+            if count > most:
+                details: Details = {"operation": step.operation, "count": str(count), "most": str(most)}
+                yield Note(step.resource, NoteKind.AT_ONCE, details)
 
 
 def _needs(inputs: PlanInput, steps: Sequence[Step], sections: Sections, down: Sections) -> dict[str, set[str]]:
@@ -59,36 +92,51 @@ def _needs(inputs: PlanInput, steps: Sequence[Step], sections: Sections, down: S
     before = _sections_before(steps, sections)
     units = _units(before, sections)
     # Who waits for a section itself cannot be waited for by it.
-    down = {id: steps for id, steps in down.items() if not any(before[step.id] for step in steps)}
+    down = {id: each for id, each in down.items() if not any(before[step.id] for step in each.steps)}
     needs: dict[str, set[str]] = defaultdict(set)
-    for number, limit in enumerate(inputs.policy.max_interrupted):
-        chosen = [tuple(id for id in unit if _limits(inputs, id, number)) for unit in units]
-        most = limit.of(sum(_limits(inputs, id, number) for id in inputs.desired.resources if id.kind == MACHINE))
-        first = [steps for id, steps in down.items() if _limits(inputs, id, number)]
-        _connect([unit for unit in chosen if unit], most, sections, first, needs)
+    for number in range(len(inputs.policy.max_interrupted)):
+        concerned = {
+            id: section
+            for id, section in sections.items()
+            if any(_limits(inputs, machine, number) for machine in section.machines)
+        }
+        chosen = [tuple(id for id in unit if id in concerned) for unit in units]
+        first = [each.steps for id, each in down.items() if _limits(inputs, id, number)]
+        _connect([unit for unit in chosen if unit], _most(inputs, number), concerned, first, needs)
     return needs
 
 
+def _most(inputs: PlanInput, number: int) -> int:
+    """How many machines a limit allows at a time."""
+    machines = sum(_limits(inputs, id, number) for id in inputs.desired.resources if id.kind == MACHINE)
+    return inputs.policy.max_interrupted[number].of(machines)
+
+
 def _limits(inputs: PlanInput, id: ResourceId, number: int) -> bool:
-    """Whether a limit concerns a machine: by its labels; one without a selector, those that no other selects."""
+    """Whether a limit concerns a machine: by its labels; one without a selector, those that no other selects.
+
+    Machines that the stack does not describe are concerned by none.
+    """
     declared = inputs.desired.resources.get(id)
-    labels = declared.labels if declared is not None else {}
+    if declared is None:
+        return False
     limits = inputs.policy.max_interrupted
     if limits[number].labels:
-        return limits[number].selects(labels)
-    return not any(each.labels and each.selects(labels) for each in limits)
+        return limits[number].selects(declared.labels)
+    return not any(each.labels and each.selects(declared.labels) for each in limits)
 
 
 def _sections(steps: Iterable[Step]) -> Sections:
     found: Sections = {}
     for step in steps:
-        id = step.resource
-        if id.kind != MACHINE or step.held_by or step.last:  # what is last is after all others anyway
+        if step.held_by or step.last:  # what is last is after all others anyway
             continue
-        if id in found:
-            found[id].append(step)
-        elif step.impact.needs_permission:
-            found[id] = [step]
+        machines = step.interrupted
+        id = machines[0] if len(machines) == 1 else step.resource
+        if id in found or machines:
+            section = found.setdefault(id, Section())
+            section.machines.update(machines)
+            section.steps.append(step)
     return found
 
 
@@ -99,10 +147,11 @@ def _steps_to_be_back(inputs: PlanInput, steps: Iterable[Step]) -> Sections:
     """
     found: Sections = {}
     for step in steps:
-        if step.resource in found:
-            found[step.resource].append(step)
-        elif inputs.resources.exists(step.resource) and not step.held_by and not step.last and _brings_back(step):
-            found[step.resource] = [step]
+        id = step.resource
+        if id in found:
+            found[id].steps.append(step)
+        elif inputs.resources.exists(id) and not step.held_by and not step.last and _brings_back(step):
+            found[id] = Section({id}, [step])
     return found
 
 
@@ -119,8 +168,10 @@ def _brings_back(step: Step) -> bool:
 
 
 def _sections_before(steps: Iterable[Step], sections: Sections) -> dict[str, frozenset[ResourceId]]:
-    """For each step, the machines of whose sections it is part, or for whose it waits."""
-    of = {step.id: frozenset({id}) for id, section in sections.items() for step in section}
+    """For each step, the sections that it is part of, or that it waits for."""
+    of: dict[str, frozenset[ResourceId]] = {}
+    for id, section in sections.items():
+        of.update({step.id: of.get(step.id, frozenset()) | {id} for step in section.steps})
     found: dict[str, frozenset[ResourceId]] = {}
     for step in steps:
         waited = (found.get(id, frozenset()) for id in (*step.needs, *step.after))
@@ -129,8 +180,10 @@ def _sections_before(steps: Iterable[Step], sections: Sections) -> dict[str, fro
 
 
 def _units(before: Mapping[str, frozenset[ResourceId]], sections: Sections) -> list[Unit]:
-    """The machines in the order in which they are interrupted; those that wait for each other together."""
-    waits = {id: {other for step in section for other in before[step.id]} - {id} for id, section in sections.items()}
+    """The sections in the order in which they run; those that wait for each other together."""
+    waits = {
+        id: {other for step in section.steps for other in before[step.id]} - {id} for id, section in sections.items()
+    }
     return _without_cycles({(id,): waits[id] for id in sections})
 
 
@@ -157,21 +210,22 @@ def _connect(
 ) -> None:
     """Edges after which at most so many machines are in their sections at a time.
 
-    Each waits for the one that began ``most`` places before it. Several that wait for each other run by themselves:
+    Each waits for the one that began ``most`` places before it. Several that are away together are so by themselves:
     they are after all before them, and before all after them.
     """
-    together = [step.id for steps in down for step in steps]  # what the first ones wait for
+    waits_for = [step.id for steps in down for step in steps]  # what the first ones wait for
     started: list[list[str]] = []
     for unit in units:
-        steps = [step for id in unit for step in sections[id]]
-        if len(unit) > 1:
-            waited = [*together, *(id for each in started for id in each)]
+        steps = [step for id in unit for step in sections[id].steps]
+        together = len(unit) > 1 or any(len(sections[id].machines) > 1 for id in unit)
+        if together:
+            waited = [*waits_for, *(id for each in started for id in each)]
         else:
-            waited = started[-most] if len(started) >= most else together
+            waited = started[-most] if len(started) >= most else waits_for
         for step in steps:
             if step.impact.needs_permission:
                 needs[step.id].update(waited)
-        if len(unit) > 1:
-            together, started = [step.id for step in steps], []
+        if together:
+            waits_for, started = [step.id for step in steps], []
         else:
             started.append([step.id for step in steps])

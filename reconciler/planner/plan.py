@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from reconciler.catalogue.operation import OWN_AGENT, Impact
 from reconciler.manifests.loader import Manifest
 from reconciler.model import graph
+from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.readiness import Readiness
 from reconciler.model.resource import Path, ResourceId
@@ -135,6 +136,7 @@ class NoteKind(StrEnum):
     AFTER_FIRST_START = "AfterFirstStart"
     STAYS = "Stays"
     EXPOSED = "Exposed"
+    AT_ONCE = "AtOnce"
 
 
 class Exposure(StrEnum):
@@ -201,7 +203,14 @@ class Step:
     labels: dict[str, str] = field(default_factory=dict)  # that its resource gets
     removed_labels: tuple[str, ...] = ()
     request: tuple[str, str] = ("", "")  # name and content of the Operation it runs, if it does
-    readiness: Readiness | None = None  # what holds before it counts as done: the machine is back
+    readiness: tuple[Readiness, ...] = ()  # what holds before it counts as done: the machines are back
+
+    @property
+    def interrupted(self) -> tuple[ResourceId, ...]:
+        """The machines that are to be back before others are interrupted; none of a deletion: it is for good."""
+        if self.last or not self.impact.needs_permission:
+            return ()
+        return self.guests or ((self.resource,) if self.resource.kind == MACHINE else ())
 
     @property
     def for_agent(self) -> bool:

@@ -48,12 +48,13 @@ def never_ready(inputs: PlanInput, id: ResourceId) -> Problem | None:
     return inputs.problem(id, message, remedy, at)
 
 
-def with_readiness(
-    inputs: PlanInput, steps: Iterable[Step], interrupted: Mapping[ResourceId, Sequence[Step]]
-) -> list[Step]:
-    """The steps; after the last one of each machine that is interrupted, its readiness is waited for."""
-    last = {section[-1].id: declared_readiness(inputs, id) for id, section in interrupted.items()}
-    return [replace(step, readiness=last[step.id]) if last.get(step.id) else step for step in steps]
+def with_readiness(inputs: PlanInput, steps: Iterable[Step], last: Mapping[str, Sequence[ResourceId]]) -> list[Step]:
+    """The steps; after some, by their ids, machines are to be ready, where they declare when that is."""
+    declared = {
+        id: tuple(each for machine in machines if (each := declared_readiness(inputs, machine)) is not None)
+        for id, machines in last.items()
+    }
+    return [replace(step, readiness=declared[step.id]) if declared.get(step.id) else step for step in steps]
 
 
 def asked_first(

@@ -215,7 +215,7 @@ class Simulation:
         """What was assumed of these resources, and what could not be simulated."""
         found = [Assumption(id, text) for id, text in self.seeded.assumed if id in concerned]
         found += [Assumption(id, f"not rehearsed: {why}") for id, why in sorted(self.seeded.left_out.items())]
-        asked = (*self.before.ready_first, *(step.readiness for step in self.before.runnable if step.readiness))
+        asked = (*self.before.ready_first, *(each for step in self.before.runnable for each in step.readiness))
         found += [Assumption(each.machine, f"is ready: {each} is not asked") for each in asked]
         found += [Assumption(id, "what is under way there ends well") for id in self.under_way]
         return tuple(dict.fromkeys(found))

@@ -30,7 +30,7 @@ def _sanitised_step(step: Step) -> Step:
         last_applied=_digests(step.last_applied),
         pending=_digests(step.pending),
         expect=tuple(each._replace(value=_digests(each.value)) for each in step.expect),
-        readiness=None,
+        readiness=(),
     )
 
 

@@ -7,23 +7,31 @@ from reconciler.planner.plan import Step
 
 
 class Watcher:
-    """How many machines are in the middle of it at once: from the first step that interrupts to the last of all."""
+    """The machines in the middle of it at once: from the first step that interrupts one to the last of its steps, and
+    several for as long as a step of something that they share takes.
+    """
 
     def __init__(self, plan: Plan) -> None:
-        self.left: dict[str, set[str]] = {}
+        self.left: dict[frozenset[str], set[str]] = {}  # machines interrupted together -> steps
         for step in plan.runnable:
-            if step.impact.needs_permission or step.resource.name in self.left:
-                self.left.setdefault(step.resource.name, set()).add(step.id)
-        self.now: set[str] = set()
+            if (machines := self._machines(step)) in self.left or step.interrupted:
+                self.left.setdefault(machines, set()).add(step.id)
+        self.together = {machines for machines in self.left if len(machines) > 1}
+        self.now: set[frozenset[str]] = set()
         self.seen: list[frozenset[str]] = []
 
+    @staticmethod
+    def _machines(step: Step) -> frozenset[str]:
+        return frozenset(id.name for id in step.interrupted or (step.resource,))
+
     def start(self, step: Step) -> None:
-        if step.id in self.left.get(step.resource.name, ()):
-            self.now.add(step.resource.name)
-            self.seen.append(frozenset(self.now))
+        machines = self._machines(step)
+        if step.id in self.left.get(machines, ()):
+            self.now.add(machines)
+            self.seen.append(frozenset[str]().union(*self.now))
 
     def end(self, outcome: Outcome) -> None:
-        name = outcome.step.resource.name
-        self.left.get(name, set()).discard(outcome.step.id)
-        if not self.left.get(name):
-            self.now.discard(name)
+        machines = self._machines(outcome.step)
+        self.left.get(machines, set()).discard(outcome.step.id)
+        if not self.left.get(machines):
+            self.now.discard(machines)

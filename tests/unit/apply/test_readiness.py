@@ -87,7 +87,11 @@ def unplugged(stage: Stage) -> list[str]:
 
 
 def waiting(plan: Plan) -> dict[str, str]:
-    return {f"{step.operation} {step.resource.name}": str(step.readiness) for step in plan.steps if step.readiness}
+    return {
+        f"{step.operation} {step.resource.name}": ", ".join(map(str, step.readiness))
+        for step in plan.steps
+        if step.readiness
+    }
 
 
 # The plan ---------------------------------------------------------------------------------------------------
@@ -209,7 +213,7 @@ def test_the_next_machine_waits_for_as_long_as_the_last_is_not_ready() -> None:
         assert report.ok
         assert services.asked.count("tcp 10.1.1.10:22") > 1
         assert ended["UnplugNIC web-0"] < 3.0 <= ended["PlugNIC web-0"] <= ended["UnplugNIC web-1"]
-    waited = next(each for each in report.outcomes if each.step.readiness is not None)
+    waited = next(each for each in report.outcomes if each.step.readiness)
     assert waited.seconds < 1.0, "waiting is not part of the operation"
 
 
@@ -224,6 +228,25 @@ def test_a_machine_that_does_not_become_ready_fails_and_no_other_is_interrupted(
         assert {each.result for each in report.outcomes if each.step.resource.name in ("web-1", "web-2")} == {
             Result.SKIPPED
         }
+
+
+def test_all_that_share_a_thing_are_waited_for_after_it_changed() -> None:
+    edited = shop(1)
+    edited[1]["spec"]["switch"]["gateway"] = "10.1.1.2"
+    with shopped() as stage:
+        services = Services({"tcp 10.1.1.11:22": NEVER, "tcp 10.1.1.12:22": 3.0})
+        plan = plan_of(stage.cluster, desired_of(edited), allow=ALLOW)
+        assert waiting(plan)["ModifySwitch front"] == "tcp 10.1.1.10:22, tcp 10.1.1.11:22, tcp 10.1.1.12:22"
+        report = rolled(stage, services, plan)
+        failed, *skipped = report.outcomes
+        assert (failed.step.operation, failed.result, failed.error) == (
+            "ModifySwitch",
+            Result.FAILED,
+            ErrorKind.NOT_READY,
+        )
+        assert failed.message == "running, but tcp 10.1.1.11:22 did not answer within 5 s"
+        assert {each.result for each in skipped} == {Result.SKIPPED}
+        assert unplugged(stage) == []
 
 
 def test_the_next_plan_asks_it_before_it_interrupts_another_machine() -> None:
