@@ -1,6 +1,7 @@
-"""python -m benchmarks.apply [COUNT]: steps a second on the embedded cluster, the simulator at no latency.
+"""python -m benchmarks.apply [COUNT...]: steps a second on the embedded cluster, the simulator at no latency.
 
-The work is a fleet made from nothing: submit, claim, run, write back, two Events, verify and journal a step.
+The work is made from nothing: submit, claim, run, write back, two Events, verify and journal a step. It is a fleet of
+machines with a pool for every 50, and as many disks in one pool, whose steps all wait for that one.
 """
 
 from __future__ import annotations
@@ -10,15 +11,24 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.fleet import fleet
+from benchmarks.fleet import disks, fleet
 from reconciler import LocalCluster, Options, apply, load, make_plan, observe, serving, validate
+
+WORK = {"of many pools": fleet, "of one pool": disks}
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
+    for count in map(int, sys.argv[1:] or ["2000"]):
+        for name, make in WORK.items():
+            steps, seconds = measured(make(count))
+            print(f"{steps} steps {name} in {seconds:.2f} s: {steps / seconds:.0f} steps a second", flush=True)
+
+
+def measured(manifests: str) -> tuple[int, float]:
+    """How many steps an apply takes that makes all of it, and the seconds it takes."""
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "fleet.yaml"
-        file.write_text(fleet(count))
+        file.write_text(manifests)
         desired = validate(load([file]))
         cluster = LocalCluster(Path(name) / "cluster.db")
         try:
@@ -33,7 +43,7 @@ def main() -> None:
             assert not rest.steps, rest.steps[:3]
         finally:
             cluster.close()
-    print(f"{len(plan.steps)} steps in {seconds:.2f} s: {len(plan.steps) / seconds:.0f} steps a second")
+    return len(plan.steps), seconds
 
 
 if __name__ == "__main__":

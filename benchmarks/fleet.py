@@ -56,6 +56,11 @@ def documents() -> Iterator[str]:
         vm += 1
 
 
+def disks(count: int) -> str:
+    """YAML of a pool and so many disks in it."""
+    return "---\n".join((POOL.format(pool=0, node=0), *(DISK.format(vm=vm, pool=0, node=0) for vm in range(count))))
+
+
 def fleet(count: int) -> str:
     """YAML of exactly ``count`` resources."""
     return "---\n".join(text for text, _ in zip(documents(), range(count), strict=False))

@@ -1,7 +1,7 @@
 """The time that steps may still take, estimated from earlier steps of the same operation. Pure.
 
 The steps are lined up as apply would start them: as soon as what they wait for has ended, so many at once, one
-in a storage pool, destructive ones when all else is done.
+of a queue, destructive ones when all else is done.
 """
 
 from __future__ import annotations
@@ -60,22 +60,22 @@ def _span(steps: Sequence[Step], takes: Mapping[str, float], parallel: int, sinc
     ready = [(step.id not in since, number) for number, step in enumerate(steps) if not waits[number]]
     heapify(ready)
     busy: set[str] = set()
-    queues: dict[str, deque[int]] = defaultdict(deque)  # who waits for a storage pool
+    queues: dict[str, deque[int]] = defaultdict(deque)  # who waits for its turn
     flying: list[tuple[float, int]] = []
     clock = 0.0
     while ready or flying:
         while ready and len(flying) < parallel:
             number = heappop(ready)[1]
             step = steps[number]
-            if step.pool in busy:
-                queues[step.pool].append(number)
+            if step.queue in busy:
+                queues[step.queue].append(number)
                 continue
-            if step.pool:
-                busy.add(step.pool)
+            if step.queue:
+                busy.add(step.queue)
             heappush(flying, (clock + takes[step.id], number))
         clock, number = heappop(flying)
-        busy.discard(steps[number].pool)
-        if queue := queues.get(steps[number].pool):
+        busy.discard(steps[number].queue)
+        if queue := queues.get(steps[number].queue):
             heappush(ready, (True, queue.popleft()))
         for other in frees[number]:
             waits[other].discard(number)

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from reconciler.apply.applied import AppliedBefore
+from reconciler.apply.claims import Claims
 from reconciler.apply.failure import kind_of
 from reconciler.apply.journal import RunJournal
 from reconciler.apply.metadata import MetadataWriter
@@ -26,7 +27,7 @@ from reconciler.model.kinds import DISK, KINDS
 from reconciler.model.outcome import ErrorKind, Result
 from reconciler.model.problem import Busy, Conflict, Expired, ReconcilerError, Unavailable
 from reconciler.model.readiness import Readiness
-from reconciler.model.resource import Resource, ResourceId
+from reconciler.model.resource import Resource
 from reconciler.model.secret import Vault
 from reconciler.observe.observed import Observation
 from reconciler.planner.plan import Action, Plan, Step
@@ -79,8 +80,9 @@ class PlanRun:
         self.report = Report()
         self.since = earliest(observed.versions.values())
         self.running: dict[str, RunningStep] = {}
-        self.busy: set[ResourceId | str] = set()
-        self.retries: dict[str, StartRetry] = {}  # of steps that could not be started yet
+        self.claims = Claims(plan.agent, self.monotonic)
+        self.retries: dict[str, StartRetry] = {}  # of steps that could not be started the first time
+        self.later: dict[str, float] = {}  # steps that could not be started, and when they are tried again
         self.draining = False  # nothing more is started
 
     # The loop ----------------------------------------------------------------------------------------------
@@ -120,8 +122,7 @@ class PlanRun:
                 if self.draining:
                     self.waits.abandon()
                 self._start_ready()
-                idle = not self.running and not self.waits and (self.draining or not self.order.ready)
-                if idle or self.hooks.interrupts() > 1:
+                if self._is_idle() or self.hooks.interrupts() > 1:
                     return
                 try:
                     events = watch.next(self._patience())
@@ -134,27 +135,32 @@ class PlanRun:
         finally:
             watch.close()
 
+    def _is_idle(self) -> bool:
+        """Whether nothing runs, and nothing is left to start. Machines may rest until then: another run may follow."""
+        left = self.order.ready or self.later or self.claims.moments
+        return not self.running and not self.waits and (self.draining or not left)
+
     def _watch(self, since: str) -> Watch:
         return self.cluster.watch(since=since, kinds=(*KINDS, "Event"))
 
     def _start_ready(self) -> None:
         """Start the steps that are ready, at most ``parallel`` at once."""
         postponed = []
-        clock = self.monotonic()
         ready = self.order.ready
+        ready.extendleft(reversed(self.claims.rested()))
+        for id in [id for id, at in self.later.items() if at <= self.monotonic()]:
+            del self.later[id]
+            ready.append(id)
         while ready and not self.draining and len(self.running) < self.options.parallel:
             step = self.order.steps[ready.popleft()]
-            retry = self.retries.get(step.id)
-            waits = self._claims(step) & self.busy or (retry is not None and retry.until > clock)
-            if waits or (step.id not in self.applied and self.interruptions.delays(step)):
+            if self.claims.waits(step):
+                pass
+            elif step.id not in self.applied and self.interruptions.delays(step):
                 postponed.append(step.id)
-                continue
-            self._start(step)
+            else:
+                self._start(step)
+            ready.extendleft(reversed(self.claims.next_after(step)))  # what it might have had, and did not take
         ready.extendleft(reversed(postponed))
-
-    def _claims(self, step: Step) -> set[ResourceId | str]:
-        """What only one step may use at a time: its resources and its storage pool."""
-        return {step.carrier, step.resource, *((f"pool {step.pool}",) if step.pool else ())}
 
     def _patience(self) -> float:
         """Seconds to wait for the watch until something is due."""
@@ -162,8 +168,7 @@ class PlanRun:
         until = [running.started + self.options.timeout for running in self.running.values()]
         shown = [running.shown_at for running in self.running.values() if running.shown_at is not None]
         until += [at + self.options.grace for at in shown]
-        until += self.waits.moments
-        until += [self.retries[id].until for id in self.order.ready if id in self.retries]
+        until += [*self.waits.moments, *self.later.values(), *self.claims.moments]
         return max(0.0, min(min(until, default=clock) - clock, TURN))
 
     def _relist(self) -> str:
@@ -215,7 +220,7 @@ class PlanRun:
             return
         self.verifier.follow(started.running)
         self.running[step.id] = started.running
-        self.busy |= self._claims(step)
+        self.claims.take(step)
         if started.resumed:
             self._verify(started.running)
 
@@ -229,8 +234,7 @@ class PlanRun:
             after = f"{retry.attempts} attempts" if patience is None else f"{waited:.0f} s"
             self._end(step, Result.FAILED, f"given up after {after}: {error}", error=kind_of(error))
             return
-        retry.until = clock + next(retry.pauses)
-        self.order.ready.append(step.id)
+        self.later[step.id] = clock + next(retry.pauses)
 
     # Ending ------------------------------------------------------------------------------------------------
 
@@ -284,7 +288,8 @@ class PlanRun:
     def _release(self, step: Step) -> None:
         """Leave its resources to others; it runs no longer."""
         if self.running.pop(step.id, None) is not None:
-            self.busy -= self._claims(step)
+            self.claims.release(step)
+            self.order.ready.extendleft(reversed(self.claims.next_after(step)))
 
     def _fail(self, running: RunningStep, message: str, kind: ErrorKind) -> None:
         step = running.step

@@ -35,9 +35,8 @@ class RunningStep:
 
 @dataclass(slots=True)
 class StartRetry:
-    """A step that could not be started at moment ``since``: the number of attempts, and the next one."""
+    """A step that could not be started at moment ``since``: the number of attempts, and the pauses between them."""
 
     since: float
-    until: float = 0.0
     attempts: int = 0
     pauses: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE, LONGEST_PAUSE))

@@ -162,13 +162,14 @@ def _step(
     named = (*draft.at[1::2], *(draft.at[-1:] if len(draft.at) % 2 else ()))  # the identities of the parts
     suffix = "".join(f":{part}" for part in named)
     declared = inputs.desired.resources.get(case.id)
+    node = inputs.node(carrier, str(case.either("nodeName") or ""))
     return Step(
         id=f"{case.id}:{row.operation}{suffix}:{draft.phase + draft.offset}",
         action=draft.action,
         operation=row.operation,
         resource=case.id,
         carrier=carrier,
-        node=inputs.node(carrier, str(case.either("nodeName") or "")),
+        node=node,
         parameters=parameters,
         reason=draft.reason,
         impact=(impact := draft.impact or _impact(row, operation, case)),
@@ -182,7 +183,7 @@ def _step(
         pending=draft.pending,
         last=draft.last,
         loses=draft.loses,
-        pool=row.pool(case),
+        queue=inputs.queue(node),
         labels={**_labels(declared, draft.action), LABEL_STACK: inputs.stack},
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
+from reconciler.catalogue.operation import UNIVIRT
 from reconciler.manifests.desired import Declared, Desired
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import DISK, MACHINE
@@ -89,6 +90,11 @@ class PlanInput:
             return id in self.resources.guests
         attached = self.observed.attached.get(id)
         return attached is not None and self.resources.runs(attached[0])
+
+    def queue(self, node: str) -> str:
+        """The queue of the operations on a node: uni-virt breaks when it has two kinds of them at once (wire format
+        3.9), other agents carry out as many as they are given."""
+        return f"node {node.lower()}" if self.desired.stack.agent == UNIVIRT else ""
 
     def guests(self, id: ResourceId) -> tuple[ResourceId, ...]:
         """The machines that a step on a resource is felt by: the machine itself, or those running that use it."""

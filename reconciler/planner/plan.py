@@ -197,7 +197,7 @@ class Step:
     last_applied: dict[str, Any] = field(default_factory=dict)  # unreadable fields, for the last-applied annotation
     pending: dict[str, Any] = field(default_factory=dict)  # dotted field -> value that waits for the next start
     last: bool = False  # destructive: starts when everything else has ended well
-    pool: str = ""  # storage pool it works in: one operation at a time
+    queue: str = ""  # of the steps of a queue, one runs at a time; empty: as many as there are
     loses: int = 0  # bytes of data that it destroys, where that is known
     held_by: str = ""  # the impact that is not allowed, if any; the step does not run
     labels: dict[str, str] = field(default_factory=dict)  # that its resource gets

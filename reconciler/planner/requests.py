@@ -133,13 +133,14 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
     parameters: dict[str, Value] = dict(request.parameters)
     pools = [str(parameters[name]) for name in _POOL_PARAMETERS if name in parameters]
     declared = inputs.desired.resources.get(id)
+    node = observed.node if shape and observed is not None else declared.node if declared else ""
     step = Step(
         id=step_id(request.name),
         action=Action.RUN,
         operation=operation.name,
         resource=id,
         carrier=id,
-        node=observed.node if shape and observed is not None else declared.node if declared else "",
+        node=node,
         parameters=parameters,
         reason=reason,
         impact=(impact := operation.running if inputs.runs(id, shape) else operation.stopped),
@@ -147,7 +148,7 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
         details=details,
         place=ManifestPlace(request.manifest, ("spec", "operation")) if request.manifest else None,
         preconditions=preconditions_of(inputs, id, id, operation),
-        pool=pools[0] if pools else "",
+        queue=inputs.queue(node),
         request=(request.name, request.content),
     )
     found.notes += unreadable_secrets(id, parameters)

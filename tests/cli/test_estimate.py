@@ -39,8 +39,8 @@ def step(id: str, operation: str = "Long", **more: Any) -> Step:
         ([step("a", "Short"), step("b", needs=("a",)), step("c", after=("b",))], 16, 21.0),
         ([step("a", needs=("ended",))], 1, 10.0),
         ([step("a", last=True), step("b"), step("c", "Short")], 16, 20.0),
-        ([step("a", pool="p"), step("b", pool="p"), step("c", pool="p"), step("d", pool="q")], 16, 30.0),
-        ([step("a", pool="p"), step("b", pool="p"), step("c")], 1, 30.0),
+        ([step("a", queue="p"), step("b", queue="p"), step("c", queue="p"), step("d", queue="q")], 16, 30.0),
+        ([step("a", queue="p"), step("b", queue="p"), step("c")], 1, 30.0),
         ([step("a"), step("b", "(mark)", action=Action.MARK)], 1, 10.0),
         ([step("a", "Short"), step("b", "New")], 1, 11.0),
         ([step("a", "New")], 1, None),
@@ -58,7 +58,7 @@ def test_what_is_under_way_has_less_left_and_keeps_its_place() -> None:
 
 
 def test_many_steps_in_one_pool_are_reckoned_quickly() -> None:
-    steps = [step(f"s{number}", pool="p") for number in range(20_000)]
+    steps = [step(f"s{number}", queue="p") for number in range(20_000)]
     began = time.monotonic()
     assert seconds_left(steps, TAKES, 16) == 200_000.0
     assert time.monotonic() - began < 5

@@ -30,12 +30,11 @@ class Unruly:
         return self.inner.capabilities()
 
     def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
-        places = [str(target), *([f"pool {parameters['pool']}"] if "pool" in parameters else [])]
+        place = str(target)
         with self.guard:
             self.ran.append((operation, target.name))
-            for place in places:
-                self.inside[place] += 1
-                self.most[place] = max(self.most[place], self.inside[place])
+            self.inside[place] += 1
+            self.most[place] = max(self.most[place], self.inside[place])
         try:
             if operation in self.failing:
                 raise self.failing[operation]
@@ -45,7 +44,7 @@ class Unruly:
             return moved
         finally:
             with self.guard:
-                self.inside.subtract(places)
+                self.inside[place] -= 1
 
     def observe(self, id: ResourceId) -> dict[str, Any] | None:
         spec = self.inner.observe(id)

@@ -14,7 +14,6 @@ from reconciler.planner.rules.rule import (
     disk_of,
     key,
     kib,
-    own_pool,
     pool_type,
     text,
 )
@@ -50,7 +49,6 @@ CREATE: tuple[CreateRule, ...] = (
         },
         when=lambda case: "image" in case.desired.get("from", {}),
         leaves=_made_without_size,
-        pool=own_pool,
     ),
     CreateRule(
         kind=DISK,
@@ -64,7 +62,6 @@ CREATE: tuple[CreateRule, ...] = (
         when=lambda case: "disk" in case.desired.get("from", {}),
         leaves=_made_without_size,
         carrier=lambda case: disk_of(case, case.desired["from"]["disk"]),
-        pool=own_pool,
         copies=lambda case: [f"disk {case.desired['from']['disk']}"],
     ),
     CreateRule(
@@ -77,7 +74,6 @@ CREATE: tuple[CreateRule, ...] = (
             ),
         },
         when=lambda case: "cloudInit" in case.desired,
-        pool=own_pool,
     ),
     CreateRule(
         kind=DISK,
@@ -89,7 +85,6 @@ CREATE: tuple[CreateRule, ...] = (
             "capacity": text("capacity"),
         },
         leaves=_made_bare,
-        pool=own_pool,
     ),
 )
 
@@ -106,7 +101,6 @@ CHANGE: tuple[Rule, ...] = (
         },
         when=lambda case: _grows(case) and case.running,
         carrier=lambda case: case.resources.observation.attached[case.id][0],
-        pool=own_pool,
     ),
     Rule(
         kind=DISK,
@@ -115,7 +109,6 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.DISK_GROWTH,
         parameters={"type": pool_type("pool"), "pool": text("pool"), "capacity": text("capacity")},
         when=lambda case: _grows(case) and not case.running,
-        pool=own_pool,
     ),
     Rule(
         kind=DISK,
@@ -125,7 +118,6 @@ CHANGE: tuple[Rule, ...] = (
         parameters={"pool": text("pool")},
         when=lambda case: not case.running,
         uses=lambda case: [case.sibling(POOL, case.desired["pool"])],
-        pool=own_pool,
     ),
     Rule(
         kind=DISK,
@@ -134,7 +126,6 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.DISK_SNAPSHOT,
         parameters={"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
         on=frozenset({ChangeKind.ADDED}),
-        pool=own_pool,
         copies=lambda case: [f"disk {case.id.name}"],
     ),
     Rule(
@@ -144,7 +135,6 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.SNAPSHOT_LOSS,
         parameters={"type": pool_type("pool"), "pool": text("pool"), "snapshotname": key},
         on=frozenset({ChangeKind.REMOVED}),
-        pool=own_pool,
         leaves=(("snapshots.*", None),),
     ),
 )
@@ -155,13 +145,11 @@ DELETE: tuple[DeleteRule, ...] = (
         operation="DeleteCloudInitUserDataImage",
         parameters={"pool": text("pool")},
         when=_is_seed,
-        pool=own_pool,
     ),
     DeleteRule(
         kind=DISK,
         operation="DeleteDisk",
         parameters={"type": pool_type("pool"), "pool": text("pool")},
         when=lambda case: not _is_seed(case),
-        pool=own_pool,
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model.kinds import DISK_IMAGE, IMAGE
-from reconciler.planner.rules.rule import CreateRule, DeleteRule, disk_of, own_pool, text
+from reconciler.planner.rules.rule import CreateRule, DeleteRule, disk_of, text
 
 CREATE: tuple[CreateRule, ...] = (
     CreateRule(
@@ -17,10 +17,9 @@ CREATE: tuple[CreateRule, ...] = (
             "sourceVolume": text("from", "disk"),
         },
         when=lambda case: "from" in case.desired,
-        pool=own_pool,
         copies=lambda case: [f"disk {case.desired['from']['disk']}"],
     ),
-    CreateRule(kind=DISK_IMAGE, operation="CreateDiskImage", parameters={"targetPool": text("pool")}, pool=own_pool),
+    CreateRule(kind=DISK_IMAGE, operation="CreateDiskImage", parameters={"targetPool": text("pool")}),
     CreateRule(
         kind=IMAGE,
         operation="CreateImage",
@@ -28,12 +27,11 @@ CREATE: tuple[CreateRule, ...] = (
             "disk": lambda case: (case.resources.path_of(disk_of(case, case.desired["disk"])),),
             "targetPool": text("pool"),
         },
-        pool=own_pool,
         copies=lambda case: [f"disk {case.desired['disk']}"],
     ),
 )
 
 DELETE: tuple[DeleteRule, ...] = (
-    DeleteRule(kind=DISK_IMAGE, operation="DeleteDiskImage", parameters={"sourcePool": text("pool")}, pool=own_pool),
+    DeleteRule(kind=DISK_IMAGE, operation="DeleteDiskImage", parameters={"sourcePool": text("pool")}),
     DeleteRule(kind=IMAGE, operation="DeleteImage"),
 )

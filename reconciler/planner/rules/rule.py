@@ -327,7 +327,6 @@ class Rule:
     copies: Callable[[RuleContext], list[str]] = nothing  # disks that no running guest may be using
     next_start: Callable[[RuleContext], bool] = lambda case: False  # takes effect when the guest starts the next time
     carrier: Callable[[RuleContext], ResourceId] | None = None  # carries the operation, if not the resource itself
-    pool: Callable[[RuleContext], str] = lambda case: ""
     leaves: tuple[tuple[str, Any], ...] = ()  # dotted field -> value, where it is not the desired one
     keeps: Callable[[RuleContext], tuple[str, ...]] = lambda case: ()  # of a part that goes, what stays noted of it
     covers: tuple[str, ...] = ()  # what is set, where it is not all of ``fields``: of a part that is added, or at all
@@ -345,7 +344,6 @@ class CreateRule:
     when: Callable[[RuleContext], bool] = always
     leaves: Callable[[RuleContext], Shape] = lambda case: dict(case.desired)
     carrier: Callable[[RuleContext], ResourceId] | None = None
-    pool: Callable[[RuleContext], str] = lambda case: ""
     uses: Callable[[RuleContext], list[ResourceId]] = nobody  # what must be there first, beside what is referred to
     takes: Callable[[RuleContext], list[str]] = nothing
     milder: tuple[Milder, ...] = ()
@@ -366,7 +364,6 @@ class DeleteRule:
     when: Callable[[RuleContext], bool] = always
     gone: bool = True
     leaves: tuple[tuple[str, Any], ...] = ()
-    pool: Callable[[RuleContext], str] = lambda case: ""
     milder: tuple[Milder, ...] = ()
     frees: Callable[[RuleContext], list[str]] = nothing
     settled: Callable[[RuleContext], list[str]] = nothing
@@ -447,11 +444,6 @@ LIVE_AND_CONFIG: dict[str, Make] = {"live": live, "config": config}
 
 
 CONFIG: dict[str, Make] = {"config": const(True)}
-
-
-def own_pool(case: RuleContext) -> str:
-    """The storage pool of the resource; empty if it has none."""
-    return str(case.either("pool") or "")
 
 
 def disk_of(case: RuleContext, name: str) -> ResourceId:

@@ -59,7 +59,6 @@ CREATE: tuple[CreateRule, ...] = (
         kind=DISK_SNAPSHOT,
         operation="CreateDiskExternalSnapshot",
         parameters={**_POOL_OF_DISK, "format": lambda case: str(case.desired.get("format", "qcow2"))},
-        pool=_snapshot_pool,
         uses=_machine_to_come,
         settled=_attachment,
     ),
@@ -81,7 +80,6 @@ DELETE: tuple[DeleteRule, ...] = (
         kind=DISK_SNAPSHOT,
         operation="DeleteDiskExternalSnapshot",
         parameters=_POOL_OF_DISK,
-        pool=_snapshot_pool,
         settled=_attachment,
     ),
     DeleteRule(

@@ -16,7 +16,7 @@ from reconciler.apply.order import Order
 from reconciler.apply.recovery import recover, wait_until_idle
 from reconciler.apply.verifier import under_way
 from reconciler.catalogue import Impact
-from reconciler.model.kinds import NETWORK
+from reconciler.model.kinds import DISK, NETWORK
 from reconciler.model.outcome import ErrorKind
 from reconciler.model.problem import Conflict, Forbidden, OperationFailed, Unavailable
 from reconciler.model.resource import Resource, ResourceId, id_of
@@ -234,10 +234,14 @@ def test_what_others_made_after_the_plan_is_not_taken_for_its_own() -> None:
         report = stage.run(plan, observed)
         made = desired_of(others).resources.keys()
         assert {each.error for each in report.outcomes if each.step.resource in made} >= {ErrorKind.STALE_PLAN}
-        assert all(each.result in (Result.FAILED, Result.SKIPPED) for each in report.outcomes if each.step.pool)
+        assert all(
+            each.result in (Result.FAILED, Result.SKIPPED)
+            for each in report.outcomes
+            if each.step.resource.kind == DISK
+        )
 
 
-def test_one_operation_at_a_time_on_a_resource_and_in_a_pool() -> None:
+def test_one_operation_at_a_time_on_a_resource() -> None:
     with staged() as stage:
         assert stage.apply().ok
         assert set(stage.driver.most.values()) == {1}

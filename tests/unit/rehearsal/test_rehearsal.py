@@ -209,7 +209,7 @@ def test_apply_goes_no_further_where_a_rehearsal_does_not_converge(
 def test_apply_goes_on_where_it_converges(tmp_path: Path) -> None:
     done = run(tmp_path, "--yes", "--rehearse", Path(QUICKSTART).resolve())
     assert done.code == 0
-    assert "Rehearsed: it converges, 6 steps in 9.0 s." in done.out
+    assert "Rehearsed: it converges, 6 steps in 8.0 s." in done.out
     assert "Applied: 5 created, 1 changed." in done.err
 
 
