@@ -88,6 +88,11 @@ class Shop:
         plan: dict[str, Any] = json.loads(made.stdout)
         return plan
 
+    def attempt(self, *words: str) -> str:
+        """Apply what is written, without removing anything: the exit code, and all that is said."""
+        done = self.reconcile("shop", "-y", "--driver", "libvirt", "--node", "node22", *words)
+        return f"{done.stdout}{done.stderr}exit {done.returncode}"
+
     def run(self, *words: str) -> None:
         done = self.reconcile("run", *words, "-y", "--driver", "libvirt", "--node", "node22")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -112,3 +117,9 @@ def info(path: str) -> dict[str, object]:
 
 def sources(*of: str) -> dict[str, str]:
     return dict(line.split(maxsplit=1) for line in virsh("domblklist", "web-1", *of).splitlines())
+
+
+def standing(*machines: str) -> dict[str, tuple[str, ...]]:
+    """What libvirt says of each: which start of it runs, what that has, and what the next one will have."""
+    definitions = (("domid",), ("dumpxml", "--security-info"), ("dumpxml", "--security-info", "--inactive"))
+    return {name: tuple(virsh(asked, *options, name) for asked, *options in definitions) for name in machines}
