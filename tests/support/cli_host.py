@@ -15,6 +15,7 @@ from contracts.driver_contract_steps import ISO, MAC, VMD, VMDI
 from support import guest
 from support.kill_at_write import KILL_AT_WRITE
 from support.libvirtd import clean, virsh
+from support.paths import ROOT as PROJECT
 from support.paths import TESTS
 
 HEAD = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: {}\nmetadata: {{name: {}}}\nspec: "
@@ -70,7 +71,7 @@ class Shop:
             text=True,
             check=False,
             cwd=self.home,
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            env={**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{TESTS}"},
         )
 
     def applied(self, *words: str) -> None:
