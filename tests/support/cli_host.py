@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -124,3 +125,14 @@ def standing(*machines: str) -> dict[str, tuple[str, ...]]:
     """What libvirt says of each: which start of it runs, what that has, and what the next one will have."""
     definitions = (("domid",), ("dumpxml", "--security-info"), ("dumpxml", "--security-info", "--inactive"))
     return {name: tuple(virsh(asked, *options, name) for asked, *options in definitions) for name in machines}
+
+
+def drives(machine: str) -> dict[str, tuple[str, str]]:
+    """Target -> bus and cache of each disk of the guest that runs; the cache is empty where none is chosen."""
+    found = ElementTree.fromstring(virsh("dumpxml", machine)).iterfind("devices/disk")
+    parts = [(disk.find("target"), disk.find("driver")) for disk in found]
+    return {
+        target.get("dev", ""): (target.get("bus", ""), driver.get("cache", ""))
+        for target, driver in parts
+        if target is not None and driver is not None
+    }
