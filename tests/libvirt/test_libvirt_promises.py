@@ -55,7 +55,7 @@ def another(text: str, number: int = 2) -> str:
 
 def test_a_plan_with_errors_does_nothing_on_the_host(shop: Shop) -> None:
     shop.write(BASE + machine())
-    shop.applied()
+    shop.begun()
     before = standing("web-1")
     absent = manifest("VirtualMachineDisk", "web-1-copy", "pool: vmd-pool, from: {disk: absent}, capacity: 1Gi")
     limited = machine().replace("boot: true", "boot: true, qos: {readIops: 400}")
@@ -100,7 +100,7 @@ def test_no_disk_is_pulled_from_a_running_guest_without_permission(shop: Shop) -
         return BASE + machine(disks=disks).replace(BOOT, boot)
 
     shop.write(written())
-    shop.applied()
+    shop.begun()
     (start, running, _), plugged = standing("web-1")["web-1"], {"vda": ROOT, "vdb": DATA, "hda": ISO}
 
     # What cannot be changed in place waits for the next start, and the guest that runs keeps what it has.
@@ -135,7 +135,7 @@ def test_what_interrupts_a_guest_is_held_and_let_through_for_the_one_that_is_nam
 
     nics = f', {{mac: "{OTHER_MAC}", type: bridge, source: br-ext}}'
     shop.write(written(machine(disks=PLUGGED, nics=nics)))
-    shop.applied()
+    shop.begun()
     before = standing("web-1", "web-2")
     modelled = machine(disks=PLUGGED, nics=nics.replace("br-ext", "br-ext, model: e1000"))
     replaced = machine(nics=nics.replace("br-ext", "virbr0"), memory="{size: 192Mi}").replace(MAC, NEW_MAC)
@@ -180,7 +180,7 @@ def test_machines_are_interrupted_one_after_the_other(shop: Shop, tmp_path: Path
     # All three get another address at once, by a run that could do eight things at a time.
     one = DISK + machine()
     shop.write(written(fleet_of(one)))
-    shop.applied()
+    shop.begun()
     one = one.replace(MAC, NEW_MAC)
     shop.write(written(fleet_of(one)))
     with events(tmp_path / "one at a time") as log:

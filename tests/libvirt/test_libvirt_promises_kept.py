@@ -52,7 +52,7 @@ def test_defaults_are_kept_and_limits_that_are_removed_are_taken_back(shop: Shop
     if shapes():
         limited = limited.replace("source: br-ext", "source: br-ext, qos: {inbound: 10Mi}")
     shop.write(BASE + limited)
-    shop.applied()
+    shop.begun()
     assert limit() == limit("--config") == "400"
 
     # Limits that the manifest no longer has are gone from the guest and from its next start.
@@ -78,7 +78,7 @@ def test_defaults_are_kept_and_limits_that_are_removed_are_taken_back(shop: Shop
 def test_what_waits_is_taken_back_and_a_new_name_is_not_a_new_machine(shop: Shop) -> None:
     manual = BASE + machine().replace("restart: Automatic", "restart: Manual")
     shop.write(manual)
-    shop.applied()
+    shop.begun()
     before = standing("web-1")
 
     # One CPU more, which waits for the next start, and back again before that: there is nothing left of it.
@@ -164,7 +164,7 @@ def cards() -> list[str]:
 
 def test_what_would_be_refused_on_the_host_is_an_error_of_the_plan(shop: Shop) -> None:
     shop.write(BASE + machine())
-    shop.applied()
+    shop.begun()
     before = standing("web-1")
 
     def refused(text: str, *messages: str) -> None:
@@ -199,7 +199,7 @@ def test_what_would_be_refused_on_the_host_is_an_error_of_the_plan(shop: Shop) -
 
 def test_an_operation_that_a_person_asks_for_needs_permission_and_spares_what_is_protected(shop: Shop) -> None:
     shop.write(BASE + DATA_DISK + machine())
-    shop.applied()
+    shop.begun()
     before = standing("web-1")
 
     def asked(*words: str) -> str:
@@ -225,7 +225,7 @@ LOST = {"create/Event/1": "0", "create/Event/2": "400"}
 @pytest.mark.parametrize("write", LOST)
 def test_an_operation_lost_with_its_agent_is_not_run_again(shop: Shop, write: str) -> None:
     shop.write(BASE + machine())
-    shop.applied()
+    shop.begun()
     once = operation("once", "TuneDiskQoS", "device: vda, read_iops_sec: 400, live: true, config: true")
     shop.write(BASE + machine() + once)
     assert shop.reconcile("shop", *HOST, *ANYTHING, killed_at=write).returncode == -9
@@ -247,7 +247,7 @@ def test_lost_marks_make_no_step_and_a_saved_plan_is_applied_once(shop: Shop) ->
 
     base = BASE + DATA_DISK
     shop.write(base + machine(disks=PLUGGED))
-    shop.applied()
+    shop.begun()
     before = standing("web-1")
 
     # Somebody removes what was last applied to the machine, and nulls what its disk shows.

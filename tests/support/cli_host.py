@@ -90,6 +90,10 @@ class Shop:
         plan: dict[str, Any] = json.loads(made.stdout)
         return plan
 
+    def begun(self) -> None:
+        """Apply what is written, with which a test only begins."""
+        assert (said := self.attempt()).endswith("exit 0"), said
+
     def attempt(self, *words: str) -> str:
         """Apply what is written, without removing anything: the exit code, and all that is said."""
         done = self.reconcile("shop", "-y", "--driver", "libvirt", "--node", "node22", *words)
