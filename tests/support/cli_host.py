@@ -14,6 +14,7 @@ import pytest
 
 from contracts.driver_contract_steps import ISO, MAC, VMD, VMDI
 from support import guest
+from support.forked_command import run_forked
 from support.kill_at_write import KILL_AT_WRITE
 from support.libvirtd import clean, virsh
 from support.paths import ROOT as PROJECT
@@ -66,13 +67,17 @@ class Shop:
         (self.home / "shop" / "shop.yaml").write_text(text)
 
     def reconcile(self, *words: str, killed_at: int | str = 0) -> subprocess.CompletedProcess[str]:
+        words = (*words, "--cluster", str(self.home / "shop.db"))
+        environment = {**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{TESTS}"}
+        if not killed_at:
+            return run_forked(self.home, list(words), environment)
         return subprocess.run(
-            [*KILL_AT_WRITE, str(killed_at), *words, "--cluster", str(self.home / "shop.db")],
+            [*KILL_AT_WRITE, str(killed_at), *words],
             capture_output=True,
             text=True,
             check=False,
             cwd=self.home,
-            env={**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{TESTS}"},
+            env=environment,
         )
 
     def applied(self, *words: str) -> None:
