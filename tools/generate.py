@@ -172,8 +172,8 @@ def _support(back_end: str, operation: Operation) -> tuple[str, str]:
     """Whether a back end carries an operation out (yes, caveat or no), and what is missing."""
     if back_end == UNIVIRT:
         return made.univirt_support(operation)
-    level, reason = CAPABILITIES[back_end].of(operation.kind, operation.name)
-    return str(level), reason
+    support = CAPABILITIES[back_end].of(operation.kind, operation.name)
+    return str(support.level), support.reason
 
 
 def _count(back_end: str, levels: Sequence[str]) -> str:

@@ -18,19 +18,40 @@ class Level(StrEnum):
     NO = "no"
 
 
+class Only(NamedTuple):
+    """The values of a parameter that are carried out: of its key ``option`` where it is a text like ``type=a,ip=b``."""
+
+    parameter: str
+    values: tuple[str, ...]
+    option: str = ""
+
+    @property
+    def named(self) -> str:
+        """What the values are of: the parameter, or the option in it."""
+        return self.option or self.parameter
+
+    def refused(self, parameters: Mapping[str, object]) -> str:
+        """The value among the parameters that is not carried out; empty if there is none."""
+        given = str(parameters.get(self.parameter, ""))
+        options = dict(word.partition("=")[::2] for word in given.split(","))
+        value = options.get(self.option, "") if self.option else given
+        return "" if value in self.values else value
+
+
 class Support(NamedTuple):
     """How far an operation is carried out; ``reason`` says what is missing, and why."""
 
     level: Level
     reason: str = ""
+    only: tuple[Only, ...] = ()  # what is missing, as far as parameters tell
 
 
 YES = Support(Level.YES)
 
 
-def caveat(reason: str) -> Support:
-    """Carried out except for what ``reason`` says."""
-    return Support(Level.CAVEAT, reason)
+def caveat(reason: str, *only: Only) -> Support:
+    """Carried out except for what ``reason`` says, and for other values than ``only``."""
+    return Support(Level.CAVEAT, reason, only)
 
 
 def no(reason: str) -> Support:

@@ -7,7 +7,7 @@ import json
 from reconciler.catalogue import OPERATIONS
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.capabilities import CAPABILITIES
-from reconciler.drivers.capability import YES, Capabilities, Level, no
+from reconciler.drivers.capability import YES, Capabilities, Level, Only, Support, caveat, no
 from reconciler.model.problem import Forbidden
 
 
@@ -17,11 +17,18 @@ def lease_name(node: str) -> str:
 
 
 def announcement(node: str, capabilities: Capabilities) -> str:
-    """What the agent of a node writes on its lease: node, driver, and by kind the operations it carries out."""
+    """What the agent of a node writes on its lease: node, driver, and by kind the operations it carries out.
+
+    Of operations of which it takes some values of a parameter only, ``only`` has those, by kind and operation.
+    """
     operations: dict[str, list[str]] = {}
+    only: dict[str, dict[str, list[Only]]] = {}
     for kind, name in sorted(capabilities.supported):
         operations.setdefault(kind, []).append(name)
-    return json.dumps({"node": node.lower(), "driver": capabilities.driver, "operations": operations})
+        if limits := capabilities.of(kind, name).only:
+            only.setdefault(kind, {})[name] = list(limits)
+    said = {"node": node.lower(), "driver": capabilities.driver, "operations": operations}
+    return json.dumps({**said, "only": only} if only else said)
 
 
 def announced(cluster: Cluster) -> dict[str, Capabilities]:
@@ -42,11 +49,27 @@ def _read(text: str) -> tuple[str, Capabilities] | None:
     try:
         said = json.loads(text)
         node, driver = str(said["node"]), str(said["driver"])
-        operations = {(kind, name) for kind, names in said["operations"].items() for name in names}
+        operations: dict[tuple[str, str], tuple[Only, ...]] = {
+            (kind, name): () for kind, names in said["operations"].items() for name in names
+        }
+        operations |= {
+            (kind, name): tuple(
+                Only(str(parameter), tuple(values), str(option)) for parameter, values, option in limits
+            )
+            for kind, each in said.get("only", {}).items()
+            for name, limits in each.items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    rows = {key: YES if key in operations else no(_reason(driver, *key)) for key in _CATALOGUE}
+    rows = {key: _row(driver, key, operations.get(key)) for key in _CATALOGUE}
     return node, Capabilities(driver, rows)
+
+
+def _row(driver: str, key: tuple[str, str], only: tuple[Only, ...] | None) -> Support:
+    """What is known of an operation; ``only`` is None where it is not announced."""
+    if only is None:
+        return no(_reason(driver, *key))
+    return caveat("; ".join(f"{each.named}: {', '.join(each.values)} only" for each in only), *only) if only else YES
 
 
 _CATALOGUE = [(operation.kind, operation.name) for operation in OPERATIONS]

@@ -6,9 +6,13 @@ from typing import NamedTuple
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import UNIVIRT
+from reconciler.drivers.capability import Level
+from reconciler.model.path import ShapePath, value_in
 from reconciler.model.problem import Problem
+from reconciler.planner.explanation import leaves
 from reconciler.planner.findings import Findings
 from reconciler.planner.inputs import PlanInput
+from reconciler.planner.parameters import samples
 from reconciler.planner.plan import Step
 from reconciler.planner.reliance import subject_of
 from reconciler.planner.requests import request_problem
@@ -19,6 +23,7 @@ class MissingCapability(NamedTuple):
 
     message: str
     remedy: str
+    path: ShapePath = ()  # the field whose value it is
 
 
 def refuse_unsupported(inputs: PlanInput, found: Findings) -> None:
@@ -39,13 +44,30 @@ def _missing_capability(inputs: PlanInput, step: Step) -> MissingCapability | No
     if inputs.desired.stack.agent == UNIVIRT:
         return _missing_on_univirt(step)
     capabilities = inputs.observed.capabilities.get(step.node.lower())
-    if capabilities is None or capabilities.supports(step.carrier.kind, step.operation):
+    if capabilities is None:
         return None
-    reason = capabilities.of(step.carrier.kind, step.operation).reason
+    support, what = capabilities.of(step.carrier.kind, step.operation), ""
+    path: ShapePath = ()
+    if support.level is not Level.NO:
+        given = samples(catalogue.find(step.carrier.kind, step.operation), step.parameters)
+        refused = ((each.named, each.refused(given)) for each in support.only)
+        name, value = next((each for each in refused if each[1]), ("", ""))
+        if not value:
+            return None
+        what, path = f" with {name} {value}", _field_with(inputs, step, name, value)
     return MissingCapability(
-        f"node {step.node} does not carry out {step.operation} (driver {capabilities.driver}): {reason}",
+        f"node {step.node} does not carry out {step.operation}{what} (driver {capabilities.driver}): {support.reason}",
         "Change the manifest, or serve the node with a driver that carries it out: 'reconcile operations' lists them.",
+        path,
     )
+
+
+def _field_with(inputs: PlanInput, step: Step, name: str, value: str) -> ShapePath:
+    """The declared field of this name and value, in the part that the step is about; empty if there is none."""
+    declared = inputs.desired.resources.get(step.resource)
+    start = step.changes[0].path if step.changes else ()
+    found = leaves(start, value_in(declared.shape, start)) if declared is not None else ()
+    return next((path for path, each in found if path[-1:] == (name,) and each == value), ())
 
 
 def _missing_on_univirt(step: Step) -> MissingCapability | None:
@@ -69,4 +91,4 @@ def _problem(inputs: PlanInput, step: Step, lack: MissingCapability) -> Problem:
     request = inputs.desired.requests.get(step.request[0])
     if request is not None and request.manifest is not None:
         return request_problem(request, message, lack.remedy)
-    return inputs.problem(step.resource, message, lack.remedy)
+    return inputs.problem(step.resource, message, lack.remedy, lack.path)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
 from reconciler.model.fields import compared, unreadable
 from reconciler.model.kinds import MACHINE
+from reconciler.model.path import value_in
 from reconciler.planner.diff import Change
 from reconciler.planner.explanation import field_changes, leaves
 from reconciler.planner.findings import Findings, StepDraft, add_step
@@ -31,7 +33,7 @@ def draft_restart(
     """The steps of a restart, or a note, for the changes that wait for the next start of a guest that ``runs``."""
     if not runs:
         return
-    changes = field_changes(MACHINE, later)
+    changes = field_changes(MACHINE, [_as_declared(declared, each) for each in later])
     if declared.shape.get("updatePolicy", {}).get("restart", "Manual") == "Manual":
         found.notes.append(Note(declared.id, NoteKind.PENDING_RESTART, changes=changes))
         return
@@ -61,3 +63,18 @@ def draft_restart(
         )
         rule = Rule(kind=MACHINE, fields=("powerState",), operation=operation, phase=phase)
         add_step(inputs, rule, replace(case, running=operation != "StartVM"), draft, found)
+
+
+def _as_declared(declared: Declared, change: Change) -> Change:
+    """The change, and of a part that the next start adds only what the manifest says of it."""
+    said = value_in(declared.shape, change.path)
+    if change.observed is not None or not isinstance(said, dict):
+        return change
+    return change._replace(desired=_common(change.desired, said))
+
+
+def _common(value: Any, said: Any) -> Any:
+    """What is in both mappings; the value itself where one is none."""
+    if not isinstance(value, dict) or not isinstance(said, dict):
+        return value
+    return {name: _common(each, said[name]) for name, each in value.items() if name in said}

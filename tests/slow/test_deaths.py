@@ -18,7 +18,7 @@ import pytest
 from reconciler import LocalCluster, make_plan, observe
 from reconciler.model.event_id import ends_of
 from support.kill_at_write import KILL_AT_WRITE
-from support.paths import TESTS
+from support.paths import ROOT, TESTS
 from support.scenario import converge, desired_of, served
 
 PATIENCE = 60.0
@@ -54,7 +54,7 @@ ENDED = Counter(("createPool", "autoStartPool", "createDisk", "createAndStartVMF
 @contextmanager
 def leader(folder: Path, dies_at: int) -> Iterator[subprocess.Popen[str]]:
     command = [*KILL_AT_WRITE, str(dies_at), "watch", "--listen", "", "--cluster", str(folder / "c.db")]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{TESTS}"}
     with open(folder / f"log-{dies_at}", "w") as log:
         process = subprocess.Popen([*command, str(folder / "shop")], env=environment, stderr=log, text=True)
     try:

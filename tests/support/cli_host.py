@@ -8,13 +8,16 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from contracts.driver_contract_steps import ISO, MAC, VMD, VMDI
 from support import guest
+from support.forked_command import run_forked
 from support.kill_at_write import KILL_AT_WRITE
 from support.libvirtd import clean, virsh
+from support.paths import ROOT as PROJECT
 from support.paths import TESTS
 
 HEAD = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: {}\nmetadata: {{name: {}}}\nspec: "
@@ -64,13 +67,17 @@ class Shop:
         (self.home / "shop" / "shop.yaml").write_text(text)
 
     def reconcile(self, *words: str, killed_at: int | str = 0) -> subprocess.CompletedProcess[str]:
+        words = (*words, "--cluster", str(self.home / "shop.db"))
+        environment = {**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{TESTS}"}
+        if not killed_at:
+            return run_forked(self.home, list(words), environment)
         return subprocess.run(
-            [*KILL_AT_WRITE, str(killed_at), *words, "--cluster", str(self.home / "shop.db")],
+            [*KILL_AT_WRITE, str(killed_at), *words],
             capture_output=True,
             text=True,
             check=False,
             cwd=self.home,
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            env=environment,
         )
 
     def applied(self, *words: str) -> None:
@@ -87,6 +94,15 @@ class Shop:
         assert made.returncode == 0, made.stdout + made.stderr
         plan: dict[str, Any] = json.loads(made.stdout)
         return plan
+
+    def begun(self) -> None:
+        """Apply what is written, with which a test only begins."""
+        assert (said := self.attempt()).endswith("exit 0"), said
+
+    def attempt(self, *words: str) -> str:
+        """Apply what is written, without removing anything: the exit code, and all that is said."""
+        done = self.reconcile("shop", "-y", "--driver", "libvirt", "--node", "node22", *words)
+        return f"{done.stdout}{done.stderr}exit {done.returncode}"
 
     def run(self, *words: str) -> None:
         done = self.reconcile("run", *words, "-y", "--driver", "libvirt", "--node", "node22")
@@ -112,3 +128,20 @@ def info(path: str) -> dict[str, object]:
 
 def sources(*of: str) -> dict[str, str]:
     return dict(line.split(maxsplit=1) for line in virsh("domblklist", "web-1", *of).splitlines())
+
+
+def standing(*machines: str) -> dict[str, tuple[str, ...]]:
+    """What libvirt says of each: which start of it runs, what that has, and what the next one will have."""
+    definitions = (("domid",), ("dumpxml", "--security-info"), ("dumpxml", "--security-info", "--inactive"))
+    return {name: tuple(virsh(asked, *options, name) for asked, *options in definitions) for name in machines}
+
+
+def drives(machine: str) -> dict[str, tuple[str, str]]:
+    """Target -> bus and cache of each disk of the guest that runs; the cache is empty where none is chosen."""
+    found = ElementTree.fromstring(virsh("dumpxml", machine)).iterfind("devices/disk")
+    parts = [(disk.find("target"), disk.find("driver")) for disk in found]
+    return {
+        target.get("dev", ""): (target.get("bus", ""), driver.get("cache", ""))
+        for target, driver in parts
+        if target is not None and driver is not None
+    }

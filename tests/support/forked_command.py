@@ -36,9 +36,14 @@ LARGEST = 200_000  # bytes of a request
 _HELD: list[subprocess.Popen[bytes]] = []
 
 
-@cache
 def server() -> str:
-    """The socket of the process that forks, one for each that tests; it ends when its input does, with us."""
+    """The socket of the process that forks, one for each process that tests and host that it tests on."""
+    return _server(os.readlink("/proc/thread-self/ns/mnt") if Path("/proc/thread-self").exists() else "")
+
+
+@cache
+def _server(host: str) -> str:
+    """Started on the host that we are on; it ends when its input does, with us."""
     path = str(Path(tempfile.mkdtemp(), "socket"))
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{TESTS}", "PYTHONWARNINGS": "error"}
     command = [sys.executable, "-m", "support.forked_command", path]

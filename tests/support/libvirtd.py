@@ -10,7 +10,8 @@ import stat
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ def virsh(*arguments: str) -> str:
     done = subprocess.run(["virsh", "-q", "-c", URI, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"virsh {arguments}: {done.stderr}"
     return done.stdout.strip()
+
+
+@contextmanager
+def events(log: Path) -> Iterator[Path]:
+    """What libvirt tells of all machines while the block runs, as it happens, asked by virsh."""
+    words = ["virsh", "-c", URI, "event", "--all", "--loop"]
+    with log.open("w") as out, subprocess.Popen(words, stdout=out, stderr=out) as watching:
+        try:
+            yield log
+        finally:
+            watching.terminate()
 
 
 def answers() -> bool:

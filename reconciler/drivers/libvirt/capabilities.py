@@ -5,10 +5,11 @@ A row that says yes, or has a caveat, has a function entered with ``@operation``
 
 from __future__ import annotations
 
-from reconciler.drivers.capability import YES, Capabilities, caveat, no
+from reconciler.drivers.capability import YES, Capabilities, Only, caveat, no
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
 
-_BRIDGES = caveat("NICs of type bridge only, on Linux bridges")
+_BRIDGES = "NICs of type bridge only, on Linux bridges"
+_FIRST_NIC = caveat(_BRIDGES, Only("network", ("bridge",), option="type"))
 _UNUSED = caveat("of a disk that no running machine has")
 _ONE_MACHINE = caveat("of a qcow2 disk that at most one machine has, without snapshots inside its file")
 _BACKUP = no("backups are not implemented")
@@ -21,8 +22,8 @@ _VM_IMAGES = no("images of machines are not implemented")
 
 _ROWS = {
     MACHINE: {
-        "CreateAndStartVMFromISO": _BRIDGES,
-        "CreateAndStartVMFromImage": _BRIDGES,
+        "CreateAndStartVMFromISO": _FIRST_NIC,
+        "CreateAndStartVMFromImage": _FIRST_NIC,
         "SuspendVM": YES,
         "StopVMForce": YES,
         "UnplugDevice": YES,
@@ -39,7 +40,7 @@ _ROWS = {
         "StartVM": YES,
         "DeleteVM": YES,
         "RebootVM": YES,
-        "PlugNIC": _BRIDGES,
+        "PlugNIC": caveat(_BRIDGES, Only("type", ("bridge",))),
         "ManageISO": YES,
         "UpdateOS": _VM_IMAGES,
         "ConvertVMToImage": _VM_IMAGES,
@@ -115,7 +116,7 @@ _ROWS = {
     },
     POOL: {
         "AutoStartPool": YES,
-        "CreatePool": caveat("of the types localfs and nfs only"),
+        "CreatePool": caveat("of the types localfs and nfs only", Only("type", ("localfs", "nfs"))),
         "StartPool": YES,
         "StopPool": YES,
         "DeletePool": YES,

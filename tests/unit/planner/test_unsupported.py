@@ -19,7 +19,7 @@ from reconciler.agent.embedded import NodeLeases, scanned_copy, serving_node, si
 from reconciler.cli import cli
 from reconciler.drivers.base import Driver
 from reconciler.drivers.capabilities import CAPABILITIES
-from reconciler.drivers.capability import YES, Capabilities, no
+from reconciler.drivers.capability import YES, Capabilities, Only, caveat, no
 from reconciler.manifests.request import Request
 from reconciler.model.kinds import MACHINE, POOL
 from reconciler.model.problem import Forbidden
@@ -154,6 +154,66 @@ def test_what_needs_a_resource_that_is_not_created_is_left_out_with_a_note() -> 
     ]
 
 
+TWO_NICS = """\
+---
+apiVersion: gitops.doslab.io/v1alpha1
+kind: VirtualMachineDisk
+metadata: {name: root}
+spec: {nodeName: node22, pool: disks, capacity: 1Gi}
+---
+apiVersion: gitops.doslab.io/v1alpha1
+kind: VirtualMachine
+metadata: {name: web-1}
+spec:
+  nodeName: node22
+  osVariant: debian12
+  cpu: {count: 1}
+  memory: {size: 256Mi}
+  disks: [{target: vda, disk: root}]
+  nics:
+  - {mac: "52:54:00:0a:00:01", type: bridge, source: br-ext}
+  - {mac: "52:54:00:0a:00:02", type: bridge, source: br-ext}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "line", "field", "message"),
+    [
+        (
+            ('01", type: bridge', '01", type: l2bridge'),
+            25,
+            "nics[0].type",
+            "CreateAndStartVMFromISO with type l2bridge",
+        ),
+        (('02", type: bridge', '02", type: l2bridge'), 26, "nics[1].type", "PlugNIC with type l2bridge"),
+        (("type: localfs", "type: vdiskfs"), 8, "type", "CreatePool with type vdiskfs"),
+    ],
+)
+def test_a_value_that_a_driver_does_not_carry_out_is_a_problem_at_its_field(
+    changed: tuple[str, str], line: int, field: str, message: str
+) -> None:
+    stack = (STACK + TWO_NICS).replace(*changed)
+    assert not planned(STACK + TWO_NICS, {NODE: CAPABILITIES["libvirt"]}).problems
+    (problem,) = planned(stack, {NODE: CAPABILITIES["libvirt"]}).problems
+    assert (problem.path, problem.origin.line) == (f"spec.{field}", line)
+    assert f"node {NODE} does not carry out {message} (driver libvirt)" in problem.message
+
+
+def test_a_value_on_request_that_a_driver_does_not_carry_out_is_refused_as_well() -> None:
+    with served() as cluster:
+        converge(cluster, desired_of(STACK + TWO_NICS))
+        observed = observe(cluster)
+        observed.capabilities = {NODE: CAPABILITIES["libvirt"]}
+        parameters = 'parameters: {mac: "52:54:00:0a:00:03", type: %s, source: source=br-ext, live: true, config: true}'
+        for type, refused in (("bridge", False), ("l2bridge", True)):
+            asked = OPERATION.replace("VirtualMachinePool, name: disks", "VirtualMachine, name: web-1")
+            asked = asked.replace("operation: ShowPool", f"operation: PlugNIC, {parameters % type}")
+            (request,) = desired_of(asked).requests.values()
+            made = plan_request(request, observed, "shop")
+            assert bool(made.problems) is refused
+            assert "does not carry out PlugNIC with type l2bridge" in str(made.problems) or not refused
+
+
 def test_an_operation_on_request_that_is_not_carried_out_is_a_problem_at_its_document() -> None:
     made = planned(STACK + OPERATION, {NODE: without((POOL, "ShowPool"))})
     (problem,) = made.problems
@@ -193,21 +253,35 @@ def test_an_announcement_is_read_as_it_was_made() -> None:
         found = announced(cluster)
     assert {node: each.driver for node, each in found.items()} == {"node22": "libvirt", "node23": "simulator"}
     assert found["node22"].supported == CAPABILITIES["libvirt"].supported
+    assert found["node22"].of(MACHINE, "PlugNIC").only == CAPABILITIES["libvirt"].of(MACHINE, "PlugNIC").only
     assert found["node22"].of(MACHINE, "BackupVM") == no("backups are not implemented")
     assert found["node23"].of(MACHINE, "StartVM") == no("its agent does not announce it")
     assert found["node23"].of(MACHINE, "StopVM") == YES
 
 
 def test_a_driver_that_is_not_known_here_is_taken_at_its_word() -> None:
-    stated = Capabilities("xen", {(POOL, "CreatePool"): YES})
+    limits = Only("type", ("localfs",)), Only("opt", ("a", "b"), option="key")
+    stated = Capabilities("xen", {(POOL, "CreatePool"): caveat("whatever it says", *limits)})
     with LocalCluster(":memory:") as cluster:
         cluster.lease(lease_name(NODE), "test", annotation=announcement(NODE, stated))
         found = announced(cluster)[NODE]
     assert found.supported == {(POOL, "CreatePool")}
+    assert found.of(POOL, "CreatePool") == caveat("type: localfs only; key: a, b only", *limits)
     assert found.of(POOL, "StopPool") == no("its agent does not announce it")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"node": "a"}', '{"node": "a", "driver": "b", "operations": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "7",
+        '{"node": "a"}',
+        '{"node": "a", "driver": "b", "operations": 3}',
+        '{"node": "a", "driver": "b", "operations": {}, "only": 3}',
+    ],
+)
 def test_an_announcement_that_cannot_be_read_counts_as_none(text: str) -> None:
     with LocalCluster(":memory:") as cluster:
         cluster.lease(lease_name(NODE), "test", annotation=text)

@@ -11,7 +11,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import observe
 from reconciler.output.describe import Description, description_text
 from reconciler.planner.configuration import waiting
-from reconciler.planner.explanation import describe, explain_note
+from reconciler.planner.explanation import describe, explain, explain_note
 from support.scenario import converge, desired_of, plan_of, served
 
 WEB = ResourceId("VirtualMachine", "web-1")
@@ -113,3 +113,19 @@ def test_what_changes_at_once_does_not_wait_any_longer(shop: Shop) -> None:
     assert shop.waits() == ["memory.max 2Gi -> 8Gi", "memory.size 2Gi -> 4Gi"]
     assert shop.applied(memory="memory: {size: 1Gi, max: 8Gi}") == ["ResizeRAM"]
     assert shop.waits() == ["memory.max 2Gi -> 8Gi"]
+
+
+def test_a_disk_that_waits_is_told_as_it_is_declared_before_and_after_it_is_written() -> None:
+    text = SHOP.replace("target: vda", "target: vdc")
+    automatic = text.replace("graphics:", "updatePolicy: {restart: Automatic}\n  graphics:")
+    with served() as cluster:
+        converge(cluster, desired_of(SHOP))
+        told = ["disks[vda] is no longer declared", "disks[vdc] new: disk web-1-root"]
+        (note,) = plan_of(cluster, desired_of(text)).notes
+        assert all(each in explain_note(note) for each in told)
+        converge(cluster, desired_of(text))
+        (note,) = plan_of(cluster, desired_of(text)).notes
+        assert sorted(explain_note(note).removeprefix("pending restart: ").split("; "))[-2:] == told
+        restart = plan_of(cluster, desired_of(automatic)).steps
+        assert [step.operation for step in restart] == ["StopVM", "StartVM"]
+        assert all(sorted(explain(step).removeprefix("restart for ").split("; "))[-2:] == told for step in restart)
