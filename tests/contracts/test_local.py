@@ -22,7 +22,7 @@ from reconciler.clusters.local import LocalCluster, database
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import ClusterError, Expired, InvalidInput, Unavailable
 from reconciler.model.resource import Resource, ResourceId
-from support.paths import ROOT
+from support.paths import ROOT, TESTS
 
 Process = subprocess.Popen[str]
 
@@ -226,13 +226,29 @@ class TestRefusals:
         with pytest.raises(InvalidInput):
             LocalCluster("/dev/null")
 
-    @pytest.mark.parametrize("mode", [0o000, 0o400, 0o200])
-    def test_a_file_we_may_not_use_is_refused(self, mode: int) -> None:
-        assert as_nobody("os.chmod('cluster.db', 0o644)") == "opened"
+    @pytest.mark.parametrize("mode", [0o000, 0o200])
+    def test_a_file_we_may_not_read_is_refused(self, mode: int) -> None:
+        assert as_nobody("os.chmod('cluster.db', 0o644)") == "written, leased"
         assert as_nobody(f"os.chmod('cluster.db', {mode})") == "refused"
 
-    def test_a_directory_we_may_not_write_is_refused(self) -> None:
-        assert as_nobody("os.chmod('.', 0o500)") == "refused"
+    @pytest.mark.parametrize("leave", ["", "cluster = LocalCluster('cluster.db'); cluster.create(machine('other'))"])
+    @pytest.mark.parametrize(
+        ("what", "leased"), [("'cluster.db', 0o400", "leased"), ("'.', 0o500", "not leased")], ids=["file", "directory"]
+    )
+    def test_what_we_may_not_write_is_read(self, what: str, leased: str, leave: str) -> None:
+        """Also what another process has written and not yet moved from its log into the file."""
+        others = "other " if leave else ""
+        assert as_nobody(f"{leave}\nos.chmod({what})") == f"read {others}web-1, not written, {leased}"
+
+    def test_nobody_else_may_read_it(self, path: Path) -> None:
+        path = path.parent / "new" / "cluster.db"
+        with closing(LocalCluster(path)) as cluster, cluster.lease("stack shop", "me"):
+            cluster.create(machine("web-1"))
+            found = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+            assert path.parent.stat().st_mode & 0o777 == 0o700
+        written = {name: mode for name, mode in found.items() if name != ".gitignore"}
+        assert len(written) == 4, "the file, its log, the index of that, and a lease"
+        assert set(written.values()) == {0o600}
 
 
 def as_nobody(prepare: str) -> str:
@@ -243,24 +259,38 @@ if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
-LocalCluster("cluster.db").close()
+made = LocalCluster("cluster.db")
+made.create(machine("web-1"))
+made.close()
 {prepare}
 try:
-    LocalCluster("cluster.db").close()
-    print("opened")
+    opened = LocalCluster("cluster.db")
 except InvalidInput:
     print("refused")
+    sys.exit()
+read = " ".join(each["metadata"]["name"] for each in opened.list("VirtualMachine").items)
+try:
+    opened.create(machine("web-2"))
+    text = "written"
+except Forbidden:
+    text = f"read {{read}}, not written"
+try:
+    opened.lease("stack shop", "me")
+    print(f"{{text}}, leased")
+except Forbidden:
+    print(f"{{text}}, not leased")
 """
     # Everything is imported while the package can still be read; it may lie in a home of root's.
     script = (
         "import encodings.idna, tempfile, sqlite3\n"
         "from reconciler.clusters.local import LocalCluster\n"
-        "from reconciler.model.problem import InvalidInput\n" + script
+        "from reconciler.model.problem import Forbidden, InvalidInput\n"
+        "from contracts.cluster_contract import machine\n" + script
     )
     with TemporaryDirectory(dir="/tmp") as folder:
         if os.geteuid() == 0:
             os.chown(folder, 65534, 65534)
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{TESTS}"}
         done = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, cwd=folder, env=environment, timeout=60
         )

@@ -11,9 +11,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from shutil import copyfile
 from tempfile import TemporaryDirectory
 
-from reconciler.model.problem import ClusterError, InvalidInput, Origin, Problem, Unavailable
+from reconciler.model.problem import ClusterError, Forbidden, InvalidInput, Origin, Problem, Unavailable
 
 MEMORY = ":memory:"
 APPLICATION_ID = 0x52434C31  # "RCL1", in the header of every file of ours
@@ -144,6 +145,8 @@ def _mapped_errors() -> Iterator[None]:
     except sqlite3.Error as error:
         if _is_busy(error):
             raise Unavailable(f"the local cluster is busy: {error}") from error
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
+            raise Forbidden("the file of the local cluster may not be written") from error
         raise ClusterError(f"the local cluster failed: {error}") from error
 
 
@@ -182,7 +185,7 @@ def _open_existing(path: str, file: Path) -> sqlite3.Connection:
         # While another process moves its log into the file, the page count in the header may be ahead.
         check.execute("PRAGMA writable_schema = ON")
         _check_identity(path, check)
-    connection = _connect(f"{file.as_uri()}?mode=rw")
+    connection = _connect(f"{file.as_uri()}?mode=rw") if _is_writable(file) else _read_only(file)
     try:
         _check_identity(path, connection)  # the log may hold a newer header than the file
         meta(connection, "version")
@@ -215,15 +218,39 @@ def _check_access(path: str, file: Path) -> None:
         raise _refusal(path, "is not a regular file")
     if file.stat().st_size == 0:
         raise _refusal(path, "is empty", "Remove it, or name another file.")
-    # SQLite keeps its log beside the file.
-    if not (os.access(file, os.R_OK | os.W_OK) and os.access(file.parent, os.W_OK)):
-        raise _refusal(path, "cannot be read and written", "Change its permissions, or name another file.")
+    if not os.access(file, os.R_OK):
+        raise _refusal(path, "cannot be read", "Change its permissions, or name another file.")
+
+
+def _is_writable(file: Path) -> bool:
+    """Whether the file can be written; SQLite keeps its log beside it."""
+    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
+
+
+def _read_only(file: Path) -> sqlite3.Connection:
+    """A connection that reads a file which may not be written: what its log holds as well.
+
+    SQLite reads a log by an index that it writes beside it: a file that has a log is read from a copy.
+    """
+    log = Path(f"{file}-wal")
+    if not log.exists() or log.stat().st_size == 0:
+        return _connect(f"{file.as_uri()}?immutable=1")
+    with TemporaryDirectory(prefix="reconcile-") as directory:
+        copy = Path(directory, "cluster.db")
+        copyfile(file, copy)
+        copyfile(log, f"{copy}-wal")
+        memory = _connect(MEMORY)
+        with closing(_connect(f"{copy.as_uri()}?mode=rw")) as read:
+            read.backup(memory)
+        memory.execute("PRAGMA query_only = ON")
+        return memory
 
 
 def _make_directory(directory: Path) -> None:
-    """A directory of ours is nobody's to commit."""
+    """A directory of ours is nobody's to commit, and what is in it nobody else's to read."""
     if not directory.exists():
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         (directory / ".gitignore").write_text("*\n")
 
 
@@ -234,6 +261,7 @@ def _create(file: Path) -> None:
         with closing(_connect(f"{new.as_uri()}?mode=rwc")) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             _create_schema(connection)
+        new.chmod(0o600)  # as its log will be: there are secrets on their way in it
         try:
             os.link(new, file)
         except FileExistsError:

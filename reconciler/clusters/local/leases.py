@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from typing import TypeAlias
 
 from reconciler.clusters.local.database import MEMORY
-from reconciler.model.problem import Busy
+from reconciler.model.problem import Busy, Forbidden
 
 POLL_INTERVAL = 0.05  # seconds between attempts at a lease that another has
 
@@ -47,7 +47,11 @@ class LocalLeases:
             if self._held.setdefault(name, content) is not content:
                 return None
             return LocalLease(lambda: self._held.pop(name))
-        handle = os.open(self._lease_path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        path = self._lease_path(name)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Forbidden(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error
         while not _locked(handle, fcntl.LOCK_EX):
             if not _locked(handle, fcntl.LOCK_SH):
                 os.close(handle)
