@@ -9,13 +9,14 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from reconciler.model import graph
+from reconciler.model.kinds import DISK, DISK_IMAGE
 from reconciler.model.resource import ResourceId
 from reconciler.planner.blocked import without_refused
 from reconciler.planner.deletion import without_deletions
 from reconciler.planner.findings import Findings, UnorderedStep
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase
-from reconciler.planner.plan import Action, Plan, Step
+from reconciler.planner.plan import Action, Expectation, Plan, Step
 from reconciler.planner.policy import Policy
 from reconciler.planner.protection import members_edges
 from reconciler.planner.reliance import subject_of
@@ -92,6 +93,7 @@ def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
     _copy_while_unused(found.steps, needs, after)
     _settle_first(found.steps, by_resource, after)
     _exist_before_use(found.steps, by_resource, needs)
+    _start_before_use(inputs, found.steps, by_resource, needs)
     early = _before_the_last(found.steps, needs)
     steps = [
         replace(
@@ -242,3 +244,16 @@ def _exist_before_use(steps: Iterable[UnorderedStep], by_resource: Chains, needs
             else:
                 before = [other for other in others if not other.step.last and other.phase < Phase.RESTART_RESUME]
                 needs[step.id].update(other.step.id for other in before)
+
+
+def _start_before_use(inputs: PlanInput, steps: Iterable[UnorderedStep], by_resource: Chains, needs: Edges) -> None:
+    """Edges because of which a pool is started before what is in it is used: until then nothing of it can be read."""
+    if not any(each.phase is Phase.POOL_STATE for each in steps):
+        return
+    for each in steps:
+        files = (id for id in (each.step.resource, *each.uses) if id.kind in (DISK, DISK_IMAGE))
+        for pool in {inputs.resources.pool_of(file) for file in files}:
+            starts = [other.step for other in by_resource.get(pool, ()) if other.phase is Phase.POOL_STATE]
+            needs[each.step.id].update(
+                other.id for other in starts if Expectation(pool, ("state",), "Active") in other.expect
+            )

@@ -362,8 +362,13 @@ def share_of(pool: VirPool) -> str:
 
 def is_reachable(pool: VirPool) -> bool:
     """Whether the files in a pool can be read, also while it is stopped."""
-    share = share_of(pool)
-    return mounted(directory_of(pool)) == share if share else directory_of(pool).is_dir()
+    share, directory = share_of(pool), directory_of(pool)
+    return mounted(directory) == share if share else directory.is_dir() and not is_bare(directory)
+
+
+def is_bare(directory: Path) -> bool:
+    """Whether a directory has nothing in it, not even the mark of a pool: what belongs there may not be mounted."""
+    return not any(each.name != "lost+found" for each in directory.iterdir())
 
 
 def is_active(pool: VirPool) -> bool:

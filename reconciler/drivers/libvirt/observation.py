@@ -164,7 +164,8 @@ def _require_reachable_pools(host: HostState, kind: str, name: str) -> None:
     """Refuse to say that a resource is gone which may be in a pool that cannot be read."""
     hidden = [pool.name() for pool in host.pools() if not is_reachable(pool)]
     if hidden and ResourceId(kind, name) not in host.removed:
-        refuse(STORAGE, f"{kind}/{name} cannot be looked for in pool {', '.join(hidden)}: its directory is not there")
+        why = "its directory is not there, or is empty as if nothing were mounted on it"
+        refuse(STORAGE, f"{kind}/{name} cannot be looked for in pool {', '.join(hidden)}: {why}")
 
 
 def _snapshot(host: HostState, name: str) -> Spec | None:

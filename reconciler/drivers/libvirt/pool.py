@@ -14,6 +14,7 @@ from reconciler.drivers.libvirt.host import (
     config_of,
     directory_of,
     is_active,
+    is_bare,
     live_of,
     mark_content,
     marked_content,
@@ -155,6 +156,12 @@ def start(context: LibvirtContext) -> None:
     directory, share = directory_of(pool), share_of(pool)
     if share:
         _bare(directory, share)
+    elif directory.is_dir() and is_bare(directory):
+        refuse(
+            STORAGE,
+            f"{directory}, the directory of pool {context.target.name}, is empty: mount what belongs there; if it is to be "
+            f"empty, write what it is for, vmd, vmdi or iso, to the file {directory}/content",
+        )
     if pool.isActive():  # libvirt has not noticed that its directory, or what was mounted there, is gone
         pool.destroy()
     with ExitStack() as undo:
