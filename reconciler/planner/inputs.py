@@ -17,7 +17,7 @@ from reconciler.planner.ignored import without_ignored
 from reconciler.planner.plan import ManifestPlace, Note
 from reconciler.planner.policy import Policy
 from reconciler.planner.rename import old_names, under_old_names
-from reconciler.planner.rules import ResourceIndex
+from reconciler.planner.resource_index import ResourceIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,9 @@ def plan_input(
     desired: Desired, observed: Observation, policy: Policy, unchanged: Collection[ResourceId] = ()
 ) -> PlanInput:
     """The input of the stages: renames resolved, ignored fields as observed, targets with what they refer to."""
-    policy = policy.under_old_names(old_names(desired, observed))
-    desired = under_old_names(desired, observed)
-    policy = _with_references(policy, desired)
+    former = old_names(desired, observed)
+    desired = under_old_names(desired, former)
+    policy = _with_references(policy.under_old_names(former), desired)
     if policy.delete:
         return PlanInput(desired, observed, policy)
     left, notes = without_ignored(desired, observed, policy.at, unchanged)
