@@ -17,6 +17,7 @@ from reconciler.manifests.request import Request
 from reconciler.manifests.uniqueness import Reservation, ReservationRegistry, described_twice, rename_conflicts
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.nearest import NearestResources
 from reconciler.model.problem import Problem, Severity
 from reconciler.model.resource import Path, ResourceId
 
@@ -220,13 +221,14 @@ def undescribed(resources: Resources, requests: Iterable[Request], known: Collec
 
     ``known`` are those described with errors. A plan looks on the cluster itself.
     """
+    nearest = NearestResources({*resources, *known})
     for resource in resources.values():
         for path, id in references_of(resource.id.kind, resource.spec, resource.id.namespace):
             if id not in resources and id not in known:
-                yield resource.manifest.problem(_elsewhere(id, ("spec", *path)))
+                yield resource.manifest.problem(_elsewhere(id, ("spec", *path), nearest))
     for request in requests:
         if request.manifest is not None and request.target not in resources and request.target not in known:
-            yield request.manifest.problem(_elsewhere(request.target, ("spec", "target", "name")))
+            yield request.manifest.problem(_elsewhere(request.target, ("spec", "target", "name"), nearest))
 
 
 def outside_of_reach(resources: Resources) -> Iterator[Problem]:
@@ -254,9 +256,9 @@ def _outside_media(machine: Declared) -> Iterator[Finding]:
 _OUTSIDE: dict[str, Callable[[Declared], Iterator[Finding]]] = {POOL: _outside_pool, MACHINE: _outside_media}
 
 
-def _elsewhere(id: ResourceId, path: Path) -> Finding:
+def _elsewhere(id: ResourceId, path: Path, nearest: NearestResources) -> Finding:
     message = f"{id} is not described here: it must exist on the cluster"
-    remedy = "Add a manifest for it, unless it is there: a plan tells."
+    remedy = f"Add a manifest for it, unless it is there: a plan tells.{nearest.did_you_mean(id)}"
     return Finding(path, message, remedy, severity=Severity.WARNING)
 
 

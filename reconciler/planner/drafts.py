@@ -70,8 +70,10 @@ def draft_steps(inputs: PlanInput, changes: Changes) -> Findings:
 def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:
     """The steps of one resource, and why some of its changes have none."""
     found, declared = Findings(), each.declared
+    missing = inputs.missing_references(declared.id)
     for path, message, remedy in refusals_of(inputs, each):
-        found.refuse(declared.id, inputs.problem(declared.id, f"{declared.id}: {message}", remedy, path))
+        if path not in missing:
+            found.refuse(declared.id, inputs.problem(declared.id, f"{declared.id}: {message}", remedy, path))
     if found.problems:
         return found
     if each.memory_excess and each.observed is not None:
@@ -90,7 +92,7 @@ def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:
     gone = set[ShapePath]().union(*(match.case.going for match in matched))
     for change in each.changes:
         if change.path not in taken and not (change.desired is None and change.path[:_OF_A_PART] in gone):
-            _refuse(inputs, declared.id, change, found)
+            _refuse(inputs, declared.id, change, missing, found)
     if later := _waiting(each, matched):
         draft_restart(inputs, declared, _context(inputs, each), later, each.runs and not each.stops, found)
     return found
@@ -306,12 +308,17 @@ def _expected(each: ResourceChanges, match: RuleMatch, left: Mapping[tuple[str, 
             yield from (Expectation(case.id, (*head, *path), value) for head in heads)
 
 
-def _refuse(inputs: PlanInput, id: ResourceId, change: Change, found: Findings) -> None:
+def _refuse(
+    inputs: PlanInput, id: ResourceId, change: Change, missing: Mapping[ShapePath, ResourceId], found: Findings
+) -> None:
     """The problem of a change that no rule makes; a note, where it is a part that nobody can take away any more."""
     parts = field_at(id.kind, change.path[:-1])
     if change.desired is None and parts is not None and parts.identity is not None and parts.removed is Removal.STAYS:
         left = FieldChange(change.path, "as it is", None)
         found.notes.append(Note(id, NoteKind.STAYS, {"remedy": parts.to_remove}, (left,)))
+        return
+    if change.path in missing:  # to say why it cannot be changed would be to take the name for meant
+        found.refuse(id, inputs.missing_problem(id, missing[change.path], change.path))
         return
     row = field_at(id.kind, change.path[:1])
     remedy = (row.advice if row is not None else "") or _NO_OPERATION

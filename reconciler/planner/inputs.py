@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from reconciler.manifests.desired import Declared, Desired
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import DISK, MACHINE
+from reconciler.model.path import ShapePath
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId, show_path
 from reconciler.model.shape import Shape
@@ -71,6 +72,23 @@ class PlanInput:
         written = ("spec", *as_written(declared, path))
         origin, field = declared.manifest.origin(*written), show_path(written) if path else ""
         return Problem(origin, message, remedy, field, id=id)
+
+    def is_missing(self, id: ResourceId) -> bool:
+        """Whether a resource is neither described, be it with errors, nor on the cluster."""
+        described = id in self.desired.resources or id in self.desired.invalid
+        return not described and not self.resources.exists(id)
+
+    def missing_references(self, id: ResourceId) -> dict[ShapePath, ResourceId]:
+        """What is missing of that which a manifest names, by the field that names it."""
+        declared = self.desired.resources.get(id)
+        references = references_of(id.kind, declared.shape, id.namespace) if declared is not None else ()
+        return {tuple(map(str, path)): other for path, other in references if self.is_missing(other)}
+
+    def missing_problem(self, id: ResourceId, missing: ResourceId, path: ShapePath) -> Problem:
+        """The problem of a resource that needs one that is missing and that it names in a field of its manifest."""
+        message = f"{id} needs {missing}, which is neither described nor on the cluster"
+        remedy = f"Add a manifest for it, or correct the name.{self.resources.nearest.did_you_mean(missing)}"
+        return self.problem(id, message, remedy, path)
 
     def node(self, id: ResourceId, otherwise: str) -> str:
         """The node that serves a resource, or will once it exists; ``otherwise`` if it is not known."""

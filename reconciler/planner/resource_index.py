@@ -11,6 +11,7 @@ from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.manifests.desired import Declared
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.nearest import NearestResources
 from reconciler.model.resource import ResourceId
 from reconciler.model.rule_match import address_sets
 from reconciler.model.shape import Shape
@@ -27,6 +28,12 @@ class ResourceIndex:
     nodes: Mapping[str, str] = field(default_factory=dict)  # name -> address
     agent: str = OWN_AGENT  # that serves the nodes
     changes: Callable[[ResourceId], bool] = lambda id: True  # whether the run makes a resource as it is declared
+
+    @cached_property
+    def nearest(self) -> NearestResources:
+        """Suggestions for names of resources that are neither declared nor on the cluster."""
+        there = (id for id in self.observation.resources if id not in self.declared and self.exists(id))
+        return NearestResources([*(each.manifest.id for each in self.declared.values()), *there])
 
     def shape(self, id: ResourceId) -> Shape:
         """The shape that a resource will have: declared fields over observed ones."""
