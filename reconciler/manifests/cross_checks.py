@@ -13,6 +13,7 @@ from reconciler.catalogue.common import ROOTS_FORM, is_out_of_reach, is_rooted
 from reconciler.manifests.addresses import floating_address_errors, nic_address_errors, subnet_of
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
+from reconciler.manifests.network_checks import bridge_of, routed_on_bridges
 from reconciler.manifests.request import Request
 from reconciler.manifests.uniqueness import Reservation, ReservationRegistry, described_twice, rename_conflicts
 from reconciler.model.fields import references_of
@@ -38,6 +39,7 @@ class CrossChecks:
         self._linked: dict[ResourceId, LinkedResource] = {}
         self._users: defaultdict[ResourceId, set[ResourceId]] = defaultdict(set)  # by what they refer to
         self._claims = ReservationRegistry()
+        self._bridges: dict[tuple[str, str, str], ResourceId] = {}
         self._renames = False  # whether any resource had another name before
 
     def add(self, linked: LinkedResource) -> Problem | None:
@@ -49,6 +51,8 @@ class CrossChecks:
         self._linked[declared.id] = linked
         for _, id in linked.references:
             self._users[id].add(declared.id)
+        if (bridge := bridge_of(declared)) is not None:
+            self._bridges[bridge] = declared.id
         self._renames = self._renames or declared.moved_from is not None
         return None
 
@@ -59,7 +63,7 @@ class CrossChecks:
                 yield linked.declared, problem
         yield from rename_conflicts(self.resources)
         for linked in self._linked.values():
-            for problem in self._reference_problems(linked):
+            for problem in (*self._reference_problems(linked), *routed_on_bridges(linked.declared, self._bridges)):
                 yield linked.declared, problem
 
     def replace(self, removed: Iterable[LinkedResource], added: Sequence[LinkedResource]) -> bool:
@@ -74,14 +78,20 @@ class CrossChecks:
                 return False
         if self._renames:
             return False  # whether names in movedFrom are free depends on all resources
+        if any(bridge_of(linked.declared) is not None for linked in added):
+            return False  # which NICs are on a bridge depends on all machines
         for linked in added:
             if any(True for _ in self._claims.conflicts(linked.declared, linked.claims)):
+                return False
+            if any(True for _ in routed_on_bridges(linked.declared, self._bridges)):
                 return False
         return not any(True for id in self._affected(added) for _ in self._reference_problems(self._linked[id]))
 
     def _remove(self, linked: LinkedResource) -> None:
         id = linked.declared.id
         del self.resources[id], self._linked[id]
+        if (bridge := bridge_of(linked.declared)) is not None:
+            self._bridges.pop(bridge, None)
         self._claims.release(linked.claims)
         for _, other in linked.references:
             self._users[other].discard(id)
@@ -126,7 +136,9 @@ def _content_of_pool(resource: Declared, path: Path, other: Declared, resources:
 
 
 def _switch_of_network(resource: Declared, path: Path, other: Declared, resources: Resources) -> Iterator[Finding]:
-    if other.id.kind == NETWORK and not other.broken and "switch" not in other.shape:
+    if other.id.kind != NETWORK or other.broken or "switch" in other.shape:
+        return
+    if path[0] != "nics" or path[-1] != "network" or resource.spec["nics"][path[1]]["type"] == "l3bridge":
         yield Finding(path, f"{other.id} is not a switch", "Name a network with a switch.")
 
 

@@ -24,6 +24,7 @@ from reconciler.manifests.cross_checks import (
 from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Loaded, Manifest
+from reconciler.manifests.network_checks import overlapping_subnets
 from reconciler.manifests.request import KIND as OPERATION
 from reconciler.manifests.request import request_id
 from reconciler.manifests.request_conflicts import contradictions
@@ -56,6 +57,7 @@ def validate(loaded: Loaded, *, keep_going: bool = False, offline: bool = False)
         elsewhere += undescribed(desired.resources, desired.requests.values(), known)
         elsewhere += outside_of_reach(desired.resources)
         elsewhere += without_their_disks(desired.resources)
+        elsewhere += overlapping_subnets(desired.resources.values())
     errors = [problem for problem in result.problems if problem.severity is Severity.ERROR]
     if errors and (not keep_going or _has_error(result.others) or _has_error(result.of_stack)):
         raise InvalidInput([*result.problems, *elsewhere])

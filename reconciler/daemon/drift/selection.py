@@ -27,10 +27,8 @@ def changed_paths(step: Step) -> Iterator[Path]:
     for dotted in step.pending:
         yield tuple(dotted.split("."))
     # What the API shows is noted for later plans, and is among the fields above if the step changes it.
-    kind, noted = (
-        step.resource.kind,
-        {name: each for name, each in step.last_applied.items() if name not in OF_MANIFEST},
-    )
+    kind = step.resource.kind
+    noted = {name: each for name, each in step.last_applied.items() if name not in OF_MANIFEST}
     yield from (path for path in _leaves((), noted) if unreadable(kind, path) or path in remembered_fields(kind))
 
 

@@ -22,6 +22,8 @@ def test_an_invalid_manifest_gives_its_diagnostics(file: Path) -> None:
         assert words in said
     for problem in caught.value.problems:
         assert problem.remedy, f"no remedy: {problem}"
+    places = [(problem.origin, problem.path) for problem in caught.value.problems]
+    assert len(places) == len(set(places)), "two problems of one field, whose remedies may tell the opposite"
 
 
 def test_problems_of_all_stages_come_together_in_order_of_place(tmp_path: Path) -> None:
