@@ -30,6 +30,7 @@ from reconciler.manifests.request import request_id
 from reconciler.manifests.request_conflicts import contradictions
 from reconciler.manifests.request_set import requests_of
 from reconciler.manifests.stack import stack_of
+from reconciler.manifests.stack_names import names_nothing
 from reconciler.manifests.uniqueness import reservations_of
 from reconciler.model import quantity
 from reconciler.model.fields import quantity_fields, references_of
@@ -117,8 +118,11 @@ class Validator:
         self._resources = resources or {}
         if problems:
             self._cross_checks = None
+        warnings = _warnings(problems)
+        if loaded.stack is not None and not invalid:  # what is wrong may be what is named
+            warnings += map(loaded.stack.problem, names_nothing(loaded.stack, stack, self._resources))
         ids = frozenset(id for manifest in invalid - {loaded.stack} for id in ids_of(manifest)) | requests.left_out
-        desired = Desired(stack, self._resources, requests.without(invalid), _warnings(problems), ids)
+        desired = Desired(stack, self._resources, requests.without(invalid), sorted(warnings), ids)
         return ValidationResult(desired, problems, list(loaded.problems), of_stack)
 
     def _check_each(
@@ -180,7 +184,7 @@ def ids_of(manifest: Manifest) -> Iterator[ResourceId]:
 
 
 def _warnings(problems: Mapping[Manifest, Iterable[Problem]]) -> list[Problem]:
-    return sorted(each for found in problems.values() for each in found if each.severity is not Severity.ERROR)
+    return [each for found in problems.values() for each in found if each.severity is not Severity.ERROR]
 
 
 def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:

@@ -19,6 +19,29 @@ spec: {defaults: {nodeName: node1}}
 """
 
 
+POLICY = """apiVersion: gitops.doslab.io/v1alpha1
+kind: Stack
+metadata: {name: shop}
+spec: {policy: {allow: [data, "data:VirtualMachine/wob-1"], maxInterrupted: [{max: 2, selector: {matchLabels: {a: b}}}]}}
+"""
+
+
+def test_what_the_policy_of_a_stack_names_is_a_warning_where_nothing_has_it() -> None:
+    machine = MACHINE.replace("source: br-lan", "source: br-int")
+    validator = Validator()
+    texts = {"reconcile.yaml": POLICY, "machine.yaml": machine, "networks.yaml": NETWORKS}
+    assert [(each.path, each.origin.line) for each in validator.examine(load_texts(texts)).desired.warnings] == [
+        ("spec.policy.allow[1]", 4),
+        ("spec.policy.maxInterrupted[0].selector.matchLabels", 4),
+    ]
+    texts["machine.yaml"] = machine.replace("name: web-1", "name: wob-1, labels: {a: b, c: d}")
+    assert validator.examine(load_texts(texts)).desired.warnings == []
+    texts["machine.yaml"] = machine.replace("name: web-1", "name: web-1, movedFrom: wob-1, labels: {a: b}")
+    assert validator.examine(load_texts(texts)).desired.warnings == []
+    texts["machine.yaml"] = machine.replace("count: 1", "count: one")  # who knows what it is called when it is right
+    assert validator.examine(load_texts(texts)).desired.warnings == []
+
+
 NETWORKS = """apiVersion: gitops.doslab.io/v1alpha1
 kind: VirtualMachineNetwork
 metadata: {name: web-net}
