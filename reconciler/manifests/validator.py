@@ -50,7 +50,7 @@ def validate(loaded: Loaded, *, keep_going: bool = False, offline: bool = False)
     of the Stack, and of files and documents of which nobody can tell what they declare, raise all the same. With
     ``offline``, no plan follows that looks on the cluster: what is referred to and not described is a warning.
     """
-    result = Validator().examine(loaded)
+    result = Validator(once=True).examine(loaded)
     desired = result.desired
     known = {manifest.id for manifest in result.wrong}
     elsewhere: list[Problem] = []
@@ -89,9 +89,12 @@ class CheckedManifest(NamedTuple):
 class Validator:
     """Validates the manifests of one stack, any number of times."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, once: bool = False) -> None:
+        """With ``once``, nothing of an earlier time takes the place of files that cannot be read: a Stack that is in
+        none of the others may be in them."""
+        self._once = once
         self._checked: dict[Manifest, CheckedManifest] = {}
-        self._defaults: dict[str, Any] = {}
+        self._defaults: tuple[dict[str, Any], bool] = {}, False
         self._resources: dict[ResourceId, Declared] = {}  # of the last time
         self._cross_checks: CrossChecks | None = None  # of the last time, if nothing was wrong
 
@@ -99,6 +102,8 @@ class Validator:
         """Check everything that was loaded. The desired state leaves out manifests with errors."""
         problems: _Problems = defaultdict(list)
         stack, findings = stack_of(loaded)
+        if self._once and loaded.stack is None and loaded.problems:
+            stack = replace(stack, node_unknown=True)
         if loaded.stack is not None and findings:
             problems[loaded.stack] += map(loaded.stack.problem, findings)
         before, checked = self._check_each(loaded.manifests, stack)
@@ -114,7 +119,11 @@ class Validator:
         of_stack = problems.get(loaded.stack, []) if loaded.stack is not None else []
         if resources is None and self._cross_checks is not None:
             known = sorted(self._cross_checks.resources.items())
-            resources = {id: declared for id, declared in known if declared.manifest not in invalid}
+            resources = {
+                id: declared
+                for id, declared in known
+                if declared.manifest not in invalid and "nodeName" in declared.shape
+            }
         self._resources = resources or {}
         if problems:
             self._cross_checks = None
@@ -129,8 +138,9 @@ class Validator:
         self, manifests: Iterable[Manifest], stack: Stack
     ) -> tuple[dict[Manifest, CheckedManifest], dict[Manifest, CheckedManifest]]:
         """Check each manifest by itself, unless that was done already; the results of last time and of now."""
-        if stack.defaults != self._defaults:  # every manifest may mean something else now
-            self._defaults, self._checked, self._cross_checks = stack.defaults, {}, None
+        defaults = stack.defaults, stack.node_unknown
+        if defaults != self._defaults:  # every manifest may mean something else now
+            self._defaults, self._checked, self._cross_checks = defaults, {}, None
         before = self._checked
         self._checked = {each: before.get(each) or _check(each, stack) for each in manifests}
         return before, self._checked
@@ -205,6 +215,8 @@ def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
         broken = frozenset(str(each.place[1]) for each in findings if each.place[0] == "spec")
         spec = {name: value for name, value in manifest.spec.items() if name not in broken}
         shape = declared(kind, spec, stack.defaults, namespace)
+    if stack.node_unknown and "nodeName" not in shape:
+        broken |= {"nodeName"}
     resource = Declared(manifest.id, shape, manifest, broken=broken)
     findings += [finding.under("spec") for finding in check(resource)]
     drift = manifest.metadata.get("drift")

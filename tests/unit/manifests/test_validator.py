@@ -22,7 +22,8 @@ spec: {defaults: {nodeName: node1}}
 POLICY = """apiVersion: gitops.doslab.io/v1alpha1
 kind: Stack
 metadata: {name: shop}
-spec: {policy: {allow: [data, "data:VirtualMachine/wob-1"], maxInterrupted: [{max: 2, selector: {matchLabels: {a: b}}}]}}
+spec:
+  policy: {allow: [data, "data:VirtualMachine/wob-1"], maxInterrupted: [{max: 2, selector: {matchLabels: {a: b}}}]}
 """
 
 
@@ -31,8 +32,8 @@ def test_what_the_policy_of_a_stack_names_is_a_warning_where_nothing_has_it() ->
     validator = Validator()
     texts = {"reconcile.yaml": POLICY, "machine.yaml": machine, "networks.yaml": NETWORKS}
     assert [(each.path, each.origin.line) for each in validator.examine(load_texts(texts)).desired.warnings] == [
-        ("spec.policy.allow[1]", 4),
-        ("spec.policy.maxInterrupted[0].selector.matchLabels", 4),
+        ("spec.policy.allow[1]", 5),
+        ("spec.policy.maxInterrupted[0].selector.matchLabels", 5),
     ]
     texts["machine.yaml"] = machine.replace("name: web-1", "name: wob-1, labels: {a: b, c: d}")
     assert validator.examine(load_texts(texts)).desired.warnings == []
@@ -74,6 +75,16 @@ def test_a_nic_on_the_bridge_of_a_network_is_found_whichever_comes_last(last: st
     (problem,) = validator.examine(load_texts(texts)).problems
     assert problem.path == "spec.nics[0].type"
     assert validator.examine(load_texts(before)).problems == []
+
+
+def test_who_lacks_a_node_is_known_once_the_default_is_right() -> None:
+    pool, wrong = POOL.replace("nodeName: node1, ", ""), STACK.replace("nodeName: node1", "nodeName: [a]")
+    validator = Validator()
+    for stack, path in ((wrong, "spec.defaults.nodeName"), (STACK.replace("nodeName: node1", ""), "spec.nodeName")):
+        result = validator.examine(load_texts({"reconcile.yaml": stack, "pool.yaml": pool}))
+        assert [problem.path for problem in result.problems] == [path]
+        assert result.desired.resources == {}
+    assert validator.examine(load_texts({"reconcile.yaml": STACK, "pool.yaml": pool})).problems == []
 
 
 def test_a_manifest_that_goes_as_the_defaults_change_is_not_desired_any_more() -> None:
