@@ -191,14 +191,28 @@ def _also_set(match: RuleMatch) -> dict[str, Any]:
     return {} if match.case.at else match.rule.also(match.case)
 
 
+def _also_changed(match: RuleMatch, also: Mapping[str, Any]) -> list[Change]:
+    """What it sets besides, as changes: of a step that sets nothing else, they tell what it does, and not its cause."""
+    seen = ((tuple(name.split(".")), value) for name, value in also.items())
+    found = (Change(path, value_in(match.case.seen, path), value) for path, value in seen)
+    return [change for change in found if change.observed != change.desired]
+
+
+def _also_noted(match: RuleMatch, also: Mapping[str, Any]) -> Iterator[tuple[ShapePath, Any]]:
+    """What is noted of it, so that a later plan can tell that it stays; nothing of what the guest has without it."""
+    for name, value in also.items():
+        path = tuple(name.split("."))
+        yield path, value if value_in(match.case.live, path) != value else None
+
+
 def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, found: Findings) -> None:
     """The step of a rule for the changes it takes."""
     rule, case, changes = match.rule, match.case, match.changes
     id, creating = case.id, each.creation is not None
     written = changes if case.at else set_by(rule, changes)
-    shown = [_by_itself(rule, change) for change in written or changes]
     covered = covered_by(rule, case, changes)
     also = _also_set(match)
+    shown = [_by_itself(rule, change) for change in written or _also_changed(match, also) or changes]
     head = () if case.differs_live else (NEXT_START,)
     waits = match.next_start or not (case.differs_live or _shows_both(each))
     quietly = creating or match.next_start or not case.differs_live
@@ -210,14 +224,16 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
         reason=Reason.FIELDS_CHANGED,
         details=details,
         changes=field_changes(id.kind, shown, rule.covers),
-        place=inputs.place(id, shown[0].path),
+        place=inputs.place(id, (written or changes)[0].path),
         at=case.at,
         carrier=rule.carrier(case) if rule.carrier else None,
         uses=rule.uses(case),
         impact=Impact.NONE if quietly else None,
         expect=tuple(_expected(each, match, dict(covered) | {tuple(name.split(".")): also[name] for name in also})),
         preconditions=() if creating else fields(id, changes, head),
-        last_applied=last_applied.of_change(id.kind, [*_forgotten(match)] or _declared(each, covered)),
+        last_applied=last_applied.of_change(
+            id.kind, [*_forgotten(match)] or [*_declared(each, covered), *_also_noted(match, also)]
+        ),
         last=rule.phase.destroys,
         group="power down" if stops else _group(match),
         pending={**also, **_written(rule, written), **_names_lost(each, match)} if waits else _names_lost(each, match),
