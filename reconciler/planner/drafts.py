@@ -63,8 +63,21 @@ def draft_steps(inputs: PlanInput, changes: Changes) -> Findings:
             drafted.unchanged = 1
             drafted.quiet = set() if drafted.notes else {each.declared.id}
         found.add(drafted)
+    found.notes = list(_without_what_is_set(found))
     found.quiet.difference_update(note.id for note in inputs.ignored)  # what is ignored until a moment may differ then
     return found
+
+
+def _without_what_is_set(found: Findings) -> Iterator[Note]:
+    """The notes, without those that a field stays which a step sets besides those that are declared."""
+    written: set[tuple[ResourceId, ShapePath]] = set()
+    for step in (each.step for each in found.steps):
+        paths = (each.path for each in step.expect if each.id == step.resource)
+        written |= {(step.resource, path[1:] if path[:1] == (NEXT_START,) else path) for path in paths}
+        written |= {(step.resource, tuple(dotted.split("."))) for dotted in step.pending}
+    for note in found.notes:
+        if note.kind is not NoteKind.STAYS or (note.id, note.changes[0].path) not in written:
+            yield note
 
 
 def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from reconciler.model.fields import live_up_to
 from reconciler.model.fields.field import Removal
 from reconciler.model.path import ShapePath, value_in
 from reconciler.model.resource import ResourceId
@@ -25,8 +24,6 @@ def staying(id: ResourceId, removed: Iterable[Removed], seen: Shape, changes: It
     changed = {change.path: change.desired for change in changes}
     for each in removed:
         now, holder = value_in(seen, each.path), _changed(value_in(seen, each.path[:-1]), each.path[:-1], changed)
-        if _is_raised(id.kind, each.path, now, changed):
-            continue
         if each.field.removed is not Removal.STAYS or not _has(now, each.applied) or _is_implied(each, now, holder):
             continue
         if not any(each.path[:length] in changed for length in range(1, len(each.path) + 1)):
@@ -38,12 +35,6 @@ def _changed(holder: Any, path: ShapePath, changed: Mapping[ShapePath, Any]) -> 
     """A mapping with the fields right in it as they will be."""
     coming = {each[-1]: value for each, value in changed.items() if each[:-1] == path}
     return {**holder, **coming} if isinstance(holder, dict) else holder
-
-
-def _is_raised(kind: str, path: ShapePath, now: Any, changed: Mapping[ShapePath, Any]) -> bool:
-    """Whether a field limits another one that is to be more: its operation raises the limit before."""
-    limited = (changed.get(each) for each, limit in live_up_to(kind) if limit == path)
-    return any(value is not None and now is not None and value > now for value in limited)
 
 
 def _has(now: Any, applied: Any) -> bool:
