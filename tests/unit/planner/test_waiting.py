@@ -113,3 +113,14 @@ def test_what_changes_at_once_does_not_wait_any_longer(shop: Shop) -> None:
     assert shop.waits() == ["memory.max 2Gi -> 8Gi", "memory.size 2Gi -> 4Gi"]
     assert shop.applied(memory="memory: {size: 1Gi, max: 8Gi}") == ["ResizeRAM"]
     assert shop.waits() == ["memory.max 2Gi -> 8Gi"]
+
+
+def test_what_waits_of_a_disk_that_moved_is_what_manifests_say_of_it() -> None:
+    limited = SHOP.replace("disk: web-1-root", "disk: web-1-root, qos: {readIops: 400}")
+    with served() as cluster:
+        for target in ("vda", "vdb"):
+            converge(cluster, desired_of(limited.replace("vda", target)))
+        (note,) = plan_of(cluster, desired_of(limited.replace("vda", "vdb"))).notes
+    assert explain_note(note) == (
+        "pending restart: disks[vda] is no longer declared; disks[vdb] new: qos.readIops 400, disk web-1-root"
+    )
