@@ -37,7 +37,7 @@ from reconciler.planner import Policy, make_plan, plan_request
 from reconciler.planner.plan import NoteKind, Plan, Step
 from reconciler.planner.protection import with_lengths
 from reconciler.planner.release import plan_release
-from reconciler.planner.rename import under_old_names
+from reconciler.planner.rename import old_names, under_old_names
 
 SAMPLED_ENTRIES = 500  # the newest of the journal, from which the usual duration of operations is computed
 
@@ -250,7 +250,7 @@ def policy_now(policy: Policy | None) -> Policy:
 
 def _record_undescribed(cluster: Cluster, desired: Desired, observed: Observation, *, ran: bool) -> None:
     """Record what the stack owns and does not describe: other stacks may take that over."""
-    stack, described = desired.stack.name, under_old_names(desired, observed).resources
+    stack, described = desired.stack.name, under_old_names(desired, old_names(desired, observed)).resources
     left = [id for id, each in observed.resources.items() if each.stack == stack and id not in described]
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     record_undescribed(cluster, stack, left, at, ran=ran and bool(left))

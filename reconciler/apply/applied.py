@@ -19,7 +19,7 @@ from reconciler.model.path import ShapePath, overlap
 from reconciler.model.problem import ReconcilerError
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.observe.observed import Observed
-from reconciler.planner.declaration import DECLARED
+from reconciler.planner.declaration import OF_MANIFEST
 from reconciler.planner.last_applied import merged
 from reconciler.planner.plan import Action, Expectation, Reason, Step
 
@@ -79,7 +79,7 @@ class AppliedBefore:
 
 def _leaves_traces(step: Step) -> bool:
     """Whether what the step does can be seen on its resource afterwards."""
-    return bool(step.expect or step.pending or not step.for_agent or step.last_applied.keys() - {DECLARED})
+    return bool(step.expect or step.pending or not step.for_agent or step.last_applied.keys() - OF_MANIFEST)
 
 
 def _left(expectations: Iterable[Expectation]) -> tuple[Expectation, ...]:

@@ -11,6 +11,7 @@ import click
 from reconciler.cli.errors import Failure, failure_json
 from reconciler.cli.inputs import KEEP_GOING, connected, policy_of, read_manifests
 from reconciler.cli.local_agent import serve_locally
+from reconciler.cli.named import refuse_unknown_names
 from reconciler.cli.options import ExecutionOptions, HostOptions, PolicyOptions
 from reconciler.cli.provenance import provenance
 from reconciler.cli.signals import Interrupts
@@ -192,6 +193,7 @@ def apply_manifests(
         return rehearse(plan, desired, observed, allowed, options=Options(parallel=execution.parallel))
 
     with connected(cluster, loaded, desired) as opened:
+        refuse_unknown_names(policy, opened, desired)
         run = ApplyCommand(
             opened,
             verb,

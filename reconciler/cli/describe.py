@@ -75,12 +75,12 @@ def _compared(document: Description, desired: Desired, observed: Observation) ->
     """The description with what a plan of the manifests does to the resource, and the fields that differ."""
     from reconciler.planner import make_plan
     from reconciler.planner.diff import live_diff
-    from reconciler.planner.rename import under_old_names
+    from reconciler.planner.rename import old_names, under_old_names
     from reconciler.reconcile import policy_now
 
     id = document.resource.id
     plan = make_plan(desired, observed, policy_now(policy_of(desired, PolicyOptions())))
-    declared = under_old_names(desired, observed).resources.get(id)
+    declared = under_old_names(desired, old_names(desired, observed)).resources.get(id)
     changes = live_diff(id.kind, declared.shape, document.resource) if declared and document.resource.exists else ()
     return document._replace(
         steps=[step for step in plan.steps if step.resource == id],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.inputs import connected, policy_of, read_manifests
+from reconciler.cli.named import refuse_unknown_names
 from reconciler.cli.options import (
     PolicyOptions,
     cluster_options,
@@ -60,4 +61,5 @@ def _make(paths: tuple[str, ...], cluster: ClusterReference, policy: PolicyOptio
 
     loaded, desired = read_manifests(paths)
     with connected(cluster, loaded, desired, reading=True) as opened:
+        refuse_unknown_names(policy, opened, desired)
         return plan(desired, opened, policy_of(desired, policy))

@@ -8,6 +8,7 @@ import click
 
 from reconciler.cli.errors import CommandFailed
 from reconciler.cli.inputs import connected, stack_here
+from reconciler.cli.named import stacks_on
 from reconciler.cli.options import cluster_options, output_option
 from reconciler.cli.terminal import show
 from reconciler.clusters.connection import ClusterReference
@@ -73,9 +74,7 @@ def _newest(cluster: Cluster, stack: str, limit: int) -> list[RunRecord]:
 
 def _refuse_unknown(cluster: Cluster, stack: str) -> None:
     """Raise ``CommandFailed`` for a stack that owns nothing on the cluster and has no runs."""
-    from reconciler.observe.observed import observe
-
-    stacks = {each.stack for each in observe(cluster).resources.values() if each.stack}
+    stacks = stacks_on(cluster)
     if stack and stack not in stacks:
         hint = f"Stacks: {', '.join(sorted(stacks)[:10])}; choose one with --stack." if stacks else "There are none."
         raise CommandFailed("NotFound", f"there is no stack {stack} on the cluster, and no run of it. {hint}")

@@ -144,9 +144,8 @@ def choose(words: tuple[str, ...], known: Sequence[ResourceId]) -> list[Resource
 
     In the order of kinds. Raises ``CommandFailed`` for a name that does not exist, ``UsageError`` for no kind.
     """
-    from difflib import get_close_matches
-
     from reconciler.model.kinds import RANK, kind_named
+    from reconciler.model.nearest import did_you_mean
 
     known = sorted(known, key=lambda id: (RANK[id.kind], id))
     if not words:
@@ -159,8 +158,7 @@ def choose(words: tuple[str, ...], known: Sequence[ResourceId]) -> list[Resource
         kind = kind_of(head)
         found = [id for id in known if id.kind == kind and (not name or id.name == name)]
         if name and not found:
-            near = get_close_matches(name, [id.name for id in known if id.kind == kind], n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(name, [id.name for id in known if id.kind == kind])
             raise CommandFailed("NotFound", f"there is no {kind}/{name}.{hint}")
         chosen += found
     return chosen
@@ -176,14 +174,12 @@ def choose_one(word: str, known: Sequence[ResourceId]) -> ResourceId:
 
 def kind_of(word: str) -> str:
     """The kind that a name, plural or short name means. Raises ``UsageError``."""
-    from difflib import get_close_matches
-
     from reconciler.model.kinds import KINDS, kind_named
+    from reconciler.model.nearest import did_you_mean
 
     kind = kind_named(word)
     if kind is None:
         names = [each for row in KINDS.values() for each in (row.name, *row.short)]
-        near = get_close_matches(word, names, n=1)
-        hint = f" Did you mean {near[0]}?" if near else f" Kinds: {', '.join(KINDS)}."
+        hint = did_you_mean(word, names) or f" Kinds: {', '.join(KINDS)}."
         raise click.UsageError(f"{word!r} is not a kind.{hint}")
     return kind

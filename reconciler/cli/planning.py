@@ -11,6 +11,7 @@ import click
 
 from reconciler.cli.inputs import cluster_for, connected, policy_of, read_manifests
 from reconciler.cli.local_agent import with_host_state
+from reconciler.cli.named import refuse_unknown_names
 from reconciler.cli.options import HostOptions, PolicyOptions
 from reconciler.cli.saved_plan import save
 from reconciler.cli.terminal import show, show_problems
@@ -52,6 +53,7 @@ def make(inputs: PlanInputs, output: str = "text", *, delete: bool = False) -> P
         connected(inputs.cluster, loaded, desired, reading=True) as cluster,
         with_host_state(cluster, inputs.host) as shown,
     ):
+        refuse_unknown_names(inputs.policy, shown, desired)
         made = plan(desired, shown, policy)
     return replace(made, cluster=cluster_for(inputs.cluster, loaded, desired).to_json())
 
@@ -77,6 +79,7 @@ def make_and_rehearse(inputs: PlanInputs, faults: Sequence[str], parallel: int) 
         connected(inputs.cluster, loaded, desired, reading=True) as cluster,
         with_host_state(cluster, inputs.host) as shown,
     ):
+        refuse_unknown_names(inputs.policy, shown, desired)
         observed = observe_after_recovery(desired, shown, policy)
         plan = make_plan(with_secret_digests(desired, shown), observed, policy)
     plan = replace(plan, cluster=cluster_for(inputs.cluster, loaded, desired).to_json())

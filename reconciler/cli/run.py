@@ -8,6 +8,7 @@ import click
 
 from reconciler.cli.apply_command import ApplyCommand
 from reconciler.cli.inputs import choose_one, connected, impacts_of
+from reconciler.cli.named import refuse_unknown_names
 from reconciler.cli.options import (
     ExecutionOptions,
     HostOptions,
@@ -61,6 +62,7 @@ def run(
     allowed = Policy(allow=impacts_of(policy))
     with connected(cluster, reading=True) as opened:
         id = choose_one(target, list(observe(opened).resources))
+        refuse_unknown_names(policy, opened)
     name = f"run-{uuid.uuid4().hex[:12]}"
     secrets = {"password": password_from, "username": username_from}
     request = request_from_words(name, id, operation, parameters, secrets)

@@ -6,7 +6,6 @@ if leaving it out would not mean the same. Which fields there are, and in which 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -21,11 +20,8 @@ from reconciler.model.path import ShapePath, values_at
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE
 from reconciler.model.shape import Shape, overlaid
-from reconciler.model.wire import LABEL_EVENT, LABEL_HOST
+from reconciler.model.wire import PRIVATE_LABEL
 from reconciler.observe.observed import Observed
-
-# Labels that route, report or own; what else there is, somebody wants there.
-_PRIVATE_LABEL = re.compile(rf"({LABEL_HOST}|{LABEL_EVENT})\Z|kubestack\.label\.|gitops\.doslab\.io/")
 
 
 def describe(
@@ -74,7 +70,7 @@ def _metadata(each: Observed) -> dict[str, Any]:
     if each.id.namespace != DEFAULT_NAMESPACE:
         metadata["namespace"] = each.id.namespace
     said = label_fields(each.id.kind).values()
-    labels = {key: each.labels[key] for key in sorted(each.labels) if not _PRIVATE_LABEL.match(key) and key not in said}
+    labels = {key: each.labels[key] for key in sorted(each.labels) if not PRIVATE_LABEL.match(key) and key not in said}
     if labels:
         metadata["labels"] = labels
     return metadata

@@ -231,8 +231,6 @@ def _nics(machine: Declared) -> Iterator[Finding]:
         if nic["type"] == "l3bridge" and "network" not in nic:
             message = "a NIC of type l3bridge needs the network whose switch it is on"
             yield Finding(("nics", index), message, "Add network, or use type: l2bridge.", missing="network")
-        elif "ip" in nic and "network" not in nic:
-            yield Finding(("nics", index, "ip"), "an ip needs the network it belongs to", "Add network.")
         if "ip" in nic:
             yield from ip_address(("nics", index, "ip"), nic["ip"])
         if "vlan" in nic and nic["type"] != "l2bridge":
@@ -245,7 +243,9 @@ def _needs_switch(machine: Declared) -> Iterator[Finding]:
         for key in ("acls", "qosRules", "floatingIP"):
             if key in nic and "network" not in nic:
                 message = f"{key} need the network whose switch they are on"
-                yield Finding(("nics", index, key), message, "Add network.")
+                routed = nic["type"] == "l3bridge"
+                remedy = "Add network." if routed else f"Use type: l3bridge and add network, or remove {key}."
+                yield Finding(("nics", index, key), message, remedy)
 
 
 def _floating_ips(machine: Declared) -> Iterator[Finding]:

@@ -13,10 +13,12 @@ from reconciler.catalogue.common import ROOTS_FORM, is_out_of_reach, is_rooted
 from reconciler.manifests.addresses import floating_address_errors, nic_address_errors, subnet_of
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
+from reconciler.manifests.network_checks import bridge_of, routed_on_bridges
 from reconciler.manifests.request import Request
 from reconciler.manifests.uniqueness import Reservation, ReservationRegistry, described_twice, rename_conflicts
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.nearest import NearestResources
 from reconciler.model.problem import Problem, Severity
 from reconciler.model.resource import Path, ResourceId
 
@@ -37,6 +39,7 @@ class CrossChecks:
         self._linked: dict[ResourceId, LinkedResource] = {}
         self._users: defaultdict[ResourceId, set[ResourceId]] = defaultdict(set)  # by what they refer to
         self._claims = ReservationRegistry()
+        self._bridges: dict[tuple[str, str, str], ResourceId] = {}
         self._renames = False  # whether any resource had another name before
 
     def add(self, linked: LinkedResource) -> Problem | None:
@@ -48,6 +51,8 @@ class CrossChecks:
         self._linked[declared.id] = linked
         for _, id in linked.references:
             self._users[id].add(declared.id)
+        if (bridge := bridge_of(declared)) is not None:
+            self._bridges[bridge] = declared.id
         self._renames = self._renames or declared.moved_from is not None
         return None
 
@@ -58,7 +63,7 @@ class CrossChecks:
                 yield linked.declared, problem
         yield from rename_conflicts(self.resources)
         for linked in self._linked.values():
-            for problem in self._reference_problems(linked):
+            for problem in (*self._reference_problems(linked), *routed_on_bridges(linked.declared, self._bridges)):
                 yield linked.declared, problem
 
     def replace(self, removed: Iterable[LinkedResource], added: Sequence[LinkedResource]) -> bool:
@@ -73,14 +78,20 @@ class CrossChecks:
                 return False
         if self._renames:
             return False  # whether names in movedFrom are free depends on all resources
+        if any(bridge_of(linked.declared) is not None for linked in added):
+            return False  # which NICs are on a bridge depends on all machines
         for linked in added:
             if any(True for _ in self._claims.conflicts(linked.declared, linked.claims)):
+                return False
+            if any(True for _ in routed_on_bridges(linked.declared, self._bridges)):
                 return False
         return not any(True for id in self._affected(added) for _ in self._reference_problems(self._linked[id]))
 
     def _remove(self, linked: LinkedResource) -> None:
         id = linked.declared.id
         del self.resources[id], self._linked[id]
+        if (bridge := bridge_of(linked.declared)) is not None:
+            self._bridges.pop(bridge, None)
         self._claims.release(linked.claims)
         for _, other in linked.references:
             self._users[other].discard(id)
@@ -125,7 +136,9 @@ def _content_of_pool(resource: Declared, path: Path, other: Declared, resources:
 
 
 def _switch_of_network(resource: Declared, path: Path, other: Declared, resources: Resources) -> Iterator[Finding]:
-    if other.id.kind == NETWORK and not other.broken and "switch" not in other.shape:
+    if other.id.kind != NETWORK or other.broken or "switch" in other.shape:
+        return
+    if path[0] != "nics" or path[-1] != "network" or resource.spec["nics"][path[1]]["type"] == "l3bridge":
         yield Finding(path, f"{other.id} is not a switch", "Name a network with a switch.")
 
 
@@ -220,13 +233,14 @@ def undescribed(resources: Resources, requests: Iterable[Request], known: Collec
 
     ``known`` are those described with errors. A plan looks on the cluster itself.
     """
+    nearest = NearestResources({*resources, *known})
     for resource in resources.values():
         for path, id in references_of(resource.id.kind, resource.spec, resource.id.namespace):
             if id not in resources and id not in known:
-                yield resource.manifest.problem(_elsewhere(id, ("spec", *path)))
+                yield resource.manifest.problem(_elsewhere(id, ("spec", *path), nearest))
     for request in requests:
         if request.manifest is not None and request.target not in resources and request.target not in known:
-            yield request.manifest.problem(_elsewhere(request.target, ("spec", "target", "name")))
+            yield request.manifest.problem(_elsewhere(request.target, ("spec", "target", "name"), nearest))
 
 
 def outside_of_reach(resources: Resources) -> Iterator[Problem]:
@@ -254,9 +268,9 @@ def _outside_media(machine: Declared) -> Iterator[Finding]:
 _OUTSIDE: dict[str, Callable[[Declared], Iterator[Finding]]] = {POOL: _outside_pool, MACHINE: _outside_media}
 
 
-def _elsewhere(id: ResourceId, path: Path) -> Finding:
+def _elsewhere(id: ResourceId, path: Path, nearest: NearestResources) -> Finding:
     message = f"{id} is not described here: it must exist on the cluster"
-    remedy = "Add a manifest for it, unless it is there: a plan tells."
+    remedy = f"Add a manifest for it, unless it is there: a plan tells.{nearest.did_you_mean(id)}"
     return Finding(path, message, remedy, severity=Severity.WARNING)
 
 

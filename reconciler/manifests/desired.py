@@ -78,6 +78,7 @@ class Stack:
     max_interrupted: tuple[tuple[dict[str, str], str], ...] = ()
     allow: frozenset[str] = frozenset()
     defaults: dict[str, Any] = field(default_factory=dict)
+    node_unknown: bool = False  # the default of nodeName is what is wrong, so nobody can tell who lacks one
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address
     agent: str = OWN_AGENT  # who serves the nodes
     drift: DriftPolicy = field(default_factory=DriftPolicy)

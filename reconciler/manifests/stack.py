@@ -26,16 +26,16 @@ def stack_name(folder: str) -> str:
 def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
     """The settings of the ``Stack`` document that was loaded, and the findings about it.
 
-    Of a document that its schema refuses, the rest is used: what is wrong in it says nothing of it. No drift policy is
-    used of one that names unknown fields.
+    Of a document that its schema refuses, the rest is used: what is wrong in it says nothing of it; in place of a wrong
+    name, that of the directory. No drift policy is used of one that names unknown fields.
     """
     manifest, name = loaded.stack, stack_name(loaded.root)
     if manifest is None:
         return Stack(name), []
     findings = list(schema.explain_errors("Stack", manifest.document)) if not _accepts(manifest.document) else []
-    document = _usable(manifest.document, findings)
+    document = _usable(manifest.document, findings, name)
     if document is None:
-        return Stack(name), findings
+        return Stack(name, node_unknown=True), findings
     name, spec = document["metadata"]["name"], document.get("spec", {})
     drift, policy, cluster = spec.get("drift", {}), spec.get("policy", {}), spec.get("cluster", {})
     unknown = [finding.under("spec", "drift") for finding in drift_policy.policy_errors(drift)]
@@ -48,6 +48,7 @@ def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
         max_interrupted=tuple(_interruption_limits(policy.get("maxInterrupted", ()))),
         allow=frozenset(map(permission, policy.get("allow", ()))),
         defaults=dict(spec.get("defaults", {})),
+        node_unknown="nodeName" not in spec.get("defaults", {}) and _may_have_defaults(manifest.document, findings),
         nodes={node: values["address"] for node, values in spec.get("nodes", {}).items()},
         agent=spec.get("agent", OWN_AGENT),
         drift=DriftPolicy() if unknown else DriftPolicy.parse(drift),
@@ -59,12 +60,26 @@ def _accepts(document: Any) -> bool:
     return schema.accepts("Stack")(document)
 
 
-def _usable(document: dict[str, Any], findings: list[Finding]) -> dict[str, Any] | None:
-    """The document without the values that are wrong; None where it is not one without them."""
+def _may_have_defaults(document: dict[str, Any], findings: list[Finding]) -> bool:
+    """Whether what is wrong with a document may be its defaults, be it that they are called otherwise."""
+    spec = document.get("spec")
+    unnamed = not isinstance(spec, dict) or "defaults" not in spec
+    places = [each.place for each in findings if each.place[:1] in ((), ("spec",))]
+    return any(unnamed or place[1:2] in ((), ("defaults",)) for place in places)
+
+
+def _usable(document: dict[str, Any], findings: list[Finding], name: str) -> dict[str, Any] | None:
+    """The document without the values that are wrong; None where it is not one without them.
+
+    Where its metadata are wrong, it has this name.
+    """
     while findings:
         document, before = copy.deepcopy(document), document
         for finding in findings:
-            _take_out(document, finding.path)
+            if finding.path[:1] == ("metadata",) or finding.place == ("metadata",):
+                document["metadata"] = {"name": name}
+            else:
+                _take_out(document, finding.path)
         if document == before:
             return None
         findings = list(schema.explain_errors("Stack", document))

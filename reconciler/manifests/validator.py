@@ -24,11 +24,13 @@ from reconciler.manifests.cross_checks import (
 from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Loaded, Manifest
+from reconciler.manifests.network_checks import overlapping_subnets
 from reconciler.manifests.request import KIND as OPERATION
 from reconciler.manifests.request import request_id
 from reconciler.manifests.request_conflicts import contradictions
 from reconciler.manifests.request_set import requests_of
 from reconciler.manifests.stack import stack_of
+from reconciler.manifests.stack_names import names_nothing
 from reconciler.manifests.uniqueness import reservations_of
 from reconciler.model import quantity
 from reconciler.model.fields import quantity_fields, references_of
@@ -48,7 +50,7 @@ def validate(loaded: Loaded, *, keep_going: bool = False, offline: bool = False)
     of the Stack, and of files and documents of which nobody can tell what they declare, raise all the same. With
     ``offline``, no plan follows that looks on the cluster: what is referred to and not described is a warning.
     """
-    result = Validator().examine(loaded)
+    result = Validator(once=True).examine(loaded)
     desired = result.desired
     known = {manifest.id for manifest in result.wrong}
     elsewhere: list[Problem] = []
@@ -56,6 +58,7 @@ def validate(loaded: Loaded, *, keep_going: bool = False, offline: bool = False)
         elsewhere += undescribed(desired.resources, desired.requests.values(), known)
         elsewhere += outside_of_reach(desired.resources)
         elsewhere += without_their_disks(desired.resources)
+        elsewhere += overlapping_subnets(desired.resources.values())
     errors = [problem for problem in result.problems if problem.severity is Severity.ERROR]
     if errors and (not keep_going or _has_error(result.others) or _has_error(result.of_stack)):
         raise InvalidInput([*result.problems, *elsewhere])
@@ -86,9 +89,12 @@ class CheckedManifest(NamedTuple):
 class Validator:
     """Validates the manifests of one stack, any number of times."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, once: bool = False) -> None:
+        """With ``once``, nothing of an earlier time takes the place of files that cannot be read: a Stack that is in
+        none of the others may be in them."""
+        self._once = once
         self._checked: dict[Manifest, CheckedManifest] = {}
-        self._defaults: dict[str, Any] = {}
+        self._defaults: tuple[dict[str, Any], bool] = {}, False
         self._resources: dict[ResourceId, Declared] = {}  # of the last time
         self._cross_checks: CrossChecks | None = None  # of the last time, if nothing was wrong
 
@@ -96,6 +102,8 @@ class Validator:
         """Check everything that was loaded. The desired state leaves out manifests with errors."""
         problems: _Problems = defaultdict(list)
         stack, findings = stack_of(loaded)
+        if self._once and loaded.stack is None and loaded.problems:
+            stack = replace(stack, node_unknown=True)
         if loaded.stack is not None and findings:
             problems[loaded.stack] += map(loaded.stack.problem, findings)
         before, checked = self._check_each(loaded.manifests, stack)
@@ -111,20 +119,28 @@ class Validator:
         of_stack = problems.get(loaded.stack, []) if loaded.stack is not None else []
         if resources is None and self._cross_checks is not None:
             known = sorted(self._cross_checks.resources.items())
-            resources = {id: declared for id, declared in known if declared.manifest not in invalid}
+            resources = {
+                id: declared
+                for id, declared in known
+                if declared.manifest not in invalid and "nodeName" in declared.shape
+            }
         self._resources = resources or {}
         if problems:
             self._cross_checks = None
+        warnings = _warnings(problems)
+        if loaded.stack is not None and not invalid:  # what is wrong may be what is named
+            warnings += map(loaded.stack.problem, names_nothing(loaded.stack, stack, self._resources))
         ids = frozenset(id for manifest in invalid - {loaded.stack} for id in ids_of(manifest)) | requests.left_out
-        desired = Desired(stack, self._resources, requests.without(invalid), _warnings(problems), ids)
+        desired = Desired(stack, self._resources, requests.without(invalid), sorted(warnings), ids)
         return ValidationResult(desired, problems, list(loaded.problems), of_stack)
 
     def _check_each(
         self, manifests: Iterable[Manifest], stack: Stack
     ) -> tuple[dict[Manifest, CheckedManifest], dict[Manifest, CheckedManifest]]:
         """Check each manifest by itself, unless that was done already; the results of last time and of now."""
-        if stack.defaults != self._defaults:  # every manifest may mean something else now
-            self._defaults, self._checked, self._cross_checks = stack.defaults, {}, None
+        defaults = stack.defaults, stack.node_unknown
+        if defaults != self._defaults:  # every manifest may mean something else now
+            self._defaults, self._checked, self._cross_checks = defaults, {}, None
         before = self._checked
         self._checked = {each: before.get(each) or _check(each, stack) for each in manifests}
         return before, self._checked
@@ -178,7 +194,7 @@ def ids_of(manifest: Manifest) -> Iterator[ResourceId]:
 
 
 def _warnings(problems: Mapping[Manifest, Iterable[Problem]]) -> list[Problem]:
-    return sorted(each for found in problems.values() for each in found if each.severity is not Severity.ERROR)
+    return [each for found in problems.values() for each in found if each.severity is not Severity.ERROR]
 
 
 def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
@@ -199,6 +215,8 @@ def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
         broken = frozenset(str(each.place[1]) for each in findings if each.place[0] == "spec")
         spec = {name: value for name, value in manifest.spec.items() if name not in broken}
         shape = declared(kind, spec, stack.defaults, namespace)
+    if stack.node_unknown and "nodeName" not in shape:
+        broken |= {"nodeName"}
     resource = Declared(manifest.id, shape, manifest, broken=broken)
     findings += [finding.under("spec") for finding in check(resource)]
     drift = manifest.metadata.get("drift")

@@ -6,6 +6,8 @@ the others are this program's own. Every module takes a name from here, so that 
 
 from __future__ import annotations
 
+import re
+
 WIRE_API_VERSION = "doslab.io/v1"
 """The API version of the resources (wire format 1.1)."""
 
@@ -24,6 +26,11 @@ LABEL_PROTECT = "gitops.doslab.io/protect"
 LABEL_JOURNAL = "gitops.doslab.io/journal"
 """Labels of this program: the stack that owns a resource; ``"true"`` on what is never deleted, whatever manifests
 say; and, on a ConfigMap, the stack whose journal it holds."""
+
+PRIVATE_LABEL = re.compile(
+    rf"({LABEL_HOST}|{LABEL_EVENT})\Z|kubestack\.label\.|gitops\.doslab\.io/(?!{LABEL_PROTECT.partition('/')[2]}\Z)"
+)
+"""Labels that route, report or own, whatever manifests say; what else there is, somebody wants there."""
 
 ANNOTATION_APPLIED = "gitops.doslab.io/last-applied"
 ANNOTATION_PENDING = "gitops.doslab.io/pending-restart"

@@ -53,11 +53,8 @@ def _refuse_dangling(inputs: PlanInput, found: Findings) -> None:
     for each in found.steps:
         step = each.step
         for id in () if step.last else each.uses:
-            known = id in coming or id in inputs.desired.resources or id in inputs.desired.invalid
-            if not known and not inputs.resources.exists(id):
-                message = f"{step.resource} needs {id}, which is neither described nor on the cluster"
-                remedy = "Add a manifest for it, or correct the name."
-                problem = inputs.problem(step.resource, message, remedy, _reference(inputs, step.resource, id))
+            if id not in coming and inputs.is_missing(id):
+                problem = inputs.missing_problem(step.resource, id, _reference(inputs, step.resource, id))
                 found.refuse(subject_of(step), problem)
 
 

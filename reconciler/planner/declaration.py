@@ -2,8 +2,8 @@
 
 It is noted under ``declared`` in the last-applied annotation, beside the fields that are kept there, with the
 last step that changes a resource; a creation that is not the last notes that it is not as declared yet. With it goes
-what a later plan has to know of when it is no longer declared. A step that fails takes it back like all else it
-notes.
+what a later plan has to know of when it is no longer declared; the labels of a manifest go with each step, as each
+writes them. A step that fails takes it back like all else it notes.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.manifests.desired import Declared
-from reconciler.model.fields import NOT_COMPARED_NAMES
+from reconciler.model.fields import NOT_COMPARED_NAMES, labels_said
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
+from reconciler.model.wire import PRIVATE_LABEL
+from reconciler.observe.observed import Observed
 from reconciler.planner.last_applied import merged, of_declared
 from reconciler.planner.plan import Action, Step
 
 DECLARED = "declared"  # the key in the annotation
+LABELS = "labels"  # the key of the labels that were declared
+OF_MANIFEST = frozenset({DECLARED, LABELS})  # what steps note of a manifest, and not of what they do
 BEGUN = ""  # instead of a digest: written by a step that was not the last one
 _APPLYING = frozenset({Action.CREATE, Action.CHANGE, Action.MARK})
 
@@ -61,7 +65,26 @@ def _noting(step: Step, last: bool, declared: Mapping[ResourceId, Declared]) -> 
         remember[DECLARED] = digest(shape)
     elif step.action is Action.CREATE and step.resource in declared:
         remember[DECLARED] = BEGUN
+    labels = noted_labels(declared[step.resource]) if step.action in _APPLYING and step.resource in declared else {}
+    if labels:
+        remember[LABELS] = {**labels, **remember.get(LABELS, {})}
     return step if remember == step.last_applied else replace(step, last_applied=remember)
+
+
+def noted_labels(declared: Declared) -> dict[str, str]:
+    """The labels of a manifest that are noted when they are written, to be taken off when they are no longer in it."""
+    return {name: value for name, value in declared.labels.items() if not PRIVATE_LABEL.match(name)}
+
+
+def dropped_labels(declared: Declared, observed: Observed) -> dict[str, str]:
+    """The labels that were applied, are no longer in the manifest, and that the resource still has so."""
+    said = labels_said(declared.id.kind, declared.shape)
+    applied = observed.applied.get(LABELS)
+    return {
+        name: value
+        for name, value in (applied if isinstance(applied, dict) else {}).items()
+        if name not in declared.labels and name not in said and observed.labels.get(name) == value
+    }
 
 
 def _plain(value: Any) -> Any:

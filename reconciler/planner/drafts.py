@@ -63,15 +63,30 @@ def draft_steps(inputs: PlanInput, changes: Changes) -> Findings:
             drafted.unchanged = 1
             drafted.quiet = set() if drafted.notes else {each.declared.id}
         found.add(drafted)
+    found.notes = list(_without_what_is_set(found))
     found.quiet.difference_update(note.id for note in inputs.ignored)  # what is ignored until a moment may differ then
     return found
+
+
+def _without_what_is_set(found: Findings) -> Iterator[Note]:
+    """The notes, without those that a field stays which a step sets besides those that are declared."""
+    written: set[tuple[ResourceId, ShapePath]] = set()
+    for step in (each.step for each in found.steps):
+        paths = (each.path for each in step.expect if each.id == step.resource)
+        written |= {(step.resource, path[1:] if path[:1] == (NEXT_START,) else path) for path in paths}
+        written |= {(step.resource, tuple(dotted.split("."))) for dotted in step.pending}
+    for note in found.notes:
+        if note.kind is not NoteKind.STAYS or (note.id, note.changes[0].path) not in written:
+            yield note
 
 
 def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:
     """The steps of one resource, and why some of its changes have none."""
     found, declared = Findings(), each.declared
+    missing = inputs.missing_references(declared.id)
     for path, message, remedy in refusals_of(inputs, each):
-        found.refuse(declared.id, inputs.problem(declared.id, f"{declared.id}: {message}", remedy, path))
+        if path not in missing:
+            found.refuse(declared.id, inputs.problem(declared.id, f"{declared.id}: {message}", remedy, path))
     if found.problems:
         return found
     if each.memory_excess and each.observed is not None:
@@ -90,7 +105,7 @@ def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:
     gone = set[ShapePath]().union(*(match.case.going for match in matched))
     for change in each.changes:
         if change.path not in taken and not (change.desired is None and change.path[:_OF_A_PART] in gone):
-            _refuse(inputs, declared.id, change, found)
+            _refuse(inputs, declared.id, change, missing, found)
     if later := _waiting(each, matched):
         draft_restart(inputs, declared, _context(inputs, each), later, each.runs and not each.stops, found)
     return found
@@ -189,14 +204,28 @@ def _also_set(match: RuleMatch) -> dict[str, Any]:
     return {} if match.case.at else match.rule.also(match.case)
 
 
+def _also_changed(match: RuleMatch, also: Mapping[str, Any]) -> list[Change]:
+    """What it sets besides, as changes: of a step that sets nothing else, they tell what it does, and not its cause."""
+    seen = ((tuple(name.split(".")), value) for name, value in also.items())
+    found = (Change(path, value_in(match.case.seen, path), value) for path, value in seen)
+    return [change for change in found if change.observed != change.desired]
+
+
+def _also_noted(match: RuleMatch, also: Mapping[str, Any]) -> Iterator[tuple[ShapePath, Any]]:
+    """What is noted of it, so that a later plan can tell that it stays; nothing of what the guest has without it."""
+    for name, value in also.items():
+        path = tuple(name.split("."))
+        yield path, value if value_in(match.case.live, path) != value else None
+
+
 def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, found: Findings) -> None:
     """The step of a rule for the changes it takes."""
     rule, case, changes = match.rule, match.case, match.changes
     id, creating = case.id, each.creation is not None
     written = changes if case.at else set_by(rule, changes)
-    shown = [_by_itself(rule, change) for change in written or changes]
     covered = covered_by(rule, case, changes)
     also = _also_set(match)
+    shown = [_by_itself(rule, change) for change in written or _also_changed(match, also) or changes]
     head = () if case.differs_live else (NEXT_START,)
     waits = match.next_start or not (case.differs_live or _shows_both(each))
     quietly = creating or match.next_start or not case.differs_live
@@ -208,14 +237,16 @@ def _draft_change(inputs: PlanInput, each: ResourceChanges, match: RuleMatch, fo
         reason=Reason.FIELDS_CHANGED,
         details=details,
         changes=field_changes(id.kind, shown, rule.covers),
-        place=inputs.place(id, shown[0].path),
+        place=inputs.place(id, (written or changes)[0].path),
         at=case.at,
         carrier=rule.carrier(case) if rule.carrier else None,
         uses=rule.uses(case),
         impact=Impact.NONE if quietly else None,
         expect=tuple(_expected(each, match, dict(covered) | {tuple(name.split(".")): also[name] for name in also})),
         preconditions=() if creating else fields(id, changes, head),
-        last_applied=last_applied.of_change(id.kind, [*_forgotten(match)] or _declared(each, covered)),
+        last_applied=last_applied.of_change(
+            id.kind, [*_forgotten(match)] or [*_declared(each, covered), *_also_noted(match, also)]
+        ),
         last=rule.phase.destroys,
         group="power down" if stops else _group(match),
         pending={**also, **_written(rule, written), **_names_lost(each, match)} if waits else _names_lost(each, match),
@@ -306,12 +337,17 @@ def _expected(each: ResourceChanges, match: RuleMatch, left: Mapping[tuple[str, 
             yield from (Expectation(case.id, (*head, *path), value) for head in heads)
 
 
-def _refuse(inputs: PlanInput, id: ResourceId, change: Change, found: Findings) -> None:
+def _refuse(
+    inputs: PlanInput, id: ResourceId, change: Change, missing: Mapping[ShapePath, ResourceId], found: Findings
+) -> None:
     """The problem of a change that no rule makes; a note, where it is a part that nobody can take away any more."""
     parts = field_at(id.kind, change.path[:-1])
     if change.desired is None and parts is not None and parts.identity is not None and parts.removed is Removal.STAYS:
         left = FieldChange(change.path, "as it is", None)
         found.notes.append(Note(id, NoteKind.STAYS, {"remedy": parts.to_remove}, (left,)))
+        return
+    if change.path in missing:  # to say why it cannot be changed would be to take the name for meant
+        found.refuse(id, inputs.missing_problem(id, missing[change.path], change.path))
         return
     row = field_at(id.kind, change.path[:1])
     remedy = (row.advice if row is not None else "") or _NO_OPERATION

@@ -136,8 +136,13 @@ def add_step(
     parameters = parameters_of(row.parameters, case)
     sent = samples(operation, parameters, inputs.resources.likely_path)
     wrong = catalogue.parameter_errors(operation, sent, inputs.desired.stack.agent)
+    missing = inputs.missing_references(case.id) if wrong else {}
+    for path, other in missing.items():
+        found.refuse(case.id, inputs.missing_problem(case.id, other, path))
     for error in wrong:
         place = field_of(error.parameter, row.parameters.get(error.parameter), case)
+        if missing and not place:
+            continue  # no field of the manifest has it: it would be known from what is missing
         refusal = refusal_of_directory(inputs, case.id, operation, parameters.get(error.parameter), place)
         if refusal is None:
             message = f"{case.id}: {row.operation}: {error.message}"

@@ -9,6 +9,7 @@ from reconciler.catalogue.operation import UNIVIRT
 from reconciler.manifests.desired import Declared, Desired
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import DISK, MACHINE
+from reconciler.model.path import ShapePath
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId, show_path
 from reconciler.model.shape import Shape
@@ -18,7 +19,7 @@ from reconciler.planner.ignored import without_ignored
 from reconciler.planner.plan import ManifestPlace, Note
 from reconciler.planner.policy import Policy
 from reconciler.planner.rename import old_names, under_old_names
-from reconciler.planner.rules import ResourceIndex
+from reconciler.planner.resource_index import ResourceIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,23 @@ class PlanInput:
         origin, field = declared.manifest.origin(*written), show_path(written) if path else ""
         return Problem(origin, message, remedy, field, id=id)
 
+    def is_missing(self, id: ResourceId) -> bool:
+        """Whether a resource is neither described, be it with errors, nor on the cluster."""
+        described = id in self.desired.resources or id in self.desired.invalid
+        return not described and not self.resources.exists(id)
+
+    def missing_references(self, id: ResourceId) -> dict[ShapePath, ResourceId]:
+        """What is missing of that which a manifest names, by the field that names it."""
+        declared = self.desired.resources.get(id)
+        references = references_of(id.kind, declared.shape, id.namespace) if declared is not None else ()
+        return {tuple(map(str, path)): other for path, other in references if self.is_missing(other)}
+
+    def missing_problem(self, id: ResourceId, missing: ResourceId, path: ShapePath) -> Problem:
+        """The problem of a resource that needs one that is missing and that it names in a field of its manifest."""
+        message = f"{id} needs {missing}, which is neither described nor on the cluster"
+        remedy = f"Add a manifest for it, or correct the name.{self.resources.nearest.did_you_mean(missing)}"
+        return self.problem(id, message, remedy, path)
+
     def node(self, id: ResourceId, otherwise: str) -> str:
         """The node that serves a resource, or will once it exists; ``otherwise`` if it is not known."""
         observed, declared = self.observed.get(id), self.desired.resources.get(id)
@@ -105,9 +123,9 @@ def plan_input(
     desired: Desired, observed: Observation, policy: Policy, unchanged: Collection[ResourceId] = ()
 ) -> PlanInput:
     """The input of the stages: renames resolved, ignored fields as observed, targets with what they refer to."""
-    policy = policy.under_old_names(old_names(desired, observed))
-    desired = under_old_names(desired, observed)
-    policy = _with_references(policy, desired)
+    former = old_names(desired, observed)
+    desired = under_old_names(desired, former)
+    policy = _with_references(policy.under_old_names(former), desired)
     if policy.delete:
         return PlanInput(desired, observed, policy)
     left, notes = without_ignored(desired, observed, policy.at, unchanged)

@@ -10,6 +10,7 @@ from reconciler.manifests.desired import Declared
 from reconciler.model.fields import deletion_policy, label_fields, labels_said
 from reconciler.model.wire import LABEL_STACK
 from reconciler.observe.observed import Observed
+from reconciler.planner.declaration import LABELS, dropped_labels
 from reconciler.planner.diff import Change, diff
 from reconciler.planner.findings import Findings, UnorderedStep
 from reconciler.planner.inputs import PlanInput
@@ -75,6 +76,9 @@ def ownership_changes(
         for name, value in sorted(declared.labels.items())
         if observed.labels.get(name) != value
     ]
+    if dropped := dropped_labels(declared, observed):
+        changes += [FieldChange(("labels", name), value, None) for name, value in sorted(dropped.items())]
+        last_applied[LABELS] = dict.fromkeys(dropped)
     wish, noted = (deletion_policy(declared.id.kind, each) for each in (declared.shape, observed.applied))
     if wish != noted:
         changes.append(FieldChange(("deletionPolicy",), noted, wish))
@@ -109,10 +113,12 @@ def ownership_step(
 
 
 def _removed_labels(declared: Declared, changes: Sequence[FieldChange]) -> tuple[str, ...]:
-    """The labels of fields that are false from now on, without those that the manifest lists itself."""
+    """The labels of fields that are false from now on, without those that the manifest lists itself, and those that
+    it lists no longer."""
     labels = label_fields(declared.id.kind)
     gone = [labels[change.path] for change in changes if change.path in labels and not change.after]
-    return tuple(label for label in gone if label not in declared.labels)
+    dropped = [change.path[1] for change in changes if change.path[0] == "labels" and change.after is None]
+    return (*(label for label in gone if label not in declared.labels), *dropped)
 
 
 def _place(declared: Declared, change: FieldChange) -> ManifestPlace:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.model.fields.field import Removal
-from reconciler.model.path import value_in
+from reconciler.model.path import ShapePath, value_in
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.planner.diff import Change, equivalent
@@ -18,16 +18,23 @@ from reconciler.planner.removal import Removed
 def staying(id: ResourceId, removed: Iterable[Removed], seen: Shape, changes: Iterable[Change]) -> Iterator[Note]:
     """A note on each of the removed fields of a resource that stays and still has the value that was applied.
 
-    None on those that mean what the platform gives anyway, nor on what one of the ``changes`` sets or replaces.
+    None on those that mean what the platform gives anyway, once the ``changes`` are made, nor on what one of these sets
+    or replaces.
     """
-    changed = {change.path for change in changes}
+    changed = {change.path: change.desired for change in changes}
     for each in removed:
-        now, holder = value_in(seen, each.path), value_in(seen, each.path[:-1])
+        now, holder = value_in(seen, each.path), _changed(value_in(seen, each.path[:-1]), each.path[:-1], changed)
         if each.field.removed is not Removal.STAYS or not _has(now, each.applied) or _is_implied(each, now, holder):
             continue
         if not any(each.path[:length] in changed for length in range(1, len(each.path) + 1)):
             change = field_change(id.kind, Change(each.path, now, None))
             yield Note(id, NoteKind.STAYS, {"remedy": each.field.to_remove}, (change,))
+
+
+def _changed(holder: Any, path: ShapePath, changed: Mapping[ShapePath, Any]) -> Any:
+    """A mapping with the fields right in it as they will be."""
+    coming = {each[-1]: value for each, value in changed.items() if each[:-1] == path}
+    return {**holder, **coming} if isinstance(holder, dict) else holder
 
 
 def _has(now: Any, applied: Any) -> bool:

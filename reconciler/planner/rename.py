@@ -35,9 +35,8 @@ def old_names(desired: Desired, observed: Observation) -> dict[ResourceId, Resou
     return former
 
 
-def under_old_names(desired: Desired, observed: Observation) -> Desired:
-    """The same by the names that things have on the cluster: no operation renames one."""
-    former = old_names(desired, observed)
+def under_old_names(desired: Desired, former: Mapping[ResourceId, ResourceId]) -> Desired:
+    """The same by the names that things have on the cluster, ``old_names``: no operation renames one."""
     if not former:
         return desired
     resources = [

@@ -107,7 +107,10 @@ def _target_problem(inputs: PlanInput, request: Request) -> tuple[str, str] | No
     id, observed = request.target, inputs.observed.get(request.target)
     described = id in inputs.desired.resources or id in inputs.desired.invalid
     if observed is None or not (observed.exists or observed.stack):
-        return None if described else (f"{id} is neither described nor on the cluster", "Correct the target.")
+        if described:
+            return None
+        remedy = f"Correct the target.{inputs.resources.nearest.did_you_mean(id)}"
+        return f"{id} is neither described nor on the cluster", remedy
     taken_over = inputs.observed.goes_over(id) if observed.stack else inputs.policy.adopt
     if observed.stack == inputs.stack or (described and taken_over):
         return None

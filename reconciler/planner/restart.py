@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from reconciler.catalogue.operation import Impact
 from reconciler.manifests.desired import Declared
-from reconciler.model.fields import compared, unreadable
+from reconciler.model.fields import FieldNode, compared, node_at, part_of, parts_at, unreadable
 from reconciler.model.kinds import MACHINE
-from reconciler.model.path import value_in
+from reconciler.model.shape import Shape
 from reconciler.planner.diff import Change
 from reconciler.planner.explanation import field_changes, leaves
 from reconciler.planner.findings import Findings, StepDraft, add_step
@@ -27,13 +26,36 @@ _STEPS = (  # operation, when, what it leaves, whether only a guest that is paus
 )
 
 
+def _as_manifests_say(change: Change) -> Change:
+    """The change; of a part that comes, without what is observed of it and no manifest would say."""
+    path, part = change.path, change.desired
+    if change.observed is not None or not isinstance(part, dict) or part_of(MACHINE, path) != path:
+        return change
+    keys = dict.fromkeys(row.keys if (row := parts_at(MACHINE, path[:-1])) is not None else (), path[-1])
+    return Change(path, None, _said(node_at(MACHINE, path), part, keys))
+
+
+def _said(node: FieldNode, shape: Shape, keys: Shape) -> Shape:
+    """A shape without names that are no fields, and without values that the platform gives anyway."""
+    found: Shape = {}
+    for name, value in shape.items():
+        below = node.get(name)
+        field = below.field
+        if field is None or (field.implied is not None and field.implied(value, {**keys, **shape})):
+            continue
+        said = _said(below, value, {}) if isinstance(value, dict) and not below.is_parts else value
+        if said != {}:
+            found[name] = said
+    return found
+
+
 def draft_restart(
     inputs: PlanInput, declared: Declared, case: RuleContext, later: list[Change], runs: bool, found: Findings
 ) -> None:
     """The steps of a restart, or a note, for the changes that wait for the next start of a guest that ``runs``."""
     if not runs:
         return
-    changes = field_changes(MACHINE, [_as_declared(declared, each) for each in later])
+    changes = field_changes(MACHINE, map(_as_manifests_say, later))
     if declared.shape.get("updatePolicy", {}).get("restart", "Manual") == "Manual":
         found.notes.append(Note(declared.id, NoteKind.PENDING_RESTART, changes=changes))
         return
@@ -63,18 +85,3 @@ def draft_restart(
         )
         rule = Rule(kind=MACHINE, fields=("powerState",), operation=operation, phase=phase)
         add_step(inputs, rule, replace(case, running=operation != "StartVM"), draft, found)
-
-
-def _as_declared(declared: Declared, change: Change) -> Change:
-    """The change, and of a part that the next start adds only what the manifest says of it."""
-    said = value_in(declared.shape, change.path)
-    if change.observed is not None or not isinstance(said, dict):
-        return change
-    return change._replace(desired=_common(change.desired, said))
-
-
-def _common(value: Any, said: Any) -> Any:
-    """What is in both mappings; the value itself where one is none."""
-    if not isinstance(value, dict) or not isinstance(said, dict):
-        return value
-    return {name: _common(each, said[name]) for name, each in value.items() if name in said}

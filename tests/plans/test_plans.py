@@ -17,6 +17,7 @@ from reconciler import LocalCluster, apply, plan
 from reconciler.catalogue import OPERATIONS
 from reconciler.model.outcome import SUCCEEDED, Result
 from reconciler.output.plan_json import from_json, to_json
+from reconciler.planner.explanation import explain
 from reconciler.reconcile import apply_saved
 from support.golden_plans import CASES, NODES, desired_in, golden, policy_of, prepare
 from support.paths import ROOT
@@ -40,6 +41,8 @@ def test_the_plan_is_as_written(case: Path, update_plans: bool) -> None:
         if update_plans:
             file.write_text(found)
         assert found == file.read_text()
+        steps = [(step.operation, step.resource, explain(step)) for step in made.steps]
+        assert len(steps) == len(set(steps)), "people can tell any two steps of a plan apart"
         assert from_json("plan.json", json.dumps(to_json(made))).steps == made.steps, "a saved plan is the plan"
 
 

@@ -18,7 +18,7 @@ from reconciler.observe.observed import Observation, Observed, observe
 from reconciler.output.plan_json import from_json, to_json
 from reconciler.planner.explanation import as_manifest, as_written, explain, explain_note
 from reconciler.planner.plan import Action, FieldChange, NoteKind, Reason, SecretValue, Step
-from reconciler.planner.rename import under_old_names
+from reconciler.planner.rename import old_names, under_old_names
 from support.golden_plans import CASES, NODES, desired_in, policy_of, prepare
 from support.paths import ROOT
 from support.scenario import served
@@ -43,7 +43,7 @@ def planned(case: Path) -> tuple[Plan, Desired, Observation]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_step_says_what_it_changes_why_and_where_that_was_asked_for(case: Path) -> None:
     made, desired, observed = planned(case)
-    current = under_old_names(desired, observed)
+    current = under_old_names(desired, old_names(desired, observed))
     lines = (case / "desired.yaml").read_text().splitlines()
     for step in made.steps:
         assert step.reason in Reason

@@ -36,7 +36,7 @@ from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.diff import Change
 from reconciler.planner.ignored import ignored_text, leaves_as_observed
 from reconciler.planner.plan import Action, Plan, Step
-from reconciler.planner.rename import under_old_names
+from reconciler.planner.rename import old_names, under_old_names
 
 Path = tuple[str, ...]
 _NOT_REQUESTED = frozenset({ChangedSide.OBSERVED, ChangedSide.UNKNOWN})  # no manifest has changed
@@ -82,7 +82,7 @@ class DriftDetector:
         ``touched`` are those whose manifest or observation has changed since the last call; None: any may have.
         """
         self._plan_number += 1
-        desired = under_old_names(desired, observed)
+        desired = under_old_names(desired, old_names(desired, observed))
         steps: dict[ResourceId, list[Step]] = defaultdict(list)
         for step in plan.steps:
             steps[step.resource].append(step)

@@ -11,7 +11,7 @@ from reconciler.model.fields import remembered_fields, unreadable
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
 from reconciler.model.wire import NEXT_START
-from reconciler.planner.declaration import DECLARED, marked
+from reconciler.planner.declaration import DECLARED, OF_MANIFEST, marked
 from reconciler.planner.plan import Action, Plan, Step
 
 Path = tuple[str, ...]
@@ -27,7 +27,8 @@ def changed_paths(step: Step) -> Iterator[Path]:
     for dotted in step.pending:
         yield tuple(dotted.split("."))
     # What the API shows is noted for later plans, and is among the fields above if the step changes it.
-    kind, noted = step.resource.kind, {name: each for name, each in step.last_applied.items() if name != DECLARED}
+    kind = step.resource.kind
+    noted = {name: each for name, each in step.last_applied.items() if name not in OF_MANIFEST}
     yield from (path for path in _leaves((), noted) if unreadable(kind, path) or path in remembered_fields(kind))
 
 

@@ -159,8 +159,8 @@ def start(context: LibvirtContext) -> None:
     elif directory.is_dir() and is_bare(directory):
         refuse(
             STORAGE,
-            f"{directory}, the directory of pool {context.target.name}, is empty: mount what belongs there; if it is to be "
-            f"empty, write what it is for, vmd, vmdi or iso, to the file {directory}/content",
+            f"{directory}, the directory of pool {context.target.name}, is empty: mount what belongs there; if it is "
+            f"to be empty, write what it is for, vmd, vmdi or iso, to the file {directory}/content",
         )
     if pool.isActive():  # libvirt has not noticed that its directory, or what was mounted there, is gone
         pool.destroy()

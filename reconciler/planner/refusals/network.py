@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from reconciler.manifests.addresses import Subnet, floating_address_errors, nic_address_errors, subnet_of
 from reconciler.manifests.finding import Finding
+from reconciler.manifests.network_checks import routed_on_bridge
 from reconciler.model.kinds import NETWORK
 from reconciler.model.problem import shown
 from reconciler.model.resource import ResourceId
@@ -13,7 +14,7 @@ from reconciler.model.shape import Shape
 from reconciler.observe.network import bridge_shown, switch_shown
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.refusals.refusal import Refusal, Row, added, changes_at, is_ours, owner
+from reconciler.planner.refusals.refusal import Refusal, Row, added, changes_at, elsewhere, is_ours, owner
 
 _Errors = Callable[[Shape, Subnet, str], Iterator[Finding]]  # of an address of a NIC on a switch
 _Key = tuple[str, ...]  # what only one NIC may have
@@ -92,6 +93,16 @@ def _vlan_without_bridge(inputs: PlanInput, each: ResourceChanges) -> Iterator[R
             yield Refusal(("nics", mac, "vlan"), message, remedy)
 
 
+def _routed_on_a_bridge(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
+    """A NIC of a switch on a bridge that the cluster has; those that manifests describe are checked offline."""
+    id, node = each.declared.id, each.declared.node
+    for mac, nic in _nics_with(each, "type"):
+        for network in inputs.resources.bridges_of(nic, id.namespace) if nic["type"] == "l3bridge" else ():
+            if network not in inputs.desired.resources and not elsewhere(inputs, network, node):
+                finding = routed_on_bridge(str(nic["source"]), network)
+                yield Refusal(("nics", mac, *map(str, finding.path)), finding.message, finding.remedy)
+
+
 def _bridge_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Refusal]:
     bridge = each.declared.shape.get("bridge")
     if bridge is None or each.creation is None:
@@ -110,5 +121,5 @@ def _bridge_of_another(inputs: PlanInput, each: ResourceChanges) -> Iterator[Ref
             yield Refusal(("bridge", "nic"), message, "Choose another card.")
 
 
-NIC_ROWS: tuple[Row, ...] = (_taken_by_another, _not_for_this_switch, _vlan_without_bridge)
+NIC_ROWS: tuple[Row, ...] = (_taken_by_another, _not_for_this_switch, _vlan_without_bridge, _routed_on_a_bridge)
 NETWORK_ROWS: tuple[Row, ...] = (_bridge_of_another,)

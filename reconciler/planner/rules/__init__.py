@@ -12,7 +12,6 @@ from reconciler.planner.rules.rule import (
     CreateRule,
     DeleteRule,
     Make,
-    ResourceIndex,
     Rule,
     RuleContext,
 )
@@ -25,7 +24,6 @@ __all__ = [
     "CreateRule",
     "DeleteRule",
     "Make",
-    "ResourceIndex",
     "Rule",
     "RuleContext",
 ]

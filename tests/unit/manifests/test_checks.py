@@ -202,6 +202,33 @@ def test_files_that_no_later_operation_takes_are_a_warning_offline_only() -> Non
     ]
 
 
+def test_switches_whose_subnets_overlap_are_a_warning_offline_only() -> None:
+    subnets = {"wide": "10.0.0.0/8", "inside": "10.1.0.0/16", "last": "10.255.0.0/16", "alone": "11.0.0.0/8"}
+    subnets |= {"same": "11.0.0.0/8", "other": "192.168.5.0/24", "six": "fd00::/64"}
+    text = "".join(
+        "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachineNetwork\n"
+        f"metadata: {{name: {name}-net}}\n"
+        f"spec: {{nodeName: n1, switch: {{subnet: '{subnet}', gateway: '{subnet.partition('/')[0]}1'"
+        f"{', ipv6: true' if ':' in subnet else ''}}}}}\n".replace(".01'", ".1'")
+        for name, subnet in subnets.items()
+    )
+    loaded = load_texts({"networks.yaml": text})
+    assert validate(loaded).warnings == []
+    assert [(each.path, each.severity, each.message) for each in validate(loaded, offline=True).warnings] == [
+        (
+            "spec.switch.subnet",
+            Severity.WARNING,
+            f"{subnet} {what} of VirtualMachineNetwork/{other} at networks.yaml:{line}:39: "
+            "nothing can reach both by its address",
+        )
+        for subnet, what, other, line in (
+            ("10.1.0.0/16", "overlaps 10.0.0.0/8", "wide-net", 5),
+            ("10.255.0.0/16", "overlaps 10.0.0.0/8", "wide-net", 5),
+            ("11.0.0.0/8", "is also the subnet", "alone-net", 20),
+        )
+    ]
+
+
 def test_a_snapshot_of_a_disk_that_its_machine_does_not_have_is_a_warning_offline_only() -> None:
     machine = (
         "kind: VirtualMachine\nmetadata: {name: web-1}\nspec: {nodeName: node22, osVariant: debian12, cpu: {count: 1}, "

@@ -28,7 +28,8 @@ from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import API_VERSION, ResourceId
 from reconciler.model.shape import Shape, declared
 from reconciler.observe.observed import Observation
-from reconciler.planner.rules import CHANGE, CREATE, DELETE, ResourceIndex, RuleContext
+from reconciler.planner.resource_index import ResourceIndex
+from reconciler.planner.rules import CHANGE, CREATE, DELETE, RuleContext
 
 Field = tuple[str, ...]
 

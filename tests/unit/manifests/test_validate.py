@@ -22,6 +22,8 @@ def test_an_invalid_manifest_gives_its_diagnostics(file: Path) -> None:
         assert words in said
     for problem in caught.value.problems:
         assert problem.remedy, f"no remedy: {problem}"
+    places = [(problem.origin, problem.path) for problem in caught.value.problems]
+    assert len(places) == len(set(places)), "two problems of one field, whose remedies may tell the opposite"
 
 
 def test_problems_of_all_stages_come_together_in_order_of_place(tmp_path: Path) -> None:
@@ -34,6 +36,49 @@ def test_problems_of_all_stages_come_together_in_order_of_place(tmp_path: Path) 
     origins = [problem.origin for problem in caught.value.problems]
     assert origins == sorted(origins)
     assert {Path(origin.file).name for origin in origins} == {"a.yaml", "b.yaml"}
+
+
+POOLS = "".join(
+    f"---\napiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachinePool\nmetadata: {{name: pool-{number}}}\n"
+    f"spec: {{type: localfs, url: /var/lib/libvirt/{number}}}\n"
+    for number in range(3)
+)
+STACK_HEAD = "apiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\n"
+
+
+@pytest.mark.parametrize(
+    ("stack", "paths"),
+    [
+        ("metadata: {name: shop}\nspec: {defaults: {nodeName: [a, b]}}\n", ["spec.defaults.nodeName"]),
+        ("metadata: {name: shop}\nspec: {defaults: {nodeName: ''}}\n", ["spec.defaults.nodeName"]),
+        ("metadata: {name: shop}\nspec: {defaults: {nodeName: 'a node'}}\n", ["spec.defaults.nodeName"]),
+        ("metadata: {name: shop}\nspec: {defaults: {nodeName: 5}}\n", ["spec.defaults.nodeName"]),
+        ("metadata: {name: shop}\nspec: {defaults: {node: node22}}\n", ["spec.defaults.node"]),
+        ("metadata: {name: shop}\nspec: {default: {nodeName: node22}}\n", ["spec.default"]),
+        ("metadata: {name: shop}\nspec: {defaults: node22}\n", ["spec.defaults"]),
+        ("metadata: {name: shop}\nspec: node22\n", ["spec"]),
+        ("metadata: {name: A B}\nspec: {defaults: {nodeName: node22}}\n", ["metadata.name"]),
+        ("metadata: {name: shop, labels: 5}\nspec: {defaults: {nodeName: node22}}\n", ["metadata.labels"]),
+        ("metadata: {labels: {}}\nspec: {defaults: {nodeName: node22}}\n", ["metadata.name"]),
+        ("metadata: {name: shop}\nspec:\n\tdefaults: {nodeName: node22}\n", [""]),
+        (
+            "metadata: {name: shop}\nspec: {defaults: {nodeName: 5}, prune: 7}\n",
+            ["spec.defaults.nodeName", "spec.prune"],
+        ),
+        (
+            "metadata: {name: shop}\nspec: {policy: {prune: 7}, defaults: {}}\n",
+            ["spec.policy.prune", *["spec.nodeName"] * 3],
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_defaults_is_said_once_and_of_no_resource(
+    stack: str, paths: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "reconcile.yaml").write_text(STACK_HEAD + stack)
+    (tmp_path / "pools.yaml").write_text(POOLS)
+    with pytest.raises(InvalidInput) as caught:
+        validate(load([tmp_path]))
+    assert sorted(problem.path for problem in caught.value.problems) == sorted(paths)
 
 
 def test_what_is_missing_is_said_once(tmp_path: Path) -> None:

@@ -222,6 +222,14 @@ CASES = [
         "no network is described or known that is the bridge br-lan",
     ),
     Case(
+        "_routed_on_a_bridge",
+        (resource("Network", "lan-net", "bridge: {name: br-lan, nic: eth1}"), NET, POOL, OTHER_ROOT),
+        (),
+        (machine("db-1", 2, "{target: vda, disk: db-1-root}", nic="type: l3bridge, source: br-lan, network: web-net"),),
+        "spec.nics[0].type",
+        "br-lan is the bridge of VirtualMachineNetwork/lan-net",
+    ),
+    Case(
         "_bridge_of_another",
         (resource("Network", "lan-net", "bridge: {name: br-lan, nic: eth1}"),),
         (),

@@ -154,7 +154,7 @@ def test_what_cannot_be_taken_back_is_noted_with_what_to_do(cluster: LocalCluste
     assert staying(made)
     for text in staying(made):
         assert row.path[-1] in text
-        assert "is no longer declared and stays" in text
+        assert "though it is not declared" in text
         assert row.to_remove in text
         assert not any(secret in text for secret in SECRETS.values())
 

@@ -129,3 +129,14 @@ def test_a_disk_that_waits_is_told_as_it_is_declared_before_and_after_it_is_writ
         restart = plan_of(cluster, desired_of(automatic)).steps
         assert [step.operation for step in restart] == ["StopVM", "StartVM"]
         assert all(sorted(explain(step).removeprefix("restart for ").split("; "))[-2:] == told for step in restart)
+
+
+def test_what_waits_of_a_disk_that_moved_is_what_manifests_say_of_it() -> None:
+    limited = SHOP.replace("disk: web-1-root", "disk: web-1-root, qos: {readIops: 400}")
+    with served() as cluster:
+        for target in ("vda", "vdb"):
+            converge(cluster, desired_of(limited.replace("vda", target)))
+        (note,) = plan_of(cluster, desired_of(limited.replace("vda", "vdb"))).notes
+    assert explain_note(note) == (
+        "pending restart: disks[vda] is no longer declared; disks[vdb] new: qos.readIops 400, disk web-1-root"
+    )
