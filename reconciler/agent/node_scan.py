@@ -27,7 +27,7 @@ from reconciler.drivers.base import Driver, HostSnapshot
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import AlreadyExists, ClusterError, Conflict, NotFound, OperationFailed
 from reconciler.model.resource import Resource, ResourceId, id_of
-from reconciler.model.wire import CLAIM, LIFECYCLE
+from reconciler.model.wire import CLAIM, LIFECYCLE, MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,8 @@ class NodeScan:
             if driver.observe(id) is not None:
                 return
             node = self.nodes.only
-            left = {"nodeName": spec_of(current).get("nodeName", node), **kept_spec(current)}
+            left: dict[str, Any] = {"nodeName": spec_of(current).get("nodeName", node), **kept_spec(current)}
+            left[MISSING] = True
             left["status"] = status("Exception", f"{id} is not on node {node} any more")
             self.cluster.update({**current, "spec": left})
             log.warning("%s is gone from node %s", id, node, extra=log_fields(id))

@@ -30,6 +30,7 @@ from reconciler.model.wire import (
     LABEL_PROTECT,
     LABEL_STACK,
     LIFECYCLE,
+    MISSING,
     NEXT_START,
 )
 from reconciler.observe import machine, storage
@@ -74,6 +75,11 @@ class Observed:
     def exists(self) -> bool:
         """Whether the thing itself exists, not only a request for it or the remains of a failed creation."""
         return bool(self.spec.get(KINDS[self.id.kind].exists))
+
+    @property
+    def vanished(self) -> bool:
+        """Whether its node had it and has it no more, though no operation deleted it."""
+        return not self.exists and self.spec.get(MISSING) is True
 
     @property
     def under_way(self) -> str:

@@ -11,7 +11,7 @@ from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
 from reconciler.model.fields import compared, field_at, lost_with, part_of, references_of, unreadable
 from reconciler.model.fields.field import Removal
-from reconciler.model.kinds import DISK_SNAPSHOT, KINDS, MACHINE, SNAPSHOT
+from reconciler.model.kinds import DISK, DISK_SNAPSHOT, KINDS, MACHINE, SNAPSHOT
 from reconciler.model.next_start import linked_targets
 from reconciler.model.path import ShapePath, value_in
 from reconciler.model.resource import ResourceId
@@ -119,14 +119,17 @@ def _draft_creation(inputs: PlanInput, each: ResourceChanges, row: CreateRule, f
     id, observed, left = each.declared.id, each.observed, each.configuration.live
     case = RuleContext(id, each.declared.shape, {}, inputs.resources, observed)
     case.running = id.kind in (SNAPSHOT, DISK_SNAPSHOT) and inputs.runs(id, {})  # nobody uses what is not there
-    failure = observed.status[1] if observed is not None else ""
+    vanished = observed is not None and observed.vanished
+    loses_data = vanished and id.kind == DISK and "cloudInit" not in each.declared.shape
+    failure = observed.status[1] if observed is not None and not vanished else ""
     expect = [Expectation(id, (), True)]
     if "powerState" in left and id.kind == MACHINE:
         expect.append(Expectation(id, ("powerState",), left["powerState"]))
     draft = StepDraft(
         action=Action.CREATE,
         phase=Phase.CLONE if row.carrier else Phase.CREATION,
-        reason=Reason.CREATION_FAILED if failure else Reason.NOT_ON_CLUSTER,
+        reason=Reason.VANISHED if vanished else Reason.CREATION_FAILED if failure else Reason.NOT_ON_CLUSTER,
+        impact=Impact.DATA if loses_data else None,
         details={"message": failure} if failure else {},
         changes=(_created(id.kind, left, each.declared.shape),),
         place=inputs.place(id),

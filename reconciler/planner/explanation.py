@@ -134,6 +134,9 @@ def _because(step: Step) -> str:
     match step.reason:
         case Reason.NOT_ON_CLUSTER:
             return "not on the cluster"
+        case Reason.VANISHED:
+            lost = ", with what was in it" if step.impact is Impact.DATA else ""
+            return f"it is gone from {step.node}{lost}, and is created again"
         case Reason.CREATION_FAILED:
             return f"its creation failed before: {step.details['message']}"
         case Reason.FIELDS_CHANGED:

@@ -102,6 +102,7 @@ class Reason(StrEnum):
     """Why a step is planned. The comments name the ``details`` and ``changes`` of the step that belong to it."""
 
     NOT_ON_CLUSTER = "NotOnCluster"
+    VANISHED = "Vanished"  # it was on its node, and somebody removed it there
     CREATION_FAILED = "CreationFailed"  # an attempt before: its message
     FIELDS_CHANGED = "FieldsChanged"  # the changes; nextStart: in the persistent configuration only
     RESTART = "Restart"  # for changes that wait for the next start

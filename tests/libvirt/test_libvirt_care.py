@@ -522,3 +522,26 @@ def test_a_tray_that_the_guest_closed_unseen_is_opened_again(does: Steps, monkey
     does.vm("ManageISO", eject=True, insert=False, update=False, **asked)
     assert refusals
     assert "source" not in does.target("sda")
+
+
+def test_a_pool_that_is_not_mounted_has_nothing_made_in_it(shop: Shop) -> None:
+    """Its directory is empty, and libvirt calls it active: the disks in it are unknown, not gone."""
+    shop.write(POOLS + IMAGE + ROOT_DISK + machine(more=", powerState: Running"))
+    shop.applied()
+    before = virsh("dumpxml", "web-1", "--inactive")
+    virsh("destroy", "web-1")
+    Path(VMD).rename(f"{VMD}-mounted")
+    Path(VMD).mkdir()
+    (Path(VMD) / "lost+found").mkdir()
+    plan = shop.planned()
+    assert [(step["operation"], step["wave"]) for step in plan["steps"]] == [("StartPool", 1), ("StartVM", 2)]
+    said = shop.attempt("--allow", "interrupt,restart,recreate,data")
+    assert f"{VMD}, the directory of pool vmd-pool, is empty: mount what belongs there" in said
+    assert "needs StartPool of VirtualMachinePool/vmd-pool" in said
+    assert said.endswith("exit 1")
+    assert os.listdir(VMD) == ["lost+found"]
+    assert virsh("dumpxml", "web-1", "--inactive") == before
+    shutil.rmtree(VMD)
+    Path(f"{VMD}-mounted").rename(VMD)
+    shop.applied()
+    assert virsh("domstate", "web-1") == "running"

@@ -8,7 +8,9 @@ from reconciler import LocalCluster, Policy, Result, apply, make_plan, observe, 
 from reconciler.agent.agent import Agent
 from reconciler.apply.annotations import recovered
 from reconciler.apply.recovery import due_recoveries
+from reconciler.catalogue import Impact
 from reconciler.clusters.base import EventType, WatchEvent
+from reconciler.drivers.simulator.context import key_of
 from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.event_id import ends_of
 from reconciler.model.journal import JournalStep, Recovery, StepStarted
@@ -16,10 +18,13 @@ from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.outcome import ErrorKind
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.wire import LABEL_STACK
+from reconciler.planner.explanation import explain
+from reconciler.planner.plan import Reason
 from support.paths import QUICKSTART
-from support.scenario import converge, desired_of
+from support.scenario import converge, desired_of, plan_of
 
 NODE = "node22"
+STACK = "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Stack\nmetadata: {name: quickstart}\n"
 ID = ResourceId(POOL, "vmd-pool")
 CREATE = {"createPool": {"type": "localfs", "content": "vmd", "url": "/var/lib/libvirt/vmd-pool", "uuid": "0" * 32}}
 
@@ -137,3 +142,27 @@ def test_what_was_there_is_not_taken_over_by_the_next_run_either() -> None:
     metadata = {"name": ID.name, "namespace": ID.namespace, "labels": labels}
     pool = {"kind": POOL, "metadata": metadata, "spec": {"pool": {"state": "active"}}}
     assert recovered(pool, due)["metadata"]["labels"] == {"host": NODE}
+
+
+def test_a_disk_that_vanished_from_its_node_is_made_again_only_where_its_data_may_be_lost() -> None:
+    """All disks of a pool at once, as when its mount is missing: their machine is neither rewired nor started."""
+    with LocalCluster(":memory:") as cluster:
+        desired = desired_of(QUICKSTART)
+        with serving(cluster):
+            converge(cluster, desired)
+            stop = desired_of((QUICKSTART / "quickstart.yaml").read_text().replace("Running", "Stopped") + STACK)
+            converge(cluster, stop, allow=frozenset({"restart"}))
+        world = cluster.world()
+        for name in ("web-1-root", "web-1-data"):
+            key = key_of(ResourceId(DISK, name))
+            del world[key], world[f"node:{NODE}:{key}"]
+        agent = agent_of(cluster)
+        agent.node_scan.run()
+        plan = plan_of(cluster, desired)
+        assert not plan.problems, plan.problems
+        made = [each for each in plan.steps if each.resource.kind == DISK]
+        assert {(each.impact, each.reason) for each in made} == {(Impact.DATA, Reason.VANISHED)}
+        assert explain(made[0]) == "it is gone from node22, with what was in it, and is created again"
+        assert plan.runnable == ()
+        allowed = plan_of(cluster, desired, allow=frozenset({"data"}))
+        assert {"CreateDisk", "StartVM"} <= {each.operation for each in allowed.runnable}
