@@ -63,9 +63,11 @@ class Submission:
             }
         metadata, spec = resource["metadata"], resource.setdefault("spec", {})
         labels = metadata.setdefault("labels", {})
-        labels.update({LABEL_HOST: step.node.lower(), LABEL_EVENT: event_id, LABEL_EVENT_SDK: event_id})
         if step.resource == step.carrier:
             labels.update(step.labels)
+        # Whatever a plan says: these route the resource, and tell the end of its operation.
+        labels.update({LABEL_HOST: step.node.lower(), LABEL_EVENT: event_id, LABEL_EVENT_SDK: event_id})
+        if step.resource == step.carrier:
             self.metadata.annotate(resource, step)
         if status_of(resource)[0] in FAILURES:
             del spec["status"]  # nobody clears it (wire format 4.2); the next failure may read the same

@@ -23,6 +23,7 @@ from reconciler.manifests.cross_checks import (
 )
 from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.finding import Finding
+from reconciler.manifests.labels import label_errors
 from reconciler.manifests.loader import Loaded, Manifest
 from reconciler.manifests.network_checks import overlapping_subnets
 from reconciler.manifests.request import KIND as OPERATION
@@ -222,6 +223,9 @@ def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
     drift = manifest.metadata.get("drift")
     if drift and not any(each.place[:2] == ("metadata", "drift") for each in findings):
         findings += [finding.under("metadata", "drift") for finding in drift_policy.policy_errors(drift, kind)]
+    labels = manifest.metadata.get("labels", {})
+    if not any(each.place[:2] == ("metadata", "labels") for each in findings):
+        findings += [finding.under("metadata", "labels") for finding in label_errors(kind, labels)]
     references = tuple(references_of(kind, resource.spec, namespace))
     linked = LinkedResource(resource, references, tuple(reservations_of(resource)))
     return CheckedManifest(linked, tuple(map(manifest.problem, findings)))

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -409,3 +410,14 @@ def test_a_step_that_waits_for_another_twice_is_ready_once() -> None:
     order.ended(steps[0], Result.FAILED)
     order.ended(steps[1], Result.CHANGED)
     assert list(order.ready) == ["step-4"]
+
+
+def test_what_routes_a_resource_is_written_whatever_a_plan_says() -> None:
+    with staged() as stage:
+        plan = make_plan(desired_of(QUICKSTART), observe(stage.cluster), Policy())
+        lies = {"host": "db01", "eventId": "mine"}
+        steps = tuple(replace(step, labels={**step.labels, **lies}) for step in plan.steps)
+        assert stage.run(replace(plan, steps=steps)).ok
+        labels = [each["metadata"]["labels"] for each in stage.cluster.list("VirtualMachinePool").items]
+        assert {each["host"] for each in labels} == {"node22"}
+        assert "mine" not in {each["eventId"] for each in labels}
