@@ -13,14 +13,16 @@ from pathlib import Path as FilePath
 from typing import IO, Any
 
 from reconciler.manifests.finding import Finding
-from reconciler.manifests.reader import MalformedDocument, SourceText, read_json, read_yaml
+from reconciler.manifests.json_reader import read_json
+from reconciler.manifests.reader import MalformedDocument, SourceText, read_yaml
 from reconciler.model.problem import Origin, Problem, shown
 from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, Path, ResourceId, show_path
+from reconciler.model.user_file import TooLarge, read_user_file, reason_of, shown_limit
 from reconciler.model.wire import WIRE_API_VERSION
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STACK_FILE = "reconcile.yaml"
-MAX_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024  # of one file: some 200,000 resources
 
 
 @dataclass(slots=True, eq=False)
@@ -82,11 +84,12 @@ def load(
     """
     listed = list_files(paths, under=under)
     loaded = Loaded(root=listed.root, problems=listed.problems)
+    named = frozenset(map(os.fspath, paths))
     for file in listed.files:
         if file == "-":
             _load_bytes(loaded, "<stdin>", (stdin or sys.stdin.buffer).read(max_bytes + 1), max_bytes)
         else:
-            _load_file(loaded, file, max_bytes, under)
+            _load_file(loaded, file, max_bytes, under, descriptors=file in named)
     return loaded
 
 
@@ -166,25 +169,28 @@ def _files(listed: FileList, path: str, under: str) -> Iterator[str]:
 
 
 def _cannot_read(path: str, error: OSError) -> Problem:
-    reason = (error.strerror or str(error)).lower()
-    return Problem(Origin(path), f"cannot be read: {reason}", "Check the path and its permissions.")
+    return Problem(Origin(path), f"cannot be read: {reason_of(error)}", "Check the path and its permissions.")
 
 
-def _load_file(loaded: Loaded, path: str, max_bytes: int, under: str) -> None:
+def _load_file(loaded: Loaded, path: str, max_bytes: int, under: str, *, descriptors: bool = False) -> None:
     name = _shown(path, under)
     try:
-        with open(path, "rb") as stream:
-            content = stream.read(max_bytes + 1)
+        content = read_user_file(path, max_bytes, descriptors=descriptors)
+    except TooLarge:
+        loaded.problems.append(_too_large(name, max_bytes))
     except OSError as error:
         loaded.problems.append(_cannot_read(name, error))
-        return
-    _load_bytes(loaded, name, content, max_bytes)
+    else:
+        _load_bytes(loaded, name, content, max_bytes)
+
+
+def _too_large(name: str, max_bytes: int) -> Problem:
+    return Problem(Origin(name), f"larger than {shown_limit(max_bytes)}", "Split it into several files.")
 
 
 def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> None:
     if len(content) > max_bytes:
-        limit = f"larger than {max_bytes // 2**20} MiB"
-        loaded.problems.append(Problem(Origin(name), limit, "Split it into several files."))
+        loaded.problems.append(_too_large(name, max_bytes))
         return
     try:
         text = content.decode("utf-8-sig")

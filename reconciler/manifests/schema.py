@@ -179,7 +179,7 @@ def _not_a_choice(failure: _Failure) -> Iterator[Finding]:
 
 
 def _not_allowed(failure: _Failure) -> Iterator[Finding]:
-    yield Finding((), f"{_quoted(failure)} is not allowed", _doc(failure))
+    yield Finding((), f"{_quoted(failure)} is not allowed", _written_out(failure.value) or _doc(failure))
 
 
 def _not_exactly_one(failure: _Failure) -> Iterator[Finding]:
@@ -290,8 +290,17 @@ def _type_remedy(value: object, expected: object) -> str:
     """How to write the value so that YAML reads the expected type; empty if that cannot be told."""
     if expected == "string" and isinstance(value, int | float) and not isinstance(value, bool):
         return f'Quote it: "{value}".'
+    if expected == "integer" and (remedy := _written_out(value)):
+        return remedy
     if expected == "boolean" and isinstance(value, str) and re.fullmatch(r"(?i)yes|no|on|off|y|n", value):
         return f"Write {str(value.lower() in ('yes', 'on', 'y')).lower()}."
     if expected == "integer" and isinstance(value, str) and value.isdigit():
         return f"Remove the quotes: {value}."
+    return ""
+
+
+def _written_out(value: object) -> str:
+    """How to write a whole number that has a point or exponent; empty for anything else."""
+    if isinstance(value, float) and abs(value) < 2**53 and value == int(value):
+        return f"Write the number out: {int(value)}."
     return ""

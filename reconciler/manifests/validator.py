@@ -36,7 +36,7 @@ from reconciler.model.kinds import KINDS
 from reconciler.model.path import values_at
 from reconciler.model.problem import InvalidInput, Problem, Severity, shown
 from reconciler.model.resource import ResourceId
-from reconciler.model.shape import declared
+from reconciler.model.shape import Shape, declared
 
 _Problems: TypeAlias = "defaultdict[Manifest, list[Problem]]"
 
@@ -187,13 +187,11 @@ def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
     findings = list(_schema_errors(manifest))
     if kind == OPERATION or kind not in KINDS:
         return CheckedManifest(problems=tuple(map(manifest.problem, findings)))
-    if not findings:
-        try:
-            shape = declared(kind, manifest.spec, stack.defaults, namespace)
-        except ValueError:
-            findings = list(_size_errors(manifest))
+    shape = None if findings else _shape(manifest, stack)
     broken = frozenset[str]()
-    if findings:
+    if shape is None:
+        refused = {each.path for each in findings}
+        findings += [each for each in _size_errors(manifest) if each.path not in refused]
         if any(len(each.place) < 2 and each.place[:1] in ((), ("spec",)) for each in findings):
             return CheckedManifest(problems=tuple(map(manifest.problem, findings)))
         broken = frozenset(str(each.place[1]) for each in findings if each.place[0] == "spec")
@@ -207,6 +205,14 @@ def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
     references = tuple(references_of(kind, resource.spec, namespace))
     linked = LinkedResource(resource, references, tuple(reservations_of(resource)))
     return CheckedManifest(linked, tuple(map(manifest.problem, findings)))
+
+
+def _shape(manifest: Manifest, stack: Stack) -> Shape | None:
+    """The shape that a manifest declares; None where the text of a size is none."""
+    try:
+        return declared(manifest.id.kind, manifest.spec, stack.defaults, manifest.id.namespace)
+    except ValueError:
+        return None
 
 
 def _schema_errors(manifest: Manifest) -> Iterator[Finding]:

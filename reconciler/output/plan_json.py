@@ -12,7 +12,8 @@ from typing import Any
 from reconciler import catalogue
 from reconciler.catalogue.operation import OWN_AGENT, Impact
 from reconciler.manifests import schema
-from reconciler.manifests.reader import MalformedDocument, SourceText, read_json
+from reconciler.manifests.json_reader import read_json
+from reconciler.manifests.reader import MalformedDocument, SourceText
 from reconciler.manifests.request import SAMPLE_SECRET
 from reconciler.model import graph
 from reconciler.model.problem import InvalidInput, Origin, Problem
