@@ -120,8 +120,11 @@ def explain_errors(kind: str, document: dict[str, Any]) -> Iterator[Finding]:
     errors = Draft202012Validator(schema(kind)).iter_errors(document)
     # The library has one error for each missing field, and each is explained with all of them.
     see = f"See 'reconcile explain {kind}'."
-    found = dict.fromkeys(finding for error in errors for finding in _explain(error))
-    yield from (finding if finding.remedy else finding._replace(remedy=see) for finding in found)
+    found = set[Finding]()
+    for finding in (each for error in errors for each in _explain(error)):
+        if finding not in found:
+            found.add(finding)
+            yield finding if finding.remedy else finding._replace(remedy=see)
 
 
 class _Failure(NamedTuple):

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 from reconciler.manifests import drift_policy, schema
@@ -37,6 +38,8 @@ from reconciler.model.path import values_at
 from reconciler.model.problem import InvalidInput, Problem, Severity, shown
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape, declared
+
+MAX_FINDINGS = 1000  # about one manifest: more are neither read by anybody nor worth the time to find
 
 _Problems: TypeAlias = "defaultdict[Manifest, list[Problem]]"
 
@@ -184,7 +187,9 @@ def _warnings(problems: Mapping[Manifest, Iterable[Problem]]) -> list[Problem]:
 def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
     """Check one manifest by itself, and what its schema accepts of it also further. An ``Operation`` is no resource."""
     kind, namespace = manifest.id.kind, manifest.id.namespace
-    findings = list(_schema_errors(manifest))
+    findings = list(islice(_schema_errors(manifest), MAX_FINDINGS + 1))
+    if len(findings) > MAX_FINDINGS:
+        findings[MAX_FINDINGS:] = [Finding((), f"more than {MAX_FINDINGS} problems", "Fix the others first.")]
     if kind == OPERATION or kind not in KINDS:
         return CheckedManifest(problems=tuple(map(manifest.problem, findings)))
     shape = None if findings else _shape(manifest, stack)
@@ -198,7 +203,7 @@ def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
         spec = {name: value for name, value in manifest.spec.items() if name not in broken}
         shape = declared(kind, spec, stack.defaults, namespace)
     resource = Declared(manifest.id, shape, manifest, broken=broken)
-    findings += [finding.under("spec") for finding in check(resource)]
+    findings += [finding.under("spec") for finding in islice(check(resource), MAX_FINDINGS)]
     drift = manifest.metadata.get("drift")
     if drift and not any(each.place[:2] == ("metadata", "drift") for each in findings):
         findings += [finding.under("metadata", "drift") for finding in drift_policy.policy_errors(drift, kind)]

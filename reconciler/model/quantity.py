@@ -63,7 +63,7 @@ def rounded(size: int) -> str:
     return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
 
 
-_ROUNDED = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGTP]?)(?:i?B)?\s*\Z", re.IGNORECASE)
+_ROUNDED = re.compile(r"\s*+([0-9]{1,300}(?:\.[0-9]{1,300})?)\s*+([KMGTP]?)(?:i?B)?\s*+\Z", re.IGNORECASE)
 
 
 def unrounded(text: str | int) -> int | None:

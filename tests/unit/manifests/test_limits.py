@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from reconciler.manifests import json_reader, reader
+from reconciler.manifests import json_reader, reader, schema, validator
 from reconciler.manifests.loader import load_texts
 from reconciler.manifests.reader import SourceText
 from reconciler.manifests.validator import validate
@@ -157,3 +159,32 @@ def test_a_text_of_too_many_values_is_refused_where_they_are_too_many(monkeypatc
     for name in ("a.yaml", "a.json"):
         (problem,) = problems_of("[\n" + "1,\n" * 150 + "1]", name)
         assert (problem.message, problem.origin.line) == ("more than 100 values", 101)
+
+
+def patterns_of(value: Any) -> Iterator[str]:
+    """The regular expressions in a schema, those for names of fields as well."""
+    if isinstance(value, dict):
+        yield from (each for each in (value.get("pattern"),) if isinstance(each, str))
+        yield from value.get("patternProperties", {}) if isinstance(value.get("patternProperties"), dict) else ()
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from patterns_of(each)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "Operation", "Stack", "plan"])
+def test_no_pattern_takes_longer_than_a_text_is(kind: str) -> None:
+    """An expression that tries each way to divide a text takes minutes for one that is no longer than a page."""
+    units = [*"a0.-_:/, A\n=%f", "a-", "a.", "0.", "a:", "0:", "1,", "1-", "a/", "../", "..", "--", "a b", "0x", "\\"]
+    texts = [start + unit * (4000 // len(unit)) + "!\n!" for unit in units for start in ("", "a", "0", "/", "a:")]
+    for pattern in {*patterns_of(schema.schema(kind)), *patterns_of(schema._for_machines(schema.schema(kind), kind))}:
+        search = re.compile(pattern).search
+        for text in texts:
+            began = time.process_time()
+            search(text)
+            assert time.process_time() - began < 0.05, (pattern, text[:12])
+
+
+def test_no_more_problems_of_a_manifest_are_listed_than_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validator, "MAX_FINDINGS", 20)
+    found = problems_of(DISK % "20Gi" + "".join(f"  f{number}: 1\n" for number in range(100)))
+    assert len(found) == 21
+    assert any("more than 20 problems" in problem.message for problem in found)
