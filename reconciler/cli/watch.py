@@ -246,6 +246,7 @@ def _controller_options(
         on_outcome=metrics.step_ended,
         on_reconciled=metrics.reconciled,
         on_cache_mismatch=metrics.cache_mismatch,
+        on_bug=metrics.bug_met,
         commit=inputs.commit,
     )
     options.policy(Stack())

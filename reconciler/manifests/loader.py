@@ -15,7 +15,7 @@ from typing import IO, Any
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.json_reader import read_json
 from reconciler.manifests.reader import MalformedDocument, SourceText, read_yaml
-from reconciler.model.problem import Origin, Problem, shown
+from reconciler.model.problem import Origin, Problem, bug_problem, shown
 from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, Path, ResourceId, show_path
 from reconciler.model.user_file import TooLarge, read_user_file, reason_of, shown_limit
 from reconciler.model.wire import WIRE_API_VERSION
@@ -40,6 +40,13 @@ class Manifest:
     def origin(self, *path: str | int) -> Origin:
         """File, line and column of a value; of its nearest parent where the value is missing."""
         return self.source.locate(self.index, (*self.base, *path))
+
+    def bug(self, error: Exception) -> Problem:
+        """The problem that a bug of this program meets with this document."""
+        try:
+            return bug_problem(self.origin(), error, self.id)
+        except Exception:  # the bug may be in finding the place
+            return bug_problem(Origin(self.source.name), error, self.id)
 
     def problem(self, finding: Finding) -> Problem:
         """The problem for a finding about this document: with file, line, column and resource.
@@ -84,7 +91,7 @@ def load(
     """
     listed = list_files(paths, under=under)
     loaded = Loaded(root=listed.root, problems=listed.problems)
-    named = frozenset(map(os.fspath, paths))
+    named = {os.fspath(path) for path in paths}
     for file in listed.files:
         if file == "-":
             _load_bytes(loaded, "<stdin>", (stdin or sys.stdin.buffer).read(max_bytes + 1), max_bytes)
@@ -216,6 +223,8 @@ def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> No
             _empty(loaded, Origin(name), "no document in it")
     except MalformedDocument as malformed:
         loaded.problems.append(malformed.problem)
+    except Exception as error:  # whatever it is, it is of this file only
+        loaded.problems.append(bug_problem(Origin(name), error))
 
 
 def _empty(loaded: Loaded, origin: Origin, message: str) -> None:

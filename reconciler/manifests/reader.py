@@ -55,7 +55,7 @@ class MalformedDocument(Exception):
 class Decimal(float):
     """A number with a point or exponent. It is no whole number, whatever its value, and is shown as it is written."""
 
-    __slots__ = ("_written",)
+    _written: str
 
     def __new__(cls, written: str) -> Decimal:
         made = super().__new__(cls, written)
@@ -176,7 +176,7 @@ class _Reader:
     def sequence(self, depth: int) -> list[Any]:
         """The elements of a list, up to its end."""
         get = self.parser.get_event
-        values = []
+        values: list[Any] = []
         while type(event := get()) is not yaml.SequenceEndEvent:
             values.append(self.below(len(values), event, depth + 1))
         return values

@@ -29,7 +29,7 @@ from reconciler.manifests.request import KIND as OPERATION
 from reconciler.manifests.request import request_id
 from reconciler.manifests.request_conflicts import contradictions
 from reconciler.manifests.request_set import requests_of
-from reconciler.manifests.stack import stack_of
+from reconciler.manifests.stack import stack_name, stack_of
 from reconciler.manifests.uniqueness import reservations_of
 from reconciler.model import quantity
 from reconciler.model.fields import quantity_fields, references_of
@@ -98,9 +98,7 @@ class Validator:
     def examine(self, loaded: Loaded) -> ValidationResult:
         """Check everything that was loaded. The desired state leaves out manifests with errors."""
         problems: _Problems = defaultdict(list)
-        stack, findings = stack_of(loaded)
-        if loaded.stack is not None and findings:
-            problems[loaded.stack] += map(loaded.stack.problem, findings)
+        stack = _stack(loaded, problems)
         before, checked = self._check_each(loaded.manifests, stack)
         resources = self._updated(before, checked)
         if resources is None:
@@ -109,7 +107,7 @@ class Validator:
         described = resources if resources is not None or self._cross_checks is None else self._cross_checks.resources
         conflicts = contradictions(requests.requests.values(), described or {})
         for manifest, finding in (*requests.findings, *conflicts):
-            problems[manifest].append(manifest.problem(finding))
+            problems[manifest].append(finding if isinstance(finding, Problem) else manifest.problem(finding))
         invalid = {manifest for manifest, found in problems.items() if _has_error(found)}
         of_stack = problems.get(loaded.stack, []) if loaded.stack is not None else []
         if resources is None and self._cross_checks is not None:
@@ -129,7 +127,7 @@ class Validator:
         if stack.defaults != self._defaults:  # every manifest may mean something else now
             self._defaults, self._checked, self._cross_checks = stack.defaults, {}, None
         before = self._checked
-        self._checked = {each: before.get(each) or _check(each, stack) for each in manifests}
+        self._checked = {each: before.get(each) or _check_or_bug(each, stack) for each in manifests}
         return before, self._checked
 
     def _updated(
@@ -144,7 +142,10 @@ class Validator:
             return None
         gone = [each for manifest in before.keys() - checked.keys() if (each := before[manifest].resource)]
         new = [each.resource for each in added if each.resource is not None]
-        if not cross_checks.replace(gone, new):
+        try:
+            if not cross_checks.replace(gone, new):
+                return None
+        except Exception:  # a bug that one of them meets: which one, checking everything again tells
             return None
         self._cross_checks = cross_checks
         resources = {**self._resources, **{each.declared.id: each.declared for each in new}}
@@ -153,13 +154,33 @@ class Validator:
         return resources if resources.keys() == self._resources.keys() else dict(sorted(resources.items()))
 
 
+def _stack(loaded: Loaded, problems: _Problems) -> Stack:
+    """The settings of the Stack; ``problems`` gets those of its document."""
+    try:
+        stack, findings = stack_of(loaded)
+        found = [] if loaded.stack is None else [loaded.stack.problem(finding) for finding in findings]
+    except Exception as error:
+        if loaded.stack is None:
+            raise
+        stack, found = Stack(stack_name(loaded.root)), [loaded.stack.bug(error)]
+    if loaded.stack is not None and found:
+        problems[loaded.stack] += found
+    return stack
+
+
 def _check_together(checked: Mapping[Manifest, CheckedManifest], problems: _Problems) -> CrossChecks:
     """Check all resources against each other; ``problems`` gets theirs and those of each by itself."""
     cross_checks = CrossChecks()
     for manifest, each in checked.items():
         if each.problems:
             problems[manifest] += each.problems
-        if each.resource is not None and (problem := cross_checks.add(each.resource)):
+        if each.resource is None:
+            continue
+        try:
+            problem = cross_checks.add(each.resource)
+        except Exception as error:
+            problem = manifest.bug(error)
+        if problem is not None:
             problems[manifest].append(problem)
     for resource, problem in cross_checks.problems():
         problems[resource.manifest].append(problem)
@@ -182,6 +203,14 @@ def ids_of(manifest: Manifest) -> Iterator[ResourceId]:
 
 def _warnings(problems: Mapping[Manifest, Iterable[Problem]]) -> list[Problem]:
     return sorted(each for found in problems.values() for each in found if each.severity is not Severity.ERROR)
+
+
+def _check_or_bug(manifest: Manifest, stack: Stack) -> CheckedManifest:
+    """Check one manifest by itself; a bug that it meets is its problem, and no other's."""
+    try:
+        return _check(manifest, stack)
+    except Exception as error:
+        return CheckedManifest(problems=(manifest.bug(error),))
 
 
 def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:

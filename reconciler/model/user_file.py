@@ -28,7 +28,7 @@ class TooLarge(OSError):
 
 
 def is_own_descriptor(path: str) -> bool:
-    """Whether a path stands for a descriptor of this process: ``/dev/stdin``, or the ``/dev/fd/63`` of ``<(command)``."""
+    """Whether a path is a descriptor of this process: ``/dev/stdin``, or the ``/dev/fd/63`` of ``<(command)``."""
     return _OWN_DESCRIPTOR.fullmatch(path) is not None
 
 

@@ -32,10 +32,10 @@ def problems_of(text: str, name: str = "a.yaml") -> list[Problem]:
 
 def as_json(text: str) -> str:
     """A manifest of a disk as JSON, with the text of a value as it is."""
-    spec = '{"nodeName": "node22", "pool": "vmd-pool", "capacity": %s}' % text
-    metadata = '{"name": "web-1-root"}'
-    start = '"apiVersion": "gitops.doslab.io/v1alpha1", "kind": "VirtualMachineDisk"'
-    return "{%s, \"metadata\": %s,\n\"spec\": %s}" % (start, metadata, spec)
+    disk = (
+        '{"apiVersion": "gitops.doslab.io/v1alpha1", "kind": "VirtualMachineDisk", "metadata": {"name": "web-1-root"}'
+    )
+    return disk + ',\n"spec": {"nodeName": "node22", "pool": "vmd-pool", "capacity": ' + text + "}}"
 
 
 @pytest.mark.parametrize("value", ["1e9", "1E+09", "1.5e3", "1e400", "-1e400", ".inf", ".nan", "20.0", "9" * 4400])
@@ -115,19 +115,24 @@ LINEAR: dict[str, tuple[str, Callable[[int], str]]] = {
     "quotes that never end": ("a.json", lambda n: '["' + '\\"' * n),
     "quotes only": ("a.json", lambda n: '"' * n),
     "brackets that never end": ("a.json", lambda n: '{"a":[' + "[]," * n),
-    "unknown fields": ("a.yaml", lambda n: HEAD % "VirtualMachine" + "spec:\n" + "".join(f"  f{i}: 1\n" for i in range(n))),
+    "unknown fields": (
+        "a.yaml",
+        lambda n: HEAD % "VirtualMachine" + "spec:\n" + "".join(f"  f{i}: 1\n" for i in range(n)),
+    ),
     "disks": (
         "a.yaml",
         lambda n: MACHINE % 1 + "  disks:\n" + "".join(f"  - {{target: vda, disk: disk-{i}}}\n" for i in range(n)),
     ),
     "nics": (
         "a.yaml",
-        lambda n: MACHINE % 1
-        + "  disks: []\n  nics:\n"
-        + "".join(
-            f'  - {{mac: "52:54:00:{i >> 16:02x}:{i >> 8 & 255:02x}:{i & 255:02x}", type: l3bridge, source: br-int, '
-            f"network: net-{i}, ip: 10.0.0.1, floatingIP: {{address: 10.1.0.1/24, externalNetwork: out}}}}\n"
-            for i in range(n)
+        lambda n: (
+            MACHINE % 1
+            + "  disks: []\n  nics:\n"
+            + "".join(
+                f'  - {{mac: "52:54:00:00:{i >> 8 & 255:02x}:{i & 255:02x}", type: l3bridge, source: br-int, '
+                f"network: net-{i}, ip: 10.0.0.1, floatingIP: {{address: 10.1.0.1/24, externalNetwork: out}}}}\n"
+                for i in range(n)
+            )
         ),
     ),
     "addresses": (
