@@ -152,7 +152,7 @@ def load_texts(texts: Mapping[str, str]) -> Loaded:
     """Load texts, each under the name of the file that it may become."""
     loaded = Loaded()
     for name, text in texts.items():
-        _load_bytes(loaded, name, text.encode(), MAX_BYTES)
+        _load_bytes(loaded, name, text.encode("utf-8", "surrogatepass"), MAX_BYTES)
     return loaded
 
 

@@ -333,5 +333,6 @@ def _read_shown(value: Any) -> Any:
 
 
 def _id(text: str) -> ResourceId:
-    kind, *rest = text.split("/")
-    return ResourceId(kind, rest[-1], rest[0]) if len(rest) == 2 else ResourceId(kind, rest[0])
+    kind, _, rest = text.partition("/")
+    namespace, slash, name = rest.partition("/")
+    return ResourceId(kind, name, namespace) if slash else ResourceId(kind, rest)

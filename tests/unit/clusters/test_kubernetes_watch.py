@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -53,7 +52,7 @@ def test_the_library_refuses_to_end_a_stream_that_has_ended() -> None:
         released().shutdown()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("already been released"), ValueError(), OSError(), socket.timeout()])
+@pytest.mark.parametrize("error", [RuntimeError("already been released"), ValueError(), OSError(), TimeoutError()])
 def test_closing_a_watch_whose_stream_ends_at_that_moment_raises_nothing(error: Exception) -> None:
     streams = Streams(ended=error)
     watched = watch(streams)
