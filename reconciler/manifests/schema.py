@@ -21,7 +21,7 @@ from reconciler.model.kinds import KINDS
 from reconciler.model.problem import shown
 
 if TYPE_CHECKING:
-    from jsonschema import ValidationError
+    from jsonschema import Draft202012Validator, ValidationError
 
 COMMON = "common.schema.json"
 
@@ -113,11 +113,16 @@ def _is_number_or_text(alternatives: list[dict[str, Any]]) -> bool:
     return [set(each) for each in alternatives] == [{"type", "minimum"}, {"type", "pattern"}]
 
 
-def explain_errors(kind: str, document: dict[str, Any]) -> Iterator[Finding]:
-    """All findings about a document."""
+@cache
+def _explaining(kind: str) -> Draft202012Validator:
     from jsonschema import Draft202012Validator
 
-    errors = Draft202012Validator(schema(kind)).iter_errors(document)
+    return Draft202012Validator(schema(kind))
+
+
+def explain_errors(kind: str, document: dict[str, Any]) -> Iterator[Finding]:
+    """All findings about a document."""
+    errors = _explaining(kind).iter_errors(document)
     # The library has one error for each missing field, and each is explained with all of them.
     see = f"See 'reconcile explain {kind}'."
     found = set[Finding]()

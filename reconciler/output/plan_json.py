@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from reconciler import catalogue
@@ -38,6 +39,7 @@ from reconciler.planner.preconditions import digest
 
 VERSION = 2
 FORMAT = f"reconcile.plan/v{VERSION}"
+MAX_PROBLEMS = 1000  # of a file: more are neither read by anybody nor worth the time to find
 _FORMAT = re.compile(r"reconcile\.plan/v([0-9]{1,9})")
 
 
@@ -177,7 +179,7 @@ def from_json(name: str, text: str) -> Plan:
         raise InvalidInput([problem])
     problems = [
         Problem(source.locate(0, each.path), each.message, each.remedy or "Make the plan again.", show_path(each.path))
-        for each in schema.explain_errors("plan", document)
+        for each in islice(schema.explain_errors("plan", document), MAX_PROBLEMS)
     ]
     if not problems:
         problems = list(_inconsistencies(source, document))

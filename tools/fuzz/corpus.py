@@ -24,6 +24,7 @@ class Corpus:
     documents: tuple[dict[str, Any], ...]
     values: dict[str, list[Any]] = field(default_factory=dict)
     names: tuple[str, ...] = ()  # of resources
+    populated: tuple[dict[str, Any], ...] = ()  # those that the populated cluster was made from
 
 
 @cache
@@ -31,12 +32,13 @@ def corpus() -> Corpus:
     """The corpus, always in the same order."""
     files = [file for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*")) if file.suffix in SUFFIXES]
     texts = tuple(file.read_text(encoding="utf-8", errors="replace") for file in files if file.stat().st_size < MOST)
-    found = [each for text in texts for each in documents_of(text)] + documents()
+    populated = documents()
+    found = [each for text in texts for each in documents_of(text)] + populated
     values: dict[str, list[Any]] = {}
     for document in found:
         _collect(document, values)
     names = [each["metadata"]["name"] for each in found if _is_named(each)]
-    return Corpus(texts, tuple(found), values, tuple(dict.fromkeys(names)))
+    return Corpus(texts, tuple(found), values, tuple(dict.fromkeys(names)), tuple(populated))
 
 
 def documents_of(text: str) -> list[dict[str, Any]]:

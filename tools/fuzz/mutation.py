@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from tools.fuzz.corpus import Corpus
+from reconciler.manifests.reader import Decimal
+from tools.fuzz.corpus import Corpus, documents_of
 
 Place = tuple[Any, Any]  # a mapping or list, and a key or index of it
 
@@ -72,7 +73,7 @@ TOKENS = (
         "=",
     ),
 )
-MOST_DOCUMENTS = 5
+MOST_DOCUMENTS = 4
 BYTE_LEVEL = 0.15  # share of inputs whose text is changed, not only their values
 
 
@@ -93,10 +94,11 @@ def make_input(corpus: Corpus, seed: str) -> tuple[str, str]:
 
 def _chosen(corpus: Corpus, chance: random.Random) -> list[Any]:
     """Documents that belong together, with others now and then."""
-    from tools.fuzz.corpus import documents_of
-
     found: list[Any] = []
-    if chance.random() < 0.7:
+    drawn = chance.random()
+    if drawn < 0.4:  # what the populated cluster has: a change of it is a step
+        found = chance.sample(corpus.populated, k=min(MOST_DOCUMENTS, len(corpus.populated)))
+    elif drawn < 0.8:
         found = documents_of(chance.choice(corpus.texts))
         chance.shuffle(found)
     if not found or chance.random() < 0.3:
@@ -211,6 +213,9 @@ CHANGES: tuple[Change, ...] = (
 class _Dumper(yaml.CSafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+_Dumper.add_representer(Decimal, lambda dumper, value: dumper.represent_scalar("tag:yaml.org,2002:float", repr(value)))
 
 
 def _written(documents: list[Any], corpus: Corpus, chance: random.Random) -> tuple[str, str]:
