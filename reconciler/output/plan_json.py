@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -182,7 +182,7 @@ def from_json(name: str, text: str) -> Plan:
         for each in islice(schema.explain_errors("plan", document), MAX_PROBLEMS)
     ]
     if not problems:
-        problems = list(_inconsistencies(source, document))
+        problems = list(_inconsistencies(source, document)) or list(_unexplained(source, document))
     if problems:
         raise InvalidInput(problems)
     return Plan(
@@ -243,6 +243,22 @@ def _inconsistencies(source: SourceText, document: dict[str, Any]) -> Iterator[P
         graph.waves(edges)
     except graph.Cycle as cycle:
         yield Problem(Origin(source.name), f"steps wait for each other: {cycle}", remedy)
+
+
+def _unexplained(source: SourceText, document: dict[str, Any]) -> Iterator[Problem]:
+    """A problem for each step and note whose details are not those of its reason or kind."""
+    told: dict[str, Callable[[dict[str, Any]], str]] = {
+        "steps": lambda step: explain(_read_step(step)),
+        "notes": lambda note: explain_note(_read_note(note)),
+    }
+    for part, tell in told.items():
+        for index, each in enumerate(document.get(part, ())):
+            try:
+                tell(each)
+            except (LookupError, TypeError, ValueError, AttributeError):
+                path = (part, index, "details")
+                message, remedy = "the details are not those of its kind", "A plan cannot be edited: create it again."
+                yield Problem(source.locate(0, path), message, remedy, show_path(path))
 
 
 def _sample(value: dict[str, Any]) -> str:

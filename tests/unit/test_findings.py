@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.manifests.loader import load_texts
+from reconciler.model.problem import InvalidInput
+from reconciler.model.resource import ResourceId
+from reconciler.output.plan_json import from_json, to_json
 from reconciler.planner import changes
-from reconciler.planner.plan import Plan
+from reconciler.planner.plan import Note, NoteKind, Plan
 from support.paths import QUICKSTART, TESTS
 from tools.fuzz import trial
 from tools.fuzz.corpus import corpus
@@ -30,6 +36,20 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("file", FINDINGS, ids=lambda file: file.stem)
 def test_what_was_once_found_is_mended(file: Path) -> None:
     try_input(file.name, file.read_bytes().decode("utf-8", "surrogateescape"))
+
+
+def test_a_saved_plan_whose_details_were_edited_is_refused_at_them() -> None:
+    note = Note(ResourceId("VirtualMachine", "web-1"), NoteKind.EXPOSED, {})
+    with pytest.raises(InvalidInput) as refused:
+        from_json("plan.json", json.dumps(to_json_without_text(Plan("shop", notes=(note,)))))
+    (problem,) = refused.value.problems
+    assert (problem.path, problem.message) == ("notes[0].details", "the details are not those of its kind")
+
+
+def to_json_without_text(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON, whose notes cannot be put into words."""
+    notes = [{"resource": str(note.id), "kind": str(note.kind), "details": note.details} for note in plan.notes]
+    return {**to_json(replace(plan, notes=())), "notes": notes}
 
 
 def test_a_seed_is_an_input_and_another_one_another() -> None:
