@@ -111,7 +111,7 @@ class _Reader:
     def __init__(self, source: SourceText) -> None:
         self.source = source
         self.anchors: dict[str, tuple[Any, int]] = {}
-        self.left = MAX_VALUES  # that the text may still have
+        self.room = MAX_VALUES  # of them that the text may still have
         self.built = 0  # values built in this document
         self.aliased = 0  # values that aliases added to it
         self.open: set[str] = set()
@@ -123,6 +123,7 @@ class _Reader:
             parser.get_event()
             while type(parser.get_event()) is not yaml.StreamEndEvent:
                 self.anchors.clear()
+                self.room -= self.built
                 self.built = self.aliased = 0
                 yield self.value(parser.get_event(), 0)
                 parser.get_event()
@@ -140,8 +141,7 @@ class _Reader:
     def value(self, event: Event, depth: int) -> Any:
         """The value that begins with an event, ``depth`` levels down."""
         self.built += 1
-        self.left -= 1
-        if self.left < 0:
+        if self.built > self.room:
             raise self.wrong(event, f"more than {MAX_VALUES} values", "Split it into several files.")
         kind = type(event)
         if kind is yaml.ScalarEvent:
