@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.ready
 WORKERS ?= 2
+FUZZ_SECONDS ?= 30
+FUZZ_SEED ?= 1
 unexport PYTHONDONTWRITEBYTECODE # or each command that a test runs compiles the package again
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo envtest browser libvirt test test-slow test-kubernetes test-browser test-libvirt campaign check fix docs lock bench \
+.PHONY: demo envtest browser libvirt test test-slow test-kubernetes test-browser test-libvirt fuzz campaign check fix docs lock bench \
 	bench-libvirt soak generate clean
 
 $(READY): pyproject.toml requirements/dev.txt
@@ -46,6 +48,9 @@ test-browser: $(READY) browser ## what people see, in Chromium
 
 test-libvirt: libvirt ## the libvirt driver on real machines: each worker has a libvirt in namespaces of its own
 	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m libvirt
+
+fuzz: $(READY) ## random manifests through load, validate, plan and every output; FUZZ_SEED gives other ones
+	$(BIN)/python -m tools.fuzz --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) --processes $(WORKERS)
 
 campaign: $(READY) envtest libvirt ## everything above without a choice of cases: each golden plan on Kubernetes, each kill on libvirt
 	RECONCILE_CAMPAIGN=1 RECONCILE_REQUIRE_KUBERNETES=1 RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -m "kubernetes or libvirt or slow"

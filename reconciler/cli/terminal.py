@@ -29,6 +29,17 @@ def show_problems(problems: Iterable[Problem]) -> None:
         from reconciler.output.text import problems_text
 
         click.echo(problems_text(problems, painter(sys.stderr)), nl=False, err=True)
+        show_tracebacks(problems)
+
+
+def show_tracebacks(problems: Iterable[Problem]) -> None:
+    """The tracebacks of bugs that are among the problems, to standard error, if RECONCILE_TRACEBACK asks for them."""
+    if os.environ.get("RECONCILE_TRACEBACK"):
+        from reconciler.model.problem import traceback_of
+
+        for problem in problems:
+            if problem.bug is not None:
+                click.echo(f"{problem.origin}: {traceback_of(problem.bug)}", err=True)
 
 
 def show_failure(failure: Failure, *, as_json: bool, **document: Any) -> None:

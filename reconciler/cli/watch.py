@@ -149,11 +149,12 @@ def watch(
     """
     from reconciler.daemon.loop.daemon import Signals
     from reconciler.daemon.status.metrics import DaemonMetrics
+    from reconciler.model.user_file import is_own_descriptor
     from reconciler.output import log
 
     if repository.url and paths:
         raise click.UsageError("--git and PATHs exclude each other; --path names a folder of the repository.")
-    if "-" in paths:
+    if any(path == "-" or is_own_descriptor(path) for path in paths):
         raise click.UsageError("Standard input cannot be watched: name files or folders.")
     log.configure(sys.stderr)
     signals = Signals()
@@ -245,6 +246,7 @@ def _controller_options(
         on_outcome=metrics.step_ended,
         on_reconciled=metrics.reconciled,
         on_cache_mismatch=metrics.cache_mismatch,
+        on_bug=metrics.bug_met,
         commit=inputs.commit,
     )
     options.policy(Stack())

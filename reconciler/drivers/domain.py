@@ -61,7 +61,7 @@ def new(name: str, uuid: str, *, type: str = "kvm") -> Domain:
 
 def metadata(os_variant: str) -> dict[str, Any]:
     """The element that says which guest system a domain has: the only place where that is kept."""
-    match = re.fullmatch(r"([a-z]+(?:-[a-z]+)*)(.*)", os_variant)
+    match = re.fullmatch(r"([a-z]++(?:-[a-z]++)*+)(.*)", os_variant)
     system, release = match.groups() if match else (os_variant, "")
     url = f"http://{_VENDORS.get(system, f'{system}.org')}/{system}/{release}".rstrip("/")
     return {f"{_OSINFO}libosinfo": {f"{_OSINFO}os": {"_id": url}}}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -198,10 +199,12 @@ def _disks(machine: Declared) -> Iterator[Finding]:
             message = "a disk is a VirtualMachineDisk or a block device, not both"
             yield Finding(("disks", index, "block"), message, "Keep disk or block.")
     for name in ("disk", "block"):
-        known = [disk.get(name) for disk in disks]
-        for index, value in enumerate(known):
-            if value is not None and value in known[:index]:
+        known = set[str]()
+        for index, value in enumerate(disk.get(name) for disk in disks):
+            if value in known:
                 yield Finding(("disks", index, name), f"{value} is attached twice", "Attach a disk once.")
+            elif value is not None:
+                known.add(value)
 
 
 _TOTALS = {"totalBytes": ("readBytes", "writeBytes"), "totalIops": ("readIops", "writeIops")}
@@ -250,7 +253,7 @@ def _needs_switch(machine: Declared) -> Iterator[Finding]:
 
 def _floating_ips(machine: Declared) -> Iterator[Finding]:
     nics = machine.spec["nics"]
-    networks = [nic.get("network") for nic in nics]
+    networks = Counter(nic.get("network") for nic in nics)
     for index, nic in enumerate(nics):
         if "floatingIP" not in nic:
             continue
@@ -259,7 +262,7 @@ def _floating_ips(machine: Declared) -> Iterator[Finding]:
             yield Finding(path, "a floating IP leads to a fixed ip", "Add ip to the NIC.")
         yield from _external_address((*path, "address"), nic["floatingIP"]["address"])
         network = nic.get("network")
-        if networks.count(network) > 1:
+        if networks[network] > 1:
             message = f"the VM has several NICs on {network}, and a floating IP cannot say which it leads to"
             yield Finding(path, message, "Keep one NIC on that network.")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from reconciler.catalogue.common import ROOTS_FORM, is_out_of_reach, is_rooted
@@ -59,12 +60,11 @@ class CrossChecks:
     def problems(self) -> Iterator[tuple[Declared, Problem]]:
         """All problems between the resources, each with the resource it concerns."""
         for linked in self._linked.values():
-            for problem in self._claims.conflicts(linked.declared, linked.claims):
-                yield linked.declared, problem
+            yield from _or_bug(linked.declared, partial(self._claims.conflicts, linked.declared, linked.claims))
         yield from rename_conflicts(self.resources)
         for linked in self._linked.values():
-            for problem in (*self._reference_problems(linked), *routed_on_bridges(linked.declared, self._bridges)):
-                yield linked.declared, problem
+            yield from _or_bug(linked.declared, partial(self._reference_problems, linked))
+            yield from _or_bug(linked.declared, partial(routed_on_bridges, linked.declared, self._bridges))
 
     def replace(self, removed: Iterable[LinkedResource], added: Sequence[LinkedResource]) -> bool:
         """Replace resources by others. True if the new ones and those they affect have no problem.
@@ -114,6 +114,15 @@ class CrossChecks:
             for check in REFERENCE_CHECKS:
                 for finding in check(resource, path, other, self.resources):
                     yield resource.manifest.problem(finding.under("spec"))
+
+
+def _or_bug(resource: Declared, problems: Callable[[], Iterable[Problem]]) -> Iterator[tuple[Declared, Problem]]:
+    """The problems of a resource; a bug that finding them meets is one of them."""
+    try:
+        for problem in problems():
+            yield resource, problem
+    except Exception as error:
+        yield resource, resource.manifest.bug(error)
 
 
 Resources = Mapping[ResourceId, Declared]

@@ -13,14 +13,16 @@ from pathlib import Path as FilePath
 from typing import IO, Any
 
 from reconciler.manifests.finding import Finding
-from reconciler.manifests.reader import MalformedDocument, SourceText, read_json, read_yaml
-from reconciler.model.problem import Origin, Problem, shown
+from reconciler.manifests.json_reader import read_json
+from reconciler.manifests.reader import MalformedDocument, SourceText, read_yaml
+from reconciler.model.problem import Origin, Problem, bug_problem, shown
 from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, Path, ResourceId, show_path
+from reconciler.model.user_file import TooLarge, read_user_file, reason_of, shown_limit
 from reconciler.model.wire import WIRE_API_VERSION
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STACK_FILE = "reconcile.yaml"
-MAX_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024  # of one file: some 200,000 resources
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +40,13 @@ class Manifest:
     def origin(self, *path: str | int) -> Origin:
         """File, line and column of a value; of its nearest parent where the value is missing."""
         return self.source.locate(self.index, (*self.base, *path))
+
+    def bug(self, error: Exception) -> Problem:
+        """The problem that a bug of this program meets with this document."""
+        try:
+            return bug_problem(self.origin(), error, self.id)
+        except Exception:  # the bug may be in finding the place
+            return bug_problem(Origin(self.source.name), error, self.id)
 
     def problem(self, finding: Finding) -> Problem:
         """The problem for a finding about this document: with file, line, column and resource.
@@ -82,11 +91,12 @@ def load(
     """
     listed = list_files(paths, under=under)
     loaded = Loaded(root=listed.root, problems=listed.problems)
+    named = {os.fspath(path) for path in paths}
     for file in listed.files:
         if file == "-":
             _load_bytes(loaded, "<stdin>", (stdin or sys.stdin.buffer).read(max_bytes + 1), max_bytes)
         else:
-            _load_file(loaded, file, max_bytes, under)
+            _load_file(loaded, file, max_bytes, under, descriptors=file in named)
     return loaded
 
 
@@ -142,7 +152,7 @@ def load_texts(texts: Mapping[str, str]) -> Loaded:
     """Load texts, each under the name of the file that it may become."""
     loaded = Loaded()
     for name, text in texts.items():
-        _load_bytes(loaded, name, text.encode(), MAX_BYTES)
+        _load_bytes(loaded, name, text.encode("utf-8", "surrogatepass"), MAX_BYTES)
     return loaded
 
 
@@ -166,25 +176,28 @@ def _files(listed: FileList, path: str, under: str) -> Iterator[str]:
 
 
 def _cannot_read(path: str, error: OSError) -> Problem:
-    reason = (error.strerror or str(error)).lower()
-    return Problem(Origin(path), f"cannot be read: {reason}", "Check the path and its permissions.")
+    return Problem(Origin(path), f"cannot be read: {reason_of(error)}", "Check the path and its permissions.")
 
 
-def _load_file(loaded: Loaded, path: str, max_bytes: int, under: str) -> None:
+def _load_file(loaded: Loaded, path: str, max_bytes: int, under: str, *, descriptors: bool = False) -> None:
     name = _shown(path, under)
     try:
-        with open(path, "rb") as stream:
-            content = stream.read(max_bytes + 1)
+        content = read_user_file(path, max_bytes, descriptors=descriptors)
+    except TooLarge:
+        loaded.problems.append(_too_large(name, max_bytes))
     except OSError as error:
         loaded.problems.append(_cannot_read(name, error))
-        return
-    _load_bytes(loaded, name, content, max_bytes)
+    else:
+        _load_bytes(loaded, name, content, max_bytes)
+
+
+def _too_large(name: str, max_bytes: int) -> Problem:
+    return Problem(Origin(name), f"larger than {shown_limit(max_bytes)}", "Split it into several files.")
 
 
 def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> None:
     if len(content) > max_bytes:
-        limit = f"larger than {max_bytes // 2**20} MiB"
-        loaded.problems.append(Problem(Origin(name), limit, "Split it into several files."))
+        loaded.problems.append(_too_large(name, max_bytes))
         return
     try:
         text = content.decode("utf-8-sig")
@@ -210,6 +223,8 @@ def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> No
             _empty(loaded, Origin(name), "no document in it")
     except MalformedDocument as malformed:
         loaded.problems.append(malformed.problem)
+    except Exception as error:  # whatever it is, it is of this file only
+        loaded.problems.append(bug_problem(Origin(name), error))
 
 
 def _empty(loaded: Loaded, origin: Origin, message: str) -> None:

@@ -1,4 +1,4 @@
-"""YAML or JSON text -> plain values, and the line and column of each.
+"""YAML text -> plain values, and the line and column of each.
 
 YAML is read with libyaml's event parser and built here: that is faster than composing nodes, sees duplicate
 keys, and applies the YAML 1.2 core rules, so that ``no`` and an unquoted MAC address are text. Positions are
@@ -7,9 +7,8 @@ not kept while reading; ``SourceText.locate`` reads again when a problem needs o
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
@@ -19,24 +18,27 @@ from reconciler.model.resource import Path
 
 MAX_DEPTH = 64
 MAX_ALIASED = 100_000  # values that aliases may add to one document
+MAX_VALUES = 10_000_000  # of one text: what is longer takes minutes and gigabytes to read
+MAX_DIGITS = 1000  # of a whole number; what is longer is text
 
 Event = Any  # PyYAML's stubs leave out the fields of its events
 
 
 class SourceText:
-    """The text of one file, kept to find positions in it."""
+    """The text of one file, kept to find positions in it. ``find_places`` gives them, one mapping for each document."""
 
-    __slots__ = ("_places", "name", "text")
+    __slots__ = ("_places", "find_places", "name", "text")
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self.text = text
+        self.find_places: Callable[[SourceText], Iterator[dict[Path, Origin]]] = _places
         self._places: list[dict[Path, Origin]] | None = None
 
     def locate(self, document: int, path: Path) -> Origin:
         """Where the value at ``path`` of the nth document begins; its nearest parent if it is absent."""
         if self._places is None:
-            self._places = list(_places(self))
+            self._places = list(self.find_places(self))
         places = self._places[document] if document < len(self._places) else {}
         while path and path not in places:
             path = path[:-1]
@@ -50,12 +52,35 @@ class MalformedDocument(Exception):
         self.problem = Problem(origin, message, remedy)
 
 
+class Decimal(float):
+    """A number with a point or exponent. It is no whole number, whatever its value, and is shown as it is written."""
+
+    _written: str
+
+    def __new__(cls, written: str) -> Decimal:
+        made = super().__new__(cls, written)
+        made._written = written
+        return made
+
+    def __repr__(self) -> str:
+        return self._written
+
+    def is_integer(self) -> bool:
+        """No: libraries of JSON Schema ask, and would take 1e9 for an integer that nothing else here takes it for."""
+        return False
+
+
+def whole_number(digits: str) -> int | str:
+    """The number of a text of digits; the text where it has more than ``MAX_DIGITS``."""
+    return int(digits) if len(digits) <= MAX_DIGITS else digits
+
+
 _FALSE_TRUE_NULL: dict[str, Any] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
     **dict.fromkeys(("null", "Null", "NULL", "~", ""), None),
 }
-_INTEGER = re.compile(r"[-+]?[0-9]{1,1000}\Z")
+_INTEGER = re.compile(r"[-+]?[0-9]++\Z")
 _RADIX = re.compile(r"0o[0-7]{1,100}\Z|0x[0-9a-fA-F]{1,100}\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,300}|[0-9]{1,300}(\.[0-9]{0,300})?)([eE][-+]?[0-9]{1,3})?\Z")
 _MAYBE_NUMBER = frozenset("0123456789+-.")
@@ -67,11 +92,11 @@ def plain(text: str) -> Any:
         return _FALSE_TRUE_NULL[text]
     if text[0] in _MAYBE_NUMBER:
         if _INTEGER.match(text):
-            return int(text)
+            return whole_number(text)
         if _RADIX.match(text):
             return int(text, 0)
         if _FLOAT.match(text):
-            return float(text)
+            return Decimal(text)
     return text
 
 
@@ -86,6 +111,7 @@ class _Reader:
     def __init__(self, source: SourceText) -> None:
         self.source = source
         self.anchors: dict[str, tuple[Any, int]] = {}
+        self.room = MAX_VALUES  # of them that the text may still have
         self.built = 0  # values built in this document
         self.aliased = 0  # values that aliases added to it
         self.open: set[str] = set()
@@ -97,6 +123,7 @@ class _Reader:
             parser.get_event()
             while type(parser.get_event()) is not yaml.StreamEndEvent:
                 self.anchors.clear()
+                self.room -= self.built
                 self.built = self.aliased = 0
                 yield self.value(parser.get_event(), 0)
                 parser.get_event()
@@ -114,6 +141,8 @@ class _Reader:
     def value(self, event: Event, depth: int) -> Any:
         """The value that begins with an event, ``depth`` levels down."""
         self.built += 1
+        if self.built > self.room:
+            raise self.wrong(event, f"more than {MAX_VALUES} values", "Split it into several files.")
         kind = type(event)
         if kind is yaml.ScalarEvent:
             value: Any = event.value
@@ -140,12 +169,16 @@ class _Reader:
         self.anchors[event.anchor] = (value, self.built - before + 1)
         return value
 
+    def below(self, part: str | int, event: Event, depth: int) -> Any:
+        """The value of an element or key of the list or mapping that is being read."""
+        return self.value(event, depth)
+
     def sequence(self, depth: int) -> list[Any]:
         """The elements of a list, up to its end."""
         get = self.parser.get_event
-        values = []
+        values: list[Any] = []
         while type(event := get()) is not yaml.SequenceEndEvent:
-            values.append(self.value(event, depth + 1))
+            values.append(self.below(len(values), event, depth + 1))
         return values
 
     def mapping(self, depth: int) -> dict[str, Any]:
@@ -162,7 +195,7 @@ class _Reader:
                 continue
             if key in values:
                 raise self.wrong(event, f"duplicate key {key!r}", "Keep one of the two.")
-            values[key] = self.value(get(), depth + 1)
+            values[key] = self.below(key, get(), depth + 1)
         for other in merged:
             for key in other:
                 values.setdefault(key, other[key])
@@ -170,7 +203,7 @@ class _Reader:
 
     def merge(self, event: Event, depth: int) -> list[dict[str, Any]]:
         """The mappings that a ``<<`` key names."""
-        value = self.value(event, depth + 1)
+        value = self.below("<<", event, depth + 1)
         sources = value if isinstance(value, list) else [value]
         if not all(isinstance(each, dict) for each in sources):
             raise self.wrong(event, "'<<' merges mappings only", "Point it at an anchored mapping.")
@@ -223,69 +256,31 @@ def _line_column(text: str, position: int) -> tuple[int, int]:
     return text.count("\n", 0, position) + 1, position - (text.rfind("\n", 0, position) + 1) + 1
 
 
-def read_json(source: SourceText) -> Iterator[Any]:
-    """One or more JSON values, one after the other."""
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        values = dict(items)
-        if len(values) < len(items):
-            keys = [key for key, _ in items]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise MalformedDocument(_second_key(source, twice), f"duplicate key {twice!r}", "Keep one of the two.")
-        return values
-
-    decoder = json.JSONDecoder(object_pairs_hook=pairs)
-    text = source.text
-    position = 0
-    try:
-        while (position := _skip_space(text, position)) < len(text):
-            value, position = decoder.raw_decode(text, position)
-            yield value
-    except json.JSONDecodeError as error:
-        origin = Origin(source.name, error.lineno, error.colno)
-        raise MalformedDocument(origin, f"not JSON: {error.msg.lower()}", "Correct it around this place.") from None
-    except RecursionError:
-        raise MalformedDocument(Origin(source.name), "nested too deeply", "Flatten it.") from None
-
-
-def _skip_space(text: str, position: int) -> int:
-    while position < len(text) and text[position] in " \t\r\n":
-        position += 1
-    return position
-
-
-def _second_key(source: SourceText, key: str) -> Origin:
-    """Where YAML's reader, which knows positions, meets the duplicate; JSON's does not tell."""
-    try:
-        for _ in _Reader(source).documents():
-            pass
-    except MalformedDocument as malformed:
-        return malformed.problem.origin
-    return Origin(source.name)
-
-
 def _places(source: SourceText) -> Iterator[dict[Path, Origin]]:
     """For each document, where every value begins. Stops where the text stops being readable."""
+    reader = _PlaceReader(source)
     try:
-        parser = yaml.CBaseLoader(source.text)
-        parser.get_event()
-        while type(parser.get_event()) is not yaml.StreamEndEvent:
-            places: dict[Path, Origin] = {}
-            _record(parser, parser.get_event(), (), places, source)
-            yield places
-            parser.get_event()
-    except yaml.YAMLError:
-        return
+        for _ in reader.documents():
+            yield reader.places
+            reader.places = {}
+    except MalformedDocument:
+        yield reader.places  # of a document that is not read; what comes before the place is known
 
 
-def _record(parser: yaml.CBaseLoader, event: Event, path: Path, places: dict[Path, Origin], source: SourceText) -> None:
-    places[path] = _origin(source, event.start_mark)
-    if type(event) is yaml.MappingStartEvent:
-        key: Event
-        while type(key := parser.get_event()) is not yaml.MappingEndEvent:
-            _record(parser, parser.get_event(), (*path, key.value), places, source)
-    elif type(event) is yaml.SequenceStartEvent:
-        index = 0
-        while type(item := parser.get_event()) is not yaml.SequenceEndEvent:
-            _record(parser, item, (*path, index), places, source)
-            index += 1
+class _PlaceReader(_Reader):
+    """Reads as ``_Reader`` does, within the same limits, and notes where each value begins."""
+
+    def __init__(self, source: SourceText) -> None:
+        super().__init__(source)
+        self.places: dict[Path, Origin] = {}
+        self.path: Path = ()
+
+    def value(self, event: Event, depth: int) -> Any:
+        self.places[self.path] = _origin(self.source, event.start_mark)
+        return super().value(event, depth)
+
+    def below(self, part: str | int, event: Event, depth: int) -> Any:
+        path, self.path = self.path, (*self.path, part)
+        value = self.value(event, depth)
+        self.path = path
+        return value

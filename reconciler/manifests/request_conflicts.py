@@ -11,6 +11,7 @@ from reconciler.manifests.loader import Manifest
 from reconciler.manifests.request import Request
 from reconciler.model.fields import field_at, parts_at, references_of, unmanaged_values
 from reconciler.model.kinds import KINDS
+from reconciler.model.problem import Problem
 from reconciler.model.resource import Path, ResourceId, show_path
 
 # Fields of an operation that say that a resource comes or goes, which no value contradicts.
@@ -19,27 +20,36 @@ _OF_EXISTENCE = frozenset({"metadata", "from", "cloudInit"})
 
 def contradictions(
     requests: Iterable[Request], resources: Mapping[ResourceId, Declared]
-) -> Iterator[tuple[Manifest, Finding]]:
-    """A finding for each request that moves a field which a described resource declares, by the catalogue's rows."""
+) -> Iterator[tuple[Manifest, Finding | Problem]]:
+    """A finding for each request that moves a field which a described resource declares, by the catalogue's rows.
+
+    A bug that a request meets is a problem of it alone.
+    """
     for request in requests:
-        if request.manifest is None:
-            continue
-        if request.operation.removes and (described := resources.get(request.target)) is not None:
-            place = described.manifest.origin("metadata", "name")
-            message = f"{request.operation.name} ends {request.target}, which is described at {place}"
-            remedy = "Remove its manifest and use --prune, or remove the Operation: it would be created again."
-            yield request.manifest, Finding(("spec", "operation"), message, remedy)
-            continue
-        for moved in request.operation.fields:
-            kind, names = _field(request, moved)
-            found = next(_declaring(request, kind, names, resources), None)
-            if names[0] not in _OF_EXISTENCE and found is not None:
-                declared, path = found
-                place = declared.manifest.origin("spec", *path)
-                message = f"{request.operation.name} changes {show_path(path)}, which {declared.id} declares at {place}"
-                remedy = f"Change {show_path(path)} there instead, and remove the Operation."
-                yield request.manifest, Finding(("spec", "operation"), message, remedy)
-                break
+        if request.manifest is not None:
+            try:
+                yield from ((request.manifest, finding) for finding in _contradictions(request, resources))
+            except Exception as error:
+                yield request.manifest, request.manifest.bug(error)
+
+
+def _contradictions(request: Request, resources: Mapping[ResourceId, Declared]) -> Iterator[Finding]:
+    if request.operation.removes and (described := resources.get(request.target)) is not None:
+        place = described.manifest.origin("metadata", "name")
+        message = f"{request.operation.name} ends {request.target}, which is described at {place}"
+        remedy = "Remove its manifest and use --prune, or remove the Operation: it would be created again."
+        yield Finding(("spec", "operation"), message, remedy)
+        return
+    for moved in request.operation.fields:
+        kind, names = _field(request, moved)
+        found = next(_declaring(request, kind, names, resources), None)
+        if names[0] not in _OF_EXISTENCE and found is not None:
+            declared, path = found
+            place = declared.manifest.origin("spec", *path)
+            message = f"{request.operation.name} changes {show_path(path)}, which {declared.id} declares at {place}"
+            remedy = f"Change {show_path(path)} there instead, and remove the Operation."
+            yield Finding(("spec", "operation"), message, remedy)
+            return
 
 
 def _field(request: Request, moved: str) -> tuple[str, tuple[str, ...]]:

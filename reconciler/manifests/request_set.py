@@ -10,6 +10,7 @@ from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Manifest
 from reconciler.manifests.request import KIND, Request, request_of
 from reconciler.model import graph
+from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 
 # Metadata that resources have and Operations do not, and why.
@@ -26,7 +27,7 @@ class RequestSet(NamedTuple):
     """
 
     requests: dict[str, Request]
-    findings: list[tuple[Manifest, Finding]]
+    findings: list[tuple[Manifest, Finding | Problem]]  # a problem is a bug that a document meets
     left_out: frozenset[ResourceId] = frozenset()
 
     def without(self, invalid: Iterable[Manifest]) -> dict[str, Request]:
@@ -37,7 +38,7 @@ class RequestSet(NamedTuple):
 
 def requests_of(manifests: Iterable[Manifest]) -> RequestSet:
     """The requests of all ``Operation`` documents. Those that its schema refuses are reported elsewhere."""
-    findings: list[tuple[Manifest, Finding]] = []
+    findings: list[tuple[Manifest, Finding | Problem]] = []
     requests: dict[str, Request] = {}
     documents: dict[str, Manifest] = {}
     for manifest in manifests:
@@ -48,7 +49,11 @@ def requests_of(manifests: Iterable[Manifest]) -> RequestSet:
             findings.append((manifest, _described_twice(manifest, documents[name])))
             continue
         documents[name] = manifest
-        request, wrong = request_of(manifest)
+        try:
+            request, wrong = request_of(manifest)
+        except Exception as error:
+            findings.append((manifest, manifest.bug(error)))
+            continue
         findings += [(manifest, finding) for finding in (*_metadata_errors(manifest), *wrong)]
         if request is not None:
             requests[name] = request

@@ -21,7 +21,7 @@ from reconciler.model.kinds import KINDS
 from reconciler.model.problem import shown
 
 if TYPE_CHECKING:
-    from jsonschema import ValidationError
+    from jsonschema import Draft202012Validator, ValidationError
 
 COMMON = "common.schema.json"
 
@@ -113,15 +113,23 @@ def _is_number_or_text(alternatives: list[dict[str, Any]]) -> bool:
     return [set(each) for each in alternatives] == [{"type", "minimum"}, {"type", "pattern"}]
 
 
-def explain_errors(kind: str, document: dict[str, Any]) -> Iterator[Finding]:
-    """All findings about a document."""
+@cache
+def _explaining(kind: str) -> Draft202012Validator:
     from jsonschema import Draft202012Validator
 
-    errors = Draft202012Validator(schema(kind)).iter_errors(document)
+    return Draft202012Validator(schema(kind))
+
+
+def explain_errors(kind: str, document: dict[str, Any]) -> Iterator[Finding]:
+    """All findings about a document."""
+    errors = _explaining(kind).iter_errors(document)
     # The library has one error for each missing field, and each is explained with all of them.
     see = f"See 'reconcile explain {kind}'."
-    found = dict.fromkeys(finding for error in errors for finding in _explain(error))
-    yield from (finding if finding.remedy else finding._replace(remedy=see) for finding in found)
+    found = set[Finding]()
+    for finding in (each for error in errors for each in _explain(error)):
+        if finding not in found:
+            found.add(finding)
+            yield finding if finding.remedy else finding._replace(remedy=see)
 
 
 class _Failure(NamedTuple):
@@ -179,7 +187,7 @@ def _not_a_choice(failure: _Failure) -> Iterator[Finding]:
 
 
 def _not_allowed(failure: _Failure) -> Iterator[Finding]:
-    yield Finding((), f"{_quoted(failure)} is not allowed", _doc(failure))
+    yield Finding((), f"{_quoted(failure)} is not allowed", _written_out(failure.value) or _doc(failure))
 
 
 def _not_exactly_one(failure: _Failure) -> Iterator[Finding]:
@@ -290,8 +298,17 @@ def _type_remedy(value: object, expected: object) -> str:
     """How to write the value so that YAML reads the expected type; empty if that cannot be told."""
     if expected == "string" and isinstance(value, int | float) and not isinstance(value, bool):
         return f'Quote it: "{value}".'
+    if expected == "integer" and (remedy := _written_out(value)):
+        return remedy
     if expected == "boolean" and isinstance(value, str) and re.fullmatch(r"(?i)yes|no|on|off|y|n", value):
         return f"Write {str(value.lower() in ('yes', 'on', 'y')).lower()}."
     if expected == "integer" and isinstance(value, str) and value.isdigit():
         return f"Remove the quotes: {value}."
+    return ""
+
+
+def _written_out(value: object) -> str:
+    """How to write a whole number that has a point or exponent; empty for anything else."""
+    if isinstance(value, float) and abs(value) < 2**53 and value == int(value):
+        return f"Write the number out: {int(value)}."
     return ""

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 from reconciler.manifests import drift_policy, schema
@@ -30,7 +31,7 @@ from reconciler.manifests.request import KIND as OPERATION
 from reconciler.manifests.request import request_id
 from reconciler.manifests.request_conflicts import contradictions
 from reconciler.manifests.request_set import requests_of
-from reconciler.manifests.stack import stack_of
+from reconciler.manifests.stack import stack_name, stack_of
 from reconciler.manifests.stack_names import names_nothing
 from reconciler.manifests.uniqueness import reservations_of
 from reconciler.model import quantity
@@ -39,7 +40,9 @@ from reconciler.model.kinds import KINDS
 from reconciler.model.path import values_at
 from reconciler.model.problem import InvalidInput, Problem, Severity, shown
 from reconciler.model.resource import ResourceId
-from reconciler.model.shape import declared
+from reconciler.model.shape import Shape, declared
+
+MAX_FINDINGS = 1000  # about one manifest: more are neither read by anybody nor worth the time to find
 
 _Problems: TypeAlias = "defaultdict[Manifest, list[Problem]]"
 
@@ -102,11 +105,9 @@ class Validator:
     def examine(self, loaded: Loaded) -> ValidationResult:
         """Check everything that was loaded. The desired state leaves out manifests with errors."""
         problems: _Problems = defaultdict(list)
-        stack, findings = stack_of(loaded)
+        stack = _stack(loaded, problems)
         if self._once and loaded.stack is None and loaded.problems:
             stack = replace(stack, node_unknown=True)
-        if loaded.stack is not None and findings:
-            problems[loaded.stack] += map(loaded.stack.problem, findings)
         before, checked = self._check_each(loaded.manifests, stack)
         resources = self._updated(before, checked)
         if resources is None:
@@ -115,7 +116,7 @@ class Validator:
         described = resources if resources is not None or self._cross_checks is None else self._cross_checks.resources
         conflicts = contradictions(requests.requests.values(), described or {})
         for manifest, finding in (*requests.findings, *conflicts):
-            problems[manifest].append(manifest.problem(finding))
+            problems[manifest].append(finding if isinstance(finding, Problem) else manifest.problem(finding))
         invalid = {manifest for manifest, found in problems.items() if _has_error(found)}
         of_stack = problems.get(loaded.stack, []) if loaded.stack is not None else []
         if resources is None and self._cross_checks is not None:
@@ -143,7 +144,7 @@ class Validator:
         if defaults != self._defaults:  # every manifest may mean something else now
             self._defaults, self._checked, self._cross_checks = defaults, {}, None
         before = self._checked
-        self._checked = {each: before.get(each) or _check(each, stack) for each in manifests}
+        self._checked = {each: before.get(each) or _check_or_bug(each, stack) for each in manifests}
         return before, self._checked
 
     def _updated(
@@ -158,7 +159,10 @@ class Validator:
             return None
         gone = [each for manifest in before.keys() - checked.keys() if (each := before[manifest].resource)]
         new = [each.resource for each in added if each.resource is not None]
-        if not cross_checks.replace(gone, new):
+        try:
+            if not cross_checks.replace(gone, new):
+                return None
+        except Exception:  # a bug that one of them meets: which one, checking everything again tells
             return None
         self._cross_checks = cross_checks
         resources = {**self._resources, **{each.declared.id: each.declared for each in new}}
@@ -167,13 +171,33 @@ class Validator:
         return resources if resources.keys() == self._resources.keys() else dict(sorted(resources.items()))
 
 
+def _stack(loaded: Loaded, problems: _Problems) -> Stack:
+    """The settings of the Stack; ``problems`` gets those of its document."""
+    try:
+        stack, findings = stack_of(loaded)
+        found = [] if loaded.stack is None else [loaded.stack.problem(finding) for finding in findings]
+    except Exception as error:
+        if loaded.stack is None:
+            raise
+        stack, found = Stack(stack_name(loaded.root)), [loaded.stack.bug(error)]
+    if loaded.stack is not None and found:
+        problems[loaded.stack] += found
+    return stack
+
+
 def _check_together(checked: Mapping[Manifest, CheckedManifest], problems: _Problems) -> CrossChecks:
     """Check all resources against each other; ``problems`` gets theirs and those of each by itself."""
     cross_checks = CrossChecks()
     for manifest, each in checked.items():
         if each.problems:
             problems[manifest] += each.problems
-        if each.resource is not None and (problem := cross_checks.add(each.resource)):
+        if each.resource is None:
+            continue
+        try:
+            problem = cross_checks.add(each.resource)
+        except Exception as error:
+            problem = manifest.bug(error)
+        if problem is not None:
             problems[manifest].append(problem)
     for resource, problem in cross_checks.problems():
         problems[resource.manifest].append(problem)
@@ -198,19 +222,27 @@ def _warnings(problems: Mapping[Manifest, Iterable[Problem]]) -> list[Problem]:
     return [each for found in problems.values() for each in found if each.severity is not Severity.ERROR]
 
 
+def _check_or_bug(manifest: Manifest, stack: Stack) -> CheckedManifest:
+    """Check one manifest by itself; a bug that it meets is its problem, and no other's."""
+    try:
+        return _check(manifest, stack)
+    except Exception as error:
+        return CheckedManifest(problems=(manifest.bug(error),))
+
+
 def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
     """Check one manifest by itself, and what its schema accepts of it also further. An ``Operation`` is no resource."""
     kind, namespace = manifest.id.kind, manifest.id.namespace
-    findings = list(_schema_errors(manifest))
+    findings = list(islice(_schema_errors(manifest), MAX_FINDINGS + 1))
+    if len(findings) > MAX_FINDINGS:
+        findings[MAX_FINDINGS:] = [Finding((), f"more than {MAX_FINDINGS} problems", "Fix the others first.")]
     if kind == OPERATION or kind not in KINDS:
         return CheckedManifest(problems=tuple(map(manifest.problem, findings)))
-    if not findings:
-        try:
-            shape = declared(kind, manifest.spec, stack.defaults, namespace)
-        except ValueError:
-            findings = list(_size_errors(manifest))
+    shape = None if findings else _shape(manifest, stack)
     broken = frozenset[str]()
-    if findings:
+    if shape is None:
+        refused = {each.path for each in findings}
+        findings += [each for each in _size_errors(manifest) if each.path not in refused]
         if any(len(each.place) < 2 and each.place[:1] in ((), ("spec",)) for each in findings):
             return CheckedManifest(problems=tuple(map(manifest.problem, findings)))
         broken = frozenset(str(each.place[1]) for each in findings if each.place[0] == "spec")
@@ -219,7 +251,7 @@ def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
     if stack.node_unknown and "nodeName" not in shape:
         broken |= {"nodeName"}
     resource = Declared(manifest.id, shape, manifest, broken=broken)
-    findings += [finding.under("spec") for finding in check(resource)]
+    findings += [finding.under("spec") for finding in islice(check(resource), MAX_FINDINGS)]
     drift = manifest.metadata.get("drift")
     if drift and not any(each.place[:2] == ("metadata", "drift") for each in findings):
         findings += [finding.under("metadata", "drift") for finding in drift_policy.policy_errors(drift, kind)]
@@ -229,6 +261,14 @@ def _check(manifest: Manifest, stack: Stack) -> CheckedManifest:
     references = tuple(references_of(kind, resource.spec, namespace))
     linked = LinkedResource(resource, references, tuple(reservations_of(resource)))
     return CheckedManifest(linked, tuple(map(manifest.problem, findings)))
+
+
+def _shape(manifest: Manifest, stack: Stack) -> Shape | None:
+    """The shape that a manifest declares; None where the text of a size is none."""
+    try:
+        return declared(manifest.id.kind, manifest.spec, stack.defaults, manifest.id.namespace)
+    except ValueError:
+        return None
 
 
 def _schema_errors(manifest: Manifest) -> Iterator[Finding]:

@@ -20,8 +20,9 @@ original as their cause. What a module raises for itself alone is not in this tr
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.model.resource import ResourceId
@@ -52,6 +53,7 @@ class Problem:
 
     ``path`` is the field (``spec.disks[1].target``) or empty; ``remedy`` is a sentence in the imperative. ``id`` is
     the resource it concerns, or None; it is not printed: the message names the resource where that is of use.
+    ``bug`` is the exception that nobody expected, where that is what is wrong (``bug_problem``).
     """
 
     origin: Origin
@@ -60,6 +62,7 @@ class Problem:
     path: str = ""
     severity: Severity = Severity.ERROR
     id: ResourceId | None = None
+    bug: Exception | None = field(default=None, compare=False, repr=False)
 
     def __lt__(self, other: Problem) -> bool:
         return self._order < other._order
@@ -86,6 +89,33 @@ def clipped(text: str) -> str:
 def shown(value: object) -> str:
     """A value as a message quotes it: as it is written in Python, and at most ``MOST_SHOWN`` characters of it."""
     return clipped(repr(value[:MOST_SHOWN] if isinstance(value, str) else value))
+
+
+def bug_problem(origin: Origin, error: Exception, id: ResourceId | None = None) -> Problem:
+    """The problem of a file or resource that a bug of this program cannot handle: it is left out, the others go on.
+
+    Carries the exception as a value, for whoever may log its traceback, without the variables of its frames.
+    """
+    traceback.clear_frames(error.__traceback__)
+    message = f"{id or 'this file'} meets a bug in reconcile: {described_error(error)}"
+    remedy = "Report it with this manifest, and what RECONCILE_TRACEBACK=1 shows. Nothing is done about it meanwhile."
+    return Problem(origin, message, remedy, id=id, bug=error)
+
+
+def described_error(error: Exception) -> str:
+    """An unexpected exception in a few words: its type and where it was raised. Its text may quote a secret."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return type(error).__name__
+    file, line = last.tb_frame.f_code.co_filename, last.tb_lineno
+    return f"{type(error).__name__} in {'/'.join(file.split('/')[-2:])}, line {line}"
+
+
+def traceback_of(error: Exception) -> str:
+    """The traceback of an unexpected exception, without its text. Reads the source files: not for the pure stages."""
+    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
 
 
 class ReconcilerError(Exception):

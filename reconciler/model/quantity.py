@@ -15,7 +15,7 @@ _SUFFIX: dict[str, int] = {
     **{unit: 1000**power for power, unit in enumerate(("k", "M", "G", "T", "P"), 1)},
     **{unit: 1024**power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi"), 1)},
 }
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?\Z")
+_QUANTITY = re.compile(r"([0-9]{1,40}(?:\.[0-9]{1,40})?)(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?\Z")
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
@@ -26,7 +26,7 @@ class ApproximateBytes(int):
 
 def parse(quantity: str | int) -> int:
     """Bytes of a quantity (``20Gi``, ``0.5G``, ``1024``). Raises ``ValueError`` unless a whole number of bytes."""
-    return quantity if isinstance(quantity, int) else _parse_text(quantity)
+    return quantity if isinstance(quantity, int) else _parse_text(str(quantity))
 
 
 @lru_cache(maxsize=4096)  # a fleet has few different sizes
@@ -63,7 +63,7 @@ def rounded(size: int) -> str:
     return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
 
 
-_ROUNDED = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGTP]?)(?:i?B)?\s*\Z", re.IGNORECASE)
+_ROUNDED = re.compile(r"\s*+([0-9]{1,300}(?:\.[0-9]{1,300})?)\s*+([KMGTP]?)(?:i?B)?\s*+\Z", re.IGNORECASE)
 
 
 def unrounded(text: str | int) -> int | None:

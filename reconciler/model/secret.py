@@ -17,8 +17,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from reconciler.model.problem import Forbidden, ReconcilerError
+from reconciler.model.user_file import read_user_file, reason_of
 
 SOURCES = ("env", "file", "secretKeyRef")
+MAX_SECRET = 64 * 1024  # bytes of a file
 
 
 class SecretMissing(ReconcilerError):
@@ -117,9 +119,8 @@ class Vault:
 
 def _file(path: str) -> tuple[str | None, str]:
     try:
-        with open(path, encoding="utf-8") as stream:
-            return stream.read(65_536), ""
+        return read_user_file(path, MAX_SECRET).decode(), ""
     except OSError as error:
-        return None, f"the file {path} cannot be read: {(error.strerror or str(error)).lower()}"
+        return None, f"the file {path} cannot be read: {reason_of(error)}"
     except UnicodeDecodeError:
         return None, f"the file {path} is not UTF-8"

@@ -64,6 +64,7 @@ class Observed:
         self.id = id_of(resource)
         self.resource = resource
         self.disk_at = disk_at
+        self.bug: Exception | None = None  # what reading a shape met, which then lacks fields
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -137,7 +138,19 @@ class Observed:
 
     @cached_property
     def shape(self) -> Shape:
-        """The declared shape of the resource; of a machine, of its live configuration."""
+        """The declared shape of the resource; of a machine, of its live configuration. Empty where ``bug`` says why."""
+        try:
+            return self._shape()
+        except Exception as error:
+            self.bug = error
+            return {}
+
+    def raise_bug(self) -> None:
+        """Raise what reading its shapes met, if anything: nothing is planned for what is not known."""
+        if self.shape is not None and self.bug is not None:
+            raise self.bug
+
+    def _shape(self) -> Shape:
         reading = ReadContext(self.spec, self.id.namespace, self.applied, self.disk_at)
         shape = _READERS[self.id.kind](reading) if self.exists else {}
         if node := self.node:
@@ -153,6 +166,13 @@ class Observed:
     @cached_property
     def persistent(self) -> Shape | None:
         """The shape of a running guest's persistent configuration, which its next start takes; None if not shown."""
+        try:
+            return self._persistent()
+        except Exception as error:
+            self.bug = error
+            return None
+
+    def _persistent(self) -> Shape | None:
         differing = self.spec.get(NEXT_START)
         if not isinstance(differing, dict):
             return None
@@ -160,7 +180,7 @@ class Observed:
             return overlaid(self.shape, self._pending_unreadable)
         spec = {name: value for name, value in self.spec.items() if name != NEXT_START}
         spec["domain"] = {**element(spec, "domain"), **differing}
-        return overlaid(Observed({**self.resource, "spec": spec}, self.disk_at).shape, self._pending_unreadable)
+        return overlaid(Observed({**self.resource, "spec": spec}, self.disk_at)._shape(), self._pending_unreadable)
 
     @cached_property
     def pending(self) -> dict[str, Any]:
@@ -304,8 +324,12 @@ def shows_file(observed: Observed) -> bool:
 
 def drives_of(observed: Observed) -> Iterator[tuple[str, str]]:
     """The file and target of every disk device of a machine; nothing for what is none."""
-    if observed.id.kind == MACHINE and observed.exists:
-        yield from machine.drives(observed.spec)
+    if observed.id.kind != MACHINE or not observed.exists:
+        return
+    try:
+        yield from list(machine.drives(observed.spec))
+    except Exception as error:
+        observed.bug = error
 
 
 def attach(seen: Observation, owner: ResourceId, path: str, target: str) -> None:

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from reconciler import catalogue
 from reconciler.catalogue.operation import OWN_AGENT, Impact
 from reconciler.manifests import schema
-from reconciler.manifests.reader import MalformedDocument, SourceText, read_json
+from reconciler.manifests.json_reader import read_json
+from reconciler.manifests.reader import MalformedDocument, SourceText
 from reconciler.manifests.request import SAMPLE_SECRET
 from reconciler.model import graph
 from reconciler.model.problem import InvalidInput, Origin, Problem
@@ -37,6 +39,7 @@ from reconciler.planner.preconditions import digest
 
 VERSION = 2
 FORMAT = f"reconcile.plan/v{VERSION}"
+MAX_PROBLEMS = 1000  # of a file: more are neither read by anybody nor worth the time to find
 _FORMAT = re.compile(r"reconcile\.plan/v([0-9]{1,9})")
 
 
@@ -176,10 +179,10 @@ def from_json(name: str, text: str) -> Plan:
         raise InvalidInput([problem])
     problems = [
         Problem(source.locate(0, each.path), each.message, each.remedy or "Make the plan again.", show_path(each.path))
-        for each in schema.explain_errors("plan", document)
+        for each in islice(schema.explain_errors("plan", document), MAX_PROBLEMS)
     ]
     if not problems:
-        problems = list(_inconsistencies(source, document))
+        problems = list(_inconsistencies(source, document)) or list(_unexplained(source, document))
     if problems:
         raise InvalidInput(problems)
     return Plan(
@@ -240,6 +243,22 @@ def _inconsistencies(source: SourceText, document: dict[str, Any]) -> Iterator[P
         graph.waves(edges)
     except graph.Cycle as cycle:
         yield Problem(Origin(source.name), f"steps wait for each other: {cycle}", remedy)
+
+
+def _unexplained(source: SourceText, document: dict[str, Any]) -> Iterator[Problem]:
+    """A problem for each step and note whose details are not those of its reason or kind."""
+    told: dict[str, Callable[[dict[str, Any]], str]] = {
+        "steps": lambda step: explain(_read_step(step)),
+        "notes": lambda note: explain_note(_read_note(note)),
+    }
+    for part, tell in told.items():
+        for index, each in enumerate(document.get(part, ())):
+            try:
+                tell(each)
+            except (LookupError, TypeError, ValueError, AttributeError):
+                path = (part, index, "details")
+                message, remedy = "the details are not those of its kind", "A plan cannot be edited: create it again."
+                yield Problem(source.locate(0, path), message, remedy, show_path(path))
 
 
 def _sample(value: dict[str, Any]) -> str:
@@ -332,5 +351,6 @@ def _read_shown(value: Any) -> Any:
 
 
 def _id(text: str) -> ResourceId:
-    kind, *rest = text.split("/")
-    return ResourceId(kind, rest[-1], rest[0]) if len(rest) == 2 else ResourceId(kind, rest[0])
+    kind, _, rest = text.partition("/")
+    namespace, slash, name = rest.partition("/")
+    return ResourceId(kind, name, namespace) if slash else ResourceId(kind, rest)

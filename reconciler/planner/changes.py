@@ -63,9 +63,17 @@ def find_changes(inputs: PlanInput) -> Changes:
     if inputs.policy.delete:
         return Changes(resources, found)
     for id in sorted(desired.keys() - inputs.unchanged, key=lambda id: (RANK[id.kind], id)):
-        if not inputs.policy.concerns(id) or _is_blocked(inputs, desired[id], found):
+        if not inputs.policy.concerns(id):
             continue
-        changes, left = _changes_of(inputs, desired[id])
+        try:
+            if _is_blocked(inputs, desired[id], found):
+                continue
+            changes, left = _changes_of(inputs, desired[id])
+            if (observed := inputs.observed.get(id)) is not None:
+                observed.raise_bug()
+        except Exception as error:
+            found.refuse(id, desired[id].manifest.bug(error))
+            continue
         found.notes += left
         if changes is None:
             found.unchanged += 1

@@ -12,7 +12,7 @@ from reconciler.manifests.desired import Declared
 from reconciler.model.fields import deletion_policy
 from reconciler.model.kinds import DISK, MACHINE, RANK
 from reconciler.model.path import value_in
-from reconciler.model.problem import Origin, Problem
+from reconciler.model.problem import Origin, Problem, bug_problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.model.wire import LABEL_PROTECT
@@ -134,7 +134,11 @@ def _deletions(
     users, former = _users(inputs, [each.step for each in steps])
     leaving = _deletable(inputs, going, users, found)
     for id in sorted(leaving, key=lambda id: (-RANK[id.kind], id)):
-        _draft_deletion(inputs, id, going[id], users[id] | former[id], found)
+        try:
+            inputs.observed.resources[id].raise_bug()
+            _draft_deletion(inputs, id, going[id], users[id] | former[id], found)
+        except Exception as error:
+            found.refuse(id, bug_problem(Origin(str(id)), error, id))
     return found
 
 

@@ -58,7 +58,11 @@ def draft_steps(inputs: PlanInput, changes: Changes) -> Findings:
     found = Findings()
     found.add(changes.found)
     for each in changes.resources:
-        drafted = _drafts_of(inputs, each)
+        try:
+            drafted = _drafts_of(inputs, each)
+        except Exception as error:
+            drafted = Findings()
+            drafted.refuse(each.declared.id, each.declared.manifest.bug(error))
         if not drafted.steps and not drafted.problems:
             drafted.unchanged = 1
             drafted.quiet = set() if drafted.notes else {each.declared.id}

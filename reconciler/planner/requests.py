@@ -28,7 +28,12 @@ def with_requests(inputs: PlanInput, found: Findings) -> Findings:
     if not inputs.policy.delete:
         for request in inputs.desired.requests.values():
             if inputs.policy.concerns(request.target):
-                _answer(inputs, request, requested)
+                try:
+                    _answer(inputs, request, requested)
+                except Exception as error:
+                    if request.manifest is None:
+                        raise
+                    requested.refuse(request.id, request.manifest.bug(error))
     return found.with_more(requested)
 
 

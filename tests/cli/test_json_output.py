@@ -261,19 +261,20 @@ def test_a_bug_is_a_document_and_a_traceback(
 
 
 def test_ctrl_c_is_a_document(schemas: Registry[Any], tmp_path: Path) -> None:
-    """A run that reads manifests from a pipe into which nobody writes is interrupted there."""
-    os.mkfifo(tmp_path / "pipe.yaml")
+    """A run that reads manifests from a pipe whose other end stays open is interrupted there."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "from reconciler.cli import main; main()", "plan", "-o", "json", "pipe.yaml"],
+        [sys.executable, "-c", "from reconciler.cli import main; main()", "plan", "-o", "json", "-"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    with (tmp_path / "pipe.yaml").open("w"):  # returns when the process has opened its end
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+    assert process.stdin is not None
+    process.stdin.write("#" * 2**20)  # more than a pipe holds: it returns when the process reads
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
     document = json.loads(out)
     check(schemas, "plan", document)
     assert (process.returncode, document["error"]["kind"]) == (1, "Interrupted")

@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.catalogue.operation import Impact
 from reconciler.daemon.status.values import (
+    Bug,
     ChangedSide,
     Drift,
     Health,
@@ -180,6 +181,7 @@ def status(now: datetime = NOW, **given: Any) -> Status:
     notes = (Note(id(DISK, "web-3-root"), NoteKind.KEPT_RETAINED),)
     plain: dict[str, Any] = {
         "problems": PROBLEMS,
+        "bugs": (Bug("resource", "VirtualMachine/web-3", "TypeError in planner/diff.py, line 9", ago(60), ago(9), 4),),
         "plan": Plan("shop", STEPS, notes=notes, unchanged=9),
         "waiting": {"s4": "failed, retried at 14:04:00: ResizeRAM: no balloon"},
         "running": (Running(STEPS[0], ago(3, now), 8.0), Running(STEPS[1], ago(95, now), None)),

@@ -16,7 +16,7 @@ from reconciler.clusters.base import EventType, WatchEvent, earliest
 from reconciler.clusters.kubernetes.api import Api
 from reconciler.clusters.kubernetes.errors import error_of_status
 from reconciler.model.backoff import Backoff
-from reconciler.model.problem import ClusterError, NotFound, Unavailable
+from reconciler.model.problem import ClusterError, NotFound, Unavailable, described_error
 
 RENEWAL = 50.0  # seconds after which the server ends a stream by itself, to be opened again
 SLACK = 10.0  # seconds beyond that without a line: the connection is dead, whatever the socket says
@@ -107,6 +107,9 @@ class KubernetesWatch:
             except ClusterError as error:
                 self._received.put(error)
                 return
+            except Exception as error:  # of a change that is none: whoever watches lists again
+                self._received.put(ClusterError(f"a change of {kind} cannot be read ({described_error(error)})"))
+                return
             if time.monotonic() - begun > LASTED:
                 pauses.reset()
             self._closed.wait(next(pauses))
@@ -150,5 +153,5 @@ class KubernetesWatch:
 
 def _end_stream(response: urllib3.BaseHTTPResponse) -> None:
     """End a stream that another thread reads."""
-    with suppress(ValueError, OSError):  # it has ended by itself just now
+    with suppress(ValueError, OSError, RuntimeError):  # it has ended by itself just now, or is in the pool again
         response.shutdown()

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.daemon.drift.baseline import Baseline, created
@@ -30,6 +30,7 @@ from reconciler.daemon.status.values import ChangedSide, Drift, Mode
 from reconciler.manifests.desired import Declared, Desired, Stack
 from reconciler.manifests.drift_policy import expiry
 from reconciler.model.path import overlap
+from reconciler.model.problem import described_error
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.observe.observed import Observation, Observed
@@ -52,6 +53,7 @@ class DriftReport:
     events: tuple[DriftEvent, ...]
     plan: Plan  # without the skipped steps
     replan_at: Mapping[ResourceId, datetime]  # when to plan a resource again though nothing changes: a rule expires
+    bugs: Mapping[ResourceId, Exception] = field(default_factory=dict)  # what checking a resource met
 
 
 class DriftDetector:
@@ -89,23 +91,35 @@ class DriftDetector:
         ids = dict.fromkeys((*(desired.resources if touched is None else touched), *steps))
         ids |= dict.fromkeys((*(note.id for note in plan.notes), *self._differences, *self._flapping.quiet()))
         events: list[DriftEvent] = []
+        bugs: dict[ResourceId, Exception] = {}
         for id in ids:
             declared = desired.resources.get(id)
             if declared is None:
                 self._forget(id)
-            else:
+                continue
+            try:
                 events += self._evaluate_resource(declared, desired.stack, observed.get(id), steps.get(id, ()), at)
+            except Exception as error:  # of this resource only: it gets no step
+                self._forget(id)
+                bugs[id] = error
         if len(self._baselines) > len(desired.resources):
             for id in [id for id in self._baselines if id not in desired.resources]:
                 self._forget(id)
-        skipped = skipped_steps(plan.steps, lambda step: self._skip_reason(step, desired, observed))
+        skipped = skipped_steps(
+            plan.steps,
+            lambda step: (
+                f"reconcile has a bug: {described_error(bugs[step.resource])}"
+                if step.resource in bugs
+                else self._skip_reason(step, desired, observed)
+            ),
+        )
         incomplete = {
             step.resource
             for step in plan.steps
             if step.id in skipped and any(drift.side in _REQUESTED for drift in self._drift_ended_by(step))
         }
         remaining = remove_steps(plan, skipped, desired.resources, incomplete)
-        return DriftReport(dict(self._drift), skipped, tuple(events), remaining, dict(self._replan_at))
+        return DriftReport(dict(self._drift), skipped, tuple(events), remaining, dict(self._replan_at), bugs)
 
     def record_success(self, step: Step, at: datetime) -> None:
         """A step of the plan that was evaluated last has succeeded, and its result was observed."""

@@ -24,6 +24,7 @@ from reconciler.apply.report import DONE
 from reconciler.clusters.base import Cluster
 from reconciler.daemon.drift.detector import DriftDetector, DriftReport
 from reconciler.daemon.drift.selection import remove_steps, skipped_steps
+from reconciler.daemon.loop.bug_log import BugLog
 from reconciler.daemon.loop.event_recorder import EventRecorder
 from reconciler.daemon.loop.retry import RetryBackoff
 from reconciler.daemon.loop.sync_status import SyncStatus
@@ -73,6 +74,7 @@ class ControllerOptions:
     on_outcome: Callable[[Outcome], None] = lambda outcome: None
     on_reconciled: Callable[[Reconciliation], None] = lambda done: None
     on_cache_mismatch: Callable[[], None] = lambda: None  # a full sync found what the caches had missed
+    on_bug: Callable[[str], None] = lambda scope: None  # an error in this program was met, by a file, resource or pass
     # Of manifests in a working copy: the commit, and whether they differ from it.
     commit: Callable[[], tuple[str, bool]] = lambda: ("", False)
 
@@ -91,6 +93,7 @@ class StackController:
         self._drift, self._retries = DriftDetector(), RetryBackoff(options.random)
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random=options.random)
         self._reading: ReadResult | None = None
+        self._bugs = BugLog(stack, options.now, options.on_bug)
         self._plan: Plan | None = None
         self._plan_problems: frozenset[Problem] = frozenset()  # of the last plan, logged already
         self._changed: set[ResourceId] = set()  # since the last plan
@@ -120,7 +123,7 @@ class StackController:
         return max(0.0, min(waits))
 
     def reconcile(self, triggers: Sequence[Trigger] = ()) -> Reconciliation:
-        """Reconcile once. Never raises for what a cluster or a manifest does: ``Reconciliation.error`` has it."""
+        """Reconcile once. Never raises: ``Reconciliation.error`` says why it failed."""
         began, clock = self._options.now(), self._options.monotonic()
         signalled = any(trigger.source == "signal" for trigger in triggers)
         full = signalled or self._plan is None or clock >= self._full_sync_at
@@ -155,6 +158,8 @@ class StackController:
             return None, f"the manifests cannot be used: {len(invalid.problems)} problem(s) to fix, see /status"
         except ReconcilerError as failed:
             return None, str(failed)
+        except Exception as error:  # the leader lives on: the next one would meet it as well
+            return None, f"a bug in reconcile: {self._bugs.record('pass', f'stack {self._stack}', error)}"
         self._backoff.reset()
         return report, ""
 
@@ -176,6 +181,8 @@ class StackController:
         self._plan = plan
         self._changed.clear()
         self._log_blocked(plan)
+        for id, error in drift.bugs.items():
+            self._bugs.record("resource", str(id), error)
         selected = self._select(plan, drift, at)
         for event in drift.events:
             self._events.record(event.id, str(event.reason), event.text, warning=event.warning)
@@ -355,6 +362,7 @@ class StackController:
         if problems != self.status.problems:
             for problem in problems:
                 log.warning("%s", problem, extra={"stack": self._stack})
+                self._record_bug(problem)
             if not problems:
                 log.info("all problems in the manifests are fixed", extra={"stack": self._stack})
             self.status = replace(self.status, problems=problems)
@@ -365,8 +373,15 @@ class StackController:
         for problem in plan.problems:
             if problem not in before:
                 log.warning("blocked: %s", problem, extra={"stack": self._stack})
+                self._record_bug(problem)
         if before and not plan.problems:
             log.info("nothing is blocked by problems any more", extra={"stack": self._stack})
+
+    def _record_bug(self, problem: Problem) -> None:
+        """Record the bug that is a problem, if it is one."""
+        if problem.bug is not None:
+            scope, where = ("file", problem.origin.file) if problem.id is None else ("resource", str(problem.id))
+            self._bugs.record(scope, where, problem.bug)
 
     def _trim_journal(self) -> None:
         """Keep the journal from growing without end."""
@@ -384,5 +399,6 @@ class StackController:
             reconciliations=(done, *self.status.reconciliations)[:SHOWN_RECONCILIATIONS],
             succeeded=done.began + timedelta(seconds=done.seconds) if succeeded else self.status.succeeded,
             resync=self._options.now() + timedelta(seconds=full_sync_in),
+            bugs=self._bugs.bugs,
         )
         self._options.on_reconciled(done)

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
 from reconciler.clusters.base import Cluster
+from reconciler.daemon.loop.bug_log import BugLog
 from reconciler.daemon.loop.controller import ControllerOptions, StackController
 from reconciler.daemon.sources.trigger import Trigger, TriggerQueue, TriggerSource
 from reconciler.daemon.status.values import Status
@@ -64,6 +65,7 @@ class Daemon:
         self._options = replace(options, interrupts=self._interrupts)
         self._sources, self._serving, self._on_reread, self._abandons = sources, serving, on_reread, abandons
         self._standby_status = Status(stack, source, options.now())
+        self._bugs = BugLog(stack, options.now, options.on_bug)  # of what is not a reconcile
         self._controller: StackController | None = None
         self._last_poll = options.monotonic()
         self._interrupted_at: float | None = None  # since when a run is being cut short
@@ -82,6 +84,7 @@ class Daemon:
             started=self._standby_status.started,
             watches={"cluster": controller.resource_cache.silence},
             queued=self._triggers.pending,
+            bugs=(*controller.status.bugs, *self._bugs.bugs),
         )
 
     def healthy(self) -> list[str]:
@@ -123,6 +126,10 @@ class Daemon:
                     self._sleep(STANDBY_POLL)
                 except ClusterError as error:
                     log.warning("%s; retrying in %.0f s", error, STANDBY_POLL, extra={"stack": self._stack})
+                    self._sleep(STANDBY_POLL)
+                except Exception as error:  # whatever it is, the next leader would meet it as well
+                    self._bugs.record("pass", f"stack {self._stack}", error)
+                    self._standby_status = replace(self._standby_status, bugs=self._bugs.bugs)
                     self._sleep(STANDBY_POLL)
 
     def _lead(self) -> None:

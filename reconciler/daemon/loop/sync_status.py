@@ -12,6 +12,7 @@ from reconciler.manifests.desired import Declared
 from reconciler.model import quantity
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import MACHINE, POOL, RANK
+from reconciler.model.problem import described_error
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
 from reconciler.planner.explanation import explain, explain_note
@@ -42,7 +43,15 @@ class SyncStatus:
             (id for id in self.declared.keys() | self.observed.keys() if id.kind in RANK),
             key=lambda id: (RANK[id.kind], id),
         )
-        return tuple(self._resource(id, steps.get(id, ()), blocked.get(id, "")) for id in ids)
+        return tuple(self._resource_or_bug(id, steps.get(id, ()), blocked.get(id, "")) for id in ids)
+
+    def _resource_or_bug(self, id: ResourceId, steps: Sequence[Step], blocked: str) -> ResourceStatus:
+        """The status of a resource; of one that cannot be described, at least that."""
+        try:
+            return self._resource(id, steps, blocked)
+        except Exception as error:
+            message = blocked or f"meets a bug in reconcile: {described_error(error)}"
+            return ResourceStatus(id, "", "", "", Sync.BLOCKED, Health.DEGRADED, message=message)
 
     def _resource(self, id: ResourceId, steps: Sequence[Step], blocked: str) -> ResourceStatus:
         declared, observed = self.declared.get(id), self.observed.get(id)

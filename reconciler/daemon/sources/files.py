@@ -11,6 +11,7 @@ from typing import Protocol
 
 from reconciler.daemon.sources.stat_poll import StatPoller
 from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
+from reconciler.model.problem import described_error, traceback_of
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,12 @@ class FileSource:
                 files = watcher.next()
             except OSError as error:
                 watcher.close()
-                watcher = self._replace_watcher(error)
+                watcher = self._replace_watcher(_reason(error))
+                files = {ALL_FILES}
+            except Exception as error:  # a bug: the files are followed all the same
+                log.error("watching files meets a bug in reconcile\n%s", traceback_of(error))
+                watcher.close()
+                watcher = self._replace_watcher(f"files cannot be watched: {described_error(error)}")
                 files = {ALL_FILES}
             if not self._stopping:
                 every = ALL_FILES in files or len(files) > MAX_SINGLE_FILES
@@ -95,8 +101,8 @@ class FileSource:
                     trigger(Trigger(SOURCE, file))
         watcher.close()
 
-    def _replace_watcher(self, error: OSError) -> FileWatcher:
-        watcher = self._fallback(_reason(error))
+    def _replace_watcher(self, reason: str) -> FileWatcher:
+        watcher = self._fallback(reason)
         with self._lock:
             self._watcher = watcher
             if self._stopping:

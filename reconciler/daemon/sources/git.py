@@ -22,6 +22,7 @@ from reconciler.daemon.sources.git_checkout import SHORT, Checkout, CommitRefuse
 from reconciler.daemon.sources.git_command import GitCommand, GitError
 from reconciler.daemon.sources.trigger import Trigger
 from reconciler.model.backoff import Backoff
+from reconciler.model.problem import described_error, traceback_of
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +136,10 @@ class GitSource:
             except OSError as error:
                 problem = f"{self._folder}: {error.strerror}. Check the folder and the free space."
                 self._next_poll = next(self._backoff)
+            except Exception as error:  # a bug: the current commit stays in use
+                problem, self._next_poll = f"a bug in reconcile: {described_error(error)}", next(self._backoff)
+                if problem not in self._problem:
+                    log.error("fetching meets a bug in reconcile\n%s", traceback_of(error))
             if problem and not self._current and self._folder_lock is not None:
                 with suppress(CommitRefused, GitError, OSError):
                     self._switch(self._resolved(self._last_good_ref))

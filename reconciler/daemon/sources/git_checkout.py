@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from reconciler.daemon.sources.git_command import GitCommand
 from reconciler.daemon.sources.symlinks import symlink_lookups
+from reconciler.model.user_file import read_user_file
 
 TIMEOUT = 300.0  # seconds, for writing all files of a commit
+MAX_POINTER = 1024  # bytes
 POINTER = b"version https://git-lfs.github.com/spec/"
 SHORT = 12  # digits of an abbreviated commit
 
@@ -84,7 +86,6 @@ def _pointers(tree: str, path: str) -> Iterator[str]:
     """The git LFS pointer files below ``path``."""
     for folder, name in _entries(os.path.join(tree, path)):
         file = os.path.join(folder, name)
-        if os.path.isfile(file) and os.path.getsize(file) < 1024:
-            with open(file, "rb") as stream:
-                if stream.read(len(POINTER)) == POINTER:
-                    yield os.path.relpath(file, tree)
+        with suppress(OSError):  # of any other sort, or larger
+            if read_user_file(file, MAX_POINTER).startswith(POINTER):
+                yield os.path.relpath(file, tree)

@@ -17,6 +17,7 @@ from reconciler.manifests.loader import MAX_BYTES, Loaded, Manifest, join, list_
 from reconciler.manifests.validator import ids_of
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
+from reconciler.model.user_file import read_user_file
 
 DELETION_GRACE = 5.0  # seconds
 
@@ -173,8 +174,7 @@ def _signature(file: str) -> Signature | None:
 def _digest(file: str) -> bytes:
     """The digest of a file's content; empty if it cannot be read."""
     try:
-        with open(file, "rb") as stream:
-            return hashlib.blake2b(stream.read(MAX_BYTES + 1), digest_size=16).digest()
+        return hashlib.blake2b(read_user_file(file, MAX_BYTES), digest_size=16).digest()
     except OSError:
         return b""
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from reconciler.clusters.base import Cluster, EventType, Listing, Watch, WatchEvent, earliest
 from reconciler.daemon.sources.trigger import Trigger
 from reconciler.model.kinds import DISK, KINDS
-from reconciler.model.problem import ClusterError, Expired
+from reconciler.model.problem import ClusterError, Expired, traceback_of
 from reconciler.model.resource import Resource, ResourceId, id_of
 from reconciler.observe.observed import Observation, Observed, attach, drives_of, file_of, observation
 
@@ -179,6 +179,10 @@ class ResourceCache:
                 log.warning("the watch on the cluster ended: %s; listing everything again", error)
                 self._relist_needed = True
                 self._trigger(Trigger("cluster"))
+        except Exception as error:  # a bug: the cluster is followed all the same
+            log.error("the watch on the cluster meets a bug in reconcile\n%s", traceback_of(error))
+            self._relist_needed = True
+            self._trigger(Trigger("cluster"))
         finally:
             watch.close()
 

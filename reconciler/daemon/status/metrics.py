@@ -57,6 +57,14 @@ class DaemonMetrics:
             "Full syncs that found what incremental reconciles had missed: each is a bug.",
             registry=registry,
         )
+        self._bugs = Counter(
+            "reconcile_daemon_bugs",
+            "Times that a file, a resource or a whole reconcile met an error in this program.",
+            ("scope",),
+            registry=registry,
+        )
+        for scope in ("file", "resource", "pass"):
+            self._bugs.labels(scope)
         for scope in ("full", "incremental"):  # so that rates start at 0
             for result in ("ok", "blocked", "failed", "error"):
                 self._reconciles.labels(scope, result)
@@ -78,6 +86,10 @@ class DaemonMetrics:
         self._steps.labels(step.operation, str(step.impact), str(outcome.result)).inc()
         if outcome.result not in (Result.SKIPPED, Result.HELD, Result.UNCHANGED):
             self._step_seconds.labels(step.operation).observe(outcome.seconds)
+
+    def bug_met(self, scope: str) -> None:
+        """Count an error in this program (``ControllerOptions.on_bug``)."""
+        self._bugs.labels(scope).inc()
 
     def cache_mismatch(self) -> None:
         """Count a full sync that found what incremental reconciles had missed."""

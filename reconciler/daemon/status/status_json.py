@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.catalogue.operation import Impact
-from reconciler.daemon.status.values import Drift, Health, Reconciliation, ResourceStatus, Running, Status, Sync
+from reconciler.daemon.status.values import Bug, Drift, Health, Reconciliation, ResourceStatus, Running, Status, Sync
 from reconciler.model import quantity
 from reconciler.model.fields import is_quantity, is_secret
 from reconciler.model.secret import Secret
@@ -63,6 +63,7 @@ def status_json(
         "resync": _time(status.resync),
         "watches": {name: round(seconds, 1) for name, seconds in sorted(status.watches.items())},
         "queued": status.queued,
+        "bugs": [_bug(each) for each in status.bugs],
     }
 
 
@@ -184,6 +185,11 @@ def _step(step: Step) -> dict[str, Any]:
 
 def _running(running: Running) -> dict[str, Any]:
     return {**_step(running.step), "began": _time(running.began), "typical": running.typical}
+
+
+def _bug(bug: Bug) -> dict[str, Any]:
+    shown = {"scope": bug.scope, "where": bug.where, "message": bug.message, "count": bug.count}
+    return {**shown, "first": _time(bug.first), "last": _time(bug.last)}
 
 
 def _reconciliation(done: Reconciliation) -> dict[str, Any]:

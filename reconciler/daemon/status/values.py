@@ -107,6 +107,18 @@ class Reconciliation(NamedTuple):
     problems: int = 0  # errors in manifests or in the plan, because of which something was left out
 
 
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """An error in this program, which what it met it with does not get past; the rest goes on."""
+
+    scope: str  # file, resource or pass
+    where: str  # which of them
+    message: str
+    first: datetime
+    last: datetime
+    count: int  # how often it was met
+
+
 @dataclass(frozen=True)
 class Status:
     """The daemon at one moment."""
@@ -126,6 +138,7 @@ class Status:
     resync: datetime | None = None  # when the next full sync is due
     watches: Mapping[str, float] = field(default_factory=dict)  # name of a watch -> seconds since it last polled
     queued: int = 0  # pending triggers
+    bugs: tuple[Bug, ...] = ()  # errors in this program that were met since it is the leader, the newest first
     resources: Callable[[], Sequence[ResourceStatus]] = tuple
     history: Callable[[int], Sequence[RunRecord]] = lambda newest: ()
 

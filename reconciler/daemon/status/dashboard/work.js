@@ -27,6 +27,8 @@ function drawAlerts(status) {
     status.unhealthy.length > 0 && alert('bad', 'The daemon is not healthy', status.unhealthy.map(reason => h('li', {}, reason)), 'alert'),
     status.problems.length > 0 && alert(errors ? 'bad' : 'drift', `${count(status.problems.length, 'problem')} in the manifests${errors ? '; what they concern is left as it is' : ''}`,
       listed('problems', status.problems.map(problemOf))),
+    status.bugs.length > 0 && alert('bad', `${count(status.bugs.length, 'bug')} in reconcile; what meets one is left as it is`,
+      listed('bugs', status.bugs.map(each => h('li', {}, `${each.where}: ${each.message}, ${each.count} times, last at ${each.last}`)))),
     status.plan?.problems.length > 0 && alert('bad', `Blocked by ${count(status.plan.problems.length, 'error')} of the plan`, listed('obstacles', status.plan.problems.map(problemOf))),
   ];
 }
