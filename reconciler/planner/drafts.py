@@ -122,7 +122,8 @@ def _draft_creation(inputs: PlanInput, each: ResourceChanges, row: CreateRule, f
     """The step that creates the resource."""
     id, observed, left = each.declared.id, each.observed, each.configuration.live
     case = RuleContext(id, each.declared.shape, {}, inputs.resources, observed)
-    case.running = id.kind in (SNAPSHOT, DISK_SNAPSHOT) and inputs.runs(id, {})  # nobody uses what is not there
+    # Nobody uses what is not there yet. A snapshot is of a guest as it is declared, which may be started first.
+    case.running = id.kind in (SNAPSHOT, DISK_SNAPSHOT) and (inputs.runs(id, {}) or bool(inputs.starts(id)))
     vanished = observed is not None and observed.vanished
     loses_data = vanished and id.kind == DISK and "cloudInit" not in each.declared.shape
     failure = observed.status[1] if observed is not None and not vanished else ""

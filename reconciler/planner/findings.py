@@ -215,8 +215,9 @@ _ORDER_FACTS = ("takes", "frees", "drops", "wakes", "rests", "copies", "settled"
 
 
 def _impact(row: Rule | CreateRule | DeleteRule, operation: Operation, case: RuleContext) -> Impact:
-    """What the step does to the guest."""
-    if not case.running:
+    """What the step does to the guest, as it is by then: it may be started before."""
+    late = isinstance(row, Rule) and row.phase >= Phase.MIGRATION and case.resources.starts(case.id)
+    if not case.running and not late:
         return operation.stopped
     return next((each.impact for each in row.milder if each.when(case)), operation.running)
 

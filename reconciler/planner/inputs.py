@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from reconciler.catalogue.operation import UNIVIRT
 from reconciler.manifests.desired import Declared, Desired
 from reconciler.model.fields import references_of
-from reconciler.model.kinds import DISK, MACHINE
+from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, SNAPSHOT
 from reconciler.model.path import ShapePath
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId, show_path
@@ -109,6 +109,11 @@ class PlanInput:
         attached = self.observed.attached.get(id)
         return attached is not None and self.resources.runs(attached[0])
 
+    def starts(self, id: ResourceId) -> tuple[ResourceId, ...]:
+        """The machines concerned that the plan starts: the resource itself, or those that it is a snapshot of."""
+        concerned = [id] if id.kind == MACHINE else self.resources.used_by(id, self.resources.shape(id))
+        return tuple(sorted(each for each in concerned if each.kind == MACHINE and self.resources.starts(each)))
+
     def queue(self, node: str) -> str:
         """The queue of the operations on a node: uni-virt breaks when it has two kinds of them at once (wire format
         3.9), other agents carry out as many as they are given."""
@@ -116,7 +121,10 @@ class PlanInput:
 
     def guests(self, id: ResourceId) -> tuple[ResourceId, ...]:
         """The machines that a step on a resource is felt by: the machine itself, or those running that use it."""
-        return (id,) if id.kind == MACHINE else tuple(sorted(self.resources.guests.get(id, ())))
+        if id.kind == MACHINE:
+            return (id,)
+        started = self.starts(id) if id.kind in (SNAPSHOT, DISK_SNAPSHOT) else ()
+        return tuple(sorted({*self.resources.guests.get(id, ()), *started}))
 
 
 def plan_input(

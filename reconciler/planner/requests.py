@@ -151,7 +151,7 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
         node=node,
         parameters=parameters,
         reason=reason,
-        impact=(impact := operation.running if inputs.runs(id, shape) else operation.stopped),
+        impact=(impact := operation.running if inputs.runs(id, shape) or inputs.starts(id) else operation.stopped),
         guests=inputs.guests(id) if impact in GUEST_IMPACTS else (),
         details=details,
         place=ManifestPlace(request.manifest, ("spec", "operation")) if request.manifest else None,

@@ -165,6 +165,13 @@ class ResourceIndex:
         observed = self.observation.get(machine)
         return observed is not None and observed.shape.get("powerState") in ("Running", "Paused")
 
+    def starts(self, machine: ResourceId) -> bool:
+        """Whether a machine that is there and stopped is to be started: what comes after that meets a running guest."""
+        declared = self.declared.get(machine)
+        if declared is None or self.runs(machine) or not self.exists(machine):
+            return False
+        return declared.shape.get("powerState") in ("Running", "Paused") and self.changes(machine)
+
 
 def nic_claims(namespace: str, machine: Shape) -> Iterator[tuple[str, ...]]:
     """What the NICs of a machine have that no other one may: MACs, and on a network addresses, floating ones too, and
