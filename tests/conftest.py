@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from reconciler.clusters.crds import definitions
 from support.control_plane import ControlPlane
 from support.control_plane import control_plane as started
 from support.paths import TESTS
+
+# How long an example takes says how busy the machine is; figures are for benchmarks.
+settings.register_profile("patient", parent=settings.default, deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -17,7 +17,7 @@ from reconciler.manifests.finding import Finding
 from reconciler.manifests.network_checks import bridge_of, routed_on_bridges
 from reconciler.manifests.request import Request
 from reconciler.manifests.uniqueness import Reservation, ReservationRegistry, described_twice, rename_conflicts
-from reconciler.model.fields import references_of
+from reconciler.model.fields import references_of, sets_named_in
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.nearest import NearestResources
 from reconciler.model.problem import Problem, Severity
@@ -244,7 +244,8 @@ def undescribed(resources: Resources, requests: Iterable[Request], known: Collec
     """
     nearest = NearestResources({*resources, *known})
     for resource in resources.values():
-        for path, id in references_of(resource.id.kind, resource.spec, resource.id.namespace):
+        kind, spec, namespace = resource.id.kind, resource.spec, resource.id.namespace
+        for path, id in (*references_of(kind, spec, namespace), *sets_named_in(kind, spec, namespace)):
             if id not in resources and id not in known:
                 yield resource.manifest.problem(_elsewhere(id, ("spec", *path), nearest))
     for request in requests:

@@ -41,3 +41,13 @@ def values_at(value: Any, path: tuple[str, ...], at: Path = ()) -> Iterator[tupl
             return
         value, at = value[name], (*at, name)
     yield at, value
+
+
+def replaced_at(value: Any, path: Path, new: Any) -> Any:
+    """A copy with another value at the path; what lies beside it is shared."""
+    if not path:
+        return new
+    head, rest = path[0], path[1:]
+    if isinstance(value, list):
+        return [replaced_at(each, rest, new) if index == head else each for index, each in enumerate(value)]
+    return {**value, head: replaced_at(value[head], rest, new)}

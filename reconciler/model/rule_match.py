@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _NAMED = re.compile(r"\$([a-z0-9][a-z0-9.-]*)")
 
@@ -10,3 +11,8 @@ _NAMED = re.compile(r"\$([a-z0-9][a-z0-9.-]*)")
 def address_sets(match: str) -> list[str]:
     """The names of the address sets in the match of a rule: ``$dmz`` is the set ``dmz``. Sorted, each once."""
     return sorted(set(_NAMED.findall(match)))
+
+
+def renamed_sets(match: str, names: Mapping[str, str]) -> str:
+    """The match with other names of address sets: those that are keys of ``names``."""
+    return _NAMED.sub(lambda found: f"${names.get(found[1], found[1])}", match)

@@ -91,6 +91,8 @@ def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:
     for path, message, remedy in refusals_of(inputs, each):
         if path not in missing:
             found.refuse(declared.id, inputs.problem(declared.id, f"{declared.id}: {message}", remedy, path))
+    for path, other in inputs.missing_sets(declared.id).items():
+        found.refuse(declared.id, inputs.missing_problem(declared.id, other, path))
     if found.problems:
         return found
     if each.memory_excess and each.observed is not None:

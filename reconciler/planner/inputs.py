@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.catalogue.operation import UNIVIRT
 from reconciler.manifests.desired import Declared, Desired
-from reconciler.model.fields import references_of
+from reconciler.model.fields import references_of, sets_named_in
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, SNAPSHOT
 from reconciler.model.path import ShapePath
 from reconciler.model.problem import Origin, Problem
@@ -84,6 +84,12 @@ class PlanInput:
         declared = self.desired.resources.get(id)
         references = references_of(id.kind, declared.shape, id.namespace) if declared is not None else ()
         return {tuple(map(str, path)): other for path, other in references if self.is_missing(other)}
+
+    def missing_sets(self, id: ResourceId) -> dict[ShapePath, ResourceId]:
+        """The address sets that are missing of those which rules name, by the match that names one."""
+        declared = self.desired.resources.get(id)
+        named = sets_named_in(id.kind, declared.shape, id.namespace) if declared is not None else ()
+        return {tuple(map(str, path)): other for path, other in named if self.is_missing(other)}
 
     def missing_problem(self, id: ResourceId, missing: ResourceId, path: ShapePath) -> Problem:
         """The problem of a resource that needs one that is missing and that it names in a field of its manifest."""

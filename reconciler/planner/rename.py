@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from reconciler.manifests.desired import Declared, Desired
-from reconciler.model.fields import references_of
+from reconciler.model.fields import references_of, sets_named_in, with_sets_renamed
 from reconciler.model.kinds import DISK_SNAPSHOT, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.path import replaced_at
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.observe.observed import Observation
@@ -57,20 +58,12 @@ def _id(declared: Declared) -> ResourceId:
 def _referring(declared: Declared, former: Mapping[ResourceId, ResourceId]) -> Shape:
     """The shape with the old names of what it refers to."""
     shape = declared.shape
-    for path, other in list(references_of(declared.id.kind, shape, declared.id.namespace)):
+    kind, namespace = declared.id.kind, declared.id.namespace
+    for path, other in list(references_of(kind, shape, namespace)):
         if other in former:
-            shape = _put(shape, path, former[other].name)
-    return shape
-
-
-def _put(value: Any, path: tuple[str | int, ...], name: str) -> Any:
-    """A copy with another value at the path; what lies beside it is shared."""
-    if not path:
-        return name
-    head, rest = path[0], path[1:]
-    if isinstance(value, list):
-        return [_put(each, rest, name) if index == head else each for index, each in enumerate(value)]
-    return {**value, head: _put(value[head], rest, name)}
+            shape = replaced_at(shape, path, former[other].name)
+    sets = {other for _, other in sets_named_in(kind, shape, namespace) if other in former}
+    return with_sets_renamed(kind, shape, {each.name: former[each].name for each in sets})
 
 
 class Rename(NamedTuple):

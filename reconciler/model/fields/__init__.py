@@ -15,8 +15,9 @@ from reconciler.model.fields.machine import IMAGE_FIELDS, MACHINE_FIELDS, SNAPSH
 from reconciler.model.fields.network import NETWORK_FIELDS
 from reconciler.model.fields.storage import DISK_FIELDS, DISK_IMAGE_FIELDS, DISK_SNAPSHOT_FIELDS, POOL_FIELDS
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
-from reconciler.model.path import ShapePath, matches, values_at
+from reconciler.model.path import ShapePath, matches, replaced_at, values_at
 from reconciler.model.resource import Path, ResourceId
+from reconciler.model.rule_match import address_sets, renamed_sets
 
 # By kind, in the order of the schemas.
 FIELDS: dict[str, tuple[Field, ...]] = {
@@ -114,6 +115,7 @@ _UNKNOWN = FieldNode()
 _PARTS = {kind: tuple(_parts_of(rows)) for kind, rows in FIELDS.items()}
 _PARTS_AT = {(kind, len(each.path), each.path[-1]): each for kind, found in _PARTS.items() for each in found}
 _REFERENCES = {kind: tuple((row.path, row.refers_to) for row in rows if row.refers_to) for kind, rows in FIELDS.items()}
+_MATCHES = {kind: tuple(row.path for row in rows if row.names_sets) for kind, rows in FIELDS.items()}
 _SECRETS = {kind: tuple(row.path for row in rows if row.type is FieldType.SECRET) for kind, rows in FIELDS.items()}
 _QUANTITIES = {kind: tuple(row.path for row in rows if row.is_quantity) for kind, rows in FIELDS.items()}
 _ALIASES = {kind: tuple((row.path, dict(row.aliases)) for row in rows if row.aliases) for kind, rows in FIELDS.items()}
@@ -288,6 +290,26 @@ def references_of(kind: str, spec: dict[str, Any], namespace: str) -> Iterator[t
     for pattern, other in _REFERENCES[kind]:
         for path, name in values_at(spec, pattern):
             yield path, ResourceId(other, name, namespace)
+
+
+def sets_named_in(kind: str, spec: dict[str, Any], namespace: str) -> Iterator[tuple[Path, ResourceId]]:
+    """The address sets that the rules of a manifest name, each with the path of the match that names it."""
+    for pattern in _MATCHES[kind]:
+        for path, match in values_at(spec, pattern):
+            yield from ((path, ResourceId(NETWORK, name, namespace)) for name in address_sets(str(match)))
+
+
+def with_sets_renamed(kind: str, shape: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The shape with other names of address sets in its rules, which are known by what they match."""
+    for pattern in _MATCHES[kind] if names else ():
+        *rules_at, _, _ = pattern
+        for path, rules in list(values_at(shape, tuple(rules_at))):
+            renamed = {}
+            for key, rule in rules.items():
+                match = renamed_sets(rule["match"], names)
+                renamed[f"{key.removesuffix(rule['match'])}{match}"] = {**rule, "match": match}
+            shape = replaced_at(shape, path, renamed)
+    return shape
 
 
 def deletion_policy(kind: str, shape: dict[str, Any]) -> str:

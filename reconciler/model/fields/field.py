@@ -63,6 +63,7 @@ class Field:
     unmanaged: Any = None  # the value that means: left as it is once it was created. The shape does not have it
     aliases: tuple[tuple[str, str], ...] = ()  # other words that manifests may use for a value, and the value
     refers_to: str = ""  # the kind of the resource that a name is of
+    names_sets: bool = False  # it is the match of a rule, in which ``$dmz`` is the address set ``dmz``
     # Of a list: the fields that tell its elements apart. Empty if elements are texts, None if they have no identity.
     identity: tuple[str, ...] | None = None
 

@@ -160,7 +160,7 @@ _NICS = (
         removed=Removal.UNDONE,
     ),
     Field("nics.*.acls.*.direction", FieldType.TEXT),
-    Field("nics.*.acls.*.match", FieldType.TEXT),
+    Field("nics.*.acls.*.match", FieldType.TEXT, names_sets=True),
     Field("nics.*.acls.*.priority", FieldType.INTEGER, default=100, default_in_shape=True, removed=Removal.DEFAULT),
     Field("nics.*.acls.*.action", FieldType.TEXT),
     Field(
@@ -171,7 +171,7 @@ _NICS = (
         removed=Removal.UNDONE,
     ),
     Field("nics.*.qosRules.*.direction", FieldType.TEXT),
-    Field("nics.*.qosRules.*.match", FieldType.TEXT),
+    Field("nics.*.qosRules.*.match", FieldType.TEXT, names_sets=True),
     Field("nics.*.qosRules.*.priority", FieldType.INTEGER, default=100, default_in_shape=True, removed=Removal.DEFAULT),
     Field("nics.*.qosRules.*.rateKbps", FieldType.INTEGER),
     Field("nics.*.qosRules.*.burstKbps", FieldType.INTEGER),
