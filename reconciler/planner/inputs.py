@@ -20,6 +20,7 @@ from reconciler.planner.plan import ManifestPlace, Note
 from reconciler.planner.policy import Policy
 from reconciler.planner.rename import old_names, under_old_names
 from reconciler.planner.resource_index import ResourceIndex
+from reconciler.planner.rules.creation import holdings
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +137,10 @@ class PlanInput:
 def plan_input(
     desired: Desired, observed: Observation, policy: Policy, unchanged: Collection[ResourceId] = ()
 ) -> PlanInput:
-    """The input of the stages: renames resolved, ignored fields as observed, targets with what they refer to."""
+    """The input of the stages: renames resolved, ignored fields as observed, targets with what they need."""
     former = old_names(desired, observed)
     desired = under_old_names(desired, former)
-    policy = _with_references(policy.under_old_names(former), desired)
+    policy = _with_needs(policy.under_old_names(former), desired, observed)
     if policy.delete:
         return PlanInput(desired, observed, policy)
     left, notes = without_ignored(desired, observed, policy.at, unchanged)
@@ -147,17 +148,39 @@ def plan_input(
     return PlanInput(left, observed, policy, concerned, frozenset(desired.resources.keys() & unchanged))
 
 
-def _with_references(policy: Policy, desired: Desired) -> Policy:
-    """The policy with its targets extended by everything that they refer to, directly or not."""
-    if policy.delete:
+def _with_needs(policy: Policy, desired: Desired, observed: Observation) -> Policy:
+    """The policy with its targets extended by all that they need, directly or not: what they refer to, and the machines
+    that have to give up what they take."""
+    if policy.delete or not policy.targets:
         return policy
+    leaving = _leaving(desired, observed)
     targets = set(policy.targets)
     left = list(targets)
     while left:
         declared: Declared | None = desired.resources.get(left.pop())
         if declared is not None:
-            for _, other in references_of(declared.id.kind, declared.shape, declared.id.namespace):
-                if other not in targets:
-                    targets.add(other)
-                    left.append(other)
+            needed = {other for _, other in references_of(declared.id.kind, declared.shape, declared.id.namespace)}
+            if declared.id.kind == MACHINE:
+                coming = set(holdings(declared.shape)) - _held(observed, declared.id)
+                needed |= {id for what in coming for id in leaving.get((declared.id.namespace, what), ())}
+            left += needed - targets
+            targets |= needed
     return replace(policy, targets=frozenset(targets))
+
+
+def _leaving(desired: Desired, observed: Observation) -> dict[tuple[str, str], list[ResourceId]]:
+    """The machines on the cluster whose manifests no longer have what only one can have, by namespace and by that."""
+    found: dict[tuple[str, str], list[ResourceId]] = {}
+    for id in sorted(desired.resources.keys() | desired.invalid):
+        if id.kind == MACHINE:
+            declared = desired.resources.get(id)
+            kept = set(holdings(declared.shape)) if declared is not None else set()
+            for what in _held(observed, id) - kept:
+                found.setdefault((id.namespace, what), []).append(id)
+    return found
+
+
+def _held(observed: Observation, id: ResourceId) -> set[str]:
+    """What a machine has on the cluster that only one can have."""
+    each = observed.get(id)
+    return set(holdings(each.shape)) if each is not None and each.exists else set()

@@ -12,7 +12,7 @@ from reconciler.model.kinds import MACHINE
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
 from reconciler.planner.plan import Details, NoteKind, PathOf, Text
-from reconciler.planner.rules.port import SWITCHED, addresses, outside, rate
+from reconciler.planner.rules.port import SWITCHED, addresses, limit_token, outside, rate
 from reconciler.planner.rules.rule import Make, RuleContext, const, disk_tokens, source_of_disk, text
 
 
@@ -255,13 +255,15 @@ CREATE_MACHINE: dict[str, Make] = {
 
 
 def holdings(machine: Shape) -> list[str]:
-    """What a machine holds that nobody else can have: its disks, the addresses of its NICs, those bound to them."""
+    """What a machine holds that nobody else can have: its disks, the addresses of its NICs, those bound to them and
+    their limits on switches."""
     nics = machine.get("nics", {})
     bound = [nic["floatingIP"] for nic in nics.values() if "address" in (nic.get("floatingIP") or {})]
     return [
         *disk_tokens(machine),
         *(what for mac, nic in nics.items() for what in addresses(mac, nic)),
         *(outside(each["address"]) for each in bound),
+        *(limit_token(key, nic) for nic in nics.values() for key in nic.get("qosRules") or {}),
     ]
 
 

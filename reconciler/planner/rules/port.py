@@ -43,6 +43,11 @@ def addresses(mac: str, nic: Shape) -> list[str]:
     return [f"mac {mac}", *([f"ip {nic['ip']} of {nic.get('network')}"] if "ip" in nic else [])]
 
 
+def limit_token(limit: str, nic: Shape) -> str:
+    """A limit that only one NIC of a switch may have."""
+    return f"limit {limit} of {nic.get('network')}"
+
+
 def _place(case: RuleContext, mac: str) -> str:
     """What a NIC leaves to the one that takes its place: a machine does not have both."""
     return f"place {case.id.name} {mac}"
@@ -235,7 +240,7 @@ CHANGE: tuple[Rule, ...] = (
         on=frozenset({ChangeKind.REMOVED}),
         when=lambda case: not _limit_stays(case),
         yields=Phase.QOS_RULE_HANDOVER,
-        frees=lambda case: [f"limit {case.key} of {case.old_holder['network']}"],
+        frees=lambda case: [limit_token(case.key, case.old_holder)],
     ),
     Rule(
         kind=MACHINE,
@@ -345,7 +350,7 @@ CHANGE: tuple[Rule, ...] = (
         when=lambda case: not _limit_stays(case),
         uses=_rule_network,
         place=_limit_place,
-        takes=lambda case: [f"limit {case.key} of {case.holder['network']}"],
+        takes=lambda case: [limit_token(case.key, case.holder)],
         milder=(NEW_NIC,),
     ),
     Rule(
