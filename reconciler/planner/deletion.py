@@ -92,7 +92,8 @@ def _without_takers(inputs: PlanInput, found: Findings) -> Findings:
         for what in holdings(observed.shape):
             if (taker := takers.get((id.namespace, what))) is not None and taker not in refused.refused:
                 message = f"{taker} takes the {what} of {id}, which is no longer described"
-                remedy = f"Delete {id} with --prune, or describe it without that."
+                how = "with --prune and without --target" if inputs.policy.targets else "with --prune"
+                remedy = f"Delete {id} {how}, or describe it without that."
                 refused.refuse(taker, inputs.problem(taker, message, remedy))
     return found.with_more(refused)
 

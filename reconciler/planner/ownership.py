@@ -46,7 +46,10 @@ def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found:
         return False
     if owner := observed.stack:
         message = f"{declared.id} belongs to the stack {owner}"
-        remedy = "Let one stack describe it. If this is that stack by a new name: reconcile stack rename."
+        remedy = (
+            f"Let one stack describe it: --adopt-from {owner} takes over what {owner} no longer describes. "
+            "If this is that stack by a new name: reconcile stack rename."
+        )
         if owner in inputs.policy.adopt_from:
             message += ", which described it when it was last applied"
             remedy = (
