@@ -13,12 +13,18 @@ from reconciler import catalogue
 from reconciler.catalogue.operation import Operation, Verb
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Manifest
-from reconciler.model.kinds import KINDS
+from reconciler.model.kinds import KINDS, MACHINE, POOL
 from reconciler.model.problem import InvalidInput, Origin, Problem, clipped, shown
 from reconciler.model.resource import Path, ResourceId
 from reconciler.model.secret import Secret, secret_from
 
 KIND = "Operation"
+NAMING = {
+    "pool": POOL,
+    "targetPool": POOL,
+    "domain": MACHINE,
+    "targetDomain": MACHINE,
+}  # parameters, and what they name
 SAMPLE_SECRET = "sample-1"  # stands for a password where parameters are checked before it is known
 
 
@@ -37,6 +43,13 @@ class Request:
     def id(self) -> ResourceId:
         """Its document, as an id among those of resources."""
         return request_id(self.name)
+
+    @property
+    def named(self) -> dict[str, ResourceId]:
+        """The resources that parameters name, by parameter."""
+        namespace = self.target.namespace
+        given = {name: kind for name, kind in NAMING.items() if name in self.parameters}
+        return {name: ResourceId(kind, str(self.parameters[name]), namespace) for name, kind in given.items()}
 
     @property
     def content(self) -> str:

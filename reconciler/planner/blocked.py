@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from reconciler.model.fields import references_of
+from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.observe.ledger import RequestState
 from reconciler.planner.capabilities import refuse_unsupported
 from reconciler.planner.findings import Findings, UnorderedStep
 from reconciler.planner.inputs import PlanInput
-from reconciler.planner.plan import Action, Details, Note, NoteKind
+from reconciler.planner.plan import Action, Details, Note, NoteKind, Step
 from reconciler.planner.reliance import Cause, add_references, causes, step_reliants, subject_of
 from reconciler.planner.requests import request_named, request_problem, step_id
 
@@ -54,8 +55,17 @@ def _refuse_dangling(inputs: PlanInput, found: Findings) -> None:
         step = each.step
         for id in () if step.last else each.uses:
             if id not in coming and inputs.is_missing(id):
-                problem = inputs.missing_problem(step.resource, id, _reference(inputs, step.resource, id))
-                found.refuse(subject_of(step), problem)
+                found.refuse(subject_of(step), _missing(inputs, step, id))
+
+
+def _missing(inputs: PlanInput, step: Step, id: ResourceId) -> Problem:
+    """The problem of a step that uses what is missing: where its Operation or its resource names it."""
+    problem = inputs.missing_problem(step.resource, id, _reference(inputs, step.resource, id))
+    request = inputs.desired.requests.get(step.request[0])
+    if request is None:
+        return problem
+    naming = next((name for name, other in request.named.items() if other == id), "")
+    return request_problem(request, problem.message, problem.remedy, naming)
 
 
 def _reference(inputs: PlanInput, id: ResourceId, other: ResourceId) -> tuple[str, ...]:

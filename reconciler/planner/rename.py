@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from reconciler.manifests.desired import Declared, Desired
+from reconciler.manifests.request import Request
 from reconciler.model.fields import references_of, sets_named_in, with_sets_renamed
 from reconciler.model.kinds import DISK_SNAPSHOT, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.path import replaced_at
@@ -44,11 +45,15 @@ def under_old_names(desired: Desired, former: Mapping[ResourceId, ResourceId]) -
         replace(declared, id=former.get(id, id), shape=_referring(declared, former))
         for id, declared in desired.resources.items()
     ]
-    requests = {
-        name: replace(request, target=former.get(request.target, request.target))
-        for name, request in desired.requests.items()
-    }
+    requests = {name: _asking(request, former) for name, request in desired.requests.items()}
     return replace(desired, resources={each.id: each for each in sorted(resources, key=_id)}, requests=requests)
+
+
+def _asking(request: Request, former: Mapping[ResourceId, ResourceId]) -> Request:
+    """The request with the old names of its target and of what its parameters name."""
+    renamed = {name: former[id].name for name, id in request.named.items() if id in former}
+    target = former.get(request.target, request.target)
+    return replace(request, target=target, parameters={**request.parameters, **renamed})
 
 
 def _id(declared: Declared) -> ResourceId:

@@ -18,9 +18,6 @@ from reconciler.planner.parameters import limit_remedy, samples
 from reconciler.planner.phase import Phase
 from reconciler.planner.plan import GUEST_IMPACTS, Action, Details, ManifestPlace, NoteKind, Reason, Step, Value
 
-_POOL_PARAMETERS = ("pool", "targetPool")
-_MACHINE_PARAMETERS = ("domain", "targetDomain")
-
 
 def with_requests(inputs: PlanInput, found: Findings) -> Findings:
     """What was found, and the steps of the ``Operation`` documents that have not run; none in a deletion."""
@@ -139,7 +136,6 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
     observed = inputs.observed.get(id)
     shape = observed.shape if observed is not None and observed.exists else {}
     parameters: dict[str, Value] = dict(request.parameters)
-    pools = [str(parameters[name]) for name in _POOL_PARAMETERS if name in parameters]
     declared = inputs.desired.resources.get(id)
     node = observed.node if shape and observed is not None else declared.node if declared else ""
     step = Step(
@@ -166,7 +162,7 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
         found.problems.append(request_problem(request, message, limit_remedy(error), error.parameter))
     if wrong:
         return
-    uses = tuple(ResourceId(POOL, name, id.namespace) for name in pools)
+    uses = tuple(named for named in request.named.values() if named.kind == POOL)
     follows = tuple(step_id(name) for name in request.after)
     settles = tuple(_machines_concerned(inputs, request))
     found.steps.append(UnorderedStep(step, Phase.REQUEST, uses=uses, follows=follows, settles=settles))
@@ -179,5 +175,7 @@ def _machines_concerned(inputs: PlanInput, request: Request) -> Iterator[Resourc
     disk = id.name if id.kind == DISK else shape.get("disk") if id.kind == DISK_SNAPSHOT else None
     if disk is not None and (holder := resources.holder(ResourceId(DISK, str(disk), id.namespace))) is not None:
         yield holder
-    names = [shape.get("virtualMachine"), *(request.parameters.get(name) for name in _MACHINE_PARAMETERS)]
-    yield from (ResourceId(MACHINE, str(name), id.namespace) for name in names if name and id.kind != MACHINE)
+    if id.kind != MACHINE:
+        if machine := shape.get("virtualMachine"):
+            yield ResourceId(MACHINE, str(machine), id.namespace)
+        yield from (named for named in request.named.values() if named.kind == MACHINE)
