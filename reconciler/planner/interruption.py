@@ -90,9 +90,12 @@ def _at_once(inputs: PlanInput, steps: Iterable[Step]) -> Iterator[Note]:
 def _needs(inputs: PlanInput, steps: Sequence[Step], sections: Sections, down: Sections) -> dict[str, set[str]]:
     """What steps need for the limits to be kept."""
     before = _sections_before(steps, sections)
+    back = {id: frozenset[ResourceId]().union(*(before[step.id] for step in each.steps)) for id, each in down.items()}
+    back = {id: each for id, each in back.items() if id not in each}  # the others are sections themselves
     units = _units(before, sections)
-    # Who waits for a section itself cannot be waited for by it.
-    down = {id: each for id, each in down.items() if not any(before[step.id] for step in each.steps)}
+    awaited = _with_all_before(back.values(), units, before, sections)
+    # What the machines that are away wait for themselves comes first; everything else is after they are back.
+    units.sort(key=awaited.isdisjoint)
     needs: dict[str, set[str]] = defaultdict(set)
     for number in range(len(inputs.policy.max_interrupted)):
         concerned = {
@@ -100,10 +103,34 @@ def _needs(inputs: PlanInput, steps: Sequence[Step], sections: Sections, down: S
             for id, section in sections.items()
             if any(_limits(inputs, machine, number) for machine in section.machines)
         }
-        chosen = [tuple(id for id in unit if id in concerned) for unit in units]
-        first = [each.steps for id, each in down.items() if _limits(inputs, id, number)]
-        _connect([unit for unit in chosen if unit], _most(inputs, number), concerned, first, needs)
+        chosen = [unit for each in units if (unit := tuple(id for id in each if id in concerned))]
+        away = [id for id in back if _limits(inputs, id, number)]
+        first = [step.id for id in away if not back[id] for step in down[id].steps]
+        _connect(chosen, _most(inputs, number), concerned, first, needs)
+        later = [step.id for id in away if back[id] for step in down[id].steps]
+        for step in (step for id in concerned if id not in awaited for step in concerned[id].steps):
+            if step.impact.needs_permission:
+                needs[step.id].update(later)
     return needs
+
+
+def _with_all_before(
+    awaited: Iterable[frozenset[ResourceId]],
+    units: Sequence[Unit],
+    before: Mapping[str, frozenset[ResourceId]],
+    sections: Sections,
+) -> set[ResourceId]:
+    """The sections, those that wait for each other with them, and all that these wait for."""
+    found: set[ResourceId] = set()
+    left = [id for each in awaited for id in each]
+    unit_of = {id: unit for unit in units for id in unit}
+    while left:
+        id = left.pop()
+        if id not in found:
+            found.add(id)
+            left += unit_of[id]
+            left += {other for step in sections[id].steps for other in before[step.id]}
+    return found
 
 
 def _most(inputs: PlanInput, number: int) -> int:
@@ -206,14 +233,14 @@ def _without_cycles(waits: dict[Unit, set[ResourceId]]) -> list[Unit]:
 
 
 def _connect(
-    units: Sequence[Unit], most: int, sections: Sections, down: Sequence[list[Step]], needs: dict[str, set[str]]
+    units: Sequence[Unit], most: int, sections: Sections, first: Sequence[str], needs: dict[str, set[str]]
 ) -> None:
     """Edges after which at most so many machines are in their sections at a time.
 
-    Each waits for the one that began ``most`` places before it. Several that are away together are so by themselves:
-    they are after all before them, and before all after them.
+    Each waits for the one that began ``most`` places before it, those before that for the steps ``first``. Several
+    that are away together are so by themselves: they are after all before them, and before all after them.
     """
-    waits_for = [step.id for steps in down for step in steps]  # what the first ones wait for
+    waits_for = list(first)
     started: list[list[str]] = []
     for unit in units:
         steps = [step for id in unit for step in sections[id].steps]

@@ -110,6 +110,31 @@ def test_machines_that_are_down_count_as_interrupted() -> None:
     assert order.index(("StartVM", "web-1")) < order.index(("UnplugNIC", "web-0"))
 
 
+def test_a_machine_that_is_down_and_waits_for_what_machines_share_is_back_before_others_follow() -> None:
+    def sharing(dhcp: str) -> list[dict[str, Any]]:
+        switch = {"subnet": "10.1.1.0/24", "gateway": "10.1.1.1", "dhcp": dhcp}
+        documents = machines(0, 3)
+        documents.append(resource("VirtualMachineNetwork", "front", {"nodeName": "node1", "switch": switch}))
+        for number, machine in enumerate(documents[2::2]):
+            port = {"type": "l3bridge", "source": "br-int", "network": "front", "ip": f"10.1.1.1{number}"}
+            machine["spec"]["nics"].append({**nic(number, 9), **port})
+        return documents
+
+    with served() as cluster:
+        converge(cluster, desired_of(sharing("10.1.1.2")))
+        stopped = sharing("10.1.1.2")
+        stopped[6]["spec"]["powerState"] = "Stopped"
+        converge(cluster, desired_of(stopped), allow=ALLOW)
+        edited = sharing("10.1.1.3")
+        edited[2]["spec"]["nics"][0] = nic(0, 1)
+        plan = plan_of(cluster, desired_of(edited), allow=ALLOW)
+        report = apply(plan, cluster, options=Options(timeout=20))
+    wave_of = {(step.operation, step.resource.name): number for number, wave in enumerate(plan.waves) for step in wave}
+    waves = [wave_of[each] for each in (("ModifySwitch", "front"), ("StartVM", "web-2"), ("UnplugNIC", "web-0"))]
+    assert waves == sorted(set(waves))
+    assert report.ok
+
+
 def test_machines_that_exchange_something_are_interrupted_together_and_by_themselves() -> None:
     """No order avoids it: each waits for the disk that the other one gives away."""
 
