@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from reconciler.model.kinds import MACHINE
 from reconciler.model.readiness import Readiness
 from reconciler.model.resource import ResourceId
 from reconciler.planner.plan import Plan, Step
@@ -113,6 +114,13 @@ class Interruptions:
             self.failed = self.failed or readiness
         if holds is not None:
             self._open = tuple(each for each in self._open if each != readiness)
+
+
+def not_ready_after(step: Step, late: Sequence[Readiness]) -> str:
+    """What is said of a step after which services did not answer in time."""
+    if step.resource.kind == MACHINE:
+        return f"running, but {'; '.join(map(not_ready, late))}"
+    return f"done, but {'; '.join(f'{each.machine} is not ready: {not_ready(each)}' for each in late)}"
 
 
 def not_ready(readiness: Readiness) -> str:

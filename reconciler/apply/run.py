@@ -15,7 +15,7 @@ from reconciler.apply.journal import RunJournal
 from reconciler.apply.metadata import MetadataWriter
 from reconciler.apply.options import Options
 from reconciler.apply.order import Order
-from reconciler.apply.readiness import Interruptions, Prober, ReadinessWaits, not_ready
+from reconciler.apply.readiness import Interruptions, Prober, ReadinessWaits, not_ready, not_ready_after
 from reconciler.apply.references import ReferenceTracker
 from reconciler.apply.report import DONE, Outcome, Report
 from reconciler.apply.running_step import RunningStep, StartRetry
@@ -274,8 +274,7 @@ class PlanRun:
             if len(answers) < len(awaited):
                 return
             if late := [each for each, held in answers.items() if held is False]:
-                message_of_late = f"running, but {'; '.join(map(not_ready, late))}"
-                self._end(step, Result.FAILED, message_of_late, running, ErrorKind.NOT_READY)
+                self._end(step, Result.FAILED, not_ready_after(step, late), running, ErrorKind.NOT_READY)
             elif None in answers.values():
                 unknown = ", ".join(str(each) for each, held in answers.items() if held is None)
                 self._end(step, result, f"it was not waited until {unknown} answers", running)

@@ -244,7 +244,9 @@ def test_all_that_share_a_thing_are_waited_for_after_it_changed() -> None:
             Result.FAILED,
             ErrorKind.NOT_READY,
         )
-        assert failed.message == "running, but tcp 10.1.1.11:22 did not answer within 5 s"
+        assert failed.message == (
+            "done, but VirtualMachine/web-1 is not ready: tcp 10.1.1.11:22 did not answer within 5 s"
+        )
         assert {each.result for each in skipped} == {Result.SKIPPED}
         assert unplugged(stage) == []
 
