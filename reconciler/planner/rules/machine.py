@@ -74,6 +74,12 @@ def _above_live_cpus(case: RuleContext) -> bool:
 _TOPOLOGY = ("cores", "sockets", "threads")
 
 
+def _below_what_is_there(case: RuleContext, part: str, value: str, most: int, phase: Phase) -> tuple[int, ...]:
+    """The place of a step that sets a maximum below what the machine has, or is to start with: after that has gone
+    down. It would take it down as well, and the step for it would find another value than was planned upon."""
+    return (phase, 1) if most < case.seen.get(part, {}).get(value, 0) else ()
+
+
 def _cpu_maximum_differs(case: RuleContext) -> bool:
     seen, cpu = case.seen["cpu"], case.desired["cpu"]
     named = [name for name in ("max", *_TOPOLOGY) if name in cpu]
@@ -167,6 +173,7 @@ CHANGE: tuple[Rule, ...] = (
             **CONFIG,
         },
         when=_cpu_maximum_differs,
+        place=lambda case: _below_what_is_there(case, "cpu", "count", int(_maximum_of(case)["max"]), Phase.CPU_COUNT),
         next_start=guest_runs,
         covers=("cpu.max", "cpu.cores", "cpu.sockets", "cpu.threads"),
         also=lambda case: {f"cpu.{name}": value for name, value in _maximum_of(case).items() if name != "count"},
@@ -187,6 +194,7 @@ CHANGE: tuple[Rule, ...] = (
         phase=Phase.MEMORY_MAXIMUM,
         parameters={"size": lambda case: str(most_memory(case) // quantity.KIB), **CONFIG},
         when=_memory_maximum_differs,
+        place=lambda case: _below_what_is_there(case, "memory", "size", most_memory(case), Phase.MEMORY_SIZE),
         next_start=guest_runs,
         covers=("memory.max",),
         also=lambda case: {"memory.max": most_memory(case)},
