@@ -153,10 +153,28 @@ def _quoted(failure: _Failure) -> str:
 def _explain(error: ValidationError) -> Iterator[Finding]:
     """The findings of one error of the library, worded by the keyword of the schema that failed."""
     fragment = error.schema if isinstance(error.schema, dict) else {}
+    if meant := _meant(error):
+        remedy = str(fragment.get("description", ""))
+        for finding in (finding for each in meant for finding in _explain(each)):
+            yield finding if finding.remedy else finding._replace(remedy=remedy)
+        return
     hidden = not _SECRETS.isdisjoint(error.absolute_path)
     failure = _Failure(str(error.validator), error.validator_value, error.instance, fragment, hidden)
     for finding in _EXPLANATIONS.get(failure.keyword, _other)(failure):
         yield finding.under(*error.absolute_path)
+
+
+def _meant(error: ValidationError) -> list[ValidationError]:
+    """Of a value that no alternative accepts, the errors of the only one that is for a value of its type."""
+    by_alternative: dict[Any, list[ValidationError]] = {}
+    for each in error.context or ():
+        by_alternative.setdefault(each.schema_path[0], []).append(each)
+    of_type = [
+        errors
+        for errors in by_alternative.values()
+        if not any(each.validator == "type" and not each.relative_path for each in errors)
+    ]
+    return of_type[0] if len(of_type) == 1 and len(by_alternative) > 1 else []
 
 
 def _unknown_fields(failure: _Failure) -> Iterator[Finding]:
@@ -182,6 +200,9 @@ def _wrong_type(failure: _Failure) -> Iterator[Finding]:
 
 def _not_a_choice(failure: _Failure) -> Iterator[Finding]:
     choices = failure.rule
+    if (text := _as_text(failure.value)) in choices:
+        yield Finding((), f"is {_type_of(failure.value)}, must be text", f'Quote it: "{text}".')
+        return
     near = _did_you_mean(failure.value, [each for each in choices if isinstance(each, str)])
     yield Finding((), f"{_quoted(failure)} is not one of {', '.join(map(str, choices))}", near or _doc(failure))
 
@@ -294,10 +315,15 @@ def _type_name(name: str) -> str:
     return _TYPE_NAMES.get(name, name)
 
 
+def _as_text(value: object) -> str:
+    """How a number or a truth value is written; nothing of any other value."""
+    return str(value).lower() if isinstance(value, int | float) else ""
+
+
 def _type_remedy(value: object, expected: object) -> str:
     """How to write the value so that YAML reads the expected type; empty if that cannot be told."""
-    if expected == "string" and isinstance(value, int | float) and not isinstance(value, bool):
-        return f'Quote it: "{value}".'
+    if expected == "string" and (text := _as_text(value)):
+        return f'Quote it: "{text}".'
     if expected == "integer" and (remedy := _written_out(value)):
         return remedy
     if expected == "boolean" and isinstance(value, str) and re.fullmatch(r"(?i)yes|no|on|off|y|n", value):
