@@ -106,9 +106,6 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         max_deletions = DeletionLimit.parse(limit) if limit else None
     except ValueError as error:
         raise click.UsageError(f"--max-deletions: {error}.") from None
-    targets = (
-        choose(options.target, [*(desired.resources.keys() | _of_kinds(desired.invalid))]) if options.target else ()
-    )
     return Policy(
         allow=desired.stack.allow | impacts,
         prune=options.prune or desired.stack.prune,
@@ -117,8 +114,18 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         adopt=options.adopt,
         adopt_from=frozenset(options.adopt_from),
         delete=delete,
-        targets=frozenset(targets),
+        targets=_targets(desired, options.target),
     )
+
+
+def _targets(desired: Desired, words: tuple[str, ...]) -> frozenset[ResourceId]:
+    """The described resources that ``--target`` names: as their manifests do, or by the names they have or had on the
+    cluster. Raises as ``choose`` does."""
+    if not words:
+        return frozenset()
+    described = desired.resources.keys() | _of_kinds(desired.invalid)
+    former = {old: id for id, each in desired.resources.items() if (old := each.moved_from) is not None}
+    return frozenset(former.get(id, id) for id in choose(words, [*(described | former.keys())]))
 
 
 def _of_kinds(ids: Iterable[ResourceId]) -> set[ResourceId]:
