@@ -103,14 +103,19 @@ def said(limit: Limit, row: Parameter) -> str:
     return f"{limit.minimum} to {limit.maximum}{f' {row.unit}' if row.unit else ''}"
 
 
+_NO_LIMIT = "0"
+"""Takes a limit away, and so excludes none: a total takes the place of read and write limits in one operation."""
+
+
 def _row_errors(row: Parameter, parameters: Mapping[str, object]) -> Iterator[ParameterError]:
     name, value = row.name, parameters[row.name]
     if problem := _flag(row, value) if row.type == "boolean" else _text(row, value):
         yield ParameterError(name, f"{name} {problem}")
     if value is False:
         return
-    for other in row.excludes:
-        if other < name and parameters.get(other, False) is not False:  # the later of two names reports the pair, once
+    for other in row.excludes if value != _NO_LIMIT else ():
+        # The later of two names reports the pair, once.
+        if other < name and parameters.get(other, False) not in (False, _NO_LIMIT):
             yield ParameterError(other, f"{other} and {name} exclude each other")
     if missing := [other for other in row.needs if other not in parameters]:
         yield ParameterError(name, f"{name} needs {', '.join(missing)} as well")

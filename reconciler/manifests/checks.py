@@ -214,8 +214,8 @@ def _disk_limits(machine: Declared) -> Iterator[Finding]:
     for index, disk in enumerate(machine.spec["disks"]):
         qos = disk.get("qos", {})
         for total, parts in _TOTALS.items():
-            both = [part for part in parts if part in qos]
-            if total in qos and both:
+            both = [part for part in parts if qos.get(part)]
+            if qos.get(total) and both:
                 message = f"{total} excludes {' and '.join(both)}"
                 remedy = "Keep the total, or the read and write limits."
                 yield Finding(("disks", index, "qos", total), message, remedy)

@@ -201,7 +201,7 @@ _NOTES: dict[NoteKind, str] = {
     NoteKind.AFTER_FIRST_START: "plugged after its first start: {parts}; creation starts a VM and takes one NIC",
     NoteKind.STAYS: "{field} stays {value} though it is not declared. {remedy}",
     NoteKind.EXPOSED: "{what} {lacks}{length}{allowed}: {because}",
-    NoteKind.AT_ONCE: "{operation} interrupts {count} machines of the stack at once, more than maxInterrupted allows "
+    NoteKind.AT_ONCE: "{operation} interrupts {machines} at once, more than maxInterrupted allows "
     "({most}): they share it",
 }
 

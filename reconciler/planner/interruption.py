@@ -81,9 +81,9 @@ def _at_once(inputs: PlanInput, steps: Iterable[Step]) -> Iterator[Note]:
     """Notes on steps that interrupt more machines of the stack than a limit allows: one operation cannot take turns."""
     for step in steps:
         for number in range(len(inputs.policy.max_interrupted)) if len(step.interrupted) > 1 else ():
-            count, most = sum(_limits(inputs, id, number) for id in step.interrupted), _most(inputs, number)
-            if count > most:
-                details: Details = {"operation": step.operation, "count": str(count), "most": str(most)}
+            machines, most = [str(id) for id in step.interrupted if _limits(inputs, id, number)], _most(inputs, number)
+            if len(machines) > most:
+                details: Details = {"operation": step.operation, "machines": machines, "most": str(most)}
                 yield Note(step.resource, NoteKind.AT_ONCE, details)
 
 

@@ -846,6 +846,13 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, ShareCont
         with running.refused("LibvirtError", "bytes_sec"):
             running.vm("TuneDiskQoS", device="vda", total_bytes_sec="1000", read_bytes_sec="1000", **BOTH)
 
+    def test_a_total_takes_the_place_of_its_parts_and_they_of_it(self, running: Steps) -> None:
+        running.vm("TuneDiskQoS", device="vda", read_iops_sec="100", write_iops_sec="200", **BOTH)
+        running.vm("TuneDiskQoS", device="vda", total_iops_sec="300", read_iops_sec="0", write_iops_sec="0", **BOTH)
+        assert running.target("vda")["iotune"] == {"total_iops_sec": {"text": 300}}
+        running.vm("TuneDiskQoS", device="vda", total_iops_sec="0", read_iops_sec="100", **BOTH)
+        assert running.target("vda")["iotune"] == {"read_iops_sec": {"text": 100}}
+
     def test_a_disk_grows_through_its_running_machine(self, running: Steps) -> None:
         path = running.path("web-1-root")
         touched = running.vm("ResizeVM", path=path, size=str(20 * KIB_OF_GIB))

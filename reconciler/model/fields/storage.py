@@ -30,7 +30,7 @@ DISK_FIELDS = (
         "pool",
         FieldType.NAME,
         refers_to=POOL,
-        advice="A disk moves to another pool while no running VM has it: stop the VM first.",
+        advice="A disk moves to another pool while no running VM has it: stop the VM in an apply before.",
     ),
     Field("from", FieldType.MAPPING, shown=Visibility.NEVER, removed=Removal.CREATION),
     Field("from.image", FieldType.NAME, refers_to=DISK_IMAGE),
