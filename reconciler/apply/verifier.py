@@ -113,7 +113,8 @@ class Verifier:
             message = f"{step.resource} was on {step.node} before, and the cluster shows it again: make another plan"
             return Verdict(subject, message, ErrorKind.ALREADY_EXISTS)
         running.last_status, failed = _status_text(resource), status_of(resource)[0] in FAILURES
-        refused = running.done not in ("", EVENT_NORMAL) and not running.lost
+        # Of what is gone a failure can be reported all the same: the back end finds no resource to report on (3.8).
+        refused = running.done not in ("", EVENT_NORMAL) and not running.lost and subject is not None
         if not refused and running.expect and self.holds(running.expect, subject):
             return Verdict(subject) if running.done or self._overdue(running) else None
         if not running.done:

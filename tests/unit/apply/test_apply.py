@@ -67,6 +67,16 @@ def test_a_failure_blocks_only_what_needs_it_and_the_next_run_ends_it() -> None:
         assert not plan_of(stage.cluster, desired_of(QUICKSTART)).steps
 
 
+def test_a_failure_is_believed_although_the_resource_shows_what_was_asked_for() -> None:
+    with staged() as stage:
+        stage.driver.losing.add("CreatePool")
+        report = stage.apply()
+        (failure,) = [outcome for outcome in report.outcomes if outcome.result is Result.FAILED]
+        assert (failure.step.operation, failure.message) == ("CreatePool", "Exception: the agent stopped during it")
+        stage.driver.losing.clear()
+        assert "CreatePool" not in {step.operation for step in plan_of(stage.cluster, desired_of(QUICKSTART)).steps}
+
+
 def test_done_is_not_believed_when_the_resource_does_not_show_it() -> None:
     with staged() as stage:
         stage.driver.lying.add("CreatePool")
