@@ -14,7 +14,7 @@ from reconciler.cli.local_agent import with_host_state
 from reconciler.cli.named import refuse_unknown_names
 from reconciler.cli.options import HostOptions, PolicyOptions
 from reconciler.cli.saved_plan import save, seal
-from reconciler.cli.terminal import show, show_problems
+from reconciler.cli.terminal import say, show, show_problems
 from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def show_and_exit(
     """Show a plan, save it to ``out`` unless it has problems, and exit as it says."""
     _save_and_show(plan, output, "plan", plan, out)
     if plan.problems and plan.steps and not (keep_going or out):
-        click.echo(NOTHING_RUNS, err=True)
+        say(NOTHING_RUNS)
     _exit(plan, detailed_exitcode)
 
 
@@ -127,7 +127,7 @@ def _save_and_show(document: object, output: str, verb: str, plan: Plan, out: st
     if saves and out and output != "json":
         save(plan, out)
     if out and plan.problems:
-        click.echo("error: the plan was not saved, as it has errors.", err=True)
+        say("error: the plan was not saved, as it has errors.")
 
 
 def _exit(plan: Plan, detailed_exitcode: bool) -> None:

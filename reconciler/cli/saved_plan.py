@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
 from errno import EISDIR
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-import click
-
 from reconciler.cli.errors import CommandFailed
+from reconciler.cli.terminal import say
 
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
@@ -38,7 +36,7 @@ def seal(plan: Plan, cluster: Cluster) -> Plan:
         return sealed(plan, cluster.identity(), cluster.digest_key())
     except Forbidden as error:
         message = f"warning: the plan is not sealed, and 'reconcile apply' will refuse it: {error}. {WHO_SEALS}"
-        click.echo(message, err=True)
+        say(message)
         return plan
 
 
@@ -46,6 +44,7 @@ def save(plan: Plan, path: str) -> None:
     """Write a plan to a file, whole or not at all. Raises ``CommandFailed``."""
     import tempfile
 
+    from reconciler.output.escaping import json_text
     from reconciler.output.plan_json import to_json
 
     folder = os.path.dirname(os.path.abspath(path))
@@ -53,14 +52,13 @@ def save(plan: Plan, path: str) -> None:
     try:
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as stream:
             written = stream.name
-            json.dump(to_json(plan), stream, indent=2, ensure_ascii=False)
-            stream.write("\n")
+            stream.write(json_text(to_json(plan), indent=2) + "\n")
         os.replace(written, path)
     except OSError as error:
         with suppress(OSError):
             os.unlink(written)
         raise _not_written(path, error) from None
-    click.echo(f"Saved to {path}" + (f"; run it with: reconcile apply {path}" if plan.seal else "."), err=True)
+    say(f"Saved to {path}" + (f"; run it with: reconcile apply {path}" if plan.seal else "."))
 
 
 def require_place(path: str) -> None:
@@ -103,7 +101,7 @@ def read_saved_plan(paths: tuple[str, ...]) -> SavedPlan | None:
 def shown(saved: SavedPlan) -> Plan:
     """The plan of a file that is only looked at, with a warning if no apply would take it."""
     if not saved.plan.seal:
-        click.echo(f"warning: {saved.path} is not sealed: 'reconcile apply' will refuse it.", err=True)
+        say(f"warning: {saved.path} is not sealed: 'reconcile apply' will refuse it.")
     return saved.plan
 
 
