@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import pty
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,8 +23,8 @@ from reconciler.model.resource import Resource
 from reconciler.output.formats import formats_of, render
 from reconciler.planner import Policy
 from reconciler.reconcile import plan
-from support.command_line import Result, run
-from support.paths import QUICKSTART
+from support.command_line import COMMAND, Result, run
+from support.paths import QUICKSTART, ROOT
 from support.scenario import converge, desired_of, served
 
 FORGED = "3 steps: 3 to create"
@@ -138,6 +142,7 @@ def test_what_is_read_is_shown_harmlessly(seeded: Path, verb: str, format: str, 
 
 
 WRITTEN = [
+    ("apply", "--yes", "--timeout", "2", "--target", "vm/web-1", QUICKSTART),
     ("import", "--out", "made"),
     ("get", f"vm/{NAME}9"),
     ("get", NAME),
@@ -199,3 +204,33 @@ def test_a_plan_is_shown_harmlessly_whatever_differs() -> None:
                 for row in formats_of("plan"):
                     assert_harmless(render(row.name, "plan", found))
         assert shown > 10
+
+
+def test_the_question_on_a_terminal_follows_what_is_asked_and_nothing_forged(tmp_path: Path) -> None:
+    assert run(tmp_path, "--yes", QUICKSTART).code == 0
+    with LocalCluster(tmp_path / ".reconcile" / "cluster.db") as cluster:
+        (network,) = cluster.list("VirtualMachineNetwork").items
+        cluster.create(new(network, NAME))
+    ours, theirs = pty.openpty()
+    words = ["--prune", "--allow", "interrupt,recreate,data", str(QUICKSTART)]
+    process = subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    printed = b""
+    while b"[y/N]" not in printed:
+        more = os.read(ours, 65536)
+        assert more
+        printed += more
+    os.write(ours, b"n\n")
+    assert process.wait(30) == 1
+    os.close(ours)
+    text = printed.decode().replace("\r\n", "\n")
+    assert "DeleteSwitch" in text
+    assert text.rpartition("\n")[2].startswith("Run 1 step? [y/N]")
+    assert_harmless(re.sub(r"\x1b\[(31|33|0)m", "", text))
