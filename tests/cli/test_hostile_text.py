@@ -142,6 +142,9 @@ def test_what_is_read_is_shown_harmlessly(seeded: Path, verb: str, format: str, 
 
 
 WRITTEN = [
+    ("delete", "--yes", "--timeout", "2", "--target", "vm/web-1", QUICKSTART),
+    ("release", "--yes", "--stack", "quickstart"),
+    ("stack", "rename", "--yes", "quickstart", "shop"),
     ("apply", "--yes", "--timeout", "2", "--target", "vm/web-1", QUICKSTART),
     ("import", "--out", "made"),
     ("get", f"vm/{NAME}9"),
