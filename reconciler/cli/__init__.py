@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 
@@ -140,10 +141,10 @@ def main() -> None:
         sys.exit(1)
     except (Exception, KeyboardInterrupt) as error:
         from reconciler.cli.errors import asks_for_json, failure_of
-        from reconciler.cli.terminal import show_failure
+        from reconciler.cli.terminal import show_failure, show_traceback
 
         failure = failure_of(error)
         show_failure(failure, as_json=asks_for_json(arguments))
         if failure.kind == "InternalError":
-            raise
+            show_traceback("".join(traceback.format_exception(error)))
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)

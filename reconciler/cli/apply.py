@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import click
 
@@ -22,11 +21,8 @@ from reconciler.cli.options import (
     rehearse_option,
 )
 from reconciler.cli.provenance import provenance
-from reconciler.cli.saved_plan import read_saved_plan
+from reconciler.cli.saved_plan import SavedPlan, read_saved_plan, require_made_for, require_sealed
 from reconciler.clusters.connection import ClusterReference
-
-if TYPE_CHECKING:
-    from reconciler.planner.plan import Plan
 
 
 @click.command()
@@ -56,8 +52,8 @@ def apply(
     reconcile apply plan.json
     """
     if saved := read_saved_plan(paths):
-        _refuse_options(paths[0], {**policy._asdict(), "rehearse": rehearse})
-        _apply_saved(saved, paths[0], cluster, output, execution, host)
+        _refuse_options(saved.path, {**policy._asdict(), "rehearse": rehearse})
+        _apply_saved(saved, cluster, output, execution, host)
     else:
         apply_manifests("apply", paths, cluster, output, policy, execution, host, rehearses=rehearse)
 
@@ -69,12 +65,15 @@ def _refuse_options(path: str, options: dict[str, object]) -> None:
 
 
 def _apply_saved(
-    saved: Plan, path: str, cluster: ClusterReference, output: str, execution: ExecutionOptions, host: HostOptions
+    saved: SavedPlan, cluster: ClusterReference, output: str, execution: ExecutionOptions, host: HostOptions
 ) -> None:
     from reconciler.reconcile import apply_saved
 
-    reference = cluster if cluster.given else ClusterReference.from_json(saved.cluster)
-    with connected(reference) as opened:
+    require_sealed(saved)
+    plan = saved.plan
+    reference = cluster if cluster.given else ClusterReference.from_json(plan.cluster)
+    with connected(reference, reading=True) as opened:  # a file that does not exist is not what it was made for
+        require_made_for(saved, opened, reference.shown)
         run = ApplyCommand(opened, "apply", output, execution)
-        origin = provenance("apply", plan=os.path.basename(path))
-        run.run(lambda **options: apply_saved(opened, saved, **options), origin, host, saved.nodes)
+        origin = provenance("apply", plan=os.path.basename(saved.path))
+        run.run(lambda **options: apply_saved(opened, plan, **options), origin, host, plan.nodes)

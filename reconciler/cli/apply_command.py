@@ -6,8 +6,6 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import click
-
 from reconciler.cli.errors import Failure, failure_json
 from reconciler.cli.inputs import KEEP_GOING, connected, policy_of, read_manifests
 from reconciler.cli.local_agent import serve_locally
@@ -15,7 +13,7 @@ from reconciler.cli.named import refuse_unknown_names
 from reconciler.cli.options import ExecutionOptions, HostOptions, PolicyOptions
 from reconciler.cli.provenance import provenance
 from reconciler.cli.signals import Interrupts
-from reconciler.cli.terminal import ask, painter, show, show_failure, show_problems
+from reconciler.cli.terminal import ask, painter, say, show, show_failure, show_problems, write
 from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
@@ -114,7 +112,7 @@ class ApplyCommand:
         self.rehearsal = self.rehearse(plan, observed)
         if self.output == "text":
             bars = sys.stdout.isatty()
-            click.echo(rehearsal_text(self.rehearsal, painter(sys.stdout), bars=bars), nl=False)
+            write(rehearsal_text(self.rehearsal, painter(sys.stdout), bars=bars))
         return self.rehearsal.converges
 
     def _durations(self, plan: Plan) -> Mapping[str, float]:
@@ -135,12 +133,12 @@ class ApplyCommand:
         stopped = self._stopped(plan)
         document = ApplyResult(plan, report, self.rehearsal, failure_json(stopped)["error"] if stopped else None)
         if self.output == "text":
-            click.echo(render("text", self.verb, document), nl=False, err=True)
+            write(render("text", self.verb, document), err=True)
         else:
             show(self.output, self.verb, document)
             show_problems(plan.problems)
         if self._refused:
-            click.echo("error: nothing was applied, as the rehearsal did not converge.", err=True)
+            say("error: nothing was applied, as the rehearsal did not converge.")
         if stopped:
             show_failure(stopped, as_json=False)
 

@@ -16,7 +16,7 @@ from reconciler.cli.options import (
     paths_argument,
     policy_options,
 )
-from reconciler.cli.saved_plan import read_saved_plan
+from reconciler.cli.saved_plan import read_saved_plan, shown
 from reconciler.cli.terminal import show, show_problems
 from reconciler.clusters.connection import ClusterReference
 
@@ -49,7 +49,8 @@ def graph(paths: tuple[str, ...], cluster: ClusterReference, policy: PolicyOptio
     if what == "resources":
         show(output, "graph", resources_chart(read_manifests(paths)[1]))
         return
-    plan = read_saved_plan(paths) or _make(paths, cluster, policy)
+    saved = read_saved_plan(paths)
+    plan = shown(saved) if saved else _make(paths, cluster, policy)
     show_problems(plan.problems)
     show(output, "graph", steps_chart(plan))
     if plan.problems:

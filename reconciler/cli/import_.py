@@ -12,7 +12,7 @@ from reconciler.cli.errors import CommandFailed
 from reconciler.cli.inputs import choose, connected
 from reconciler.cli.options import cluster_options, output_option
 from reconciler.cli.provenance import provenance
-from reconciler.cli.terminal import ask, show, show_problems
+from reconciler.cli.terminal import ask, say, show, show_problems, write
 from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _show_summary(made: ImportResult, out: str | None) -> None:
     """Notes, problems and one line of totals, on standard error."""
     from reconciler.output.text import count, notes_text
 
-    click.echo(notes_text(made.notes), nl=False, err=True)
+    write(notes_text(made.notes), err=True)
     show_problems(made.problems)
     left_out = len({problem.id for problem in made.problems})
     text = f"Wrote {count(len(made.documents), 'resource')}{f' to {out}' if out else ''}; the plan of it is empty."
@@ -166,7 +166,7 @@ def _show_summary(made: ImportResult, out: str | None) -> None:
         text = "Nothing to import." if not left_out else "Nothing was written."
     if left_out:
         text += f" Left out {count(left_out, 'resource')}, for the reasons above."
-    click.echo(text, err=True)
+    say(text)
 
 
 def _adopt(reference: ClusterReference, made: ImportResult, stack: str, yes: bool, origin: Provenance) -> None:
@@ -194,12 +194,12 @@ def _adopt(reference: ClusterReference, made: ImportResult, stack: str, yes: boo
         options = Options(provenance=origin)
         _, report = reconcile_once(opened, desired, Policy(adopt=True), options=options, approve=approve)
     if report is None:
-        click.echo(f"All of it belongs to the stack {stack} already.", err=True)
+        say(f"All of it belongs to the stack {stack} already.")
         return
     if not report.ok:
         messages = [outcome.message for outcome in report.outcomes if outcome.message]
         raise CommandFailed("OperationFailed", "; ".join(messages))
-    click.echo(f"Took over {count(len(report.outcomes), 'resource')} into the stack {stack}.", err=True)
+    say(f"Took over {count(len(report.outcomes), 'resource')} into the stack {stack}.")
 
 
 def _refuse_more_than_marks(plan: Plan) -> None:

@@ -17,7 +17,7 @@ from reconciler.cli.options import (
     rehearse_option,
 )
 from reconciler.cli.planning import PlanInputs, make, make_and_rehearse, show_and_exit, show_rehearsal_and_exit
-from reconciler.cli.saved_plan import read_saved_plan
+from reconciler.cli.saved_plan import read_saved_plan, require_place, shown
 from reconciler.clusters.connection import ClusterReference
 from reconciler.output.formats import formats_of
 
@@ -60,9 +60,11 @@ def plan(
     reconcile plan -o markdown plan.json
     """
     saved = read_saved_plan(paths)
-    inputs = PlanInputs(paths, cluster, policy, host)
+    if out:
+        require_place(out)
+    inputs = PlanInputs(paths, cluster, policy, host, sealed=bool(out))
     if not (rehearse or inject):
-        made = saved or make(inputs, output)
+        made = shown(saved) if saved else make(inputs, output)
         show_and_exit(made, output, detailed_exitcode=detailed_exitcode, keep_going=policy.keep_going, out=out)
         return
     if saved is not None:

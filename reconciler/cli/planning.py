@@ -13,8 +13,8 @@ from reconciler.cli.inputs import cluster_for, connected, policy_of, read_manife
 from reconciler.cli.local_agent import with_host_state
 from reconciler.cli.named import refuse_unknown_names
 from reconciler.cli.options import HostOptions, PolicyOptions
-from reconciler.cli.saved_plan import save
-from reconciler.cli.terminal import show, show_problems
+from reconciler.cli.saved_plan import save, seal
+from reconciler.cli.terminal import say, show, show_problems
 from reconciler.clusters.connection import ClusterReference
 
 if TYPE_CHECKING:
@@ -25,12 +25,16 @@ REVIEWS = ("markdown", "html")  # formats that show what is wrong with manifests
 
 
 class PlanInputs(NamedTuple):
-    """What a plan is made of: manifests, a cluster, a policy, the driver of a host if one is to be read first."""
+    """What a plan is made of: manifests, a cluster, a policy, the driver of a host if one is to be read first.
+
+    One that is ``sealed`` is to be saved: an embedded cluster that does not exist is made, to have an identity.
+    """
 
     paths: tuple[str, ...]
     cluster: ClusterReference
     policy: PolicyOptions
     host: HostOptions
+    sealed: bool = False
 
 
 NOTHING_RUNS = "An apply stops at these errors; with --keep-going it runs the steps above."
@@ -50,12 +54,13 @@ def make(inputs: PlanInputs, output: str = "text", *, delete: bool = False) -> P
         raise
     policy = policy_of(desired, inputs.policy, delete=delete)
     with (
-        connected(inputs.cluster, loaded, desired, reading=True) as cluster,
+        connected(inputs.cluster, loaded, desired, reading=not inputs.sealed) as cluster,
         with_host_state(cluster, inputs.host) as shown,
     ):
         refuse_unknown_names(inputs.policy, shown, desired)
         made = plan(desired, shown, policy)
-    return replace(made, cluster=cluster_for(inputs.cluster, loaded, desired).to_json())
+        made = replace(made, cluster=cluster_for(inputs.cluster, loaded, desired).to_json())
+        return seal(made, cluster) if inputs.sealed and not made.problems else made
 
 
 def make_and_rehearse(inputs: PlanInputs, faults: Sequence[str], parallel: int) -> RehearsedPlan:
@@ -76,13 +81,14 @@ def make_and_rehearse(inputs: PlanInputs, faults: Sequence[str], parallel: int) 
     loaded, desired = read_manifests(inputs.paths, inputs.policy.keep_going)
     policy = policy_now(policy_of(desired, inputs.policy))
     with (
-        connected(inputs.cluster, loaded, desired, reading=True) as cluster,
+        connected(inputs.cluster, loaded, desired, reading=not inputs.sealed) as cluster,
         with_host_state(cluster, inputs.host) as shown,
     ):
         refuse_unknown_names(inputs.policy, shown, desired)
         observed = observe_after_recovery(desired, shown, policy)
         plan = make_plan(with_secret_digests(desired, shown), observed, policy)
-    plan = replace(plan, cluster=cluster_for(inputs.cluster, loaded, desired).to_json())
+        plan = replace(plan, cluster=cluster_for(inputs.cluster, loaded, desired).to_json())
+        plan = seal(plan, cluster) if inputs.sealed and not plan.problems else plan
     try:
         rehearsal = rehearse(plan, desired, observed, policy, faults=parsed, options=Options(parallel=parallel))
     except UnknownStep as error:
@@ -96,7 +102,7 @@ def show_and_exit(
     """Show a plan, save it to ``out`` unless it has problems, and exit as it says."""
     _save_and_show(plan, output, "plan", plan, out)
     if plan.problems and plan.steps and not (keep_going or out):
-        click.echo(NOTHING_RUNS, err=True)
+        say(NOTHING_RUNS)
     _exit(plan, detailed_exitcode)
 
 
@@ -121,7 +127,7 @@ def _save_and_show(document: object, output: str, verb: str, plan: Plan, out: st
     if saves and out and output != "json":
         save(plan, out)
     if out and plan.problems:
-        click.echo("error: the plan was not saved, as it has errors.", err=True)
+        say("error: the plan was not saved, as it has errors.")
 
 
 def _exit(plan: Plan, detailed_exitcode: bool) -> None:

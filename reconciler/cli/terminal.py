@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -11,15 +10,26 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from reconciler.cli.errors import CommandFailed, Failure, failure_json
+from reconciler.output.escaping import Painted, guarded, json_text, page, visible
 from reconciler.output.formats import render
 
 if TYPE_CHECKING:
     from reconciler.model.problem import Problem
 
 
+def say(line: str) -> None:
+    """One line for people, to standard error. It stays one line, whatever values are in it."""
+    click.echo(visible(line), err=True)
+
+
+def write(text: str, *, err: bool = False) -> None:
+    """The lines of a writer of ``output``, to standard output or error."""
+    click.echo(guarded(text), nl=False, err=err)
+
+
 def show(format: str, verb: str, document: Any) -> None:
     """The document of a verb, to standard output."""
-    click.echo(render(format, verb, document, painter(sys.stdout)), nl=False)
+    write(render(format, verb, document, painter(sys.stdout)))
 
 
 def show_problems(problems: Iterable[Problem]) -> None:
@@ -28,7 +38,7 @@ def show_problems(problems: Iterable[Problem]) -> None:
     if problems:
         from reconciler.output.text import problems_text
 
-        click.echo(problems_text(problems, painter(sys.stderr)), nl=False, err=True)
+        write(problems_text(problems, painter(sys.stderr)), err=True)
         show_tracebacks(problems)
 
 
@@ -39,7 +49,13 @@ def show_tracebacks(problems: Iterable[Problem]) -> None:
 
         for problem in problems:
             if problem.bug is not None:
-                click.echo(f"{problem.origin}: {traceback_of(problem.bug)}", err=True)
+                say(f"{problem.origin}:")
+                show_traceback(traceback_of(problem.bug))
+
+
+def show_traceback(text: str) -> None:
+    """The lines of a traceback, indented, to standard error."""
+    write(page(f"  {line}" for line in text.splitlines()), err=True)
 
 
 def show_failure(failure: Failure, *, as_json: bool, **document: Any) -> None:
@@ -49,13 +65,15 @@ def show_failure(failure: Failure, *, as_json: bool, **document: Any) -> None:
     """
     if failure.problems:
         show_problems(failure.problems)
-        click.echo(failure.message, err=True)
+        say(failure.message)
     elif failure.kind == "Interrupted":
-        click.echo(f"{failure.message}.", err=True)
+        say(f"{failure.message}.")
     elif failure.kind != "InternalError":  # of a bug, the traceback is shown
-        click.echo(f"error: {failure.message}" + (f"\n{failure.hint}" if failure.hint else ""), err=True)
+        say(f"error: {failure.message}")
+        if failure.hint:
+            say(failure.hint)
     if as_json:
-        click.echo(json.dumps({**document, **failure_json(failure)}, indent=2, ensure_ascii=False))
+        write(json_text({**document, **failure_json(failure)}, indent=2) + "\n")
 
 
 def ask(question: str) -> None:
@@ -65,12 +83,12 @@ def ask(question: str) -> None:
             "NotConfirmed",
             "there is no terminal to ask on: nothing was applied. Add --yes to apply without a question.",
         )
-    if not click.confirm(question, err=True):
+    if not click.confirm(visible(question), err=True):
         raise CommandFailed("NotConfirmed", "nothing was applied.")
 
 
 def painter(stream: TextIO) -> Callable[[str, str], str]:
-    """What colours a text (by the name of a colour) where the stream is a terminal and ``NO_COLOR`` is not set."""
+    """What colours a line (by the name of a colour) where the stream is a terminal and ``NO_COLOR`` is not set."""
     if not stream.isatty() or os.environ.get("NO_COLOR"):
         return lambda text, colour: text
-    return lambda text, colour: click.style(text, fg=colour)
+    return lambda line, colour: Painted(click.style(visible(line), fg=colour))

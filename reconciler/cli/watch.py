@@ -30,6 +30,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.provenance import commit_of
 from reconciler.cli.signals import on_hangup, on_stop
+from reconciler.cli.terminal import say
 from reconciler.clusters.connection import ClusterReference, connect
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _serve_and_run(daemon: Daemon, cluster: Cluster, stack: str, inputs: WatchIn
         daemon_metrics=metrics,
     ):
         if listen:
-            click.echo(f"watching {inputs.shown}; see http://{listen}/", err=True)
+            say(f"watching {inputs.shown}; see http://{listen}/")
         daemon.run()
 
 

@@ -107,6 +107,12 @@ class ResourceStore(Protocol):
     def watch(self, *, since: str, kinds: Collection[str], labels: Mapping[str, str] | None = None) -> Watch:
         """Changes later than version ``since`` of the given kinds."""
 
+    def identity(self) -> str:
+        """What tells this cluster from every other, however it is reached; never empty, no secret.
+
+        Raises ``Forbidden`` for who may not read it.
+        """
+
 
 class JournalStore(Protocol):
     """The journal of each stack: entries in the order in which they were written (``model.journal``)."""

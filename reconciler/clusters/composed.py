@@ -45,6 +45,9 @@ class ComposedCluster:
     def watch(self, *, since: str, kinds: Collection[str], labels: Mapping[str, str] | None = None) -> Watch:
         return self._resources.watch(since=since, kinds=kinds, labels=labels)
 
+    def identity(self) -> str:
+        return self._resources.identity()
+
     def record(self, stack: str, entry: Mapping[str, Any]) -> None:
         self._journal.record(stack, entry)
 

@@ -43,6 +43,14 @@ class ClusterReference(NamedTuple):
         return cls(said.get("path", ""))
 
     @property
+    def shown(self) -> str:
+        """As people call it in a sentence."""
+        if not self.on_kubernetes:
+            return self.path
+        parts = [f"{word} {each}" for word, each in (("context", self.context), ("of", self.kubeconfig)) if each]
+        return f"Kubernetes {' '.join(parts)}".rstrip()
+
+    @property
     def path(self) -> str:
         """The file of the embedded cluster."""
         return self.name or DEFAULT_PATH

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from reconciler.manifests.reader import plain
+from reconciler.model.invisible import hides
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -22,6 +23,7 @@ class _Dumper(yaml.CSafeDumper):
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     """Lines as lines; quoted where either YAML 1.1, which others read, or 1.2 would take a text for something else."""
+    text = text.encode("utf-8", "replace").decode()  # half a character, which a file cannot hold, becomes a "?"
     style = "|" if "\n" in text else None if isinstance(plain(text), str) else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style=style)
 
@@ -32,9 +34,17 @@ _Dumper.add_multi_representer(str, _text)  # names of nodes
 
 def yaml_text(documents: Iterable[Mapping[str, Any]]) -> str:
     """The documents, one after the other, keys in their order."""
-    return "---\n".join(
-        yaml.dump(dict(each), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000) for each in documents
-    )
+    return "---\n".join(map(_document_text, documents))
+
+
+def _document_text(document: Mapping[str, Any]) -> str:
+    """One document; of one with characters that hide or reorder a text, all that is not ASCII as escapes."""
+
+    def text(unicode: bool) -> str:
+        return str(yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=unicode, width=100_000))
+
+    readable = text(True)
+    return text(False) if hides(readable) else readable
 
 
 def write_files(folder: str, texts: Mapping[str, str]) -> None:

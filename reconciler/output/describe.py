@@ -13,7 +13,7 @@ from reconciler.model.problem import Problem
 from reconciler.model.wire import STATUS_READY
 from reconciler.observe.observed import Observed
 from reconciler.output.difference import describe_difference, has_lines
-from reconciler.output.escaping import visible
+from reconciler.output.escaping import page, visible
 from reconciler.output.history import PastStep, past_steps_json, past_steps_text
 from reconciler.output.plan_json import note_json, problem_json, step_json
 from reconciler.output.text import count, impact_text, table
@@ -28,12 +28,12 @@ EVENTS = 10  # the newest that are shown
 def listing(resources: Sequence[Observed]) -> str:
     """One line a resource: kind, name, node, state, stack and the details of its kind."""
     if not resources:
-        return "Nothing on the cluster.\n"
+        return page(["Nothing on the cluster."])
     rows = [("KIND", "NAME", "NODE", "STATE", "STACK", "DETAILS")]
     rows += [
         (each.id.kind, each.id.name, each.node, _state(each), each.stack or "-", _details(each)) for each in resources
     ]
-    return "\n".join(table(rows)) + "\n"
+    return page(table(rows))
 
 
 def _state(observed: Observed) -> str:
@@ -109,7 +109,7 @@ def description_text(description: Description) -> str:
     if description.history is not None:
         lines.append("History:" if description.history else "History: no recorded run changed it")
         lines += past_steps_text(description.history)
-    return "\n".join(lines) + "\n"
+    return page(lines)
 
 
 def _change_lines(description: Description) -> list[str]:

@@ -12,6 +12,7 @@ from reconciler.model.fields.field import Field, FieldType, Removal
 from reconciler.model.kinds import KINDS, kind_named
 from reconciler.model.problem import InvalidInput, Origin, Problem
 from reconciler.output.accepted import accepted, narrower
+from reconciler.output.escaping import page
 from reconciler.output.text import table
 from reconciler.planner.rules import CHANGE, CREATE, DELETE
 
@@ -90,7 +91,7 @@ def explanation_text(document: Explanation | list[KindSummary]) -> str:
     """What ``explain`` prints: a kind or field, or the list of kinds."""
     if isinstance(document, list):
         rows = [(each.kind, ", ".join(each.short_names), each.description) for each in document]
-        return "\n".join(table([("KIND", "SHORT NAMES", "DESCRIPTION"), *rows])) + "\n"
+        return page(table([("KIND", "SHORT NAMES", "DESCRIPTION"), *rows]))
     lines = [document.name, f"  {document.description}"]
     if document.type:
         lines.append(f"  Type: {document.type}")
@@ -109,7 +110,7 @@ def explanation_text(document: Explanation | list[KindSummary]) -> str:
             [(each.name, each.type, "required" if each.required else "", each.description) for each in document.fields],
             "    ",
         )
-    return "\n".join(lines) + "\n"
+    return page(lines)
 
 
 def explanation_json(document: Explanation | list[KindSummary]) -> dict[str, Any]:

@@ -9,11 +9,12 @@ A verb makes a document: a value such as a ``Plan``. A writer is named ``module:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from reconciler.output.escaping import json_text
 
 if TYPE_CHECKING:
     from reconciler.output.text import Paint
@@ -36,7 +37,7 @@ class Format:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return json_text(value, indent=2) + "\n"
 
 
 def _yaml(documents: Any) -> str:

@@ -21,6 +21,7 @@ from reconciler.model.journal import (
     StepSummary,
 )
 from reconciler.model.outcome import Result, RunResult
+from reconciler.output.escaping import page
 from reconciler.output.text import table
 
 BAD = frozenset({Result.FAILED, Result.SKIPPED})
@@ -142,7 +143,7 @@ def runs_text(found: Sequence[RunRecord]) -> str:
         (run.id, run.began or "-", run.who or "-", _commit(run), _what(run), _seconds(run.seconds), _totals(run))
         for run in found
     ]
-    return "\n".join(table(rows)) + "\n"
+    return page(table(rows))
 
 
 def run_text(run: RunRecord) -> str:
@@ -165,7 +166,7 @@ def run_text(run: RunRecord) -> str:
     lines += table(rows, "  ")
     if (more := sum(run.totals.values()) - len(run.steps)) > 0:
         lines.append(f"  and {more} more that are only counted")
-    return "\n".join(lines) + "\n"
+    return page(lines)
 
 
 def past_steps_text(past: Sequence[PastStep]) -> list[str]:

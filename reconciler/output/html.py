@@ -29,7 +29,7 @@ def plan_html(plan: Plan) -> str:
     body = [
         "<header>",
         f"<h1>{text(title)}</h1>",
-        *(f"<p>{text(line)}</p>" for line in str(summary(plan, limit=20)).splitlines()),
+        *(f"<p>{text(line)}</p>" for line in summary(plan, limit=20).lines),
         *_totals(plan),
         "</header>",
         "<main>",

@@ -13,6 +13,7 @@ from reconciler.drivers.capabilities import CAPABILITIES
 from reconciler.drivers.capability import Support
 from reconciler.model.kinds import KINDS, kind_named
 from reconciler.model.problem import InvalidInput, Origin, Problem
+from reconciler.output.escaping import page
 from reconciler.output.text import table
 
 
@@ -61,7 +62,7 @@ def operations_text(selection: Selection) -> str:
         )
         for each in selection.operations
     ]
-    return "\n".join(table(rows)) + "\n"
+    return page(table(rows))
 
 
 def _operation_text(operation: Operation) -> str:
@@ -85,7 +86,7 @@ def _operation_text(operation: Operation) -> str:
     if request := document.request(operation):
         lines.append("  Example:")
         lines += [f"    {line}" for line in document.yaml(request)]
-    return "\n".join(lines) + "\n"
+    return page(lines)
 
 
 def _drivers(operation: Operation) -> dict[str, Support]:

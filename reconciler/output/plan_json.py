@@ -50,6 +50,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "stack": plan.stack,
         "agent": plan.agent,
         "cluster": plan.cluster,
+        **({"identity": plan.identity} if plan.identity else {}),
         "nodes": plan.nodes,
         **({"readyFirst": [_readiness(each) for each in plan.ready_first]} if plan.ready_first else {}),
         "steps": [{**step_json(step), "wave": number} for number, wave in enumerate(plan.waves, 1) for step in wave],
@@ -60,6 +61,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
             **{str(action): sum(step.action is action for step in plan.steps) for action in Action},
             "held": len(plan.held),
         },
+        **({"seal": plan.seal} if plan.seal else {}),
     }
 
 
@@ -167,6 +169,11 @@ def is_plan(text: str) -> bool:
 
 def from_json(name: str, text: str) -> Plan:
     """The plan in a file's text. Raises ``InvalidInput`` with everything that is wrong with it."""
+    return plan_of(read_document(name, text))
+
+
+def read_document(name: str, text: str) -> dict[str, Any]:
+    """A file's text as the values of a plan. Raises ``InvalidInput`` with everything that is wrong with it."""
     source = SourceText(name, text)
     try:
         documents = list(read_json(source))
@@ -185,12 +192,19 @@ def from_json(name: str, text: str) -> Plan:
         problems = list(_inconsistencies(source, document)) or list(_unexplained(source, document))
     if problems:
         raise InvalidInput(problems)
+    return document
+
+
+def plan_of(document: dict[str, Any]) -> Plan:
+    """The plan that ``read_document`` read."""
     return Plan(
         document["stack"],
         tuple(_read_step(step) for step in document["steps"]),
         notes=tuple(_read_note(note) for note in document.get("notes", ())),
         unchanged=document.get("unchanged", 0),
         cluster=document.get("cluster", {}),
+        identity=document.get("identity", ""),
+        seal=document.get("seal", ""),
         nodes=document.get("nodes", {}),
         ready_first=tuple(_read_readiness(each) for each in document.get("readyFirst", ())),
         agent=document.get("agent", OWN_AGENT),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.apply import Outcome, Result
 from reconciler.apply.estimate import seconds_left
+from reconciler.output.escaping import visible
 from reconciler.output.report import outcome_text
 from reconciler.planner.plan import Step
 
@@ -60,7 +61,7 @@ class Progress:
             print(text, file=sys.stderr)
             return
         if outcome.result in _SHOWN_ABOVE_THE_BAR:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.console.print(text, markup=False, highlight=False, emoji=False)
         self._bar.advance(self._task)
         self._show_running()
 
@@ -74,7 +75,7 @@ class Progress:
             steps = list(self._running.values())
             more = f" and {len(steps) - 2} more" if len(steps) > 2 else ""
             text = ", ".join(f"{step.operation} {step.resource}" for step in steps[:2])
-            self._bar.update(self._task, description=text + more)
+            self._bar.update(self._task, description=visible(text + more))
 
 
 def _bar(left: TimeLeft) -> Bar:
@@ -91,7 +92,7 @@ def _bar(left: TimeLeft) -> Bar:
     columns: list[ProgressColumn] = [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
     if left.text():
         columns.append(LeftColumn())
-    columns.append(TextColumn("{task.description}"))
+    columns.append(TextColumn("{task.description}", markup=False))
     console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))
     return Bar(*columns, console=console, transient=False)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.model.outcome import Result
+from reconciler.output.escaping import page
 from reconciler.output.plan_json import problem_json, to_json
-from reconciler.output.text import Paint, count, plain, plan_text, table
+from reconciler.output.text import Paint, count, plain, plan_lines, table
 from reconciler.planner.explanation import explain
 from reconciler.planner.plan import Plan
 
@@ -28,7 +29,8 @@ class RehearsedPlan(NamedTuple):
 
 def rehearsed_plan_text(document: RehearsedPlan, paint: Paint = plain) -> str:
     """The plan, then how it would go."""
-    return f"{plan_text(document.plan, paint)}\n{rehearsal_text(document.rehearsal, paint, bars=document.bars)}"
+    rehearsed = rehearsal_lines(document.rehearsal, paint, bars=document.bars)
+    return page([*plan_lines(document.plan, paint), "", *rehearsed])
 
 
 def rehearsed_plan_json(document: RehearsedPlan) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def rehearsed_plan_json(document: RehearsedPlan) -> dict[str, Any]:
 
 def rehearsal_text(rehearsal: Rehearsal, paint: Paint = plain, *, bars: bool = False) -> str:
     """How it would go: timeline, assumptions, what is left, verdict."""
-    return "\n".join(rehearsal_lines(rehearsal, paint, bars=bars)) + "\n"
+    return page(rehearsal_lines(rehearsal, paint, bars=bars))
 
 
 def rehearsal_lines(rehearsal: Rehearsal, paint: Paint, *, bars: bool = False) -> list[str]:
@@ -50,7 +52,7 @@ def rehearsal_lines(rehearsal: Rehearsal, paint: Paint, *, bars: bool = False) -
     lines = ["rehearsal, in nominal seconds", *timeline(rehearsal.first, paint, bars=bars)]
     lines += [f"assumed: {note.id}: {note.text}" for note in rehearsal.assumed]
     if rehearsal.again is not None:
-        lines += ["", "a second run would then:", plan_text(rehearsal.first.left, paint).rstrip("\n")]
+        lines += ["", "a second run would then:", *plan_lines(rehearsal.first.left, paint)]
         if not rehearsal.again.converges:
             lines += ["", "which would go like this:", *timeline(rehearsal.again, paint, bars=bars)]
     last = rehearsal.again or rehearsal.first

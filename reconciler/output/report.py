@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.apply import Outcome, Report, Result
+from reconciler.output.escaping import page, visible
 from reconciler.output.plan_json import origin_json, problem_json, to_json
 from reconciler.output.rehearsal import rehearsal_json
 from reconciler.planner.plan import Plan
@@ -40,7 +41,7 @@ def execution_json(execution: ApplyResult) -> dict[str, Any]:
 
 def execution_text(execution: ApplyResult) -> str:
     """The totals of what was run; plan and progress were shown before. Nothing where nothing was run."""
-    return "" if execution.report is None else report_text(execution.report) + "\n"
+    return "" if execution.report is None else page([report_text(execution.report)])
 
 
 def outcome_text(outcome: Outcome) -> str:
@@ -51,7 +52,7 @@ def outcome_text(outcome: Outcome) -> str:
         text += f" ({outcome.seconds:.1f} s)"
     text = f"{text}: {outcome.message}" if outcome.message else text
     failed = outcome.result is Result.FAILED
-    return f"{text} (asked for at {step.origin})" if failed and step.origin is not None else text
+    return visible(f"{text} (asked for at {step.origin})" if failed and step.origin is not None else text)
 
 
 def report_text(report: Report) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from reconciler.output.escaping import page
 from reconciler.output.history import RunRecord, run_json, run_text, runs_text
 
 
@@ -26,7 +27,7 @@ def run_list_text(document: RunList) -> str:
     if document.detailed:
         return run_text(document.runs[0])
     if not document.runs:
-        return f"No runs of {stack_phrase(document.stack)} are recorded.\n"
+        return page([f"No runs of {stack_phrase(document.stack)} are recorded."])
     return runs_text(document.runs)
 
 

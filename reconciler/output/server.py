@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from reconciler.model.problem import ReconcilerError
+from reconciler.output.escaping import page
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ Page = Callable[[Query], PageResponse]
 def verdict(reasons: Sequence[str], remarks: Sequence[str] = ()) -> PageResponse:
     """200 and a line for each remark, or 503 with a line for each reason."""
     lines = reasons or ["ok", *remarks]
-    return PageResponse("".join(f"{line}\n" for line in lines), code=503 if reasons else 200)
+    return PageResponse(page(lines), code=503 if reasons else 200)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from reconciler.catalogue.operation import Impact
@@ -12,6 +13,7 @@ from reconciler.model import quantity
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
+from reconciler.output.escaping import page, visible
 from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import Action, Plan, Step
 
@@ -28,7 +30,7 @@ class ResourceNote(Protocol):
         """The sentence."""
 
 
-Paint = Callable[[str, str], str]  # text, colour name -> text
+Paint = Callable[[str, str], str]  # line, colour name -> the line, ``Painted`` unless there are no colours
 
 _NAMED = 3  # permissions that are listed one by one
 _VERBS = ("Stops or restarts", "Interrupts")
@@ -55,6 +57,7 @@ def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
     """One line a row, columns aligned; the last column is not padded."""
     if not rows:
         return []
+    rows = [[visible(cell) for cell in row] for row in rows]  # one that escapes makes wider would shift the others
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     return [
         (indent + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])).rstrip()
@@ -64,6 +67,11 @@ def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
 
 def plan_text(plan: Plan, paint: Paint = plain) -> str:
     """One line a step, in waves; then notes; then totals."""
+    return page(plan_lines(plan, paint))
+
+
+def plan_lines(plan: Plan, paint: Paint) -> list[str]:
+    """The lines of ``plan_text``."""
     lines = [paint(line, "red") for line in headline(plan)]
     rows = [
         (
@@ -89,8 +97,7 @@ def plan_text(plan: Plan, paint: Paint = plain) -> str:
         lines.append(f"note: {note.id}: {explain_note(note)}")
     if plan.notes:
         lines.append("")
-    lines.append(str(summary(plan)))
-    return "\n".join(lines) + "\n"
+    return [*lines, *summary(plan).lines]
 
 
 def impact_text(step: Step) -> str:
@@ -152,10 +159,12 @@ class PlanSummary(NamedTuple):
     blocked: str = ""  # by problems, or waiting
     destroyed_later: str = ""  # the names of those whose data held steps destroy
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[str]:
+        """A line of totals, and one of what is held and one of what is blocked if there are any."""
         destroyed = f" Destroys data of {self.destroyed}." if self.destroyed else ""
         destroyed += f" Destroys data of {self.destroyed_later} once allowed." if self.destroyed_later else ""
-        return "\n".join(line for line in (f"{self.totals}{destroyed}", self.held, self.blocked) if line)
+        return [line for line in (f"{self.totals}{destroyed}", self.held, self.blocked) if line]
 
 
 def summary(plan: Plan, limit: int | None = None) -> PlanSummary:
@@ -243,9 +252,10 @@ def problems_text(problems: Iterable[Problem], paint: Paint = plain) -> str:
     lines = []
     for problem in problems:
         colour = "red" if problem.severity == "error" else "yellow"
-        head, _, rest = str(problem).partition("\n")
-        lines.append(paint(head, colour) + (f"\n{rest}" if rest else ""))
-    return "\n".join(lines) + "\n" if lines else ""
+        lines.append(paint(str(replace(problem, remedy="")), colour))
+        if problem.remedy:
+            lines.append(f"    {problem.remedy}")
+    return page(lines)
 
 
 def notes_text(notes: Iterable[ResourceNote]) -> str:
@@ -254,7 +264,7 @@ def notes_text(notes: Iterable[ResourceNote]) -> str:
     for note in notes:
         resources.setdefault(note.text, []).append(str(note.id))
     lines = [
-        f"note: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: {text}\n"
+        f"note: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: {text}"
         for text, names in resources.items()
     ]
-    return "".join(lines)
+    return page(lines)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
+from reconciler.output.escaping import page
 from reconciler.output.plan_json import problem_json
 
 
@@ -20,7 +21,7 @@ class Validation(NamedTuple):
 def validation_text(validation: Validation) -> str:
     """How many resources are valid; warnings go to standard error."""
     number = len(validation.resources)
-    return f"{number} {'resource is' if number == 1 else 'resources are'} valid.\n"
+    return page([f"{number} {'resource is' if number == 1 else 'resources are'} valid."])
 
 
 def validation_json(validation: Validation) -> dict[str, Any]:

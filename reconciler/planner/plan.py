@@ -243,6 +243,8 @@ class Plan:
     notes: tuple[Note, ...] = ()
     unchanged: int = 0
     cluster: dict[str, Any] = field(default_factory=dict)  # where it is to run, as a Stack says it; empty: not said
+    identity: str = ""  # of the cluster that a saved plan was made for (``ResourceStore.identity``)
+    seal: str = ""  # of a saved plan (``output.plan_seal``): that nobody changed the file since
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address, as the Stack says
     agent: str = OWN_AGENT  # who serves the nodes, and so under which names parameters are sent
     ready_first: tuple[Readiness, ...] = ()  # of machines left alone: holds before the first machine is interrupted

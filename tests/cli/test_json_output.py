@@ -253,9 +253,13 @@ def test_a_bug_is_a_document_and_a_traceback(
 
     monkeypatch.setattr("reconciler.cli.validate.read_manifests", broken)
     monkeypatch.setattr(sys, "argv", ["reconcile", "validate", "-o", "json", QUICKSTART])
-    with pytest.raises(RuntimeError, match="a bug"):
+    with pytest.raises(SystemExit) as ended:
         main()
-    document = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("  Traceback (most recent call last):\n")
+    assert printed.err.endswith("  RuntimeError: a bug\n")
+    document = json.loads(printed.out)
     check(schemas, "validate", document)
     assert document["error"] == {"kind": "InternalError", "message": "a bug"}
 

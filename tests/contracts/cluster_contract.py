@@ -582,6 +582,13 @@ class ClusterContract:
         with won[0]:
             pass
 
+    # identity
+
+    def test_a_cluster_has_one_identity_from_whichever_side(self, cluster: Cluster) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            (identity,) = set(pool.map(lambda _: cluster.identity(), range(8)))
+        assert identity == identity.strip() != ""
+
     # secrets
 
     def test_digests_are_keyed_alike_from_whichever_side(self, cluster: Cluster) -> None:

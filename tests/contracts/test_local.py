@@ -55,6 +55,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "cluster.db"
 
 
+def test_a_file_is_itself_wherever_it_is_opened_and_no_other(tmp_path: Path) -> None:
+    with LocalCluster(tmp_path / "one.db") as one, LocalCluster(tmp_path / "two.db") as two:
+        with closing(one.copy()) as copy:
+            assert copy.identity() == one.identity() != two.identity()
+            assert copy.digest_key() != two.digest_key()
+        identity = one.identity()
+    (tmp_path / "one.db").rename(tmp_path / "moved.db")
+    with LocalCluster(tmp_path / "moved.db") as moved:
+        assert moved.identity() == identity
+
+
 class TestLocalCluster(ClusterContract):
     @pytest.fixture
     def cluster(self, path: Path) -> Iterator[LocalCluster]:

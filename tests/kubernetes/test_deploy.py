@@ -140,6 +140,9 @@ ACTS: dict[str, Act] = {
     "take a lease elsewhere": Act(
         "POST", LEASES.replace(HOME, OTHER), made("coordination.k8s.io/v1", "Lease", spec={})
     ),
+    "know the cluster from others": Act("GET", "/api/v1/namespaces/kube-system"),
+    "get another namespace": Act("GET", f"/api/v1/namespaces/{SYSTEM}"),
+    "list the namespaces": Act("GET", "/api/v1/namespaces"),
     "list the nodes": Act("GET", "/api/v1/nodes"),
     "list the pods": Act("GET", f"/api/v1/namespaces/{SYSTEM}/pods"),
     "become another": Act("POST", f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{APPLIER}/token", {}),
@@ -169,6 +172,7 @@ CAN: dict[str, set[str]] = {
         "list the stack records",
         "list the leases",
         "read the key of digests",
+        "know the cluster from others",
     },
     APPLIER: _WRITES_KINDS
     | _LEASES
@@ -181,6 +185,7 @@ CAN: dict[str, set[str]] = {
         "patch a stack record",
         "read the key of digests",
         "make the key of digests",
+        "know the cluster from others",
     },
     AGENT: _WRITES_KINDS | _LEASES | {"create an event"},
     "nobody": set(),

@@ -66,6 +66,29 @@ def test_a_planner_plans_secrets_it_may_not_read(identities: dict[str, Path], tm
     assert "the secret from Secret web-1, key vnc cannot be read here" in planned.stdout
 
 
+def test_a_planner_seals_what_the_applier_takes_once_there_is_a_key(
+    identities: dict[str, Path], control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    empty(control_plane)
+    control_plane.kubectl("delete", "secret", "reconcile-digest-key", "--ignore-not-found")
+    saved = str(tmp_path / "plan.json")
+    unsealed = reconcile(identities[PLANNER], "--plan", "--out", saved, str(QUICKSTART))
+    assert unsealed.returncode == 0, unsealed.stderr
+    assert (
+        "warning: the plan is not sealed, and 'reconcile apply' will refuse it: secrets is forbidden" in unsealed.stderr
+    )
+    refused = reconcile(identities[APPLIER], "apply", "--yes", saved)
+    assert refused.returncode == 1
+    assert "is not sealed" in refused.stderr
+    control_plane.kubectl("create", "secret", "generic", "reconcile-digest-key", "--from-literal=key=" + "5a" * 32)
+    sealed = reconcile(identities[PLANNER], "--plan", "--out", saved, str(QUICKSTART))
+    assert sealed.stderr.endswith(f"run it with: reconcile apply {saved}\n")
+    with nodes(("--kubeconfig", str(identities[AGENT])), tmp_path, names={"node22": "10.0.0.22"}) as running:
+        applied = reconcile(identities[APPLIER], "apply", "--yes", saved)
+        assert applied.returncode == 0, applied.stderr + running["node22"].log
+        running["node22"].stop()
+
+
 def test_the_applier_and_the_agent_reach_what_was_planned(
     identities: dict[str, Path], control_plane: ControlPlane, tmp_path: Path
 ) -> None:

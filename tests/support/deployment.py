@@ -88,6 +88,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     PLANNER: (
         Right(None, "doslab.io", ALL_KINDS, "get list watch"),
         Right(None, "events.k8s.io", ("events",), "list"),
+        Right(None, "", ("namespaces",), "get", "kube-system"),
         Right(HOME, "", ("configmaps",), "get list"),
         Right(HOME, "coordination.k8s.io", ("leases",), "list"),
         Right(HOME, "", ("secrets",), "get", KEY),
@@ -95,6 +96,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     APPLIER: (
         Right(None, "doslab.io", ALL_KINDS, WRITE),
         Right(None, "events.k8s.io", ("events",), "list watch create"),
+        Right(None, "", ("namespaces",), "get", "kube-system"),
         Right(HOME, "", ("configmaps",), "get list create patch"),
         Right(HOME, "coordination.k8s.io", ("leases",), "get list create update"),
         Right(HOME, "", ("secrets",), "get", KEY),

@@ -20,6 +20,7 @@ Resources: TypeAlias = list[Resource]  # inside the class, `list` is the method
 PAGE = 500  # resources a request
 LISTINGS = 3  # times a list is begun that expired between pages
 EVENT = "Event"
+SYSTEM_NAMESPACE = "kube-system"  # made with the cluster and never again: its UID is the cluster's identity
 
 # Kind -> path of its API, and its plural there.
 _SERVED = {kind.name: (f"/apis/{WIRE_API_VERSION}", kind.plural) for kind in KINDS.values()}
@@ -64,6 +65,9 @@ class KubernetesResources:
             return _read(id.kind, self._api.get(_path(id)))
         except NotFound:
             return None
+
+    def identity(self) -> str:
+        return str(self._api.get(f"/api/v1/namespaces/{SYSTEM_NAMESPACE}")["metadata"]["uid"])
 
     def create(self, resource: Resource) -> Resource:
         id = id_of(resource)

@@ -8,6 +8,7 @@ process that made it; a power cut may take the last moments with it, but not the
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from reconciler.clusters.local.journal import LocalJournal
 from reconciler.clusters.local.key_value import KeyValueStore, LocalSecrets
 from reconciler.clusters.local.leases import LocalLeases
 from reconciler.clusters.local.resources import LocalResources
+from reconciler.model.problem import Forbidden
 
 DEFAULT_PATH = Path(".reconcile/cluster.db")
 
@@ -48,7 +50,9 @@ class LocalCluster(ComposedCluster):
         )
 
     def copy(self) -> LocalCluster:
-        """The same in memory: what is written to it stays there."""
+        """The same in memory, with the same identity: what is written to it stays there."""
+        with suppress(Forbidden):  # of a file that cannot be written, a copy can still be asked what it holds
+            self.identity()  # drawn before it is copied
         other = LocalCluster(MEMORY, now=self._now)
         with self._database.querying() as source, other._database.querying() as target:
             source.backup(target)

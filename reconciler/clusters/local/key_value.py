@@ -1,4 +1,4 @@
-"""JSON values by key in the cluster file: the simulator's hosts, and the key that digests of secrets need."""
+"""JSON values by key in the cluster file: the simulator's hosts, the cluster's identity, the key of digests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 from reconciler.clusters.local.database import Database
 from reconciler.clusters.local.text import plain
 
-_DIGEST_KEY = "digest-key"  # beside the hosts of the simulator
+# Beside the hosts of the simulator.
+_DIGEST_KEY = "digest-key"
+_IDENTITY = "identity"
 
 
 class KeyValueStore(MutableMapping[str, Any]):
@@ -72,8 +74,21 @@ class LocalSecrets:
         return None
 
     def digest_key(self) -> bytes:
-        insert = "INSERT INTO shelf VALUES (?, ?) ON CONFLICT DO NOTHING"
-        with self._database.writing() as connection:
-            connection.execute(insert, (_DIGEST_KEY, plain(token_hex(32))))
-            (body,) = connection.execute("SELECT body FROM shelf WHERE key = ?", (_DIGEST_KEY,)).fetchone()
-        return bytes.fromhex(json.loads(body))
+        return bytes.fromhex(_drawn_once(self._database, _DIGEST_KEY, 32))
+
+
+def identity_of(database: Database) -> str:
+    """A random name of the file, drawn when it is first asked for. Raises ``Forbidden`` where it cannot be kept."""
+    return _drawn_once(database, _IDENTITY, 16)
+
+
+def _drawn_once(database: Database, key: str, size: int) -> str:
+    """The random text of ``size`` bytes, in hexadecimal, under a key of the file; what is there is only read."""
+    select = "SELECT body FROM shelf WHERE key = ?"
+    with database.querying() as connection:
+        row = connection.execute(select, (key,)).fetchone()
+    if row is None:
+        with database.writing() as connection:
+            connection.execute("INSERT INTO shelf VALUES (?, ?) ON CONFLICT DO NOTHING", (key, plain(token_hex(size))))
+            row = connection.execute(select, (key,)).fetchone()
+    return str(json.loads(row[0]))

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from reconciler.clusters.base import Listing
 from reconciler.clusters.local.database import COMPACTED, Database, meta
+from reconciler.clusters.local.key_value import identity_of
 from reconciler.clusters.local.selector import Selector, labels_of
 from reconciler.clusters.local.text import canonical, decode, decode_all
 from reconciler.clusters.local.watch import LocalWatch
@@ -36,6 +37,9 @@ class LocalResources:
         with self._database.querying() as connection:
             row = _find(connection, id)
         return None if row is None else decode(row[1])
+
+    def identity(self) -> str:
+        return identity_of(self._database)
 
     def create(self, resource: Resource) -> Resource:
         id = id_of(resource)

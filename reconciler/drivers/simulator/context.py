@@ -55,7 +55,8 @@ def name_at(key: str) -> str:
 
 def stable_uuid(*parts: object) -> str:
     """A UUID that is the same for the same parts: nothing in the simulator is random."""
-    return str(uuid5(_NAMES, "/".join(map(str, parts))))
+    name = "/".join(map(str, parts)).encode(errors="backslashreplace").decode()  # half a character has no UTF-8
+    return str(uuid5(_NAMES, name))
 
 
 def deep_copy(value: Any) -> Any:
