@@ -137,7 +137,9 @@ def test_problems_of_the_input_are_loud_and_have_their_place(seen: Seen) -> None
     assert "2 problems in the manifests" in text
     assert "shop/cache.yaml:9:13 error: spec.disks[0].disk: there is no disk cache-1-root Declare it" in text
     assert "shop/web.yaml:3:3 warning: metadata.labels" in text
-    seen.daemon.status = replace(seen.daemon.status, problems=())
+    assert "1 bug in reconcile; what meets one is left as it is" in text
+    assert "VirtualMachine/web-3: TypeError in planner/diff.py, line 9, 4 times" in text
+    seen.daemon.status = replace(seen.daemon.status, problems=(), bugs=())
     seen.tab.until("document.querySelector('#alerts').innerText === ''")
 
 
