@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import partial
 from typing import NamedTuple
 
-from reconciler.catalogue.common import ROOTS_FORM, is_out_of_reach, is_rooted
+from reconciler.catalogue.common import DEVICE_PLACES, ROOTS_FORM, is_out_of_reach, is_rooted
 from reconciler.manifests.addresses import floating_address_errors, nic_address_errors, subnet_of
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
@@ -20,7 +20,7 @@ from reconciler.manifests.uniqueness import Reservation, ReservationRegistry, de
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.nearest import NearestResources
-from reconciler.model.problem import Problem, Severity
+from reconciler.model.problem import Problem, Severity, clipped
 from reconciler.model.resource import Path, ResourceId
 
 
@@ -270,8 +270,14 @@ def _outside_media(machine: Declared) -> Iterator[Finding]:
     for index, drive in enumerate(machine.spec.get("cdroms", ())):
         if "path" in drive and not is_rooted(drive["path"]):
             message = f"media are changed and ejected {ROOTS_FORM} only: the drive keeps this one"
-            remedy = "Put the image there."
+            remedy = "Put the image there; on libvirt, an agent takes it elsewhere only with --allow-path."
             yield Finding(("cdroms", index, "path"), message, remedy, severity=Severity.WARNING)
+    for index, disk in enumerate(machine.spec.get("disks", ())):
+        device = str(disk.get("block", ""))
+        if device and not device.startswith(tuple(f"{each}/" for each in DEVICE_PLACES)):
+            message = f"{clipped(device)} may be another device after the next boot of the node"
+            remedy = f"Name it by {', '.join(DEVICE_PLACES)}; on libvirt, an agent takes others only with --allow-path."
+            yield Finding(("disks", index, "block"), message, remedy, severity=Severity.WARNING)
 
 
 _OUTSIDE: dict[str, Callable[[Declared], Iterator[Finding]]] = {POOL: _outside_pool, MACHINE: _outside_media}

@@ -190,7 +190,8 @@ def test_files_that_no_later_operation_takes_are_a_warning_offline_only() -> Non
         + pool.format("vms-3", "type: nfs, url: '10.0.0.9:/srv', options: rw")
         + HEAD
         + "kind: VirtualMachine\nmetadata: {name: web-1}\n"
-        "spec: {nodeName: node22, osVariant: debian12, cpu: {count: 1}, memory: {size: 1Gi}, disks: [], nics: [],\n"
+        "spec: {nodeName: node22, osVariant: debian12, cpu: {count: 1}, memory: {size: 1Gi}, nics: [],\n"
+        "  disks: [{target: vda, block: /dev/sdb}, {target: vdb, block: /dev/disk/by-id/wwn-1}],\n"
         "  cdroms: [{target: sda, path: /srv/iso/a.iso}, {target: sdb, path: /mnt/usb/iso/a.iso}, {target: sdc}]}\n"
     )
     loaded = load(["-"], stdin=io.BytesIO(text.encode()))
@@ -198,7 +199,8 @@ def test_files_that_no_later_operation_takes_are_a_warning_offline_only() -> Non
     warnings = validate(loaded, offline=True).warnings
     assert [(each.path, each.origin.line, each.severity) for each in warnings] == [
         ("spec.url", 4, Severity.WARNING),
-        ("spec.cdroms[0].path", 20, Severity.WARNING),
+        ("spec.disks[0].block", 20, Severity.WARNING),
+        ("spec.cdroms[0].path", 21, Severity.WARNING),
     ]
 
 
