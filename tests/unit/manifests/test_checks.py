@@ -204,6 +204,32 @@ def test_files_that_no_later_operation_takes_are_a_warning_offline_only() -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("agent", "graphics", "path"),
+    [
+        ("reconcile", "", ""),
+        ("reconcile", "graphics: {type: spice}", ""),
+        ("reconcile", "graphics: {type: vnc, listen: '::1'}", ""),
+        ("reconcile", "graphics: {type: vnc, listen: 0.0.0.0}", "spec.graphics.listen"),
+        ("reconcile", "graphics: {type: vnc, listen: 10.0.0.22, passwordFrom: {env: VNC}}", ""),
+        ("uni-virt", "", "spec"),
+        ("uni-virt", "graphics: {type: vnc}", "spec.graphics"),
+        ("uni-virt", "graphics: {type: vnc, passwordFrom: {env: VNC}}", ""),
+    ],
+)
+def test_a_console_that_others_reach_without_a_password_is_a_warning_offline(
+    agent: str, graphics: str, path: str
+) -> None:
+    text = (
+        f"{HEAD}kind: Stack\nmetadata: {{name: shop}}\nspec: {{agent: {agent}}}\n---\n{HEAD}"
+        "kind: VirtualMachine\nmetadata: {name: web-1}\n"
+        "spec:\n  nodeName: node22\n  osVariant: debian12\n  cpu: {count: 1}\n  memory: {size: 1Gi}\n  disks: []\n"
+        f"  nics: [{{type: bridge, source: br-ext, mac: '52:54:00:00:00:01'}}]\n  {graphics}\n"
+    )
+    warnings = validate(load_texts({"machines.yaml": text}), offline=True).warnings
+    assert [each.path for each in warnings if "console" in each.message] == ([path] if path else [])
+
+
 def test_switches_whose_subnets_overlap_are_a_warning_offline_only() -> None:
     subnets = {"wide": "10.0.0.0/8", "inside": "10.1.0.0/16", "last": "10.255.0.0/16", "alone": "11.0.0.0/8"}
     subnets |= {"same": "11.0.0.0/8", "other": "192.168.5.0/24", "six": "fd00::/64"}
