@@ -25,6 +25,7 @@ class NodeSettings(NamedTuple):
     latency: float = 0.0  # seconds an operation of the simulator takes
     uri: str = DEFAULT_URI  # where libvirt answers
     shutdown: float = DEFAULT_SHUTDOWN  # seconds a guest of libvirt may take to shut down
+    allowed: tuple[str, ...] = ()  # directories and devices that operations of libvirt may use beside its pools
 
 
 def _simulator(node: NodeSettings, cluster: Cluster) -> Driver:
@@ -48,7 +49,7 @@ def _libvirt(node: NodeSettings, cluster: Cluster) -> Driver:
             f"the libvirt driver needs {error.name}: in a checkout, run pip install '.[libvirt]' "
             "(it needs libvirt-dev, pkg-config and a C compiler)"
         ) from error
-    return Libvirt(Host(node.uri, node.name, shutdown=node.shutdown))
+    return Libvirt(Host(node.uri, node.name, shutdown=node.shutdown, allowed=node.allowed))
 
 
 DRIVERS: dict[str, Callable[[NodeSettings, Cluster], Driver]] = {"libvirt": _libvirt, "simulator": _simulator}

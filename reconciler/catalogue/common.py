@@ -32,10 +32,14 @@ HIGHEST_PRIORITY = 32_767  # of a rule of OVN
 # Capitals and underscores are in real file names. '.' and '..' are refused by check().
 ANY_PATH = r"(?:/[A-Za-z0-9._-]+)+"
 ROOTED_PATH = r"/(?:var/lib/libvirt|mnt/(?:localfs|usb))" + ANY_PATH
+ROOTS = ("/var/lib/libvirt", "/mnt/localfs", "/mnt/usb")  # as in the pattern above
+# Directories that are the node's own, with all that is in them.
+SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr")
 ROOTS_FORM = "below /var/lib/libvirt, /mnt/localfs or /mnt/usb"
 PATH = r"(?=.{18,1024}\Z)" + ROOTED_PATH
 PATH_FORM = f"a file {ROOTS_FORM}, 18 to 1024 characters"
 DEVICE_PATH = r"/dev(?:/[A-Za-z0-9._:+-]+)+"
+DEVICE_PLACES = ("/dev/disk/by-id", "/dev/disk/by-path", "/dev/mapper")  # where names of devices last
 DISK_PATH = rf"(?:{PATH}|{DEVICE_PATH})"
 DISK_PATH_FORM = f"{PATH_FORM}, or a device in /dev"
 
@@ -134,6 +138,11 @@ def name(name: str, doc: str, example: str, *, required: bool = True) -> Paramet
 def is_rooted(file: str) -> bool:
     """Whether a file is below one of the folders that operations may use."""
     return re.fullmatch(ROOTED_PATH, file, re.ASCII) is not None
+
+
+def system_directory(file: str) -> str:
+    """The directory of the node's own system that a path is in; empty for none, as far as the path itself tells."""
+    return next((each for each in SYSTEM if file == each or file.startswith(f"{each}/")), "")
 
 
 def is_out_of_reach(directory: str) -> bool:

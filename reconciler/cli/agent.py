@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     " (default: the cluster's file, on Kubernetes .reconcile/simulator.db).",
 )
 @click.option("--address", metavar="IP", default="", help="Where other nodes reach this one, to migrate to it.")
-@host_options("libvirt_uri", "shutdown_timeout", "latency")
+@host_options("libvirt_uri", "shutdown_timeout", "allow_path", "latency")
 @click.option(
     "--parallel",
     metavar="N",
@@ -77,7 +77,13 @@ def agent(
 
     log.configure(sys.stderr)
     settings = NodeSettings(
-        node, address, state or "", host.latency, uri=host.libvirt_uri, shutdown=host.shutdown_timeout
+        node,
+        address,
+        state or "",
+        host.latency,
+        uri=host.libvirt_uri,
+        shutdown=host.shutdown_timeout,
+        allowed=host.allow_path,
     )
     with connected(cluster) as opened:
         metrics = AgentMetrics()

@@ -50,5 +50,10 @@ def _driver_of(cluster: Cluster, host: HostOptions) -> tuple[Driver, str]:
     """The driver of this host, and the name of its node."""
     from reconciler.agent.registry import DRIVERS, NodeSettings
 
-    node = NodeSettings(host.node or socket.gethostname(), uri=host.libvirt_uri, shutdown=host.shutdown_timeout)
+    node = NodeSettings(
+        host.node or socket.gethostname(),
+        uri=host.libvirt_uri,
+        shutdown=host.shutdown_timeout,
+        allowed=host.allow_path,
+    )
     return DRIVERS[host.driver](node, cluster), node.name

@@ -6,6 +6,7 @@ Options that belong together reach a verb as one value: ``@policy_options("allow
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, NamedTuple
@@ -39,6 +40,7 @@ class HostOptions(NamedTuple):
     libvirt_uri: str = DEFAULT_URI
     latency: float = 0.0  # seconds a simulated operation takes
     shutdown_timeout: float = DEFAULT_SHUTDOWN  # seconds
+    allow_path: tuple[str, ...] = ()  # directories and devices that operations may use, beside those of pools
 
 
 class ExecutionOptions(NamedTuple):
@@ -82,6 +84,13 @@ def _cluster_reference(cluster: str | None, context: str | None, kubeconfig: str
             f"--context and --kubeconfig choose a Kubernetes API, but --cluster {cluster} names a file."
         )
     return ClusterReference(cluster or "", context or "", kubeconfig or "")
+
+
+def _absolute(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    for each in given:
+        if not each.startswith("/") or os.path.normpath(each) == "/":
+            raise click.BadParameter(f"{each} is not the absolute path of a directory or device, such as /srv/iso.")
+    return tuple(map(os.path.normpath, given))
 
 
 cluster_options = option_group(
@@ -205,6 +214,14 @@ host_options = option_group(
             default=DEFAULT_SHUTDOWN,
             show_default=True,
             help="Seconds the libvirt driver gives a guest to shut down or restart, before the operation fails.",
+        ),
+        "allow_path": click.option(
+            "--allow-path",
+            metavar="PATH",
+            multiple=True,
+            callback=_absolute,
+            help="A directory, or a device in /dev, that operations of the libvirt driver may use beside its pools,"
+            " /var/lib/libvirt, /mnt/localfs and /mnt/usb.",
         ),
     },
 )

@@ -11,6 +11,7 @@ from typing import Any
 from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Domain
 from reconciler.drivers.operation import LIBVIRT, OperationContext, refuse
+from reconciler.model.loopback import CONSOLE_ADDRESS
 from reconciler.model.quantity import KIB
 
 
@@ -25,7 +26,7 @@ def definition(context: OperationContext, uuid: str) -> Domain:
     _cpus(context, domain)
     type, given = console(context)
     domains.check_console_password(type, given.get("password", ""))
-    domains.set_console(domain, type, given.get("listen", "0.0.0.0"))
+    domains.set_console(domain, type, given.get("listen", CONSOLE_ADDRESS))
     if "redirdev" in context.parameters:
         domains.plug(domain, "redirdev", _redirection(context.text("redirdev")))
     return domain

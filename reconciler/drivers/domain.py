@@ -12,6 +12,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
+from reconciler.model.loopback import CONSOLE_ADDRESS
 from reconciler.model.quantity import KIB
 from reconciler.model.wire import AGENT_CHANNEL
 
@@ -313,7 +314,7 @@ def nic_at(domain: Domain, mac: str) -> Device | None:
 # The console
 
 
-def set_console(domain: Domain, type: str, listen: str = "0.0.0.0") -> None:
+def set_console(domain: Domain, type: str, listen: str = CONSOLE_ADDRESS) -> None:
     """Give a domain one console of a type, in place of those it has."""
     domain["devices"]["graphics"] = [
         {

@@ -7,11 +7,13 @@ the check reads, and reports paths in its spec.
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from reconciler.catalogue.common import ROOTS_FORM, system_directory
 from reconciler.catalogue.limits import SIZES, FieldLimit
 from reconciler.manifests.addresses import ip_address, switch_errors
 from reconciler.manifests.desired import Declared
@@ -278,6 +280,13 @@ def _external_address(path: Path, text: str) -> Iterator[Finding]:
         yield Finding(path, f"prefix length {prefix} is out of range: 1 to 32", "Write that of the outside network.")
 
 
+def _media(machine: Declared) -> Iterator[Finding]:
+    for index, drive in enumerate(machine.spec.get("cdroms", ())):
+        if directory := system_directory(posixpath.normpath(drive.get("path") or ".")):
+            message = f"no medium is in {directory}, which is of the node's own system"
+            yield Finding(("cdroms", index, "path"), message, f"Put the image {ROOTS_FORM}.")
+
+
 def _live_cd(machine: Declared) -> Iterator[Finding]:
     spec = machine.spec
     if spec.get("livecd") and not any(drive.get("path") for drive in spec.get("cdroms", ())):
@@ -404,6 +413,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Check(("nics",), _floating_ips),
         Check(("usbRedirection", "graphics"), _usb_redirection),
         Check(("graphics",), _console_address),
+        Check(("cdroms",), _media),
         Check(("livecd", "cdroms"), _live_cd),
         Check(("ha", "powerState"), _restarted),
         Check(("redirdev",), _usb_server),

@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import partial
 from typing import NamedTuple
 
-from reconciler.catalogue.common import ROOTS_FORM, is_out_of_reach, is_rooted
+from reconciler.catalogue.common import DEVICE_PLACES, ROOTS_FORM, is_out_of_reach, is_rooted
+from reconciler.catalogue.operation import UNIVIRT
 from reconciler.manifests.addresses import floating_address_errors, nic_address_errors, subnet_of
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
@@ -19,8 +20,9 @@ from reconciler.manifests.request import Request
 from reconciler.manifests.uniqueness import Reservation, ReservationRegistry, described_twice, rename_conflicts
 from reconciler.model.fields import references_of, sets_named_in
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.loopback import CONSOLE_ADDRESS, EVERY_ADDRESS, is_loopback
 from reconciler.model.nearest import NearestResources
-from reconciler.model.problem import Problem, Severity
+from reconciler.model.problem import Problem, Severity, clipped
 from reconciler.model.resource import Path, ResourceId
 
 
@@ -271,11 +273,34 @@ def _outside_media(machine: Declared) -> Iterator[Finding]:
     for index, drive in enumerate(machine.spec.get("cdroms", ())):
         if "path" in drive and not is_rooted(drive["path"]):
             message = f"media are changed and ejected {ROOTS_FORM} only: the drive keeps this one"
-            remedy = "Put the image there."
+            remedy = "Put the image there; on libvirt, an agent takes it elsewhere only with --allow-path."
             yield Finding(("cdroms", index, "path"), message, remedy, severity=Severity.WARNING)
+    for index, disk in enumerate(machine.spec.get("disks", ())):
+        device = str(disk.get("block", ""))
+        if device and not device.startswith(tuple(f"{each}/" for each in DEVICE_PLACES)):
+            message = f"{clipped(device)} may be another device after the next boot of the node"
+            remedy = f"Name it by {', '.join(DEVICE_PLACES)}; on libvirt, an agent takes others only with --allow-path."
+            yield Finding(("disks", index, "block"), message, remedy, severity=Severity.WARNING)
 
 
 _OUTSIDE: dict[str, Callable[[Declared], Iterator[Finding]]] = {POOL: _outside_pool, MACHINE: _outside_media}
+
+
+def open_consoles(resources: Resources, agent: str) -> Iterator[Problem]:
+    """A warning for each machine with a console that asks for no password and that others than its node reach.
+
+    ``agent`` is that of the stack: what is not said is another address with each.
+    """
+    unsaid = EVERY_ADDRESS if agent == UNIVIRT else CONSOLE_ADDRESS
+    for resource in resources.values():
+        graphics = resource.spec.get("graphics", {}) if resource.id.kind == MACHINE else None
+        if graphics is None or "passwordFrom" in graphics or is_loopback(listen := graphics.get("listen", unsaid)):
+            continue
+        path: Path = ("graphics", "listen") if "listen" in graphics else ("graphics",) if graphics else ()
+        message = f"the console listens on {listen} and asks for no password"
+        local = "" if agent == UNIVIRT else f", or write graphics.listen: {CONSOLE_ADDRESS}"
+        remedy = f"Add graphics.passwordFrom{local}."
+        yield resource.manifest.problem(Finding(path, message, remedy, severity=Severity.WARNING).under("spec"))
 
 
 def _elsewhere(id: ResourceId, path: Path, nearest: NearestResources) -> Finding:

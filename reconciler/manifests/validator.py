@@ -18,6 +18,7 @@ from reconciler.manifests.checks import check
 from reconciler.manifests.cross_checks import (
     CrossChecks,
     LinkedResource,
+    open_consoles,
     outside_of_reach,
     undescribed,
     without_their_disks,
@@ -61,6 +62,7 @@ def validate(loaded: Loaded, *, keep_going: bool = False, offline: bool = False)
     if offline:
         elsewhere += undescribed(desired.resources, desired.requests.values(), known)
         elsewhere += outside_of_reach(desired.resources)
+        elsewhere += open_consoles(desired.resources, desired.stack.agent)
         elsewhere += without_their_disks(desired.resources)
         elsewhere += overlapping_subnets(desired.resources.values())
     errors = [problem for problem in result.problems if problem.severity is Severity.ERROR]

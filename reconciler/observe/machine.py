@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.model import quantity
 from reconciler.model.fields import wire_names
 from reconciler.model.kinds import MACHINE
+from reconciler.model.loopback import CONSOLE_ADDRESS
 from reconciler.model.shape import Shape
 from reconciler.model.wire import AGENT_CHANNEL, NEXT_START
 from reconciler.observe.reading import DiskAt, ReadContext, element, elements, memory, number, source_of
@@ -45,7 +46,7 @@ def machine(reading: ReadContext) -> Shape:
     if order:
         shape["bootOrder"] = [name for _, name in sorted(order)]
     for graphics in elements(devices, "graphics")[:1]:
-        shape["graphics"] = {"type": graphics.get("_type"), "listen": graphics.get("_listen", "0.0.0.0")}
+        shape["graphics"] = {"type": graphics.get("_type"), "listen": graphics.get("_listen", CONSOLE_ADDRESS)}
     shape["usbRedirection"] = sum(each.get("_type") == "spicevmc" for each in elements(devices, "redirdev"))
     return shape | _set_at_creation(domain, devices)
 

@@ -30,6 +30,7 @@ _OF_STEPS = frozenset(
         NoteKind.STARTED_ONCE,
         NoteKind.CREATED_AT_MAXIMUM,
         NoteKind.AFTER_FIRST_START,
+        NoteKind.OPEN_CONSOLE,
     }
 )
 

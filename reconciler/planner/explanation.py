@@ -199,6 +199,8 @@ _NOTES: dict[NoteKind, str] = {
     NoteKind.CREATED_AT_MAXIMUM: "created with {most} of memory, its maximum, which the node must have free for a "
     "moment, and shrunk to {size}: uni-virt is sent no other size at creation",
     NoteKind.AFTER_FIRST_START: "plugged after its first start: {parts}; creation starts a VM and takes one NIC",
+    NoteKind.OPEN_CONSOLE: "its console listens on {listen} without a password, so that whoever reaches the node "
+    "has its screen and keyboard: declare graphics.passwordFrom",
     NoteKind.STAYS: "{field} stays {value} though it is not declared. {remedy}",
     NoteKind.EXPOSED: "{what} {lacks}{length}{allowed}: {because}",
     NoteKind.AT_ONCE: "{operation} interrupts {machines} at once, more than maxInterrupted allows "

@@ -135,6 +135,7 @@ class NoteKind(StrEnum):
     STARTED_ONCE = "StartedOnce"
     CREATED_AT_MAXIMUM = "CreatedAtMaximum"
     AFTER_FIRST_START = "AfterFirstStart"
+    OPEN_CONSOLE = "OpenConsole"
     STAYS = "Stays"
     EXPOSED = "Exposed"
     AT_ONCE = "AtOnce"

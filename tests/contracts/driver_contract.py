@@ -788,17 +788,18 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, ShareCont
 
     def test_a_block_device_is_in_one_machine_unless_it_is_shared(self, running: Steps) -> None:
         running.machine("web-2", mac=OTHER_MAC)
-        device = {"source": "/dev/null", "sourcetype": "block", "subdriver": "raw", "target": "vdb"}
-        running.vm("PlugDisk", **device, **CONFIG)
-        with running.refused("LibvirtError", "/dev/null", "web-1"):
-            running.vm("PlugDisk", "web-2", **device, **CONFIG)
-        running.vm("UnplugDisk", target="vdb", **CONFIG)
-        for name in ("web-1", "web-2"):
-            running.vm("PlugDisk", name, **device, mode="shareable", **CONFIG)
-            running.vm("StopVM", name)
-            found = running.target("vdb", name)
-            assert (found["_type"], found["source"]["_dev"], found["driver"]["_type"]) == ("block", "/dev/null", "raw")
-            running.vm("DeleteVM", name)
+        with running.lun() as lun:
+            device = {"source": lun, "sourcetype": "block", "subdriver": "raw", "target": "vdb"}
+            running.vm("PlugDisk", **device, **CONFIG)
+            with running.refused("LibvirtError", lun, "web-1"):
+                running.vm("PlugDisk", "web-2", **device, **CONFIG)
+            running.vm("UnplugDisk", target="vdb", **CONFIG)
+            for name in ("web-1", "web-2"):
+                running.vm("PlugDisk", name, **device, mode="shareable", **CONFIG)
+                running.vm("StopVM", name)
+                found = running.target("vdb", name)
+                assert (found["_type"], found["source"]["_dev"], found["driver"]["_type"]) == ("block", lun, "raw")
+                running.vm("DeleteVM", name)
 
     def test_a_shareable_disk_is_raw(self, running: Steps) -> None:
         for flags in (BOTH, CONFIG):

@@ -61,6 +61,11 @@ class Steps:
     def path(self, name: str, kind: str = DISK) -> str:
         return str(self.observe(kind, name)["volume"]["current"])
 
+    @contextmanager
+    def lun(self) -> Iterator[str]:
+        """A block device of the node, which no machine opens."""
+        yield "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4"
+
     def switch(self, name: str = "web-net", **more: Any) -> None:
         given = {"subnet": "192.168.5.0/24", "gateway": "192.168.5.1", "dhcp": "192.168.5.2", **more}
         self.run(NETWORK, name, "CreateSwitch", **given)

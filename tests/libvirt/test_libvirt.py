@@ -28,7 +28,7 @@ if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
 
 import libvirt
 
-from reconciler.drivers.libvirt import file
+from reconciler.drivers.libvirt import qemu_img
 from reconciler.drivers.libvirt.driver import Libvirt  # (the binding is needed to import it)
 from reconciler.drivers.libvirt.host import Host, engines
 
@@ -107,7 +107,7 @@ class TestLibvirt(DriverContract):
             raise AssertionError(f"qemu-img {words}")
 
         monkeypatch.setattr(libvirt.virDomain, "XMLDesc", counted)
-        monkeypatch.setattr(file, "qemu_img", started)
+        monkeypatch.setattr(qemu_img, "qemu_img", started)
         sight = driver.scan()
         seen = {id: sight.observe(id) for id in sight.inventory()}
         assert asked == {f"web-{number}": 2 for number in range(machines)}

@@ -52,9 +52,10 @@ IN_POOL = {"type": "localfs", "pool": "vmd-pool"}
 
 
 @pytest.fixture
-def driver(libvirt_host: None) -> Iterator[Libvirt]:
+def driver(libvirt_host: None, tmp_path: Path) -> Iterator[Libvirt]:
     """Guests that do not listen are found out soon."""
-    driver = Libvirt(Host(libvirtd.URI, "node22", again=0.3, shutdown=2, unplug=2, balloon=2))
+    allowed = (str(tmp_path),)
+    driver = Libvirt(Host(libvirtd.URI, "node22", again=0.3, shutdown=2, unplug=2, balloon=2, allowed=allowed))
     yield driver
     driver.close()
     clean()
@@ -164,7 +165,7 @@ def described(directory: Path, xml: str) -> str:
 
 
 def test_a_described_device_is_gone_when_the_guest_let_go_of_it(does: Steps, tmp_path: Path) -> None:
-    host = Host(libvirtd.URI, "node22", again=0.3, unplug=120)
+    host = Host(libvirtd.URI, "node22", again=0.3, unplug=120, allowed=(str(tmp_path),))
     try:
         patient = RealSteps(Libvirt(host))
         patient.machine()

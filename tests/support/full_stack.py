@@ -127,7 +127,7 @@ spec:
     qosRules: [{direction: to, match: "ip4.dst == 10.1.1.9", priority: 50, rateKbps: 10, burstKbps: 20}]
     floatingIP: {address: 10.9.1.9/24, externalNetwork: outside}
   - {mac: "52:54:00:00:00:02", type: l2bridge, source: br-lan, vlan: 11}
-  graphics: {type: spice, listen: 0.0.0.0, passwordFrom: {env: CONSOLE_PASSWORD}}
+  graphics: {type: spice, listen: 127.0.0.1, passwordFrom: {env: CONSOLE_PASSWORD}}
   devices: [{file: /var/lib/libvirt/devices/watchdog.xml}]
   passthrough: [{type: pci, bus: "03", subBus: "00", device: "1"}]
   usbRedirection: 2

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from pathlib import Path
 
 SIZE = 512
 
@@ -56,6 +57,12 @@ _DEAF = bytes.fromhex("f4 ebfd")  # hlt; jmp
 
 def sector(*, deaf: bool = False) -> bytes:
     return (_DEAF if deaf else _CODE).ljust(SIZE - 2, b"\0") + b"\x55\xaa"
+
+
+def blank(path: Path) -> None:
+    """Make a qcow2 file, if there is none."""
+    if not path.exists():
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M"], check=True)
 
 
 def install(path: str, *, format: str = "qcow2", deaf: bool = False) -> None:

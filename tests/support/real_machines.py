@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -34,10 +38,21 @@ class RealSteps(Steps):
             pytest.skip(f"{outside}: not in this driver's slice")
         if operation == "CreateDiskImage" and Path(VMDI).is_dir():
             (Path(VMDI) / name).mkdir(exist_ok=True)
-            (Path(VMDI) / name / name).touch()
+            guest.blank(Path(VMDI, name, name))
         if "bound" in words_of(parameters) and not libvirtd.shapes():
             pytest.skip("the kernel of this machine has no sfq queue, with which libvirt limits NICs")
         return super().run(kind, name, operation, **parameters)
+
+    @contextmanager
+    def lun(self) -> Iterator[str]:
+        """A node of a device that the kernel does not have."""
+        place = Path(f"/dev/mapper/reconcile-{token_hex(4)}")
+        place.parent.mkdir(exist_ok=True)
+        os.mknod(place, 0o600 | stat.S_IFBLK, os.makedev(7, 250))
+        try:
+            yield str(place)
+        finally:
+            place.unlink()
 
     def disk(
         self, name: str = "web-1-root", pool: str = "vmd-pool", size: int = 10 * GIB, format: str = "qcow2"

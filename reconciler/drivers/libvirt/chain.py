@@ -35,8 +35,10 @@ from reconciler.drivers.libvirt import file
 from reconciler.drivers.libvirt.binding import VirDomain
 from reconciler.drivers.libvirt.context import LibvirtContext
 from reconciler.drivers.libvirt.definition import redefine
-from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.drivers.libvirt.host import config_of, directory_of, live_of, path_of, snapshots_in, target_of
+from reconciler.drivers.libvirt.image_access import require_contained
+from reconciler.drivers.libvirt.image_header import QCOW2
+from reconciler.drivers.libvirt.qemu_img import header_of, info, qemu_img
 from reconciler.drivers.libvirt.xml_json import from_wire, text_of
 from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model.kinds import DISK, MACHINE
@@ -92,7 +94,8 @@ def disk(context: LibvirtContext, name: str) -> Disk:
         refuse(STORAGE, f"disk {name} is attached to {names}: its snapshots are for one machine to have")
     if config.get("volume", {}).get("format") != "qcow2":
         refuse(STORAGE, f"disk {name} is {config.get('volume', {}).get('format')}: only qcow2 has snapshots")
-    if inside := [each["name"] for each in file.info(config["current"]).get("snapshots", [])]:
+    require_contained(context.host, config["current"], QCOW2)
+    if inside := [each["name"] for each in info(config["current"]).get("snapshots", [])]:
         refuse(STORAGE, f"disk {name} has snapshots inside its file, which would be lost: {', '.join(inside)}")
     domain, live = users[0] if users else (None, False)
     if domain is not None and domain.hasManagedSaveImage():
@@ -170,6 +173,8 @@ def _renamed(snapshots: dict[str, dict[str, Any]], successors: dict[str, str]) -
 
 def switch_files(context: LibvirtContext, switches: Collection[FileSwitch], switch: Callable[[], object]) -> None:
     """Switch disks to other files, in the order at the top; ``switch`` is its third step."""
+    for file_switch in switches:
+        require_contained(context.host, file_switch.base, QCOW2)
     try:
         for file_switch in switches:
             file.write_config(file_switch.disk.home, {**file_switch.disk.config, "next": file_switch.after})
@@ -189,7 +194,7 @@ def switch_files(context: LibvirtContext, switches: Collection[FileSwitch], swit
 
 def _make(file_switch: FileSwitch) -> None:
     (file_switch.disk.home / SNAPSHOTS).mkdir(mode=0o755, exist_ok=True)
-    size = str(file.info(file_switch.base)["virtual-size"])
+    size = str(info(file_switch.base)["virtual-size"])
     with file.replacing(Path(file_switch.file)) as temporary:
         # Unchecked (-u), as a running machine has the base locked; it was looked at the line above.
         qemu_img("create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", file_switch.base, str(temporary), size)
@@ -290,18 +295,18 @@ def _backing_files(disk: Disk, paths: Iterable[str]) -> dict[str, str]:
     links: dict[str, str] = {}
     for path in sorted(paths):
         while path.startswith(f"{disk.home}/") and path not in links:
-            links[path] = str(file.info(path).get("full-backing-filename", ""))
+            links[path] = str(info(path).get("full-backing-filename", ""))
             path = links[path]
     return links
 
 
 def _rebase(path: str, base: str, below: str) -> None:
     """Copy into a file what it reads from its base; its content stays the same throughout."""
-    size = file.info(path)["virtual-size"]
-    if size > file.info(base)["virtual-size"]:
+    size = info(path)["virtual-size"]
+    if size > info(base)["virtual-size"]:
         # qemu-img before 8.2 does not come to an end where the base is the smaller one. It is nobody's snapshot now.
         qemu_img("resize", "-q", "-f", "qcow2", base, str(size))
-    format = ("-F", file.info(base)["backing-filename-format"]) if below else ()
+    format = ("-F", header_of(base, QCOW2).backing_format) if below else ()
     qemu_img("rebase", "-q", "-f", "qcow2", *format, "-b", below, path)
 
 

@@ -13,9 +13,10 @@ from reconciler.drivers.libvirt import file, volume
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import domain_of
 from reconciler.drivers.libvirt.exclusive_use import require_free_address, require_free_file
-from reconciler.drivers.libvirt.file import qemu_img
 from reconciler.drivers.libvirt.host import config_of, directory_of, path_of, target_of, type_of
+from reconciler.drivers.libvirt.image_access import format_of, require_allowed, require_contained
 from reconciler.drivers.libvirt.machine import new_mac
+from reconciler.drivers.libvirt.qemu_img import qemu_img
 from reconciler.drivers.libvirt.xml_json import Element, text_of
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE
@@ -68,8 +69,10 @@ def _give(context: LibvirtContext, disk: Element, machine: str, said: str, made:
     if not said and not context.flag("auto_clone"):
         refuse(TOOL, f"no file was given for the copy of disk {target_of(disk)}")
     if said and context.flag("preserve_data"):
-        if context.host.owner(said) is None:
+        owner = context.host.owner(said)
+        if owner is None:
             refuse(TOOL, f"{said} does not exist")
+        require_contained(context.host, said, format_of(owner[2]))
         require_free_file(context, said, shared=False)
         path = said
     else:
@@ -86,9 +89,10 @@ def _copy(context: LibvirtContext, path: str, said: str, name: str, made: list[t
     """Copy a disk into the pool and name that ``said`` gives, or beside the original; returns the new file."""
     owner = context.host.owner(path)
     original = None if owner is None else context.host.volume(owner[0], owner[1])
-    if original is None:
+    if owner is None or original is None:
         refuse(TOOL, f"{path} cannot be copied: it is in no pool")
-    pool = original[0]
+    pool, format = original[0], format_of(owner[2])
+    require_contained(context.host, path, format)
     if said:
         name = Path(said).name
         above = {Path(said).parent, Path(said).parent.parent}
@@ -97,7 +101,7 @@ def _copy(context: LibvirtContext, path: str, said: str, name: str, made: list[t
     context.host.active_pool(pool.name(), "vmd")
     shown = {"type": type_of(pool), "pool": pool.name(), "vol": name, "format": "qcow2"}
     copied = volume.create(
-        context, pool, name, shown, lambda new: qemu_img("convert", "-q", "-U", "-O", "qcow2", path, new)
+        context, pool, name, shown, lambda new: qemu_img("convert", "-q", "-U", "-f", format, "-O", "qcow2", path, new)
     )
     made.append((pool, name))
     return copied
@@ -120,6 +124,7 @@ def export(context: LibvirtContext) -> None:
             TOOL,
             f"{directory} is no directory of {context.host.node}, or is one by a link: make it, and name it itself",
         )
+    require_allowed(context.host, str(directory), reason=TOOL)
     definition = config_of(domain_of(context))
     for graphics in definition.iterfind("devices/graphics"):
         graphics.attrib.pop("passwd", None)
@@ -128,8 +133,11 @@ def export(context: LibvirtContext) -> None:
         for disk in definition.iterfind("devices/disk"):
             if disk.get("device", "disk") != "disk":
                 continue
-            if context.host.owner(path_of(disk)) is None:
-                refuse(TOOL, f"{path_of(disk)} cannot be exported: it is in no pool")
-            context.host.require_unused(path_of(disk), f"disk {target_of(disk)}")
-            qemu_img("convert", "-q", "-O", "qcow2", path_of(disk), str(temporary / f"{target_of(disk)}.qcow2"))
+            path, copy = path_of(disk), temporary / f"{target_of(disk)}.qcow2"
+            owner = context.host.owner(path)
+            if owner is None:
+                refuse(TOOL, f"{path} cannot be exported: it is in no pool")
+            context.host.require_unused(path, f"disk {target_of(disk)}")
+            require_contained(context.host, path, format_of(owner[2]))
+            qemu_img("convert", "-q", "-f", format_of(owner[2]), "-O", "qcow2", path, str(copy))
         (temporary / f"{context.target.name}.xml").write_text(text_of(definition))

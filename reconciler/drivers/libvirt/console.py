@@ -11,6 +11,7 @@ from reconciler.drivers.libvirt.host import config_of
 from reconciler.drivers.libvirt.xml_json import from_wire, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import MACHINE
+from reconciler.model.loopback import CONSOLE_ADDRESS
 
 
 @operation(MACHINE, "SetVncPassword")
@@ -54,7 +55,7 @@ def update(context: LibvirtContext) -> None:
     if type != "spice" and any(each.get("type") == "spicevmc" for each in devices.iterfind("redirdev")):
         refuse(LIBVIRT, f"unsupported configuration: USB redirection needs a spice console on {context.target.name}")
     old = devices.findall("graphics")
-    listen = next((each.get("listen", "") for each in old), "") or "0.0.0.0"
+    listen = next((each.get("listen", "") for each in old), "") or CONSOLE_ADDRESS
     made = from_wire("graphics", {"_type": type, "_port": -1, "_autoport": "yes", "_listen": listen})
     password = context.text("password")
     if not context.flag("no_password") and "password" not in context.parameters:

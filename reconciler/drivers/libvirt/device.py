@@ -21,6 +21,15 @@ from reconciler.drivers.libvirt.exclusive_use import (
     require_free_file,
 )
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of, paths_of, target_of
+from reconciler.drivers.libvirt.image_access import (
+    format_of,
+    require_allowed,
+    require_contained,
+    require_described,
+    require_device,
+    require_medium,
+)
+from reconciler.drivers.libvirt.image_header import RAW
 from reconciler.drivers.libvirt.xml_json import Element, from_wire, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE
@@ -42,19 +51,30 @@ def disk_device(
     bus: str = "",
 ) -> Device:
     """A disk element for a file of a pool; drives take any image file, and block devices are not checked."""
-    known = _format(context, path, any=device != "disk" or given.get("sourcetype") == "block")
+    block = given.get("sourcetype") == "block"
+    known = _format(context, path, device="block" if block else "" if device == "disk" else device, said=format)
     return domains.disk(path, target, format=format or known, given=given, device=device, bus=bus)
 
 
-def _format(context: LibvirtContext, path: str, *, any: bool) -> str:
-    """The format of a file that a machine may have: that of a disk or image, or with ``any`` one that is there."""
-    owner = context.host.owner(path)
-    if owner is None:
-        if not any or not Path(path).exists():
-            refuse(LIBVIRT, f"Cannot access storage file '{path}': No such file or directory in a pool")
-        return "raw"
-    shown = str(owner[2].get("volume", {}).get("format", "qcow2"))
-    return "raw" if shown == "iso" else shown
+def _format(context: LibvirtContext, path: str, *, device: str, said: str = "") -> str:
+    """The format of a file that a machine may have: that of a disk or image.
+
+    With ``device``, which is ``block`` or the type of a drive, another file or device may be given, which is raw.
+    Refuses one that leads to where it may not, and a format that is ``said`` and is not that of the disk.
+    """
+    owner, format = context.host.owner(path), RAW
+    if owner is not None:
+        format = format_of(owner[2])
+        require_contained(context.host, path, format)
+    elif device == "block":
+        require_device(context.host, path)
+    elif not device:
+        refuse(LIBVIRT, f"Cannot access storage file '{path}': No such file or directory in a pool")
+    elif path:
+        require_medium(context.host, path)
+    if said not in ("", format):
+        refuse(LIBVIRT, f"{path} is taken for {format}, not for {said}: it would be read as what it is not")
+    return format
 
 
 @operation(MACHINE, "PlugDisk")
@@ -221,12 +241,13 @@ def _change_media(context: LibvirtContext, drive_in: Any, path: str, how: str) -
             refuse(LIBVIRT, f"error: The disk device {target!r} already has media: {holds}")
         if how == "eject" and not holds:
             refuse(LIBVIRT, f"error: The disk device {target!r} doesn't have media")
-        if how != "eject" and not Path(path).is_file():
-            refuse(LIBVIRT, f"Cannot access storage file '{path}': No such file or directory")
+        format = "" if how == "eject" else _format(context, path, device="cdrom")
         for source in (*drive.findall("source"), *drive.findall("backingStore")):
             drive.remove(source)
         if how != "eject":
             drive.set("type", "file")
+            for driver in drive.iterfind("driver"):
+                driver.set("type", format)
             drive.append(from_wire("source", {"_file": path}))
         changed.append((flag, drive))
     for flag, drive in changed:
@@ -339,6 +360,7 @@ def plug_device(context: LibvirtContext) -> None:
         if device.tag == "disk":
             _of_a_pool(context, device)
             _free_disk(context, device, domain, flags)
+        require_described(context.host, device)
         if device.tag == "interface" and (mac := _mac(device)):
             require_free_address(context, mac)
         domain.attachDeviceFlags(text_of(device), flags)
@@ -352,8 +374,10 @@ def _of_a_pool(context: LibvirtContext, disk: Element) -> None:
         refuse(
             TOOL, f"{context.text('file')} describes a disk of type {type}; nobody could tell who has what is behind it"
         )
+    driver = disk.find("driver")
+    said = "" if driver is None else driver.get("type", "")
     if path or not drive:
-        _format(context, path, any=drive or type == "block")
+        _format(context, path, device="block" if type == "block" else "cdrom" if drive else "", said=said)
 
 
 @operation(MACHINE, "UnplugDevice")
@@ -381,6 +405,7 @@ def _number(domain: VirDomain, tag: str) -> int:
 
 def _described(context: LibvirtContext) -> Element:
     path = Path(context.text("file"))
+    require_allowed(context.host, str(path))
     try:
         return parsed(path.read_text())
     except OSError as error:

@@ -6,7 +6,9 @@ from typing import Any
 
 from reconciler.drivers.libvirt import chain, file, volume
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
-from reconciler.drivers.libvirt.file import qemu_img
+from reconciler.drivers.libvirt.image_access import format_of, require_contained
+from reconciler.drivers.libvirt.image_header import QCOW2
+from reconciler.drivers.libvirt.qemu_img import as_qcow2, info, qemu_img
 from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model.kinds import DISK, DISK_IMAGE
 
@@ -36,12 +38,18 @@ def create_from_image(context: LibvirtContext) -> None:
         "source": source,
         "format": "qcow2",
     }
+    require_contained(context.host, source, QCOW2)
     if context.flag("full_copy"):
         shown["full-copy"] = True
-        volume.create(context, pool, context.target.name, shown, lambda path: _copy(source, path))
+        volume.create(context, pool, context.target.name, shown, lambda path: _copy(source, QCOW2, path))
     else:
-        overlay = ("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", source)
-        volume.create(context, pool, context.target.name, shown, lambda path: qemu_img(*overlay, path))
+        volume.create(
+            context,
+            pool,
+            context.target.name,
+            shown,
+            lambda path: qemu_img("create", "-q", "-f", QCOW2, "-F", QCOW2, "-b", source, path),
+        )
 
 
 @operation(DISK, "CloneDisk")
@@ -50,6 +58,7 @@ def clone(context: LibvirtContext) -> None:
     name, format = context.text("newname"), context.text("format", "qcow2")
     context.host.require_unused(config["current"], f"disk {context.target.name}")
     context.require_absent(DISK, name)
+    said = _opened(context, config)
     pool = context.host.active_pool(context.text("pool"), "vmd", type=context.text("type"))
     shown = {
         "type": context.text("type"),
@@ -57,12 +66,21 @@ def clone(context: LibvirtContext) -> None:
         "vol": context.target.name,
         "disk": context.target.name,
     }
-    volume.create(context, pool, name, {**shown, "format": format}, lambda path: _copy(config["current"], path, format))
+    volume.create(
+        context, pool, name, {**shown, "format": format}, lambda path: _copy(config["current"], said, path, format)
+    )
     context.touched.add(context.id(DISK, name))
 
 
-def _copy(source: str, path: str, format: str = "qcow2") -> None:
-    qemu_img("convert", "-q", "-O", format, source, path)
+def _copy(source: str, said: str, path: str, format: str = QCOW2) -> None:
+    qemu_img("convert", "-q", "-f", said, "-O", format, source, path)
+
+
+def _opened(context: LibvirtContext, config: dict[str, Any]) -> str:
+    """The format of the file of a disk, which is about to be opened. Refuses one that leads out of the pools."""
+    format = format_of(config)
+    require_contained(context.host, config["current"], format)
+    return format
 
 
 @operation(DISK, "ResizeDisk")
@@ -70,10 +88,11 @@ def resize(context: LibvirtContext) -> None:
     _, config = volume.disk(context, context.text("pool"))
     name, path, size = context.target.name, config["current"], context.number("capacity")
     context.host.require_unused(path, f"disk {name}")
-    known = file.info(path)
+    format = _opened(context, config)
+    known = info(path, format)
     if size <= known["virtual-size"]:
         refuse(STORAGE, f"disk {name} has {known['virtual-size']} bytes; it can only grow, not become {size}")
-    qemu_img("resize", "-q", "-f", known["format"], path, str(size))
+    qemu_img("resize", "-q", "-f", format, path, str(size))
 
 
 @operation(DISK, "DeleteDisk")
@@ -92,7 +111,7 @@ def create_internal(context: LibvirtContext) -> None:
     path, name, kept = _internal(context)
     if name in kept:
         refuse(STORAGE, f"disk {context.target.name} already has a snapshot {name}")
-    qemu_img("snapshot", "-q", "-c", name, path)
+    qemu_img("snapshot", "-q", "-c", name, *as_qcow2(path))
     _set_current_snapshot(context, name)
 
 
@@ -101,7 +120,7 @@ def revert_internal(context: LibvirtContext) -> None:
     path, name, kept = _internal(context)
     if name not in kept:
         refuse(STORAGE, f"disk {context.target.name} has no snapshot {name}")
-    qemu_img("snapshot", "-q", "-a", name, path)
+    qemu_img("snapshot", "-q", "-a", name, *as_qcow2(path))
     _set_current_snapshot(context, name)
 
 
@@ -110,7 +129,7 @@ def delete_internal(context: LibvirtContext) -> None:
     path, name, kept = _internal(context)
     if name not in kept:
         refuse(STORAGE, f"disk {context.target.name} has no snapshot {name}")
-    qemu_img("snapshot", "-q", "-d", name, path)
+    qemu_img("snapshot", "-q", "-d", name, *as_qcow2(path))
 
 
 def _internal(context: LibvirtContext) -> tuple[str, str, set[str]]:
@@ -118,7 +137,8 @@ def _internal(context: LibvirtContext) -> tuple[str, str, set[str]]:
     _, config = volume.disk(context, context.text("pool"))
     path = config["current"]
     context.host.require_unused(path, f"disk {context.target.name}")
-    return path, context.text("snapshotname"), {each["name"] for each in file.info(path).get("snapshots", [])}
+    names = {each["name"] for each in info(path, _opened(context, config)).get("snapshots", [])}
+    return path, context.text("snapshotname"), names
 
 
 def _set_current_snapshot(context: LibvirtContext, name: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,17 +85,3 @@ def read_config(directory: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return config if isinstance(config, dict) and isinstance(config.get("current"), str) else None
-
-
-def qemu_img(*arguments: str) -> str:
-    """What ``qemu-img`` prints. Refuses with its message if it fails."""
-    done = subprocess.run(["qemu-img", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        refuse(STORAGE, done.stderr.strip().removeprefix("qemu-img: ") or f"qemu-img ended with {done.returncode}")
-    return done.stdout
-
-
-def info(path: str) -> dict[str, Any]:
-    """What ``qemu-img info`` says of a file, also of one that is in use."""
-    found: dict[str, Any] = json.loads(qemu_img("info", "--force-share", "--output=json", path))
-    return found

@@ -19,6 +19,7 @@ from reconciler.drivers.libvirt.definition import domain_of, redefine, require_s
 from reconciler.drivers.libvirt.device import disk_device, nic_device
 from reconciler.drivers.libvirt.exclusive_use import mark_disks_touched, require_free_address, require_free_file
 from reconciler.drivers.libvirt.host import config_of, path_of, target_of
+from reconciler.drivers.libvirt.image_access import require_medium
 from reconciler.drivers.libvirt.xml_json import from_wire, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE, SNAPSHOT
@@ -45,6 +46,7 @@ def create(context: LibvirtContext) -> None:
         domains.attach_disk(definition, made)
     drive = ""
     if "cdrom" in context.parameters:
+        require_medium(context.host, context.text("cdrom"))
         drive = domains.free_target(definition, "ide")
         domains.attach_disk(definition, domains.disk("", drive, format="raw", given={}, device="cdrom"))
     if network := domains.options(context.text("network")):

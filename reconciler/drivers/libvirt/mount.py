@@ -13,7 +13,12 @@ def mounted(directory: Path) -> str:
     """What is mounted on a directory, on top if several things are; empty if nothing is."""
     source = ""
     for line in _MOUNTS.read_text().splitlines():
-        from_, on, *_ = (_ESCAPED.sub(lambda code: chr(int(code[1], 8)), word) for word in line.split(" "))
+        from_, on, *_ = map(unescaped, line.split(" "))
         if on == str(directory):
             source = from_
     return source
+
+
+def unescaped(word: str) -> str:
+    """A word of a list of mounts, with its spaces and the like as they are."""
+    return _ESCAPED.sub(lambda code: chr(int(code[1], 8)), word)

@@ -9,7 +9,6 @@ import libvirt
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.base import Spec
-from reconciler.drivers.libvirt import file, qcow2
 from reconciler.drivers.libvirt.host import (
     HostState,
     content_of,
@@ -23,6 +22,8 @@ from reconciler.drivers.libvirt.host import (
     snapshots_in,
     type_of,
 )
+from reconciler.drivers.libvirt.image_access import format_of
+from reconciler.drivers.libvirt.qemu_img import info
 from reconciler.drivers.libvirt.xml_json import Element, parsed, to_wire
 from reconciler.drivers.operation import STORAGE, refuse
 from reconciler.model import quantity
@@ -111,7 +112,7 @@ def _disk(host: HostState, name: str) -> Spec | None:
         _require_reachable_pools(host, DISK, name)
         return None
     pool, config = found
-    known = qcow2.info(config["current"]) or file.info(config["current"])
+    known = info(config["current"], format_of(config))
     shown: dict[str, Any] = {key: value for key, value in config.get("volume", {}).items() if key != "seed"}
     shown |= {"current": config["current"], "capacity": quantity.rounded(int(known["virtual-size"]))}
     shown["vm"] = next((domain.name() for domain, _ in host.users(config["current"])), "")

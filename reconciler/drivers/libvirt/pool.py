@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import SubElement, register_namespace
 
+from reconciler.catalogue.common import system_directory
 from reconciler.drivers.libvirt.binding import VirPool
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.host import (
@@ -22,6 +23,7 @@ from reconciler.drivers.libvirt.host import (
     share_of,
     type_of,
 )
+from reconciler.drivers.libvirt.image_access import is_allowed
 from reconciler.drivers.libvirt.mount import mounted
 from reconciler.drivers.libvirt.xml_json import Element, text_of
 from reconciler.drivers.operation import STORAGE, refuse
@@ -31,8 +33,7 @@ from reconciler.model.kinds import POOL
 _OPTIONS = "http://libvirt.org/schemas/storagepool/fs/1.0"
 register_namespace("fs", _OPTIONS)
 
-# Directories that are the system's, with all that is in them, and those that others have theirs in.
-_SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr")
+# Directories that others have theirs in.
 _COMMON = ("/", "/home", "/root", "/tmp", "/var", "/var/lib")
 
 
@@ -48,8 +49,8 @@ def create(context: LibvirtContext) -> None:
     _free(context, name, where)
     if where.share:
         _bare(directory, where.share)
-    else:
-        _says(where, content)
+    elif not _says(where, content):
+        _not_others(context, directory)
     with ExitStack() as undo:
         _make(directory, undo)
         pool = context.host.connection.storagePoolCreateXML(text_of(_definition(name, where, context.text("opt"))))
@@ -72,7 +73,7 @@ def _fit(name: str, where: PoolLocation) -> None:
         refuse(STORAGE, f"{directory}, where pool {name} would be mounted, leads to {real} through a link")
     if where.path != where.path.rstrip("/") or ".." in where.path.split("/"):
         refuse(STORAGE, f"the url of pool {name}, {where.share}, must have no '..' in it and no slash at its end")
-    if str(real) in _COMMON or any(real.is_relative_to(each) for each in _SYSTEM):
+    if str(real) in _COMMON or system_directory(str(real)):
         refuse(STORAGE, f"{real} is a directory of the system: give pool {name} one of its own")
     if directory.exists() and not directory.is_dir():
         refuse(STORAGE, f"{directory}, where pool {name} would be, is not a directory")
@@ -108,6 +109,16 @@ def _says(where: PoolLocation, content: str) -> bool:
     if said and said != content:
         refuse(STORAGE, f"{where.share or where.directory} holds {said}, not {content}: so says the file content in it")
     return bool(said)
+
+
+def _not_others(context: LibvirtContext, directory: Path) -> None:
+    """Refuse a directory with files of no pool, where operations may use nothing: in a pool they are."""
+    if directory.is_dir() and not is_bare(directory) and not is_allowed(context.host, str(directory)):
+        refuse(
+            STORAGE,
+            f"{directory} has files in it that are of no pool: choose an empty directory, or start the agent with "
+            f"--allow-path {directory}",
+        )
 
 
 def _make(directory: Path, undo: ExitStack) -> None:

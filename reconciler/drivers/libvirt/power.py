@@ -10,6 +10,7 @@ from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import domain_of, require_running
 from reconciler.drivers.libvirt.exclusive_use import mark_disks_touched
 from reconciler.drivers.libvirt.host import live_of
+from reconciler.drivers.libvirt.image_access import require_images
 from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import MACHINE
 
@@ -19,6 +20,7 @@ def start(context: LibvirtContext) -> None:
     domain = domain_of(context)
     if domain.isActive():
         refuse(LIBVIRT, f"Requested operation is not valid: domain {context.target.name} is already running")
+    require_images(context.host, live_of(domain))
     domain.create()
 
 

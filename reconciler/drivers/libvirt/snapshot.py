@@ -24,6 +24,7 @@ from reconciler.drivers.libvirt.exclusive_use import (
     require_free_file,
 )
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of, target_of
+from reconciler.drivers.libvirt.image_access import require_images
 from reconciler.drivers.libvirt.xml_json import Element, from_wire, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE, SNAPSHOT
@@ -32,6 +33,7 @@ from reconciler.model.kinds import DISK, MACHINE, SNAPSHOT
 @operation(SNAPSHOT, "CreateSnapshot", creates=True)
 def create(context: LibvirtContext) -> None:
     domain = _machine(context)
+    require_images(context.host, live_of(domain))
     modes = _modes(context, live_of(domain))
     if "external" in modes.values():
         _create_external(context, domain, modes)
@@ -129,6 +131,8 @@ def _touch(context: LibvirtContext, domain: VirDomain) -> None:
 @operation(SNAPSHOT, "RevertVirtualMachine")
 def revert(context: LibvirtContext) -> None:
     domain, snapshot = _snapshot(context)
+    for definition in (live_of(domain), _definition(_kept(snapshot))):
+        require_images(context.host, definition)
     _touch(context, domain)
     if _external(snapshot):
         _revert_external(context, domain, snapshot)
@@ -255,6 +259,7 @@ def _drop(context: LibvirtContext, domain: VirDomain, snapshot: VirSnapshot) -> 
     """Delete a snapshot; those taken after it become children of its parent."""
     external = _external(snapshot)
     if not external:
+        require_images(context.host, live_of(domain))
         _with_files_of_now(context, domain, snapshot).delete()
         return
     with context.host.files_lock:

@@ -12,6 +12,7 @@ from reconciler.drivers.simulator.context import Entity, SimulatorContext, key_o
 from reconciler.drivers.simulator.scope import running, scope
 from reconciler.drivers.simulator.secret import digest
 from reconciler.model.kinds import MACHINE
+from reconciler.model.loopback import CONSOLE_ADDRESS
 from reconciler.model.resource import ResourceId
 
 
@@ -68,7 +69,7 @@ def update(context: SimulatorContext) -> None:
     if type != "spice" and any(each["_type"] == "spicevmc" for each in domains.devices(definition, "redirdev")):
         refuse(LIBVIRT, f"unsupported configuration: USB redirection needs a spice console on {context.target.name}")
     domains.check_console_password(type, context.text("password"))
-    listen = next((each["_listen"] for each in domains.devices(definition, "graphics")), "0.0.0.0")
+    listen = next((each["_listen"] for each in domains.devices(definition, "graphics")), CONSOLE_ADDRESS)
     domains.set_console(definition, type, listen)
     if context.flag("no_password") or "password" in context.parameters:
         set_password_digest(machine, context.target, "config", context.text("password"))

@@ -6,6 +6,7 @@ from typing import Any
 
 from reconciler.model.fields.field import Field, FieldType, Removal, Visibility, deletion_policy_row, equal
 from reconciler.model.kinds import DISK, IMAGE, MACHINE, NETWORK, POOL
+from reconciler.model.loopback import CONSOLE_ADDRESS
 from reconciler.model.readiness import DEFAULT_SCHEME, DEFAULT_TIMEOUT
 from reconciler.model.wire import LABEL_HA
 
@@ -288,7 +289,7 @@ MACHINE_FIELDS = (
     Field(
         "graphics",
         FieldType.MAPPING,
-        implied=equal({"type": "vnc", "listen": "0.0.0.0"}),
+        implied=equal({"type": "vnc", "listen": CONSOLE_ADDRESS}),
         removed=Removal.STAYS,
         to_remove="A VM keeps its console: declare its type; without passwordFrom it asks for no password.",
     ),
@@ -296,7 +297,7 @@ MACHINE_FIELDS = (
     Field(
         "graphics.listen",
         FieldType.TEXT,
-        default="0.0.0.0",
+        default=CONSOLE_ADDRESS,
         default_at_creation=True,
         removed=Removal.STAYS,
         to_remove="It was set at creation: only another VM has another one.",

@@ -9,6 +9,7 @@ from reconciler.model import quantity
 from reconciler.model.boot_order import first_tried, marked_disk
 from reconciler.model.fields import wire_names
 from reconciler.model.kinds import MACHINE
+from reconciler.model.loopback import CONSOLE_ADDRESS, EVERY_ADDRESS, is_loopback
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
 from reconciler.planner.plan import Details, NoteKind, PathOf, Text
@@ -28,10 +29,16 @@ def first_nic(nics: Shape) -> dict[str, Shape]:
 
 def _console(case: RuleContext) -> Text:
     graphics = case.desired.get("graphics", {})
-    parts: list[str | PathOf | Secret] = [f"{graphics.get('type', 'vnc')},listen={graphics.get('listen', '0.0.0.0')}"]
+    parts: list[str | PathOf | Secret] = [f"{graphics.get('type', 'vnc')},listen={_listens_on(case)}"]
     if "passwordFrom" in graphics:
         parts += [",password=", graphics["passwordFrom"]]
     return _join(parts)
+
+
+def _listens_on(case: RuleContext) -> str:
+    """The address of the console, which nobody reaches from elsewhere unless it is said: uni-virt takes one only."""
+    unsaid = EVERY_ADDRESS if case.resources.agent == UNIVIRT else CONSOLE_ADDRESS
+    return str(case.desired.get("graphics", {}).get("listen", unsaid))
 
 
 # The option of a disk, in the words of virt-install, for what its operation of change calls otherwise.
@@ -211,6 +218,8 @@ def creation_notes(case: RuleContext) -> Iterator[tuple[NoteKind, Details]]:
     late += [f"{name}[{key}]" for name in ("devices", "passthrough") for key in desired.get(name, {})]
     if late:
         yield NoteKind.AFTER_FIRST_START, {"parts": late}
+    if "passwordFrom" not in desired.get("graphics", {}) and not is_loopback(listen := _listens_on(case)):
+        yield NoteKind.OPEN_CONSOLE, {"listen": listen}
 
 
 def _redirected_device(case: RuleContext) -> str | None:

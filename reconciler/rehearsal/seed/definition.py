@@ -12,6 +12,7 @@ from typing import Any
 from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Domain
 from reconciler.drivers.simulator.context import deep_copy, key_of, stable_uuid
+from reconciler.model.loopback import CONSOLE_ADDRESS
 from reconciler.model.quantity import KIB
 from reconciler.model.resource import ResourceId
 from reconciler.rehearsal.seed.result import UnusableObservation
@@ -45,7 +46,7 @@ def normalized(domain: Domain, id: ResourceId) -> Domain:
             source["address"] = {"_": f"{id.name} {number}"}  # of a sort of which no two machines want the same
     for device in domains.devices(made, "graphics"):
         device.setdefault("_type", "vnc")
-        device.setdefault("_listen", "0.0.0.0")
+        device.setdefault("_listen", CONSOLE_ADDRESS)
     for device in domains.devices(made, "redirdev"):
         device.setdefault("_type", "")
     for device in domains.devices(made, "channel"):
@@ -147,7 +148,7 @@ def next_start(live: Domain, pending: Mapping[str, Any]) -> Domain:
     if isinstance(order := pending.get("bootOrder"), list):
         _boot(definition, order)
     if kind := pending.get("graphics.type"):
-        listen = next((each["_listen"] for each in domains.devices(definition, "graphics")), "0.0.0.0")
+        listen = next((each["_listen"] for each in domains.devices(definition, "graphics")), CONSOLE_ADDRESS)
         domains.set_console(definition, str(kind), listen)
     if "usbRedirection" in pending:
         domains.redirect_usb(definition, int(pending["usbRedirection"]))

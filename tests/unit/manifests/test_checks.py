@@ -190,7 +190,8 @@ def test_files_that_no_later_operation_takes_are_a_warning_offline_only() -> Non
         + pool.format("vms-3", "type: nfs, url: '10.0.0.9:/srv', options: rw")
         + HEAD
         + "kind: VirtualMachine\nmetadata: {name: web-1}\n"
-        "spec: {nodeName: node22, osVariant: debian12, cpu: {count: 1}, memory: {size: 1Gi}, disks: [], nics: [],\n"
+        "spec: {nodeName: node22, osVariant: debian12, cpu: {count: 1}, memory: {size: 1Gi}, nics: [],\n"
+        "  disks: [{target: vda, block: /dev/sdb}, {target: vdb, block: /dev/disk/by-id/wwn-1}],\n"
         "  cdroms: [{target: sda, path: /srv/iso/a.iso}, {target: sdb, path: /mnt/usb/iso/a.iso}, {target: sdc}]}\n"
     )
     loaded = load(["-"], stdin=io.BytesIO(text.encode()))
@@ -198,8 +199,35 @@ def test_files_that_no_later_operation_takes_are_a_warning_offline_only() -> Non
     warnings = validate(loaded, offline=True).warnings
     assert [(each.path, each.origin.line, each.severity) for each in warnings] == [
         ("spec.url", 4, Severity.WARNING),
-        ("spec.cdroms[0].path", 20, Severity.WARNING),
+        ("spec.disks[0].block", 20, Severity.WARNING),
+        ("spec.cdroms[0].path", 21, Severity.WARNING),
     ]
+
+
+@pytest.mark.parametrize(
+    ("agent", "graphics", "path"),
+    [
+        ("reconcile", "", ""),
+        ("reconcile", "graphics: {type: spice}", ""),
+        ("reconcile", "graphics: {type: vnc, listen: '::1'}", ""),
+        ("reconcile", "graphics: {type: vnc, listen: 0.0.0.0}", "spec.graphics.listen"),
+        ("reconcile", "graphics: {type: vnc, listen: 10.0.0.22, passwordFrom: {env: VNC}}", ""),
+        ("uni-virt", "", "spec"),
+        ("uni-virt", "graphics: {type: vnc}", "spec.graphics"),
+        ("uni-virt", "graphics: {type: vnc, passwordFrom: {env: VNC}}", ""),
+    ],
+)
+def test_a_console_that_others_reach_without_a_password_is_a_warning_offline(
+    agent: str, graphics: str, path: str
+) -> None:
+    text = (
+        f"{HEAD}kind: Stack\nmetadata: {{name: shop}}\nspec: {{agent: {agent}}}\n---\n{HEAD}"
+        "kind: VirtualMachine\nmetadata: {name: web-1}\n"
+        "spec:\n  nodeName: node22\n  osVariant: debian12\n  cpu: {count: 1}\n  memory: {size: 1Gi}\n  disks: []\n"
+        f"  nics: [{{type: bridge, source: br-ext, mac: '52:54:00:00:00:01'}}]\n  {graphics}\n"
+    )
+    warnings = validate(load_texts({"machines.yaml": text}), offline=True).warnings
+    assert [each.path for each in warnings if "console" in each.message] == ([path] if path else [])
 
 
 def test_switches_whose_subnets_overlap_are_a_warning_offline_only() -> None:

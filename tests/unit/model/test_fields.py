@@ -441,7 +441,7 @@ IMPLIED: dict[tuple[str, str], tuple[Shape, Any]] = {
     (MACHINE, "bootOrder"): ({"disks": {"vda": {}}, "bootOrder": ["vda"]}, ["sda"]),
     (MACHINE, "ha"): ({"ha": False}, True),
     (MACHINE, "usbRedirection"): ({"usbRedirection": 0}, 2),
-    (MACHINE, "graphics"): ({"graphics": {"type": "vnc", "listen": "0.0.0.0"}}, {"type": "spice"}),
+    (MACHINE, "graphics"): ({"graphics": {"type": "vnc", "listen": "127.0.0.1"}}, {"type": "spice"}),
 }
 
 
