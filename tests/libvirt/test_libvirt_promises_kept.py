@@ -116,7 +116,7 @@ def test_all_that_is_described_together_comes_up_in_one_run(shop: Shop, tmp_path
         + manifest("VirtualMachineDisk", "web-1-seed", 'pool: vmd-pool, cloudInit: {userData: "#cloud-config"}')
         + manifest("VirtualMachineDisk", "web-1-logs", "pool: vmd-pool, capacity: 1Gi")
         + manifest("VirtualMachineDiskSnapshot", "data-before", "disk: web-1-data")
-        + operation("once", "ResetVM")
+        + operation("once", "TuneDiskQoS", "device: vda, read_iops_sec: 400, live: true, config: true")
     )
     one = machine(
         memory="{size: 256Mi, max: 512Mi}",
@@ -141,6 +141,7 @@ def test_all_that_is_described_together_comes_up_in_one_run(shop: Shop, tmp_path
     found = {"vda": ROOT, "vdb": snapshot, "vdc": seed, "sda": logs}
     assert {target: path for target, path in sources().items() if target != "hda"} == found
     assert "actual 262144" in virsh("dommemstat", "web-1")
+    assert limit() == "400"
 
     # Models, buses and caches reach the definition at creation, and when they change.
     assert cards() == ["e1000", "rtl8139"]
