@@ -50,7 +50,7 @@ test-libvirt: libvirt ## the libvirt driver on real machines: each worker has a 
 	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m libvirt
 
 fuzz: $(READY) ## random manifests through load, validate, plan and every output; FUZZ_SEED gives other ones
-	$(BIN)/python -m tools.fuzz --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) --processes $(WORKERS)
+	PYTHONPATH=tests $(BIN)/python -m tools.fuzz --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) --processes $(WORKERS)
 
 campaign: $(READY) envtest libvirt ## everything above without a choice of cases: each golden plan on Kubernetes, each kill on libvirt
 	RECONCILE_CAMPAIGN=1 RECONCILE_REQUIRE_KUBERNETES=1 RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -m "kubernetes or libvirt or slow"

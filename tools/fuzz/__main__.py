@@ -1,4 +1,4 @@
-"""python -m tools.fuzz: try random inputs for some seconds, and keep each that raises, hangs or eats memory.
+"""PYTHONPATH=tests python -m tools.fuzz: try random inputs for some seconds, and keep each that raises, hangs or eats memory.
 
 The same seed and number is the same input, always: what is printed with a finding repeats it. A finding is mended with
 its siblings, and its input, made small, goes to ``tests/findings``, which ``make test`` runs through.
@@ -72,7 +72,7 @@ def _run(seed: int, first: int, stride: int, seconds: float, most: int | None) -
         except Exception as error:
             where = _where(error)
             if where not in tally.findings:
-                tally.findings[where] = f"python -m tools.fuzz --seed {seed} --only {number}"
+                tally.findings[where] = f"PYTHONPATH=tests python -m tools.fuzz --seed {seed} --only {number}"
                 _keep(f"{seed}-{number}", name, text)
         tally.slowest = max(tally.slowest, time.monotonic() - began)
         tally.inputs += 1
