@@ -10,7 +10,6 @@ import pytest
 from benchmarks.soak import Soak
 from reconciler import LocalCluster
 
-
 FAULTS = {"calls without an answer", "deaths", "operations that failed"}
 
 

@@ -1,4 +1,4 @@
-"""PYTHONPATH=tests python -m tools.fuzz: try random inputs for some seconds, and keep each that raises, hangs or eats memory.
+"""PYTHONPATH=tests python -m tools.fuzz: try random inputs for a time, and keep what raises, hangs or eats memory.
 
 The same seed and number is the same input, always: what is printed with a finding repeats it. A finding is mended with
 its siblings, and its input, made small, goes to ``tests/findings``, which ``make test`` runs through.
