@@ -25,7 +25,7 @@ def claims_of(step: Step) -> tuple[Claim, ...]:
 
 
 class Claims:
-    """The claims of running steps. A step that finds one taken waits in its queue, and is not looked at until then.
+    """The claims of running steps. A step that finds one taken waits in its queue, and is tried again when it is free.
 
     ``agent`` serves the nodes; ``monotonic`` gives seconds.
     """

@@ -99,7 +99,7 @@ def read_saved_plan(paths: tuple[str, ...]) -> SavedPlan | None:
 
 
 def shown(saved: SavedPlan) -> Plan:
-    """The plan of a file that is only looked at, with a warning if no apply would take it."""
+    """The plan of a file that is only shown, with a warning if no apply would take it."""
     if not saved.plan.seal:
         say(f"warning: {saved.path} is not sealed: 'reconcile apply' will refuse it.")
     return saved.plan

@@ -23,7 +23,7 @@ from reconciler.manifests.reader import (
 from reconciler.model.problem import Origin
 from reconciler.model.resource import Path
 
-# Every character matches, whatever is wrong with the text, and none of them is looked at twice.
+# Every character matches, whatever is wrong with the text, and none of them is read twice.
 _TOKEN = re.compile(r'[ \t\r\n]*+(?:("(?:[^"\\]|\\.)*+"?+)|([\[\]{}:,])|([^ \t\r\n\[\]{}:,"]++))', re.DOTALL)
 _NESTING = re.compile(r'"(?:[^"\\]|\\.)*+"?+|[\[{]|[\]}]', re.DOTALL)
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")  # may be half of a surrogate pair

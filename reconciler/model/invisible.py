@@ -7,7 +7,7 @@ import unicodedata
 
 # Control, format (direction marks, of no width), surrogate and private characters, and what breaks lines.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-UNPLAIN = re.compile(r"[^\x20-\x7e\n]")  # the only ones in a text of lines that have to be looked at
+UNPLAIN = re.compile(r"[^\x20-\x7e\n]")  # in a text of lines, only these can be invisible
 
 
 def is_invisible(character: str) -> bool:

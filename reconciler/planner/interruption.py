@@ -79,9 +79,11 @@ def _last(sections: Sections) -> dict[str, list[ResourceId]]:
 
 def _at_once(inputs: PlanInput, steps: Iterable[Step]) -> Iterator[Note]:
     """Notes on steps that interrupt more machines of the stack than a limit allows: one operation cannot take turns."""
-    for step in steps:
-        for number in range(len(inputs.policy.max_interrupted)) if len(step.interrupted) > 1 else ():
-            machines, most = [str(id) for id in step.interrupted if _limits(inputs, id, number)], _most(inputs, number)
+    shared = [step for step in steps if len(step.interrupted) > 1]
+    for number in range(len(inputs.policy.max_interrupted)) if shared else ():
+        most = _most(inputs, number)
+        for step in shared:
+            machines = [str(id) for id in step.interrupted if _limits(inputs, id, number)]
             if len(machines) > most:
                 details: Details = {"operation": step.operation, "machines": machines, "most": str(most)}
                 yield Note(step.resource, NoteKind.AT_ONCE, details)

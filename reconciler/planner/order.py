@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -93,7 +93,7 @@ def _connected(inputs: PlanInput, found: Findings) -> OrderedSteps:
     _copy_while_unused(found.steps, needs, after)
     _settle_first(found.steps, by_resource, after)
     _exist_before_use(found.steps, by_resource, needs)
-    _start_before_use(inputs, found.steps, by_resource, needs)
+    _start_before_use(inputs, found.steps, needs)
     early = _before_the_last(found.steps, needs)
     steps = [
         replace(
@@ -246,14 +246,14 @@ def _exist_before_use(steps: Iterable[UnorderedStep], by_resource: Chains, needs
                 needs[step.id].update(other.step.id for other in before)
 
 
-def _start_before_use(inputs: PlanInput, steps: Iterable[UnorderedStep], by_resource: Chains, needs: Edges) -> None:
+def _start_before_use(inputs: PlanInput, steps: Sequence[UnorderedStep], needs: Edges) -> None:
     """Edges because of which a pool is started before what is in it is used: until then nothing of it can be read."""
-    if not any(each.phase is Phase.POOL_STATE for each in steps):
-        return
-    for each in steps:
+    starts = {
+        each.step.resource: each.step.id
+        for each in steps
+        if each.phase is Phase.POOL_STATE and Expectation(each.step.resource, ("state",), "Active") in each.step.expect
+    }
+    for each in steps if starts else ():
         files = (id for id in (each.step.resource, *each.uses) if id.kind in (DISK, DISK_IMAGE))
-        for pool in {inputs.resources.pool_of(file) for file in files}:
-            starts = [other.step for other in by_resource.get(pool, ()) if other.phase is Phase.POOL_STATE]
-            needs[each.step.id].update(
-                other.id for other in starts if Expectation(pool, ("state",), "Active") in other.expect
-            )
+        pools = (inputs.resources.pool_of(file) for file in files)
+        needs[each.step.id].update(starts[pool] for pool in pools if pool in starts)

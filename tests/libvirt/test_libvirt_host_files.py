@@ -26,7 +26,7 @@ from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POO
 from reconciler.model.problem import OperationFailed
 
 GIB = str(1024**3)
-SECRET = "/root/secret-of-the-host"
+SECRET = "/etc/libvirt/secret-of-the-host"  # each worker has this directory for itself
 BAD, LAYERED, IMAGE = f"{VMD}/bad/bad", f"{VMD}/layered/layered", f"{VMDI}/golden/golden"
 DESCRIBED = "/var/lib/libvirt/iso/bad.xml"
 IN_POOL = {"type": "localfs", "pool": "vmd-pool"}
@@ -281,7 +281,9 @@ def _named(path: str) -> list[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize(("operation", "given"), _named(SECRET), ids=str)
 def test_a_file_elsewhere_is_not_taken(does: Steps, operation: str, given: dict[str, Any]) -> None:
     name = "new" if operation.startswith("Create") else "other"
-    with pytest.raises(OperationFailed, match=r"in no directory that operations on node22 may use.*--allow-path /root"):
+    with pytest.raises(
+        OperationFailed, match=r"in no directory that operations on node22 may use.*--allow-path /etc/libvirt"
+    ):
         does.vm(operation, name, **given)
 
 

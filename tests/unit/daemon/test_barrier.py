@@ -165,7 +165,7 @@ def test_a_resource_whose_status_cannot_be_told_has_one_that_says_so(
     assert fixture.sync("pool-a") is Sync.SYNCED
 
 
-def test_the_leader_outlives_a_bug_before_its_first_reconcile(tmp_path: Path) -> None:
+def test_the_leader_outlives_a_bug_before_its_first_reconcile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The standby would have met it as well, and nobody would be left."""
     signals, made = Signals(), list[int]()
 
@@ -189,7 +189,7 @@ def test_the_leader_outlives_a_bug_before_its_first_reconcile(tmp_path: Path) ->
             source="",
             serving=ExitStack,
         )
-        daemon._sleep = lambda seconds: None  # type: ignore[method-assign]
+        monkeypatch.setattr(daemon, "_sleep", lambda seconds: None)
         daemon.run()
     assert len(made) == 3
     (bug,) = daemon.status().bugs
