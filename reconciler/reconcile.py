@@ -26,7 +26,7 @@ from reconciler.clusters.base import Cluster, Lease
 from reconciler.clusters.local import LocalCluster
 from reconciler.manifests.desired import Desired
 from reconciler.manifests.request import Request
-from reconciler.model.journal import read_journal
+from reconciler.model.journal import RunStarted, read_journal
 from reconciler.model.problem import NotFound
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Vault
@@ -109,9 +109,17 @@ def apply_saved(cluster: Cluster, saved: Plan, **run_options: Unpack[RunOptions]
 
 
 def run_request(
-    cluster: Cluster, request: Request, policy: Policy | None = None, **run_options: Unpack[RunOptions]
+    cluster: Cluster,
+    request: Request,
+    policy: Policy | None = None,
+    *,
+    agent: str = "",
+    **run_options: Unpack[RunOptions],
 ) -> tuple[Plan, Report | None]:
     """One operation that a person asks for, whoever owns its target; recorded like an ``Operation``.
+
+    ``agent`` serves the node of the target (one of ``AGENTS``); if it is not given, the one for which the stack that
+    owns the target was last applied. Where nobody knows, an operation that one of them does not have is a problem.
 
     The policy must allow what it does to the guest, and an operation that deletes leaves alone what a label protects.
     Returns as ``reconcile_once`` does; a plan with problems is not applied. Raises ``NotFound`` where the target does
@@ -124,8 +132,15 @@ def run_request(
     if target is None or not (target.exists or request.operation.removes):
         raise NotFound(f"there is no {request.target} on the cluster")
     observed.capabilities = announced(cluster)
-    made = plan_request(request, observed, target.stack, policy)
+    agent = agent or _agent_of(cluster, target.stack)
+    made = plan_request(request, observed, target.stack, policy, agent)
     return made, _approve_and_apply(made, cluster, observed, run_options, lambda: False)
+
+
+def _agent_of(cluster: Cluster, stack: str) -> str:
+    """Who served the nodes of a stack when it was last applied; empty where its journal does not say."""
+    entries = read_journal(cluster.records(stack)) if stack else []
+    return next((each.agent for each in reversed(entries) if isinstance(each, RunStarted) and each.agent), "")
 
 
 def release(

@@ -19,11 +19,12 @@ from typing import Any
 from reconciler.catalogue import OPERATIONS, Operation
 from reconciler.catalogue import document as made
 from reconciler.catalogue.limits import NUMBERS
-from reconciler.catalogue.operation import IMPACT_MEANING, UNIVIRT, Impact
+from reconciler.catalogue.operation import IMPACT_MEANING, Impact
 from reconciler.clusters.crds import definitions
 from reconciler.drivers.capabilities import CAPABILITIES
 from reconciler.drivers.capability import Level
 from reconciler.manifests.writer import yaml_text
+from reconciler.model.wire import UNIVIRT
 from reconciler.planner.impact import rows
 from reconciler.planner.rules import CHANGE, CREATE, DELETE
 from tools import reference

@@ -6,9 +6,9 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
+from reconciler.model.wire import UNIVIRT
 from reconciler.planner.plan import Step
 
 Claim: TypeAlias = ResourceId | str

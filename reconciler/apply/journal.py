@@ -42,9 +42,9 @@ class RunJournal:
     now: Callable[[], datetime]
     ended: set[str] = field(default_factory=set)  # ids of steps whose end is written
 
-    def start_run(self, provenance: Provenance) -> None:
-        """Write that the run begins."""
-        self._write(RunStarted(self.run, self._at(), provenance))
+    def start_run(self, provenance: Provenance, agent: str = "") -> None:
+        """Write that the run begins; ``agent``: who serves the nodes of the stack."""
+        self._write(RunStarted(self.run, self._at(), provenance, agent))
 
     def end_run(self, report: Report, seconds: float) -> None:
         """Write that the run has ended, or that it was stopped if it leaves steps for the next run to recover.

@@ -61,13 +61,13 @@ class PlanRun:
         self.journal = RunJournal(cluster, plan.stack, run, hooks.now)
         self.metadata = MetadataWriter(cluster, vault)
         self.verifier = Verifier(cluster, run, observed.disk_at, self.monotonic, options.grace, references)
-        submission = Submission(cluster, vault, self.metadata, self.verifier.disk_at, plan.agent)
-        self.applied_before = AppliedBefore(cluster, self.metadata, submission, self.verifier)
+        self.submission = Submission(cluster, vault, self.metadata, self.verifier.disk_at, plan.agent)
+        self.applied_before = AppliedBefore(cluster, self.metadata, self.submission, self.verifier)
         self.starter = StepStarter(
             cluster,
             self.journal,
             self.metadata,
-            submission,
+            self.submission,
             self.verifier,
             observed.ledger,
             hooks.on_start,
@@ -101,7 +101,7 @@ class PlanRun:
         self.order.begin()
         if not self.order.ready and not self.running:
             return self.report
-        self.journal.start_run(self.options.provenance)
+        self.journal.start_run(self.options.provenance, self.plan.agent)
         began = self.monotonic()
         self._loop()
         for running in list(self.running.values()):
@@ -293,6 +293,8 @@ class PlanRun:
     def _fail(self, running: RunningStep, message: str, kind: ErrorKind) -> None:
         step = running.step
         try:
+            if kind is ErrorKind.OPERATION_FAILED and not running.done:
+                self.submission.withdraw(step.carrier, running.event_id)
             if running.existed:
                 self.metadata.release(step)  # nobody said that the stack may take it over
             elif step.resource == step.carrier and running.noted:

@@ -7,11 +7,11 @@ from typing import Any
 
 from reconciler import catalogue
 from reconciler.apply.failure import InvalidParameters
-from reconciler.apply.metadata import MetadataWriter
+from reconciler.apply.metadata import MetadataWriter, retry_on_conflict
 from reconciler.apply.verifier import FAILURES, status_of
 from reconciler.clusters.base import Cluster
 from reconciler.model.problem import AlreadyExists, Conflict, NotFound
-from reconciler.model.resource import Resource
+from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Secret, Vault
 from reconciler.model.wire import LABEL_EVENT, LABEL_EVENT_SDK, LABEL_HOST, LIFECYCLE, WIRE_API_VERSION
 from reconciler.observe.observed import Observed
@@ -80,6 +80,16 @@ class Submission:
                 self.cluster.create(resource)
             except AlreadyExists as error:
                 raise Conflict(str(error)) from error
+
+    def withdraw(self, id: ResourceId, event_id: str) -> None:
+        """Take an operation that its agent gave up off its resource, lest it is run some time. Raises ``Conflict``."""
+
+        def without(resource: Resource) -> Resource:
+            if event_id_of(resource) == event_id:
+                resource["spec"].pop(LIFECYCLE, None)
+            return resource
+
+        retry_on_conflict(self.cluster, id, without)
 
     def _resolve(self, value: Any) -> Any:
         """Resolve references: secrets, and the paths of resources that earlier steps created."""

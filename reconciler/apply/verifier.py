@@ -21,7 +21,8 @@ from reconciler.planner.diff import equivalent
 from reconciler.planner.plan import Expectation
 
 # Reasons of failures (wire format 4.2).
-FAILURES = frozenset({"Exception", "LibvirtError", "VirtctlError", "VirtletError", "400"})
+OF_OPERATION = frozenset({"Exception", "LibvirtError", "VirtctlError", "400"})
+FAILURES = OF_OPERATION | {"VirtletError"}  # which says that the resource could not be refreshed
 
 
 class Verdict(NamedTuple):
@@ -107,6 +108,9 @@ class Verifier:
             return None
         self._note(step.carrier, resource)
         self._note(step.resource, subject)
+        if self._given_up(running, resource):
+            running.last_status = _status_text(resource)
+            return Verdict(subject, running.last_status)
         if under_way(resource):
             return None
         if running.existed:
@@ -115,7 +119,7 @@ class Verifier:
         running.last_status, failed = _status_text(resource), status_of(resource)[0] in FAILURES
         # Of what is gone a failure can be reported all the same: the back end finds no resource to report on (3.8).
         refused = running.done not in ("", EVENT_NORMAL) and not running.lost and subject is not None
-        if not refused and running.expect and self.holds(running.expect, subject):
+        if not refused and running.expect and not step.attested and self.holds(running.expect, subject):
             return Verdict(subject) if running.done or self._overdue(running) else None
         if not running.done:
             return None
@@ -125,7 +129,15 @@ class Verifier:
             return Verdict(subject, running.last_status or "reported as failed without a reason")
         if failed:
             return Verdict(subject, running.last_status)
-        return None if running.expect else Verdict(subject)
+        return None if running.expect and not step.attested else Verdict(subject)
+
+    def _given_up(self, running: RunningStep, resource: Resource | None) -> bool:
+        """Whether the resource says that its operation failed, and no Event has come within ``grace`` seconds.
+
+        None comes where the back end fails as it picks the operation up (wire format 3.9), which stays on the resource
+        then. What was left of an earlier failure is taken off when an operation is submitted.
+        """
+        return not running.done and status_of(resource)[0] in OF_OPERATION and self._overdue(running)
 
     def holds(self, expect: tuple[Expectation, ...], subject: Resource | None) -> bool:
         """Whether a resource meets all of these expectations. None, an absent one, meets only that it is absent."""

@@ -70,7 +70,7 @@ TEXT_BOOLEANS = ("true", "false", "True", "False")
 # How uni-virt treats what it cannot do. A clause that starts with "works, but" leaves the operation usable.
 UNKNOWN_KEY = "unknown key: the node stops watching the whole kind"
 DOES_NOTHING = "reports success and does nothing"
-OVERWRITES = "works, but overwrites the VM's spec with facts of the network"
+UNSEEN = "works, but the resource does not show it"
 
 
 def document(minimum: int, maximum: int) -> Limit:

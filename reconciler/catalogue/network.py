@@ -16,6 +16,7 @@ from reconciler.catalogue.common import (
     SHORT_NIC,
     TEXT_BOOLEANS,
     UNKNOWN_KEY,
+    UNSEEN,
     choice,
     document,
     document_form,
@@ -182,7 +183,8 @@ OPERATIONS: tuple[Operation, ...] = (
         (_ADDRESSES,),
         leaves=_ADDRESSES_EXIST,
         fields=("metadata",),
-        univirt="works, but the resource does not show the addresses",
+        univirt=UNSEEN,
+        univirt_unseen=True,
     ),
     Operation(
         KIND, "DeleteAddress", "8.11", Verb.DELETE,
@@ -200,7 +202,8 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the list has the addresses",
         fields=("addresses",),
         running=Impact.INTERRUPT,
-        univirt="works, but the resource does not show the addresses",
+        univirt=UNSEEN,
+        univirt_unseen=True,
     ),
 )
 # fmt: on

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-OWN_AGENT, UNIVIRT = "reconcile", "uni-virt"  # the agents that may serve a node
+from reconciler.model.wire import OWN_AGENT, UNIVIRT
 
 
 class Verb(StrEnum):
@@ -112,7 +112,7 @@ class Parameter:
 
     def binding(self, agent: str) -> tuple[Limit, ...]:
         """The narrower limits that bind where an agent serves the node."""
-        sources = _BINDING[agent]
+        sources = _BINDING.get(agent, ())
         return tuple(limit for limit in self.limits if limit.source in sources)
 
 
@@ -135,6 +135,8 @@ class Operation:
     univirt_names: tuple[tuple[str, str], ...] = ()  # parameter -> its name there; "" for one it has no need of
     univirt_lacks: tuple[str, ...] = ()  # parameters that make it fail there, or do nothing without a word
     univirt_ignores: tuple[tuple[str, str], ...] = ()  # parameter -> pattern of what in its text does nothing there
+    univirt_unseen: bool = False  # what it leaves is never shown there: the Event of its end is all that tells of it
+    univirt_layered: str = ""  # what it does there to a disk that lies on an image, where it cannot copy that whole
     deprecated: bool = False
     forces: bool = False  # may take the place of another that still waits to be picked up (wire format 2.5)
 

@@ -15,8 +15,9 @@ from functools import cache
 from typing import NamedTuple
 
 from reconciler.catalogue.common import MOST_CPUS, NAME
-from reconciler.catalogue.operation import OWN_AGENT, Limit, Operation, Parameter
+from reconciler.catalogue.operation import Limit, Operation, Parameter
 from reconciler.model.kinds import MACHINE, NETWORK, POOL
+from reconciler.model.wire import OWN_AGENT
 
 LONGEST = 4096  # characters of a text
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)

@@ -21,6 +21,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.provenance import provenance
 from reconciler.clusters.connection import ClusterReference
+from reconciler.model.wire import AGENTS, OWN_AGENT
 
 
 @click.command()
@@ -29,6 +30,11 @@ from reconciler.clusters.connection import ClusterReference
 @click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--password-from", metavar="SOURCE", help="Where the parameter password is: env:NAME or file:PATH.")
 @click.option("--username-from", metavar="SOURCE", help="Where the parameter username is: env:NAME or file:PATH.")
+@click.option(
+    "--agent",
+    type=click.Choice(AGENTS),
+    help="Who serves the node (default: as the stack of KIND/NAME was last applied for).",
+)
 @cluster_options()
 @output_option("run")
 @policy_options("allow")
@@ -40,6 +46,7 @@ def run(
     parameters: tuple[str, ...],
     password_from: str | None,
     username_from: str | None,
+    agent: str | None,
     cluster: ClusterReference,
     output: str,
     policy: PolicyOptions,
@@ -52,6 +59,7 @@ def run(
 
     \b
     reconcile run --allow restart vm/web-1 RebootVM
+    reconcile run --agent uni-virt vm/web-1 ResumeVM
     reconcile run vm/web-1 BackupVM pool=backup-pool version=v20261123 full=true
     """
     from reconciler.manifests.request import request_from_words
@@ -68,4 +76,7 @@ def run(
     request = request_from_words(name, id, operation, parameters, secrets)
     with connected(cluster) as opened:
         started = ApplyCommand(opened, "run", output, execution)
-        started.run(lambda **options: run_request(opened, request, allowed, **options), provenance("run"), host)
+        agent = agent or ("" if cluster.on_kubernetes else OWN_AGENT)
+        started.run(
+            lambda **options: run_request(opened, request, allowed, agent=agent, **options), provenance("run"), host
+        )

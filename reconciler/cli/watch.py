@@ -262,10 +262,10 @@ def _daemon(
     signals: Signals,
     host: HostOptions,
 ) -> Daemon:
-    from reconciler.catalogue.operation import OWN_AGENT
     from reconciler.daemon.loop.controller import StackController
     from reconciler.daemon.loop.daemon import Daemon
     from reconciler.daemon.sources.trigger import TriggerQueue
+    from reconciler.model.wire import OWN_AGENT
 
     workers = options.apply_options.parallel
     reread: Callable[[], object] = inputs.clone.poll_now if inputs.clone is not None else lambda: None

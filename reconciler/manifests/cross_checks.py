@@ -11,7 +11,6 @@ from functools import partial
 from typing import NamedTuple
 
 from reconciler.catalogue.common import DEVICE_PLACES, ROOTS_FORM, is_out_of_reach, is_rooted
-from reconciler.catalogue.operation import UNIVIRT
 from reconciler.manifests.addresses import floating_address_errors, nic_address_errors, subnet_of
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
@@ -24,6 +23,7 @@ from reconciler.model.loopback import CONSOLE_ADDRESS, EVERY_ADDRESS, is_loopbac
 from reconciler.model.nearest import NearestResources
 from reconciler.model.problem import Problem, Severity, clipped
 from reconciler.model.resource import Path, ResourceId
+from reconciler.model.wire import UNIVIRT
 
 
 class LinkedResource(NamedTuple):

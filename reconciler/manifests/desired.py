@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.manifests.drift_policy import DriftPolicy
 from reconciler.manifests.loader import Manifest
 from reconciler.manifests.request import Request
@@ -17,6 +16,7 @@ from reconciler.model.path import values_at
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
+from reconciler.model.wire import OWN_AGENT
 
 
 @dataclass(slots=True, eq=False)

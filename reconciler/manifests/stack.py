@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.catalogue.permission import permission
 from reconciler.manifests import drift_policy, schema
 from reconciler.manifests.desired import Stack
@@ -16,6 +15,7 @@ from reconciler.manifests.drift_policy import DriftPolicy
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Loaded
 from reconciler.model.resource import Path
+from reconciler.model.wire import OWN_AGENT
 
 
 def stack_name(folder: str) -> str:

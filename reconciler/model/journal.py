@@ -116,15 +116,17 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run begins: when (ISO 8601), and where it comes from."""
+    """A run begins: when (ISO 8601), where it comes from, and who serves the nodes of its stack."""
 
     run: str
     at: str = ""
     provenance: Provenance = UNKNOWN
+    agent: str = ""  # not known
 
     def to_json(self) -> dict[str, Any]:
         """The JSON in which a cluster keeps it."""
-        return {"run": self.run, "phase": str(EntryType.RUN_STARTED), "at": self.at, **self.provenance.fields()}
+        entry = {"run": self.run, "phase": str(EntryType.RUN_STARTED), "at": self.at, **self.provenance.fields()}
+        return {**entry, "agent": self.agent} if self.agent else entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +273,7 @@ def entry_from_json(entry: Mapping[str, Any]) -> JournalEntry | None:
     run, at = _text(entry, "run"), _text(entry, "at")
     match entry["phase"]:
         case EntryType.RUN_STARTED:
-            return RunStarted(run, at, _provenance(entry))
+            return RunStarted(run, at, _provenance(entry), _text(entry, "agent"))
         case EntryType.STEP_STARTED:
             return StepStarted(*_step_fields(entry), Recovery.from_json(entry))
         case EntryType.STEP_SUBMITTED:

@@ -23,6 +23,10 @@ KIB, MIB, GIB = 1024, 1024**2, 1024**3
 class ApproximateBytes(int):
     """A capacity of which only rounded text is known (wire format 5.2)."""
 
+    def may_be(self, size: int) -> bool:
+        """Whether a size in bytes rounds to the same text."""
+        return rounded(size) == rounded(int(self))
+
 
 def parse(quantity: str | int) -> int:
     """Bytes of a quantity (``20Gi``, ``0.5G``, ``1024``). Raises ``ValueError`` unless a whole number of bytes."""

@@ -11,6 +11,9 @@ import re
 WIRE_API_VERSION = "doslab.io/v1"
 """The API version of the resources (wire format 1.1)."""
 
+OWN_AGENT, UNIVIRT = AGENTS = "reconcile", "uni-virt"
+"""The agents that may serve a node: that of this program, and the existing back end."""
+
 LABEL_HOST = "host"
 LABEL_EVENT = "eventId"
 LABEL_HOST_SDK = "kubestack.label.host"

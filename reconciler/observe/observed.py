@@ -19,6 +19,7 @@ from reconciler.model.fields import at_start, label_fields, live_up_to, unreadab
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.next_start import waiting_targets
 from reconciler.model.path import value_in
+from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import NodeName, Resource, ResourceId, id_of
 from reconciler.model.shape import Shape, overlaid
 from reconciler.model.wire import (
@@ -55,6 +56,11 @@ _READERS: dict[str, Callable[[ReadContext], Shape]] = {
 }
 
 
+ATTESTED = "attested"
+"""The key in the last-applied annotation of what an agent only reported to have done and never shows: dotted field,
+nothing for the resource itself -> what was shown then, and what holds as long as that is shown."""
+
+
 class Observed:
     """One resource as the cluster shows it."""
 
@@ -75,7 +81,7 @@ class Observed:
     @property
     def exists(self) -> bool:
         """Whether the thing itself exists, not only a request for it or the remains of a failed creation."""
-        return bool(self.spec.get(KINDS[self.id.kind].exists))
+        return bool(self.spec.get(KINDS[self.id.kind].exists)) or ("" in self._attested and MISSING not in self.spec)
 
     @property
     def vanished(self) -> bool:
@@ -127,6 +133,12 @@ class Observed:
         return self.annotation(ANNOTATION_APPLIED)
 
     @property
+    def _attested(self) -> dict[str, Any]:
+        """What is known by the report of an agent only (``ATTESTED``)."""
+        noted = self.applied.get(ATTESTED)
+        return noted if isinstance(noted, dict) else {}
+
+    @property
     def unmarked(self) -> bool:
         """Whether it lost what this program noted on it, or never had it: then nobody knows what was last applied."""
         return not self.stack or not self.applied
@@ -161,7 +173,7 @@ class Observed:
             for path in unreadable_fields(self.id.kind):
                 if path[0] in applied:
                     _recall(shape, applied, path)
-        return overlaid(shape, self.live_unreadable)
+        return overlaid(overlaid(shape, _holding(self._attested, shape)), self.live_unreadable)
 
     @cached_property
     def persistent(self) -> Shape | None:
@@ -239,6 +251,17 @@ class Observed:
         """What identifies this run of the guest; another one after every start."""
         domain = self.spec.get("domain")
         return domain.get("_id") if isinstance(domain, dict) else None
+
+
+def _holding(attested: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
+    """What was reported of fields that still show what they showed then: dotted field -> value."""
+    found = {}
+    for dotted, noted in attested.items():
+        if dotted and isinstance(noted, list) and len(noted) == 2:
+            before, now = noted[0], value_in(shape, tuple(dotted.split(".")))
+            if now == before or (isinstance(now, ApproximateBytes) and isinstance(before, int) and now.may_be(before)):
+                found[dotted] = noted[1]
+    return found
 
 
 def _waiting(kind: str, live: Shape, persistent: Shape) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.catalogue.limits import SIZES, FieldLimit, limit_of
-from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model import quantity
+from reconciler.model.wire import UNIVIRT
 
 _UNITS = {1: "bytes", quantity.KIB: "KiB", quantity.MIB: "MiB"}
 _DECIMAL = tuple((unit, 1000**power) for power, unit in ((5, "P"), (4, "T"), (3, "G"), (2, "M")))

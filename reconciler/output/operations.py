@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from reconciler import catalogue
 from reconciler.catalogue import document, said
-from reconciler.catalogue.operation import OWN_AGENT, UNIVIRT, Limit, Operation, Parameter
+from reconciler.catalogue.operation import Limit, Operation, Parameter
 from reconciler.drivers.capabilities import CAPABILITIES
 from reconciler.drivers.capability import Support
 from reconciler.model.kinds import KINDS, kind_named
 from reconciler.model.problem import InvalidInput, Origin, Problem
+from reconciler.model.wire import OWN_AGENT, UNIVIRT
 from reconciler.output.escaping import page
 from reconciler.output.text import table
 

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from reconciler import catalogue
-from reconciler.catalogue.operation import OWN_AGENT, Impact
+from reconciler.catalogue.operation import Impact
 from reconciler.manifests import schema
 from reconciler.manifests.json_reader import read_json
 from reconciler.manifests.reader import MalformedDocument, SourceText
@@ -21,6 +21,7 @@ from reconciler.model.problem import InvalidInput, Origin, Problem
 from reconciler.model.readiness import Readiness
 from reconciler.model.resource import ResourceId, show_path
 from reconciler.model.secret import Secret
+from reconciler.model.wire import OWN_AGENT
 from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import (
     WITHOUT_OPERATION,
@@ -114,6 +115,7 @@ def step_json(step: Step) -> dict[str, Any]:
         "expect": [
             {"resource": str(each.id), "path": list(each.path), "value": _value(each.value)} for each in step.expect
         ],
+        **({"attested": True} if step.attested else {}),
         "preconditions": [
             {"resource": str(each.id), "path": list(each.path), "value": each.value} for each in step.preconditions
         ],
@@ -305,6 +307,7 @@ def _read_step(step: dict[str, Any]) -> Step:
             Expectation(_id(each["resource"]), tuple(each["path"]), _read_value(each["value"]))
             for each in step["expect"]
         ),
+        attested=step.get("attested", False),
         preconditions=_read_preconditions(step),
         last_applied=_read_value(step.get("lastApplied", {})),
         pending=_read_value(step.get("pending", {})),

@@ -20,6 +20,7 @@ from reconciler.manifests.desired import Desired, Stack
 from reconciler.manifests.request import Request
 from reconciler.model.readiness import Readiness
 from reconciler.model.resource import ResourceId
+from reconciler.model.wire import OWN_AGENT
 from reconciler.observe.observed import Observation
 from reconciler.planner.blocked import without_blocked
 from reconciler.planner.changes import find_changes
@@ -55,10 +56,15 @@ def make_plan(
     return _plan(inputs, with_requests(inputs, with_deletions(inputs, drafts)))
 
 
-def plan_request(request: Request, observed: Observation, stack: str, policy: Policy | None = None) -> Plan:
-    """The plan of one operation that a person asks for; its impact needs permission, as everywhere."""
+def plan_request(
+    request: Request, observed: Observation, stack: str, policy: Policy | None = None, agent: str = OWN_AGENT
+) -> Plan:
+    """The plan of one operation that a person asks for; its impact needs permission, as everywhere.
+
+    ``agent`` serves the node of its target; empty where that is not known.
+    """
     policy = replace(policy or Policy(), targets=frozenset({request.target}))
-    inputs = PlanInput(Desired(Stack(stack or "default"), {}, {request.name: request}), observed, policy)
+    inputs = PlanInput(Desired(Stack(stack or "default", agent=agent), {}, {request.name: request}), observed, policy)
     return _plan(inputs, request_step(inputs, request))
 
 
@@ -83,7 +89,7 @@ def _made(inputs: PlanInput, ordered: OrderedSteps, ready_first: tuple[Readiness
         _each_once(found.notes),
         found.unchanged,
         nodes=dict(stack.nodes),
-        agent=stack.agent,
+        agent=stack.agent or OWN_AGENT,
         ready_first=ready_first,
         unchanged_resources=frozenset(found.quiet),
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from reconciler.model import quantity
 from reconciler.model.fields import NOT_COMPARED_NAMES, FieldNode, node_at, tree
 from reconciler.model.path import ShapePath, overlap
 from reconciler.model.quantity import ApproximateBytes
@@ -122,7 +121,7 @@ def equivalent(desired: Any, observed: Any) -> bool:
     if isinstance(desired, Secret):
         return observed is not None and desired.digest in ("", observed)
     if isinstance(observed, ApproximateBytes) and isinstance(desired, int):
-        return quantity.rounded(desired) == quantity.rounded(int(observed))
+        return observed.may_be(desired)
     if isinstance(observed, NodeName) and isinstance(desired, str):
         return desired.lower() == observed.lower()
     return bool(desired == observed)

@@ -9,11 +9,13 @@ from typing import Any
 from reconciler import catalogue
 from reconciler.catalogue.operation import Impact, Operation
 from reconciler.manifests.desired import Declared
-from reconciler.model.fields import labels_said
+from reconciler.model.fields import labels_said, unreadable
+from reconciler.model.path import value_in
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
 from reconciler.model.wire import LABEL_STACK
+from reconciler.observe.observed import ATTESTED
 from reconciler.planner.directory import refusal_of_directory
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.parameter_field import field_of
@@ -168,6 +170,9 @@ def _step(
     suffix = "".join(f":{part}" for part in named)
     declared = inputs.desired.resources.get(case.id)
     node = inputs.node(carrier, str(case.either("nodeName") or ""))
+    expect = tuple(draft.expect)
+    attested = inputs.attested(operation)
+    noted = _attested(case, expect) if attested else {}
     return Step(
         id=f"{case.id}:{row.operation}{suffix}:{draft.phase + draft.offset}",
         action=draft.action,
@@ -182,15 +187,27 @@ def _step(
         details=draft.details,
         changes=draft.changes,
         place=draft.place,
-        expect=tuple(draft.expect),
+        expect=expect,
+        attested=attested,
         preconditions=(*preconditions_of(inputs, case.id, carrier, operation), *draft.preconditions),
-        last_applied=draft.last_applied,
+        last_applied=draft.last_applied | noted,
         pending=draft.pending,
         last=draft.last,
         loses=draft.loses,
         queue=inputs.queue(node),
         labels={**_labels(declared, draft.action), LABEL_STACK: inputs.stack},
     )
+
+
+def _attested(case: RuleContext, expect: Iterable[Expectation]) -> dict[str, Any]:
+    """The note of what nobody will see: of each field that is shown else, what it shows now, and what will hold."""
+    shown = case.observed.shape if case.observed is not None else {}
+    noted = {
+        ".".join(each.path): [value_in(shown, each.path) if each.path else False, each.value]
+        for each in expect
+        if not unreadable(each.id.kind, each.path)
+    }
+    return {ATTESTED: noted} if noted else {}
 
 
 def _labels(declared: Declared | None, action: Action) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from reconciler.catalogue.operation import UNIVIRT
+from reconciler.catalogue.operation import Operation
 from reconciler.manifests.desired import Declared, Desired
 from reconciler.model.fields import references_of, sets_named_in
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, SNAPSHOT
@@ -13,6 +13,7 @@ from reconciler.model.path import ShapePath
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId, show_path
 from reconciler.model.shape import Shape
+from reconciler.model.wire import UNIVIRT
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.explanation import as_written
 from reconciler.planner.ignored import without_ignored
@@ -125,6 +126,10 @@ class PlanInput:
         """The queue of the operations on a node: uni-virt breaks when it has two kinds of them at once (wire format
         3.9), other agents carry out as many as they are given."""
         return f"node {node.lower()}" if self.desired.stack.agent == UNIVIRT else ""
+
+    def attested(self, operation: Operation) -> bool:
+        """Whether its resource never shows what an operation leaves, and only the report of the node tells of it."""
+        return operation.univirt_unseen and self.desired.stack.agent == UNIVIRT
 
     def guests(self, id: ResourceId) -> tuple[ResourceId, ...]:
         """The machines that a step on a resource is felt by: the machine itself, or those running that use it."""

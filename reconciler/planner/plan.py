@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from reconciler.catalogue.operation import OWN_AGENT, Impact
+from reconciler.catalogue.operation import Impact
 from reconciler.manifests.loader import Manifest
 from reconciler.model import graph
 from reconciler.model.kinds import MACHINE
@@ -16,6 +16,7 @@ from reconciler.model.problem import Origin, Problem
 from reconciler.model.readiness import Readiness
 from reconciler.model.resource import Path, ResourceId
 from reconciler.model.secret import Secret
+from reconciler.model.wire import OWN_AGENT
 
 
 class Action(StrEnum):
@@ -195,6 +196,7 @@ class Step:
     needs: tuple[str, ...] = ()  # steps that must have succeeded
     after: tuple[str, ...] = ()  # steps that must have ended, however: one operation at a time on a resource
     expect: tuple[Expectation, ...] = ()
+    attested: bool = False  # its resource never shows what is expected: the Event of its end is the evidence
     preconditions: tuple[Expectation, ...] = ()  # what it was planned upon: checked again when it starts
     last_applied: dict[str, Any] = field(default_factory=dict)  # unreadable fields, for the last-applied annotation
     pending: dict[str, Any] = field(default_factory=dict)  # dotted field -> value that waits for the next start

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
+from reconciler.model.wire import UNIVIRT
 from reconciler.planner.findings import UnorderedStep
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.phase import Phase

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Problem
 from reconciler.model.readiness import GUEST_AGENT, Readiness, readiness_of
 from reconciler.model.resource import ResourceId
-from reconciler.model.wire import AGENT_CHANNEL
+from reconciler.model.wire import AGENT_CHANNEL, UNIVIRT
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.plan import Step
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.manifests.desired import Declared
 from reconciler.model.fields import references_of
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, NETWORK, POOL, SNAPSHOT
@@ -15,6 +14,7 @@ from reconciler.model.nearest import NearestResources
 from reconciler.model.resource import ResourceId
 from reconciler.model.rule_match import address_sets
 from reconciler.model.shape import Shape
+from reconciler.model.wire import OWN_AGENT
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.plan import PathOf
 

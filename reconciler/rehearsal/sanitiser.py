@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler import catalogue
-from reconciler.catalogue.operation import OWN_AGENT
 from reconciler.manifests.request import SAMPLE_SECRET
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
+from reconciler.model.wire import OWN_AGENT
 from reconciler.planner.plan import PathOf, Plan, Step
 
 SAMPLE_DIGEST = "sample-digest"  # stands for that of a secret which could not be read

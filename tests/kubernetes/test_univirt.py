@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from importlib import import_module
 from typing import Any
 
 import pytest
 
 from reconciler import Options, Policy, Report, apply, plan
 from reconciler.clusters.kubernetes import KubernetesCluster
-from reconciler.model.kinds import DISK, MACHINE, POOL
+from reconciler.model.kinds import DISK, MACHINE, NETWORK, POOL
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import observe
 from support.control_plane import ControlPlane
@@ -52,6 +53,12 @@ spec:
   graphics: {type: vnc}
 """
 SHOP = STACK + MACHINE_OF
+
+
+@pytest.fixture(autouse=True)
+def without_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in shows each change, however fast they come; that others are waited for is tested without it."""
+    monkeypatch.setattr(import_module("reconciler.apply.claims"), "REST", 0.0)
 
 
 @pytest.fixture
@@ -197,3 +204,61 @@ def wait_for_done(cluster: KubernetesCluster) -> list[dict[str, Any]]:
                 return found
             watch.next(0.1)
     pytest.fail("no operation was reported as done")
+
+
+ADDRESSES = (
+    STACK
+    + """---
+apiVersion: gitops.doslab.io/v1alpha1
+kind: VirtualMachineNetwork
+metadata: {name: office}
+spec: {addresses: [192.0.2.1, 192.0.2.2]}
+"""
+)
+
+
+def test_what_is_never_shown_is_known_by_its_event(cluster: KubernetesCluster) -> None:
+    office = ResourceId(NETWORK, "office")
+    more = ADDRESSES.replace("192.0.2.2]", "192.0.2.2, 192.0.2.3]")
+    with univirt(cluster, NODE) as agent:
+        assert ended(applied(cluster, ADDRESSES))["CreateAddress"] == "created: "
+        assert set(agent.cluster.get(office)["spec"]) == {"nodeName"}, "nothing is written back"  # type: ignore[index]
+        assert is_as_declared(cluster, ADDRESSES)
+        assert ended(applied(cluster, more, allow=frozenset({"interrupt"}))) == {"ModifyAddress": "changed: "}
+        assert is_as_declared(cluster, more)
+        gone = applied(cluster, STACK, prune=True, allow=frozenset({"interrupt"}))
+        assert ended(gone)["DeleteAddress"] == "deleted: "
+    assert cluster.get(office) is None
+
+
+def test_a_creation_that_nobody_will_see_and_that_fails_is_tried_again(cluster: KubernetesCluster) -> None:
+    with univirt(cluster, NODE, fails={"CreateAddress": "no such switch"}) as agent:
+        assert "no such switch" in ended(applied(cluster, ADDRESSES))["CreateAddress"]
+        agent.fails.clear()
+        assert ended(applied(cluster, ADDRESSES)) == {"CreateAddress": "created: "}
+
+
+def test_the_disk_of_a_running_guest_grows_unseen(cluster: KubernetesCluster) -> None:
+    larger = SHOP.replace("capacity: 20Gi", "capacity: 30Gi")
+    with univirt(cluster, NODE):
+        assert applied(cluster, SHOP).ok
+        assert ended(applied(cluster, larger)) == {"ResizeVM": "changed: "}
+        assert cluster.get(ROOT)["spec"]["volume"]["capacity"] == "20 GB"  # type: ignore[index]
+        assert is_as_declared(cluster, larger)
+        assert not is_as_declared(cluster, SHOP.replace("capacity: 20Gi", "capacity: 40Gi")), "it is not forgotten"
+
+
+@pytest.mark.parametrize("operation", ["CreateDisk", "SuspendVM"])
+def test_an_operation_that_fails_before_it_is_picked_up_ends_without_an_event(
+    cluster: KubernetesCluster, operation: str
+) -> None:
+    paused = SHOP.replace("powerState: Running", "powerState: Paused")
+    with univirt(cluster, NODE, dropped={operation}) as agent:
+        if operation == "SuspendVM":
+            assert applied(cluster, SHOP).ok
+        report = applied(cluster, paused, allow=frozenset({"interrupt"}))
+        assert ended(report)[operation] == "failed: Exception: Could not find a suitable TLS CA certificate bundle"
+        assert not any(each.under_way for each in observe(cluster).resources.values()), "nothing is left to be run"
+        agent.dropped.clear()
+        assert applied(cluster, paused, allow=frozenset({"interrupt"})).ok
+        assert is_as_declared(cluster, paused)

@@ -53,6 +53,7 @@ SIMULATED = {
     "TuneNICQoS": {"interface": "_interface"},
 }
 UUID = {"CreatePool": {"uuid": "07098ca5fd174fccafed76b0d7fccde4"}}  # it makes one up
+UNSEEN = {"CreateAddress", "ModifyAddress", "ResizeVM"}  # nothing is written back of what they do (wire format 3.6)
 READY = ("Ready", "The resource is ready.")
 
 
@@ -60,8 +61,9 @@ class UniVirt:
     """Serves one node until it is closed.
 
     ``fails`` gives what a tool says when it fails an operation; ``silent`` are operations that do nothing and
-    are reported as done. ``submitted`` holds resources as they came with an operation, ``died`` the kinds that
-    are no longer watched. ``events`` is the API that Events are written to.
+    are reported as done; those in ``dropped`` fail before they are picked up. ``submitted`` holds resources as they
+    came with an operation, ``died`` the kinds that are no longer watched. ``events`` is the API that Events are
+    written to.
     """
 
     def __init__(
@@ -71,10 +73,11 @@ class UniVirt:
         *,
         fails: Mapping[str, str] | None = None,
         silent: Collection[str] = (),
+        dropped: Collection[str] = (),
         events: str = "events.k8s.io/v1",
     ) -> None:
         self.cluster, self.node, self.events = cluster, node, events
-        self.fails, self.silent = dict(fails or {}), set(silent)
+        self.fails, self.silent, self.dropped = dict(fails or {}), set(silent), set(dropped)
         self.submitted: list[Resource] = []
         self.died: set[str] = set()
         self.driver = Simulator({}, node)
@@ -117,6 +120,9 @@ class UniVirt:
         if operation is None or parameters is None:
             self.died.add(id.kind)
             return
+        if operation.name in self.dropped:
+            self._status(id, "Exception", "Could not find a suitable TLS CA certificate bundle")
+            return
         try:
             self._strip(id)
         except Conflict:
@@ -150,7 +156,7 @@ class UniVirt:
         except OperationFailed as error:
             self._status(id, "400" if id.kind in STORAGE else "Exception", str(error))
             return "Normal" if id.kind in STORAGE else "Warning"
-        for each in moved:
+        for each in () if operation in UNSEEN else moved:
             if operation == "StopVM" and each == id:
                 self._write_back(id, {**(before or {}), "powerstate": "Running"})
             else:

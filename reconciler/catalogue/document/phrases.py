@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from reconciler.catalogue.operation import UNIVIRT, Limit, LimitSource, Operation, Parameter
+from reconciler.catalogue.operation import Limit, LimitSource, Operation, Parameter
 from reconciler.catalogue.parameters import said
 from reconciler.model.kinds import MACHINE, NETWORK, POOL
+from reconciler.model.wire import UNIVIRT
 
 # A length that applies to the whole text, at the beginning of a pattern.
 LENGTH = re.compile(r"\(\?=\.\{([0-9]+),([0-9]+)\}\\Z\)")

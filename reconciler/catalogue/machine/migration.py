@@ -20,7 +20,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the VM is on the other node",
         fields=("nodeName",),
         running=Impact.INTERRUPT,
-        univirt="works, but reports a failure as success and leaves the resource on its old node",
+        univirt="leaves the resource on its old node, and reports a failure as success",
     ),
     Operation(
         MACHINE, "MigrateVMDisk", "1.8", Verb.UPDATE,

@@ -9,6 +9,7 @@ from reconciler.catalogue.common import (
     LIVE,
     MOST_CPUS,
     MOST_MEMORY,
+    UNSEEN,
     client,
     document,
     flag,
@@ -62,6 +63,7 @@ OPERATIONS: tuple[Operation, ...] = (
         fields=("cpu.count", "cpu.max"),
         running=Impact.INTERRUPT,
         univirt="works, but fails when cores, sockets or threads are given",
+        univirt_lacks=("cores", "sockets", "threads"),
     ),
     Operation(
         MACHINE, "ResizeVM", "1.25", Verb.UPDATE,
@@ -82,6 +84,8 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the disk has the size",
         fields=("VirtualMachineDisk.capacity",),
         running=Impact.LIVE,
+        univirt=UNSEEN,
+        univirt_unseen=True,
     ),
     Operation(
         MACHINE, "ResizeMaxRAM", "1.29", Verb.UPDATE,

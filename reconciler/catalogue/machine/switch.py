@@ -6,9 +6,9 @@ from reconciler.catalogue.common import (
     FASTEST_LINE,
     HIGHEST_PRIORITY,
     IPV4,
-    OVERWRITES,
     SWITCH,
     UNKNOWN_KEY,
+    UNSEEN,
     VM_MAC,
     choice,
     client,
@@ -92,7 +92,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the outside address leads to the VM",
         fields=("nics.floatingIP",),
         running=Impact.LIVE,
-        univirt="wants vmmac too: fails without it, and overwrites the VM's spec with facts of the network",
+        univirt="wants vmmac too: fails without it",
     ),
     Operation(
         MACHINE, "UnbindFloatingIP", "1.37", Verb.UPDATE,
@@ -107,7 +107,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the outside address is free",
         fields=("nics.floatingIP",),
         running=Impact.INTERRUPT,
-        univirt=OVERWRITES,
+        univirt=UNSEEN,
     ),
     Operation(
         MACHINE, "AddACL", "1.38", Verb.UPDATE,
@@ -117,7 +117,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the switch has the rule",
         fields=("nics.acls",),
         running=Impact.INTERRUPT,
-        univirt=OVERWRITES,
+        univirt=UNSEEN,
     ),
     Operation(
         MACHINE, "ModifyACL", "1.39", Verb.UPDATE,
@@ -127,8 +127,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the switch has the rule",
         fields=("nics.acls",),
         running=Impact.INTERRUPT,
-        univirt="works, but only the action can change: it deletes the rule by its new match and priority; "
-        "overwrites the VM's spec with facts of the network",
+        univirt=f"{UNSEEN}; only the action can change: it deletes the rule by its new match and priority",
     ),
     Operation(
         MACHINE, "DeprecatedACL", "1.40", Verb.UPDATE,
@@ -138,7 +137,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the switch no longer has the rule",
         fields=("nics.acls",),
         running=Impact.INTERRUPT,
-        univirt=f"{OVERWRITES}, and fails without type and rule",
+        univirt=f"{UNSEEN}; it fails without type and rule",
     ),
     Operation(
         MACHINE, "BatchDeprecatedACL", "1.41", Verb.UPDATE,
@@ -157,7 +156,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the switch has the limit",
         fields=("nics.qosRules",),
         running=Impact.INTERRUPT,
-        univirt=OVERWRITES,
+        univirt=UNSEEN,
     ),
     Operation(
         MACHINE, "ModifyQoS", "1.43", Verb.UPDATE,
@@ -167,7 +166,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the switch has the new limit",
         fields=("nics.qosRules",),
         running=Impact.INTERRUPT,
-        univirt=f"{OVERWRITES}; only rate and burst can change",
+        univirt=f"{UNSEEN}; only rate and burst can change",
     ),
     Operation(
         MACHINE, "UnsetQoS", "1.44", Verb.UPDATE,
@@ -177,7 +176,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the switch no longer has the limit",
         fields=("nics.qosRules",),
         running=Impact.LIVE,
-        univirt=OVERWRITES,
+        univirt=UNSEEN,
     ),
 )
 # fmt: on

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.catalogue.operation import UNIVIRT
+from reconciler.model.wire import UNIVIRT
 from reconciler.planner.changes import ResourceChanges
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.refusals.refusal import LOCAL, Refusal, Row, disks_of, pool_of, snapshots_of_machine

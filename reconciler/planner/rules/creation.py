@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model import quantity
 from reconciler.model.boot_order import first_tried, marked_disk
 from reconciler.model.fields import wire_names
@@ -12,6 +11,7 @@ from reconciler.model.kinds import MACHINE
 from reconciler.model.loopback import CONSOLE_ADDRESS, EVERY_ADDRESS, is_loopback
 from reconciler.model.secret import Secret
 from reconciler.model.shape import Shape
+from reconciler.model.wire import UNIVIRT
 from reconciler.planner.plan import Details, NoteKind, PathOf, Text
 from reconciler.planner.rules.port import SWITCHED, addresses, limit_token, outside, rate
 from reconciler.planner.rules.rule import Make, RuleContext, const, disk_tokens, source_of_disk, text

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model import quantity
 from reconciler.model.fields import replacing
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
+from reconciler.model.wire import UNIVIRT
 from reconciler.planner.phase import Phase
 from reconciler.planner.rules.loss import ALLOWS, DROPPED, NEW_NIC, RATE_RISES, limits_rise
 from reconciler.planner.rules.rule import LIVE_AND_CONFIG, ChangeKind, Make, Rule, RuleContext, key, part

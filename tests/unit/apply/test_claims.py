@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from reconciler import Outcome, Policy, make_plan, observe
 from reconciler.apply.claims import REST, Claims, claims_of
 from reconciler.catalogue import Impact
-from reconciler.catalogue.operation import OWN_AGENT, UNIVIRT
 from reconciler.model.kinds import DISK, KINDS, MACHINE
 from reconciler.model.resource import ResourceId
+from reconciler.model.wire import OWN_AGENT, UNIVIRT
 from reconciler.planner.plan import Action, Reason, Step
 from support.fleets import resource
 from support.paths import QUICKSTART

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.catalogue import OPERATIONS, Limit, LimitSource, Operation, Parameter, Verb, parameter_errors, said
-from reconciler.catalogue.operation import OWN_AGENT, UNIVIRT
+from reconciler.model.wire import OWN_AGENT, UNIVIRT
 
 LIMITS = [(operation, row, limit) for operation in OPERATIONS for row in operation.parameters for limit in row.limits]
 limits = pytest.mark.parametrize(

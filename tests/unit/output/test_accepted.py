@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.catalogue.limits import NUMBERS, SIZES, FieldLimit
-from reconciler.catalogue.operation import UNIVIRT
 from reconciler.model import quantity
+from reconciler.model.wire import UNIVIRT
 from reconciler.output.explain import explain, explanation_text
 
 

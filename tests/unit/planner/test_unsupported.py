@@ -21,6 +21,7 @@ from reconciler.drivers.base import Driver
 from reconciler.drivers.capabilities import CAPABILITIES
 from reconciler.drivers.capability import YES, Capabilities, Only, caveat, no
 from reconciler.manifests.request import Request
+from reconciler.model.journal import RunStarted
 from reconciler.model.kinds import MACHINE, POOL
 from reconciler.model.problem import Forbidden
 from reconciler.model.resource import ResourceId
@@ -322,6 +323,36 @@ def test_a_run_on_a_host_is_planned_by_what_its_driver_carries_out(tmp_path: Pat
             made, report = run_request(cluster, _request("StopPool"))
             assert "does not carry out StopPool" in made.problems[0].message
         assert driver.ran == ["CreatePool"]
+
+
+def test_a_run_by_hand_knows_for_which_agent_the_stack_was_applied() -> None:
+    """What uni-virt does not have ends its watch of the whole kind."""
+    told = "VirtualMachinePool/disks: ShowPool cannot be sent to uni-virt: unknown key"
+    with served() as cluster:
+        converge(cluster, desired_of(STACK))
+        cluster.record("shop", RunStarted("a-later-run", agent="uni-virt").to_json())
+        for agent in ("", "uni-virt"):
+            made, report = run_request(cluster, _request("ShowPool"), agent=agent)
+            assert made.problems[0].message.startswith(told)
+            assert not (report and report.outcomes)
+        made, report = run_request(cluster, _request("ShowPool"), agent="reconcile", options=OPTIONS)
+        assert report is not None
+        assert report.ok, "who runs it knows better"
+
+
+def test_nothing_is_sent_by_hand_that_would_end_an_agent_of_which_nobody_knows() -> None:
+    with served() as cluster:
+        converge(cluster, desired_of(STACK))
+        observed = observe(cluster)
+    shown = plan_request(_request("ShowPool"), observed, "shop", agent="")
+    assert [each.message for each in shown.problems] == [
+        "VirtualMachinePool/disks: nobody has announced to serve node node22, and if it is uni-virt, ShowPool must not "
+        "be sent: unknown key: the node stops watching the whole kind"
+    ]
+    assert shown.problems[0].remedy == "Say who serves the node: --agent reconcile or --agent uni-virt."
+    assert not plan_request(_request("StopPool"), observed, "shop", agent="").problems, "both have it"
+    observed.capabilities = {NODE: CAPABILITIES["simulator"]}
+    assert not plan_request(_request("ShowPool"), observed, "shop", agent="").problems, "an agent has announced it"
 
 
 def test_a_plan_on_a_host_knows_what_its_driver_carries_out_and_writes_nothing(tmp_path: Path) -> None:
