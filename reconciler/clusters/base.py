@@ -84,7 +84,10 @@ class ResourceStore(Protocol):
     """Resources: the eight kinds of ``doslab.io/v1`` and ``Event`` (wire format 4.1)."""
 
     def list(self, kind: str, *, labels: Mapping[str, str] | None = None) -> Listing:
-        """All resources of a kind in all namespaces, sorted by namespace and name."""
+        """All resources of a kind in all namespaces, sorted by namespace and name; to be read only.
+
+        Parts that are equal in several of them may be one object.
+        """
 
     def get(self, id: ResourceId) -> Resource | None:
         """A copy of a resource; None if there is none."""

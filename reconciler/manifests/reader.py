@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from sys import intern
 from typing import Any
 
 import yaml
@@ -148,6 +149,8 @@ class _Reader:
             value: Any = event.value
             if event.implicit[0] and not event.style:
                 value = plain(value)
+                if value.__class__ is str:
+                    value = intern(value)
             elif event.tag is not None and event.tag != "!":
                 self.check_tag(event)
             if event.anchor is not None:
@@ -195,6 +198,7 @@ class _Reader:
                 continue
             if key in values:
                 raise self.wrong(event, f"duplicate key {key!r}", "Keep one of the two.")
+            key = intern(key)
             values[key] = self.below(key, get(), depth + 1)
         for other in merged:
             for key in other:

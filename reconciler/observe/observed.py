@@ -7,7 +7,6 @@ One list a kind, nothing a resource. Bringing a resource to the declared shape i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +21,7 @@ from reconciler.model.path import value_in
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import NodeName, Resource, ResourceId, id_of
 from reconciler.model.shape import Shape, overlaid
+from reconciler.model.sharing import Sharing
 from reconciler.model.wire import (
     ANNOTATION_APPLIED,
     ANNOTATION_PENDING,
@@ -55,6 +55,8 @@ _READERS: dict[str, Callable[[ReadContext], Shape]] = {
     IMAGE: _nothing,
 }
 
+
+_ANNOTATIONS = Sharing()
 
 ATTESTED = "attested"
 """The key in the last-applied annotation of what an agent only reported to have done and never shows: dotted field,
@@ -122,7 +124,7 @@ class Observed:
         """A JSON annotation of ours; nothing if absent or unreadable, as if it had never been written."""
         text = (self.resource["metadata"].get("annotations") or {}).get(name)
         try:
-            value = json.loads(text) if text else {}
+            value = _ANNOTATIONS.decode(text) if text else {}
         except ValueError:
             return {}
         return value if isinstance(value, dict) else {}

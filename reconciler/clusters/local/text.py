@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.clusters.decoding import garbage_collection_paused
 from reconciler.model.resource import Resource
+from reconciler.model.sharing import Sharing
 
 CHUNK = 500  # texts decoded together: enough to share their keys, few enough to bound the text
 
@@ -23,9 +24,10 @@ def decode(body: str) -> Resource:
 
 
 def decode_all(bodies: Sequence[str]) -> list[dict[str, Any]]:
-    """Texts of objects as objects. Decoded together, they share their keys: half the memory."""
+    """Texts of objects as objects, to be read only: decoded together, they share their keys and what is equal."""
     decoded: list[dict[str, Any]] = []
+    share = Sharing().decode
     with garbage_collection_paused():
         for start in range(0, len(bodies), CHUNK):
-            decoded += json.loads(f"[{','.join(bodies[start : start + CHUNK])}]")
+            decoded += share(f"[{','.join(bodies[start : start + CHUNK])}]")
     return decoded
