@@ -15,13 +15,14 @@ from typing import IO, Any
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.json_reader import read_json
 from reconciler.manifests.reader import MalformedDocument, SourceText, read_yaml
+from reconciler.manifests.tree import entries
 from reconciler.model.problem import Origin, Problem, bug_problem, shown
 from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, Path, ResourceId, show_path
 from reconciler.model.user_file import TooLarge, read_user_file, reason_of, shown_limit
 from reconciler.model.wire import WIRE_API_VERSION
 
-SUFFIXES = (".yaml", ".yml", ".json")
 STACK_FILE = "reconcile.yaml"
+_LFS = "version https://git-lfs.github.com/spec/"
 MAX_BYTES = 64 * 1024 * 1024  # of one file: some 200,000 resources
 
 
@@ -165,14 +166,11 @@ def _files(listed: FileList, path: str, under: str) -> Iterator[str]:
         yield path
         return
 
-    def unreadable(error: OSError) -> None:
-        listed.problems.append(_cannot_read(_shown(error.filename or path, under), error))
-
-    for folder, folders, names in os.walk(path, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if name.endswith(SUFFIXES) and not name.startswith("."):
-                yield os.path.join(folder, name)
+    for entry in entries(path, under):
+        if entry.unread:
+            listed.problems.append(Problem(Origin(_shown(entry.path, under)), entry.unread, entry.remedy))
+        elif not entry.is_folder:
+            yield entry.path
 
 
 def _cannot_read(path: str, error: OSError) -> Problem:
@@ -211,6 +209,10 @@ def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> No
                 "Save the file as UTF-8.",
             )
         )
+        return
+    if text.startswith(_LFS):
+        remedy = "Fetch it: git lfs pull."
+        loaded.problems.append(Problem(Origin(name), "a pointer of Git LFS: its content is not fetched", remedy))
         return
     source = SourceText(name, text)
     try:

@@ -17,7 +17,7 @@ from watchdog.observers.inotify_c import InotifyEvent, Mask, WatchCallback, Watc
 
 from reconciler.daemon.sources.symlinks import symlink_lookups
 from reconciler.daemon.sources.trigger import ALL_FILES
-from reconciler.manifests.loader import SUFFIXES
+from reconciler.manifests.tree import is_manifest, stray, tree_of
 
 # A file counts as written when its writer closes it, as half a file must not be read. Opening and reading are not
 # watched: the daemon would trigger itself.
@@ -88,9 +88,10 @@ class FolderSet(WatchCallback):
                 folder.links.discard(end.name)
 
     def _walk(self, top: str, alias: str) -> None:
-        pending = [(top, alias)]
+        pending, walked, bound = [(top, alias)], {top}, tree_of(top)
         while pending:
             path, alias = pending.pop()
+            walked.add(path)
             if (folder := self._watch_folder(path)) is None:
                 continue
             folder.aliases.add(alias)
@@ -103,8 +104,11 @@ class FolderSet(WatchCallback):
                 below = os.path.join(alias, entry.name)
                 if entry.is_dir(follow_symlinks=False):
                     pending.append((entry.path, below))
-                elif entry.name.endswith(SUFFIXES) and entry.is_symlink():
+                elif entry.is_symlink():
                     self._follow(entry.name, below, path)
+                    real = os.path.realpath(entry.path)
+                    if os.path.isdir(entry.path) and real not in walked and stray(entry.path, bound) is None:
+                        pending.append((real, below))
 
     def on_event(self, event: InotifyEvent) -> None:
         """Called by watchdog, from its thread."""
@@ -118,8 +122,11 @@ class FolderSet(WatchCallback):
             if event.mask & Event.IN_ISDIR:
                 self._on_change((), True)
                 return
-            if name.endswith(SUFFIXES):
+            if is_manifest(name):
                 files.update(os.path.join(alias, name) for alias in folder.aliases)
+            elif os.path.islink(os.path.join(folder.path, name)):
+                self._on_change((), True)
+                return
         if name in folder.links or (files and event.mask & Event.IN_ISDIR):
             self._on_change((), True)
         elif files:

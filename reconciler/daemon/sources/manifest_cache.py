@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from reconciler.manifests.loader import MAX_BYTES, Loaded, Manifest, join, list_files, load_file
+from reconciler.manifests.tree import is_manifest
 from reconciler.manifests.validator import ids_of
-from reconciler.model.problem import Problem
+from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.user_file import read_user_file
 
@@ -57,12 +58,14 @@ class ManifestCache:
         self._root = ""
         self._listing_problems: Sequence[Problem] = ()
         self._under = ""
+        self._renamed: dict[str, Problem] = {}  # by the file that was read, and is there under a name that is not
         self._listing_reliable = True  # whether a file that is not listed does not exist
 
     @property
     def next_expiry(self) -> float | None:
         """Seconds until the next missing file counts as deleted; None if none is missing."""
-        since = [cached.missing_since for cached in self._files.values() if cached.missing_since is not None]
+        files = ((file, each.missing_since) for file, each in self._files.items())
+        since = [moment for file, moment in files if moment is not None and file not in self._renamed]
         return max(0.0, min(since) + DELETION_GRACE - self._monotonic()) if since else None
 
     def scan(
@@ -144,15 +147,44 @@ class ManifestCache:
         if not self._listing_reliable:
             return
         end = self._monotonic() - DELETION_GRACE
+        self._renamed = {file: each for file in self._renamed if (each := self._unread(file)) is not None}
         missing = {file: each.missing_since for file, each in self._files.items()}
         for file, since in missing.items():
-            if since is not None and since <= end:
+            if since is None or since > end or file in self._renamed:
+                continue
+            if (problem := self._unread(file)) is not None:
+                self._renamed[file] = problem
+            else:
                 del self._files[file]
+
+    def _unread(self, file: str) -> Problem | None:
+        """That a file which was read is still in its folder, under a name that is not read; None if it is not."""
+        cached = self._files.get(file)
+        if cached is None or cached.missing_since is None:
+            return None
+        folder, name = os.path.split(file)
+        try:
+            names = sorted(each for each in os.listdir(folder) if not (is_manifest(each) or each.startswith(".")))
+        except OSError:
+            return None
+        stem = name.partition(".")[0]
+        found = (each for each in names if each.partition(".")[0].rstrip("~") == stem)
+        other = next((each for each in found if _digest(os.path.join(folder, each)) == cached.digest != b""), None)
+        if other is None:
+            return None
+        name = os.path.relpath(file, self._under) if self._under else file
+        message = f"was read before and is called {other} now, which is not read: its resources stay as they are"
+        return Problem(
+            Origin(os.path.relpath(file, self._under) if self._under else file),
+            message,
+            "Call it *.yaml again, or remove it.",
+        )
 
     def _result(self) -> ManifestScan:
         cached = self._files.values()
         loaded = join([Loaded(root=self._root), *(each.loaded for each in cached)])
         problems = [*self._listing_problems, *(problem for each in cached for problem in each.problems)]
+        problems += self._renamed.values()
         problems += loaded.problems
         loaded.problems = []
         unreadable = frozenset(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from reconciler.daemon.sources.trigger import ALL_FILES
-from reconciler.manifests.loader import SUFFIXES
+from reconciler.manifests.tree import entries
 
 
 class FileStat(NamedTuple):
@@ -76,13 +76,11 @@ class StatPoller:
 
 
 def _walk(path: str, folders_seen: dict[str, str]) -> Iterator[str]:
-    def unreadable(error: OSError) -> None:
-        folders_seen[os.fspath(error.filename)] = error.strerror or ""
-
-    for folder, folders, names in os.walk(path, onerror=unreadable):
-        folders_seen[folder] = ""
-        folders[:] = (name for name in folders if not name.startswith("."))
-        yield from (os.path.join(folder, name) for name in names if name.endswith(SUFFIXES) and name[0] != ".")
+    for entry in entries(path):
+        if entry.is_folder or entry.unread:
+            folders_seen[entry.path] = entry.unread
+        else:
+            yield entry.path
 
 
 def _stat(path: str) -> FileStat:

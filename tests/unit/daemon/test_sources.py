@@ -425,6 +425,7 @@ def test_a_root_that_is_a_link_and_leads_elsewhere(tmp_path: Path, root: Path, p
 
 @pytest.mark.parametrize("polling", [None, 0.02], ids=["told", "polling"])
 def test_a_link_to_a_file_elsewhere(tmp_path: Path, root: Path, polling: float | None) -> None:
+    (tmp_path / ".git").mkdir()  # a working copy: links are followed up to there
     link, target = root / "c.yaml", tmp_path / "far" / "away" / "target"
     put(target)
     link.symlink_to(target)
