@@ -95,6 +95,7 @@ def cluster_for(reference: ClusterReference, loaded: Loaded | None, desired: Des
 def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False) -> Policy:
     """What a run may do, by the options and the Stack. Raises ``UsageError`` for values that make no sense."""
     from reconciler.catalogue.operation import Impact
+    from reconciler.model.secret import SecretSources
     from reconciler.planner import DeletionLimit, Policy
     from reconciler.planner.policy import interruption_limits
 
@@ -115,6 +116,7 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         adopt_from=frozenset(options.adopt_from),
         delete=delete,
         targets=_targets(desired, options.target),
+        secrets=desired.stack.secrets | SecretSources(options.secret_env, options.secret_dir),
     )
 
 
