@@ -81,6 +81,8 @@ def _why_not_described(each: Observed, stack: str) -> Iterator[tuple[str, str]]:
         yield f"belongs to the stack {each.stack}", "Let one stack describe it."
     elif each.under_way:
         yield f"{each.under_way} is under way", "Import it when that has ended."
+    elif each.terminating:
+        yield "is being deleted", f"Import it under another name, or not at all: {each.terminating} keeps it."
     elif not each.exists:
         if each.id.kind == MACHINE and "data" in each.spec:  # wire format 3.6
             yield "shows a network in place of the machine", "Run an operation of the machine, then import again."

@@ -99,7 +99,8 @@ class SecretStore(Protocol):
 class Vault:
     """Reads secrets. ``environment`` stands for the process's in tests.
 
-    With ``sources``, ``seal`` reads nothing else: the secrets are those that manifests name.
+    With ``sources``, ``seal`` reads nothing else: the secrets are those that manifests name. One that is ``kept`` reads
+    each secret once, for a run that must note the digest of what it has sent.
     """
 
     def __init__(
@@ -107,12 +108,21 @@ class Vault:
         store: SecretStore,
         environment: Mapping[str, str] | None = None,
         sources: SecretSources | None = None,
+        kept: bool = False,
     ) -> None:
         self._store, self._sources = store, sources
+        self._read: dict[Secret, str] | None = {} if kept else None
         self._environment = os.environ if environment is None else environment
 
     def read(self, secret: Secret) -> str:
         """The value, without the newline an editor leaves at its end. Raises ``SecretMissing``."""
+        if self._read is None:
+            return self._value(secret)
+        if secret not in self._read:
+            self._read[secret] = self._value(secret)
+        return self._read[secret]
+
+    def _value(self, secret: Secret) -> str:
         match secret.source:
             case "env":
                 value = self._environment.get(secret.name)

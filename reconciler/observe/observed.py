@@ -96,6 +96,14 @@ class Observed:
         return ", ".join(sorted(element(self.spec, LIFECYCLE))) or str(self.spec.get(CLAIM, ""))
 
     @property
+    def terminating(self) -> str:
+        """The finalizers that keep it on the cluster although it was deleted there; empty if it was not."""
+        metadata = self.resource["metadata"]
+        if not metadata.get("deletionTimestamp"):
+            return ""
+        return ", ".join(map(str, metadata.get("finalizers") or ())) or "none"
+
+    @property
     def node(self) -> str:
         """The name of the node that serves it; empty if it is not known."""
         return str(self.spec.get("nodeName") or self.labels.get(LABEL_HOST) or self.labels.get(LABEL_HOST_SDK) or "")

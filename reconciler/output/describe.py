@@ -39,6 +39,8 @@ def listing(resources: Sequence[Observed]) -> str:
 def _state(observed: Observed) -> str:
     if observed.under_way:
         return f"{observed.under_way} ..."
+    if observed.terminating:
+        return "Terminating"
     if not observed.exists:
         return "Failed"
     if observed.id.kind == MACHINE:

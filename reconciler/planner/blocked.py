@@ -145,6 +145,8 @@ def _awaited(inputs: PlanInput, steps: Iterable[UnorderedStep]) -> dict[Resource
             observed = inputs.observed.get(id)
             if observed is not None and observed.under_way:
                 found[id] = observed.under_way
+            elif observed is not None and observed.terminating:
+                found[id] = "deletion"
             elif id not in coming and not inputs.resources.exists(id):
                 found[id] = ""
     return found

@@ -168,6 +168,8 @@ def _may_delete(inputs: PlanInput, id: ResourceId, declared: Declared | None, fo
         return False
     if observed.under_way:
         found.note(id, NoteKind.KEPT_UNDER_WAY, operation=observed.under_way)
+    elif observed.terminating:
+        found.note(id, NoteKind.TERMINATING, finalizers=observed.terminating)
     elif observed.is_protected:
         found.note(id, NoteKind.KEPT_PROTECTED, label=LABEL_PROTECT)
     elif not observed.exists:

@@ -188,6 +188,8 @@ _NOTES: dict[NoteKind, str] = {
     NoteKind.MEMORY_NOT_RETURNED: "memory.size is {size}, but the guest still uses {excess} more: without a "
     "balloon driver it releases no memory",
     NoteKind.SECRET_UNREADABLE: "the {secret} cannot be read here; the step that sends it will fail",
+    NoteKind.TERMINATING: "it was deleted on the cluster, where its finalizers keep it ({finalizers}); plan again when "
+    "it is gone",
     NoteKind.UNDER_WAY: "{operation} is under way; plan again when it has ended",
     NoteKind.BLOCKED: "blocked by {by}{through}{left}",
     NoteKind.BLOCKED_UNDER_WAY: "{operations} waits: {other} is under way on {resource}",

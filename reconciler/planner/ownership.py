@@ -42,6 +42,9 @@ def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found:
     if observed.under_way:
         found.note(declared.id, NoteKind.UNDER_WAY, operation=observed.under_way)
         return True
+    if observed.terminating:
+        found.note(declared.id, NoteKind.TERMINATING, finalizers=observed.terminating)
+        return True
     if inputs.owns(observed):
         return False
     if owner := observed.stack:

@@ -129,6 +129,7 @@ class NoteKind(StrEnum):
     MEMORY_NOT_RETURNED = "MemoryNotReturned"
     SECRET_UNREADABLE = "SecretUnreadable"
     UNDER_WAY = "UnderWay"
+    TERMINATING = "Terminating"
     BLOCKED = "Blocked"
     BLOCKED_UNDER_WAY = "BlockedUnderWay"
     BLOCKED_MISSING = "BlockedMissing"
@@ -155,7 +156,15 @@ class Exposure(StrEnum):
 
 
 # Of resources for which there may be more to do than the plan says.
-WAITING = frozenset({NoteKind.UNDER_WAY, NoteKind.KEPT_UNDER_WAY, NoteKind.BLOCKED_UNDER_WAY, NoteKind.BLOCKED_MISSING})
+WAITING = frozenset(
+    {
+        NoteKind.UNDER_WAY,
+        NoteKind.TERMINATING,
+        NoteKind.KEPT_UNDER_WAY,
+        NoteKind.BLOCKED_UNDER_WAY,
+        NoteKind.BLOCKED_MISSING,
+    }
+)
 Details = dict[str, "str | list[str]"]  # arguments of a reason or a note, by name
 
 

@@ -109,6 +109,8 @@ def _target_problem(inputs: PlanInput, request: Request) -> tuple[str, str] | No
     describes the target makes it no more this stack's."""
     id, observed = request.target, inputs.observed.get(request.target)
     described = id in inputs.desired.resources or id in inputs.desired.invalid
+    if observed is not None and observed.terminating:
+        return f"{id} was deleted on the cluster", f"Only its finalizers keep it there: {observed.terminating}."
     if observed is None or not (observed.exists or observed.stack):
         if described:
             return None

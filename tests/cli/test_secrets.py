@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from reconciler import LocalCluster, plan
-from reconciler.model.kinds import KINDS
+from reconciler.agent.embedded import serving, simulators
+from reconciler.model.kinds import KINDS, MACHINE
+from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Secret, SecretMissing, SecretSources, Vault
+from reconciler.observe.observed import observe
 from reconciler.planner.plan import NoteKind
 from support.command_line import run
-from support.scenario import desired_of
+from support.scenario import converge, desired_of
 
 PLANTED = ("vnc-3x7q", "planted-root-2", "planted-seed-3", "planted-ftp-4", "planted-usr-5")
 
@@ -197,6 +202,34 @@ def test_a_plan_can_be_made_where_secrets_are_not(planted: Path, monkeypatch: py
     assert "the secret from env VNC cannot be read here; the step that sends it will fail" in shown.out
     applied = run(planted, "m", "--yes")
     assert "the environment variable VNC is not set" in applied.err
+
+
+def test_the_digest_is_of_what_was_sent_though_the_secret_is_rotated_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the guest would keep the older one, and no plan would see it."""
+    text = MANIFESTS.partition("---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Operation")[0]
+    text = text.replace("{env: VNC}", "{file: vnc}").replace("guest: {user: root, passwordFrom: {env: ROOT}}", "")
+    text = text.replace(", cloudInit: {userDataFrom: {file: seed.txt}}", ", capacity: 1Gi")
+    rotated = itertools.count(1)
+    monkeypatch.setattr("reconciler.model.secret._file", lambda path: (f"secret-{next(rotated)}", ""))
+    sent: list[str] = []
+
+    class Listening(LocalCluster):
+        def create(self, resource: Resource) -> Resource:
+            listen(resource)
+            return super().create(resource)
+
+        def update(self, resource: Resource) -> Resource:
+            listen(resource)
+            return super().update(resource)
+
+    def listen(resource: Resource) -> None:
+        sent.extend(re.findall("secret-[0-9]+", json.dumps((resource.get("spec") or {}).get("lifecycle") or {})))
+
+    with Listening(":memory:") as cluster, serving(cluster, simulators(cluster)):
+        converge(cluster, desired_of(text))
+        noted = observe(cluster).resources[ResourceId(MACHINE, "web-1")].applied["graphics"]["passwordFrom"]
+        assert sent
+        assert noted == Vault(cluster, {"SENT": sent[-1]}).digest(Secret("env", "SENT"))
 
 
 def test_digests_tell_clusters_apart() -> None:

@@ -94,7 +94,7 @@ class SyncStatus:
 
 
 def _health(observed: Observed | None, failed: bool) -> Health:
-    if observed is not None and observed.under_way:
+    if observed is not None and (observed.under_way or observed.terminating):
         return Health.PROGRESSING
     if failed:
         return Health.DEGRADED

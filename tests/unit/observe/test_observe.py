@@ -14,6 +14,8 @@ from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING
+from reconciler.observe.observed import Observed
+from reconciler.output.describe import Description, description_text, listing
 from reconciler.planner.diff import diff
 from support.scenario import converge, desired_of, plan_of, served
 from support.wire_resources import DOMAIN, GIB, junk, machine, resource, seen, volume
@@ -175,3 +177,13 @@ def test_the_name_of_a_node_means_the_same_in_upper_and_lower_case() -> None:
             made = plan_of(cluster, desired_of(manifest + pool % name))
             assert (made.problems, len(made.steps)) == ((), 1 if name == "NodeA" else 0)
             converge(cluster, desired_of(manifest + pool % name))
+
+
+def test_what_was_deleted_and_is_kept_is_terminating() -> None:
+    kept = machine(DOMAIN)
+    kept["metadata"] |= {"deletionTimestamp": "2026-11-23T10:00:00Z", "finalizers": ["example.org/keep", "b"]}
+    (observed,) = seen(kept).resources.values()
+    assert observed.terminating == "example.org/keep, b"
+    assert "Terminating" in listing([observed])
+    assert "Terminating" in description_text(Description(observed, []))
+    assert not Observed(machine(DOMAIN), {}).terminating
