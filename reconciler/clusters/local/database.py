@@ -50,6 +50,8 @@ class Database:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.resources_written = False  # the transaction under way wrote a resource
         self.writes = 0
+        self.losses = 0  # writes that the disk did not take
+        self.loss = ""  # why it did not take the last of them
         self._written = threading.Condition()
         self._lock = threading.RLock()
         self._connection = connection
@@ -85,14 +87,22 @@ class Database:
             try:
                 yield self._connection
                 self._connection.execute("COMMIT" if outermost else "RELEASE part")
-            except BaseException:
+            except BaseException as error:
                 self._undo(outermost)
+                self._note_loss(error)
                 raise
             finally:
                 self._depth -= 1
                 written = outermost and self.resources_written
                 self.resources_written = self.resources_written and not outermost
         if written:
+            self.notify()
+
+    def _note_loss(self, error: BaseException) -> None:
+        """Count a write that the disk did not take, and wake who waits: what they wait for may never be written."""
+        if isinstance(error, sqlite3.Error) and _code(error) in _NOT_TAKEN:
+            self.loss = str(_mapped(error))
+            self.losses += 1
             self.notify()
 
     def _undo(self, outermost: bool) -> None:
@@ -143,17 +153,29 @@ def _mapped_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if _is_busy(error):
-            raise Unavailable(f"the local cluster is busy: {error}") from error
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
-            raise Forbidden("the file of the local cluster may not be written") from error
-        raise ClusterError(f"the local cluster failed: {error}") from error
+        raise _mapped(error) from error
+
+
+def _mapped(error: sqlite3.Error) -> ClusterError:
+    if _is_busy(error):
+        return Unavailable(f"the local cluster is busy: {error}")
+    if _code(error) == sqlite3.SQLITE_READONLY:
+        return Forbidden("the file of the local cluster may not be written")
+    if _code(error) == sqlite3.SQLITE_FULL:
+        return ClusterError("no room is left on the disk of the local cluster: free some, and run the same again")
+    return ClusterError(f"the local cluster failed: {error}")
+
+
+_NOT_TAKEN = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """What happened: the low byte, the rest of a code says which kind of it. Errors of the module itself have none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _is_busy(error: sqlite3.Error) -> bool:
-    # The low byte: the rest of a code says which kind of busy. Errors of the module itself have none.
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def open_database(path: str) -> sqlite3.Connection:

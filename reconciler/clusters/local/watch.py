@@ -9,7 +9,7 @@ from reconciler.clusters.base import EventType, WatchEvent
 from reconciler.clusters.local.database import Database, meta
 from reconciler.clusters.local.selector import Selector
 from reconciler.clusters.local.text import decode
-from reconciler.model.problem import Expired
+from reconciler.model.problem import ClusterError, Expired
 
 POLL_INTERVAL = 0.05  # seconds until a watch looks for what other processes wrote
 
@@ -29,6 +29,7 @@ class LocalWatch:
         self._kinds = tuple(kinds)
         self._selector = Selector(labels)
         self._seen = -1
+        self._losses = database.losses
         self._closed = False
 
     def next(self, timeout: float) -> Sequence[WatchEvent]:
@@ -37,6 +38,9 @@ class LocalWatch:
             self._database.poll()
             if events := self._read():
                 return events
+            if self._database.losses != self._losses:
+                self._losses = self._database.losses
+                raise ClusterError(self._database.loss)
             left = end - monotonic()
             if left <= 0:
                 break
