@@ -81,7 +81,13 @@ def connected(
 
 
 def cluster_for(reference: ClusterReference, loaded: Loaded | None, desired: Desired | None) -> ClusterReference:
-    """The cluster of the command line, else the Stack's, else the default."""
+    """The cluster of the command line, else the Stack's, else the default.
+
+    Raises ``InvalidInput`` where that of the Stack is a file elsewhere.
+    """
+    from reconciler.manifests.finding import Finding
+    from reconciler.model.problem import InvalidInput
+
     if reference.given or desired is None or loaded is None or loaded.stack is None:
         return reference
     stack = desired.stack
@@ -89,7 +95,13 @@ def cluster_for(reference: ClusterReference, loaded: Loaded | None, desired: Des
         return ClusterReference(KUBERNETES, stack.context)
     if not stack.cluster:
         return reference
-    return ClusterReference(os.path.join(os.path.dirname(loaded.stack.source.name), stack.cluster))
+    folder = os.path.dirname(loaded.stack.source.name)
+    path = os.path.join(folder, stack.cluster)
+    if not os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder or "."), "")):
+        remedy = "Put the file itself there, or give the other one on the command line: --cluster FILE."
+        finding = Finding(("spec", "cluster", "path"), "leads out of the directory of this file by a link", remedy)
+        raise InvalidInput([loaded.stack.problem(finding)])
+    return ClusterReference(path)
 
 
 def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False) -> Policy:
