@@ -118,8 +118,8 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
     )
     both = configuration(declared, there, seen, stops)
     changes = both.changes
-    if there is not None and there.unmarked:
-        changes = [change for change in changes if not last_applied.unknown(kind, change)]
+    lost = [change for change in changes if last_applied.lost(there, change)] if there is not None else []
+    changes = [change for change in changes if change not in lost] if lost else changes
     if shape is not given and (parts := replaced_parts(kind, changes)):
         declared = replace(declared, shape=with_resets(given, removed, parts))
     if inferred := _boot_order(declared, there, both.live, changes):
@@ -129,7 +129,7 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
     if there is not None:
         said = [change for change in changes if change.path in label_fields(kind)]
         changes = [change for change in changes if change not in said]
-        ownership = ownership_changes(inputs, declared, there, said)
+        ownership = ownership_changes(inputs, declared, there, said, lost)
     later = waiting(seen, pending) if pending else []
     runs = bool(changes or later) and inputs.runs(declared.id, seen)
     found = ResourceChanges(
