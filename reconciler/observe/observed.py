@@ -247,6 +247,11 @@ class Observed:
         return machine.agent_answers(self.spec)
 
     @property
+    def paused_by(self) -> str:
+        """Why a guest is paused that nobody paused; empty if it is not, or somebody did."""
+        return machine.paused_by(self.spec)
+
+    @property
     def boot(self) -> Any:
         """What identifies this run of the guest; another one after every start."""
         domain = self.spec.get("domain")

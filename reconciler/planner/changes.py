@@ -46,6 +46,11 @@ class ResourceChanges:
         """Memory that the guest was asked to release and still uses, in bytes."""
         return self.observed.balloon_excess if self.observed is not None and self.declared.id.kind == MACHINE else 0
 
+    @property
+    def paused_by(self) -> str:
+        """Why the guest is paused though nobody paused it; empty if it is not."""
+        return self.observed.paused_by if self.observed is not None and self.declared.id.kind == MACHINE else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -136,7 +141,8 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
         declared, observed, creation, ownership, both, changes, later, runs, stops, frozenset(inferred)
     )
     left = list(staying(declared.id, removed, both.live, changes)) if removed else []
-    return found if creation or ownership or changes or later or found.memory_excess else None, left
+    says = found.memory_excess or found.paused_by
+    return found if creation or ownership or changes or later or says else None, left
 
 
 def _boot_order(declared: Declared, observed: Observed | None, seen: Shape, changes: list[Change]) -> Shape:

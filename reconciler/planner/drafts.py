@@ -98,6 +98,8 @@ def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:
     if each.memory_excess and each.observed is not None:
         size = quantity.show(each.observed.shape["memory"]["size"])
         found.note(declared.id, NoteKind.MEMORY_NOT_RETURNED, size=size, excess=quantity.show(each.memory_excess))
+    if each.paused_by:
+        found.note(declared.id, NoteKind.PAUSED_BY, why=each.paused_by)
     if each.ownership is not None and each.observed is not None:
         found.steps.append(ownership_step(inputs, declared, each.observed, each.ownership))
     if each.creation is not None:
