@@ -25,7 +25,7 @@ def lost(observed: Observed, change: Change) -> bool:
     if not unknown(kind, change):
         return False
     return observed.unmarked or any(
-        (row := field_at(kind, path)) is not None and row.required and value_in(observed.shape, path) is None
+        (row := field_at(kind, path)) is not None and row.always and value_in(observed.shape, path) is None
         for path in (change.path[:length] for length in range(1, len(change.path) + 1))
     )
 
