@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import Resource, ResourceId
-from reconciler.model.wire import CLAIM, LABEL_HOST, LIFECYCLE, STATUS_READY, WIRE_API_VERSION
+from reconciler.model.wire import CLAIM, LABEL_HOST, LIFECYCLE, PAUSED_BY, STATUS_READY, WIRE_API_VERSION
 
 
 def spec_of(resource: Resource) -> dict[str, Any]:
@@ -60,5 +60,6 @@ def status(reason: str, message: str) -> dict[str, Any]:
 def ready_status(kind: str, spec: Mapping[str, Any]) -> tuple[str, str]:
     """Reason and message for a resource that is observed as ``spec`` and has no failure (wire format 4.2)."""
     if kind == MACHINE:
-        return str(spec.get("powerstate")), f"The VM is {spec.get('powerstate')}"
+        why = f": {spec[PAUSED_BY]}" if spec.get(PAUSED_BY) else ""
+        return str(spec.get("powerstate")), f"The VM is {spec.get('powerstate')}{why}"
     return STATUS_READY, "The resource is ready."

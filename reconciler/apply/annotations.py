@@ -60,7 +60,9 @@ def recovered(resource: Resource, recovery: Recovery) -> Resource:
     if recovery.existed:
         return released(resource)
     new = deepcopy(resource)
-    if recovery.creates and Observed(resource, {}).exists:
+    if (
+        recovery.creates and not Observed(resource, {}).is_only_attested
+    ):  # what failed may have made it all the same: then nothing else knows how
         return new
     annotations = new["metadata"].setdefault("annotations", {})
     for name, text in recovery.before.items():

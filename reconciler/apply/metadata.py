@@ -17,7 +17,7 @@ from reconciler.model.problem import Conflict, NotFound
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Secret, Vault
 from reconciler.model.shape import overlaid
-from reconciler.model.wire import ANNOTATION_PENDING
+from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING
 from reconciler.observe.observed import Observed
 from reconciler.observe.reading import DiskAt
 from reconciler.planner.diff import reached
@@ -36,6 +36,8 @@ class MetadataWriter:
         """Set the annotations of the resource in place: what was last applied, and what waits for a restart."""
         observed = Observed(resource, {})
         annotations = resource["metadata"].setdefault("annotations", {})
+        if step.action is Action.CREATE and not observed.exists:  # what a creation noted that came to nothing
+            annotations.pop(ANNOTATION_APPLIED, None)
         pending = self._pending(observed, step)
         if step.last_applied:
             record_last_applied(resource, self._digested(step.last_applied))

@@ -297,7 +297,9 @@ class PlanRun:
                 self.submission.withdraw(step.carrier, running.event_id)
             if running.existed:
                 self.metadata.release(step)  # nobody said that the stack may take it over
-            elif step.resource == step.carrier and running.noted:
+            elif (
+                step.resource == step.carrier and running.noted and (step.attested or step.action is not Action.CREATE)
+            ):
                 self.metadata.restore_annotations(running)
         except ReconcilerError as error:
             message += f"; and its labels and annotations could not be restored: {error}"

@@ -129,7 +129,20 @@ class Verifier:
             return Verdict(subject, running.last_status or "reported as failed without a reason")
         if failed:
             return Verdict(subject, running.last_status)
+        if why := self._paused_instead(running, subject):
+            return Verdict(subject, f"done, but the guest was paused by its node: {why}")
         return None if running.expect and not step.attested else Verdict(subject)
+
+    def _paused_instead(self, running: RunningStep, subject: Resource | None) -> str:
+        """Why a guest that is to run is paused though its operation succeeded; empty if it is not.
+
+        It is read anew: the Event came by another stream, and may be before the resource.
+        """
+        runs = Expectation(running.step.resource, ("powerState",), "Running")
+        if runs not in running.expect or subject is None or not Observed(subject, {}).paused_by:
+            return ""
+        now = self._fetched(running.step.resource)
+        return Observed(now, {}).paused_by if now is not None else ""
 
     def _given_up(self, running: RunningStep, resource: Resource | None) -> bool:
         """Whether the resource says that its operation failed, and no Event has come within ``grace`` seconds.

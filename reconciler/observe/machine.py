@@ -10,7 +10,7 @@ from reconciler.model.fields import wire_names
 from reconciler.model.kinds import MACHINE
 from reconciler.model.loopback import CONSOLE_ADDRESS
 from reconciler.model.shape import Shape
-from reconciler.model.wire import AGENT_CHANNEL, NEXT_START
+from reconciler.model.wire import AGENT_CHANNEL, NEXT_START, PAUSED_BY
 from reconciler.observe.reading import DiskAt, ReadContext, element, elements, memory, number, source_of
 
 POWER = {"Running": "Running", "Paused": "Paused", "Shutdown": "Stopped", "Crashed": "Stopped"}
@@ -109,6 +109,12 @@ def _agent_channels(devices: dict[str, Any]) -> list[dict[str, Any]]:
     """What the channels of the guest agent show of the guest's end."""
     ends = (element(channel, "target") for channel in elements(devices, "channel"))
     return [each for each in ends if each.get("_name") == AGENT_CHANNEL]
+
+
+def paused_by(spec: dict[str, Any]) -> str:
+    """Why a guest is paused that nobody paused; empty if it is not, or somebody did."""
+    why = spec.get(PAUSED_BY)
+    return why if isinstance(why, str) and spec.get("powerstate") == "Paused" else ""
 
 
 def drives(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:

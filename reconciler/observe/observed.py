@@ -143,6 +143,11 @@ class Observed:
         return self.annotation(ANNOTATION_APPLIED)
 
     @property
+    def is_only_attested(self) -> bool:
+        """Whether its existence is known by the report of an agent only, and would never be shown."""
+        return "" in self._attested and not self.spec.get(KINDS[self.id.kind].exists)
+
+    @property
     def _attested(self) -> dict[str, Any]:
         """What is known by the report of an agent only (``ATTESTED``)."""
         noted = self.applied.get(ATTESTED)
@@ -255,6 +260,11 @@ class Observed:
     def agent_answers(self) -> bool:
         """Whether a machine runs, and the guest agent in it answers."""
         return machine.agent_answers(self.spec)
+
+    @property
+    def paused_by(self) -> str:
+        """Why a guest is paused that nobody paused; empty if it is not, or somebody did."""
+        return machine.paused_by(self.spec)
 
     @property
     def boot(self) -> Any:

@@ -56,6 +56,8 @@ def _details(observed: Observed) -> str:
     if not observed.exists:
         return observed.status[1]
     if observed.id.kind == MACHINE:
+        if observed.paused_by:
+            return observed.paused_by
         cpu, memory = shape["cpu"]["count"], quantity.show(shape["memory"]["size"])
         return f"{cpu} vCPU, {memory}, {count(len(shape['disks']), 'disk')}, {count(len(shape['nics']), 'NIC')}"
     if observed.id.kind == DISK:

@@ -46,6 +46,11 @@ class ResourceChanges:
         """Memory that the guest was asked to release and still uses, in bytes."""
         return self.observed.balloon_excess if self.observed is not None and self.declared.id.kind == MACHINE else 0
 
+    @property
+    def paused_by(self) -> str:
+        """Why the guest is paused though nobody paused it; empty if it is not."""
+        return self.observed.paused_by if self.observed is not None and self.declared.id.kind == MACHINE else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -118,8 +123,8 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
     )
     both = configuration(declared, there, seen, stops)
     changes = both.changes
-    if there is not None and there.unmarked:
-        changes = [change for change in changes if not last_applied.unknown(kind, change)]
+    lost = [change for change in changes if last_applied.lost(there, change)] if there is not None else []
+    changes = [change for change in changes if change not in lost] if lost else changes
     if shape is not given and (parts := replaced_parts(kind, changes)):
         declared = replace(declared, shape=with_resets(given, removed, parts))
     if inferred := _boot_order(declared, there, both.live, changes):
@@ -129,14 +134,15 @@ def _changes_of(inputs: PlanInput, declared: Declared) -> tuple[ResourceChanges 
     if there is not None:
         said = [change for change in changes if change.path in label_fields(kind)]
         changes = [change for change in changes if change not in said]
-        ownership = ownership_changes(inputs, declared, there, said)
+        ownership = ownership_changes(inputs, declared, there, said, lost)
     later = waiting(seen, pending) if pending else []
     runs = bool(changes or later) and inputs.runs(declared.id, seen)
     found = ResourceChanges(
         declared, observed, creation, ownership, both, changes, later, runs, stops, frozenset(inferred)
     )
     left = list(staying(declared.id, removed, both.live, changes)) if removed else []
-    return found if creation or ownership or changes or later or found.memory_excess else None, left
+    says = found.memory_excess or found.paused_by
+    return found if creation or ownership or changes or later or says else None, left
 
 
 def _boot_order(declared: Declared, observed: Observed | None, seen: Shape, changes: list[Change]) -> Shape:

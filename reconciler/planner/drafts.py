@@ -11,7 +11,7 @@ from reconciler.catalogue.operation import Impact
 from reconciler.model import quantity
 from reconciler.model.fields import compared, field_at, lost_with, part_of, references_of, unreadable
 from reconciler.model.fields.field import Removal
-from reconciler.model.kinds import DISK, DISK_SNAPSHOT, KINDS, MACHINE, SNAPSHOT
+from reconciler.model.kinds import DISK, DISK_SNAPSHOT, KINDS, MACHINE, NETWORK, SNAPSHOT
 from reconciler.model.next_start import linked_targets
 from reconciler.model.path import ShapePath, value_in
 from reconciler.model.resource import ResourceId
@@ -38,6 +38,7 @@ _RULES = {kind: sorted((rule for rule in CHANGE if rule.kind == kind), key=lambd
 
 
 _NO_OPERATION = "No operation changes it: declare what is observed, or delete the resource and create it again."
+_KEEPS_DATA = "No operation changes it: declare what is observed, or another {kind} under a new name."
 
 
 _OF_A_PART = 2  # names in the path of a part of a resource: ("nics", MAC)
@@ -98,6 +99,8 @@ def _drafts_of(inputs: PlanInput, each: ResourceChanges) -> Findings:
     if each.memory_excess and each.observed is not None:
         size = quantity.show(each.observed.shape["memory"]["size"])
         found.note(declared.id, NoteKind.MEMORY_NOT_RETURNED, size=size, excess=quantity.show(each.memory_excess))
+    if each.paused_by:
+        found.note(declared.id, NoteKind.PAUSED_BY, why=each.paused_by)
     if each.ownership is not None and each.observed is not None:
         found.steps.append(ownership_step(inputs, declared, each.observed, each.ownership))
     if each.creation is not None:
@@ -360,6 +363,7 @@ def _refuse(
         found.refuse(id, inputs.missing_problem(id, missing[change.path], change.path))
         return
     row = field_at(id.kind, change.path[:1])
-    remedy = (row.advice if row is not None else "") or _NO_OPERATION
+    no_operation = _NO_OPERATION if id.kind in (MACHINE, NETWORK) else _KEEPS_DATA.format(kind=id.kind)
+    remedy = (row.advice if row is not None else "") or no_operation
     message = f"{id} cannot be changed: {describe(id.kind, change)}"
     found.refuse(id, inputs.problem(id, message, remedy, change.path))

@@ -187,6 +187,7 @@ _NOTES: dict[NoteKind, str] = {
     NoteKind.IGNORED: "ignored{until}: {contrast}{because}",
     NoteKind.MEMORY_NOT_RETURNED: "memory.size is {size}, but the guest still uses {excess} more: without a "
     "balloon driver it releases no memory",
+    NoteKind.PAUSED_BY: "paused by its node: {why}; mend that first: resumed before, it pauses again at once",
     NoteKind.SECRET_UNREADABLE: "the {secret} cannot be read here; the step that sends it will fail",
     NoteKind.TERMINATING: "it was deleted on the cluster, where its finalizers keep it ({finalizers}); plan again when "
     "it is gone",

@@ -9,6 +9,7 @@ from reconciler.model.fields import field_at, node_at, noted_fields, remembered_
 from reconciler.model.fields.field import Removal
 from reconciler.model.path import matches, value_in, values_at
 from reconciler.model.shape import Shape
+from reconciler.observe.observed import Observed
 from reconciler.planner.diff import Change
 from reconciler.planner.explanation import leaves
 
@@ -16,6 +17,17 @@ from reconciler.planner.explanation import leaves
 def unknown(kind: str, change: Change) -> bool:
     """Whether the observed value is missing only because the API never shows the field."""
     return change.observed is None and unreadable(kind, change.path)
+
+
+def lost(observed: Observed, change: Change) -> bool:
+    """Whether nobody knows any more what was applied of a field: the note of it is gone, with all others or alone."""
+    kind = observed.id.kind
+    if not unknown(kind, change):
+        return False
+    return observed.unmarked or any(
+        (row := field_at(kind, path)) is not None and row.always and value_in(observed.shape, path) is None
+        for path in (change.path[:length] for length in range(1, len(change.path) + 1))
+    )
 
 
 def of_creation(kind: str, seen: Shape, desired: Shape) -> dict[str, Any]:

@@ -65,15 +65,22 @@ def is_blocked(inputs: PlanInput, declared: Declared, observed: Observed, found:
 
 
 def ownership_changes(
-    inputs: PlanInput, declared: Declared, observed: Observed, said: Sequence[Change] = ()
+    inputs: PlanInput,
+    declared: Declared,
+    observed: Observed,
+    said: Sequence[Change] = (),
+    lost: Sequence[Change] = (),
 ) -> OwnershipChanges | None:
-    """The labels and annotations that differ; None if there are none. ``said`` are the fields that labels say."""
+    """The labels and annotations that differ; None if there are none.
+
+    ``said`` are the fields that labels say, ``lost`` those of which nobody knows any more what was applied.
+    """
     changes, last_applied = [], dict[str, Any]()
     if observed.stack != inputs.stack:
         changes.append(FieldChange(STACK, observed.stack or None, inputs.stack))
-    if observed.unmarked:
+    if observed.unmarked or lost:
         # Nobody can tell whether these are as declared: taking over, or noting again what was lost, says so.
-        differing = diff(declared.id.kind, declared.shape, observed.shape)
+        differing = diff(declared.id.kind, declared.shape, observed.shape) if observed.unmarked else lost
         last_applied = nested((each.path, each.desired) for each in differing if unknown(declared.id.kind, each))
         if observed.stack and last_applied:
             changes.append(FieldChange(LAST_APPLIED, None, "as declared"))

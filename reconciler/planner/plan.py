@@ -127,6 +127,7 @@ class NoteKind(StrEnum):
     KEPT_RETAINED = "KeptRetained"
     IGNORED = "Ignored"
     MEMORY_NOT_RETURNED = "MemoryNotReturned"
+    PAUSED_BY = "PausedBy"
     SECRET_UNREADABLE = "SecretUnreadable"
     UNDER_WAY = "UnderWay"
     TERMINATING = "Terminating"

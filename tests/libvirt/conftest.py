@@ -14,12 +14,18 @@ from support.own_host import OwnHost
 
 
 @pytest.fixture(scope="session")
-def own_host() -> Iterator[OwnHost]:
+def daemon() -> Libvirtd:
+    """The libvirtd of this process's host."""
+    return Libvirtd()
+
+
+@pytest.fixture(scope="session")
+def own_host(daemon: Libvirtd) -> Iterator[OwnHost]:
     assert not (why := missing()), why
     furniture = ExitStack()
     with closing(OwnHost()) as host:
         with host:
-            furniture.enter_context(Libvirtd())
+            furniture.enter_context(daemon)
             for bridge in BRIDGES:
                 furniture.enter_context(Bridge(bridge))
         yield host

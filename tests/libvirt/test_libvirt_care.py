@@ -525,6 +525,22 @@ def test_a_tray_that_the_guest_closed_unseen_is_opened_again(does: Steps, monkey
     assert "source" not in does.target("sda")
 
 
+def test_a_pool_whose_directory_is_not_there_is_not_to_be_made_anew(shop: Shop) -> None:
+    """Its mark cannot be read, and of a pool that was taken over nothing else says what it is for."""
+    shop.write(POOLS)
+    shop.begun()
+    (shop.home / "shop.db").unlink()
+    taken = shop.attempt("--adopt")
+    assert taken.endswith("exit 0"), taken
+    Path(VMDI).rename(f"{VMDI}-gone")
+    said = shop.attempt()
+    assert f"{VMDI}, the directory of pool image-pool, is not there: mount it or bring it back" in said
+    assert "create it again" not in said
+    assert "StartPool" in said
+    Path(f"{VMDI}-gone").rename(VMDI)
+    shop.applied()
+
+
 def test_a_pool_that_is_not_mounted_has_nothing_made_in_it(shop: Shop) -> None:
     """Its directory is empty, and libvirt calls it active: the disks in it are unknown, not gone."""
     shop.write(POOLS + IMAGE + ROOT_DISK + machine(more=", powerState: Running"))

@@ -13,7 +13,7 @@ import pytest
 
 from contracts.driver_contract_steps import CONFIG, ISO, OTHER_MAC, VMD, VMDI, Steps
 from support import guest, libvirtd
-from support.libvirtd import clean
+from support.libvirtd import clean, virsh
 from support.real_machines import RealSteps
 
 if (lacking := libvirtd.missing()) and not os.environ.get(libvirtd.REQUIRED):
@@ -49,6 +49,7 @@ OPENS: list[tuple[str, str, str, dict[str, Any]]] = [
     (MACHINE, "new", "CreateAndStartVMFromImage", {**NEW, "disk": f"{BAD},target=vda"}),
     (MACHINE, "new", "CreateAndStartVMFromISO", {**NEW, "disk": f"{IMAGE},device=cdrom,target=sda"}),
     (MACHINE, "victim", "StartVM", {}),
+    (MACHINE, "victim", "AutoStartVM", {}),  # at the next boot, when nobody looks
     (MACHINE, "victim", "CloneVM", {"name": "copy", "auto_clone": True}),
     (MACHINE, "other", "CloneVM", {"name": "copy", "file": BAD, "preserve_data": True}),
     (MACHINE, "victim", "ExportVM", {"path": "/var/lib/libvirt/exports"}),
@@ -79,7 +80,7 @@ OPENS: list[tuple[str, str, str, dict[str, Any]]] = [
 # They change what runs already, definitions, or whole files and directories; and what takes a bad image away.
 OPENS_NONE = {
     *((MACHINE, each) for each in (
-        "SuspendVM", "ResumeVM", "StopVM", "StopVMForce", "RebootVM", "ResetVM", "DeleteVM", "AutoStartVM",
+        "SuspendVM", "ResumeVM", "StopVM", "StopVMForce", "RebootVM", "ResetVM", "DeleteVM",
         "UnplugDevice", "UnplugNIC", "UnplugDisk", "EjectISO", "PlugNIC", "ChangeNumberOfCPU", "ResizeVM", "ResizeRAM",
         "ResizeMaxRAM", "TuneDiskQoS", "TuneNICQoS", "SetBootOrder", "SetVncPassword", "UnsetVncPassword",
         "UpdateGraphic",
@@ -210,6 +211,12 @@ def _encrypted(path: Path) -> None:
 
 def _vmdk(path: Path) -> None:
     path.write_text(f'# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\nRW 2048 FLAT "{SECRET}" 0\n')
+
+
+def test_the_autostart_of_a_machine_whose_image_leads_out_can_be_taken_back(does: Steps) -> None:
+    virsh("autostart", "victim")
+    does.vm("AutoStartVM", "victim", disable=True)
+    assert "Autostart:      disable" in virsh("dominfo", "victim")
 
 
 @pytest.mark.parametrize(

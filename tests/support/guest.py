@@ -3,7 +3,8 @@
 It waits for the power button and switches the machine off, gives back the memory it is asked for, and lets go of
 PCI devices that are to be unplugged. Ports are those of QEMU's PIIX4 (pc-i440fx): SeaBIOS puts the ACPI registers
 at 0x600; PCI hot-plug is at 0xae00 (QEMU, docs/specs/acpi_pci_hotplug). The balloon is a virtio device of the
-legacy kind, whose own registers begin 20 bytes into its I/O region. The deaf guest does nothing of it.
+legacy kind, whose own registers begin 20 bytes into its I/O region. The deaf guest does nothing of it. The one that
+fills its disk writes a sector on each of its first 256 cylinders, half a MiB apart, and is deaf from then on.
 """
 
 from __future__ import annotations
@@ -53,10 +54,18 @@ _CODE = bytes.fromhex(
     "ebc9"  # jmp loop
 )
 _DEAF = bytes.fromhex("f4 ebfd")  # hlt; jmp
+_FILLS = bytes.fromhex(
+    "31c0 8ed8 8ec0"  # xor ax, ax; mov ds, ax; mov es, ax
+    "b90200"  # mov cx, 2                                               sector 2 of cylinder 0
+    # next:
+    "b80103 bb007c"  # mov ax, 0x301; mov bx, 0x7c00                    write one sector, this one
+    "30f6 b280 cd13"  # xor dh, dh; mov dl, 0x80; int 0x13
+    "fec5 75f0"  # inc ch; jnz next
+)
 
 
-def sector(*, deaf: bool = False) -> bytes:
-    return (_DEAF if deaf else _CODE).ljust(SIZE - 2, b"\0") + b"\x55\xaa"
+def sector(*, deaf: bool = False, fills: bool = False) -> bytes:
+    return (_FILLS + _DEAF if fills else _DEAF if deaf else _CODE).ljust(SIZE - 2, b"\0") + b"\x55\xaa"
 
 
 def blank(path: Path) -> None:
@@ -65,10 +74,10 @@ def blank(path: Path) -> None:
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M"], check=True)
 
 
-def install(path: str, *, format: str = "qcow2", deaf: bool = False) -> None:
+def install(path: str, *, format: str = "qcow2", deaf: bool = False, fills: bool = False) -> None:
     """Put the guest at the beginning of a disk."""
     with tempfile.NamedTemporaryFile() as file:
-        file.write(sector(deaf=deaf))
+        file.write(sector(deaf=deaf, fills=fills))
         file.flush()
         write = f"write -q -s {file.name} 0 {SIZE}"
         subprocess.run(["qemu-io", "-f", format, "-c", write, path], check=True, capture_output=True)

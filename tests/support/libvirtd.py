@@ -6,6 +6,7 @@ import grp
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -101,17 +102,31 @@ class Libvirtd:
         self._open_kvm()
         if not answers():
             Path("/run/libvirt").mkdir(exist_ok=True)
-            for name in ("virtlogd", "libvirtd"):
-                words = [sys.executable, reaper.__file__, name, "-p", f"/run/libvirt/{name}.pid"]
-                with _log(name).open("w") as log:
-                    # In a session of its own, so that Ctrl-C leaves it to those that clean up.
-                    daemon = subprocess.Popen(words, env=with_sbin(), stderr=log, start_new_session=True)
-                self._started.append(daemon)
-            deadline = time.monotonic() + 30
-            while not answers():
-                assert time.monotonic() < deadline, f"libvirtd does not answer: {_log('libvirtd').read_text()}"
-                time.sleep(0.1)
+            self._start("virtlogd")
+            self.start()
         return self
+
+    def start(self) -> None:
+        """Start libvirtd, and wait until it answers."""
+        self._start("libvirtd")
+        deadline = time.monotonic() + 30
+        while not answers():
+            assert time.monotonic() < deadline, f"libvirtd does not answer: {_log('libvirtd').read_text()}"
+            time.sleep(0.1)
+
+    def bury(self) -> None:
+        """End what a libvirtd that was killed has left running (``libvirtd_dies.kill``), for which it was stopped."""
+        for dead in self._started[1:-1]:
+            dead.send_signal(signal.SIGCONT)
+            dead.wait()
+        del self._started[1:-1]
+
+    def _start(self, name: str) -> None:
+        words = [sys.executable, reaper.__file__, name, "-p", f"/run/libvirt/{name}.pid"]
+        with _log(name).open("w") as log:
+            # In a session of its own, so that Ctrl-C leaves it to those that clean up.
+            daemon = subprocess.Popen(words, env=with_sbin(), stderr=log, start_new_session=True)
+        self._started.append(daemon)
 
     def __exit__(self, *exc: object) -> None:
         for daemon in reversed(self._started):

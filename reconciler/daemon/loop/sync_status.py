@@ -96,7 +96,7 @@ class SyncStatus:
 def _health(observed: Observed | None, failed: bool) -> Health:
     if observed is not None and (observed.under_way or observed.terminating):
         return Health.PROGRESSING
-    if failed:
+    if failed or (observed is not None and observed.paused_by):
         return Health.DEGRADED
     if observed is None or not observed.exists:
         return Health.MISSING

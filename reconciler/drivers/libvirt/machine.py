@@ -19,7 +19,7 @@ from reconciler.drivers.libvirt.definition import domain_of, redefine, require_s
 from reconciler.drivers.libvirt.device import disk_device, nic_device
 from reconciler.drivers.libvirt.exclusive_use import mark_disks_touched, require_free_address, require_free_file
 from reconciler.drivers.libvirt.host import config_of, path_of, target_of
-from reconciler.drivers.libvirt.image_access import require_medium
+from reconciler.drivers.libvirt.image_access import require_images, require_medium
 from reconciler.drivers.libvirt.xml_json import from_wire, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE, SNAPSHOT
@@ -161,7 +161,10 @@ def _storage(context: LibvirtContext, definition: Any) -> dict[str, tuple[Any, d
 
 @operation(MACHINE, "AutoStartVM")
 def autostart(context: LibvirtContext) -> None:
-    domain_of(context).setAutostart(not context.flag("disable"))
+    domain, starts = domain_of(context), not context.flag("disable")
+    if starts:  # libvirtd opens them at the boot of the host, when nothing judges them
+        require_images(context.host, config_of(domain))
+    domain.setAutostart(starts)
 
 
 @operation(MACHINE, "SetBootOrder")

@@ -23,6 +23,7 @@ from reconciler.drivers.libvirt.host import (
     type_of,
 )
 from reconciler.drivers.libvirt.image_access import format_of
+from reconciler.drivers.libvirt.pause import paused_by
 from reconciler.drivers.libvirt.qemu_img import info
 from reconciler.drivers.libvirt.xml_json import Element, parsed, to_wire
 from reconciler.drivers.operation import STORAGE, refuse
@@ -30,7 +31,7 @@ from reconciler.model import quantity
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
-from reconciler.model.wire import NEXT_START
+from reconciler.model.wire import NEXT_START, PAUSED_BY
 
 _POWER = {
     libvirt.VIR_DOMAIN_NOSTATE: "Running",
@@ -93,9 +94,12 @@ def _machine(host: HostState, name: str) -> Spec | None:
     if domain is None:
         return None
     power, live = _POWER.get(domain.state()[0], "Unknown"), _wire(live_of(domain))
+    shown = {"powerstate": power, "domain": live}
     if "_id" not in live:
-        return {"powerstate": power, "domain": live}
-    return {"powerstate": power, "domain": live, NEXT_START: domains.next_start(live, _wire(shown_of(domain)))}
+        return shown
+    if why := paused_by(domain):
+        shown[PAUSED_BY] = why
+    return {**shown, NEXT_START: domains.next_start(live, _wire(shown_of(domain)))}
 
 
 def _wire(definition: Element) -> dict[str, Any]:

@@ -167,7 +167,13 @@ def start(context: LibvirtContext) -> None:
     directory, share = directory_of(pool), share_of(pool)
     if share:
         _bare(directory, share)
-    elif directory.is_dir() and is_bare(directory):
+    elif not directory.is_dir():
+        refuse(
+            STORAGE,
+            f"{directory}, the directory of pool {context.target.name}, is not there: mount it or bring it back; what "
+            "is in it is not known, and nothing of it is made in its place",
+        )
+    elif is_bare(directory):
         refuse(
             STORAGE,
             f"{directory}, the directory of pool {context.target.name}, is empty: mount what belongs there; if it is "

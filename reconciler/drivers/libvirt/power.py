@@ -11,8 +11,11 @@ from reconciler.drivers.libvirt.definition import domain_of, require_running
 from reconciler.drivers.libvirt.exclusive_use import mark_disks_touched
 from reconciler.drivers.libvirt.host import live_of
 from reconciler.drivers.libvirt.image_access import require_images
+from reconciler.drivers.libvirt.pause import paused_by
 from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import MACHINE
+
+_TRIAL = 2.0  # seconds that a guest which an error had paused runs until it counts as resumed
 
 
 @operation(MACHINE, "StartVM")
@@ -90,7 +93,15 @@ def resume(context: LibvirtContext) -> None:
     require_running(context, domain)
     if not _paused(context):
         refuse(LIBVIRT, f"Requested operation is not valid: domain {context.target.name} is already running")
+    failed = bool(paused_by(domain))
     domain.resume()
+    # What failed is tried again at once: a guest that nobody had paused soon shows whether it can run.
+    if failed and context.host.wait_until(_TRIAL, lambda: bool(paused_by(domain)), lambda: None):
+        refuse(
+            LIBVIRT,
+            f"Operation failed: the guest of {context.target.name} was resumed and paused again: {paused_by(domain)}. "
+            "Mend that on its node, then resume it",
+        )
 
 
 def _paused(context: LibvirtContext) -> bool:

@@ -29,7 +29,7 @@ from reconciler.drivers import domain as domains
 from reconciler.drivers.operation import TOOL, OperationContext, OperationTable, refuse, refuse_taken
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
-from reconciler.model.wire import NEXT_START
+from reconciler.model.wire import NEXT_START, PAUSED_BY
 
 World = MutableMapping[str, Any]
 Entity = dict[str, Any]
@@ -73,6 +73,8 @@ def observed_spec(key: str, entity: Entity) -> dict[str, Any]:
     spec = {"nodeName": entity["node"], **entity["spec"]}
     if not key.startswith(f"{MACHINE}/"):
         return spec
+    if spec.get("powerstate") != "Paused":
+        spec.pop(PAUSED_BY, None)
     if "domain" in spec:
         spec[NEXT_START] = domains.next_start(spec["domain"], entity["persistent"])
     else:

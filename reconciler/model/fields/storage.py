@@ -13,6 +13,7 @@ POOL_FIELDS = (
         FieldType.TEXT,
         default="vmd",
         shown=Visibility.NEVER,
+        always=True,
         default_at_creation=True,
         removed=Removal.CREATION,
     ),

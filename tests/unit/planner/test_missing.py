@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
 from reconciler import LocalCluster
 from reconciler.model.fields import FIELDS
@@ -14,43 +13,10 @@ from reconciler.model.kinds import MACHINE
 from reconciler.model.nearest import NearestResources
 from reconciler.model.path import values_at
 from reconciler.model.resource import ResourceId, show_path
+from support.documents import documents
 from support.scenario import converge, desired_of, plan_of, served
 
-DOCUMENTS = """
-- {kind: VirtualMachinePool, name: disks, type: localfs, url: /var/lib/libvirt/disks}
-- {kind: VirtualMachinePool, name: images, type: localfs, url: /var/lib/libvirt/images, content: vmdi}
-- {kind: VirtualMachineNetwork, name: web-net,
-   switch: {subnet: 192.168.5.0/24, gateway: 192.168.5.1, dhcp: 192.168.5.2, bridge: br-ext}}
-- {kind: VirtualMachineNetwork, name: ext-net, switch: {subnet: 10.10.0.0/24, gateway: 10.10.0.1, dhcp: 10.10.0.2}}
-- {kind: VirtualMachineDisk, name: web-1-root, pool: disks, capacity: 10Gi}
-- {kind: VirtualMachineDisk, name: base, pool: disks, capacity: 10Gi}
-- {kind: VirtualMachineDisk, name: system, pool: disks, capacity: 10Gi}
-- {kind: VirtualMachineDisk, name: copy, pool: disks, from: {disk: base}}
-- {kind: VirtualMachineDiskImage, name: template, pool: images, from: {disk: base}}
-- {kind: VirtualMachineDisk, name: made, pool: disks, from: {image: template}}
-- {kind: VirtualMachineImage, name: golden, disk: system, pool: images}
-- {kind: VirtualMachine, name: db-1, osVariant: debian12, cpu: {count: 1}, memory: {size: 1Gi}, from: {image: golden},
-   disks: [{target: vda, disk: copy}], nics: [{mac: "52:54:00:00:00:02", type: bridge, source: virbr0}]}
-- {kind: VirtualMachine, name: web-1, osVariant: debian12, cpu: {count: 1}, memory: {size: 1Gi},
-   disks: [{target: vda, disk: web-1-root}],
-   nics: [{mac: "52:54:00:00:00:01", type: l3bridge, source: br-int, network: web-net, ip: 192.168.5.7,
-           floatingIP: {address: 10.10.0.9/24, externalNetwork: ext-net}}]}
-- {kind: VirtualMachineDiskSnapshot, name: base-1, disk: base}
-- {kind: VirtualMachineSnapshot, name: web-1-1, virtualMachine: web-1, disks: [{target: vda}]}
-"""
 ALL = frozenset({"interrupt", "restart", "recreate", "data"})
-
-
-def documents() -> list[dict[str, Any]]:
-    return [
-        {
-            "apiVersion": "gitops.doslab.io/v1alpha1",
-            "kind": each.pop("kind"),
-            "metadata": {"name": each.pop("name")},
-            "spec": {"nodeName": "node22", **each},
-        }
-        for each in yaml.safe_load(DOCUMENTS)
-    ]
 
 
 REFERENCES = [
