@@ -67,8 +67,7 @@ def plan(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Pl
     Raises ``ClusterError`` where the cluster cannot be read.
     """
     observed = observe_after_recovery(desired, cluster, policy)
-    desired = with_secret_digests(desired, cluster, policy)
-    return _with_lengths(make_plan(desired, observed, policy_now(policy)), cluster)
+    return _with_lengths(make_plan(with_secret_digests(desired, cluster), observed, policy_now(policy)), cluster)
 
 
 def reconcile_once(
@@ -86,7 +85,7 @@ def reconcile_once(
         recover(cluster, stack)
         observed = observe_stack(cluster, desired, policy, writes=True)
         policy = policy_now(policy)
-        made = _with_lengths(make_plan(with_secret_digests(desired, cluster, policy), observed, policy), cluster)
+        made = _with_lengths(make_plan(with_secret_digests(desired, cluster), observed, policy), cluster)
         report = _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
         if (report is not None or not made.steps) and not (made.problems or policy.targets or policy.delete):
             _record_undescribed(cluster, desired, observed, ran=bool(report is not None and report.outcomes))
@@ -244,12 +243,12 @@ def read_operation_ledger(cluster: Cluster, stack: str, observed: Observation) -
     return read_ledger(read_journal(cluster.records(stack)), cluster.list("Event").items, resources)
 
 
-def with_secret_digests(desired: Desired, cluster: Cluster, policy: Policy | None = None) -> Desired:
+def with_secret_digests(desired: Desired, cluster: Cluster) -> Desired:
     """The same, changed in place: its secrets have digests, so that a rotation is seen.
 
-    Of those that the policy does not let manifests read nothing is read. Writes nothing but the digests' key.
+    Writes nothing but the digests' key.
     """
-    vault = Vault(cluster, sources=policy.secrets if policy is not None else None)
+    vault = Vault(cluster)
     for declared in desired.resources.values():
         if declared.has_secrets:
             declared.shape = vault.seal(declared.shape)

@@ -54,7 +54,7 @@ def describe(target: str, paths: tuple[str, ...], history: bool, cluster: Cluste
             entries = read_journal(opened.records(resource.stack))
             document = document._replace(history=steps_on(str(id), runs(entries))[:HISTORY])
         if desired is not None:
-            desired = with_secret_digests(desired, opened, policy_of(desired, PolicyOptions()))
+            desired = with_secret_digests(desired, opened)
     if desired is not None:
         document = _compared(document, desired, observed)
         show_problems(document.problems)

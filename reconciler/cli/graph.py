@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.command()
 @paths_argument
 @cluster_options()
-@policy_options("allow", "prune", "adopt", "target", "secret_env", "secret_dir")
+@policy_options("allow", "prune", "adopt", "target")
 @output_option("graph", flag="--format")
 @click.option(
     "--of",

@@ -81,13 +81,7 @@ def connected(
 
 
 def cluster_for(reference: ClusterReference, loaded: Loaded | None, desired: Desired | None) -> ClusterReference:
-    """The cluster of the command line, else the Stack's, else the default.
-
-    Raises ``InvalidInput`` where that of the Stack is a file elsewhere.
-    """
-    from reconciler.manifests.finding import Finding
-    from reconciler.model.problem import InvalidInput
-
+    """The cluster of the command line, else the Stack's, else the default."""
     if reference.given or desired is None or loaded is None or loaded.stack is None:
         return reference
     stack = desired.stack
@@ -95,19 +89,12 @@ def cluster_for(reference: ClusterReference, loaded: Loaded | None, desired: Des
         return ClusterReference(KUBERNETES, stack.context)
     if not stack.cluster:
         return reference
-    folder = os.path.dirname(loaded.stack.source.name)
-    path = os.path.join(folder, stack.cluster)
-    if not os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder or "."), "")):
-        remedy = "Put the file itself there, or give the other one on the command line: --cluster FILE."
-        finding = Finding(("spec", "cluster", "path"), "leads out of the directory of this file by a link", remedy)
-        raise InvalidInput([loaded.stack.problem(finding)])
-    return ClusterReference(path)
+    return ClusterReference(os.path.join(os.path.dirname(loaded.stack.source.name), stack.cluster))
 
 
 def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False) -> Policy:
     """What a run may do, by the options and the Stack. Raises ``UsageError`` for values that make no sense."""
     from reconciler.catalogue.operation import Impact
-    from reconciler.model.secret import SecretSources
     from reconciler.planner import DeletionLimit, Policy
     from reconciler.planner.policy import interruption_limits
 
@@ -128,7 +115,6 @@ def policy_of(desired: Desired, options: PolicyOptions, *, delete: bool = False)
         adopt_from=frozenset(options.adopt_from),
         delete=delete,
         targets=_targets(desired, options.target),
-        secrets=desired.stack.secrets | SecretSources(options.secret_env, options.secret_dir),
     )
 
 

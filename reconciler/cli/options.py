@@ -30,8 +30,6 @@ class PolicyOptions(NamedTuple):
     adopt_from: tuple[str, ...] = ()  # names of stacks
     target: tuple[str, ...] = ()  # KIND or KIND/NAME
     keep_going: bool = False  # with what errors leave
-    secret_env: tuple[str, ...] = ()  # beginnings of environment variables that manifests may name
-    secret_dir: tuple[str, ...] = ()  # directories of files that manifests may name
 
 
 class HostOptions(NamedTuple):
@@ -145,23 +143,6 @@ policy_options = option_group(
             "--keep-going",
             is_flag=True,
             help="Go on in spite of errors, without the resources that have one and all that refer to them.",
-        ),
-        "secret_env": click.option(
-            "--secret-env",
-            metavar="PREFIX",
-            multiple=True,
-            envvar="RECONCILE_SECRET_ENV",
-            show_envvar=True,
-            help="Manifests may read environment variables that begin so (besides those that the Stack allows).",
-        ),
-        "secret_dir": click.option(
-            "--secret-dir",
-            metavar="DIR",
-            type=click.Path(),
-            multiple=True,
-            envvar="RECONCILE_SECRET_DIR",
-            show_envvar=True,
-            help="Manifests may read files below this directory (besides those that the Stack allows).",
         ),
     },
 )

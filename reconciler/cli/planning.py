@@ -86,7 +86,7 @@ def make_and_rehearse(inputs: PlanInputs, faults: Sequence[str], parallel: int) 
     ):
         refuse_unknown_names(inputs.policy, shown, desired)
         observed = observe_after_recovery(desired, shown, policy)
-        plan = make_plan(with_secret_digests(desired, shown, policy), observed, policy)
+        plan = make_plan(with_secret_digests(desired, shown), observed, policy)
         plan = replace(plan, cluster=cluster_for(inputs.cluster, loaded, desired).to_json())
         plan = seal(plan, cluster) if inputs.sealed and not plan.problems else plan
     try:

@@ -124,7 +124,7 @@ watch_options = option_group(
 @watch_options()
 @paths_argument
 @cluster_options()
-@policy_options("allow", "prune", "max_deletions", "adopt", "secret_env", "secret_dir")
+@policy_options("allow", "prune", "max_deletions", "adopt")
 @execution_options("parallel", "timeout")
 @host_options()
 def watch(

@@ -15,7 +15,6 @@ from reconciler.model.fields import secret_fields
 from reconciler.model.path import values_at
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
-from reconciler.model.secret import SecretSources
 from reconciler.model.shape import Shape
 from reconciler.model.wire import OWN_AGENT
 
@@ -82,9 +81,6 @@ class Stack:
     node_unknown: bool = False  # the default of nodeName is what is wrong, so nobody can tell who lacks one
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address
     agent: str = OWN_AGENT  # who serves the nodes
-    secrets: SecretSources = field(
-        default_factory=SecretSources
-    )  # what manifests may read of the machine that applies them
     drift: DriftPolicy = field(default_factory=DriftPolicy)
 
 

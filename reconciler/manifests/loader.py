@@ -113,9 +113,8 @@ def list_files(paths: Sequence[str | os.PathLike[str]], *, under: str = "") -> F
         if not listed.root:
             folder = FilePath(text) if os.path.isdir(text) else FilePath(text).parent
             listed.root = os.path.basename(os.path.realpath(folder))
-        before = len(listed.problems)
         files = list(_files(listed, text, under))
-        if os.path.isdir(text) and not files and len(listed.problems) == before:
+        if os.path.isdir(text) and not files:
             listed.problems.append(
                 Problem(
                     Origin(_shown(text, under)),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from reconciler.catalogue.permission import permission
@@ -17,7 +15,6 @@ from reconciler.manifests.drift_policy import DriftPolicy
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Loaded
 from reconciler.model.resource import Path
-from reconciler.model.secret import SecretSources
 from reconciler.model.wire import OWN_AGENT
 
 
@@ -54,26 +51,9 @@ def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
         node_unknown="nodeName" not in spec.get("defaults", {}) and _may_have_defaults(manifest.document, findings),
         nodes={node: values["address"] for node, values in spec.get("nodes", {}).items()},
         agent=spec.get("agent", OWN_AGENT),
-        secrets=_secret_sources(spec.get("secrets", {}), manifest.source.name),
         drift=DriftPolicy() if unknown else DriftPolicy.parse(drift),
     )
-    if _leads_out(stack.cluster):
-        message = "leads out of the directory of this file: a manifest does not choose among the files of this machine"
-        remedy = "Name a file below it, or give the other one on the command line: --cluster FILE."
-        unknown.append(Finding(("spec", "cluster", "path"), message, remedy))
-        stack = replace(stack, cluster="")
     return stack, [*findings, *unknown]
-
-
-def _leads_out(path: str) -> bool:
-    return bool(path) and (posixpath.isabs(path) or posixpath.normpath(path).split("/")[0] == "..")
-
-
-def _secret_sources(said: dict[str, Any], file: str) -> SecretSources:
-    """What manifests may read of the machine that applies them. Directories are relative to that of the file."""
-    folder = posixpath.dirname(file)
-    directories = tuple(posixpath.join(folder, each) for each in said.get("directories", ()))
-    return SecretSources(tuple(said.get("env", ())), directories)
 
 
 def _accepts(document: Any) -> bool:

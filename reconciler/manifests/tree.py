@@ -36,7 +36,6 @@ def entries(top: str, bound: str = "") -> Iterator[Entry]:
 
     ``bound`` is the folder that links may not lead out of, unless the tree is to be found.
     """
-    is_checkout = bool(bound)  # whoever made it tells what it leaves out
     bound = os.path.realpath(bound) if bound else tree_of(os.path.realpath(top))
     visited: set[str] = set()
     waiting = [top]
@@ -45,8 +44,7 @@ def entries(top: str, bound: str = "") -> Iterator[Entry]:
         for path in waiting:
             yield from _walk(path, bound, visited, links)
         waiting = [link for link in sorted(links) if os.path.realpath(link) not in visited]
-    if not is_checkout:
-        yield from _not_fetched(os.path.realpath(top), top, bound)
+    yield from _not_fetched(os.path.realpath(top), top, bound)
 
 
 def _walk(top: str, bound: str, visited: set[str], links: list[str]) -> Iterator[Entry]:

@@ -36,7 +36,6 @@ class Secret:
     key: str = ""
     namespace: str = ""
     digest: str = field(default="", compare=False)
-    refused: tuple[str, str] = field(default=("", ""), compare=False)  # why a manifest may not name it, and the remedy
 
     def __str__(self) -> str:
         key = f", key {self.key}" if self.key else ""
@@ -56,36 +55,6 @@ def secret_from(value: Mapping[str, Any], namespace: str) -> Secret:
     return Secret(source, name)
 
 
-@dataclass(frozen=True, slots=True)
-class SecretSources:
-    """What manifests may name of the machine that applies them; who writes them may not be who may read it.
-
-    Secrets of the cluster are in the namespace of the resource, and are not asked for here.
-    """
-
-    env: tuple[str, ...] = ()  # beginnings of names of environment variables
-    directories: tuple[str, ...] = ()  # that files are in, links resolved on both sides
-
-    def refusal(self, secret: Secret) -> tuple[str, str]:
-        """Why a secret may not be read, and what to do about it; empty if it may."""
-        if secret.source == "env" and not secret.name.startswith(self.env):
-            prefix = secret.name.partition("_")[0] + "_" if "_" in secret.name else secret.name
-            remedy = f"Allow variables with a beginning: --secret-env {prefix}, or spec.secrets.env of the Stack."
-            return f"manifests may not read the environment variable {secret.name}", remedy
-        if secret.source == "file" and not self._holds(os.path.realpath(secret.name)):
-            folder = os.path.dirname(os.path.abspath(secret.name))
-            remedy = f"Allow its directory: --secret-dir {folder}, or spec.secrets.directories of the Stack."
-            return f"manifests may not read the file {secret.name}", remedy
-        return "", ""
-
-    def _holds(self, file: str) -> bool:
-        folders = (os.path.realpath(each) for each in self.directories)
-        return any(file.startswith(os.path.join(folder, "")) for folder in folders)
-
-    def __or__(self, other: SecretSources) -> SecretSources:
-        return SecretSources(self.env + other.env, self.directories + other.directories)
-
-
 class SecretStore(Protocol):
     """Secrets that are kept in a cluster."""
 
@@ -99,18 +68,11 @@ class SecretStore(Protocol):
 class Vault:
     """Reads secrets. ``environment`` stands for the process's in tests.
 
-    With ``sources``, ``seal`` reads nothing else: the secrets are those that manifests name. One that is ``kept`` reads
-    each secret once, for a run that must note the digest of what it has sent.
+    One that is ``kept`` reads each secret once, for a run that must note the digest of what it has sent.
     """
 
-    def __init__(
-        self,
-        store: SecretStore,
-        environment: Mapping[str, str] | None = None,
-        sources: SecretSources | None = None,
-        kept: bool = False,
-    ) -> None:
-        self._store, self._sources = store, sources
+    def __init__(self, store: SecretStore, environment: Mapping[str, str] | None = None, *, kept: bool = False) -> None:
+        self._store = store
         self._read: dict[Secret, str] | None = {} if kept else None
         self._environment = os.environ if environment is None else environment
 
@@ -143,11 +105,8 @@ class Vault:
         return hmac.new(self._store.digest_key(), self.read(secret).encode(), hashlib.sha256).hexdigest()
 
     def seal(self, value: Any) -> Any:
-        """The value with the digest of every secret in it, as far as they can be read; refused where they may not."""
+        """The value with the digest of every secret in it, as far as they can be read."""
         if isinstance(value, Secret):
-            refused = self._sources.refusal(value) if self._sources is not None else ("", "")
-            if refused[0]:
-                return replace(value, refused=refused)
             try:
                 return replace(value, digest=self.digest(value))
             except (SecretMissing, Forbidden):  # planning must work without permission to read secrets

@@ -38,7 +38,6 @@ from reconciler.planner.policy import DeletionLimit, Policy
 from reconciler.planner.preconditions import bind
 from reconciler.planner.protection import exposures
 from reconciler.planner.requests import request_step, with_requests
-from reconciler.planner.secrets import refuse_secrets
 
 __all__ = ["DeletionLimit", "Policy", "make_plan", "plan_request"]
 
@@ -54,8 +53,6 @@ def make_plan(
     """
     inputs = plan_input(desired, observed, policy or Policy(), unchanged)
     drafts = draft_steps(inputs, find_changes(inputs))
-    if not inputs.policy.delete:
-        refuse_secrets(inputs, drafts)
     return _plan(inputs, with_requests(inputs, with_deletions(inputs, drafts)))
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from reconciler.catalogue.operation import Impact
 from reconciler.catalogue.permission import HELD, of_resource
 from reconciler.model.resource import ResourceId
-from reconciler.model.secret import SecretSources
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -78,7 +77,6 @@ class Policy:
     adopt_from: frozenset[str] = frozenset()  # stacks from which it takes over what they no longer describe
     delete: bool = False
     targets: frozenset[ResourceId] = frozenset()  # if any, only these and what they need
-    secrets: SecretSources | None = None  # what manifests may read of this machine; None: whatever they name
     at: datetime | None = None  # the moment of the run, with its zone; without one, what is ignored until then is
 
     def allows(self, impact: Impact, named: Collection[ResourceId] = (), guests: Collection[ResourceId] = ()) -> bool:

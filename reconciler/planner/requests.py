@@ -9,7 +9,6 @@ from reconciler.manifests.request import KIND, Request, request_id
 from reconciler.model.kinds import DISK, DISK_SNAPSHOT, MACHINE, POOL
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import Path, ResourceId, show_path
-from reconciler.model.secret import Secret
 from reconciler.model.wire import LABEL_PROTECT
 from reconciler.observe.ledger import LedgerEntry, RequestState
 from reconciler.planner.deletion import removal
@@ -158,12 +157,6 @@ def _draft_request(inputs: PlanInput, request: Request, reason: Reason, details:
         queue=inputs.queue(node),
         request=(request.name, request.content),
     )
-    refused = {name: each.refused for name, each in parameters.items() if isinstance(each, Secret) and each.refused[0]}
-    for name, (message, remedy) in refused.items():
-        place = ("spec", f"{name}From") if request.manifest is not None else ("metadata", "name")
-        found.refuse(id, request_problem(request, f"{operation.name}: {message}", remedy, place=place))
-    if refused:
-        return
     found.notes += unreadable_secrets(id, parameters)
     wrong = catalogue.parameter_errors(operation, samples(operation, parameters), inputs.desired.stack.agent)
     for error in wrong:

@@ -15,7 +15,7 @@ from reconciler import LocalCluster, plan
 from reconciler.agent.embedded import serving, simulators
 from reconciler.model.kinds import KINDS, MACHINE
 from reconciler.model.resource import Resource, ResourceId
-from reconciler.model.secret import Secret, SecretMissing, SecretSources, Vault
+from reconciler.model.secret import Secret, SecretMissing, Vault
 from reconciler.observe.observed import observe
 from reconciler.planner.plan import NoteKind
 from support.command_line import run
@@ -27,7 +27,7 @@ MANIFESTS = """
 apiVersion: gitops.doslab.io/v1alpha1
 kind: Stack
 metadata: {name: shop}
-spec: {defaults: {nodeName: node22}, secrets: {env: [VNC, ROOT, FTP], directories: [..]}}
+spec: {defaults: {nodeName: node22}}
 ---
 apiVersion: gitops.doslab.io/v1alpha1
 kind: VirtualMachinePool
@@ -121,55 +121,6 @@ def test_a_password_that_does_not_fit_is_refused_without_being_shown(
     result = run(planted, "m", "--yes")
     assert "graphics does not have the right form: (hidden)" in result.err
     assert "Planted With" not in result.out + result.err
-
-
-SOURCES = ", secrets: {env: [VNC, ROOT, FTP], directories: [..]}"
-REFUSED = {
-    "env VNC": (
-        "spec.graphics.passwordFrom: VirtualMachine/web-1: manifests may not read the environment variable VNC",
-        "--secret-env VNC, or spec.secrets.env of the Stack",
-    ),
-    "env ROOT": ("spec.guest.passwordFrom: VirtualMachine/web-1: manifests may not read", "--secret-env ROOT"),
-    "file seed.txt": ("manifests may not read the file seed.txt", "--secret-dir"),
-    "env FTP_USER": ("spec.usernameFrom", "--secret-env FTP_"),
-}
-
-
-def test_manifests_read_nothing_that_was_not_allowed(planted: Path) -> None:
-    (planted / "m" / "shop.yaml").write_text(MANIFESTS.replace(SOURCES, ""))
-    for words in (["--plan", "m"], ["m", "--yes"], ["graph", "m"]):
-        result = run(planted, *words)
-        assert result.code == 1
-        for said in REFUSED.values():
-            assert all(part in result.err for part in said), result.err
-    allowed = ["--secret-env", "VNC", "--secret-env", "ROOT", "--secret-env", "FTP", "--secret-dir", "."]
-    assert run(planted, "--plan", "m", *allowed).code == 0
-    assert run(planted, "--plan", "m", *allowed[:-2]).code == 1
-    assert traces(planted) == []
-
-
-def test_a_secret_that_may_not_be_read_any_more_is_an_error_though_nothing_changes(planted: Path) -> None:
-    text = MANIFESTS.partition("---\napiVersion: gitops.doslab.io/v1alpha1\nkind: Operation")[0]
-    (planted / "m" / "shop.yaml").write_text(text)
-    assert run(planted, "m", "--yes").code == 0
-    (planted / "m" / "shop.yaml").write_text(text.replace("VNC, ROOT", "ROOT"))
-    assert "may not read the environment variable VNC" in run(planted, "--plan", "m").err
-
-
-def test_a_link_out_of_an_allowed_directory_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "allowed").mkdir()
-    (tmp_path / "token").write_text("horse")
-    (tmp_path / "allowed" / "token").symlink_to(tmp_path / "token")
-    (tmp_path / "allowed-too").mkdir()
-    (tmp_path / "allowed-too" / "token").write_text("horse")
-    sources = SecretSources(directories=(str(tmp_path / "allowed"),))
-    for name in ("allowed/token", "allowed-too/token", "allowed/../token", "token"):
-        assert sources.refusal(Secret("file", str(tmp_path / name)))[0], name
-    (tmp_path / "allowed" / "own").write_text("horse")
-    (tmp_path / "by-link").symlink_to("allowed/own")
-    assert sources.refusal(Secret("file", str(tmp_path / "by-link"))) == ("", "")
-    assert sources.refusal(Secret("secretKeyRef", "web-1", "root", "default")) == ("", "")
-    assert SecretSources().refusal(Secret("env", "HOME"))[0]
 
 
 def test_what_the_agent_wrote_down_holds_no_secret(planted: Path) -> None:

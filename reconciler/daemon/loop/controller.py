@@ -236,7 +236,7 @@ class StackController:
         return reading
 
     def _digest_secrets(self, reading: ReadResult, ids: Iterable[ResourceId]) -> None:
-        vault = Vault(self._cluster, sources=self._options.policy(reading.desired.stack).secrets)
+        vault = Vault(self._cluster)
         for id in ids:
             declared = reading.desired.resources.get(id)
             if declared is not None and declared.has_secrets:
