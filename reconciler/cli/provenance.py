@@ -55,7 +55,7 @@ def commit_of(paths: Sequence[str]) -> tuple[str, bool]:
 
 def _loadable(file: str, paths: Sequence[str]) -> bool:
     """Whether a file would be read as a manifest: a change of the embedded cluster beside them does not count."""
-    from reconciler.manifests.loader import SUFFIXES
+    from reconciler.manifests.tree import SUFFIXES
 
     if not file.endswith(SUFFIXES):
         return False

@@ -20,6 +20,8 @@ from reconciler.model.problem import InvalidInput, Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
 from reconciler.planner.declaration import canonical
 
+SUBMODULE = ("a git submodule, which is not fetched", "Commit the files themselves, or remove the submodule.")
+
 
 class ReadResult(NamedTuple):
     """The desired state as of one read."""
@@ -125,6 +127,9 @@ class DesiredReader:
             reason = self._repository.problem or "the repository has not been fetched yet"
             raise InvalidInput([Problem(Origin(self._repository.shown), reason)])
         scan = self._cache.scan(checkout.paths, by_content=by_content, under=checkout.folder)
+        if checkout.submodules:
+            missing = [Problem(Origin(each), *SUBMODULE) for each in checkout.submodules]
+            scan = scan._replace(problems=[*scan.problems, *missing], complete=False)
         problem = self._repository.problem
         if problem:  # the checkout is complete, but not the commit that was asked for
             scan = scan._replace(problems=[*scan.problems, Problem(Origin(self._repository.shown), problem)])
