@@ -15,7 +15,7 @@ from typing import IO, Any
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.json_reader import read_json
 from reconciler.manifests.reader import MalformedDocument, SourceText, read_yaml
-from reconciler.manifests.tree import File, Unread, entries, tree_of
+from reconciler.manifests.tree import File, Unread, entries, is_inside, tree_of
 from reconciler.model.problem import Origin, Problem, bug_problem, shown
 from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, Path, ResourceId, show_path
 from reconciler.model.user_file import TooLarge, read_user_file, reason_of, shown_limit
@@ -97,6 +97,7 @@ def load(
     for file in listed.files:
         if file == "-":
             _load_bytes(loaded, "<stdin>", (stdin or sys.stdin.buffer).read(max_bytes + 1), max_bytes)
+            _check_cluster_path(loaded, "<stdin>", "", under)
         else:
             _load_file(loaded, file, max_bytes, under, descriptors=file in named)
     return loaded
@@ -189,6 +190,26 @@ def _load_file(loaded: Loaded, path: str, max_bytes: int, under: str, *, descrip
         loaded.problems.append(_cannot_read(name, error))
     else:
         _load_bytes(loaded, name, content, max_bytes)
+        _check_cluster_path(loaded, name, os.path.dirname(path), under)
+
+
+def _check_cluster_path(loaded: Loaded, name: str, folder: str, under: str) -> None:
+    """Add the problem of a Stack, of the file ``name``, whose cluster is a file outside the tree that ``folder`` is in.
+
+    Whoever may change the manifests may not choose any file of this machine: the command line may.
+    """
+    stack = loaded.stack
+    if stack is None or stack.source.name != name:
+        return
+    cluster = stack.spec.get("cluster")
+    said = cluster.get("path") if isinstance(cluster, dict) else None
+    if not isinstance(said, str) or "\0" in said:
+        return
+    tree = os.path.realpath(under) if under else tree_of(folder or ".")
+    if not is_inside(os.path.realpath(os.path.join(folder, said)), (tree,), hidden=True):
+        message = "leads out of the directory of the Stack, or of its git work tree"
+        remedy = "Name a file inside, or leave it out and name the cluster with --cluster."
+        loaded.problems.append(stack.problem(Finding(("spec", "cluster", "path"), message, remedy)))
 
 
 def _too_large(name: str, max_bytes: int) -> Problem:

@@ -67,12 +67,12 @@ def tree_of(path: str) -> str:
     return folder
 
 
-def is_inside(real: str, trees: Sequence[str]) -> bool:
-    """Whether a path without links is in one of the trees, and not hidden there."""
+def is_inside(real: str, trees: Sequence[str], *, hidden: bool = False) -> bool:
+    """Whether a path without links is in one of the trees and, unless ``hidden``, not hidden there."""
     for tree in trees:
         if real == tree or real.startswith(tree.rstrip(os.sep) + os.sep):
             names = real[len(tree) :].split(os.sep)
-            if not any(name.startswith(".") and not name.startswith("..") for name in names):
+            if hidden or not any(name.startswith(".") and not name.startswith("..") for name in names):
                 return True
     return False
 

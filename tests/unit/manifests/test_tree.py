@@ -173,3 +173,46 @@ def test_a_directory_given_by_a_link_is_read(root: Path, tmp_path: Path) -> None
     loaded = load([tmp_path / "current"])
     assert (names(loaded), loaded.problems) == (["a"], [])
     assert loaded.manifests[0].source.name == str(tmp_path / "current" / "a.yaml")
+
+
+# The file of a Stack's cluster ---------------------------------------------------------------------------------
+
+STACK = """apiVersion: gitops.doslab.io/v1alpha1
+kind: Stack
+metadata: {name: shop}
+spec:
+  cluster:
+    path: %s
+"""
+
+
+@pytest.mark.parametrize(
+    "path", ["../other.db", "/etc/other.db", "way/other.db", "sub/../../other.db", "file.db", ".."]
+)
+def test_a_cluster_outside_the_tree_of_its_stack_is_an_error(root: Path, path: str) -> None:
+    (root / "way").symlink_to("/etc")
+    (root / "file.db").symlink_to("../other.db")
+    (root / "reconcile.yaml").write_text(STACK % path)
+    (problem,) = [each for each in load([root]).problems if each.path]
+    assert str(problem.origin) == f"{root}/reconcile.yaml:6:11"
+    assert problem.path == "spec.cluster.path"
+    assert "leads out of the directory of the Stack" in problem.message
+    assert "--cluster" in problem.remedy
+    refused = run(root, "plan", "reconcile.yaml")
+    assert (refused.code, refused.out) == (1, "")
+    assert "reconcile.yaml:6:11: error: spec.cluster.path: leads out" in refused.err
+    assert not (root.parent / "other.db").exists()
+    piped = run(root, "plan", "-", stdin=STACK % path)
+    assert "<stdin>:6:11: error: spec.cluster.path: leads out" in piped.err
+
+
+@pytest.mark.parametrize("path", ["shop.db", ".reconcile/shop.db", "sub/../shop.db", "{root}/shop.db"])
+def test_a_cluster_inside_the_tree_is_none(root: Path, path: str) -> None:
+    (root / "reconcile.yaml").write_text(STACK % path.format(root=root))
+    assert load([root]).problems == []
+
+
+def test_a_cluster_elsewhere_in_the_git_work_tree_is_none(root: Path) -> None:
+    (root.parent / ".git").mkdir()
+    (root / "reconcile.yaml").write_text(STACK % "../shop.db")
+    assert load([root]).problems == []
