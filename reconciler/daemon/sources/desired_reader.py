@@ -18,6 +18,7 @@ from reconciler.manifests.loader import Loaded, Manifest
 from reconciler.manifests.validator import ValidationResult, Validator
 from reconciler.model.problem import InvalidInput, Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
+from reconciler.model.secret_access import SecretAccess
 from reconciler.planner.declaration import canonical
 
 SUBMODULE = ("a git submodule, which is not fetched", "Commit the files themselves, or remove the submodule.")
@@ -63,11 +64,17 @@ class DesiredReader:
     """Reads the manifests in ``paths``, or those of the newest commit of a repository."""
 
     def __init__(
-        self, paths: Sequence[str], monotonic: Callable[[], float], repository: Repository | None = None
+        self,
+        paths: Sequence[str],
+        monotonic: Callable[[], float],
+        repository: Repository | None = None,
+        secrets: SecretAccess | None = None,
     ) -> None:
+        """``secrets``: as for ``Validator``."""
         self._paths, self._repository = paths, repository
         self._cache = ManifestCache(monotonic)
-        self._validator = Validator()
+        self._secrets = secrets
+        self._validator = Validator(secrets=secrets)
         self._last_good: _LastGood | None = None
 
     @property
@@ -111,7 +118,7 @@ class DesiredReader:
         result = self._validator.examine(loaded)
         if not from_scratch:
             return result, False
-        fresh = Validator()
+        fresh = Validator(secrets=self._secrets)
         fresh_result = fresh.examine(loaded)
         if _same_result(result, fresh_result):
             return result, False
