@@ -234,17 +234,19 @@ def test_only_what_the_command_line_allows_is_read(planted: Path, monkeypatch: p
 
 
 def test_a_saved_plan_sends_only_what_its_apply_allows(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (planted / "m" / "shop.yaml").write_text(
-        MANIFESTS.replace("cloudInit: {userDataFrom: {file: seed.txt}}", "capacity: 1Gi")
-    )
     assert run(planted, "plan", "m", "--out", "plan.json").code == 0
-    monkeypatch.delenv("RECONCILE_ALLOW_SECRET_ENV")
+    for name in ("ENV", "DIR"):
+        monkeypatch.delenv(f"RECONCILE_ALLOW_SECRET_{name}")
     sent = run(planted, "apply", "--yes", "plan.json")
     assert sent.code == 1
-    assert "the environment variable VNC may not be read for a secret" in sent.out + sent.err
-    assert "--secret-env VNC" in sent.out + sent.err
-    again = run(planted, "apply", "--yes", "plan.json", "--secret-env", "VNC", "--secret-env", "ROOT")
-    assert "VNC may not" not in again.out + again.err
+    assert "the file seed.txt may not be read for a secret" in sent.out + sent.err
+    assert f"--secret-dir {planted}" in sent.out + sent.err
+    allowed = ["--secret-env", "VNC", "--secret-env", "ROOT", "--secret-env", "FTP", "--secret-dir", str(planted)]
+    # What the first was planned on has changed.
+    assert run(planted, "plan", "m", "--out", "plan.json", *allowed).code == 0
+    again = run(planted, "apply", "--yes", "plan.json", *allowed)
+    assert "may not be read" not in again.out + again.err
+    assert "web-1-seed" in run(planted, "get", "disk").out
 
 
 def test_the_daemon_blocks_what_names_other_secrets(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
