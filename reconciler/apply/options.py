@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.model.provenance import UNKNOWN, Provenance
+from reconciler.model.secret_access import SecretAccess
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,8 @@ class Options:
     """``parallel`` operations at once; ``timeout`` seconds a step; ``grace`` seconds for an answer that is overdue;
     ``attempts`` at a cluster that does not answer; ``lease`` seconds to wait for another run of the stack to end;
     ``provenance``, what the journal says of where the run comes from. ``saved``: the plan may have been applied before,
-    or in part, and what is as it leaves it is left alone.
+    or in part, and what is as it leaves it is left alone. ``secrets``: which may be read; None: all that this
+    process can.
     """
 
     parallel: int = 16
@@ -22,3 +24,4 @@ class Options:
     lease: float = 30.0
     provenance: Provenance = UNKNOWN
     saved: bool = False
+    secrets: SecretAccess | None = None

@@ -55,7 +55,7 @@ class PlanRun:
         self.plan, self.cluster, self.options, self.hooks = plan, cluster, options, hooks
         self.monotonic = hooks.monotonic
         run = uuid.uuid4().hex[:12]
-        vault = Vault(cluster, kept=True)
+        vault = Vault(cluster, access=options.secrets, kept=True)
         deletes = any(step.action is Action.DELETE for step in plan.steps)
         references = ReferenceTracker(observed.resources.values()) if deletes else None
         self.journal = RunJournal(cluster, plan.stack, run, hooks.now)

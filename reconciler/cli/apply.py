@@ -23,6 +23,7 @@ from reconciler.cli.options import (
 from reconciler.cli.provenance import provenance
 from reconciler.cli.saved_plan import SavedPlan, read_saved_plan, require_made_for, require_sealed
 from reconciler.clusters.connection import ClusterReference
+from reconciler.model.secret_access import SecretAccess
 
 
 @click.command()
@@ -52,8 +53,8 @@ def apply(
     reconcile apply plan.json
     """
     if saved := read_saved_plan(paths):
-        _refuse_options(saved.path, {**policy._asdict(), "rehearse": rehearse})
-        _apply_saved(saved, cluster, output, execution, host)
+        _refuse_options(saved.path, {**policy._replace(secret_env=(), secret_dir=())._asdict(), "rehearse": rehearse})
+        _apply_saved(saved, cluster, output, execution, host, policy.secrets)
     else:
         apply_manifests("apply", paths, cluster, output, policy, execution, host, rehearses=rehearse)
 
@@ -65,7 +66,12 @@ def _refuse_options(path: str, options: dict[str, object]) -> None:
 
 
 def _apply_saved(
-    saved: SavedPlan, cluster: ClusterReference, output: str, execution: ExecutionOptions, host: HostOptions
+    saved: SavedPlan,
+    cluster: ClusterReference,
+    output: str,
+    execution: ExecutionOptions,
+    host: HostOptions,
+    secrets: SecretAccess,
 ) -> None:
     from reconciler.reconcile import apply_saved
 
@@ -74,6 +80,6 @@ def _apply_saved(
     reference = cluster if cluster.given else ClusterReference.from_json(plan.cluster)
     with connected(reference, reading=True) as opened:  # a file that does not exist is not what it was made for
         require_made_for(saved, opened, reference.shown)
-        run = ApplyCommand(opened, "apply", output, execution)
+        run = ApplyCommand(opened, "apply", output, execution, secrets=secrets)
         origin = provenance("apply", plan=os.path.basename(saved.path))
         run.run(lambda **options: apply_saved(opened, plan, **options), origin, host, plan.nodes)

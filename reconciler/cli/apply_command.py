@@ -15,6 +15,7 @@ from reconciler.cli.provenance import provenance
 from reconciler.cli.signals import Interrupts
 from reconciler.cli.terminal import ask, painter, say, show, show_failure, show_problems, write
 from reconciler.clusters.connection import ClusterReference
+from reconciler.model.secret_access import SecretAccess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,15 +46,18 @@ class ApplyCommand:
         *,
         keep_going: bool | None = None,
         rehearse: Rehearse | None = None,
+        secrets: SecretAccess | None = None,
     ) -> None:
         """``keep_going``: with what is left of a plan that has errors; None where the verb cannot.
 
-        ``rehearse``: tries a plan before it is applied; without it none is tried.
+        ``rehearse``: tries a plan before it is applied; without it none is tried. ``secrets``: those of this machine
+        that steps may send, by default those that need no option.
         """
         from reconciler.output.progress import Progress
 
         self.cluster, self.verb, self.output = cluster, verb, output
         self.options, self.rehearse, self.keep_going = execution, rehearse, keep_going
+        self.secrets = secrets or SecretAccess()
         self.progress: Progress = Progress(quiet=output == "json")
         self.interrupts = Interrupts()
         self.rehearsal: Rehearsal | None = None
@@ -67,7 +71,9 @@ class ApplyCommand:
         from reconciler.apply import Options
 
         given = self.options
-        options = Options(given.parallel, given.timeout, lease=given.lock_timeout, provenance=origin)
+        options = Options(
+            given.parallel, given.timeout, lease=given.lock_timeout, provenance=origin, secrets=self.secrets
+        )
         agent = serve_locally(self.cluster, host, workers=given.parallel, addresses=addresses)
         with agent, self.interrupts:
             try:
@@ -183,7 +189,7 @@ def apply_manifests(
     from reconciler.reconcile import reconcile_once
     from reconciler.rehearsal import rehearse
 
-    loaded, desired = read_manifests(paths, policy.keep_going)
+    loaded, desired = read_manifests(paths, policy.keep_going, secrets=None if verb == "delete" else policy.secrets)
     allowed = policy_of(desired, policy, delete=verb == "delete")
     origin = provenance(verb, paths or (".",))
 
@@ -198,6 +204,7 @@ def apply_manifests(
             output,
             execution,
             keep_going=policy.keep_going,
+            secrets=policy.secrets,
             rehearse=rehearsal_of if rehearses else None,
         )
         run.run(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.manifests.desired import Desired
     from reconciler.manifests.loader import Loaded
     from reconciler.model.resource import ResourceId
+    from reconciler.model.secret_access import SecretAccess
     from reconciler.planner import Policy
 
 
@@ -27,12 +28,17 @@ KEEP_GOING = "Leave out what is concerned and go on with --keep-going."
 
 
 def read_manifests(
-    paths: tuple[str, ...], keep_going: bool | None = None, *, offline: bool = False
+    paths: tuple[str, ...],
+    keep_going: bool | None = None,
+    *,
+    offline: bool = False,
+    secrets: SecretAccess | None = None,
 ) -> tuple[Loaded, Desired]:
     """The valid manifests of the paths (default: this directory); shows warnings. Raises ``InvalidInput``.
 
     With ``keep_going``, resources that have errors are left out instead; None where a verb has no such option.
-    ``offline``: nothing will look on the cluster for what is referred to.
+    ``offline``: nothing will look on the cluster for what is referred to. ``secrets``: what they may name, as they will
+    be read.
     """
     from reconciler.manifests.loader import load
     from reconciler.manifests.validator import validate
@@ -42,7 +48,7 @@ def read_manifests(
     gc.disable()
     loaded = load(paths or (".",))
     try:
-        desired = validate(loaded, keep_going=bool(keep_going), offline=offline)
+        desired = validate(loaded, keep_going=bool(keep_going), offline=offline, secrets=secrets)
     except InvalidInput as invalid:
         raise InvalidInput(invalid.problems, KEEP_GOING if keep_going is False else "") from None
     gc.freeze()

@@ -15,6 +15,7 @@ import click
 
 from reconciler.agent.registry import DEFAULT_SHUTDOWN, DEFAULT_URI, DRIVERS
 from reconciler.clusters.connection import KUBERNETES, ClusterReference
+from reconciler.model.secret_access import ENV_PREFIX, SecretAccess
 from reconciler.output.formats import formats_of
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -30,6 +31,13 @@ class PolicyOptions(NamedTuple):
     adopt_from: tuple[str, ...] = ()  # names of stacks
     target: tuple[str, ...] = ()  # KIND or KIND/NAME
     keep_going: bool = False  # with what errors leave
+    secret_env: tuple[str, ...] = ()  # beginnings of names of variables that may be sent to guests
+    secret_dir: tuple[str, ...] = ()  # directories whose files may be
+
+    @property
+    def secrets(self) -> SecretAccess:
+        """The secrets of this machine that may be read."""
+        return SecretAccess(self.secret_env, self.secret_dir)
 
 
 class HostOptions(NamedTuple):
@@ -93,6 +101,13 @@ def _absolute(context: click.Context, option: click.Parameter, given: tuple[str,
     return tuple(map(os.path.normpath, given))
 
 
+def _not_all(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    for each in given:
+        if not each or os.path.realpath(each) == "/":
+            raise click.BadParameter("name what is meant for guests, not everything there is.")
+    return given
+
+
 cluster_options = option_group(
     "cluster",
     _cluster_reference,
@@ -143,6 +158,24 @@ policy_options = option_group(
             "--keep-going",
             is_flag=True,
             help="Go on in spite of errors, without the resources that have one and all that refer to them.",
+        ),
+        "secret_env": click.option(
+            "--secret-env",
+            metavar="PREFIX",
+            multiple=True,
+            envvar="RECONCILE_ALLOW_SECRET_ENV",
+            show_envvar=True,
+            callback=_not_all,
+            help=f"Let manifests name variables that begin so, besides {ENV_PREFIX}...: they are sent to guests.",
+        ),
+        "secret_dir": click.option(
+            "--secret-dir",
+            metavar="DIR",
+            multiple=True,
+            envvar="RECONCILE_ALLOW_SECRET_DIR",
+            show_envvar=True,
+            callback=_not_all,
+            help="Let manifests name files in this directory as secrets: they are sent to guests.",
         ),
     },
 )

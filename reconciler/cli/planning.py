@@ -47,7 +47,8 @@ def make(inputs: PlanInputs, output: str = "text", *, delete: bool = False) -> P
     from reconciler.reconcile import plan
 
     try:
-        loaded, desired = read_manifests(inputs.paths, inputs.policy.keep_going)
+        sent = None if delete else inputs.policy.secrets
+        loaded, desired = read_manifests(inputs.paths, inputs.policy.keep_going, secrets=sent)
     except InvalidInput as invalid:
         if output in REVIEWS:
             show(output, "plan", Plan("", problems=invalid.problems))
@@ -78,7 +79,7 @@ def make_and_rehearse(inputs: PlanInputs, faults: Sequence[str], parallel: int) 
         parsed = [Fault.of(text) for text in faults]
     except ValueError as error:
         raise click.UsageError(f"--inject: {error}.") from None
-    loaded, desired = read_manifests(inputs.paths, inputs.policy.keep_going)
+    loaded, desired = read_manifests(inputs.paths, inputs.policy.keep_going, secrets=inputs.policy.secrets)
     policy = policy_now(policy_of(desired, inputs.policy))
     with (
         connected(inputs.cluster, loaded, desired, reading=not inputs.sealed) as cluster,

@@ -63,6 +63,8 @@ def run(
     reconcile run vm/web-1 BackupVM pool=backup-pool version=v20261123 full=true
     """
     from reconciler.manifests.request import request_from_words
+    from reconciler.model.secret import Secret
+    from reconciler.model.secret_access import SecretAccess
     from reconciler.observe.observed import observe
     from reconciler.planner import Policy
     from reconciler.reconcile import run_request
@@ -75,7 +77,9 @@ def run(
     secrets = {"password": password_from, "username": username_from}
     request = request_from_words(name, id, operation, parameters, secrets)
     with connected(cluster) as opened:
-        started = ApplyCommand(opened, "run", output, execution)
+        # What a person names on the command line needs no other permission.
+        named = frozenset((each.source, each.name) for each in request.parameters.values() if isinstance(each, Secret))
+        started = ApplyCommand(opened, "run", output, execution, secrets=SecretAccess(named=named))
         agent = agent or ("" if cluster.on_kubernetes else OWN_AGENT)
         started.run(
             lambda **options: run_request(opened, request, allowed, agent=agent, **options), provenance("run"), host

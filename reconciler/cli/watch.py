@@ -32,6 +32,7 @@ from reconciler.cli.provenance import commit_of
 from reconciler.cli.signals import on_hangup, on_stop
 from reconciler.cli.terminal import say
 from reconciler.clusters.connection import ClusterReference, connect
+from reconciler.model.secret_access import SecretAccess
 
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
@@ -124,7 +125,7 @@ watch_options = option_group(
 @watch_options()
 @paths_argument
 @cluster_options()
-@policy_options("allow", "prune", "max_deletions", "adopt")
+@policy_options("allow", "prune", "max_deletions", "adopt", "secret_env", "secret_dir")
 @execution_options("parallel", "timeout")
 @host_options()
 def watch(
@@ -160,7 +161,7 @@ def watch(
     log.configure(sys.stderr)
     signals = Signals()
     _handle_signals(signals)
-    inputs = WatchInputs(paths or (".",), _clone(repository) if repository.url else None, watching)
+    inputs = WatchInputs(paths or (".",), _clone(repository) if repository.url else None, watching, policy.secrets)
     metrics = DaemonMetrics(lambda: daemon.status())
     options = _controller_options(inputs, policy, execution, metrics)
     stack, reference = _first_reading(inputs, cluster)
@@ -195,6 +196,7 @@ class WatchInputs(NamedTuple):
     paths: tuple[str, ...]
     clone: GitSource | None
     watching: WatchOptions
+    secrets: SecretAccess
 
     @property
     def shown(self) -> str:
@@ -205,7 +207,7 @@ class WatchInputs(NamedTuple):
         """The manifests, to be read as they change."""
         from reconciler.daemon.sources.desired_reader import DesiredReader
 
-        return DesiredReader(self.paths, time.monotonic, self.clone)
+        return DesiredReader(self.paths, time.monotonic, self.clone, self.secrets)
 
     def sources(self) -> list[TriggerSource]:
         """The sources of triggers for changed manifests."""
@@ -241,7 +243,7 @@ def _controller_options(
         monotonic=time.monotonic,
         now=lambda: datetime.now(UTC),
         random=random.random,
-        apply_options=Options(execution.parallel, execution.timeout),
+        apply_options=Options(execution.parallel, execution.timeout, secrets=inputs.secrets),
         full_sync_interval=inputs.watching.resync,
         holder=f"{socket.gethostname()} process {os.getpid()}",
         on_outcome=metrics.step_ended,

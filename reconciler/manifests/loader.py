@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import IO, Any
@@ -15,15 +15,15 @@ from typing import IO, Any
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.json_reader import read_json
 from reconciler.manifests.reader import MalformedDocument, SourceText, read_yaml
-from reconciler.manifests.tree import entries
+from reconciler.manifests.tree import File, Unread, entries, is_inside, tree_of
 from reconciler.model.problem import Origin, Problem, bug_problem, shown
 from reconciler.model.resource import API_VERSION, DEFAULT_NAMESPACE, Path, ResourceId, show_path
 from reconciler.model.user_file import TooLarge, read_user_file, reason_of, shown_limit
 from reconciler.model.wire import WIRE_API_VERSION
 
 STACK_FILE = "reconcile.yaml"
-_LFS = "version https://git-lfs.github.com/spec/"
 MAX_BYTES = 64 * 1024 * 1024  # of one file: some 200,000 resources
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +75,7 @@ class FileList:
     files: list[str] = field(default_factory=list)
     root: str = ""
     problems: list[Problem] = field(default_factory=list)
+    real: dict[str, str] = field(default_factory=dict)  # the path of each file without links
 
 
 def load(
@@ -96,15 +97,17 @@ def load(
     for file in listed.files:
         if file == "-":
             _load_bytes(loaded, "<stdin>", (stdin or sys.stdin.buffer).read(max_bytes + 1), max_bytes)
+            _check_cluster_path(loaded, "<stdin>", "", under)
         else:
             _load_file(loaded, file, max_bytes, under, descriptors=file in named)
     return loaded
 
 
 def list_files(paths: Sequence[str | os.PathLike[str]], *, under: str = "") -> FileList:
-    """The files that ``load`` reads, and the problems with the paths."""
+    """The files that ``load`` reads, and the problems with the paths: what is there and is not read is one."""
     listed = FileList()
     seen: set[str] = set()
+    trees = trees_of(paths, under=under)
     for path in paths:
         text = os.fspath(path)
         if text == "-":
@@ -113,21 +116,19 @@ def list_files(paths: Sequence[str | os.PathLike[str]], *, under: str = "") -> F
         if not listed.root:
             folder = FilePath(text) if os.path.isdir(text) else FilePath(text).parent
             listed.root = os.path.basename(os.path.realpath(folder))
-        files = list(_files(listed, text, under))
-        if os.path.isdir(text) and not files:
-            listed.problems.append(
-                Problem(
-                    Origin(_shown(text, under)),
-                    "the directory holds no manifest",
-                    "Put *.yaml, *.yml or *.json files into it, or name another directory.",
-                )
-            )
-        for file in files:
-            real = os.path.realpath(file)
-            if real not in seen:
-                seen.add(real)
-                listed.files.append(file)
+        for file in _files(listed, text, trees, under):
+            if file.real not in seen:
+                seen.add(file.real)
+                listed.files.append(file.name)
+                listed.real[file.name] = file.real
     return listed
+
+
+def trees_of(paths: Sequence[str | os.PathLike[str]], *, under: str = "") -> tuple[str, ...]:
+    """The trees in which links below ``paths`` may lead: those of the paths, or only ``under``."""
+    if under:
+        return (os.path.realpath(under),)
+    return tuple(dict.fromkeys(tree_of(os.fspath(path)) for path in paths if os.fspath(path) != "-"))
 
 
 def load_file(file: str, *, max_bytes: int = MAX_BYTES, under: str = "") -> Loaded:
@@ -161,16 +162,18 @@ def _shown(file: str, under: str) -> str:
     return os.path.relpath(file, under) if under else file
 
 
-def _files(listed: FileList, path: str, under: str) -> Iterator[str]:
+def _files(listed: FileList, path: str, trees: Sequence[str], under: str) -> list[File]:
+    """The files that a path stands for; ``listed`` gets the problems with it."""
     if not os.path.isdir(path):
-        yield path
-        return
-
-    for entry in entries(path, under):
-        if entry.unread:
-            listed.problems.append(Problem(Origin(_shown(entry.path, under)), entry.unread, entry.remedy))
-        elif not entry.is_folder:
-            yield entry.path
+        return [File(path, os.path.realpath(path))]
+    found = list(entries(path, trees))
+    files = [each for each in found if isinstance(each, File)]
+    unread = [each for each in found if isinstance(each, Unread)]
+    if not files and not unread:
+        remedy = "Put *.yaml, *.yml or *.json files into it, or name another directory."
+        unread = [Unread(path, "the directory holds no manifest", remedy)]
+    listed.problems += [Problem(Origin(_shown(each.name, under)), each.message, each.remedy) for each in unread]
+    return files
 
 
 def _cannot_read(path: str, error: OSError) -> Problem:
@@ -187,6 +190,26 @@ def _load_file(loaded: Loaded, path: str, max_bytes: int, under: str, *, descrip
         loaded.problems.append(_cannot_read(name, error))
     else:
         _load_bytes(loaded, name, content, max_bytes)
+        _check_cluster_path(loaded, name, os.path.dirname(path), under)
+
+
+def _check_cluster_path(loaded: Loaded, name: str, folder: str, under: str) -> None:
+    """Add the problem of a Stack, of the file ``name``, whose cluster is a file outside the tree that ``folder`` is in.
+
+    Whoever may change the manifests may not choose any file of this machine: the command line may.
+    """
+    stack = loaded.stack
+    if stack is None or stack.source.name != name:
+        return
+    cluster = stack.spec.get("cluster")
+    said = cluster.get("path") if isinstance(cluster, dict) else None
+    if not isinstance(said, str) or "\0" in said:
+        return
+    tree = os.path.realpath(under) if under else tree_of(folder or ".")
+    if not is_inside(os.path.realpath(os.path.join(folder, said)), (tree,), hidden=True):
+        message = "leads out of the directory of the Stack, or of its git work tree"
+        remedy = "Name a file inside, or leave it out and name the cluster with --cluster."
+        loaded.problems.append(stack.problem(Finding(("spec", "cluster", "path"), message, remedy)))
 
 
 def _too_large(name: str, max_bytes: int) -> Problem:
@@ -196,6 +219,10 @@ def _too_large(name: str, max_bytes: int) -> Problem:
 def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> None:
     if len(content) > max_bytes:
         loaded.problems.append(_too_large(name, max_bytes))
+        return
+    if content.startswith(LFS_POINTER):
+        remedy = "Fetch it with 'git lfs pull'. A daemon that follows a repository does not: commit the file itself."
+        loaded.problems.append(Problem(Origin(name), "a git LFS pointer, whose content is not fetched", remedy))
         return
     try:
         text = content.decode("utf-8-sig")
@@ -209,10 +236,6 @@ def _load_bytes(loaded: Loaded, name: str, content: bytes, max_bytes: int) -> No
                 "Save the file as UTF-8.",
             )
         )
-        return
-    if text.startswith(_LFS):
-        remedy = "Fetch it: git lfs pull."
-        loaded.problems.append(Problem(Origin(name), "a pointer of Git LFS: its content is not fetched", remedy))
         return
     source = SourceText(name, text)
     try:

@@ -32,6 +32,7 @@ from reconciler.manifests.request import KIND as OPERATION
 from reconciler.manifests.request import request_id
 from reconciler.manifests.request_conflicts import contradictions
 from reconciler.manifests.request_set import requests_of
+from reconciler.manifests.secret_checks import refused_secrets
 from reconciler.manifests.stack import stack_name, stack_of
 from reconciler.manifests.stack_names import names_nothing
 from reconciler.manifests.uniqueness import reservations_of
@@ -41,6 +42,7 @@ from reconciler.model.kinds import KINDS
 from reconciler.model.path import values_at
 from reconciler.model.problem import InvalidInput, Problem, Severity, shown
 from reconciler.model.resource import ResourceId
+from reconciler.model.secret_access import SecretAccess
 from reconciler.model.shape import Shape, declared
 
 MAX_FINDINGS = 1000  # about one manifest: more are neither read by anybody nor worth the time to find
@@ -48,14 +50,17 @@ MAX_FINDINGS = 1000  # about one manifest: more are neither read by anybody nor 
 _Problems: TypeAlias = "defaultdict[Manifest, list[Problem]]"
 
 
-def validate(loaded: Loaded, *, keep_going: bool = False, offline: bool = False) -> Desired:
+def validate(
+    loaded: Loaded, *, keep_going: bool = False, offline: bool = False, secrets: SecretAccess | None = None
+) -> Desired:
     """Check everything that was loaded. Raises ``InvalidInput`` with all problems, load's included.
 
     With ``keep_going``, errors of single resources are in ``Desired.problems`` instead, and these in ``invalid``. Those
     of the Stack, and of files and documents of which nobody can tell what they declare, raise all the same. With
-    ``offline``, no plan follows that looks on the cluster: what is referred to and not described is a warning.
+    ``offline``, no plan follows that looks on the cluster: what is referred to and not described is a warning. With
+    ``secrets``, others may not be named.
     """
-    result = Validator(once=True).examine(loaded)
+    result = Validator(once=True, secrets=secrets).examine(loaded)
     desired = result.desired
     known = {manifest.id for manifest in result.wrong}
     elsewhere: list[Problem] = []
@@ -95,10 +100,10 @@ class CheckedManifest(NamedTuple):
 class Validator:
     """Validates the manifests of one stack, any number of times."""
 
-    def __init__(self, *, once: bool = False) -> None:
+    def __init__(self, *, once: bool = False, secrets: SecretAccess | None = None) -> None:
         """With ``once``, nothing of an earlier time takes the place of files that cannot be read: a Stack that is in
-        none of the others may be in them."""
-        self._once = once
+        none of the others may be in them. With ``secrets``, a manifest that names others has an error."""
+        self._once, self._secrets = once, secrets
         self._checked: dict[Manifest, CheckedManifest] = {}
         self._defaults: tuple[dict[str, Any], bool] = {}, False
         self._resources: dict[ResourceId, Declared] = {}  # of the last time
@@ -146,7 +151,7 @@ class Validator:
         if defaults != self._defaults:  # every manifest may mean something else now
             self._defaults, self._checked, self._cross_checks = defaults, {}, None
         before = self._checked
-        self._checked = {each: before.get(each) or _check_or_bug(each, stack) for each in manifests}
+        self._checked = {each: before.get(each) or _check_or_bug(each, stack, self._secrets) for each in manifests}
         return before, self._checked
 
     def _updated(
@@ -224,10 +229,12 @@ def _warnings(problems: Mapping[Manifest, Iterable[Problem]]) -> list[Problem]:
     return [each for found in problems.values() for each in found if each.severity is not Severity.ERROR]
 
 
-def _check_or_bug(manifest: Manifest, stack: Stack) -> CheckedManifest:
+def _check_or_bug(manifest: Manifest, stack: Stack, secrets: SecretAccess | None) -> CheckedManifest:
     """Check one manifest by itself; a bug that it meets is its problem, and no other's."""
     try:
-        return _check(manifest, stack)
+        checked = _check(manifest, stack)
+        refused = refused_secrets(manifest.spec, secrets) if secrets is not None else ()
+        return checked._replace(problems=(*checked.problems, *map(manifest.problem, refused)))
     except Exception as error:
         return CheckedManifest(problems=(manifest.bug(error),))
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from reconciler.model.problem import Forbidden, ReconcilerError
+from reconciler.model.secret_access import SecretAccess
 from reconciler.model.user_file import read_user_file, reason_of
 
 SOURCES = ("env", "file", "secretKeyRef")
@@ -66,13 +67,20 @@ class SecretStore(Protocol):
 
 
 class Vault:
-    """Reads secrets. ``environment`` stands for the process's in tests.
+    """Reads secrets, those that ``access`` allows if it is given. ``environment`` stands for the process's in tests.
 
     One that is ``kept`` reads each secret once, for a run that must note the digest of what it has sent.
     """
 
-    def __init__(self, store: SecretStore, environment: Mapping[str, str] | None = None, *, kept: bool = False) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: SecretStore,
+        environment: Mapping[str, str] | None = None,
+        access: SecretAccess | None = None,
+        *,
+        kept: bool = False,
+    ) -> None:
+        self._store, self._access = store, access
         self._read: dict[Secret, str] | None = {} if kept else None
         self._environment = os.environ if environment is None else environment
 
@@ -85,6 +93,9 @@ class Vault:
         return self._read[secret]
 
     def _value(self, secret: Secret) -> str:
+        refused = self._access and self._access.refusal(secret.source, secret.name, resolved=True)
+        if refused:
+            raise SecretMissing(" ".join((f"{refused[0]}.", refused[1])))
         match secret.source:
             case "env":
                 value = self._environment.get(secret.name)

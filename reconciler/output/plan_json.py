@@ -250,8 +250,10 @@ def _inconsistencies(source: SourceText, document: dict[str, Any]) -> Iterator[P
         except KeyError:
             yield wrong("operation", f"{step['operation']} is not an operation of {step['carrier']}")
             continue
+        examples = {row.name: row.example for row in operation.parameters if row.secret}
         sample = {
-            key: value if isinstance(value, str | bool) else _sample(value) for key, value in step["parameters"].items()
+            key: value if isinstance(value, str | bool) else _sample(value, examples.get(key))
+            for key, value in step["parameters"].items()
         }
         for message in catalogue.check(operation, sample):
             yield wrong("parameters", message)
@@ -277,9 +279,10 @@ def _unexplained(source: SourceText, document: dict[str, Any]) -> Iterator[Probl
                 yield Problem(source.locate(0, path), message, remedy, show_path(path))
 
 
-def _sample(value: dict[str, Any]) -> str:
+def _sample(value: dict[str, Any], example: str | None) -> str:
+    """A value to check the others by; ``example``: one of a parameter that is a secret."""
     if "secret" in value:
-        return SAMPLE_SECRET
+        return example or SAMPLE_SECRET
     return "".join(
         part if isinstance(part, str) else SAMPLE_SECRET if "secret" in part else "/var/lib/libvirt/pool/file"
         for part in value["text"]

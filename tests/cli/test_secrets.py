@@ -13,9 +13,11 @@ import pytest
 
 from reconciler import LocalCluster, plan
 from reconciler.agent.embedded import serving, simulators
+from reconciler.daemon.sources.desired_reader import DesiredReader
 from reconciler.model.kinds import KINDS, MACHINE
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Secret, SecretMissing, Vault
+from reconciler.model.secret_access import SecretAccess
 from reconciler.observe.observed import observe
 from reconciler.planner.plan import NoteKind
 from support.command_line import run
@@ -72,6 +74,8 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     vnc, root, seed, ftp, user = PLANTED
     for name, value in {"VNC": vnc, "ROOT": root, "FTP": ftp, "FTP_USER": user}.items():
         monkeypatch.setenv(name, value)
+    for name, allowed in {"ENV": "VNC ROOT FTP", "DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(f"RECONCILE_ALLOW_SECRET_{name}", allowed)
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "shop.yaml").write_text(MANIFESTS)
     (tmp_path / "seed.txt").write_text(f"#cloud-config\npassword: {seed}\n")
@@ -231,3 +235,91 @@ def test_a_secret_of_kubernetes_is_read_where_the_manifest_lives() -> None:
     assert Vault(Store()).read(secret) == "horse"
     with LocalCluster(":memory:") as cluster:
         assert any(note.kind is NoteKind.SECRET_UNREADABLE for note in plan(desired, cluster).notes)
+
+
+# Which secrets may be read ---------------------------------------------------------------------------------------
+
+
+def refused(folder: Path, *words: str) -> str:
+    result = run(folder, *words)
+    assert result.code == 1
+    assert "Set" not in result.out
+    return result.err
+
+
+def test_only_what_the_command_line_allows_is_read(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ENV", "DIR"):
+        monkeypatch.delenv(f"RECONCILE_ALLOW_SECRET_{name}")
+    for words in (["plan", "m"], ["m", "--yes"], ["plan", "m", "--rehearse"]):
+        err = refused(planted, *words)
+        assert re.search(
+            r"m/shop.yaml:3\d:\d+: error: spec.graphics.passwordFrom.env: the environment variable VNC", err
+        )
+        assert "or allow it with --secret-env VNC." in err
+        assert "spec.cloudInit.userDataFrom.file: the file seed.txt may not be read for a secret" in err
+        assert f"allow its directory with --secret-dir {planted}." in err
+        assert "spec.credentialsFrom.password.env" in err
+    allowed = ["--secret-env", "VNC", "--secret-env", "ROOT", "--secret-env", "FTP", "--secret-dir", str(planted)]
+    assert run(planted, "plan", "m", *allowed).code == 0
+    assert run(planted, "delete", "--plan", "m").code == 0  # it sends none
+    assert "may not be read" not in run(planted, "m", "--yes", *allowed).err
+
+
+def test_a_saved_plan_sends_only_what_its_apply_allows(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(planted, "plan", "m", "--out", "plan.json").code == 0
+    for name in ("ENV", "DIR"):
+        monkeypatch.delenv(f"RECONCILE_ALLOW_SECRET_{name}")
+    sent = run(planted, "apply", "--yes", "plan.json")
+    assert sent.code == 1
+    assert "the file seed.txt may not be read for a secret" in sent.out + sent.err
+    assert f"--secret-dir {planted}" in sent.out + sent.err
+    allowed = ["--secret-env", "VNC", "--secret-env", "ROOT", "--secret-env", "FTP", "--secret-dir", str(planted)]
+    # What the first was planned on has changed.
+    assert run(planted, "plan", "m", "--out", "plan.json", *allowed).code == 0
+    again = run(planted, "apply", "--yes", "plan.json", *allowed)
+    assert "may not be read" not in again.out + again.err
+    assert "web-1-seed" in run(planted, "get", "disk").out
+
+
+def test_the_daemon_blocks_what_names_other_secrets(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And goes on with the rest, also after a full sync."""
+    monkeypatch.chdir(planted)
+    reader = DesiredReader([str(planted / "m")], lambda: 0.0, secrets=SecretAccess(("ROOT", "FTP"), (str(planted),)))
+    for _ in range(2):
+        read = reader.read(from_scratch=True)
+        assert [problem.path for problem in read.problems] == ["spec.graphics.passwordFrom.env"]
+        assert {id.name for id in read.desired.invalid} == {"web-1"}
+        assert not read.complete
+        assert not read.cache_mismatch
+
+
+def test_a_stack_cannot_allow_and_everything_cannot_be_allowed(planted: Path) -> None:
+    text = MANIFESTS.replace("defaults: {", "secrets: {env: [VNC]}, defaults: {", 1)
+    (planted / "m" / "shop.yaml").write_text(text)
+    assert "secrets" in refused(planted, "plan", "m")
+    for words in (["--secret-env", ""], ["--secret-dir", "/"], ["--secret-dir", "/etc/.."]):
+        assert "not everything there is" in run(planted, "plan", *words, "m").err
+
+
+def test_variables_that_say_what_they_are_for_need_no_option() -> None:
+    access = SecretAccess()
+    assert access.refusal("env", "RECONCILE_SECRET_VNC") is None
+    assert access.refusal("env", "AWS_SECRET_ACCESS_KEY") is not None
+    assert access.refusal("secretKeyRef", "anything") is None
+    assert access.refusal("file", "/etc/shadow") is not None
+
+
+@pytest.mark.parametrize("name", ["../key", "sub/../../key", "link", "way/key", "/etc/hostname"])
+def test_a_directory_of_secrets_is_not_left(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (tmp_path / "key").write_text("host")
+    (folder / "good").write_text("fine")
+    (folder / "link").symlink_to("../key")
+    (folder / "way").symlink_to("..")
+    (tmp_path / "other").symlink_to("secrets")
+    for given in (folder, tmp_path / "other"):
+        vault = Vault(Store(), {}, SecretAccess(directories=(str(given),)))
+        assert vault.read(Secret("file", str(folder / "good"))) == "fine"
+        with pytest.raises(SecretMissing, match="may not be read for a secret"):
+            vault.read(Secret("file", str(folder / name)))

@@ -20,7 +20,7 @@ from reconciler.output.plan_json import from_json, to_json
 from reconciler.planner import changes
 from reconciler.planner.plan import Note, NoteKind, Plan
 from support.paths import QUICKSTART, TESTS
-from tools.fuzz import trial
+from tools.fuzz import mutation, trial
 from tools.fuzz.corpus import corpus
 from tools.fuzz.mutation import make_input
 from tools.fuzz.trial import Wrong, try_input
@@ -57,6 +57,17 @@ def test_a_seed_is_an_input_and_another_one_another() -> None:
     assert make_input(known, "7:1") == make_input(known, "7:1")
     assert len({make_input(known, f"7:{number}") for number in range(20)}) == 20
     assert any(load_texts(dict([make_input(known, f"7:{number}")])).manifests for number in range(20))
+
+
+def test_changed_plans_are_tried_some_refused_and_some_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutation, "SAVED_PLANS", 1.0)
+    inputs = [make_input(corpus(), f"7:{number}") for number in range(12)]
+    assert {name for name, _ in inputs} == {"plan.json"}
+    assert {try_input(name, text) for name, text in inputs} == {0, 1}
+    text = next(text for name, text in inputs if try_input(name, text))
+    monkeypatch.setattr(trial, "render", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        try_input("plan.json", text)
 
 
 def test_what_is_wrong_with_a_plan_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from reconciler import LocalCluster, make_plan
 from reconciler.manifests.json_reader import read_json
 from reconciler.manifests.reader import MalformedDocument, SourceText, read_yaml
+from reconciler.observe.observed import observe
+from reconciler.output.plan_json import to_json
 from support.full_stack import documents
 from support.paths import ROOT
+from support.scenario import desired_of
 
 FOLDERS = ("examples", "tests/plans", "tests/promises", "tests/unit", "tests/findings", "tests/slow")
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -25,6 +30,7 @@ class Corpus:
     values: dict[str, list[Any]] = field(default_factory=dict)
     names: tuple[str, ...] = ()  # of resources
     populated: tuple[dict[str, Any], ...] = ()  # those that the populated cluster was made from
+    plans: tuple[dict[str, Any], ...] = ()  # as they are saved
 
 
 @cache
@@ -38,7 +44,15 @@ def corpus() -> Corpus:
     for document in found:
         _collect(document, values)
     names = [each["metadata"]["name"] for each in found if _is_named(each)]
-    return Corpus(texts, tuple(found), values, tuple(dict.fromkeys(names)), tuple(populated))
+    return Corpus(texts, tuple(found), values, tuple(dict.fromkeys(names)), tuple(populated), (_saved_plan(),))
+
+
+def _saved_plan() -> dict[str, Any]:
+    """A plan that makes everything of every kind, as it is saved."""
+    with LocalCluster(":memory:") as cluster:
+        made = make_plan(desired_of(documents()), observe(cluster))
+    saved: dict[str, Any] = json.loads(json.dumps(to_json(made)))
+    return saved
 
 
 def documents_of(text: str) -> list[dict[str, Any]]:

@@ -74,12 +74,15 @@ TOKENS = (
     ),
 )
 MOST_DOCUMENTS = 4
+SAVED_PLANS = 0.1  # share of inputs that are saved plans
 BYTE_LEVEL = 0.15  # share of inputs whose text is changed, not only their values
 
 
 def make_input(corpus: Corpus, seed: str) -> tuple[str, str]:
     """Name and text of the input that a seed stands for."""
     chance = random.Random(seed)
+    if chance.random() < SAVED_PLANS:
+        return _saved_plan(corpus, chance)
     documents = _chosen(corpus, chance)
     for _ in range(chance.choice((0, 1, 1, 1, 2, 2, 3, 5, 8))):
         if not documents:
@@ -90,6 +93,19 @@ def make_input(corpus: Corpus, seed: str) -> tuple[str, str]:
         for _ in range(chance.randint(1, 4)):
             text = chance.choice(TEXT_CHANGES)(text, corpus, chance)
     return name, text
+
+
+def _saved_plan(corpus: Corpus, chance: random.Random) -> tuple[str, str]:
+    """Name and text of a saved plan that was edited."""
+    documents: list[Any] = [copy.deepcopy(chance.choice(corpus.plans))]
+    for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
+        chance.choice(CHANGES)(documents, corpus, chance)
+        if not documents:
+            break
+    text = json.dumps(documents[0] if documents else None)
+    if chance.random() < BYTE_LEVEL:
+        text = chance.choice(TEXT_CHANGES)(text, corpus, chance)
+    return "plan.json", text
 
 
 def _chosen(corpus: Corpus, chance: random.Random) -> list[Any]:

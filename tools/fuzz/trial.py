@@ -27,6 +27,7 @@ from reconciler.planner.plan import show_value
 from support.full_stack import SECRETS, documents
 from support.scenario import converge, desired_of, served
 
+SAVED = "plan.json"  # the name of inputs that are saved plans
 SECONDS = 10.0  # that an input may take
 MEMORY = 400  # MiB that the process may grow by one input
 ALLOWED = frozenset({"interrupt", "restart", "recreate", "data"})
@@ -66,6 +67,8 @@ def try_input(name: str, text: str) -> int:
     Returns how many plans were made.
     """
     with _limited():
+        if name == SAVED:
+            return _try_saved(text)
         loaded = load_texts({name: text})
         _check(loaded.problems)
         desired = _valid(loaded)
@@ -78,6 +81,17 @@ def try_input(name: str, text: str) -> int:
         for made in sorted(plans, key=lambda plan: len(plan.steps))[-2:]:
             _show(made)
         return len(plans)
+
+
+def _try_saved(text: str) -> int:
+    """A file that says it is a saved plan: refused as a whole, or shown in every form and written again."""
+    try:
+        made = from_json(SAVED, text)
+    except InvalidInput as invalid:
+        _check(invalid.problems)
+        return 0
+    _show(made)
+    return 1
 
 
 def _valid(loaded: Loaded) -> Desired | None:

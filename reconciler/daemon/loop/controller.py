@@ -236,7 +236,7 @@ class StackController:
         return reading
 
     def _digest_secrets(self, reading: ReadResult, ids: Iterable[ResourceId]) -> None:
-        vault = Vault(self._cluster)
+        vault = Vault(self._cluster, access=self._options.apply_options.secrets)
         for id in ids:
             declared = reading.desired.resources.get(id)
             if declared is not None and declared.has_secrets:

@@ -18,7 +18,10 @@ from reconciler.manifests.loader import Loaded, Manifest
 from reconciler.manifests.validator import ValidationResult, Validator
 from reconciler.model.problem import InvalidInput, Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
+from reconciler.model.secret_access import SecretAccess
 from reconciler.planner.declaration import canonical
+
+SUBMODULE = ("a git submodule, which is not fetched", "Commit the files themselves, or remove the submodule.")
 
 
 class ReadResult(NamedTuple):
@@ -61,11 +64,17 @@ class DesiredReader:
     """Reads the manifests in ``paths``, or those of the newest commit of a repository."""
 
     def __init__(
-        self, paths: Sequence[str], monotonic: Callable[[], float], repository: Repository | None = None
+        self,
+        paths: Sequence[str],
+        monotonic: Callable[[], float],
+        repository: Repository | None = None,
+        secrets: SecretAccess | None = None,
     ) -> None:
+        """``secrets``: as for ``Validator``."""
         self._paths, self._repository = paths, repository
         self._cache = ManifestCache(monotonic)
-        self._validator = Validator()
+        self._secrets = secrets
+        self._validator = Validator(secrets=secrets)
         self._last_good: _LastGood | None = None
 
     @property
@@ -109,7 +118,7 @@ class DesiredReader:
         result = self._validator.examine(loaded)
         if not from_scratch:
             return result, False
-        fresh = Validator()
+        fresh = Validator(secrets=self._secrets)
         fresh_result = fresh.examine(loaded)
         if _same_result(result, fresh_result):
             return result, False
@@ -125,6 +134,9 @@ class DesiredReader:
             reason = self._repository.problem or "the repository has not been fetched yet"
             raise InvalidInput([Problem(Origin(self._repository.shown), reason)])
         scan = self._cache.scan(checkout.paths, by_content=by_content, under=checkout.folder)
+        if checkout.submodules:
+            missing = [Problem(Origin(each), *SUBMODULE) for each in checkout.submodules]
+            scan = scan._replace(problems=[*scan.problems, *missing], complete=False)
         problem = self._repository.problem
         if problem:  # the checkout is complete, but not the commit that was asked for
             scan = scan._replace(problems=[*scan.problems, Problem(Origin(self._repository.shown), problem)])

@@ -17,7 +17,9 @@ from watchdog.observers.inotify_c import InotifyEvent, Mask, WatchCallback, Watc
 
 from reconciler.daemon.sources.symlinks import symlink_lookups
 from reconciler.daemon.sources.trigger import ALL_FILES
-from reconciler.manifests.tree import is_manifest, stray, tree_of
+from reconciler.manifests.loader import trees_of
+from reconciler.manifests.tree import SUFFIXES, Link, entries
+from reconciler.manifests.tree import Folder as FoundFolder
 
 # A file counts as written when its writer closes it, as half a file must not be read. Opening and reading are not
 # watched: the daemon would trigger itself.
@@ -49,10 +51,11 @@ class FolderSet(WatchCallback):
         self._folders: dict[WatchDescriptor, Folder] = {}
         self._by_inode: dict[tuple[int, int], Folder] = {}
         self._inodes: dict[str, tuple[int, int] | None] = {}
+        trees = trees_of(paths)
         for path in paths:
             self._follow(path, path)
             if os.path.isdir(path):
-                self._walk(os.path.realpath(path), path)
+                self._walk(path, trees)
 
     def is_current(self) -> bool:
         """Whether every path still leads to the watched folder: a mount over a folder sends no event."""
@@ -87,28 +90,13 @@ class FolderSet(WatchCallback):
             if not known:
                 folder.links.discard(end.name)
 
-    def _walk(self, top: str, alias: str) -> None:
-        pending, walked, bound = [(top, alias)], {top}, tree_of(top)
-        while pending:
-            path, alias = pending.pop()
-            walked.add(path)
-            if (folder := self._watch_folder(path)) is None:
-                continue
-            folder.aliases.add(alias)
-            try:
-                with os.scandir(path) as found:
-                    entries = [entry for entry in found if not entry.name.startswith(".")]
-            except OSError:
-                continue
-            for entry in entries:
-                below = os.path.join(alias, entry.name)
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append((entry.path, below))
-                elif entry.is_symlink():
-                    self._follow(entry.name, below, path)
-                    real = os.path.realpath(entry.path)
-                    if os.path.isdir(entry.path) and real not in walked and stray(entry.path, bound) is None:
-                        pending.append((real, below))
+    def _walk(self, path: str, trees: Sequence[str]) -> None:
+        for entry in entries(path, trees):
+            if isinstance(entry, FoundFolder):  # not read yet
+                if folder := self._watch_folder(entry.real):
+                    folder.aliases.add(entry.name)
+            elif isinstance(entry, Link):
+                self._follow(entry.entry, entry.name, entry.folder)
 
     def on_event(self, event: InotifyEvent) -> None:
         """Called by watchdog, from its thread."""
@@ -122,10 +110,10 @@ class FolderSet(WatchCallback):
             if event.mask & Event.IN_ISDIR:
                 self._on_change((), True)
                 return
-            if is_manifest(name):
+            if name.endswith(SUFFIXES):
                 files.update(os.path.join(alias, name) for alias in folder.aliases)
-            elif os.path.islink(os.path.join(folder.path, name)):
-                self._on_change((), True)
+            elif name.lower().endswith(SUFFIXES) or os.path.islink(os.path.join(folder.path, name)):
+                self._on_change((), True)  # it may not be read, or lead to a folder
                 return
         if name in folder.links or (files and event.mask & Event.IN_ISDIR):
             self._on_change((), True)

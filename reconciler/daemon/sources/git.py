@@ -1,7 +1,7 @@
 """A git repository as a source of manifests: every commit of a branch is checked out into a folder of its own.
 
-Submodules and git LFS files are not fetched, hooks are not run, and a commit with a link that leads out of the
-repository is refused: the commit before it stays in use.
+Submodules and git LFS files are not fetched: that what is in them is missing is a problem of the manifests. Hooks are
+not run. A commit with a link that leads out of the repository is refused: the commit before it stays in use.
 """
 
 from __future__ import annotations
@@ -231,12 +231,10 @@ class GitSource:
         if commit not in self._checked_out:
             target = os.path.join(self._checkouts, commit)
             try:
-                made, left_out = check_out(self._command, commit, target, self._address.name, self._path)
+                made = check_out(self._command, commit, target, self._address.name, self._path)
             except CommitRefused as refused:
                 self._refused = (commit, str(refused))
                 raise
-            for what in left_out:
-                log.warning("%s: not fetched: %s", self._address.shown, what)
             self._checked_out[commit] = made
         self._git("update-ref", self._last_good_ref, commit)
         self._checked_out[commit] = self._checked_out.pop(commit)  # the newest last

@@ -11,11 +11,8 @@ from typing import NamedTuple
 
 from reconciler.daemon.sources.git_command import GitCommand
 from reconciler.daemon.sources.symlinks import symlink_lookups
-from reconciler.model.user_file import read_user_file
 
 TIMEOUT = 300.0  # seconds, for writing all files of a commit
-MAX_POINTER = 1024  # bytes
-POINTER = b"version https://git-lfs.github.com/spec/"
 SHORT = 12  # digits of an abbreviated commit
 
 
@@ -25,15 +22,16 @@ class Checkout(NamedTuple):
     folder: str
     commit: str
     paths: tuple[str, ...]
+    submodules: tuple[str, ...] = ()  # below the paths: they are not fetched, and what was in them is not gone
 
 
 class CommitRefused(Exception):
     """Manifests cannot be taken from this commit. The message says why, and what to do."""
 
 
-def check_out(command: GitCommand, commit: str, target: str, name: str, path: str) -> tuple[Checkout, list[str]]:
-    """Write the files of ``commit`` to ``target/name``; returns the checkout and what it leaves out (submodules and
-    git LFS files, each with the reason). ``path`` is the part of the repository that is needed; empty for all.
+def check_out(command: GitCommand, commit: str, target: str, name: str, path: str) -> Checkout:
+    """Write the files of ``commit`` to ``target/name``. ``path`` is the part of the repository that is needed; empty
+    for all.
 
     Raises ``CommitRefused`` if the content cannot be used, ``GitError`` if git fails, ``OSError`` if writing does.
     """
@@ -46,16 +44,14 @@ def check_out(command: GitCommand, commit: str, target: str, name: str, path: st
         os.unlink(index)
         _check_links(os.path.realpath(tree), path, commit)
         listed = command.run("ls-tree", "-r", "-z", commit, "--", *([path] if path else []), timeout=TIMEOUT)
-        left_out = [
-            f"{entry.partition(chr(9))[2]}: a submodule" for entry in listed.split("\0") if entry[:6] == "160000"
-        ]
-        left_out += [f"{file}: stored in git LFS" for file in _pointers(tree, path)]
+        found = [entry.partition("\t")[2] for entry in listed.split("\0") if entry[:6] == "160000"]
+        submodules = tuple(each for each in found if not _is_hidden(os.path.relpath(each, path or ".")))
         os.rename(temporary, target)
     finally:
         with suppress(FileNotFoundError):
             shutil.rmtree(temporary)
     folder = os.path.join(target, name)
-    return Checkout(folder, commit, (os.path.join(folder, path) if path else folder,)), left_out
+    return Checkout(folder, commit, (os.path.join(folder, path) if path else folder,), submodules)
 
 
 def _check_links(tree: str, path: str, commit: str) -> None:
@@ -82,10 +78,5 @@ def _entries(top: str) -> Iterator[tuple[str, str]]:
         yield from ((folder, name) for name in (*folders, *names) if not name.startswith("."))
 
 
-def _pointers(tree: str, path: str) -> Iterator[str]:
-    """The git LFS pointer files below ``path``."""
-    for folder, name in _entries(os.path.join(tree, path)):
-        file = os.path.join(folder, name)
-        with suppress(OSError):  # of any other sort, or larger
-            if read_user_file(file, MAX_POINTER).startswith(POINTER):
-                yield os.path.relpath(file, tree)
+def _is_hidden(path: str) -> bool:
+    return any(name.startswith(".") and name != "." for name in path.split(os.sep))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from reconciler.manifests.loader import MAX_BYTES, Loaded, Manifest, join, list_files, load_file
-from reconciler.manifests.tree import is_manifest
+from reconciler.manifests.tree import SUFFIXES
 from reconciler.manifests.validator import ids_of
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
@@ -34,6 +34,7 @@ class CachedFile:
     loaded: Loaded
     problems: Sequence[Problem] = ()
     missing_since: float | None = None  # on the monotonic clock
+    renamed: Problem | None = None  # it is still there, under a name that is not read
 
 
 class ManifestScan(NamedTuple):
@@ -56,16 +57,17 @@ class ManifestCache:
         self._paths: tuple[str, ...] = ()
         self._files: dict[str, CachedFile] = {}
         self._root = ""
+        self._real: dict[str, str] = {}  # the path of each listed file without links
         self._listing_problems: Sequence[Problem] = ()
         self._under = ""
-        self._renamed: dict[str, Problem] = {}  # by the file that was read, and is there under a name that is not
         self._listing_reliable = True  # whether a file that is not listed does not exist
 
     @property
     def next_expiry(self) -> float | None:
-        """Seconds until the next missing file counts as deleted; None if none is missing."""
-        files = ((file, each.missing_since) for file, each in self._files.items())
-        since = [moment for file, moment in files if moment is not None and file not in self._renamed]
+        """Seconds until the next missing file counts as deleted; None if none is missing, or may only seem to be."""
+        if not self._listing_reliable:
+            return None
+        since = [cached.missing_since for cached in self._files.values() if cached.missing_since is not None]
         return max(0.0, min(since) + DELETION_GRACE - self._monotonic()) if since else None
 
     def scan(
@@ -81,13 +83,17 @@ class ManifestCache:
             # Another checkout with the same names: the last good content is still the last good content.
             self._files = {} if not self._paths else self._rebased(paths)
             self._paths, self._under, files = tuple(paths), under, None
-        if files is not None and all(file in self._files for file in files):
+        if files is not None and all(map(self._is_as_listed, files)):
             for file in files:
                 self._refresh(file, by_content)
         else:
             self._relist(by_content)
         self._drop_expired()
         return self._result()
+
+    def _is_as_listed(self, file: str) -> bool:
+        """Whether a file is known, and no link leads elsewhere than when it was listed: perhaps out of the tree."""
+        return file in self._files and os.path.realpath(file) == self._real.get(file)
 
     def _rebased(self, paths: Sequence[str]) -> dict[str, CachedFile]:
         rebased = {}
@@ -101,6 +107,7 @@ class ManifestCache:
     def _relist(self, by_content: bool) -> None:
         listed = list_files(self._paths, under=self._under)
         self._root, self._listing_problems = listed.root or self._root, tuple(listed.problems)
+        self._real = listed.real
         self._listing_reliable = not listed.problems and all(map(os.path.exists, self._paths))
         for file in listed.files:
             self._refresh(file, by_content)
@@ -116,6 +123,8 @@ class ManifestCache:
     def _refresh(self, file: str, by_content: bool) -> None:
         """Parse a file again if it has changed."""
         signature, cached = _signature(file), self._files.get(file)
+        if cached is not None and signature is not None:
+            cached.renamed = None
         if signature is None and cached is not None and file not in self._paths:
             self._mark_missing(file)
             return
@@ -139,56 +148,52 @@ class ManifestCache:
     def _mark_missing(self, file: str) -> None:
         cached = self._files[file]
         cached.signature = None
-        if cached.missing_since is None:
+        cached.renamed = self._renamed(file, cached)
+        if cached.renamed is not None:
+            cached.missing_since = None
+        elif cached.missing_since is None:
             cached.missing_since = self._monotonic()
+
+    def _renamed(self, file: str, cached: CachedFile) -> Problem | None:
+        """The problem of a file that has become one beside it that is no manifest by its name (``web.yaml.off``)."""
+        folder, name = os.path.split(file)
+        stem = os.path.splitext(name)[0]
+        try:
+            beside = sorted(os.listdir(folder or "."))
+        except OSError:
+            return None
+        for other in beside:
+            path = os.path.join(folder, other)
+            unread = other.startswith(stem) and not other.lower().endswith(SUFFIXES) and not os.path.islink(path)
+            if unread and cached.digest and _digest(path) == cached.digest:
+                shown = os.path.relpath(path, self._under) if self._under else path
+                message = f"not read, and was read as {name}: its resources are not taken for removed"
+                return Problem(Origin(shown), message, f"Rename it to {name}, or remove it.")
+        return None
 
     def _drop_expired(self) -> None:
         """Drop files that were missing for the grace period, unless the listing failed: then nothing is deleted."""
         if not self._listing_reliable:
             return
         end = self._monotonic() - DELETION_GRACE
-        self._renamed = {file: each for file in self._renamed if (each := self._unread(file)) is not None}
         missing = {file: each.missing_since for file, each in self._files.items()}
         for file, since in missing.items():
-            if since is None or since > end or file in self._renamed:
-                continue
-            if (problem := self._unread(file)) is not None:
-                self._renamed[file] = problem
-            else:
+            if since is not None and since <= end:
                 del self._files[file]
-
-    def _unread(self, file: str) -> Problem | None:
-        """That a file which was read is still in its folder, under a name that is not read; None if it is not."""
-        cached = self._files.get(file)
-        if cached is None or cached.missing_since is None:
-            return None
-        folder, name = os.path.split(file)
-        try:
-            names = sorted(each for each in os.listdir(folder) if not (is_manifest(each) or each.startswith(".")))
-        except OSError:
-            return None
-        stem = name.partition(".")[0]
-        found = (each for each in names if each.partition(".")[0].rstrip("~") == stem)
-        other = next((each for each in found if _digest(os.path.join(folder, each)) == cached.digest != b""), None)
-        if other is None:
-            return None
-        name = os.path.relpath(file, self._under) if self._under else file
-        message = f"was read before and is called {other} now, which is not read: its resources stay as they are"
-        return Problem(
-            Origin(os.path.relpath(file, self._under) if self._under else file),
-            message,
-            "Call it *.yaml again, or remove it.",
-        )
 
     def _result(self) -> ManifestScan:
         cached = self._files.values()
         loaded = join([Loaded(root=self._root), *(each.loaded for each in cached)])
         problems = [*self._listing_problems, *(problem for each in cached for problem in each.problems)]
-        problems += self._renamed.values()
+        problems += [each.renamed for each in cached if each.renamed is not None]
         problems += loaded.problems
         loaded.problems = []
         unreadable = frozenset(
-            id for file in cached if file.problems for manifest in file.loaded.manifests for id in ids_of(manifest)
+            id
+            for file in cached
+            if file.problems or file.renamed
+            for manifest in file.loaded.manifests
+            for id in ids_of(manifest)
         )
         complete = not problems and all(each.missing_since is None for each in cached)
         return ManifestScan(loaded, problems, complete, unreadable)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from reconciler.daemon.sources.trigger import ALL_FILES
-from reconciler.manifests.tree import entries
+from reconciler.manifests.loader import trees_of
+from reconciler.manifests.tree import File, Folder, Unread, entries
 
 
 class FileStat(NamedTuple):
@@ -20,13 +21,16 @@ class FileStat(NamedTuple):
 
 
 class StatSnapshot(NamedTuple):
-    """Files and folders by the names that ``load`` gives them; ``folders`` maps each to why it cannot be read."""
+    """Files and folders by the names that ``load`` gives them. ``folders`` maps each to its path without links, and
+    what is there and is not read to the reason.
+    """
 
     files: dict[str, FileStat]
     folders: dict[str, str]
 
     def changed_since(self, earlier: StatSnapshot) -> set[str]:
-        """The files that changed since ``earlier``; ``ALL_FILES`` if a folder was added or removed.
+        """The files that changed since ``earlier``; ``ALL_FILES`` if a folder was added or removed, or
+        something is or is no longer left unread.
 
         Other names of a changed file count as changed too: ``load`` reads a file once, under its first name.
         """
@@ -42,13 +46,18 @@ class StatSnapshot(NamedTuple):
 
 def stat_files(paths: Sequence[str]) -> StatSnapshot:
     """``stat`` of every file that ``load`` would read."""
-    snapshot = StatSnapshot({}, {})
+    snapshot, trees = StatSnapshot({}, {}), trees_of(paths)
     for path in paths:
-        if os.path.isdir(path):
-            for file in _walk(path, snapshot.folders):
-                snapshot.files[file] = _stat(file)
-        else:
+        if not os.path.isdir(path):
             snapshot.files[path] = _stat(path)
+            continue
+        for entry in entries(path, trees):
+            if isinstance(entry, File):
+                snapshot.files[entry.name] = _stat(entry.name)
+            elif isinstance(entry, Folder):
+                snapshot.folders[entry.name] = entry.real
+            elif isinstance(entry, Unread):
+                snapshot.folders[entry.name] = entry.message
     return snapshot
 
 
@@ -73,14 +82,6 @@ class StatPoller:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def _walk(path: str, folders_seen: dict[str, str]) -> Iterator[str]:
-    for entry in entries(path):
-        if entry.is_folder or entry.unread:
-            folders_seen[entry.path] = entry.unread
-        else:
-            yield entry.path
 
 
 def _stat(path: str) -> FileStat:

@@ -20,6 +20,7 @@ import pytest
 import trustme
 
 from reconciler.daemon.sources import git as source
+from reconciler.daemon.sources.desired_reader import DesiredReader
 from reconciler.daemon.sources.git import GitSource
 from reconciler.daemon.sources.git_address import address
 from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
@@ -385,7 +386,7 @@ def test_a_link_that_leads_out_is_nobodys_business_beside_the_path(make: Make, r
     assert names(watched) == ["a"]
 
 
-def test_what_is_not_fetched_is_said(make: Make, repository: Repository, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_not_fetched_is_a_problem(make: Make, repository: Repository) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
     head = repository.head
     repository.commit("lfs", {"dir/big.json": pointer, ".gitattributes": "*.json filter=lfs\n"})
@@ -393,8 +394,11 @@ def test_what_is_not_fetched_is_said(make: Make, repository: Repository, caplog:
     git(repository.folder, "commit", "--quiet", "--message", "module")
     watched = make()
     assert watched.poll()
-    said = [message.partition(": not fetched: ")[2] for message in caplog.messages]
-    assert said == ["dir/module: a submodule", "dir/big.json: stored in git LFS"]
+    with pytest.raises(InvalidInput) as refused:  # which Stack it is may be what is not read
+        DesiredReader([], lambda: 0.0, watched).read()
+    said = {problem.origin.file: problem.message for problem in refused.value.problems}
+    assert said["dir/module"] == "a git submodule, which is not fetched"
+    assert "git LFS pointer" in said["dir/big.json"]
 
 
 def test_a_filter_of_lfs_is_not_run(make: Make, repository: Repository, settings: Path, tmp_path: Path) -> None:

@@ -196,29 +196,6 @@ def test_a_file_that_is_gone_for_a_moment_is_not_taken_away(cache: ManifestCache
     assert cache.next_expiry is None
 
 
-@pytest.mark.parametrize("name", ["a.yaml.bak", "a.yaml~", "a.txt", "a"])
-def test_a_file_that_is_called_otherwise_and_is_not_read_takes_nothing_away(
-    cache: ManifestCache, clock: Clock, tmp_path: Path, name: str
-) -> None:
-    (tmp_path / "b.yaml").write_text(pool("pool-b"))
-    (tmp_path / "a.yaml").write_text(pool("pool-a"))
-    (tmp_path / "a.md").write_text("# something else of this name")
-    assert names(cache, tmp_path) == ["pool-a", "pool-b"]
-    (tmp_path / "a.yaml").rename(tmp_path / name)
-    for _ in range(2):
-        cache.scan([str(tmp_path)])
-        clock.now += DELETION_GRACE
-        scan = cache.scan([str(tmp_path)])
-        assert sorted(each.id.name for each in scan.loaded.manifests) == ["pool-a", "pool-b"]
-        (problem,) = scan.problems
-        assert f"is called {name} now, which is not read" in problem.message
-        assert cache.next_expiry is None, "there is nothing to wait for"
-        assert not scan.complete
-    (tmp_path / name).unlink()
-    assert names(cache, tmp_path) == ["pool-b"]
-    assert cache.scan([str(tmp_path)]).complete
-
-
 def test_a_directory_that_is_gone_or_empty_takes_nothing_away(
     cache: ManifestCache, clock: Clock, tmp_path: Path
 ) -> None:

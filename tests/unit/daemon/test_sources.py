@@ -425,16 +425,15 @@ def test_a_root_that_is_a_link_and_leads_elsewhere(tmp_path: Path, root: Path, p
 
 @pytest.mark.parametrize("polling", [None, 0.02], ids=["told", "polling"])
 def test_a_link_to_a_file_elsewhere(tmp_path: Path, root: Path, polling: float | None) -> None:
-    (tmp_path / ".git").mkdir()  # a working copy: links are followed up to there
-    link, target = root / "c.yaml", tmp_path / "far" / "away" / "target"
+    link, target = root / "c.yaml", root / "..far" / "away" / "target.yaml"
     put(target)
     link.symlink_to(target)
     with Heard([root], tmp_path / "marks", polling) as heard:
         put(target, "b: 2\n")
         assert heard.take() == {str(link)}
         target.unlink()
-        assert heard.take() == {str(link)}
-        shutil.rmtree(tmp_path / "far")
+        assert heard.take() in ({str(link)}, {ALL_FILES})
+        shutil.rmtree(root / "..far")
         heard.take()
         put(target, "d: 2\n")
         assert heard.take()

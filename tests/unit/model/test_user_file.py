@@ -43,12 +43,14 @@ def test_what_is_not_a_regular_file_is_refused_as_a_manifest(irregular: Path) ->
     (problem,) = load([irregular]).problems
     assert "not a regular file" in problem.message
     assert problem.origin.file == str(irregular)
-    assert [each.message for each in load([irregular.parent]).problems] == [problem.message]
+    below = "leads out of the tree" if os.path.realpath(irregular).startswith("/dev") else problem.message
+    assert [below in each.message for each in load([irregular.parent]).problems] == [True]
 
 
 def test_what_is_not_a_regular_file_is_refused_by_the_daemon(irregular: Path) -> None:
     scan = ManifestCache(lambda: 0.0).scan([str(irregular.parent)])
-    assert ["not a regular file" in problem.message for problem in scan.problems] == [True]
+    reason = "leads out of the tree" if os.path.realpath(irregular).startswith("/dev") else "not a regular file"
+    assert [reason in problem.message for problem in scan.problems] == [True]
 
 
 def test_what_is_not_a_regular_file_is_refused_as_a_secret(irregular: Path) -> None:
