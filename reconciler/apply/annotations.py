@@ -43,6 +43,18 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
+def undo_of(before: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch that takes back what merging ``fields`` into ``before`` changes."""
+    undo: dict[str, Any] = {}
+    for name, new in fields.items():
+        old = before.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            undo[name] = undo_of(old, new)
+        elif old != new:
+            undo[name] = old
+    return undo
+
+
 def released(resource: Resource) -> Resource:
     """A copy of the resource without the label of its stack and without our annotations; all else stays."""
     new = deepcopy(resource)
@@ -60,9 +72,8 @@ def recovered(resource: Resource, recovery: Recovery) -> Resource:
     if recovery.existed:
         return released(resource)
     new = deepcopy(resource)
-    if (
-        recovery.creates and not Observed(resource, {}).is_only_attested
-    ):  # what failed may have made it all the same: then nothing else knows how
+    # What failed may have made it all the same: then nothing else knows how.
+    if recovery.creates and not Observed(resource, {}).is_only_attested:
         return new
     annotations = new["metadata"].setdefault("annotations", {})
     for name, text in recovery.before.items():
@@ -70,6 +81,8 @@ def recovered(resource: Resource, recovery: Recovery) -> Resource:
             annotations.pop(name, None)
         else:
             annotations[name] = text
+    if recovery.undo:
+        record_last_applied(new, recovery.undo)
     if recovery.labels:
         new["metadata"].setdefault("labels", {}).update(recovery.labels)
     if recovery.last_applied:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.apply.annotations import annotations_of, merge_patch, record_last_applied, recovered, released
+from reconciler.apply.annotations import annotations_of, merge_patch, record_last_applied, recovered, released, undo_of
 from reconciler.apply.running_step import RunningStep
 from reconciler.clusters.base import ResourceStore
 from reconciler.model.fields import unreadable
@@ -95,7 +95,13 @@ class MetadataWriter:
             return None
         if carried:
             return Recovery(step.resource, True, step.labels, self._digested(step.last_applied))
-        return Recovery(step.resource, False, before=annotations_of(resource), creates=step.action is Action.CREATE)
+        before = annotations_of(resource)
+        if step.action is Action.CREATE or resource is None or before[ANNOTATION_APPLIED] is None:
+            return Recovery(step.resource, False, before=before, creates=step.action is Action.CREATE)
+        # The whole of what was applied is as long as a machine has rules, and is there for each of its steps.
+        del before[ANNOTATION_APPLIED]
+        undo = undo_of(Observed(resource, {}).applied, self._digested(step.last_applied))
+        return Recovery(step.resource, False, before=before, undo=undo)
 
     def take_ownership(self, step: Step) -> None:
         """Write ownership labels and annotations of the resource to the cluster. Raises ``Conflict``."""

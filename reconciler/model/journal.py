@@ -73,7 +73,8 @@ class Recovery:
     """What the next run writes on resource ``id`` if this run dies before the step has ended.
 
     ``carried``: another resource carries the operation, and ``labels`` and ``last_applied`` are written when it
-    succeeded. Otherwise they are on the resource already, and ``before`` has the annotations to restore when it failed.
+    succeeded. Otherwise they are on the resource already. Of a step that failed, ``before`` has the annotations to
+    restore, and ``undo`` the merge patch that takes back what it changed in that of what was last applied.
     """
 
     id: ResourceId
@@ -81,12 +82,13 @@ class Recovery:
     labels: Mapping[str, str] = field(default_factory=dict)
     last_applied: Mapping[str, Any] = field(default_factory=dict)
     before: Mapping[str, str | None] = field(default_factory=dict)
+    undo: Mapping[str, Any] = field(default_factory=dict)
     creates: bool = False  # the step makes the resource: one that exists was made by it
     existed: bool = False  # unless its agent said that it was there before; not kept
 
     def to_json(self) -> dict[str, Any]:
         """The JSON in which a cluster keeps it."""
-        return {
+        note = {
             "id": list(self.id),
             "carried": self.carried,
             "labels": dict(self.labels),
@@ -94,6 +96,7 @@ class Recovery:
             "before": dict(self.before),
             "creates": self.creates,
         }
+        return {**note, "undo": dict(self.undo)} if self.undo else note
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Recovery | None:
@@ -110,6 +113,7 @@ class Recovery:
             _mapping(note, "labels"),
             _mapping(note, "remember"),
             _mapping(note, "before"),
+            _mapping(note, "undo"),
             bool(note.get("creates")),
         )
 

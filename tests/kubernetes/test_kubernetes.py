@@ -18,6 +18,7 @@ from reconciler.clusters.kubernetes.journal import PER_CHUNK, KubernetesJournal
 from reconciler.clusters.kubernetes.leases import DURATION, RENEWAL, KubernetesLeases
 from reconciler.clusters.kubernetes.resources import PAGE
 from reconciler.clusters.kubernetes.watch import KubernetesWatch
+from reconciler.model.journal import EntryType
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.problem import Busy, ClusterError, Expired, Forbidden, NotFound, Unavailable
 from reconciler.model.resource import ResourceId
@@ -301,6 +302,21 @@ class TestJournal:
         assert behind.records("shop", newest=7) == entries[-7:]
         found = control_plane.kubectl("get", "configmaps", "-l", f"{LABEL_JOURNAL}=shop", "-o", "name").split()
         assert found == ["configmap/reconcile-journal.shop.n000001", "configmap/reconcile-journal.shop.n000002"]
+
+    def test_no_config_map_is_filled_beyond_what_it_holds(
+        self, behind: KubernetesCluster, control_plane: ControlPlane
+    ) -> None:
+        """Two that write to the same one, entries of any size, and letters of several bytes."""
+        entries = [{"step": step, "text": "\u673a" * 30_000} for step in range(40)]
+        entries[35]["phase"] = EntryType.RUN_STARTED
+        with closing(KubernetesCluster.connect(kubeconfig=str(control_plane.kubeconfig))) as another:
+            for entry in entries:
+                (another if entry["step"] % 2 else behind).record("shop", entry)
+            assert behind.records("shop") == entries
+            another.shorten("shop", newest=7)
+            kept = another.records("shop")
+        assert kept == entries[-len(kept) :]
+        assert 7 <= len(kept) < 20
 
     def test_a_clock_that_stands_still_or_goes_back_keeps_the_order(self, behind: KubernetesCluster) -> None:
         times = iter([5, 5, 5, 3, 3])

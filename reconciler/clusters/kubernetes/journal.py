@@ -1,4 +1,4 @@
-"""The stack record on Kubernetes: a journal in ConfigMaps, a hundred entries each.
+"""The stack record on Kubernetes: a journal in ConfigMaps, of a hundred entries and 256 KiB each at most.
 
 An entry is one key, put there by a merge patch, so that writers need not read and cannot conflict. Keys are
 times: they sort in the order in which one writer wrote.
@@ -22,16 +22,20 @@ from reconciler.model.problem import AlreadyExists, NotFound
 from reconciler.model.wire import LABEL_JOURNAL
 
 PER_CHUNK = 100  # entries: a write of one costs the server the whole ConfigMap
+CHUNK_BYTES = 256 * 1024
+"""A ConfigMap that has so much is full: it may hold 1 MiB, an entry hardly as much as this, and another process that
+writes to the same one does not see what this one has added."""
 PAGE = 500
 
 Entry = dict[str, Any]
 
 
 class _AppendPosition(NamedTuple):
-    """Where the next entry goes: the number of a ConfigMap, and how many entries it has."""
+    """Where the next entry goes: the number of a ConfigMap, how many entries it has, and how many bytes of them."""
 
     number: int
-    entries: int
+    entries: int = 0
+    bytes: int = 0
 
 
 class KubernetesJournal:
@@ -42,23 +46,26 @@ class KubernetesJournal:
         self._path = f"/api/v1/namespaces/{namespace}/configmaps"
         self._ends: dict[str, _AppendPosition] = {}
         self._shortened: set[tuple[str, int]] = set()  # stack, number of a ConfigMap
+        self._sizes: dict[tuple[str, int], int] = {}  # entries of ConfigMaps that get no more
         self._last = 0
         self._lock = threading.Lock()
 
     def record(self, stack: str, entry: Mapping[str, Any]) -> None:
         with self._lock:
             end = self._ends.get(stack) or self._find_end(stack)
-            if not end.number or end.entries >= PER_CHUNK:
+            text = json.dumps(dict(entry), ensure_ascii=False, separators=(",", ":"))
+            size = len(text.encode(errors="replace"))
+            is_full = end.entries >= PER_CHUNK or (end.entries and end.bytes + size > CHUNK_BYTES)
+            if not end.number or is_full:
                 end = self._begin(stack, end.number + 1)
             self._last = max(self._last + 1, self._now())
-            text = json.dumps(dict(entry), ensure_ascii=False, separators=(",", ":"))
             body = {"metadata": {"labels": {LABEL_JOURNAL: stack}}, "data": {f"{self._last:020d}": text}}
             try:
                 self._api.patch(f"{self._path}/{_name(stack, end.number)}", body)
             except NotFound:  # it was cleared away, or never came to be
                 end = self._begin(stack, end.number)
                 self._api.patch(f"{self._path}/{_name(stack, end.number)}", body)
-            self._ends[stack] = end._replace(entries=end.entries + 1)
+            self._ends[stack] = end._replace(entries=end.entries + 1, bytes=end.bytes + size)
 
     def records(self, stack: str, *, newest: int | None = None) -> Entries:
         if newest is not None:
@@ -79,14 +86,25 @@ class KubernetesJournal:
         What is empty leaves the journal: whoever may write one may not remove it.
         """
         chunks = self._chunks(stack)
-        kept = newest // PER_CHUNK + 2  # the last of them may just have been begun
-        if len(chunks) <= kept:
+        if len(chunks) <= newest // PER_CHUNK + 2:  # the last of them may just have been begun
             return
+        kept = self._newest_chunks(stack, chunks, newest)
         run = next((number for number in reversed(chunks) if self._has_boundary(stack, number)), 0)
-        for number in chunks[:-kept]:
+        for number in chunks[: len(chunks) - kept]:
             if number < run and (stack, number) not in self._shortened:
                 self._thin(stack, number)
                 self._shortened.add((stack, number))
+
+    def _newest_chunks(self, stack: str, chunks: list[int], newest: int) -> int:
+        """How many of the last ConfigMaps have the ``newest`` entries, and one more: the last may be new."""
+        entries = 0
+        for count, number in enumerate(reversed(chunks), 1):
+            if entries >= newest and count > 1:
+                return count
+            known = self._sizes.get((stack, number)) if number != chunks[-1] else None
+            entries += (size := len(self._data(stack, number)) if known is None else known)
+            self._sizes[stack, number] = size
+        return len(chunks)
 
     def _has_boundary(self, stack: str, number: int) -> bool:
         return any(is_boundary(entry) for entry in self._read(stack, number))
@@ -119,7 +137,10 @@ class KubernetesJournal:
 
     def _find_end(self, stack: str) -> _AppendPosition:
         chunks = self._chunks(stack)
-        return _AppendPosition(chunks[-1], len(self._read(stack, chunks[-1]))) if chunks else _AppendPosition(0, 0)
+        if not chunks:
+            return _AppendPosition(0)
+        texts = self._data(stack, chunks[-1]).values()
+        return _AppendPosition(chunks[-1], len(texts), sum(len(text.encode(errors="replace")) for text in texts))
 
     def _begin(self, stack: str, number: int) -> _AppendPosition:
         body = {
@@ -129,7 +150,7 @@ class KubernetesJournal:
         }
         with suppress(AlreadyExists, Unconfirmed):  # another process was faster, or nobody knows: patching it will tell
             self._api.write("POST", self._path, body)
-        return _AppendPosition(number, 0)
+        return _AppendPosition(number)
 
 
 def _name(stack: str, number: int) -> str:
