@@ -331,6 +331,19 @@ def test_a_pod_of_it_is_admitted_where_pods_are_restricted(deployed: ControlPlan
     assert (refused.status, "PodSecurity" in refused.body["message"]) == (403, True)
 
 
+def test_an_agent_of_libvirt_is_not_admitted_where_pods_are_restricted(deployed: ControlPlane) -> None:
+    """It works as root on paths of its host: the page says that it runs on the host, and why."""
+    template = found(deployed, DEPLOY, "DaemonSet")["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", **template}
+    pod["metadata"] = {**template["metadata"], "name": "probe"}
+    pod["spec"]["securityContext"] |= {"runAsNonRoot": False, "runAsUser": 0}
+    pod["spec"]["volumes"] = [{"name": "state", "hostPath": {"path": "/var/run/libvirt"}}]
+    refused = call(deployed.kubeconfig, "POST", f"/api/v1/namespaces/{SYSTEM}/pods?dryRun=All", pod)
+    assert refused.status == 403
+    for violation in ("hostPath", "runAsNonRoot", "runAsUser=0"):
+        assert violation in refused.body["message"]
+
+
 @pytest.mark.parametrize("kind", WORKLOADS)
 def test_a_workload_runs_our_image_as_an_account_that_is_there(deployed: ControlPlane, kind: str) -> None:
     workload = found(deployed, WORKLOADS[kind], kind)
@@ -375,6 +388,25 @@ def test_a_workload_is_probed_where_it_listens(control_plane: ControlPlane, kind
         "readinessProbe": "/readyz",
     }
     assert {get["port"] for get in probes.values()} == {port["name"]}
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+def test_a_pod_of_it_is_reached_at_its_port_only_and_reaches_the_api(deployed: ControlPlane, kind: str) -> None:
+    labels = found(deployed, WORKLOADS[kind], kind)["spec"]["template"]["metadata"]["labels"]
+    policy = found(deployed, WORKLOADS[kind], "NetworkPolicy")
+    stored = json.loads(
+        deployed.kubectl("get", "networkpolicy", policy["metadata"]["name"], "-n", SYSTEM, "-o", "json")
+    )["spec"]
+    assert stored["podSelector"] == {"matchLabels": labels}
+    assert set(stored["policyTypes"]) == {"Ingress", "Egress"}
+    (ingress,) = stored["ingress"]
+    assert ingress["ports"] == [{"protocol": "TCP", "port": "probes"}]
+    assert ingress["from"] == [{"namespaceSelector": {"matchLabels": {"gitops.doslab.io/reads-status": "true"}}}]
+    names, anywhere = stored["egress"]
+    assert {(each["protocol"], each["port"]) for each in names["ports"]} == {("UDP", 53), ("TCP", 53)}
+    assert names["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": OTHER}}}]
+    assert {(each["protocol"], each["port"]) for each in anywhere["ports"]} == {("TCP", 443), ("TCP", 6443)}
+    assert "to" not in anywhere
 
 
 @pytest.mark.parametrize("kind", WORKLOADS)
