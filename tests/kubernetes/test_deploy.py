@@ -8,9 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +37,7 @@ from support.deployment import (
     deployed,
     documents,
     expected,
+    found,
     granted,
     identities,
     until,
@@ -47,11 +45,6 @@ from support.deployment import (
 from support.paths import ROOT
 
 __all__ = ["deployed", "identities"]  # fixtures
-
-
-def found(plane: ControlPlane, folder: Path, kind: str) -> dict[str, Any]:
-    (one,) = [each for each in documents(plane, folder) if each["kind"] == kind]
-    return dict(one)
 
 
 # Rights ---------------------------------------------------------------------------------------------------
@@ -468,48 +461,3 @@ def test_what_the_page_names_is_there(control_plane: ControlPlane) -> None:
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
     names = {each["metadata"]["name"] for folder in FOLDERS for each in documents(control_plane, folder)}
     assert set(re.findall(r"`(reconcile-[a-z-]+)`", page)) <= {*names, KEY, "reconcile-manifests"}
-
-
-# The image ------------------------------------------------------------------------------------------------
-
-
-def instructions() -> list[tuple[str, str]]:
-    text = re.sub(r"\\\n", " ", (DEPLOY / "Dockerfile").read_text())
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
-
-
-def test_the_image_names_no_registry_and_runs_as_nobody_special() -> None:
-    given = instructions()
-    bases = [rest.split()[0] for word, rest in given if word == "FROM"]
-    assert len(bases) == 2
-    assert all("/" not in base and base.endswith("-slim") for base in bases)
-    last = dict(given)
-    assert json.loads(last["ENTRYPOINT"]) == ["reconcile"]
-    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", last["USER"])
-
-
-def test_what_the_image_copies_is_enough_for_the_wheel(tmp_path: Path) -> None:
-    ignored = (ROOT / ".dockerignore").read_text().split()
-    copied = [rest.split()[:-1] for word, rest in instructions() if word == "COPY" and not rest.startswith("--from")]
-    for name in (name for names in copied for name in names):
-        assert f"!{name}" in ignored
-        source, target = ROOT / name, tmp_path / "src" / name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
-    build = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(tmp_path),
-        str(tmp_path / "src"),
-    ]
-    ran = subprocess.run(build, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = set(archive.namelist())
-    assert {"reconciler/cli/__init__.py", "reconciler/schemas/VirtualMachine.schema.json"} <= names

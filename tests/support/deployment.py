@@ -70,6 +70,12 @@ def documents(plane: ControlPlane, folder: Path) -> list[dict[str, Any]]:
     return documents_in(plane.kubectl("kustomize", str(folder)))
 
 
+def found(plane: ControlPlane, folder: Path, kind: str) -> dict[str, Any]:
+    """The document of a kind in a folder; there must be one."""
+    (one,) = [each for each in documents(plane, folder) if each["kind"] == kind]
+    return dict(one)
+
+
 class Right(NamedTuple):
     namespace: str | None  # None: all
     group: str
