@@ -10,7 +10,7 @@ FUZZ_SEED ?= 1
 unexport PYTHONDONTWRITEBYTECODE # or each command that a test runs compiles the package again
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo envtest browser libvirt test test-slow test-kubernetes test-browser test-libvirt fuzz campaign check fix docs lock bench \
+.PHONY: demo envtest browser libvirt test test-slow test-kubernetes test-browser test-libvirt fuzz campaign check fix docs lock sbom image bench \
 	bench-libvirt soak generate clean
 
 $(READY): pyproject.toml requirements/dev.txt
@@ -79,6 +79,15 @@ lock: ## requirements/*.txt, written again with the newest versions that pyproje
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --disable-pip-version-check uv
 	PATH="$(CURDIR)/build/lock/bin:$$PATH" tools/lock
+
+sbom: $(READY) ## build/reconcile.cdx.json: what the image installs, with versions and hashes, in CycloneDX; checked
+	$(PYTHON) -m venv build/sbom
+	build/sbom/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/sbom.txt
+	tools/sbom build/reconcile.cdx.json
+	RECONCILE_REQUIRE_SBOM=1 $(BIN)/pytest tests/project/test_sbom.py
+
+image: ## the image on a base named by digest, pushed to IMAGE; build/deploy has the deployment files with its digest
+	tools/image $(IMAGE)
 
 generate: $(READY) ## schemas, pages and definitions that follow from the code's tables
 	$(BIN)/python -m tools.generate

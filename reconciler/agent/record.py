@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.agent.wire_resource import kept_spec, new_resource, ready_status, spec_of, status
+from reconciler.agent.wire_resource import host_of, kept_spec, new_resource, ready_status, spec_of, status
 from reconciler.clusters.base import Cluster
 from reconciler.drivers.base import Driver
 from reconciler.model.problem import AlreadyExists, Conflict, NotFound, OperationFailed
@@ -18,18 +18,24 @@ from reconciler.model.wire import CLAIM
 class Records:
     """Writes the outcome of operations, again after each conflict with another writer.
 
+    ``served`` tells of a node whether its resources are written here.
+
     Raises ``ClusterError`` other than ``Conflict``, ``AlreadyExists`` and ``NotFound``, and what a driver raises.
     """
 
     cluster: Cluster
+    served: Callable[[str], bool] = lambda host: True
 
     def store(self, driver: Driver, id: ResourceId, host: str, outcome: bool = False) -> None:
         """Make a resource show what the driver observes; as the ``outcome`` of its operation, without the claim.
 
+        What an operation changed of a resource of a node that is not served here, the agent of that node shows.
         The driver is asked after the resource was read, so that what is written is never older than what it replaces.
         """
         while True:
             current = self.cluster.get(id)
+            if current is not None and not outcome and not self.served(host_of(current)):
+                return
             spec = driver.observe(id)
             try:
                 if spec is None:

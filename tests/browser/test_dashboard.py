@@ -355,6 +355,24 @@ def test_hostile_names_are_text(seen: Seen, view: str) -> None:
     assert seen.tab.run("document.documentElement.scrollWidth") <= WIDE
 
 
+# One for each way to be unseen: ends of lines, directions, no width, tags, private, half a character.
+UNSEEN = "a\tb\nc\r\x1b\x7f\u061c\u202e\u2066\u200b\u2028\ufeff\ue000\U000e0041\U000f0000\ud800z"
+SHOWS = """[...document.querySelectorAll('#resources, #resources *')].flatMap(each =>
+  [...each.childNodes].filter(node => node.nodeType === 3).map(node => node.data.trim())
+    .concat([...each.attributes].map(given => given.value))
+)"""
+
+
+@pytest.mark.parametrize("view", ["topology", "list"])
+def test_what_cannot_be_seen_is_shown_as_in_a_terminal(seen: Seen, view: str) -> None:
+    now = datetime.now(UTC)
+    views = renamed(shop(now), "web-1", UNSEEN)
+    seen.daemon.status = replace(status(now), resources=lambda: views)
+    seen.tab.click(f'#views [data-key="{view}"]')
+    seen.tab.until(f"document.querySelector('#picture').innerText.includes({json.dumps(visible(UNSEEN))})")
+    assert [text for text in seen.tab.run(SHOWS) if not text.isprintable()] == []
+
+
 def test_the_policy_lets_nothing_else_run(seen: Seen) -> None:
     seen.tab.run(
         "window.broken = [];"

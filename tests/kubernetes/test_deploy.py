@@ -8,9 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +29,7 @@ from support.deployment import (
     FOLDERS,
     HOME,
     KEY,
+    NODE,
     OTHER,
     PLANNER,
     RIGHTS,
@@ -39,6 +37,7 @@ from support.deployment import (
     deployed,
     documents,
     expected,
+    found,
     granted,
     identities,
     until,
@@ -46,11 +45,6 @@ from support.deployment import (
 from support.paths import ROOT
 
 __all__ = ["deployed", "identities"]  # fixtures
-
-
-def found(plane: ControlPlane, folder: Path, kind: str) -> dict[str, Any]:
-    (one,) = [each for each in documents(plane, folder) if each["kind"] == kind]
-    return dict(one)
 
 
 # Rights ---------------------------------------------------------------------------------------------------
@@ -73,8 +67,11 @@ class Act(NamedTuple):
     body: dict[str, Any] | None = None
 
 
-def made(api: str, kind: str, **fields: Any) -> dict[str, Any]:
-    return {"apiVersion": api, "kind": kind, "metadata": {"name": "made"}, **fields}
+def made(
+    api: str, kind: str, name: str = "made", labels: dict[str, str] | None = None, **fields: Any
+) -> dict[str, Any]:
+    labelled = {"labels": labels} if labels else {}
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name, **labelled}, **fields}
 
 
 MACHINES = f"/apis/doslab.io/v1/namespaces/{HOME}/virtualmachines"
@@ -83,6 +80,10 @@ SECRETS = f"/api/v1/namespaces/{HOME}/secrets"
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{HOME}/leases"
 EVENTS = f"/apis/events.k8s.io/v1/namespaces/{HOME}/events"
 PATCH = {"metadata": {"labels": {"touched": "yes"}}}
+# Of the names and labels that the admission policies let their writers write (test_admission).
+RECORD, OF_STACK, OF_NODE = "reconcile-journal.web.n", "reconcile-stack-", f"reconcile-agent-{NODE}"
+JOURNAL, ON_NODE = {"gitops.doslab.io/journal": "web"}, {"host": NODE}
+LEASE = "coordination.k8s.io/v1"
 EVENT = made(
     "events.k8s.io/v1",
     "Event",
@@ -90,55 +91,62 @@ EVENT = made(
     action="startVM",
     reason="startVM",
     type="Normal",
-    reportingController="test",
-    reportingInstance="test-1",
+    reportingController="reconcile-agent",
+    reportingInstance="reconcile-agent-probe",
     eventTime="2026-01-02T10:00:03.120456Z",
 )
 
 # What must be there for the acts: by the path it is created at.
 THERE: tuple[tuple[str, dict[str, Any]], ...] = (
-    (MACHINES, made("doslab.io/v1", "VirtualMachine", spec={})),
-    (CONFIG, made("v1", "ConfigMap")),
-    (LEASES, made("coordination.k8s.io/v1", "Lease", spec={})),
-    (SECRETS, made("v1", "Secret")),
-    (SECRETS, made("v1", "Secret") | {"metadata": {"name": KEY}}),
+    (MACHINES, made("doslab.io/v1", "VirtualMachine", "probe", ON_NODE, spec={})),
+    (CONFIG, made("v1", "ConfigMap", f"{RECORD}000001", JOURNAL)),
+    (LEASES, made(LEASE, "Lease", f"{OF_STACK}probe", spec={})),
+    (LEASES, made(LEASE, "Lease", OF_NODE, spec={})),
+    (SECRETS, made("v1", "Secret", "probe")),
+    (SECRETS, made("v1", "Secret", KEY)),
 )
 ACTS: dict[str, Act] = {
     "list the machines of all namespaces": Act("GET", "/apis/doslab.io/v1/virtualmachines"),
     "get a machine": Act("GET", f"{MACHINES}/probe"),
     "create a machine": Act(
-        "POST", MACHINES, made("doslab.io/v1", "VirtualMachine", spec={"lifecycle": {"startVM": {}}})
+        "POST",
+        MACHINES,
+        made("doslab.io/v1", "VirtualMachine", labels=ON_NODE, spec={"lifecycle": {"startVM": {}}}),
     ),
     "update a machine": Act("PUT", f"{MACHINES}/probe"),
     "patch a machine": Act("PATCH", f"{MACHINES}/probe", PATCH),
     "delete a machine": Act("DELETE", f"{MACHINES}/probe"),
     "delete all machines": Act("DELETE", MACHINES),
     "create a machine elsewhere": Act(
-        "POST", MACHINES.replace(HOME, OTHER), made("doslab.io/v1", "VirtualMachine", spec={})
+        "POST", MACHINES.replace(HOME, OTHER), made("doslab.io/v1", "VirtualMachine", labels=ON_NODE, spec={})
     ),
     "list the events of all namespaces": Act("GET", "/apis/events.k8s.io/v1/events"),
     "create an event": Act("POST", EVENTS, EVENT),
     "list the stack records": Act("GET", f"{CONFIG}?labelSelector=gitops.doslab.io/journal%3Dweb"),
     "list the config maps elsewhere": Act("GET", CONFIG.replace(HOME, OTHER)),
     "list the config maps of all namespaces": Act("GET", "/api/v1/configmaps"),
-    "create a stack record": Act("POST", CONFIG, made("v1", "ConfigMap")),
-    "patch a stack record": Act("PATCH", f"{CONFIG}/probe", PATCH),
-    "delete a stack record": Act("DELETE", f"{CONFIG}/probe"),
+    "create a stack record": Act("POST", CONFIG, made("v1", "ConfigMap", f"{RECORD}000002", JOURNAL)),
+    "patch a stack record": Act("PATCH", f"{CONFIG}/{RECORD}000001", PATCH),
+    "delete a stack record": Act("DELETE", f"{CONFIG}/{RECORD}000001"),
+    "create another config map": Act("POST", CONFIG, made("v1", "ConfigMap")),
     "read the key of digests": Act("GET", f"{SECRETS}/{KEY}"),
-    "make the key of digests": Act("POST", SECRETS, made("v1", "Secret")),
+    "make the key of digests": Act("POST", SECRETS, made("v1", "Secret", KEY)),
+    "make another Secret": Act("POST", SECRETS, made("v1", "Secret")),
     "change the key of digests": Act("PATCH", f"{SECRETS}/{KEY}", PATCH),
     "delete the key of digests": Act("DELETE", f"{SECRETS}/{KEY}"),
     "read another Secret": Act("GET", f"{SECRETS}/probe"),
     "list the Secrets": Act("GET", SECRETS),
     "list the Secrets of all namespaces": Act("GET", "/api/v1/secrets"),
     "make a Secret elsewhere": Act("POST", SECRETS.replace(HOME, SYSTEM), made("v1", "Secret")),
-    "get a lease": Act("GET", f"{LEASES}/probe"),
-    "take a lease": Act("POST", LEASES, made("coordination.k8s.io/v1", "Lease", spec={})),
-    "renew a lease": Act("PUT", f"{LEASES}/probe"),
-    "delete a lease": Act("DELETE", f"{LEASES}/probe"),
+    "get a lease": Act("GET", f"{LEASES}/{OF_NODE}"),
+    "take the lease of a stack": Act("POST", LEASES, made(LEASE, "Lease", f"{OF_STACK}made", spec={})),
+    "renew the lease of a stack": Act("PUT", f"{LEASES}/{OF_STACK}probe"),
+    "take the lease of its node": Act("POST", LEASES, made(LEASE, "Lease", OF_NODE, spec={})),
+    "renew the lease of its node": Act("PUT", f"{LEASES}/{OF_NODE}"),
+    "delete a lease": Act("DELETE", f"{LEASES}/{OF_NODE}"),
     "list the leases": Act("GET", LEASES),
     "take a lease elsewhere": Act(
-        "POST", LEASES.replace(HOME, OTHER), made("coordination.k8s.io/v1", "Lease", spec={})
+        "POST", LEASES.replace(HOME, OTHER), made(LEASE, "Lease", f"{OF_STACK}made", spec={})
     ),
     "know the cluster from others": Act("GET", "/api/v1/namespaces/kube-system"),
     "get another namespace": Act("GET", f"/api/v1/namespaces/{SYSTEM}"),
@@ -163,7 +171,8 @@ _WRITES_KINDS = {
     "delete a machine",
     "create a machine elsewhere",
 }
-_LEASES = {"get a lease", "take a lease", "renew a lease"}
+_STACK_LEASES = {"get a lease", "take the lease of a stack", "renew the lease of a stack"}
+_NODE_LEASES = {"get a lease", "take the lease of its node", "renew the lease of its node"}
 CAN: dict[str, set[str]] = {
     PLANNER: {
         "list the machines of all namespaces",
@@ -175,7 +184,7 @@ CAN: dict[str, set[str]] = {
         "know the cluster from others",
     },
     APPLIER: _WRITES_KINDS
-    | _LEASES
+    | _STACK_LEASES
     | {
         "list the events of all namespaces",
         "create an event",
@@ -187,7 +196,7 @@ CAN: dict[str, set[str]] = {
         "make the key of digests",
         "know the cluster from others",
     },
-    AGENT: _WRITES_KINDS | _LEASES | {"create an event"},
+    AGENT: _WRITES_KINDS | _NODE_LEASES | {"create an event"},
     "nobody": set(),
 }
 
@@ -196,13 +205,15 @@ CAN: dict[str, set[str]] = {
 def there(deployed: ControlPlane) -> Iterator[ControlPlane]:
     admin, ours = deployed.kubeconfig, []
     for path, body in THERE:
-        name = body["metadata"]["name"].replace("made", "probe")
-        answer = call(admin, "POST", path, body | {"metadata": {"name": name}})
+        answer = call(admin, "POST", path, body)
         assert answer.status in (201, 409)
-        ours += [f"{path}/{name}"] if answer.status == 201 else []
+        ours += [f"{path}/{body['metadata']['name']}"] if answer.status == 201 else []
     yield deployed
     for path in ours:
         assert call(admin, "DELETE", path).status == 200
+
+
+GRANTED = (200, 201, 409)  # 409: it may be made, and is there already
 
 
 def done(act: Act, kubeconfig: Path, admin: Path) -> Answer:
@@ -217,7 +228,7 @@ def test_an_identity_can_do_what_it_must_and_nothing_else(
     there: ControlPlane, identities: dict[str, Path], identity: str
 ) -> None:
     answers = {title: done(act, identities[identity], there.kubeconfig) for title, act in ACTS.items()}
-    assert {title for title, answer in answers.items() if answer.status in (200, 201)} == CAN[identity]
+    assert {title for title, answer in answers.items() if answer.status in GRANTED} == CAN[identity]
     others = {title: answer for title, answer in answers.items() if title not in CAN[identity]}
     assert {title: answer.body.get("reason") for title, answer in others.items()} == dict.fromkeys(others, "Forbidden")
 
@@ -225,7 +236,7 @@ def test_an_identity_can_do_what_it_must_and_nothing_else(
 def test_the_acts_are_right_where_everything_is_allowed(there: ControlPlane) -> None:
     """So that a refusal above is one of rights."""
     answers = {title: done(act, there.kubeconfig, there.kubeconfig) for title, act in ACTS.items()}
-    assert {title: answer.body for title, answer in answers.items() if answer.status not in (200, 201)} == {}
+    assert {title: answer.body for title, answer in answers.items() if answer.status not in GRANTED} == {}
 
 
 def test_a_planner_reads_with_kubectl_and_writes_nothing(there: ControlPlane, identities: dict[str, Path]) -> None:
@@ -242,7 +253,7 @@ def test_who_writes_creates_replaces_and_deletes(
 ) -> None:
     """With nothing left out: stored, seen by others, gone."""
     disks = MACHINES.replace("virtualmachines", "virtualmachinedisks")
-    body = made("doslab.io/v1", "VirtualMachineDisk", spec={"lifecycle": {"createDisk": {}}})
+    body = made("doslab.io/v1", "VirtualMachineDisk", labels=ON_NODE, spec={"lifecycle": {"createDisk": {}}})
     created = call(identities[identity], "POST", disks, body)
     assert created.status == 201
     del created.body["spec"]["lifecycle"]
@@ -263,7 +274,7 @@ def test_the_right_to_make_the_key_can_be_taken_back(deployed: ControlPlane, ide
         for assigned in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
             restored["metadata"].pop(assigned, None)
         deployed.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(restored))
-    until(lambda: done(make, identities[APPLIER], deployed.kubeconfig).status == 201)
+    until(lambda: done(make, identities[APPLIER], deployed.kubeconfig).status in GRANTED)
 
 
 def test_the_example_lets_an_apply_read_the_secrets_it_names_and_no_other(
@@ -313,6 +324,19 @@ def test_a_pod_of_it_is_admitted_where_pods_are_restricted(deployed: ControlPlan
     assert (refused.status, "PodSecurity" in refused.body["message"]) == (403, True)
 
 
+def test_an_agent_of_libvirt_is_not_admitted_where_pods_are_restricted(deployed: ControlPlane) -> None:
+    """It works as root on paths of its host: the page says that it runs on the host, and why."""
+    template = found(deployed, DEPLOY, "DaemonSet")["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", **template}
+    pod["metadata"] = {**template["metadata"], "name": "probe"}
+    pod["spec"]["securityContext"] |= {"runAsNonRoot": False, "runAsUser": 0}
+    pod["spec"]["volumes"] = [{"name": "state", "hostPath": {"path": "/var/run/libvirt"}}]
+    refused = call(deployed.kubeconfig, "POST", f"/api/v1/namespaces/{SYSTEM}/pods?dryRun=All", pod)
+    assert refused.status == 403
+    for violation in ("hostPath", "runAsNonRoot", "runAsUser=0"):
+        assert violation in refused.body["message"]
+
+
 @pytest.mark.parametrize("kind", WORKLOADS)
 def test_a_workload_runs_our_image_as_an_account_that_is_there(deployed: ControlPlane, kind: str) -> None:
     workload = found(deployed, WORKLOADS[kind], kind)
@@ -357,6 +381,25 @@ def test_a_workload_is_probed_where_it_listens(control_plane: ControlPlane, kind
         "readinessProbe": "/readyz",
     }
     assert {get["port"] for get in probes.values()} == {port["name"]}
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+def test_a_pod_of_it_is_reached_at_its_port_only_and_reaches_the_api(deployed: ControlPlane, kind: str) -> None:
+    labels = found(deployed, WORKLOADS[kind], kind)["spec"]["template"]["metadata"]["labels"]
+    policy = found(deployed, WORKLOADS[kind], "NetworkPolicy")
+    stored = json.loads(
+        deployed.kubectl("get", "networkpolicy", policy["metadata"]["name"], "-n", SYSTEM, "-o", "json")
+    )["spec"]
+    assert stored["podSelector"] == {"matchLabels": labels}
+    assert set(stored["policyTypes"]) == {"Ingress", "Egress"}
+    (ingress,) = stored["ingress"]
+    assert ingress["ports"] == [{"protocol": "TCP", "port": "probes"}]
+    assert ingress["from"] == [{"namespaceSelector": {"matchLabels": {"gitops.doslab.io/reads-status": "true"}}}]
+    names, anywhere = stored["egress"]
+    assert {(each["protocol"], each["port"]) for each in names["ports"]} == {("UDP", 53), ("TCP", 53)}
+    assert names["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": OTHER}}}]
+    assert {(each["protocol"], each["port"]) for each in anywhere["ports"]} == {("TCP", 443), ("TCP", 6443)}
+    assert "to" not in anywhere
 
 
 @pytest.mark.parametrize("kind", WORKLOADS)
@@ -418,48 +461,3 @@ def test_what_the_page_names_is_there(control_plane: ControlPlane) -> None:
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
     names = {each["metadata"]["name"] for folder in FOLDERS for each in documents(control_plane, folder)}
     assert set(re.findall(r"`(reconcile-[a-z-]+)`", page)) <= {*names, KEY, "reconcile-manifests"}
-
-
-# The image ------------------------------------------------------------------------------------------------
-
-
-def instructions() -> list[tuple[str, str]]:
-    text = re.sub(r"\\\n", " ", (DEPLOY / "Dockerfile").read_text())
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
-
-
-def test_the_image_names_no_registry_and_runs_as_nobody_special() -> None:
-    given = instructions()
-    bases = [rest.split()[0] for word, rest in given if word == "FROM"]
-    assert len(bases) == 2
-    assert all("/" not in base and base.endswith("-slim") for base in bases)
-    last = dict(given)
-    assert json.loads(last["ENTRYPOINT"]) == ["reconcile"]
-    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", last["USER"])
-
-
-def test_what_the_image_copies_is_enough_for_the_wheel(tmp_path: Path) -> None:
-    ignored = (ROOT / ".dockerignore").read_text().split()
-    copied = [rest.split()[:-1] for word, rest in instructions() if word == "COPY" and not rest.startswith("--from")]
-    for name in (name for names in copied for name in names):
-        assert f"!{name}" in ignored
-        source, target = ROOT / name, tmp_path / "src" / name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
-    build = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(tmp_path),
-        str(tmp_path / "src"),
-    ]
-    ran = subprocess.run(build, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = set(archive.namelist())
-    assert {"reconciler/cli/__init__.py", "reconciler/schemas/VirtualMachine.schema.json"} <= names

@@ -23,6 +23,7 @@ ASKED = {
     "dev": PROJECT["dependencies"] + EXTRAS["dev"],
     "libvirt": PROJECT["dependencies"] + EXTRAS["libvirt"],
     "docs": PROJECT["dependencies"] + EXTRAS["docs"],
+    "sbom": PROJECT["dependencies"] + EXTRAS["sbom"],
 }
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)( ; [^\\]+)? \\$")
 

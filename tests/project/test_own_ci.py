@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ every_job = pytest.mark.parametrize("job", JOBS.values(), ids=list(JOBS))
 
 
 def test_there_is_a_job_for_each_part() -> None:
-    assert set(JOBS) == {"check", "test", "slow", "kubernetes", "browser", "libvirt", "docs"}
+    assert set(JOBS) == {"check", "test", "slow", "kubernetes", "browser", "libvirt", "docs", "sbom"}
 
 
 @every_job
@@ -38,9 +39,25 @@ def test_a_job_may_only_read_ends_and_waits_for_no_other(job: dict[str, Any]) ->
     assert job["timeout-minutes"] <= 60
     assert "needs" not in job
     for step in job["steps"]:
-        assert "uses" not in step or re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
+
+
+WORKFLOWS = (ROOT / ".github" / "workflows" / "ci.yml", ROOT / "examples" / "ci" / "github" / "reconcile.yml")
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_an_action_is_named_by_its_commit_beside_its_version(file: Path) -> None:
+    """A tag can be moved to another commit; the version is for people, and for what proposes updates."""
+    uses = [line.split("uses: ")[1] for line in file.read_text().splitlines() if "uses: " in line]
+    assert len(uses) >= 5
+    for named in uses:
+        assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", named), named
+
+
+def test_workflows_agree_on_the_commit_of_an_action() -> None:
+    named = {tuple(use.split("@")) for file in WORKFLOWS for use in re.findall(r"uses: (\S+)", file.read_text())}
+    assert len({action for action, _ in named}) == len(named)
 
 
 def test_nothing_is_granted_to_all_jobs_and_no_secret_is_used() -> None:

@@ -90,9 +90,10 @@ class ControlPlane:
         self._kubeconfig({"client-certificate": str(certificate), "client-key": str(key)}, path)
         return path
 
-    def service_account(self, namespace: str, name: str, path: Path) -> Path:
-        """A kubeconfig that acts as a service account."""
-        self._kubeconfig({"token": self.kubectl("create", "token", name, "-n", namespace).strip()}, path)
+    def service_account(self, namespace: str, name: str, path: Path, bound: tuple[str, str] | None = None) -> Path:
+        """A kubeconfig that acts as a service account; ``bound`` is kind and name of what its token is made for."""
+        words = ("--bound-object-kind", bound[0], "--bound-object-name", bound[1]) if bound else ()
+        self._kubeconfig({"token": self.kubectl("create", "token", name, "-n", namespace, *words).strip()}, path)
         return path
 
     def _kubeconfig(self, user: dict[str, str], path: Path) -> None:

@@ -28,6 +28,9 @@ PLANNER, APPLIER, AGENT = "reconcile-planner", "reconcile-applier", "reconcile-a
 FOLDERS = (DEPLOY, DEPLOY / "daemon", DEPLOY / "secrets")
 
 
+NODE = "node22"  # that of the agent
+
+
 KEY = "reconcile-digest-key"
 KEPT = ("CustomResourceDefinition", "Namespace")  # others use the former; the latter would never go here
 
@@ -52,9 +55,11 @@ def deployed(control_plane: ControlPlane) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="module")
 def identities(deployed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A kubeconfig of each service account, and of one that nobody gave a right."""
+    """A kubeconfig of each service account, the agent's for ``NODE``, and of one that nobody gave a right."""
     folder = tmp_path_factory.mktemp("identities")
-    found = {name: deployed.service_account(SYSTEM, name, folder / name) for name in (PLANNER, APPLIER, AGENT)}
+    deployed.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
+    found = {name: deployed.service_account(SYSTEM, name, folder / name) for name in (PLANNER, APPLIER)}
+    found[AGENT] = deployed.service_account(SYSTEM, AGENT, folder / AGENT, ("Node", NODE))
     nobody = deployed.identity("nobody", "system:serviceaccounts", folder / "nobody")
     for name in RIGHTS:  # the server hears of new rights a moment later
         until(lambda: granted(found[name], HOME, nobody) >= expected(name, HOME))  # noqa: B023
@@ -63,6 +68,12 @@ def identities(deployed: ControlPlane, tmp_path_factory: pytest.TempPathFactory)
 
 def documents(plane: ControlPlane, folder: Path) -> list[dict[str, Any]]:
     return documents_in(plane.kubectl("kustomize", str(folder)))
+
+
+def found(plane: ControlPlane, folder: Path, kind: str) -> dict[str, Any]:
+    """The document of a kind in a folder; there must be one."""
+    (one,) = [each for each in documents(plane, folder) if each["kind"] == kind]
+    return dict(one)
 
 
 class Right(NamedTuple):

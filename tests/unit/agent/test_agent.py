@@ -421,6 +421,28 @@ def test_what_one_operation_writes_leaves_the_claim_of_another(stage: Stage) -> 
     assert stage.spec()[CLAIM] == "stopPool"
 
 
+@pytest.mark.parametrize("labels", [{"host": "node23"}, {}])
+@pytest.mark.parametrize("there", [True, False])
+def test_what_an_operation_changes_on_another_node_is_left_to_its_agent(
+    stage: Stage, labels: dict[str, str], there: bool
+) -> None:
+    stage.submit(CREATE)
+    agent = stage.agent()
+    assert agent.serve(VMD)
+    theirs = stage.cluster.get(VMD)
+    assert theirs is not None
+    stage.cluster.update({**theirs, "metadata": {**theirs["metadata"], "labels": labels}, "spec": {"mark": "theirs"}})
+    disk = ResourceId(DISK, "data")
+    given = {"type": "localfs", "pool": "vmd-pool", "format": "qcow2", "capacity": "10000000000"}
+    stage.submit({"createDisk": given}, disk)
+    touches, observe = stage.driver.run, stage.simulator.observe
+    stage.driver.run = lambda *words: {*touches(*words), VMD}  # type: ignore[method-assign]
+    stage.driver.observe = lambda id: observe(id) if there or id != VMD else None  # type: ignore[attr-defined]
+    assert agent.serve(disk)
+    assert stage.spec(disk)["volume"]["pool"] == "vmd-pool"
+    assert stage.spec() == {"mark": "theirs"}
+
+
 def test_the_target_is_written_last_so_that_its_claim_covers_the_rest(stage: Stage) -> None:
     stage.submit(CREATE)
     agent = stage.agent()

@@ -1,10 +1,14 @@
 // Builds elements. Data is never parsed as markup: every text goes through `visible` into a text node.
 const SVG = 'http://www.w3.org/2000/svg';
+const SHORT = {'\n': '\\n', '\r': '\\r', '\t': '\\t'};
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
 
-// Escapes invisible characters, which could hide or reorder the text beside them.
+// Escapes invisible characters, which could hide or reorder the text beside them, as the program does in a terminal.
 function visible(text) {
-  return String(text).replace(UNSEEN, each => `\\u${each.codePointAt(0).toString(16).padStart(4, '0')}`);
+  return String(text).replace(UNSEEN, each => {
+    const hex = each.codePointAt(0).toString(16);
+    return SHORT[each] || (hex.length > 4 ? `\\U${hex.padStart(8, '0')}` : `\\u${hex.padStart(4, '0')}`);
+  });
 }
 
 // h('button.link', {onclick, 'aria-label': ...}, children...); a child is a node, a text, a list of these, or empty.
