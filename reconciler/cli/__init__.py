@@ -46,6 +46,7 @@ VERBS = {
     "get": ("get", "get"),
     "describe": ("describe", "describe"),
     "history": ("history", "history"),
+    "doctor": ("doctor", "doctor"),
     "import": ("import_", "import_"),
     "explain": ("explain", "explain"),
     "operations": ("operations", "operations"),

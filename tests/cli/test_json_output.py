@@ -40,6 +40,7 @@ SUCCEEDS: dict[str, tuple[str, ...]] = {
     "get": (),
     "describe": ("vm/web-1", QUICKSTART, "--history"),
     "history": ("--stack", "quickstart"),
+    "doctor": (),
     "operations": (),
     "explain": ("vm",),
     "crds": ("vm",),
@@ -47,7 +48,7 @@ SUCCEEDS: dict[str, tuple[str, ...]] = {
 }
 JSON_VERBS = [verb for verb in verbs() if "json" in [row.name for row in formats_of(verb)]]
 OF_MANIFESTS = [verb for verb in JSON_VERBS if QUICKSTART in SUCCEEDS[verb]]
-OF_A_CLUSTER = [verb for verb in JSON_VERBS if verb not in ("validate", "operations", "explain", "crds")]
+OF_A_CLUSTER = [verb for verb in JSON_VERBS if verb not in ("validate", "operations", "explain", "crds", "doctor")]
 
 
 class Answer:

@@ -11,6 +11,7 @@ import pytest
 
 from reconciler import Options, apply, plan
 from reconciler.clusters.kubernetes import KubernetesCluster
+from reconciler.model.kinds import KINDS
 from support.control_plane import ControlPlane
 from support.empty_cluster import empty
 from support.golden_plans import CASES, covering, desired_in, golden, policy_of, prepare
@@ -48,7 +49,10 @@ def served_nodes(case: Path) -> dict[str, str]:
 @pytest.mark.parametrize("case", [case for case in CASES if (case / "wire.yaml").exists()], ids=lambda case: case.name)
 def test_what_others_wrote_is_read_alike(case: Path, cluster: KubernetesCluster) -> None:
     prepare(cluster, case)
-    assert golden(plan(desired_in(case / "desired.yaml"), cluster, policy_of(case))) == (case / "plan.txt").read_text()
+    found = golden(plan(desired_in(case / "desired.yaml"), cluster, policy_of(case)))
+    for kept in [each for kind in KINDS for each in cluster.list(kind).items if "finalizers" in each["metadata"]]:
+        cluster.update({**kept, "metadata": {**kept["metadata"], "finalizers": []}})
+    assert found == (case / "plan.txt").read_text()
 
 
 @pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)

@@ -11,7 +11,7 @@ import yaml
 
 from reconciler import LocalCluster, Plan, Policy, plan
 from reconciler.manifests.desired import Desired
-from reconciler.model.resource import ResourceId
+from reconciler.model.resource import ResourceId, id_of
 from reconciler.output.text import plan_text, problems_text
 from reconciler.planner.plan import Step, show_value
 from support.paths import TESTS
@@ -61,12 +61,15 @@ def desired_in(file: Path) -> Desired:
     return desired_of(file.read_text() + stack)
 
 
-def prepare(cluster: LocalCluster, case: Path) -> None:
+def prepare(cluster: Any, case: Path) -> None:
+    """Bring a cluster to where a case begins. What was deleted and is kept is deleted, where that cannot be written."""
     if (case / "given.yaml").exists():
         converge(cluster, desired_in(case / "given.yaml"), allow=frozenset({"interrupt", "restart"}))
     if (case / "wire.yaml").exists():
         for resource in documents_in((case / "wire.yaml").read_text()):
-            cluster.create(resource)
+            created = cluster.create(resource)
+            if resource["metadata"].keys() - created["metadata"].keys() >= {"deletionTimestamp"}:
+                cluster.delete(id_of(created))
 
 
 def wire(value: Any) -> Any:

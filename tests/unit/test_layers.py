@@ -27,7 +27,7 @@ ACTS = {  # what in them meets the outside: secrets' sources and the digests' ke
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}
 ONLY = {
-    "sqlite3": {"clusters.local.database", "clusters.local.resources"},
+    "sqlite3": {"clusters.local.database", "clusters.local.integrity", "clusters.local.resources"},
     "yaml": {"manifests.reader", "manifests.writer"},
     "jsonschema": {"manifests.schema"},
     "fastjsonschema": {"manifests.schema"},

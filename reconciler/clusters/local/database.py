@@ -144,8 +144,10 @@ class Database:
 
 def meta(connection: sqlite3.Connection, key: str) -> int:
     """A number that the file keeps about itself (table ``meta``)."""
-    value: int = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0]
-    return value
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    if row is None or not isinstance(row[0], int):
+        raise sqlite3.DatabaseError(f"its count {key} cannot be read; reconcile doctor --fix mends it")
+    return row[0]
 
 
 @contextmanager
@@ -206,10 +208,10 @@ def _open_existing(path: str, file: Path) -> sqlite3.Connection:
     with closing(_connect(f"{file.as_uri()}?immutable=1")) as check:
         # While another process moves its log into the file, the page count in the header may be ahead.
         check.execute("PRAGMA writable_schema = ON")
-        _check_identity(path, check)
+        refuse_foreign(path, check)
     connection = _connect(f"{file.as_uri()}?mode=rw") if _is_writable(file) else _read_only(file)
     try:
-        _check_identity(path, connection)  # the log may hold a newer header than the file
+        refuse_foreign(path, connection)  # the log may hold a newer header than the file
         meta(connection, "version")
         # These last as long as the connection and write nothing.
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -220,7 +222,7 @@ def _open_existing(path: str, file: Path) -> sqlite3.Connection:
         raise
 
 
-def _check_identity(path: str, connection: sqlite3.Connection) -> None:
+def refuse_foreign(path: str, connection: sqlite3.Connection) -> None:
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION_ID:

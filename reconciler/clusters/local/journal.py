@@ -11,6 +11,10 @@ from reconciler.clusters.local.text import decode, decode_all, plain
 from reconciler.model.journal import is_boundary, last_run
 
 
+def _name(stack: str, id: int) -> str:
+    return f"entry {id} of the journal of stack {stack}"
+
+
 class LocalJournal:
     """A ``JournalStore``."""
 
@@ -23,21 +27,24 @@ class LocalJournal:
             connection.execute("INSERT INTO journal (stack, body) VALUES (?, ?)", (stack, body))
 
     def records(self, stack: str, *, newest: int | None = None) -> Entries:
-        query = "SELECT body FROM journal WHERE stack = ? ORDER BY id DESC LIMIT ?"
+        query = "SELECT id, body FROM journal WHERE stack = ? ORDER BY id DESC LIMIT ?"
         with self._database.reading() as connection:
-            bodies = [body for (body,) in connection.execute(query, (stack, -1 if newest is None else newest))]
-        return decode_all(bodies[::-1])
+            rows = connection.execute(query, (stack, -1 if newest is None else newest)).fetchall()[::-1]
+        bodies = [body for _, body in rows]
+        found = decode_all(bodies) if all(isinstance(body, str) for body in bodies) else None
+        return found if found is not None else [decode(body, _name(stack, id)) for id, body in rows]
 
     def unfinished(self, stack: str) -> Entries:
-        query = "SELECT body FROM journal WHERE stack = ? ORDER BY id DESC"
+        query = "SELECT id, body FROM journal WHERE stack = ? ORDER BY id DESC"
         with self._database.reading() as connection:
-            return last_run(decode(body) for (body,) in connection.execute(query, (stack,)))
+            return last_run(decode(body, _name(stack, id)) for id, body in connection.execute(query, (stack,)))
 
     def shorten(self, stack: str, *, newest: int) -> None:
         query = "SELECT id, body FROM journal WHERE stack = ? ORDER BY id DESC"
         with self._database.writing() as connection:
             rows = enumerate(connection.execute(query, (stack,)), start=1)
-            bounds = (id for count, (id, body) in rows if count >= newest and is_boundary(decode(body)))
+            late = ((id, body) for count, (id, body) in rows if count >= newest)
+            bounds = (id for id, body in late if is_boundary(decode(body, _name(stack, id))))
             oldest = next(bounds, 0)
             # An entry that has the word in another place is kept as well.
             connection.execute(

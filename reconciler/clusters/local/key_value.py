@@ -9,11 +9,18 @@ from secrets import token_hex
 from typing import Any
 
 from reconciler.clusters.local.database import Database
-from reconciler.clusters.local.text import plain
+from reconciler.clusters.local.text import Unreadable, plain
 
 # Beside the hosts of the simulator.
 _DIGEST_KEY = "digest-key"
 _IDENTITY = "identity"
+
+
+def _value(key: str, body: Any) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, TypeError, RecursionError):
+        raise Unreadable(f"the record {key}") from None
 
 
 class KeyValueStore(MutableMapping[str, Any]):
@@ -27,7 +34,7 @@ class KeyValueStore(MutableMapping[str, Any]):
             row = connection.execute("SELECT body FROM shelf WHERE key = ?", (key,)).fetchone()
         if row is None:
             raise KeyError(key)
-        return json.loads(row[0])
+        return _value(key, row[0])
 
     def __setitem__(self, key: str, value: Any) -> None:
         body = plain(value)
@@ -74,7 +81,10 @@ class LocalSecrets:
         return None
 
     def digest_key(self) -> bytes:
-        return bytes.fromhex(_drawn_once(self._database, _DIGEST_KEY, 32))
+        try:
+            return bytes.fromhex(_drawn_once(self._database, _DIGEST_KEY, 32))
+        except ValueError:
+            raise Unreadable(f"the record {_DIGEST_KEY}") from None
 
 
 def identity_of(database: Database) -> str:
@@ -91,4 +101,4 @@ def _drawn_once(database: Database, key: str, size: int) -> str:
         with database.writing() as connection:
             connection.execute("INSERT INTO shelf VALUES (?, ?) ON CONFLICT DO NOTHING", (key, plain(token_hex(size))))
             row = connection.execute(select, (key,)).fetchone()
-    return str(json.loads(row[0]))
+    return str(_value(key, row[0]))

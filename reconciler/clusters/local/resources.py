@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from reconciler.clusters.base import Listing
 from reconciler.clusters.local.database import COMPACTED, Database, meta
 from reconciler.clusters.local.key_value import identity_of
 from reconciler.clusters.local.selector import Selector, labels_of
-from reconciler.clusters.local.text import canonical, decode, decode_all
+from reconciler.clusters.local.text import canonical, decode_all, decode_resource
 from reconciler.clusters.local.watch import LocalWatch
 from reconciler.model.problem import AlreadyExists, Conflict, NotFound
 from reconciler.model.resource import DEFAULT_NAMESPACE, Resource, ResourceId, id_of
@@ -30,13 +31,22 @@ class LocalResources:
             version = meta(connection, "version")
             bodies = [body for (body,) in connection.execute(query, (kind,))]
         selector = Selector(labels)
-        found = decode_all([body for body in bodies if selector.may_match(body)])
+        found = _decoded(bodies, selector)
+        if found is None:
+            found = self._one_by_one(kind)
         return Listing([resource for resource in found if selector.matches(resource)], str(version))
+
+    def _one_by_one(self, kind: str) -> Sequence[Resource]:
+        """The resources of a kind. Raises ``Unreadable`` for the first that is none."""
+        query = "SELECT namespace, name, body FROM resources WHERE kind = ? AND deleted = 0 ORDER BY namespace, name"
+        with self._database.reading() as connection:
+            rows = connection.execute(query, (kind,)).fetchall()
+        return [decode_resource(body, ResourceId(kind, name, namespace)) for namespace, name, body in rows]
 
     def get(self, id: ResourceId) -> Resource | None:
         with self._database.querying() as connection:
             row = _find(connection, id)
-        return None if row is None else decode(row[1])
+        return None if row is None else decode_resource(row[1], id)
 
     def identity(self) -> str:
         return identity_of(self._database)
@@ -58,7 +68,7 @@ class LocalResources:
             self._database.resources_written = True
             if id.kind == "Event":
                 self._compact_sometimes(connection)
-        return decode(body)
+        return decode_resource(body, id)
 
     def update(self, resource: Resource) -> Resource:
         id = id_of(resource)
@@ -67,7 +77,7 @@ class LocalResources:
             given = resource["metadata"].get("resourceVersion")
             if given != str(stored_version):
                 raise Conflict(f"{id} is at version {stored_version}, not {given}")
-            stored = decode(stored_body)
+            stored = decode_resource(stored_body, id)
             uid, timestamp = stored["metadata"]["uid"], stored["metadata"]["creationTimestamp"]
             new = _stamped(resource, uid, timestamp, str(stored_version))
             if canonical(new) == stored_body:
@@ -81,14 +91,14 @@ class LocalResources:
                 (version, body, labels_of(new) != labels_of(stored), version, id.kind, id.namespace, id.name),
             )
             self._database.resources_written = True
-        return decode(body)
+        return decode_resource(body, id)
 
     def delete(self, id: ResourceId, *, version: str | None = None) -> None:
         with self._database.writing() as connection:
             stored_version, body = _existing(connection, id)
             if version is not None and version != str(stored_version):
                 raise Conflict(f"{id} is at version {stored_version}, not {version}")
-            last = decode(body)
+            last = decode_resource(body, id)
             deletion = _next_version(connection)
             last["metadata"]["resourceVersion"] = str(deletion)
             connection.execute(
@@ -117,6 +127,16 @@ class LocalResources:
             if row := connection.execute(query, (keep,)).fetchone():
                 connection.execute(f"DELETE {which} AND version <= ?", row)
                 connection.execute("UPDATE meta SET value = max(value, ?) WHERE key = 'compacted'", row)
+
+
+def _decoded(bodies: Sequence[Any], selector: Selector) -> Sequence[Resource] | None:
+    """The resources in rows, as far as a selector needs them; None where one is no resource."""
+    if not all(isinstance(body, str) for body in bodies):
+        return None
+    found = decode_all([body for body in bodies if selector.may_match(body)])
+    if found is None or not all(isinstance(each.get("metadata"), dict) for each in found):
+        return None
+    return found
 
 
 def _stamped(resource: Resource, uid: str, timestamp: str, version: str) -> Resource:

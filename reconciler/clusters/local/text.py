@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconciler.clusters.decoding import garbage_collection_paused
-from reconciler.model.resource import Resource
+from reconciler.model.problem import ClusterError
+from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.sharing import Sharing
 
 CHUNK = 500  # texts decoded together: enough to share their keys, few enough to bound the text
@@ -17,17 +18,57 @@ canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=Fa
 plain = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
-def decode(body: str) -> Resource:
-    """One text of an object as that object."""
-    resource: Resource = json.loads(body)
+class Unreadable(ClusterError):
+    """A record of the file is not what this program writes."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} cannot be read in the file of the local cluster. What is wrong there: reconcile doctor; "
+            "reconcile doctor --fix mends it."
+        )
+
+
+_FOREIGN = (ValueError, TypeError, RecursionError)
+
+
+def decode(body: Any, what: str) -> dict[str, Any]:
+    """One text of an object as that object. Raises ``Unreadable``; ``what`` names the record."""
+    try:
+        value = json.loads(body)
+    except _FOREIGN:
+        raise Unreadable(what) from None
+    if not isinstance(value, dict):
+        raise Unreadable(what)
+    return value
+
+
+def decode_resource(body: Any, id: ResourceId) -> Resource:
+    """The resource of a row. Raises ``Unreadable`` where it is none, or another one."""
+    resource = decode(body, str(id))
+    metadata, spec = resource.get("metadata"), resource.get("spec")
+    named = isinstance(metadata, dict) and metadata.get("name") == id.name and resource.get("kind") == id.kind
+    if not named or not isinstance(metadata, dict) or not (spec is None or isinstance(spec, dict)):
+        raise Unreadable(str(id))
+    if not all(isinstance(metadata.get(part) or {}, dict) for part in ("labels", "annotations")):
+        raise Unreadable(str(id))
     return resource
 
 
-def decode_all(bodies: Sequence[str]) -> list[dict[str, Any]]:
-    """Texts of objects as objects, to be read only: decoded together, they share their keys and what is equal."""
+def decode_all(bodies: Sequence[str]) -> list[dict[str, Any]] | None:
+    """Texts of objects as objects, to be read only: decoded together, they share their keys and what is equal.
+
+    None where one of them is no object.
+    """
     decoded: list[dict[str, Any]] = []
     share = Sharing().decode
     with garbage_collection_paused():
         for start in range(0, len(bodies), CHUNK):
-            decoded += share(f"[{','.join(bodies[start : start + CHUNK])}]")
+            chunk = bodies[start : start + CHUNK]
+            try:
+                found = share(f"[{','.join(chunk)}]")
+            except _FOREIGN:
+                return None
+            if len(found) != len(chunk) or not all(each.__class__ is dict for each in found):
+                return None
+            decoded += found
     return decoded

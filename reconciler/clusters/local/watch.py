@@ -8,8 +8,9 @@ from time import monotonic
 from reconciler.clusters.base import EventType, WatchEvent
 from reconciler.clusters.local.database import Database, meta
 from reconciler.clusters.local.selector import Selector
-from reconciler.clusters.local.text import decode
+from reconciler.clusters.local.text import decode_resource
 from reconciler.model.problem import ClusterError, Expired
+from reconciler.model.resource import ResourceId
 
 POLL_INTERVAL = 0.05  # seconds until a watch looks for what other processes wrote
 
@@ -63,7 +64,7 @@ class LocalWatch:
         marks = ",".join("?" * len(self._kinds))
         # The plus keeps SQLite from searching by kind, which would read every resource of it.
         query = (
-            "SELECT created, relabelled, deleted, body FROM resources"
+            "SELECT created, relabelled, deleted, body, kind, namespace, name FROM resources"
             f" WHERE version > ? AND +kind IN ({marks}) ORDER BY version"
         )
         with self._database.reading() as connection:
@@ -76,11 +77,13 @@ class LocalWatch:
         self._since, self._seen = version, writes
         return events
 
-    def _event(self, created: int, relabelled: int, deleted: int, body: str) -> WatchEvent | None:
+    def _event(
+        self, created: int, relabelled: int, deleted: int, body: str, kind: str, namespace: str, name: str
+    ) -> WatchEvent | None:
         relabelled_since = relabelled > self._since
-        if not self._selector.may_match(body) and not relabelled_since:
+        if isinstance(body, str) and not self._selector.may_match(body) and not relabelled_since:
             return None
-        resource = decode(body)
+        resource = decode_resource(body, ResourceId(kind, name, namespace))
         matches = self._selector.matches(resource)
         if not matches and not relabelled_since:
             return None

@@ -1,0 +1,145 @@
+"""What is wrong with the file of an embedded cluster, record by record, and its repair.
+
+Nothing here opens the file as a cluster: that may be what fails. A record that can be read is never changed.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reconciler.clusters.local.database import refuse_foreign
+from reconciler.clusters.local.text import Unreadable, decode, decode_resource
+from reconciler.model.kinds import KINDS
+from reconciler.model.problem import ClusterError
+from reconciler.model.resource import ResourceId
+
+
+class Fault(NamedTuple):
+    """Something that is wrong with a record, and what ``repair`` does about it; empty if it can do nothing."""
+
+    record: str
+    message: str
+    remedy: str
+    table: str = ""
+    row: int = 0
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found in a file. ``backup`` is the copy that was made before it was repaired; empty if it was not."""
+
+    path: str
+    records: int
+    faults: tuple[Fault, ...]
+    backup: str = ""
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is left to mend."""
+        return not self.faults or (bool(self.backup) and all(each.remedy for each in self.faults))
+
+
+_GONE = {
+    "resources": "it is removed: an agent that has the thing shows it again, without a stack (apply --adopt)",
+    "events": "it is removed",
+    "journal": "it is removed from what is recorded of its run",
+    "shelf": "it is removed, and made anew when it is asked for",
+    "meta": "it is counted again",
+}
+_DAMAGED = "SQLite finds the file damaged: {found}"
+
+
+def examine(path: str) -> Examination:
+    """Read everything in a file. Raises ``InvalidInput`` for one that is no cluster, ``ClusterError`` for none."""
+    with closing(_open(path)) as connection:
+        return _examined(path, connection)
+
+
+def repair(path: str, backup: str) -> Examination:
+    """Remove what cannot be read, after a copy of the file was made; what was found. Raises as ``examine`` does."""
+    with closing(_open(path)) as connection:
+        found = _examined(path, connection)
+        if not any(each.remedy for each in found.faults):
+            return found
+        with closing(sqlite3.connect(backup, isolation_level=None)) as copy:
+            connection.backup(copy)
+        Path(backup).chmod(0o600)
+        connection.execute("BEGIN IMMEDIATE")
+        for fault in found.faults:
+            if fault.table in ("resources", "journal", "shelf"):
+                connection.execute(f"DELETE FROM {fault.table} WHERE rowid = ?", (fault.row,))
+        if any(fault.table == "meta" for fault in found.faults):
+            (highest,) = connection.execute("SELECT coalesce(max(version), 0) FROM resources").fetchone()
+            connection.execute("DELETE FROM meta WHERE typeof(value) != 'integer' OR key IN ('version', 'compacted')")
+            connection.execute("INSERT INTO meta VALUES ('version', ?), ('compacted', ?)", (highest + 1, highest + 1))
+        connection.execute("COMMIT")
+        return Examination(path, found.records, found.faults, backup)
+
+
+def _open(path: str) -> sqlite3.Connection:
+    file = Path(path).absolute()
+    if not file.is_file():
+        raise ClusterError(f"there is no file {path} of an embedded cluster")
+    try:
+        connection = sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=5, isolation_level=None)
+        refuse_foreign(path, connection)
+    except sqlite3.Error as error:
+        raise ClusterError(f"{path} is no database any more: {error}. Bring back a copy of it.") from error
+    return connection
+
+
+def _examined(path: str, connection: sqlite3.Connection) -> Examination:
+    faults: list[Fault] = []
+    records = 0
+    try:
+        for (said,) in connection.execute("PRAGMA integrity_check(20)"):
+            if said != "ok":
+                faults.append(Fault(path, _DAMAGED.format(found=said), ""))
+        for fault in _records(connection):
+            records += 1
+            if fault is not None:
+                faults.append(fault)
+    except sqlite3.Error as error:
+        faults.append(Fault(path, _DAMAGED.format(found=error), ""))
+    return Examination(path, records, tuple(faults))
+
+
+def _records(connection: sqlite3.Connection) -> Iterator[Fault | None]:
+    """For each record what is wrong with it."""
+    for row, kind, namespace, name, body in connection.execute(
+        "SELECT rowid, kind, namespace, name, body FROM resources ORDER BY kind, namespace, name"
+    ):
+        id = ResourceId(str(kind), str(name), str(namespace))
+        remedy = _GONE["resources" if kind in KINDS else "events"]
+        yield _fault(str(id), lambda body=body, id=id: decode_resource(body, id), remedy, "resources", row)
+    for row, stack, body in connection.execute("SELECT id, stack, body FROM journal ORDER BY id"):
+        record = f"entry {row} of the journal of stack {stack}"
+        yield _fault(record, lambda body=body: decode(body, ""), _GONE["journal"], "journal", row)
+    for row, key, body in connection.execute("SELECT rowid, key, body FROM shelf ORDER BY key"):
+        yield _fault(f"the record {key}", lambda body=body: _json(body), _GONE["shelf"], "shelf", row)
+    known = dict(connection.execute("SELECT key, value FROM meta"))
+    for key in ("version", "compacted"):
+        is_count = isinstance(known.get(key), int)
+        message = "" if is_count else f"is {known.get(key)!r}, which is no number"
+        yield Fault(f"the count {key}", message, _GONE["meta"], "meta") if message else None
+
+
+def _fault(record: str, read: Any, remedy: str, table: str, row: int) -> Fault | None:
+    try:
+        read()
+    except Unreadable:
+        return Fault(record, "cannot be read", remedy, table, row)
+    return None
+
+
+def _json(body: Any) -> None:
+    try:
+        json.loads(body)
+    except (ValueError, TypeError, RecursionError):
+        raise Unreadable("") from None
