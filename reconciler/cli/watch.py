@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from reconciler.daemon.sources.git import GitSource
     from reconciler.daemon.sources.trigger import TriggerSource
     from reconciler.daemon.status.metrics import DaemonMetrics
-    from reconciler.daemon.status.values import Status
+    from reconciler.daemon.status.run_history import RunHistory
     from reconciler.manifests.desired import Stack
 
 
@@ -177,10 +177,10 @@ def _serve_and_run(daemon: Daemon, cluster: Cluster, stack: str, inputs: WatchIn
     """Run a daemon until it is stopped, and its pages beside it."""
     from reconciler.daemon.status.pages import show
 
-    listen = inputs.watching.listen
+    listen, history = inputs.watching.listen, _history(cluster, stack)
     with show(
         listen,
-        lambda: _status_with_history(daemon, cluster, stack),
+        lambda: replace(daemon.status(), history=history.newest),
         healthy=daemon.healthy,
         ready=daemon.ready,
         daemon_metrics=metrics,
@@ -286,15 +286,13 @@ def _daemon(
     )
 
 
-def _status_with_history(daemon: Daemon, cluster: Cluster, stack: str) -> Status:
+def _history(cluster: Cluster, stack: str) -> RunHistory:
     from reconciler.daemon.loop.controller import SAMPLED_ENTRIES
+    from reconciler.daemon.status.run_history import RunHistory
     from reconciler.model.journal import read_journal
-    from reconciler.output.history import RunRecord, runs
+    from reconciler.output.history import runs
 
-    def history(newest: int) -> list[RunRecord]:
-        return runs(read_journal(cluster.records(stack, newest=SAMPLED_ENTRIES)))[:newest]
-
-    return replace(daemon.status(), history=history)
+    return RunHistory(lambda: runs(read_journal(cluster.records(stack, newest=SAMPLED_ENTRIES))))
 
 
 def _clone(options: RepositoryOptions) -> GitSource:

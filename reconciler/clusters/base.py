@@ -157,5 +157,8 @@ class LeaseStore(Protocol):
 class Cluster(ResourceStore, JournalStore, LeaseStore, SecretStore, Protocol):
     """All four parts; the secrets are ``model.secret.SecretStore``."""
 
+    def silence(self, timeout: float) -> str:
+        """Why it does not answer within so many seconds, asked once; empty if it does."""
+
     def close(self) -> None:
         """Close files and connections. May be called twice."""

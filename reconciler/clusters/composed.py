@@ -72,6 +72,10 @@ class ComposedCluster:
     def digest_key(self) -> bytes:
         return self._secrets.digest_key()
 
+    def silence(self, timeout: float) -> str:
+        """It answers, unless a subclass knows better."""
+        return ""
+
     def close(self) -> None:
         """Does nothing unless a subclass overrides it."""
 
@@ -82,6 +86,9 @@ class WrappedCluster(ComposedCluster):
     def __init__(self, under: Cluster) -> None:
         super().__init__(under, under, under, under)
         self.under = under
+
+    def silence(self, timeout: float) -> str:
+        return self.under.silence(timeout)
 
     def close(self) -> None:
         """Close the cluster beneath."""

@@ -5,6 +5,7 @@ Agents are processes of their own; the API is stopped and started, cut off, slow
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 import time
@@ -109,6 +110,22 @@ def test_the_api_server_dies_and_comes_back_in_the_middle(tmp_path: Path) -> Non
             assert report.ok, [outcome for outcome in report.outcomes if outcome.message]
             ends_as_declared(cluster, made)
             running["node22"].stop()
+
+
+def test_an_api_that_hangs_or_is_gone_is_noticed_within_a_second_and_when_it_is_back() -> None:
+    with started() as plane, cluster_at(plane.kubeconfig) as cluster:
+        assert cluster.silence(5.0) == ""
+        server = plane._processes["kube-apiserver"]
+        server.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        assert "does not answer" in cluster.silence(0.5)
+        assert time.monotonic() - began < 10.0
+        server.send_signal(signal.SIGCONT)
+        assert cluster.silence(5.0) == ""
+        plane.stop_api()
+        assert "does not answer" in cluster.silence(0.5)
+        plane.start_api()
+        assert cluster.silence(5.0) == ""
 
 
 def test_connections_are_cut_all_the_time(plane: ControlPlane, proxy: Proxy, tmp_path: Path) -> None:

@@ -72,6 +72,16 @@ class Api:
         """Merge into the object at a path; ``body`` must be such that a second time changes nothing."""
         return self._request("PATCH", path, None, body=body, content=MERGE_PATCH, again=True)
 
+    def silence(self, timeout: float) -> str:
+        """Why the API does not answer within so many seconds, asked once; empty if it does, whatever it says."""
+        try:
+            response = self._send("GET", "/version", None, None, JSON, JSON, timeout)
+            response.read()
+            response.release_conn()
+        except urllib3.exceptions.HTTPError as error:
+            return f"{self.host} does not answer: {reason_of(error)}"
+        return f"{self.host} answers {response.status}" if response.status >= 500 else ""
+
     def stream(self, path: str, query: Query, *, silence: float) -> urllib3.BaseHTTPResponse:
         """A streamed response, line by line; reading fails after ``silence`` seconds without a line.
 

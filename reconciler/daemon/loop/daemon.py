@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from reconciler.clusters.base import Cluster
 from reconciler.daemon.loop.bug_log import BugLog
 from reconciler.daemon.loop.controller import ControllerOptions, StackController
+from reconciler.daemon.loop.reachability import Reachability
 from reconciler.daemon.sources.trigger import Trigger, TriggerQueue, TriggerSource
 from reconciler.daemon.status.values import Status
 from reconciler.model.problem import Busy, ClusterError
@@ -71,6 +72,7 @@ class Daemon:
         self._interrupted_at: float | None = None  # since when a run is being cut short
         self._stop_logged = False
         self._lease_lost: Callable[[], bool] = lambda: False
+        self._reachability = Reachability(cluster.silence, stack, options.monotonic)
 
     # Status --------------------------------------------------------------------------------------------------
 
@@ -93,7 +95,9 @@ class Daemon:
         return [f"the control loop has been stuck for {stalled:.0f} s"] if stalled > STALLED_AFTER else []
 
     def ready(self) -> list[str]:
-        """The reasons why it cannot do its work; a replica that stands by is ready. Any thread."""
+        """The reasons why it cannot do its work: of one that stands by, why it could not take over. Any thread."""
+        if unreachable := self._reachability.problem:
+            return [unreachable]
         controller = self._controller
         if controller is None:
             return []
@@ -110,6 +114,8 @@ class Daemon:
             for source in self._sources:
                 stack.callback(source.stop)
                 source.start(self._triggers.add)
+            stack.callback(self._reachability.stop)
+            self._reachability.start()
             busy_message = ""
             while not self._signals.stops:
                 self._last_poll = self._options.monotonic()
