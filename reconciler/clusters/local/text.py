@@ -45,9 +45,9 @@ def decode(body: Any, what: str) -> dict[str, Any]:
 def decode_resource(body: Any, id: ResourceId) -> Resource:
     """The resource of a row. Raises ``Unreadable`` where it is none, or another one."""
     resource = decode(body, str(id))
-    metadata, spec = resource.get("metadata"), resource.get("spec")
+    metadata = resource.get("metadata")
     named = isinstance(metadata, dict) and metadata.get("name") == id.name and resource.get("kind") == id.kind
-    if not named or not isinstance(metadata, dict) or not (spec is None or isinstance(spec, dict)):
+    if not named or not isinstance(metadata, dict):
         raise Unreadable(str(id))
     if not all(isinstance(metadata.get(part) or {}, dict) for part in ("labels", "annotations")):
         raise Unreadable(str(id))
