@@ -73,7 +73,11 @@ class Lease(Protocol):
 
     @property
     def lost(self) -> bool:
-        """Whether somebody else may hold it by now: then nothing more may be started."""
+        """Whether somebody else has it: nothing more may be started."""
+
+    @property
+    def unsure(self) -> bool:
+        """Whether somebody else may have it by now: nothing may be started until it is renewed, or ``lost``."""
 
     def __enter__(self) -> Lease: ...
 
@@ -145,6 +149,12 @@ class LeaseStore(Protocol):
 
         ``holder`` tells people who it is; ``annotation`` is what others read with ``lease_annotations``. Who dies
         gives it back as well, sooner or later. Raises ``Busy`` when another still has it after ``wait`` seconds.
+        """
+
+    def look(self, name: str) -> None:
+        """Look at a lease that another may have, to know how long it is not renewed once it is wanted.
+
+        Who will need several leases of one holder looks at all of them, and waits for each only once.
         """
 
     def lease_annotations(self, prefix: str) -> Collection[str]:

@@ -63,6 +63,9 @@ class ComposedCluster:
     def lease(self, name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> Lease:
         return self._leases.lease(name, holder, wait=wait, annotation=annotation)
 
+    def look(self, name: str) -> None:
+        self._leases.look(name)
+
     def lease_annotations(self, prefix: str) -> Collection[str]:
         return self._leases.lease_annotations(prefix)
 
