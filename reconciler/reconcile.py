@@ -86,7 +86,7 @@ def reconcile_once(
         observed = observe_stack(cluster, desired, policy, writes=True)
         policy = policy_now(policy)
         made = _with_lengths(make_plan(with_secret_digests(desired, cluster), observed, policy), cluster)
-        report = _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
+        report = _approve_and_apply(made, cluster, observed, run_options, lease)
         if (report is not None or not made.steps) and not (made.problems or policy.targets or policy.delete):
             _record_undescribed(cluster, desired, observed, ran=bool(report is not None and report.outcomes))
         return made, report
@@ -105,7 +105,7 @@ def apply_saved(cluster: Cluster, saved: Plan, **run_options: Unpack[RunOptions]
         if any(step.request[0] for step in saved.steps):
             observed.ledger = read_operation_ledger(cluster, saved.stack, observed)
         run_options["options"] = replace(run_options.get("options") or Options(), saved=True)
-        return saved, _approve_and_apply(saved, cluster, observed, run_options, lambda: lease.lost)
+        return saved, _approve_and_apply(saved, cluster, observed, run_options, lease)
 
 
 def run_request(
@@ -134,7 +134,7 @@ def run_request(
     observed.capabilities = announced(cluster)
     agent = agent or _agent_of(cluster, target.stack)
     made = plan_request(request, observed, target.stack, policy, agent)
-    return made, _approve_and_apply(made, cluster, observed, run_options, lambda: False)
+    return made, _approve_and_apply(made, cluster, observed, run_options)
 
 
 def _agent_of(cluster: Cluster, stack: str) -> str:
@@ -156,7 +156,7 @@ def release(
         observed = observe(cluster)
         chosen = ids or [id for id, each in observed.resources.items() if each.stack == stack]
         made = plan_release(stack, [id for id in chosen if id in observed.resources], observed)
-        return made, _approve_and_apply(made, cluster, observed, run_options, lambda: lease.lost)
+        return made, _approve_and_apply(made, cluster, observed, run_options, lease)
 
 
 def rename(
@@ -279,7 +279,7 @@ def _with_lengths(made: Plan, cluster: Cluster) -> Plan:
 
 
 def _approve_and_apply(
-    made: Plan, cluster: Cluster, observed: Observation, run_options: RunOptions, lost: Callable[[], bool]
+    made: Plan, cluster: Cluster, observed: Observation, run_options: RunOptions, lease: Lease | None = None
 ) -> Report | None:
     """Ask, and apply if the answer is yes. A plan with problems is out of the question, unless told to keep going."""
     if made.problems and not run_options.get("keep_going", False):
@@ -294,7 +294,8 @@ def _approve_and_apply(
         options=run_options.get("options"),
         on_start=run_options.get("on_start", lambda step: None),
         on_outcome=run_options.get("on_outcome", lambda outcome: None),
-        lost=lost,
+        lost=lambda: lease is not None and lease.lost,
+        unsure=lambda: lease is not None and lease.unsure,
         interrupts=run_options.get("interrupts", lambda: 0),
         prober=run_options.get("prober"),
     )

@@ -38,8 +38,9 @@ class Lifecycle:
 
     @property
     def active(self) -> bool:
-        """Whether operations may be started: not stopped, and the lease not lost."""
-        return not self._stop.is_set() and not (self.lease is not None and self.lease.lost)
+        """Whether operations may be started: not stopped, and sure of the lease."""
+        lease = self.lease
+        return not self._stop.is_set() and not (lease is not None and (lease.lost or lease.unsure))
 
     def retry(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
         """The answer of the cluster, however often it must be asked; once stopped, for no longer than ``drain``.

@@ -52,6 +52,7 @@ def apply(
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     on_start: Callable[[Step], None] = lambda step: None,
     lost: Callable[[], bool] = lambda: False,
+    unsure: Callable[[], bool] = lambda: False,
     interrupts: Callable[[], int] = lambda: 0,
     monotonic: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -60,12 +61,13 @@ def apply(
     """Run the plan's steps that are not held, and report on all of them.
 
     ``observed`` is what the plan was made from; without it the cluster is listed once more. Nothing more is
-    started once ``lost`` says that another run may act for the stack, or ``interrupts`` that it was asked to
-    stop; asked twice, it does not wait for what is under way. ``prober`` asks machines that were interrupted whether
+    started once ``lost`` says that another run acts for the stack, or ``interrupts`` that it was asked to
+    stop; asked twice, it does not wait for what is under way. While ``unsure`` says that another run may act for the
+    stack, what is to be started waits. ``prober`` asks machines that were interrupted whether
     they are ready; by default, over the network. Whether a guest agent answers is read from the cluster. Never raises
     for a step that fails; raises ``ClusterError`` when the cluster can be neither watched nor written a journal on.
     """
     observed = observed if observed is not None else observe(cluster)
     asked = GuestAgentProber(cluster, prober or NetworkProber())
-    hooks = RunHooks(on_start, on_outcome, lost, interrupts, monotonic, now, asked)
+    hooks = RunHooks(on_start, on_outcome, lost, unsure, interrupts, monotonic, now, asked)
     return PlanRun(plan, cluster, observed, options or Options(), hooks).run()

@@ -42,6 +42,7 @@ class RunHooks:
     on_start: Callable[[Step], None]
     on_outcome: Callable[[Outcome], None]
     lost: Callable[[], bool]
+    unsure: Callable[[], bool]
     interrupts: Callable[[], int]
     monotonic: Callable[[], float]
     now: Callable[[], datetime]
@@ -121,11 +122,13 @@ class PlanRun:
                 self.draining = bool(self.draining or self.hooks.interrupts() or self.hooks.lost())
                 if self.draining:
                     self.waits.abandon()
-                self._start_ready()
+                unsure = not self.draining and self.hooks.unsure()
+                if not unsure:
+                    self._start_ready()
                 if self._is_idle() or self.hooks.interrupts() > 1:
                     return
                 try:
-                    events = watch.next(self._patience())
+                    events = watch.next(TURN if unsure else self._patience())
                     for running in self.verifier.take(events, self.running.values()):
                         self._verify(running)
                 except Expired:

@@ -73,7 +73,11 @@ class Lease(Protocol):
 
     @property
     def lost(self) -> bool:
-        """Whether somebody else may hold it by now: then nothing more may be started."""
+        """Whether somebody else has it: nothing more may be started."""
+
+    @property
+    def unsure(self) -> bool:
+        """Whether somebody else may have it by now: nothing may be started until it is renewed, or ``lost``."""
 
     def __enter__(self) -> Lease: ...
 
@@ -116,6 +120,9 @@ class ResourceStore(Protocol):
         Raises ``Forbidden`` for who may not read it.
         """
 
+    def silence(self, timeout: float) -> str:
+        """Why the cluster does not answer within so many seconds, asked once; empty if it does."""
+
 
 class JournalStore(Protocol):
     """The journal of each stack: entries in the order in which they were written (``model.journal``)."""
@@ -147,6 +154,12 @@ class LeaseStore(Protocol):
         gives it back as well, sooner or later. Raises ``Busy`` when another still has it after ``wait`` seconds.
         """
 
+    def look(self, name: str) -> None:
+        """Look at a lease that another may have, to know how long it is not renewed once it is wanted.
+
+        Who will need several leases of one holder looks at all of them, and waits for each only once.
+        """
+
     def lease_annotations(self, prefix: str) -> Collection[str]:
         """The annotations of the leases that somebody holds, of those whose name begins with ``prefix``.
 
@@ -156,9 +169,6 @@ class LeaseStore(Protocol):
 
 class Cluster(ResourceStore, JournalStore, LeaseStore, SecretStore, Protocol):
     """All four parts; the secrets are ``model.secret.SecretStore``."""
-
-    def silence(self, timeout: float) -> str:
-        """Why it does not answer within so many seconds, asked once; empty if it does."""
 
     def close(self) -> None:
         """Close files and connections. May be called twice."""

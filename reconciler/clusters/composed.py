@@ -48,6 +48,9 @@ class ComposedCluster:
     def identity(self) -> str:
         return self._resources.identity()
 
+    def silence(self, timeout: float) -> str:
+        return self._resources.silence(timeout)
+
     def record(self, stack: str, entry: Mapping[str, Any]) -> None:
         self._journal.record(stack, entry)
 
@@ -63,6 +66,9 @@ class ComposedCluster:
     def lease(self, name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> Lease:
         return self._leases.lease(name, holder, wait=wait, annotation=annotation)
 
+    def look(self, name: str) -> None:
+        self._leases.look(name)
+
     def lease_annotations(self, prefix: str) -> Collection[str]:
         return self._leases.lease_annotations(prefix)
 
@@ -71,10 +77,6 @@ class ComposedCluster:
 
     def digest_key(self) -> bytes:
         return self._secrets.digest_key()
-
-    def silence(self, timeout: float) -> str:
-        """It answers, unless a subclass knows better."""
-        return ""
 
     def close(self) -> None:
         """Does nothing unless a subclass overrides it."""
@@ -86,9 +88,6 @@ class WrappedCluster(ComposedCluster):
     def __init__(self, under: Cluster) -> None:
         super().__init__(under, under, under, under)
         self.under = under
-
-    def silence(self, timeout: float) -> str:
-        return self.under.silence(timeout)
 
     def close(self) -> None:
         """Close the cluster beneath."""

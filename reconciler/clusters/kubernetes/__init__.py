@@ -33,8 +33,5 @@ class KubernetesCluster(ComposedCluster):
         """Nothing is sent yet. Raises ``ClusterError`` when no API is known or its credentials are unusable."""
         return cls(open_api(kubeconfig=kubeconfig, context=context))
 
-    def silence(self, timeout: float) -> str:
-        return self.api.silence(timeout)
-
     def close(self) -> None:
         self.api.close()

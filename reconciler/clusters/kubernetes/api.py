@@ -60,13 +60,23 @@ class Api:
         self._answered = False
         self.requests = 0  # sent so far, attempts included
 
-    def get(self, path: str, query: Query | None = None, *, accept: str = JSON) -> Any:
-        """The object or list at a path. Raises ``ClusterError``."""
-        return self._request("GET", path, query, accept=accept, again=True)
+    def get(
+        self,
+        path: str,
+        query: Query | None = None,
+        *,
+        accept: str = JSON,
+        patience: float | None = None,
+        timeout: float = ANSWER_TIMEOUT,
+    ) -> Any:
+        """The object or list at a path; each answer is waited for ``timeout`` seconds. Raises ``ClusterError``."""
+        return self._request("GET", path, query, accept=accept, again=True, patience=patience, timeout=timeout)
 
-    def write(self, method: str, path: str, body: Any, *, patience: float | None = None) -> Any:
+    def write(
+        self, method: str, path: str, body: Any, *, patience: float | None = None, timeout: float = ANSWER_TIMEOUT
+    ) -> Any:
         """Send a write once. Raises ``Unconfirmed`` where it may have been stored all the same."""
-        return self._request(method, path, None, body=body, patience=patience)
+        return self._request(method, path, None, body=body, patience=patience, timeout=timeout)
 
     def patch(self, path: str, body: Any) -> Any:
         """Merge into the object at a path; ``body`` must be such that a second time changes nothing."""
@@ -115,6 +125,7 @@ class Api:
         accept: str = JSON,
         again: bool = False,
         patience: float | None = None,
+        timeout: float = ANSWER_TIMEOUT,
     ) -> Any:
         begun = self._monotonic()
         patience = self._patience if patience is None else patience
@@ -122,7 +133,7 @@ class Api:
         while True:
             wait = 0.0
             try:
-                response = self._send(method, path, query, body, content, accept, ANSWER_TIMEOUT)
+                response = self._send(method, path, query, body, content, accept, timeout)
                 status, data = response.status, response.read()
                 response.release_conn()
                 self._answered = True
@@ -167,7 +178,7 @@ class Api:
             f"{self.host}{path}{'?' + urlencode(query) if query else ''}",
             body=data,
             headers=headers,
-            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=timeout),
+            timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout),
             preload_content=False,
             retries=False,
         )

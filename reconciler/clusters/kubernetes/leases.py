@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from reconciler.clusters.kubernetes.api import Api
@@ -16,10 +16,12 @@ from reconciler.model.problem import AlreadyExists, Busy, ClusterError, Conflict
 from reconciler.model.wire import ANNOTATION_ANNOUNCEMENT
 
 DURATION = 15  # seconds without renewal after which a lease is free
-RENEWAL = 5.0  # seconds between renewals
+RENEWAL = 2.0  # seconds between renewals
 RETRY = 1.0  # seconds until a renewal that failed is tried again
+ANSWER = 5.0  # seconds that the answer to one request about a lease is waited for
 SAFE = 10.0  # seconds since the last renewal during which nobody else can have the lease
 POLL_INTERVAL = 0.5  # seconds between attempts at a lease that another has
+LOOK = 5.0  # seconds that one look at the lease of another may add to the time that it was not renewed
 
 PAGE = 500  # leases a request
 
@@ -48,7 +50,11 @@ class KubernetesLease:
 
     @property
     def lost(self) -> bool:
-        return self._taken or self._monotonic() - self._renewed > SAFE
+        return self._taken
+
+    @property
+    def unsure(self) -> bool:
+        return self._monotonic() - self._renewed > SAFE
 
     def __enter__(self) -> KubernetesLease:
         return self
@@ -62,24 +68,30 @@ class KubernetesLease:
 
     def _keep(self) -> None:
         pause = RENEWAL
-        while not self._stop.wait(pause):
-            begun = self._monotonic()
-            try:
-                self._write({"renewTime": _time(self._now())})
-            except (Conflict, NotFound):
-                self._taken = True
-                return
-            except ClusterError:
-                pause = RETRY  # the API is away; ``lost`` says for how long that may be
-            else:
-                self._renewed, pause = begun, RENEWAL
+        while not self._stop.wait(pause) and not self._taken:
+            pause = RENEWAL if self.renew() else RETRY  # if the API is away ``unsure`` says for how long that may be
+
+    def renew(self) -> bool:
+        """Renew it once; False if that failed, or somebody else has it."""
+        begun = self._monotonic()
+        try:
+            self._write({"renewTime": _time(self._now())})
+        except (Conflict, NotFound):
+            self._taken = True
+        except ClusterError:
+            return False
+        else:
+            self._renewed = begun
+        return not self._taken
 
     def _write(self, spec: dict[str, Any]) -> None:
         body = {**self._stored, "spec": {**self._stored["spec"], **spec}}
         try:
-            self._stored = self._api.write("PUT", self._path, body, patience=RETRY)
+            self._stored = self._api.write("PUT", self._path, body, patience=RETRY, timeout=ANSWER)
         except (Unavailable, Conflict):
-            current = self._api.get(self._path)  # what was not answered may have been stored
+            current = _get(self._api, self._path, RETRY)  # what was not answered may have been stored
+            if current is None:
+                raise NotFound("the lease was deleted") from None
             if current["spec"].get("holderIdentity") != body["spec"]["holderIdentity"]:
                 raise Conflict("another holder has taken the lease") from None
             self._stored = current
@@ -88,9 +100,10 @@ class KubernetesLease:
 
 
 class KubernetesLeases:
-    """A ``LeaseStore``: the leases in one namespace, and since when those of others have not been renewed.
+    """A ``LeaseStore``: the leases in one namespace, and for how long those of others have not been renewed.
 
-    That is measured here: the clocks of others are not trusted.
+    That is measured here: the clocks of others are not trusted. Only time in which the API answered counts: while it is
+    away nobody can renew, and the holder of a lease has first turn when it is back.
     """
 
     def __init__(
@@ -105,7 +118,7 @@ class KubernetesLeases:
         self._api = api
         self._folder = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._monotonic, self._sleep, self._now = monotonic, sleep, now
-        self._seen: dict[str, tuple[str, float]] = {}  # name -> version, and since when it is that one
+        self._seen: dict[str, _Look] = {}  # the last look at the lease of each name
 
     def lease_annotations(self, prefix: str) -> list[str]:
         """What is written on the leases that have a holder, of those whose name begins with ``prefix``.
@@ -141,19 +154,37 @@ class KubernetesLeases:
                 lease = _lease(name, identity, spec, stored, self._now(), annotation)
                 # Somebody may have been faster, or an answer may be lost: then look again.
                 with suppress(Conflict, AlreadyExists, NotFound, Unavailable):
-                    stored = self._api.write("PUT" if stored else "POST", path if stored else self._folder, lease)
+                    stored = self._api.write(
+                        "PUT" if stored else "POST", path if stored else self._folder, lease, timeout=ANSWER
+                    )
                     return KubernetesLease(self._api, path, stored, monotonic=self._monotonic, now=self._now)
             elif self._monotonic() >= end:
                 who = theirs.rpartition(" ")[0] or theirs
                 raise Busy(f"{name} is in use by {who}, last renewed {spec.get('renewTime')}", who)
             self._sleep(min(POLL_INTERVAL, max(0.05, end - self._monotonic())))
 
+    def look(self, name: str) -> None:
+        stored = _get(self._api, f"{self._folder}/{_name(name)}", RETRY)
+        self._expired(name, stored, (stored or {}).get("spec") or {})
+
     def _expired(self, name: str, stored: dict[str, Any] | None, spec: dict[str, Any]) -> bool:
-        clock = self._monotonic()
         version = stored["metadata"]["resourceVersion"] if stored else ""
-        if self._seen.get(name, ("", 0.0))[0] != version:
-            self._seen[name] = version, clock
-        return clock - self._seen[name][1] > float(spec.get("leaseDurationSeconds") or DURATION)
+        look = self._seen[name] = _look(self._seen.get(name), version, self._monotonic())
+        return look.unrenewed > float(spec.get("leaseDurationSeconds") or DURATION)
+
+
+class _Look(NamedTuple):
+    """A look at the lease of another."""
+
+    version: str  # of the lease
+    at: float  # on the monotonic clock
+    unrenewed: float  # seconds, as far as they count, since it was first seen to be that version
+
+
+def _look(before: _Look | None, version: str, clock: float) -> _Look:
+    if before is None or before.version != version:
+        return _Look(version, clock, 0.0)
+    return _Look(version, clock, before.unrenewed + min(LOOK, clock - before.at))
 
 
 def _lease(
@@ -178,9 +209,9 @@ def _lease(
     }
 
 
-def _get(api: Api, path: str) -> dict[str, Any] | None:
+def _get(api: Api, path: str, patience: float | None = None) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = api.get(path)
+        found: dict[str, Any] = api.get(path, patience=patience, timeout=ANSWER)
     except NotFound:
         return None
     return found

@@ -33,6 +33,9 @@ class KubernetesResources:
     def __init__(self, api: Api) -> None:
         self._api = api
 
+    def silence(self, timeout: float) -> str:
+        return self._api.silence(timeout)
+
     def list(self, kind: str, *, labels: Mapping[str, str] | None = None) -> Listing:
         for _ in range(LISTINGS - 1):
             try:

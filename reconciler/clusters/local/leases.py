@@ -34,6 +34,9 @@ class LocalLeases:
             sleep(POLL_INTERVAL)
         return found
 
+    def look(self, name: str) -> None:
+        """Nothing to see: the death of a process gives its leases back at once."""
+
     def lease_annotations(self, prefix: str) -> Collection[str]:
         if self._path == MEMORY:
             held = tuple(self._held.items())
@@ -96,7 +99,7 @@ def _held_annotation(path: Path) -> str:
 class LocalLease:
     """A ``Lease``: a lock on a file, which the death of the process gives back."""
 
-    lost = False
+    lost = unsure = False
 
     def __init__(self, give_back: Callable[[], object]) -> None:
         self._give_back = give_back

@@ -314,6 +314,7 @@ class StackController:
                 on_start=self._step_started,
                 on_outcome=self._step_ended,
                 lost=lambda: lease.lost,
+                unsure=lambda: lease.unsure,
                 interrupts=self._options.interrupts,
                 prober=self._options.prober,
             )

@@ -547,7 +547,7 @@ def test_one_agent_serves_a_node_and_the_next_takes_over(stage: Stage) -> None:
 
 def test_without_its_lease_it_picks_up_nothing(stage: Stage) -> None:
     class Losable:
-        lost = False
+        lost = unsure = False
 
         def __enter__(self) -> Losable:
             return self

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler import LocalCluster, Policy, Report, Result, make_plan, observe, serving
 from reconciler.agent.embedded import simulators
-from reconciler.apply import retry_on_conflict
+from reconciler.apply import Options, retry_on_conflict
 from reconciler.apply.order import Order
 from reconciler.apply.recovery import recover, wait_until_idle
 from reconciler.apply.verifier import under_way
@@ -370,6 +370,24 @@ def test_who_lost_the_lease_starts_nothing_more() -> None:
         report = stage.apply(parallel=1, lost=lambda: bool(stage.driver.ran))
         assert report.count(Result.CREATED) == 1
         assert len(stage.driver.ran) == 1
+
+
+def test_who_may_have_lost_the_lease_starts_nothing_until_it_is_sure_again() -> None:
+    with staged() as stage:
+        sure_at: list[float] = []
+        started: list[float] = []
+
+        def unsure() -> bool:
+            if started and not sure_at:
+                sure_at.append(stage.clock() + 5)
+            return bool(sure_at) and stage.clock() < sure_at[0]
+
+        plan = make_plan(desired_of(QUICKSTART), observe(stage.cluster), Policy())
+        options = Options(parallel=1)
+        report = stage.run(plan, options=options, unsure=unsure, on_start=lambda step: started.append(stage.clock()))
+        assert report.ok
+        assert len(started) == len(plan.steps) > 1
+        assert all(at >= sure_at[0] for at in started[1:])
 
 
 def numbered(number: int, *, needs: tuple[str, ...] = (), after: tuple[str, ...] = (), held: str = "") -> Step:
