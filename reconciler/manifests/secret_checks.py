@@ -13,7 +13,7 @@ from reconciler.model.secret_access import SecretAccess
 def refused_secrets(spec: Mapping[str, Any], access: SecretAccess) -> Iterator[Finding]:
     """Findings for the variables and files in a spec, as written, that may not be read. Paths begin in the document."""
     for path, source, name in _named((), spec):
-        if refused := access.refusal(source, name):
+        if refused := access.refusal(source, name, resolved=True):
             yield Finding(("spec", *path), *refused)
 
 

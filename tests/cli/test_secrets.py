@@ -323,3 +323,15 @@ def test_a_directory_of_secrets_is_not_left(tmp_path: Path, name: str) -> None:
         assert vault.read(Secret("file", str(folder / "good"))) == "fine"
         with pytest.raises(SecretMissing, match="may not be read for a secret"):
             vault.read(Secret("file", str(folder / name)))
+
+
+def test_a_link_out_of_the_directory_of_secrets_is_an_error_of_the_plan(planted: Path) -> None:
+    """At its place, before the first step: an apply would make the rest and then fail."""
+    outside = planted.parent / "outside.txt"
+    outside.write_text("host")
+    (planted / "seed.txt").unlink(missing_ok=True)
+    (planted / "seed.txt").symlink_to(outside)
+    for words in (["plan", "m"], ["m", "--yes"]):
+        err = refused(planted, *words)
+        assert re.search(r"m/shop.yaml:\d+:\d+: error: spec.cloudInit.userDataFrom.file: .* leads out of the dir", err)
+        assert "Put the file itself there." in err

@@ -21,7 +21,7 @@ from reconciler.cli import main
 
 LIBVIRTD_DIES = (sys.executable, "-m", "support.libvirtd_dies")
 PID = Path("/run/libvirt/libvirtd.pid")
-METHODS = {"defineXML": libvirt.virConnect, "create": libvirt.virDomain, "attachDeviceFlags": libvirt.virDomain}
+METHODS = {"defineXML": "virConnect", "create": "virDomain", "attachDeviceFlags": "virDomain"}
 AMID = 0.02  # seconds: the call has reached libvirtd, and is not answered
 MOST = 10.0  # seconds until a killed libvirtd is gone
 
@@ -61,6 +61,7 @@ def dying(method: Callable[..., Any], when: str) -> Callable[..., Any]:
 
 if __name__ == "__main__":
     when, _, name = sys.argv[1].partition(":")
-    setattr(METHODS[name], name, dying(getattr(METHODS[name], name), when))
+    owner = getattr(libvirt, METHODS[name])
+    setattr(owner, name, dying(getattr(owner, name), when))
     sys.argv[1:2] = []
     main()

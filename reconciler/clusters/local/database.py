@@ -223,6 +223,7 @@ def _open_existing(path: str, file: Path) -> sqlite3.Connection:
 
 
 def refuse_foreign(path: str, connection: sqlite3.Connection) -> None:
+    """Raise ``InvalidInput`` for a file that is no cluster, or one of a newer version."""
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION_ID:
