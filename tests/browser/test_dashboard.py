@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reconciler.daemon.status.dashboard import SCRIPTS, STYLES, dashboard
-from reconciler.daemon.status.values import Running, Status, Sync
+from reconciler.daemon.status.values import Contact, Running, Status, Sync
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
@@ -130,6 +130,13 @@ def test_a_standby_and_an_unhealthy_daemon_say_so(seen: Seen) -> None:
     assert "Standby; leader is ops-2" in seen.text("#header")
     assert "Not ready" in seen.text("#header")
     assert "the control loop has been stuck for 90 s" in seen.text("#alerts [role=alert]")
+
+
+def test_a_cluster_that_does_not_answer_is_said_over_what_was_known(seen: Seen) -> None:
+    away = "the cluster has not answered for 40 s: https://10.0.0.1 does not answer: timed out"
+    seen.daemon.status = replace(calm(datetime.now(UTC)), cluster=Contact(away, 41.0))
+    seen.until_says("what is shown is what was known", "#alerts [role=alert]")
+    assert away in seen.text("#alerts")
 
 
 def test_problems_of_the_input_are_loud_and_have_their_place(seen: Seen) -> None:

@@ -30,7 +30,8 @@ class LocalLeases:
         end = monotonic() + wait
         while (found := self._try_lease(name, (holder, annotation))) is None:
             if monotonic() >= end:
-                raise Busy(f"{name} is in use by {self._holder(name) or 'another process'}")
+                who = self._holder(name)
+                raise Busy(f"{name} is in use by {who or 'another process'}", who)
             sleep(POLL_INTERVAL)
         return found
 

@@ -13,13 +13,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import cache
 
-from reconciler.apply import Options, Outcome, Report, Result, apply, retry_on_conflict
-from reconciler.apply.annotations import recovered
+from reconciler.apply import Options, Outcome, Report, Result, apply
 from reconciler.apply.estimate import typical
 from reconciler.apply.readiness import Prober
-from reconciler.apply.recovery import due_recoveries
 from reconciler.apply.report import DONE
 from reconciler.clusters.base import Cluster
 from reconciler.daemon.drift.detector import DriftDetector, DriftReport
@@ -28,6 +26,7 @@ from reconciler.daemon.loop.bug_log import BugLog
 from reconciler.daemon.loop.event_recorder import EventRecorder
 from reconciler.daemon.loop.retry import RetryBackoff
 from reconciler.daemon.loop.sync_status import SyncStatus
+from reconciler.daemon.loop.unfinished import UnfinishedSteps
 from reconciler.daemon.sources.desired_reader import DesiredReader, ReadResult
 from reconciler.daemon.sources.recording_cluster import RecordingCluster
 from reconciler.daemon.sources.resource_cache import ResourceCache
@@ -35,9 +34,8 @@ from reconciler.daemon.sources.trigger import ALL_FILES, Trigger
 from reconciler.daemon.status.values import Reconciliation, Running, Status
 from reconciler.manifests.desired import Stack
 from reconciler.model.backoff import Backoff
-from reconciler.model.event_id import ends_of
-from reconciler.model.journal import StepEnded, StepEntry, read_journal
-from reconciler.model.problem import ClusterError, InvalidInput, Problem, ReconcilerError
+from reconciler.model.journal import read_journal
+from reconciler.model.problem import Busy, ClusterError, InvalidInput, Problem, ReconcilerError
 from reconciler.model.provenance import Provenance
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Vault
@@ -50,10 +48,10 @@ from reconciler.reconcile import read_operation_ledger, show_unseen
 
 FULL_SYNC_INTERVAL = 600.0  # seconds from one full sync to the next
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a reconcile that failed is retried
+BUSY_PAUSE = 5.0  # seconds before it is tried again to apply, while another run has the stack
 SHOWN_RECONCILIATIONS = 50
 SAMPLED_ENTRIES = 500  # the newest of the journal, from which the usual duration of operations is computed
 KEPT_ENTRIES = 20_000  # of the journal; a step has two or three
-ABANDONED_FOR = timedelta(hours=1)  # how long the end of an operation that a run left in progress is waited for
 
 log = logging.getLogger(__name__)
 
@@ -98,13 +96,14 @@ class StackController:
         self._plan_problems: frozenset[Problem] = frozenset()  # of the last plan, logged already
         self._changed: set[ResourceId] = set()  # since the last plan
         self._replan_at: dict[ResourceId, datetime] = {}
-        self._unfinished: list[StepEntry] | None = None  # of the journal: steps that began, whose end nobody saw
-        self._known_unfinished: set[tuple[str, type[StepEntry]]] = set()  # entries of the last run that was cut short
+        self._unfinished = UnfinishedSteps(cluster, stack, options.now)
         self._ledger: dict[str, LedgerEntry] | None = None
         self._typical: dict[str, float] = {}
         self._full_sync_at = options.monotonic()
         self._retry_at: float | None = None
+        self._busy = ""  # who held the stack when the last reconcile came to apply
         self._requeue = False  # whether to reconcile again at once
+        self.cluster_error = ""  # why the last reconcile could not read or write the cluster; any thread may read it
         self._number = 0
 
     # When ----------------------------------------------------------------------------------------------------
@@ -132,11 +131,13 @@ class StackController:
         if signalled:
             self._drift.reset_flapping()
             self._retries.forget()
+        busy, self._busy = self._busy, ""
         report, error = self._reconcile_or_error(triggers, full)
         if error:
-            pause = next(self._backoff)
+            pause = BUSY_PAUSE if self._busy else next(self._backoff)
             self._retry_at = self._options.monotonic() + pause
-            log.warning("%s; retrying in %.0f s", error, pause, extra={"stack": self._stack})
+            if not self._busy or self._busy != busy:
+                log.warning("%s; retrying in %.0f s", error, pause, extra={"stack": self._stack})
         elif full:
             self._full_sync_at = clock + self._options.full_sync_interval
             self._trim_journal()
@@ -156,11 +157,16 @@ class StackController:
         except InvalidInput as invalid:
             self._show_problems(tuple(invalid.problems))
             return None, f"the manifests cannot be used: {len(invalid.problems)} problem(s) to fix, see /status"
+        except Busy as busy:
+            self._busy, self.cluster_error = busy.holder or str(busy), ""
+            return None, str(busy)
         except ReconcilerError as failed:
+            self.cluster_error = str(failed) if isinstance(failed, ClusterError) else ""
             return None, str(failed)
         except Exception as error:  # the leader lives on: the next one would meet it as well
             return None, f"a bug in reconcile: {self._bugs.record('pass', f'stack {self._stack}', error)}"
         self._backoff.reset()
+        self.cluster_error = ""
         return report, ""
 
     # The stages of one reconcile -----------------------------------------------------------------------------
@@ -197,28 +203,11 @@ class StackController:
 
         The journal is read the first time, and with ``reread``.
         """
-        found = self._read_unfinished() if self._unfinished is None or reread else False
-        if not self._unfinished:
-            return found
-        events = self._cluster.list("Event").items
-        for recovery in due_recoveries(self._unfinished, events):
-            retry_on_conflict(self._recording, recovery.id, partial(recovered, recovery=recovery))
-            self._changed.add(recovery.id)
-        ended = {end.event_id for event in events for end in ends_of(event)}
-        ended |= {entry.event for entry in self._unfinished if isinstance(entry, StepEnded) and entry.seen}
-        oldest = (self._options.now() - ABANDONED_FOR).isoformat()
-        self._unfinished = [entry for entry in self._unfinished if entry.event not in ended and entry.at > oldest]
-        self._observe()
+        found = self._unfinished.read() if reread or not self._unfinished.is_read else False
+        if self._unfinished:
+            self._changed |= self._unfinished.recover(self._recording)
+            self._observe()
         return found
-
-    def _read_unfinished(self) -> bool:
-        """Read what the last run of the stack began and did not end; returns whether any of it was not known."""
-        entries = read_journal(self._cluster.unfinished(self._stack))
-        steps = [entry for entry in entries if isinstance(entry, StepEntry) and entry.event]
-        known, self._known_unfinished = self._known_unfinished, {(entry.event, type(entry)) for entry in steps}
-        new = [entry for entry in steps if (entry.event, type(entry)) not in known]
-        self._unfinished = [*(self._unfinished or ()), *new]
-        return bool(new)
 
     def _load(self, triggers: Sequence[Trigger], full: bool) -> ReadResult:
         """Read the manifests that may have changed, and digest their secrets."""
@@ -320,7 +309,7 @@ class StackController:
             )
         self._record_failures(report)
         if report.count(Result.INTERRUPTED):
-            self._read_unfinished()
+            self._unfinished.read()
         self._ledger = None
         self._requeue = not self._options.interrupts()
         return report

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
-from reconciler.clusters.base import Cluster
+from reconciler.clusters.base import Cluster, Lease
 from reconciler.daemon.loop.bug_log import BugLog
 from reconciler.daemon.loop.controller import ControllerOptions, StackController
 from reconciler.daemon.loop.reachability import Reachability
@@ -71,8 +71,9 @@ class Daemon:
         self._last_poll = options.monotonic()
         self._interrupted_at: float | None = None  # since when a run is being cut short
         self._stop_logged = False
-        self._lease_lost: Callable[[], bool] = lambda: False
-        self._reachability = Reachability(cluster.silence, stack, options.monotonic)
+        self._lease: Lease | None = None  # that of the leader, for as long as this replica is it
+        self._standby_error = "which replica acts is not known yet"  # why it could not take over; empty if it could
+        self._reachability = Reachability(cluster.silence, stack, options.monotonic, self._on_return)
 
     # Status --------------------------------------------------------------------------------------------------
 
@@ -80,18 +81,22 @@ class Daemon:
         """The status as of now. Any thread."""
         controller = self._controller
         if controller is None:
-            return replace(self._standby_status, queued=self._triggers.pending)
+            return replace(self._standby_status, cluster=self._reachability.contact, queued=self._triggers.pending)
         return replace(
             controller.status,
             started=self._standby_status.started,
-            watches={"cluster": controller.resource_cache.silence},
+            cluster=self._reachability.contact,
+            watches={"cluster": min(controller.resource_cache.silence, self._reachability.up_for)},
             queued=self._triggers.pending,
             bugs=(*controller.status.bugs, *self._bugs.bugs),
         )
 
     def healthy(self) -> list[str]:
-        """The reasons to restart this process; none if it is healthy. Any thread."""
-        stalled = self._options.monotonic() - self._last_poll
+        """The reasons to restart this process; none if it is healthy. Any thread.
+
+        A loop that waits for a cluster which does not answer is not stuck: a new process would wait as well.
+        """
+        stalled = min(self._options.monotonic() - self._last_poll, self._reachability.up_for)
         return [f"the control loop has been stuck for {stalled:.0f} s"] if stalled > STALLED_AFTER else []
 
     def ready(self) -> list[str]:
@@ -100,7 +105,11 @@ class Daemon:
             return [unreachable]
         controller = self._controller
         if controller is None:
-            return []
+            return [self._standby_error] if self._standby_error else []
+        if self._lease is not None and self._lease.unsure:
+            return ["the lease of the leader could not be renewed; another replica may act by now"]
+        if controller.cluster_error:
+            return [controller.cluster_error]
         newest = next(iter(controller.status.reconciliations), None)
         if newest is None:
             return ["the first reconcile has not finished"]
@@ -116,27 +125,53 @@ class Daemon:
                 source.start(self._triggers.add)
             stack.callback(self._reachability.stop)
             self._reachability.start()
-            busy_message = ""
             while not self._signals.stops:
                 self._last_poll = self._options.monotonic()
-                try:
-                    with self._cluster.lease(f"watch {self._stack}", self._options.holder) as lease:
-                        busy_message = ""
-                        self._lease_lost = lambda: lease.lost
-                        self._lead()
-                except Busy as busy:
-                    if str(busy) != busy_message:
-                        busy_message = str(busy)
-                        log.info("standing by: %s", busy, extra={"stack": self._stack})
-                    self._standby_status = replace(self._standby_status, holder=busy.holder)
-                    self._sleep(STANDBY_POLL)
-                except ClusterError as error:
-                    log.warning("%s; retrying in %.0f s", error, STANDBY_POLL, extra={"stack": self._stack})
-                    self._sleep(STANDBY_POLL)
-                except Exception as error:  # whatever it is, the next leader would meet it as well
-                    self._bugs.record("pass", f"stack {self._stack}", error)
-                    self._standby_status = replace(self._standby_status, bugs=self._bugs.bugs)
-                    self._sleep(STANDBY_POLL)
+                self._lead_or_stand_by()
+
+    def _lead_or_stand_by(self) -> None:
+        """Lead, if no other replica does, until told to stop; otherwise wait until it is worth another try."""
+        try:
+            with self._cluster.lease(f"watch {self._stack}", self._options.holder) as self._lease:
+                self._standby_error, self._standby_status = "", replace(self._standby_status, holder="")
+                self._lead()
+                return
+        except Busy as busy:
+            self._stand_by(busy)
+        except ClusterError as error:
+            self._show_standby_error(error)
+        except Exception as error:  # whatever it is, the next leader would meet it as well
+            self._bugs.record("pass", f"stack {self._stack}", error)
+            self._standby_status = replace(self._standby_status, bugs=self._bugs.bugs)
+        finally:
+            self._lease = None
+        self._sleep(STANDBY_POLL)
+
+    def _stand_by(self, busy: Busy) -> None:
+        """Another replica acts. It may be in a run, and die in it: its lease of the stack is looked at as well."""
+        holder = busy.holder or "another process"
+        if holder != self._standby_status.holder:
+            log.info("standing by: %s", busy, extra={"stack": self._stack})
+        self._standby_status = replace(self._standby_status, holder=holder)
+        try:
+            self._cluster.look(f"stack {self._stack}")
+        except ClusterError as error:
+            self._show_standby_error(error)
+        else:
+            self._standby_error = ""
+
+    def _show_standby_error(self, error: ClusterError) -> None:
+        """Log why this replica could not take over, if it is another reason than before."""
+        if str(error) != self._standby_error and not self._reachability.problem:
+            log.warning("%s; trying again every %.0f s", error, STANDBY_POLL, extra={"stack": self._stack})
+        self._standby_error = str(error)
+
+    def _on_return(self) -> None:
+        """The cluster answers again: what failed meanwhile is tried at once."""
+        self._triggers.add(Trigger("cluster"))
+
+    def _lease_lost(self) -> bool:
+        return self._lease is not None and self._lease.lost
 
     def _lead(self) -> None:
         """Reconcile for as long as this replica is the leader."""

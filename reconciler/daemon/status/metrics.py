@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter as Counts
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from math import nan
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
@@ -124,6 +125,15 @@ class _Gauges(Collector):
             "reconcile_daemon_next_full_pass_timestamp_seconds",
             "When the next full sync is due; 0 for never.",
             _seconds(status.resync),
+        )
+        away, last_answer = status.cluster
+        yield _one(
+            "reconcile_daemon_cluster_answers", "1 if the cluster answers, 0 if it has not for a while.", not away
+        )
+        yield _one(
+            "reconcile_daemon_cluster_silence_seconds",
+            "Seconds since the last answer of the cluster; NaN for never.",
+            nan if last_answer is None else last_answer,
         )
         silence = GaugeMetricFamily(
             "reconcile_daemon_watch_silence_seconds", "Seconds since a watch last polled.", labels=("watch",)

@@ -61,6 +61,7 @@ def status_json(
         "history": [run_json(run) for run in status.history(MAX_RUNS)],
         "succeeded": _time(status.succeeded),
         "resync": _time(status.resync),
+        "cluster": {"away": status.cluster.away, "silence": status.cluster.silence},
         "watches": {name: round(seconds, 1) for name, seconds in sorted(status.watches.items())},
         "queued": status.queued,
         "bugs": [_bug(each) for each in status.bugs],

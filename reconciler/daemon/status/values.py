@@ -119,6 +119,13 @@ class Bug:
     count: int  # how often it was met
 
 
+class Contact(NamedTuple):
+    """Whether the cluster answers. While it does not, what is shown of it is as old as its last answer."""
+
+    away: str = ""  # that it does not answer, since when and why; empty while it does
+    silence: float | None = None  # seconds since its last answer; None for never
+
+
 @dataclass(frozen=True)
 class Status:
     """The daemon at one moment."""
@@ -136,7 +143,9 @@ class Status:
     reconciliations: tuple[Reconciliation, ...] = ()  # the newest first, some dozens
     succeeded: datetime | None = None  # when a reconcile last ended without a failure, and nothing was blocked
     resync: datetime | None = None  # when the next full sync is due
-    watches: Mapping[str, float] = field(default_factory=dict)  # name of a watch -> seconds since it last polled
+    cluster: Contact = field(default_factory=Contact)
+    # Name of a watch -> seconds since it last polled, of those in which the cluster answered.
+    watches: Mapping[str, float] = field(default_factory=dict)
     queued: int = 0  # pending triggers
     bugs: tuple[Bug, ...] = ()  # errors in this program that were met since it is the leader, the newest first
     resources: Callable[[], Sequence[ResourceStatus]] = tuple

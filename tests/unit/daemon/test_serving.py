@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta, timezone
+from math import isnan
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from reconciler.apply import Outcome, Result
 from reconciler.daemon.status.pages import pages, stuck_watches
 from reconciler.daemon.status.status_json import MAX_STEPS as MOST
 from reconciler.daemon.status.status_json import shown, status_json
-from reconciler.daemon.status.values import ChangedSide, Drift, Mode, Status, Sync
+from reconciler.daemon.status.values import ChangedSide, Contact, Drift, Mode, Status, Sync
 from reconciler.manifests.schema import schema
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.problem import ReconcilerError
@@ -357,11 +358,23 @@ def test_what_is_so_is_read_when_somebody_asks(where: str) -> None:
     assert found["reconcile_input_problems{severity=error}"] == 1
     assert found["reconcile_input_problems{severity=warning}"] == 1
     assert found["reconcile_daemon_leader"] == 1
+    assert found["reconcile_daemon_cluster_answers"] == 1
+    assert isnan(found["reconcile_daemon_cluster_silence_seconds"])
     assert found["reconcile_daemon_hints_queued"] == 1
     assert found["reconcile_daemon_watch_silence_seconds{watch=cluster}"] == 1.5
     assert found["reconcile_daemon_last_success_timestamp_seconds"] == NOW.timestamp() - 340
     assert found["reconcile_daemon_next_full_pass_timestamp_seconds"] == NOW.timestamp() + 260
     assert found["process_resident_memory_bytes"] > 1e6
+
+
+def test_a_cluster_that_does_not_answer_is_a_metric_and_in_the_status() -> None:
+    with Daemon(
+        replace(status(), cluster=Contact("the cluster has not answered for 40 s: timed out", 41.5))
+    ).at() as where:
+        found, said = values(ask(where, "/metrics").text), json.loads(ask(where, "/status").body)
+    assert found["reconcile_daemon_cluster_answers"] == 0
+    assert found["reconcile_daemon_cluster_silence_seconds"] == 41.5
+    assert said["cluster"] == {"away": "the cluster has not answered for 40 s: timed out", "silence": 41.5}
 
 
 def test_a_standby_that_never_succeeded_says_so() -> None:

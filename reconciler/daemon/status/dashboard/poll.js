@@ -28,7 +28,7 @@ async function poll() {
 function show() {
   const {status, failing} = state;
   document.body.classList.toggle('stale', Boolean(failing));
-  draw('alerts', [failing, status?.unhealthy, status?.problems, status?.bugs, status?.plan?.problems, [...state.open]], () => [
+  draw('alerts', [failing, status?.unhealthy, status?.cluster.away, status?.problems, status?.bugs, status?.plan?.problems, [...state.open]], () => [
     failing && alert('bad', ['The daemon has not answered since ', clock(failing.since), ' (', since(failing.since, 'span'), ').'],
       [h('li', {}, `${failing.why[0].toUpperCase()}${failing.why.slice(1)}. ${status ? 'Below is the last known status. ' : ''}Retrying.`)], 'alert'),
     status && drawAlerts(status)]);

@@ -25,6 +25,7 @@ function drawAlerts(status) {
   const errors = status.problems.filter(each => each.severity === 'error').length;
   return [
     status.unhealthy.length > 0 && alert('bad', 'The daemon is not healthy', status.unhealthy.map(reason => h('li', {}, reason)), 'alert'),
+    status.cluster.away && alert('bad', 'The cluster does not answer; what is shown is what was known', h('li', {}, status.cluster.away), 'alert'),
     status.problems.length > 0 && alert(errors ? 'bad' : 'drift', `${count(status.problems.length, 'problem')} in the manifests${errors ? '; what they concern is left as it is' : ''}`,
       listed('problems', status.problems.map(problemOf))),
     status.bugs.length > 0 && alert('bad', `${count(status.bugs.length, 'bug')} in reconcile; what meets one is left as it is`,
