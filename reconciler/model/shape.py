@@ -20,8 +20,10 @@ from reconciler.model.fields import (
 )
 from reconciler.model.quantity import parse
 from reconciler.model.secret import secret_from
+from reconciler.model.sharing import Sharing
 
 Shape = dict[str, Any]
+_SHAPES = Sharing()
 
 
 def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any], namespace: str = "default") -> Shape:
@@ -45,7 +47,7 @@ def declared(kind: str, spec: dict[str, Any], defaults: dict[str, Any], namespac
     for (name,), words in aliases(kind):
         if shape.get(name) in words:
             shape[name] = words[shape[name]]
-    return shape
+    return _SHAPES.within(shape)
 
 
 def _parts(shape: Shape, parts: KeyedList, path: tuple[str, ...]) -> None:

@@ -10,17 +10,29 @@ MOST = 4096
 
 
 class Sharing:
-    """Decodes JSON texts, whose equal mappings become one object. So what comes of it is to be read only."""
+    """Makes equal mappings one object: of JSON texts, or of what is given. So what comes of it is to be read only."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._texts: dict[str, str] = {}
         self.decode = json.JSONDecoder(object_hook=self._shared).decode
         """The value of a text. Raises ``ValueError`` where it is not JSON."""
 
+    def within(self, value: dict[str, Any]) -> dict[str, Any]:
+        """A mapping in which each mapping is one with its equals."""
+        for name, below in value.items():
+            if below.__class__ is dict:
+                value[name] = self._shared(self.within(below))
+        return value
+
     def _shared(self, made: dict[str, Any]) -> dict[str, Any]:
-        known = self._known
+        known, texts = self._known, self._texts
         if len(known) > MOST:
             known.clear()
+            texts.clear()
+        for name, value in made.items():
+            if value.__class__ is str:
+                made[name] = texts.setdefault(value, value)
         # By value where that is a text or a number, else by identity, which what is remembered keeps alive.
         key = tuple(
             [

@@ -56,7 +56,7 @@ _READERS: dict[str, Callable[[ReadContext], Shape]] = {
 }
 
 
-_ANNOTATIONS = Sharing()
+_ANNOTATIONS, _SHAPES = Sharing(), Sharing()
 
 ATTESTED = "attested"
 """The key in the last-applied annotation of what an agent only reported to have done and never shows: dotted field,
@@ -188,7 +188,7 @@ class Observed:
             for path in unreadable_fields(self.id.kind):
                 if path[0] in applied:
                     _recall(shape, applied, path)
-        return overlaid(overlaid(shape, _holding(self._attested, shape)), self.live_unreadable)
+        return _SHAPES.within(overlaid(overlaid(shape, _holding(self._attested, shape)), self.live_unreadable))
 
     @cached_property
     def persistent(self) -> Shape | None:
