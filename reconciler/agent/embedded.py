@@ -20,7 +20,7 @@ from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator.context import key_of
 from reconciler.drivers.simulator.driver import Simulator
-from reconciler.model.problem import Busy
+from reconciler.model.problem import Busy, ClusterError
 from reconciler.model.resource import ResourceId
 from reconciler.observe.capabilities import announcement, lease_name
 
@@ -218,6 +218,9 @@ def _cluster_lease(cluster: LocalCluster, stop: threading.Event) -> Iterator[boo
         try:
             lease = cluster.lease("agent", f"process {os.getpid()}", wait=0.1)
         except Busy:
+            continue
+        except ClusterError:  # there may be room for it soon; until then, each attempt tells who waits for the agent
+            stop.wait(IDLE)
             continue
         with lease:
             yield True

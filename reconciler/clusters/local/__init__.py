@@ -45,7 +45,7 @@ class LocalCluster(ComposedCluster):
         super().__init__(
             LocalResources(self._database, now, keep),
             LocalJournal(self._database),
-            LocalLeases(self.path),
+            LocalLeases(self.path, self._database.lose),
             LocalSecrets(self._database),
         )
 

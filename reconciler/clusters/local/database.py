@@ -20,6 +20,7 @@ MEMORY = ":memory:"
 APPLICATION_ID = 0x52434C31  # "RCL1", in the header of every file of ours
 SCHEMA_VERSION = 1
 
+FULL = "no room is left on the disk of the local cluster: free some, and run the same again"
 BUSY_TIMEOUT = 10.0  # seconds a writer waits for another process's transaction
 CHECKPOINT_PAGES = 4000  # each checkpoint waits for the disk
 
@@ -99,11 +100,15 @@ class Database:
             self.notify()
 
     def _note_loss(self, error: BaseException) -> None:
-        """Count a write that the disk did not take, and wake who waits: what they wait for may never be written."""
+        """Count a write that the disk did not take: what others wait for may never be written."""
         if isinstance(error, sqlite3.Error) and _code(error) in _NOT_TAKEN:
-            self.loss = str(_mapped(error))
-            self.losses += 1
-            self.notify()
+            self.lose(str(_mapped(error)))
+
+    def lose(self, reason: str) -> None:
+        """Count something that was not written to or beside the file, and wake who waits."""
+        self.loss = reason
+        self.losses += 1
+        self.notify()
 
     def _undo(self, outermost: bool) -> None:
         if not self._connection.in_transaction:
@@ -164,7 +169,7 @@ def _mapped(error: sqlite3.Error) -> ClusterError:
     if _code(error) == sqlite3.SQLITE_READONLY:
         return Forbidden("the file of the local cluster may not be written")
     if _code(error) == sqlite3.SQLITE_FULL:
-        return ClusterError("no room is left on the disk of the local cluster: free some, and run the same again")
+        return ClusterError(FULL)
     return ClusterError(f"the local cluster failed: {error}")
 
 
@@ -181,7 +186,10 @@ def _is_busy(error: sqlite3.Error) -> bool:
 
 
 def open_database(path: str) -> sqlite3.Connection:
-    """Open the file, made when it does not exist. Raises ``InvalidInput``, ``Unavailable`` while it is busy."""
+    """Open the file, made when it does not exist.
+
+    Raises ``InvalidInput``, ``Unavailable`` while it is busy, ``ClusterError`` where its disk is full.
+    """
     if path == MEMORY:
         connection = _connect(MEMORY)
         _create_schema(connection)
@@ -198,6 +206,8 @@ def open_database(path: str) -> sqlite3.Connection:
     except sqlite3.Error as error:
         if _is_busy(error):
             raise Unavailable(f"{path} is busy: {error}") from error
+        if _code(error) == sqlite3.SQLITE_FULL:
+            raise ClusterError(FULL) from error
         raise _refusal(path, f"is not a usable cluster file: {error}") from error
 
 
@@ -284,8 +294,9 @@ def _create(file: Path) -> None:
     with TemporaryDirectory(dir=file.parent, prefix=".cluster-") as directory:
         new = Path(directory, "new.db")
         with closing(_connect(f"{new.as_uri()}?mode=rwc")) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
+            # Before there is a log: closing does not say that it could not move a log into the file.
             _create_schema(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
         new.chmod(0o600)  # as its log will be: there are secrets on their way in it
         try:
             os.link(new, file)

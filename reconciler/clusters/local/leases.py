@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -10,20 +11,24 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TypeAlias
 
-from reconciler.clusters.local.database import MEMORY
-from reconciler.model.problem import Busy, Forbidden
+from reconciler.clusters.local.database import FULL, MEMORY
+from reconciler.model.problem import Busy, ClusterError, Forbidden
 
 POLL_INTERVAL = 0.05  # seconds between attempts at a lease that another has
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 Content: TypeAlias = tuple[str, str]  # of a lease: holder, annotation
 
 
 class LocalLeases:
-    """A ``LeaseStore``. ``path`` is that of the cluster file, or ``MEMORY``."""
+    """A ``LeaseStore``. ``path`` is that of the cluster file, or ``MEMORY``.
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    ``on_loss`` is told why a lease could not be written: who waits for its holder waits for nobody.
+    """
+
+    def __init__(self, path: str, on_loss: Callable[[str], None] = lambda reason: None) -> None:
+        self._path, self._on_loss = path, on_loss
         self._held: dict[str, Content] = {}  # of a cluster in memory, by name
 
     def lease(self, name: str, holder: str, *, wait: float = 0.0, annotation: str = "") -> LocalLease:
@@ -55,15 +60,28 @@ class LocalLeases:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise Forbidden(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+            raise self._refusal(path, error) from error
         while not _locked(handle, fcntl.LOCK_EX):
             if not _locked(handle, fcntl.LOCK_SH):
                 os.close(handle)
                 return None
             # Only somebody who reads annotations had it locked.
-        os.truncate(handle, 0)
-        os.write(handle, "\n".join(content).encode())
+        try:
+            os.truncate(handle, 0)
+            with open(handle, "wb", closefd=False) as stream:
+                stream.write("\n".join(content).encode())
+        except OSError as error:
+            os.close(handle)  # or this process waits for itself
+            raise self._refusal(path, error) from error
         return LocalLease(lambda: os.close(handle))
+
+    def _refusal(self, path: str, error: OSError) -> ClusterError:
+        if error.errno in _NO_ROOM:
+            refusal = ClusterError(FULL)
+        else:
+            refusal = Forbidden(f"{path} cannot be written: {(error.strerror or str(error)).lower()}")
+        self._on_loss(str(refusal))
+        return refusal
 
     def _lease_path(self, name: str) -> str:
         return f"{self._path}.lease-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}"
