@@ -18,6 +18,7 @@ from reconciler.model.fields import at_start, label_fields, live_up_to, unreadab
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
 from reconciler.model.next_start import waiting_targets
 from reconciler.model.path import value_in
+from reconciler.model.problem import ClusterError
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import NodeName, Resource, ResourceId, id_of
 from reconciler.model.shape import Shape, overlaid
@@ -76,8 +77,13 @@ class Observed:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The observed spec; empty if the resource has none."""
-        spec: dict[str, Any] = self.resource.get("spec") or {}
+        """The observed spec; empty if the resource has none. Raises ``ClusterError`` where it is no object."""
+        spec = self.resource.get("spec") or {}
+        if not isinstance(spec, dict):
+            raise ClusterError(
+                f"{self.id} cannot be read: its spec is no object. Put that right on the cluster; "
+                "for an embedded one: reconcile doctor --fix."
+            )
         return spec
 
     @property
@@ -132,7 +138,7 @@ class Observed:
         """A JSON annotation of ours; nothing if absent or unreadable, as if it had never been written."""
         text = (self.resource["metadata"].get("annotations") or {}).get(name)
         try:
-            value = _ANNOTATIONS.decode(text) if text else {}
+            value = _ANNOTATIONS.decode(text) if isinstance(text, str) and text else {}
         except ValueError:
             return {}
         return value if isinstance(value, dict) else {}

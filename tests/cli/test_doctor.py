@@ -134,3 +134,33 @@ def test_what_is_no_cluster_is_said_to_be_none(tmp_path: Path, content: bytes) -
 def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert "there is no file none.db" in run(tmp_path, "doctor", "--cluster", "none.db", "--fix").err
     assert not (tmp_path / "none.db").exists()
+
+
+ODD: dict[str, tuple[str, str]] = {
+    "a spec that is a list": ("$.spec", '["a"]'),
+    "a spec that is a text": ("$.spec", '"x"'),
+    "a spec that is a number": ("$.spec", "7"),
+    "another namespace": ("$.metadata.namespace", '"other"'),
+    "a namespace that is a number": ("$.metadata.namespace", "7"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_object_of_another_shape_is_named_and_mended(shop: Path, odd: str) -> None:
+    execute(shop, "UPDATE resources SET body = json_set(body, ?, json(?)) WHERE kind = 'VirtualMachine'", *ODD[odd])
+    assert run(shop, "doctor").code == 1  # first: an agent that an apply starts may show the resource again
+    named = {words: run(shop, *words) for words in (*VERBS[:5], ("import",), ("graph", QUICKSTART))}
+    for result in named.values():
+        assert "bug" not in result.err + result.out
+        assert result.code == 0 or "VirtualMachine/" in result.err
+    assert run(shop, "doctor", "--fix").code == 0
+    assert run(shop, "--yes", "--adopt", QUICKSTART).code == 0
+    assert run(shop, "--plan", QUICKSTART).out.startswith("No changes.")
+
+
+def test_an_annotation_that_is_no_text_is_taken_as_never_written(shop: Path) -> None:
+    path = '$.metadata.annotations."gitops.doslab.io/last-applied"'
+    execute(shop, "UPDATE resources SET body = json_set(body, ?, 7) WHERE kind = 'VirtualMachine'", path)
+    for words in VERBS[:5]:
+        assert "bug" not in run(shop, *words).err
+    assert run(shop, "doctor").code == 0

@@ -117,7 +117,7 @@ def _records(connection: sqlite3.Connection) -> Iterator[Fault | None]:
     ):
         id = ResourceId(str(kind), str(name), str(namespace))
         remedy = _GONE["resources" if kind in KINDS else "events"]
-        yield _fault(str(id), lambda body=body, id=id: decode_resource(body, id), remedy, "resources", row)
+        yield _fault(str(id), lambda body=body, id=id: _resource(body, id), remedy, "resources", row)
     for row, stack, body in connection.execute("SELECT id, stack, body FROM journal ORDER BY id"):
         record = f"entry {row} of the journal of stack {stack}"
         yield _fault(record, lambda body=body: decode(body, ""), _GONE["journal"], "journal", row)
@@ -136,6 +136,12 @@ def _fault(record: str, read: Any, remedy: str, table: str, row: int) -> Fault |
     except Unreadable:
         return Fault(record, "cannot be read", remedy, table, row)
     return None
+
+
+def _resource(body: Any, id: ResourceId) -> None:
+    """Verbs cannot read a resource whose spec is no object, though its agent says so on it."""
+    if not isinstance(decode_resource(body, id).get("spec") or {}, dict):
+        raise Unreadable(str(id))
 
 
 def _json(body: Any) -> None:

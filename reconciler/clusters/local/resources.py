@@ -137,9 +137,12 @@ def _decoded(bodies: Sequence[Any], selector: Selector) -> Sequence[Resource] | 
     if not all(isinstance(body, str) for body in bodies):
         return None
     found = decode_all([body for body in bodies if selector.may_match(body)])
-    if found is None or not all(isinstance(each.get("metadata"), dict) for each in found):
-        return None
-    return found
+    return found if found is not None and all(map(_is_named, found)) else None
+
+
+def _is_named(value: Mapping[str, Any]) -> bool:
+    metadata = value.get("metadata")
+    return isinstance(metadata, dict) and isinstance(metadata.get("namespace", ""), str)
 
 
 def _stamped(resource: Resource, uid: str, timestamp: str, version: str) -> Resource:

@@ -47,7 +47,7 @@ def decode_resource(body: Any, id: ResourceId) -> Resource:
     resource = decode(body, str(id))
     metadata = resource.get("metadata")
     named = isinstance(metadata, dict) and metadata.get("name") == id.name and resource.get("kind") == id.kind
-    if not named or not isinstance(metadata, dict):
+    if not named or not isinstance(metadata, dict) or metadata.get("namespace", id.namespace) != id.namespace:
         raise Unreadable(str(id))
     if not all(isinstance(metadata.get(part) or {}, dict) for part in ("labels", "annotations")):
         raise Unreadable(str(id))
