@@ -139,8 +139,14 @@ def run_request(
 
 def _agent_of(cluster: Cluster, stack: str) -> str:
     """Who served the nodes of a stack when it was last applied; empty where its journal does not say."""
-    entries = read_journal(cluster.records(stack)) if stack else []
-    return next((each.agent for each in reversed(entries) if isinstance(each, RunStarted) and each.agent), "")
+    if not stack:
+        return ""
+    for newest in (SAMPLED_ENTRIES, None):  # the start of the last run is among the newest, if that was no long one
+        entries = read_journal(cluster.records(stack, newest=newest))
+        agents = (each.agent for each in reversed(entries) if isinstance(each, RunStarted) and each.agent)
+        if agent := next(agents, ""):
+            return agent
+    return ""
 
 
 def release(

@@ -36,7 +36,7 @@ class MetadataWriter:
         """Set the annotations of the resource in place: what was last applied, and what waits for a restart."""
         observed = Observed(resource, {})
         annotations = resource["metadata"].setdefault("annotations", {})
-        if step.action is Action.CREATE and not observed.exists:  # what a creation noted that came to nothing
+        if step.action is Action.CREATE and not observed.exists:  # the creation failed, so its note holds no more
             annotations.pop(ANNOTATION_APPLIED, None)
         pending = self._pending(observed, step)
         if step.last_applied:

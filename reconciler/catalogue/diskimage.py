@@ -21,7 +21,7 @@ OPERATIONS: tuple[Operation, ...] = (
         leaves="the disk image exists",
         fields=("metadata", "from"),
         univirt="works, but of a disk that was made of an image it copies only what differs from it",
-        univirt_layered="of a disk that was made of an image it copies only what differs from it",
+        univirt_layered=True,
     ),
     Operation(
         KIND, "CreateDiskImage", "4.2", Verb.CREATE,

@@ -84,6 +84,7 @@ class Limit:
 
 # The client's patterns bind nobody who writes to the cluster, as this program does.
 _BINDING = {UNIVIRT: (LimitSource.DOCUMENT, LimitSource.BACK_END), OWN_AGENT: ()}
+_WORKS_BUT = "works, but "  # begins a clause of what the existing back end carries out with a caveat
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class Operation:
     univirt_lacks: tuple[str, ...] = ()  # parameters that make it fail there, or do nothing without a word
     univirt_ignores: tuple[tuple[str, str], ...] = ()  # parameter -> pattern of what in its text does nothing there
     univirt_unseen: bool = False  # what it leaves is never shown there: the Event of its end is all that tells of it
-    univirt_layered: str = ""  # what it does there to a disk that lies on an image, where it cannot copy that whole
+    univirt_layered: bool = False  # whether its caveat there is about disks that lie on an image: they are refused
     deprecated: bool = False
     forces: bool = False  # may take the place of another that still waits to be picked up (wire format 2.5)
 
@@ -158,7 +159,12 @@ class Operation:
     @property
     def on_univirt(self) -> bool:
         """Whether the existing back end carries it out, be it with a caveat (wire format 6)."""
-        return not self.univirt or self.univirt.startswith("works, but")
+        return not self.univirt or self.univirt.startswith(_WORKS_BUT)
+
+    @property
+    def univirt_caveat(self) -> str:
+        """What is missing there of an operation that works otherwise, or why it does not; empty if nothing is."""
+        return self.univirt.removeprefix(_WORKS_BUT)
 
     def on(self, agent: str) -> bool:
         """Whether an agent carries it out; the driver of 'reconcile agent' says besides what it does not."""

@@ -24,7 +24,7 @@ class SecretAccess(NamedTuple):
     def refusal(self, source: str, name: str, *, resolved: bool = False) -> tuple[str, str] | None:
         """Why a secret may not be read, and what to do about it; None if it may be.
 
-        ``resolved``: links are followed, as they are now; otherwise nothing is looked at.
+        ``resolved``: links are followed, as they are now; otherwise the file system is not asked.
         """
         if (source, name) in self.named:
             return None

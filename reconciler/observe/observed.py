@@ -89,7 +89,11 @@ class Observed:
     @property
     def exists(self) -> bool:
         """Whether the thing itself exists, not only a request for it or the remains of a failed creation."""
-        return bool(self.spec.get(KINDS[self.id.kind].exists)) or ("" in self._attested and MISSING not in self.spec)
+        return self._is_shown or ("" in self._attested and MISSING not in self.spec)
+
+    @property
+    def _is_shown(self) -> bool:
+        return bool(self.spec.get(KINDS[self.id.kind].exists))
 
     @property
     def vanished(self) -> bool:
@@ -151,7 +155,7 @@ class Observed:
     @property
     def is_only_attested(self) -> bool:
         """Whether its existence is known by the report of an agent only, and would never be shown."""
-        return "" in self._attested and not self.spec.get(KINDS[self.id.kind].exists)
+        return "" in self._attested and not self._is_shown
 
     @property
     def _attested(self) -> dict[str, Any]:

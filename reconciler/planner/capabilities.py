@@ -80,7 +80,7 @@ def _missing_on_univirt(inputs: PlanInput, step: Step) -> MissingCapability | No
     elif unknown:
         reason = f"it does not know {' and '.join(unknown)}"
     elif operation.univirt_layered and _copies_layer(inputs, step):
-        reason = operation.univirt_layered
+        reason = operation.univirt_caveat
     else:
         return None
     return MissingCapability(

@@ -5,16 +5,17 @@ Nothing here opens the file as a cluster: that may be what fails. A record that 
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from reconciler.clusters.local.database import refuse_foreign
-from reconciler.clusters.local.text import Unreadable, decode, decode_resource
+from reconciler.clusters.local.journal import entry_name
+from reconciler.clusters.local.key_value import record_name
+from reconciler.clusters.local.text import Unreadable, decode, decode_resource, value_of
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import ClusterError
 from reconciler.model.resource import ResourceId
@@ -87,8 +88,11 @@ def _open(path: str) -> sqlite3.Connection:
     if not file.is_file():
         raise ClusterError(f"there is no file {path} of an embedded cluster")
     try:
-        connection = sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=5, isolation_level=None)
-        refuse_foreign(path, connection)
+        with ExitStack() as on_failure:
+            connection = sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=5, isolation_level=None)
+            on_failure.callback(connection.close)
+            refuse_foreign(path, connection)
+            on_failure.pop_all()
     except sqlite3.Error as error:
         raise ClusterError(f"{path} is no database any more: {error}. Bring back a copy of it.") from error
     return connection
@@ -119,10 +123,10 @@ def _records(connection: sqlite3.Connection) -> Iterator[Fault | None]:
         remedy = _GONE["resources" if kind in KINDS else "events"]
         yield _fault(str(id), lambda body=body, id=id: _resource(body, id), remedy, "resources", row)
     for row, stack, body in connection.execute("SELECT id, stack, body FROM journal ORDER BY id"):
-        record = f"entry {row} of the journal of stack {stack}"
+        record = entry_name(stack, row)
         yield _fault(record, lambda body=body: decode(body, ""), _GONE["journal"], "journal", row)
     for row, key, body in connection.execute("SELECT rowid, key, body FROM shelf ORDER BY key"):
-        yield _fault(f"the record {key}", lambda body=body: _json(body), _GONE["shelf"], "shelf", row)
+        yield _fault(record_name(key), lambda body=body: value_of(body, ""), _GONE["shelf"], "shelf", row)
     known = dict(connection.execute("SELECT key, value FROM meta"))
     for key in ("version", "compacted"):
         is_count = isinstance(known.get(key), int)
@@ -142,10 +146,3 @@ def _resource(body: Any, id: ResourceId) -> None:
     """Verbs cannot read a resource whose spec is no object, though its agent says so on it."""
     if not isinstance(decode_resource(body, id).get("spec") or {}, dict):
         raise Unreadable(str(id))
-
-
-def _json(body: Any) -> None:
-    try:
-        json.loads(body)
-    except (ValueError, TypeError, RecursionError):
-        raise Unreadable("") from None

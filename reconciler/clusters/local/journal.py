@@ -11,7 +11,8 @@ from reconciler.clusters.local.text import decode, decode_all, plain
 from reconciler.model.journal import is_boundary, last_run
 
 
-def _name(stack: str, id: int) -> str:
+def entry_name(stack: str, id: int) -> str:
+    """How an entry of the journal is named to people."""
     return f"entry {id} of the journal of stack {stack}"
 
 
@@ -32,19 +33,19 @@ class LocalJournal:
             rows = connection.execute(query, (stack, -1 if newest is None else newest)).fetchall()[::-1]
         bodies = [body for _, body in rows]
         found = decode_all(bodies) if all(isinstance(body, str) for body in bodies) else None
-        return found if found is not None else [decode(body, _name(stack, id)) for id, body in rows]
+        return found if found is not None else [decode(body, entry_name(stack, id)) for id, body in rows]
 
     def unfinished(self, stack: str) -> Entries:
         query = "SELECT id, body FROM journal WHERE stack = ? ORDER BY id DESC"
         with self._database.reading() as connection:
-            return last_run(decode(body, _name(stack, id)) for id, body in connection.execute(query, (stack,)))
+            return last_run(decode(body, entry_name(stack, id)) for id, body in connection.execute(query, (stack,)))
 
     def shorten(self, stack: str, *, newest: int) -> None:
         query = "SELECT id, body FROM journal WHERE stack = ? ORDER BY id DESC"
         with self._database.writing() as connection:
             rows = enumerate(connection.execute(query, (stack,)), start=1)
             late = ((id, body) for count, (id, body) in rows if count >= newest)
-            bounds = (id for id, body in late if is_boundary(decode(body, _name(stack, id))))
+            bounds = (id for id, body in late if is_boundary(decode(body, entry_name(stack, id))))
             oldest = next(bounds, 0)
             # An entry that has the word in another place is kept as well.
             connection.execute(

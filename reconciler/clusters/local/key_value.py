@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any
 
 from reconciler.clusters.local.database import Database
-from reconciler.clusters.local.text import Unreadable, plain
+from reconciler.clusters.local.text import Unreadable, plain, value_of
 
 # Beside the hosts of the simulator.
 _DIGEST_KEY = "digest-key"
 _IDENTITY = "identity"
 
 
-def _value(key: str, body: Any) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, TypeError, RecursionError):
-        raise Unreadable(f"the record {key}") from None
+def record_name(key: str) -> str:
+    """How the value of a key is named to people."""
+    return f"the record {key}"
 
 
 class KeyValueStore(MutableMapping[str, Any]):
@@ -34,7 +31,7 @@ class KeyValueStore(MutableMapping[str, Any]):
             row = connection.execute("SELECT body FROM shelf WHERE key = ?", (key,)).fetchone()
         if row is None:
             raise KeyError(key)
-        return _value(key, row[0])
+        return value_of(row[0], record_name(key))
 
     def __setitem__(self, key: str, value: Any) -> None:
         body = plain(value)
@@ -84,7 +81,7 @@ class LocalSecrets:
         try:
             return bytes.fromhex(_drawn_once(self._database, _DIGEST_KEY, 32))
         except ValueError:
-            raise Unreadable(f"the record {_DIGEST_KEY}") from None
+            raise Unreadable(record_name(_DIGEST_KEY)) from None
 
 
 def identity_of(database: Database) -> str:
@@ -101,4 +98,4 @@ def _drawn_once(database: Database, key: str, size: int) -> str:
         with database.writing() as connection:
             connection.execute("INSERT INTO shelf VALUES (?, ?) ON CONFLICT DO NOTHING", (key, plain(token_hex(size))))
             row = connection.execute(select, (key,)).fetchone()
-    return str(_value(key, row[0]))
+    return str(value_of(row[0], record_name(key)))

@@ -31,12 +31,17 @@ class Unreadable(ClusterError):
 _FOREIGN = (ValueError, TypeError, RecursionError)
 
 
-def decode(body: Any, what: str) -> dict[str, Any]:
-    """One text of an object as that object. Raises ``Unreadable``; ``what`` names the record."""
+def value_of(body: Any, what: str) -> Any:
+    """The JSON value of a text. Raises ``Unreadable``; ``what`` names the record."""
     try:
-        value = json.loads(body)
+        return json.loads(body)
     except _FOREIGN:
         raise Unreadable(what) from None
+
+
+def decode(body: Any, what: str) -> dict[str, Any]:
+    """One text of an object as that object. Raises ``Unreadable``; ``what`` names the record."""
+    value = value_of(body, what)
     if not isinstance(value, dict):
         raise Unreadable(what)
     return value

@@ -148,7 +148,7 @@ class Daemon:
         self._sleep(STANDBY_POLL)
 
     def _stand_by(self, busy: Busy) -> None:
-        """Another replica acts. It may be in a run, and die in it: its lease of the stack is looked at as well."""
+        """Another replica acts. It may be in a run, and die in it: its lease of the stack is watched as well."""
         holder = busy.holder or "another process"
         if holder != self._standby_status.holder:
             log.info("standing by: %s", busy, extra={"stack": self._stack})

@@ -68,9 +68,8 @@ class Field:
     identity: tuple[str, ...] | None = None
 
     shown: Visibility = Visibility.EXACTLY
-    always: bool = (
-        False  # of one that is never shown: each resource has a value, so where none is known its note is lost
-    )
+    always: bool = False
+    """Of one that is never shown: each resource has a value, so where none is known its note is lost."""
     remembered: bool = False  # noted in the last-applied annotation although the API shows it, or nobody could
     label: str = ""  # of a boolean right below spec: the label whose presence says it; a run writes it, no operation
     wire_name: str = ""  # what the element of the observed resource, and the parameter of the operation, is called
