@@ -81,7 +81,7 @@ def reconcile_once(
     """
     stack = desired.stack.name
     with _stack_lease(cluster, stack, run_options) as lease:
-        wait_until_idle(cluster, stack)
+        wait_until_idle(cluster, stack, grace=_options(run_options).grace)
         recover(cluster, stack)
         observed = observe_stack(cluster, desired, policy, writes=True)
         policy = policy_now(policy)
@@ -99,12 +99,12 @@ def apply_saved(cluster: Cluster, saved: Plan, **run_options: Unpack[RunOptions]
     Returns and raises as ``reconcile_once`` does.
     """
     with _stack_lease(cluster, saved.stack, run_options) as lease:
-        wait_until_idle(cluster, saved.stack)
+        wait_until_idle(cluster, saved.stack, grace=_options(run_options).grace)
         recover(cluster, saved.stack)
         observed = observe(cluster)
         if any(step.request[0] for step in saved.steps):
             observed.ledger = read_operation_ledger(cluster, saved.stack, observed)
-        run_options["options"] = replace(run_options.get("options") or Options(), saved=True)
+        run_options["options"] = replace(_options(run_options), saved=True)
         return saved, _approve_and_apply(saved, cluster, observed, run_options, lease)
 
 
@@ -157,7 +157,7 @@ def release(
     Returns and raises as ``reconcile_once`` does; a plan with problems is not applied.
     """
     with _stack_lease(cluster, stack, run_options) as lease:
-        wait_until_idle(cluster, stack)
+        wait_until_idle(cluster, stack, grace=_options(run_options).grace)
         recover(cluster, stack)  # which may mark a resource that is to be released
         observed = observe(cluster)
         chosen = ids or [id for id, each in observed.resources.items() if each.stack == stack]
@@ -297,7 +297,7 @@ def _approve_and_apply(
         made,
         cluster,
         observed,
-        options=run_options.get("options"),
+        options=_options(run_options),
         on_start=run_options.get("on_start", lambda step: None),
         on_outcome=run_options.get("on_outcome", lambda outcome: None),
         lost=lambda: lease is not None and lease.lost,
@@ -310,7 +310,11 @@ def _approve_and_apply(
 def _stack_lease(cluster: Cluster, stack: str, run_options: RunOptions) -> Lease:
     """Hold the lock of a stack for as long as the block runs. Raises ``Busy`` if another run keeps it for too long."""
     holder = f"{user()} on {socket.gethostname()}, process {os.getpid()}"
-    return cluster.lease(f"stack {stack}", holder, wait=run_options.get("options", Options()).lease)
+    return cluster.lease(f"stack {stack}", holder, wait=_options(run_options).lease)
+
+
+def _options(run_options: RunOptions) -> Options:
+    return run_options.get("options") or Options()
 
 
 def user() -> str:

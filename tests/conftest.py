@@ -6,6 +6,7 @@ Every test has the marker of its folder (``pytest -m 'unit or cli'``), so none c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 from hypothesis import settings
@@ -36,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def update_plans(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-plans"))
+
+
+@pytest.fixture
+def without_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-ins of uni-virt show each change, however fast they come; that it is waited for is tested without this."""
+    monkeypatch.setattr(import_module("reconciler.apply.claims"), "REST", 0.0)
 
 
 @pytest.fixture(scope="session")

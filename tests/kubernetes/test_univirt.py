@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -18,6 +17,8 @@ from support.control_plane import ControlPlane
 from support.empty_cluster import empty
 from support.scenario import desired_of
 from support.univirt import univirt
+
+pytestmark = pytest.mark.usefixtures("without_rest")
 
 OPTIONS = Options(timeout=20, grace=1)
 NODE = "Node22"  # labels are in lower case, names of nodes need not be
@@ -53,12 +54,6 @@ spec:
   graphics: {type: vnc}
 """
 SHOP = STACK + MACHINE_OF
-
-
-@pytest.fixture(autouse=True)
-def without_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stand-in shows each change, however fast they come; that others are waited for is tested without it."""
-    monkeypatch.setattr(import_module("reconciler.apply.claims"), "REST", 0.0)
 
 
 @pytest.fixture

@@ -25,6 +25,9 @@ from support.scenario import OPTIONS, served
 from support.services import ANSWERING
 
 
+pytestmark = pytest.mark.usefixtures("without_rest")
+
+
 @pytest.fixture(autouse=True)
 def _at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """Secrets of the cases are in files named from the root of the repository."""

@@ -18,6 +18,7 @@ from reconciler.daemon.sources.trigger import TriggerQueue
 from reconciler.daemon.status.pages import SILENCE, stuck_watches
 from reconciler.model.problem import Busy, Unavailable
 from support.controller import Clock, ControllerFixture, pool
+from support.scenario import served
 
 AWAY = "https://10.0.0.1 does not answer: connection refused"
 
@@ -60,9 +61,9 @@ class Cluster(WrappedCluster):
 class Replica:
     """A daemon, one turn of its loop at a time, and the questions that its other thread asks."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cluster: LocalCluster) -> None:
         self.clock, self.signals = Clock(), Signals()
-        self.cluster = Cluster(LocalCluster(":memory:"))
+        self.cluster = Cluster(cluster)
         self.cluster.looked, self.cluster.leased = [], Held
         self.fixture = ControllerFixture(folder, self.cluster, clock=self.clock)  # type: ignore[arg-type]
         self.triggers = TriggerQueue(self.clock.monotonic)
@@ -103,9 +104,8 @@ def replica(tmp_path: Path) -> Iterator[Replica]:
     folder = tmp_path / "shop"
     folder.mkdir()
     (folder / "a.yaml").write_text(pool("pool-a"))
-    made = Replica(folder)
-    yield made
-    made.cluster.close()
+    with served() as cluster:
+        yield Replica(folder, cluster)
 
 
 def busy() -> Lease:

@@ -23,6 +23,8 @@ from support.paths import ROOT
 from support.scenario import OPTIONS, served
 from support.services import ANSWERING
 
+pytestmark = pytest.mark.usefixtures("without_rest")
+
 
 @pytest.fixture(autouse=True)
 def _at_home(monkeypatch: pytest.MonkeyPatch) -> None:
