@@ -41,7 +41,7 @@ test-slow: $(READY) ## properties of random stacks, every field, promises in dep
 	$(BIN)/pytest -n $(WORKERS) -m slow
 
 test-kubernetes: $(READY) envtest ## on a real etcd and kube-apiserver, one pair for each worker
-	RECONCILE_REQUIRE_KUBERNETES=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m kubernetes
+	RECONCILE_REQUIRE_KUBERNETES=1 $(BIN)/pytest -n $$(($(WORKERS) + 1)) --dist worksteal -m kubernetes
 
 test-browser: $(READY) browser ## what people see, in Chromium
 	RECONCILE_REQUIRE_BROWSER=1 $(BIN)/pytest -m browser

@@ -141,6 +141,6 @@ def test_a_leader_that_is_killed_in_a_run_is_replaced_within_twenty_seconds(
             killed = time.monotonic()
             until(says(other, "CreatePool of VirtualMachinePool/pool-b"), 90.0)
             assert DURATION - 3 < time.monotonic() - killed < DURATION + 5
-    with closing(KubernetesCluster.connect(kubeconfig=str(control_plane.kubeconfig))) as cluster:
-        for name in ("pool-a", "pool-b"):
-            assert cluster.get(ResourceId("VirtualMachinePool", name)) is not None
+            with closing(KubernetesCluster.connect(kubeconfig=str(control_plane.kubeconfig))) as cluster:
+                for pool_id in (ResourceId("VirtualMachinePool", name) for name in ("pool-a", "pool-b")):
+                    until(lambda id=pool_id: cluster.get(id))  # it is said before it is written

@@ -24,7 +24,6 @@ from support.paths import ROOT
 from support.scenario import OPTIONS, served
 from support.services import ANSWERING
 
-
 pytestmark = pytest.mark.usefixtures("without_rest")
 
 
