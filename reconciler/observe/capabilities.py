@@ -38,9 +38,14 @@ def announced(cluster: Cluster) -> dict[str, Capabilities]:
     Raises ``ClusterError`` where the cluster does not answer.
     """
     try:
-        texts = cluster.lease_annotations(lease_name(""))
+        return announcements(cluster)
     except Forbidden:
         return {}
+
+
+def announcements(cluster: Cluster) -> dict[str, Capabilities]:
+    """The same. Raises ``Forbidden`` for who may not list leases."""
+    texts = cluster.lease_annotations(lease_name(""))
     return dict(each for text in texts if (each := _read(text)) is not None)
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from support.command_line import run
-from support.paths import QUICKSTART
+from support.kill_at_write import KILL_AT_WRITE
+from support.paths import QUICKSTART, ROOT, TESTS
 
 GARBAGE: dict[str, object] = {
     "nothing": "",
@@ -164,3 +168,18 @@ def test_an_annotation_that_is_no_text_is_taken_as_never_written(shop: Path) -> 
     for words in VERBS[:5]:
         assert "bug" not in run(shop, *words).err
     assert run(shop, "doctor").code == 0
+
+
+def test_what_a_killed_apply_left_is_named_until_the_next_one(tmp_path: Path) -> None:
+    words = (*KILL_AT_WRITE, "update/VirtualMachinePool/2", "--yes", str(QUICKSTART))  # its agent has just claimed it
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{TESTS}"}
+    killed = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    for more in ((), ("--fix",)):
+        found = run(tmp_path, "doctor", *more)
+        assert found.code == 1
+        assert "VirtualMachinePool/vmd-pool: CreatePool was begun by an agent of node node22 that is gone" in found.out
+        assert "Nothing was changed." in found.out
+    run(tmp_path, "--yes", "--adopt", QUICKSTART)  # which reports how far it came
+    assert run(tmp_path, "--yes", "--adopt", QUICKSTART).code == 0
+    assert run(tmp_path, "doctor").code == 0

@@ -20,6 +20,7 @@ import pytest
 
 from contracts.cluster_contract import labelled, machine
 from reconciler import Options, Plan, Report, load, plan, reconcile_once, validate
+from reconciler.apply.leftover import leftovers, mend
 from reconciler.clusters.crds import definitions
 from reconciler.clusters.kubernetes import KubernetesCluster
 from reconciler.clusters.kubernetes.resources import PAGE
@@ -213,6 +214,7 @@ def test_an_agent_dies_between_claim_and_result(plane: ControlPlane, tmp_path: P
             assert issued(cluster) == once + as_planned(again)
             assert plan(desired_of(QUICKSTART), cluster).steps == ()
             heir.stop()
+            assert leftovers(cluster) == mend(cluster, "doctor") == []
         finally:
             heir.kill()
 

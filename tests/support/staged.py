@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from reconciler import LocalCluster, Options, Policy, Report, apply, make_plan, observe, serving
 from reconciler.agent.embedded import simulators
+from reconciler.apply.recovery import wait_until_idle
 from reconciler.clusters.base import Watch, WatchEvent
 from reconciler.model.resource import Resource
 from reconciler.observe.observed import Observation
@@ -93,3 +96,23 @@ def staged() -> Iterator[Stage]:
             yield Stage(cluster, driver)
     finally:
         cluster.close()
+
+
+def kill_after(stage: Stage, write: str, kind: str, text: str) -> None:
+    """Apply, and die as soon as a resource of the kind is written."""
+    plain: Callable[[Resource], Resource] = getattr(stage.cluster, write)
+
+    class Killed(BaseException):
+        pass
+
+    def die_after(resource: Resource) -> Resource:
+        stored = plain(resource)
+        if resource["kind"] == kind:
+            raise Killed
+        return stored
+
+    stage.instead[write] = die_after
+    with pytest.raises(Killed):
+        stage.apply(text)
+    del stage.instead[write]
+    wait_until_idle(stage.cluster, "quickstart")

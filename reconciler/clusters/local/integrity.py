@@ -8,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,34 +15,18 @@ from reconciler.clusters.local.database import refuse_foreign
 from reconciler.clusters.local.journal import entry_name
 from reconciler.clusters.local.key_value import record_name
 from reconciler.clusters.local.text import Unreadable, decode, decode_resource, value_of
+from reconciler.model.examination import Examination, Fault
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import ClusterError
 from reconciler.model.resource import ResourceId
 
 
-class Fault(NamedTuple):
-    """Something that is wrong with a record, and what ``repair`` does about it; empty if it can do nothing."""
+class _Unsound(NamedTuple):
+    """A fault, and where it is."""
 
-    record: str
-    message: str
-    remedy: str
+    fault: Fault
     table: str = ""
     row: int = 0
-
-
-@dataclass(frozen=True)
-class Examination:
-    """What was found in a file. ``backup`` is the copy that was made before it was repaired; empty if it was not."""
-
-    path: str
-    records: int
-    faults: tuple[Fault, ...]
-    backup: str = ""
-
-    @property
-    def sound(self) -> bool:
-        """Whether nothing is left to mend."""
-        return not self.faults or (bool(self.backup) and all(each.remedy for each in self.faults))
 
 
 _GONE = {
@@ -54,33 +37,36 @@ _GONE = {
     "meta": "it is counted again",
 }
 _DAMAGED = "SQLite finds the file damaged: {found}"
+_COPY = "Bring back a copy of the file, or begin a new one and adopt what the nodes have."
 
 
 def examine(path: str) -> Examination:
     """Read everything in a file. Raises ``InvalidInput`` for one that is no cluster, ``ClusterError`` for none."""
     with closing(_open(path)) as connection:
-        return _examined(path, connection)
+        records, found = _examined(path, connection)
+    return Examination(path, records, tuple(each.fault for each in found))
 
 
 def repair(path: str, backup: str) -> Examination:
     """Remove what cannot be read, after a copy of the file was made; what was found. Raises as ``examine`` does."""
     with closing(_open(path)) as connection:
-        found = _examined(path, connection)
-        if not any(each.remedy for each in found.faults):
-            return found
+        records, found = _examined(path, connection)
+        faults = tuple(each.fault for each in found)
+        if not any(each.remedy for each in faults):
+            return Examination(path, records, faults, mended=True)
         with closing(sqlite3.connect(backup, isolation_level=None)) as copy:
             connection.backup(copy)
         Path(backup).chmod(0o600)
         connection.execute("BEGIN IMMEDIATE")
-        for fault in found.faults:
-            if fault.table in ("resources", "journal", "shelf"):
-                connection.execute(f"DELETE FROM {fault.table} WHERE rowid = ?", (fault.row,))
-        if any(fault.table == "meta" for fault in found.faults):
+        for each in found:
+            if each.table in ("resources", "journal", "shelf"):
+                connection.execute(f"DELETE FROM {each.table} WHERE rowid = ?", (each.row,))
+        if any(each.table == "meta" for each in found):
             (highest,) = connection.execute("SELECT coalesce(max(version), 0) FROM resources").fetchone()
             connection.execute("DELETE FROM meta WHERE typeof(value) != 'integer' OR key IN ('version', 'compacted')")
             connection.execute("INSERT INTO meta VALUES ('version', ?), ('compacted', ?)", (highest + 1, highest + 1))
         connection.execute("COMMIT")
-        return Examination(path, found.records, found.faults, backup)
+        return Examination(path, records, faults, mended=True, backup=backup)
 
 
 def _open(path: str) -> sqlite3.Connection:
@@ -98,23 +84,28 @@ def _open(path: str) -> sqlite3.Connection:
     return connection
 
 
-def _examined(path: str, connection: sqlite3.Connection) -> Examination:
-    faults: list[Fault] = []
+def _examined(path: str, connection: sqlite3.Connection) -> tuple[int, list[_Unsound]]:
+    """How many records there are, and what is wrong."""
+    found: list[_Unsound] = []
     records = 0
     try:
         for (said,) in connection.execute("PRAGMA integrity_check(20)"):
             if said != "ok":
-                faults.append(Fault(path, _DAMAGED.format(found=said), ""))
-        for fault in _records(connection):
+                found.append(_damaged(path, said))
+        for each in _records(connection):
             records += 1
-            if fault is not None:
-                faults.append(fault)
+            if each is not None:
+                found.append(each)
     except sqlite3.Error as error:
-        faults.append(Fault(path, _DAMAGED.format(found=error), ""))
-    return Examination(path, records, tuple(faults))
+        found.append(_damaged(path, error))
+    return records, found
 
 
-def _records(connection: sqlite3.Connection) -> Iterator[Fault | None]:
+def _damaged(path: str, said: object) -> _Unsound:
+    return _Unsound(Fault(path, _DAMAGED.format(found=said), advice=_COPY))
+
+
+def _records(connection: sqlite3.Connection) -> Iterator[_Unsound | None]:
     """For each record what is wrong with it."""
     for row, kind, namespace, name, body in connection.execute(
         "SELECT rowid, kind, namespace, name, body FROM resources ORDER BY kind, namespace, name"
@@ -131,14 +122,14 @@ def _records(connection: sqlite3.Connection) -> Iterator[Fault | None]:
     for key in ("version", "compacted"):
         is_count = isinstance(known.get(key), int)
         message = "" if is_count else f"is {known.get(key)!r}, which is no number"
-        yield Fault(f"the count {key}", message, _GONE["meta"], "meta") if message else None
+        yield _Unsound(Fault(f"the count {key}", message, _GONE["meta"]), "meta") if message else None
 
 
-def _fault(record: str, read: Any, remedy: str, table: str, row: int) -> Fault | None:
+def _fault(record: str, read: Any, remedy: str, table: str, row: int) -> _Unsound | None:
     try:
         read()
     except Unreadable:
-        return Fault(record, "cannot be read", remedy, table, row)
+        return _Unsound(Fault(record, "cannot be read", remedy), table, row)
     return None
 
 

@@ -26,7 +26,7 @@ from reconciler.planner.explanation import explain
 from reconciler.planner.plan import Action, Plan, Reason, Step
 from support.paths import QUICKSTART
 from support.scenario import converge, desired_of, plan_of
-from support.staged import Stage, staged
+from support.staged import Stage, kill_after, staged
 from support.unruly_driver import Unruly
 
 WEB = ResourceId("VirtualMachine", "web-1")
@@ -287,26 +287,6 @@ def test_after_any_failure_the_next_run_converges(operation: str) -> None:
         stage.driver.failing.clear()
         assert stage.apply().ok
         assert not plan_of(stage.cluster, desired_of(QUICKSTART)).steps
-
-
-def kill_after(stage: Stage, write: str, kind: str, text: str) -> None:
-    """Apply, and die as soon as a resource of the kind is written."""
-    plain: Callable[[Resource], Resource] = getattr(stage.cluster, write)
-
-    class Killed(BaseException):
-        pass
-
-    def die_after(resource: Resource) -> Resource:
-        stored = plain(resource)
-        if resource["kind"] == kind:
-            raise Killed
-        return stored
-
-    stage.instead[write] = die_after
-    with pytest.raises(Killed):
-        stage.apply(text)
-    del stage.instead[write]
-    wait_until_idle(stage.cluster, "quickstart")
 
 
 def test_what_failed_while_nobody_looked_is_not_taken_for_applied() -> None:
