@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.paths import ROOT
+from tools.fuzz.clusters import clusters
 from tools.fuzz.corpus import corpus
 from tools.fuzz.mutation import make_input
-from tools.fuzz.trial import clusters, try_input
+from tools.fuzz.trial import try_input
 
 KEPT = ROOT / "build" / "fuzz"
 
@@ -39,13 +40,17 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, help="how many at most, each process")
     parser.add_argument("--seed", type=int, default=1, help="another one is other inputs (default: 1)")
     parser.add_argument("--only", type=int, metavar="NUMBER", help="try this input of the seed, and show it")
+    parser.add_argument("--name", help="only inputs of this name, such as cluster.json")
     parser.add_argument("--processes", type=int, default=2, help="side by side (default: 2)")
     given = parser.parse_args()
     if given.only is not None:
         return _repeat(f"{given.seed}:{given.only}")
     began = time.monotonic()
     with multiprocessing.Pool(given.processes) as pool:
-        work = [(given.seed, first, given.processes, given.seconds, given.inputs) for first in range(given.processes)]
+        work = [
+            (given.seed, first, given.processes, given.seconds, given.inputs, given.name)
+            for first in range(given.processes)
+        ]
         tallies = pool.starmap(_run, work)
     found: dict[str, str] = {}
     for tally in tallies:
@@ -59,13 +64,16 @@ def main() -> int:
     return 1 if found else 0
 
 
-def _run(seed: int, first: int, stride: int, seconds: float, most: int | None) -> Tally:
+def _run(seed: int, first: int, stride: int, seconds: float, most: int | None, wanted: str | None) -> Tally:
     """Try inputs number first, first + stride ... of a seed until the time is over."""
     tally, known = Tally(), corpus()
     clusters()
     end, number = time.monotonic() + seconds, first
     while time.monotonic() < end and (most is None or tally.inputs < most):
         name, text = make_input(known, f"{seed}:{number}")
+        if wanted not in (None, name):
+            number += stride
+            continue
         began = time.monotonic()
         try:
             tally.plans += try_input(name, text)

@@ -15,6 +15,7 @@ from reconciler.output.plan_json import to_json
 from support.full_stack import documents
 from support.paths import ROOT
 from support.scenario import desired_of
+from tools.fuzz.clusters import resources
 
 FOLDERS = ("examples", "tests/plans", "tests/promises", "tests/unit", "tests/findings", "tests/slow")
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -31,6 +32,7 @@ class Corpus:
     names: tuple[str, ...] = ()  # of resources
     populated: tuple[dict[str, Any], ...] = ()  # those that the populated cluster was made from
     plans: tuple[dict[str, Any], ...] = ()  # as they are saved
+    shown: tuple[dict[str, Any], ...] = ()  # the resources of the populated cluster, as its API shows them
 
 
 @cache
@@ -44,7 +46,8 @@ def corpus() -> Corpus:
     for document in found:
         _collect(document, values)
     names = [each["metadata"]["name"] for each in found if _is_named(each)]
-    return Corpus(texts, tuple(found), values, tuple(dict.fromkeys(names)), tuple(populated), (_saved_plan(),))
+    once = tuple(dict.fromkeys(names))
+    return Corpus(texts, tuple(found), values, once, tuple(populated), (_saved_plan(),), resources())
 
 
 def _saved_plan() -> dict[str, Any]:

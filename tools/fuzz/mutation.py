@@ -75,6 +75,7 @@ TOKENS = (
 )
 MOST_DOCUMENTS = 4
 SAVED_PLANS = 0.1  # share of inputs that are saved plans
+CLUSTERS = 0.15  # share of inputs that are resources as a cluster shows them
 BYTE_LEVEL = 0.15  # share of inputs whose text is changed, not only their values
 
 
@@ -83,6 +84,8 @@ def make_input(corpus: Corpus, seed: str) -> tuple[str, str]:
     chance = random.Random(seed)
     if chance.random() < SAVED_PLANS:
         return _saved_plan(corpus, chance)
+    if chance.random() < CLUSTERS:
+        return _shown(corpus, chance)
     documents = _chosen(corpus, chance)
     for _ in range(chance.choice((0, 1, 1, 1, 2, 2, 3, 5, 8))):
         if not documents:
@@ -106,6 +109,26 @@ def _saved_plan(corpus: Corpus, chance: random.Random) -> tuple[str, str]:
     if chance.random() < BYTE_LEVEL:
         text = chance.choice(TEXT_CHANGES)(text, corpus, chance)
     return "plan.json", text
+
+
+def _shown(corpus: Corpus, chance: random.Random) -> tuple[str, str]:
+    """Name and text of some resources of a cluster that others changed."""
+    shown: list[Any] = copy.deepcopy(chance.sample(corpus.shown, k=chance.randint(1, 3)))
+    for _ in range(chance.choice((1, 1, 1, 2, 2, 3, 5, 8))):
+        if shown:
+            chance.choice(CHANGES)(shown, corpus, chance)
+    for each in shown:
+        if isinstance(each, dict) and chance.random() < 0.2 and isinstance(each.get("metadata"), dict):
+            _change_note(each["metadata"], chance)
+    return "cluster.json", json.dumps(shown)
+
+
+def _change_note(metadata: dict[str, Any], chance: random.Random) -> None:
+    """Change one of the labels and annotations that reconcile writes: a text, that may hold JSON."""
+    notes = metadata.get(chance.choice(("labels", "annotations")))
+    if isinstance(notes, dict) and notes:
+        name, junk = chance.choice(sorted(map(str, notes))), chance.choice(JUNK)
+        notes[name] = junk if isinstance(junk, str) else json.dumps(junk)
 
 
 def _chosen(corpus: Corpus, chance: random.Random) -> list[Any]:

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
-from typing import NamedTuple
 
-from reconciler import LocalCluster, Plan, Policy, make_plan
+from reconciler import Plan, Policy, make_plan
 from reconciler.manifests.desired import Desired
 from reconciler.manifests.loader import Loaded, load_texts
 from reconciler.manifests.schema import explain_errors
 from reconciler.manifests.validator import validate
-from reconciler.model.problem import InvalidInput, Problem
-from reconciler.observe.observed import Observation, observe
+from reconciler.model.problem import ClusterError, InvalidInput, Problem
 from reconciler.output.chart import resources_chart, steps_chart
+from reconciler.output.describe import Description
 from reconciler.output.formats import GRAPH, PLAN, formats_of, render
 from reconciler.output.plan_json import from_json, to_json
 from reconciler.output.text import problems_text
 from reconciler.planner.plan import show_value
-from support.full_stack import SECRETS, documents
-from support.scenario import converge, desired_of, served
+from support.full_stack import documents
+from support.scenario import desired_of
+from tools.fuzz.clusters import ALLOWED, changed_cluster, clusters
 
 SAVED = "plan.json"  # the name of inputs that are saved plans
+SHOWN = "cluster.json"  # the name of inputs that are resources of a cluster
 SECONDS = 10.0  # that an input may take
 MEMORY = 400  # MiB that the process may grow by one input
-ALLOWED = frozenset({"interrupt", "restart", "recreate", "data"})
 POLICIES = (Policy(), Policy(allow=ALLOWED, prune=True, adopt=True), Policy(allow=ALLOWED, delete=True))
 
 
@@ -42,25 +41,6 @@ class Wrong(Exception):
     """An input led to a result that cannot be."""
 
 
-class Given(NamedTuple):
-    """A cluster that plans are made for."""
-
-    name: str
-    observed: Observation
-
-
-@cache
-def clusters() -> tuple[Given, ...]:
-    """An empty cluster, and one on which every field of every kind is in use."""
-    with LocalCluster(":memory:") as cluster:
-        empty = observe(cluster)
-    os.environ |= SECRETS
-    with served() as cluster:
-        converge(cluster, desired_of(documents()), allow=ALLOWED)
-        populated = observe(cluster)
-    return Given("empty", empty), Given("populated", populated)
-
-
 def try_input(name: str, text: str) -> int:
     """Raises what an input should not lead to: any exception but ``InvalidInput``, or a problem that is a bug.
 
@@ -69,6 +49,8 @@ def try_input(name: str, text: str) -> int:
     with _limited():
         if name == SAVED:
             return _try_saved(text)
+        if name == SHOWN:
+            return _try_shown(text)
         loaded = load_texts({name: text})
         _check(loaded.problems)
         desired = _valid(loaded)
@@ -92,6 +74,30 @@ def _try_saved(text: str) -> int:
         return 0
     _show(made)
     return 1
+
+
+def _try_shown(text: str) -> int:
+    """Resources as a cluster may show them: shown, planned for, or named where they are no resources."""
+    try:
+        observed = changed_cluster(json.loads(text))
+        for each in observed.resources.values():
+            _render("get", [each])
+            _render("describe", Description(each, ()))
+        plans = [make_plan(_populating(), observed, policy) for policy in POLICIES]
+    except ClusterError as error:
+        if not str(error):
+            raise Wrong("an error says nothing") from error
+        return 0
+    for made in plans:
+        _check(made.problems)
+        _show(made)
+    return len(plans)
+
+
+@cache
+def _populating() -> Desired:
+    """What the populated cluster was made from."""
+    return desired_of(documents())
 
 
 def _valid(loaded: Loaded) -> Desired | None:

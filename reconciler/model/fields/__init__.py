@@ -286,10 +286,14 @@ def part_of(kind: str, path: ShapePath) -> ShapePath:
 
 
 def references_of(kind: str, spec: dict[str, Any], namespace: str) -> Iterator[tuple[Path, ResourceId]]:
-    """The resources that the spec of a manifest refers to, each with the path of the reference."""
+    """The resources that the spec of a manifest refers to, each with the path of the reference.
+
+    So of what a cluster shows, where others can have written what is no name.
+    """
     for pattern, other in _REFERENCES[kind]:
         for path, name in values_at(spec, pattern):
-            yield path, ResourceId(other, name, namespace)
+            if isinstance(name, str):
+                yield path, ResourceId(other, name, namespace)
 
 
 def sets_named_in(kind: str, spec: dict[str, Any], namespace: str) -> Iterator[tuple[Path, ResourceId]]:
