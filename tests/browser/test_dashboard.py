@@ -55,9 +55,9 @@ class Seen:
         return made
 
     def until_says(self, words: str, place: str = "body") -> None:
-        self.tab.until(
-            f"document.querySelector({json.dumps(place)}).innerText.replace(/\\s+/g, ' ').includes({json.dumps(words)})"
-        )
+        """Wait for words in an element, which may have yet to come."""
+        text = f"(document.querySelector({json.dumps(place)})?.innerText ?? '').replace(/\\s+/g, ' ')"
+        self.tab.until(f"{text}.includes({json.dumps(words)})")
 
     def search(self, words: str) -> None:
         self.tab.run("document.querySelector('#search').select()")
