@@ -7,7 +7,7 @@ the prefix length. The wire shows none of it.
 from __future__ import annotations
 
 from reconciler.drivers.operation import TOOL, refuse
-from reconciler.drivers.simulator import port
+from reconciler.drivers.simulator import lease, port
 from reconciler.drivers.simulator.context import Entity, SimulatorContext, key_of, name_at, operation
 from reconciler.model.kinds import MACHINE
 
@@ -29,6 +29,7 @@ def bind(context: SimulatorContext) -> None:
             refuse(TOOL, f"NIC {mac} has the floating IP {taken} already")
     floating[address] = {"mac": mac, "switch": inside, "outside": outside, "prefix": int(prefix)}
     context.put(f"fip:{context.target.namespace}/{outside}/{address}", key_of(context.target))
+    lease.make_way(context, outside, address)
     # The router takes a port on the outside switch.
     network["hidden"]["ports"] += 1
 

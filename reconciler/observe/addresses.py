@@ -1,0 +1,32 @@
+"""The addresses of a machine's NICs, for people to look at: nothing is ever compared with them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from reconciler.model.shape import Shape
+from reconciler.model.wire import ADDRESSES, DYNAMIC, STATIC
+from reconciler.observe.reading import element, elements
+
+
+class NicAddress(NamedTuple):
+    """An address, and who knows it: one of ``ADDRESS_SOURCES``."""
+
+    address: str
+    source: str
+
+
+def nic_addresses(spec: dict[str, Any], shape: Shape) -> dict[str, tuple[NicAddress, ...]]:
+    """MAC -> addresses, of every NIC in the shape of a machine.
+
+    Our agent reports them. Of others no more is known than the static address with which a NIC was applied.
+    """
+    reported = element(spec, ADDRESSES)
+    return {mac: _of(elements(reported, mac), str(nic.get("ip") or "")) for mac, nic in shape.get("nics", {}).items()}
+
+
+def _of(reported: list[dict[str, Any]], declared: str) -> tuple[NicAddress, ...]:
+    found = [NicAddress(str(each["address"]), str(each.get("source", ""))) for each in reported if each.get("address")]
+    if declared not in ("", DYNAMIC) and not any(each.source == STATIC or each.address == declared for each in found):
+        found.insert(0, NicAddress(declared, STATIC))
+    return tuple(found)
