@@ -9,8 +9,12 @@ from reconciler.model.wire import ADDRESSES, DYNAMIC, STATIC
 from reconciler.observe.reading import element, elements
 
 
+FLOATING = "floating"
+"""The source of an outside address that leads to a NIC."""
+
+
 class NicAddress(NamedTuple):
-    """An address, and who knows it: one of ``ADDRESS_SOURCES``."""
+    """An address, and who knows it: one of ``ADDRESS_SOURCES``, or ``FLOATING``."""
 
     address: str
     source: str
@@ -19,14 +23,18 @@ class NicAddress(NamedTuple):
 def nic_addresses(spec: dict[str, Any], shape: Shape) -> dict[str, tuple[NicAddress, ...]]:
     """MAC -> addresses, of every NIC in the shape of a machine.
 
-    Our agent reports them. Of others no more is known than the static address with which a NIC was applied.
+    Our agent reports them. Of others no more is known than the static address with which a NIC was applied; and of all,
+    the floating address is the one in the shape.
     """
     reported = element(spec, ADDRESSES)
-    return {mac: _of(elements(reported, mac), str(nic.get("ip") or "")) for mac, nic in shape.get("nics", {}).items()}
+    return {mac: _of(elements(reported, mac), nic) for mac, nic in shape.get("nics", {}).items()}
 
 
-def _of(reported: list[dict[str, Any]], declared: str) -> tuple[NicAddress, ...]:
+def _of(reported: list[dict[str, Any]], nic: Shape) -> tuple[NicAddress, ...]:
     found = [NicAddress(str(each["address"]), str(each.get("source", ""))) for each in reported if each.get("address")]
+    declared = str(nic.get("ip") or "")
     if declared not in ("", DYNAMIC) and not any(each.source == STATIC or each.address == declared for each in found):
         found.insert(0, NicAddress(declared, STATIC))
+    if floating := element(nic, "floatingIP").get("address"):
+        found.append(NicAddress(str(floating).partition("/")[0], FLOATING))
     return tuple(found)

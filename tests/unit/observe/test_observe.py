@@ -188,6 +188,9 @@ def test_addresses_are_those_reported_and_where_nobody_reports_the_one_applied()
     assert addresses_of(None) == {MAC: ()}
     assert addresses_of(None, **applied) == {MAC: (("192.168.5.9", "static"),)}
     assert addresses_of({MAC: [leased]}, **applied)[MAC] == (("192.168.5.9", "static"), ("10.0.0.9", "lease"))
+    floats = {"floatingIP": {"address": "10.10.0.9/24", "externalNetwork": "ext-net"}}
+    bound = {"annotations": {ANNOTATION_APPLIED: json.dumps({"nics": {MAC: floats}})}}
+    assert addresses_of({MAC: [leased]}, **bound)[MAC] == (("10.0.0.9", "lease"), ("10.10.0.9", "floating"))
     given = {"address": "192.168.5.8", "source": "static"}
     assert addresses_of({MAC: [given]}, **applied)[MAC] == (("192.168.5.8", "static"),), "what is there, not what was"
 
