@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import islice
 from typing import TypeAlias
 
 from reconciler.model.wire import ADDRESS_SOURCES
@@ -11,8 +12,8 @@ from reconciler.model.wire import ADDRESS_SOURCES
 Reported: TypeAlias = Mapping[str, Iterable[str]]
 """MAC in lower case -> its addresses, as one source tells them."""
 
-Addresses: TypeAlias = dict[str, list[dict[str, str]]]
-"""The value of ``spec.addresses``: MAC -> ``{"address", "source"}`` of each."""
+Addresses: TypeAlias = list[dict[str, str]]
+"""The value of ``spec.addresses``: ``mac``, ``address`` and ``source`` of each."""
 
 LIMIT = 16  # addresses of a NIC: a guest may report any number
 
@@ -20,12 +21,11 @@ LIMIT = 16  # addresses of a NIC: a guest may report any number
 def wire_addresses(macs: Iterable[str], reported: Mapping[str, Reported]) -> Addresses:
     """Source -> what it reports, put together for the NICs with these MACs.
 
-    An address has the surest of the sources that know it; IPv4 comes before IPv6. What is no address, or one that is
-    of no use outside of the guest (loopback, link-local), is left out, and so is a NIC without any: a guest says
+    An address has the surest of the sources that know it; NICs are in the order of the MACs, IPv4 comes before IPv6.
+    What is no address, or one that is of no use outside of the guest (loopback, link-local), is left out: a guest says
     whatever it likes.
     """
-    found = {mac: list(_of(mac, reported))[:LIMIT] for mac in sorted(set(macs))}
-    return {mac: addresses for mac, addresses in found.items() if addresses}
+    return [each for mac in dict.fromkeys(macs) for each in islice(_of(mac, reported), LIMIT)]
 
 
 def _of(mac: str, reported: Mapping[str, Reported]) -> Iterator[dict[str, str]]:
@@ -36,7 +36,7 @@ def _of(mac: str, reported: Mapping[str, Reported]) -> Iterator[dict[str, str]]:
             if address is not None:
                 sources.setdefault(address, source)
     for address in sorted(sources, key=lambda each: (each.version, int(each))):
-        yield {"address": str(address), "source": sources[address]}
+        yield {"mac": mac, "address": str(address), "source": sources[address]}
 
 
 def _usable(text: str) -> IPv4Address | IPv6Address | None:

@@ -8,7 +8,6 @@ from reconciler.model.shape import Shape
 from reconciler.model.wire import ADDRESSES, DYNAMIC, STATIC
 from reconciler.observe.reading import element, elements
 
-
 FLOATING = "floating"
 """The source of an outside address that leads to a NIC."""
 
@@ -26,8 +25,11 @@ def nic_addresses(spec: dict[str, Any], shape: Shape) -> dict[str, tuple[NicAddr
     Our agent reports them. Of others no more is known than the static address with which a NIC was applied; and of all,
     the floating address is the one in the shape.
     """
-    reported = element(spec, ADDRESSES)
-    return {mac: _of(elements(reported, mac), nic) for mac, nic in shape.get("nics", {}).items()}
+    reported = elements(spec, ADDRESSES)
+    return {
+        mac: _of([each for each in reported if each.get("mac") == mac], nic)
+        for mac, nic in shape.get("nics", {}).items()
+    }
 
 
 def _of(reported: list[dict[str, Any]], nic: Shape) -> tuple[NicAddress, ...]:

@@ -39,11 +39,13 @@ class SwitchContract:
     # Addresses
 
     def addresses(self, does: Steps, name: str = "web-1") -> dict[str, list[tuple[str, str]]]:
-        """MAC -> addresses and who knows them; of NICs that the machine has, and with nothing about the others."""
-        shown: dict[str, list[dict[str, str]]] = does.observe(MACHINE, name).get("addresses", {})
-        assert set(shown) <= set(does.macs(name))
-        assert all(shown.values())
-        return {mac: [(each["address"], each["source"]) for each in given] for mac, given in shown.items()}
+        """MAC -> addresses and who knows them; of NICs that the machine has and no others."""
+        shown: list[dict[str, str]] = does.observe(MACHINE, name).get("addresses", [])
+        assert {each["mac"] for each in shown} <= set(does.macs(name))
+        found: dict[str, list[tuple[str, str]]] = {}
+        for each in shown:
+            found.setdefault(each["mac"], []).append((each["address"], each["source"]))
+        return found
 
     def plug_dynamic(self, does: Steps, name: str = "web-1", mac: str = OTHER_MAC) -> str:
         """Plug a NIC for which the switch chooses an address; returns that."""

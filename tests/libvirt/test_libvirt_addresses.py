@@ -90,10 +90,14 @@ def test_a_lease_is_noticed_and_a_mute_agent_holds_up_nothing(shop: Shop, networ
         until(lambda: WEB in driver.noticed() and "addresses" in (driver.observe(WEB) or {}))
         seen = driver.observe(WEB)
         assert seen is not None
-        assert seen["addresses"] == {MAC: [{"address": network.lease(MAC), "source": "lease"}]}
+        assert seen["addresses"] == [{"mac": MAC, "address": network.lease(MAC), "source": "lease"}]
 
         until(lambda: "name='org.qemu.guest_agent.0' state='connected'" in virsh("dumpxml", "web-1"))
         for most in (3, 0.9):  # the first look waits a second for an answer; libvirt itself would wait for five
             begun = time.monotonic()
             assert driver.scan().observe(WEB) == driver.observe(WEB) == seen
             assert time.monotonic() - begun < most
+
+    # A command that ends while an agent is asked ends well.
+    shop.applied()
+    assert network.lease(MAC) in shop.reconcile("get", "vm", "-o", "wide").stdout

@@ -95,7 +95,7 @@ def _machine(host: HostState, name: str) -> Spec | None:
         return None
     state, definition = domain.state()[0], live_of(domain)
     power, live = _POWER.get(state, "Unknown"), _wire(definition)
-    shown = {"powerstate": power, "domain": live}
+    shown: dict[str, Any] = {"powerstate": power, "domain": live}
     if "_id" not in live:
         return shown
     if why := paused_by(domain):

@@ -51,7 +51,7 @@ def unbind(context: SimulatorContext) -> None:
     if bound is None or bound["mac"] != mac:
         refuse(TOOL, f"floating IP {address} is not bound to NIC {mac}")
     ip = machine["hidden"]["nics"][mac]["ip"]
-    # What an address is that the switch hands out by itself is not modelled.
+    # Any is taken where the switch chose the address: manifests do not know it.
     if ip not in ("dynamic", context.text("vmip")):
         refuse(TOOL, f"floating IP {address} leads to {ip}, not to {context.text('vmip')}")
     port.release(context, machine, address)

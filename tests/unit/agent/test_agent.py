@@ -744,15 +744,18 @@ def test_an_address_is_written_when_it_changes_and_not_again(stage: Stage) -> No
     stage.driver.observe = lambda id: dict(shown)  # type: ignore[attr-defined]
     agent = stage.agent()
     agent.node_scan.run()
-    for key, values in {
-        ADDRESSES: [[{"address": "10.0.0.9", "source": "lease"}], [{"address": "10.0.0.10", "source": "lease"}]],
+    changes: dict[str, list[Any]] = {
+        ADDRESSES: [
+            [{"mac": "52:54:00:0a:00:01", "address": each, "source": "lease"}] for each in ("10.0.0.9", "10.0.0.10")
+        ],
         PAUSED_BY: ["I/O error"],
-    }.items():
+    }
+    for key, values in changes.items():
         for value in (*values, None):
             if value is None:
                 del shown[key]
             else:
-                shown[key] = {"52:54:00:0a:00:01": value} if key == ADDRESSES else value
+                shown[key] = value
             stage.faulty.calls.clear()
             agent.node_scan.run()
             assert stage.faulty.calls.count("update") == 1, (key, value)

@@ -294,7 +294,7 @@ def test_another_address_is_no_drift() -> None:
         for address in ("10.0.0.9", "10.0.0.10"):
             found = run.cluster.get(WEB)
             assert found is not None
-            found["spec"][ADDRESSES] = {MAC: [{"address": address, "source": "lease"}]}
+            found["spec"][ADDRESSES] = [{"mac": MAC, "address": address, "source": "lease"}]
             run.cluster.update(found)
             plan, judged = run.judge({WEB})
             assert (plan.steps, plan.notes, dict(judged.drift), judged.events) == ((), (), {}, ())

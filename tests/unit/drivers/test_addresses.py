@@ -19,7 +19,7 @@ PATIENCE = 10.0
 def test_an_address_has_the_surest_of_the_sources_that_know_it() -> None:
     for number, source in enumerate(ADDRESS_SOURCES):
         reported = {each: {MAC: ["192.168.5.9"]} for each in reversed(ADDRESS_SOURCES[number:])}
-        assert wire_addresses([MAC], reported) == {MAC: [{"address": "192.168.5.9", "source": source}]}
+        assert wire_addresses([MAC], reported) == [{"mac": MAC, "address": "192.168.5.9", "source": source}]
 
 
 @pytest.mark.parametrize(
@@ -27,19 +27,22 @@ def test_an_address_has_the_surest_of_the_sources_that_know_it() -> None:
     ["127.0.0.1", "::1", "fe80::1", "169.254.7.7", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "fd00::1%eth0", "", "web"],
 )
 def test_what_is_of_no_use_outside_the_guest_is_left_out(useless: str) -> None:
-    assert wire_addresses([MAC], {"agent": {MAC: [useless]}}) == {}
+    assert wire_addresses([MAC], {"agent": {MAC: [useless]}}) == []
 
 
 def test_only_nics_of_the_machine_are_shown_in_an_order_that_stays() -> None:
     told = ["fd00::9", "10.0.0.10", "10.0.0.9", "FD00:0::0009"]
-    found = wire_addresses([OTHER, MAC], {"agent": {MAC: told, "02:42:00:00:00:01": ["172.17.0.1"]}})
-    assert [each["address"] for each in found[MAC]] == ["10.0.0.9", "10.0.0.10", "fd00::9"]
-    assert list(found) == [MAC]
+    reported = {"agent": {MAC: told, "02:42:00:00:00:01": ["172.17.0.1"]}, "lease": {OTHER: ["10.0.0.77"]}}
+    found = wire_addresses([OTHER, MAC], reported)
+    assert [(each["mac"], each["address"]) for each in found] == [
+        (OTHER, "10.0.0.77"), (MAC, "10.0.0.9"), (MAC, "10.0.0.10"), (MAC, "fd00::9"),
+    ]  # fmt: skip
 
 
 def test_a_guest_reports_as_many_as_it_likes_and_a_few_are_shown() -> None:
     told = [f"10.0.{high}.{low}" for high in range(20) for low in range(1, 255)]
-    assert len(wire_addresses([MAC], {"agent": {MAC: told}})[MAC]) == LIMIT
+    found = wire_addresses([MAC, OTHER], {"agent": {MAC: told, OTHER: ["10.9.9.9"]}})
+    assert (len(found), found[-1]["mac"]) == (LIMIT + 1, OTHER)
 
 
 # Guest agents --------------------------------------------------------------------------------------------------

@@ -181,24 +181,23 @@ def addresses_of(reported: Any, **metadata: Any) -> dict[str, tuple[tuple[str, s
 
 def test_addresses_are_those_reported_and_where_nobody_reports_the_one_applied() -> None:
     """The existing back end shows none: of its NICs, only what was applied is known."""
-    leased = {"address": "10.0.0.9", "source": "lease"}
+    leased = {"mac": MAC, "address": "10.0.0.9", "source": "lease"}
     applied = {"annotations": {ANNOTATION_APPLIED: json.dumps({"nics": {MAC: {"ip": "192.168.5.9"}}})}}
-    other = {"02:42:00:00:00:01": [leased]}
-    assert addresses_of({MAC: [leased], **other}) == {MAC: (("10.0.0.9", "lease"),)}
+    assert addresses_of([leased, {**leased, "mac": "02:42:00:00:00:01"}]) == {MAC: (("10.0.0.9", "lease"),)}
     assert addresses_of(None) == {MAC: ()}
     assert addresses_of(None, **applied) == {MAC: (("192.168.5.9", "static"),)}
-    assert addresses_of({MAC: [leased]}, **applied)[MAC] == (("192.168.5.9", "static"), ("10.0.0.9", "lease"))
+    assert addresses_of([leased], **applied)[MAC] == (("192.168.5.9", "static"), ("10.0.0.9", "lease"))
     floats = {"floatingIP": {"address": "10.10.0.9/24", "externalNetwork": "ext-net"}}
     bound = {"annotations": {ANNOTATION_APPLIED: json.dumps({"nics": {MAC: floats}})}}
-    assert addresses_of({MAC: [leased]}, **bound)[MAC] == (("10.0.0.9", "lease"), ("10.10.0.9", "floating"))
-    given = {"address": "192.168.5.8", "source": "static"}
-    assert addresses_of({MAC: [given]}, **applied)[MAC] == (("192.168.5.8", "static"),), "what is there, not what was"
+    assert addresses_of([leased], **bound)[MAC] == (("10.0.0.9", "lease"), ("10.10.0.9", "floating"))
+    given = {"mac": MAC, "address": "192.168.5.8", "source": "static"}
+    assert addresses_of([given], **applied)[MAC] == (("192.168.5.8", "static"),), "what is there, not what was"
 
 
 @given(junk, junk)
 def test_damaged_addresses_and_consoles_are_no_more_than_unknown(reported: Any, console: Any) -> None:
     """They are shown, and whoever may write a resource writes them."""
-    for value in (reported, {MAC: reported}, {MAC: [reported]}, {MAC: [{"address": reported, "source": reported}]}):
+    for value in (reported, [reported], [{"mac": MAC, "address": reported, "source": reported}], [{"mac": reported}]):
         found = machine({**DOMAIN, "devices": {**DOMAIN["devices"], "graphics": console}})
         found["spec"][ADDRESSES] = value
         (observed,) = seen(found).resources.values()
