@@ -27,7 +27,9 @@ from reconciler.drivers.base import Driver, HostSnapshot
 from reconciler.model.kinds import KINDS
 from reconciler.model.problem import AlreadyExists, ClusterError, Conflict, NotFound, OperationFailed
 from reconciler.model.resource import Resource, ResourceId, id_of
-from reconciler.model.wire import CLAIM, LIFECYCLE, MISSING
+from reconciler.model.wire import ADDRESSES, CLAIM, LIFECYCLE, MISSING, NEXT_START, PAUSED_BY
+
+_AT_TIMES = {NEXT_START, PAUSED_BY, ADDRESSES}  # keys that come and go though nothing else does
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +223,9 @@ class NodeScan:
 
 
 def _shows(resource: Resource, spec: Mapping[str, Any]) -> bool:
-    """Whether a resource shows an observed spec."""
+    """Whether a resource shows an observed spec, and nothing that is not observed any more."""
     shown = spec_of(resource)
-    return all(shown.get(key) == value for key, value in spec.items())
+    return all(shown.get(key) == value for key, value in spec.items()) and not (_AT_TIMES & shown.keys() - spec.keys())
 
 
 def _refreshed(kind: str, current: Resource, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def get(what: tuple[str, ...], cluster: ClusterReference, output: str) -> None:
 
     \b
     reconcile get
-    reconcile get vm
+    reconcile get vm -o wide
     reconcile get vm/web-1 -o json
     """
     from reconciler.observe.observed import observe

@@ -76,7 +76,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 }
 # What `kubectl get -o wide` shows as well. Never the lifecycle: it may hold a password until an agent takes it.
 WIDE: dict[str, tuple[Column, ...]] = {
-    MACHINE: (Column("Max RAM(KB)", ".spec.domain.memory.text"),),
+    MACHINE: (Column("Max RAM(KB)", ".spec.domain.memory.text"), Column("Address", ".spec.addresses[0].address")),
     NETWORK: (_AGE, Column("Gateway", ".spec.data.gatewayInfo.router")),
     DISK: (
         Column("Capacity", ".spec.volume.capacity"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.model import quantity
 from reconciler.model.fields import wire_names
@@ -115,6 +115,24 @@ def paused_by(spec: dict[str, Any]) -> str:
     """Why a guest is paused that nobody paused; empty if it is not, or somebody did."""
     why = spec.get(PAUSED_BY)
     return why if isinstance(why, str) and spec.get("powerstate") == "Paused" else ""
+
+
+class Console(NamedTuple):
+    """Where the console of a machine is, on its node; ``port`` is 0 unless it runs."""
+
+    type: str
+    listen: str
+    port: int
+
+
+def console(spec: dict[str, Any]) -> Console | None:
+    """The console of a machine; None if it has none."""
+    for graphics in elements(element(element(spec, "domain"), "devices"), "graphics"):
+        runs = POWER.get(str(spec.get("powerstate"))) != "Stopped"
+        port = next((port for key in ("_port", "_tlsPort") if (port := number(graphics.get(key))) > 0), 0)
+        listen = str(graphics.get("_listen") or CONSOLE_ADDRESS)
+        return Console(str(graphics.get("_type", "")), listen, port if runs else 0)
+    return None
 
 
 def drives(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:

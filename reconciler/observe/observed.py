@@ -36,6 +36,7 @@ from reconciler.model.wire import (
     NEXT_START,
 )
 from reconciler.observe import machine, storage
+from reconciler.observe.addresses import NicAddress, nic_addresses
 from reconciler.observe.ledger import LedgerEntry
 from reconciler.observe.reading import DiskAt, ReadContext, element
 
@@ -275,6 +276,16 @@ class Observed:
     def paused_by(self) -> str:
         """Why a guest is paused that nobody paused; empty if it is not, or somebody did."""
         return machine.paused_by(self.spec)
+
+    @property
+    def addresses(self) -> dict[str, tuple[NicAddress, ...]]:
+        """MAC -> the addresses of each NIC of a machine that are known."""
+        return nic_addresses(self.spec, self.shape)
+
+    @property
+    def console(self) -> machine.Console | None:
+        """Where the console of a machine is; None if it has none."""
+        return machine.console(self.spec)
 
     @property
     def boot(self) -> Any:

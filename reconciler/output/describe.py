@@ -15,6 +15,7 @@ from reconciler.observe.observed import Observed
 from reconciler.output.difference import describe_difference, has_lines
 from reconciler.output.escaping import page, visible
 from reconciler.output.history import PastStep, past_steps_json, past_steps_text
+from reconciler.output.machine import NONE, addresses_text, console_text, machine_json, machine_lines, machine_view
 from reconciler.output.plan_json import note_json, problem_json, step_json
 from reconciler.output.text import count, impact_text, table
 from reconciler.planner.configuration import waiting
@@ -27,13 +28,35 @@ EVENTS = 10  # the newest that are shown
 
 def listing(resources: Sequence[Observed]) -> str:
     """One line a resource: kind, name, node, state, stack and the details of its kind."""
-    if not resources:
-        return page(["Nothing on the cluster."])
-    rows = [("KIND", "NAME", "NODE", "STATE", "STACK", "DETAILS")]
-    rows += [
-        (each.id.kind, each.id.name, each.node, _state(each), each.stack or "-", _details(each)) for each in resources
-    ]
-    return page(table(rows))
+    return _table([_COLUMNS, *map(_row, resources)])
+
+
+def wide_listing(resources: Sequence[Observed]) -> str:
+    """The same, and of machines the addresses of their NICs and their consoles."""
+    rows = [(*_row(each), *_places(each)) for each in resources]
+    return _table([(*_COLUMNS, "ADDRESSES", "CONSOLE"), *rows])
+
+
+def names(resources: Sequence[Observed]) -> str:
+    """One line a resource, as commands take it."""
+    return page(str(each.id) for each in resources)
+
+
+_COLUMNS = ("KIND", "NAME", "NODE", "STATE", "STACK", "DETAILS")
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    return page(table(rows) if len(rows) > 1 else ["Nothing on the cluster."])
+
+
+def _row(observed: Observed) -> tuple[str, ...]:
+    id = observed.id
+    return id.kind, id.name, observed.node, _state(observed), observed.stack or NONE, _details(observed)
+
+
+def _places(observed: Observed) -> tuple[str, str]:
+    machine = machine_view(observed)
+    return (NONE, NONE) if machine is None else (addresses_text(machine), console_text(machine.console))
 
 
 def _state(observed: Observed) -> str:
@@ -93,13 +116,15 @@ def description_text(description: Description) -> str:
     """Identity, observed fields, what is pending, what would change, events, history; a line each."""
     observed = description.resource
     reason, message = observed.status
+    machine = machine_view(observed)
     lines = [
         f"Kind:    {observed.id.kind}",
         f"Name:    {observed.id.name}",
         f"Node:    {observed.node}",
-        f"Stack:   {observed.stack or '-'}",
+        f"Stack:   {observed.stack or NONE}",
         f"State:   {_state(observed)}",
         f"Status:  {reason}{': ' if message else ''}{message}",
+        *([] if machine is None else machine_lines(machine, observed.node)),
         "Observed:",
         *(f"  {line}" for line in _tree(_readable(observed))),
     ]
@@ -155,6 +180,7 @@ def description_json(description: Description) -> dict[str, Any]:
     document = {
         "resource": observed.resource,
         "shape": observed.shape,
+        "machine": machine_json(machine_view(observed)),
         "pendingRestart": [
             {"path": ".".join(change.path), "current": change.observed, "desired": change.desired}
             for change in waiting(observed.shape, observed.pending)

@@ -68,10 +68,16 @@ FORMATS = (
         },
         coloured=frozenset({PLAN, REHEARSAL}),
     ),
+    Format("wide", "with addresses and consoles", {"get": "describe:wide_listing"}),
+    Format("name", "KIND/NAME, one a line", {"get": "describe:names"}),
     Format(
         "yaml",
         "documents as files hold them",
-        {"crds": "documents:definition_documents", "import": "documents:imported_documents"},
+        {
+            "get": "describe:listing_json",
+            "crds": "documents:definition_documents",
+            "import": "documents:imported_documents",
+        },
         encode=_yaml,
     ),
     Format(

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from reconciler.daemon.status.dashboard import SCRIPTS, STYLES, dashboard
-from reconciler.daemon.status.values import Contact, Running, Status, Sync
+from reconciler.daemon.status.values import Contact, ResourceStatus, Running, Status, Sync
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
+from reconciler.observe.addresses import NicAddress
 from reconciler.output.escaping import visible
 from reconciler.planner.plan import FieldChange, Plan, Reason
 from support.adversarial_plans import TEXTS
@@ -219,6 +220,8 @@ def test_the_search_takes_words_of_any_sort(seen: Seen) -> None:
         "WEB- machine running": {"web-2", "web-3"},
         "node23": {"backup", "old-data", "scratch"},
         "balloon": {"web-2"},
+        "192.168.5.9": {"web-2"},
+        "52:54:00:0a:00:12": {"web-2"},
         "no such thing": set(),
     }.items():
         seen.search(words)
@@ -245,6 +248,36 @@ def test_a_resource_shows_all_that_is_known_of_it(seen: Seen) -> None:
     seen.tab.press("Escape")
     assert not seen.tab.run("document.querySelector('#detail').offsetHeight")
     assert seen.tab.run("location.hash") == ""
+
+
+def test_a_machine_shows_its_size_console_nics_addresses_and_disks(seen: Seen) -> None:
+    seen.tab.click(seen.node("VirtualMachine/web-2"))
+    facts = seen.all("#detail .facts dd")
+    assert facts[-3:] == ["2, at most 4", "2Gi, at most 4Gi", "vnc 127.0.0.1:5901"]
+    assert seen.all("#detail .parts li") == [
+        "52:54:00:0a:00:02 l3bridge web-net 192.168.5.9 static fd00::9 agent",
+        "52:54:00:0a:00:12 bridge virbr0",
+        "vda virtio web-2-root",
+        "hda cdrom empty",
+    ]
+    seen.tab.size(NARROW)
+    assert seen.tab.run("document.documentElement.scrollWidth") <= NARROW
+    seen.tab.size(WIDE)
+
+    # Another address is drawn as it comes; one who is no machine has no such parts.
+    def moved(each: ResourceStatus) -> ResourceStatus:
+        if each.machine is None:
+            return each
+        nic = each.machine.nics[0]._replace(addresses=(NicAddress("192.168.5.10", "lease"),))
+        return each._replace(machine=each.machine._replace(nics=(nic,), console=None))
+
+    views = tuple(map(moved, shop(datetime.now(UTC))))
+    seen.daemon.status = replace(seen.daemon.status, resources=lambda: views)
+    seen.until_says("192.168.5.10 lease", "#detail")
+    assert seen.all("#detail .facts dd")[-1] == "none"
+    seen.tab.click('#detail [data-key="to VirtualMachineDisk/web-2-root"]')
+    seen.until_says("web-2-root", "#detail h2")
+    assert seen.all("#detail .parts li") == []
 
 
 def test_an_address_names_a_resource(seen: Seen, browser: Tab) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from support.command_line import COMMAND, run
 from support.paths import QUICKSTART, ROOT
+from support.yaml_text import documents_in
 
 SHOP = "{apiVersion: gitops.doslab.io/v1alpha1, kind: Stack, metadata: {name: shop}, spec: {cluster: {path: shop.db}}}"
 
@@ -60,6 +62,43 @@ def test_get_and_describe(tmp_path: Path) -> None:
         assert words in text
     wrong = run(tmp_path, "describe", "vm/web-2")
     assert (wrong.code, wrong.err) == (1, "error: there is no VirtualMachine/web-2. Did you mean web-1?\n")
+
+
+DESCRIBED = """\
+State:   Running
+Status:  Running: The VM is Running
+CPU:     2, at most 4
+Memory:  2Gi, at most 4Gi
+Console: vnc 127.0.0.1:5900 on node22
+Disks:
+  TARGET  BUS     SOURCE
+  vda     virtio  VirtualMachineDisk/web-1-root
+  vdb     virtio  VirtualMachineDisk/web-1-data
+NICs:
+  MAC                TYPE      NETWORK  BRIDGE  ADDRESSES
+  52:54:00:0a:00:01  bridge    -        virbr0  -
+  52:54:00:0a:00:02  l3bridge  web-net  br-int  192.168.5.9 (static)
+Observed:
+"""
+
+
+def test_addresses_and_the_console_are_found(tmp_path: Path) -> None:
+    for output in ("wide", "name", "yaml"):
+        empty = run(tmp_path, "get", "-o", output)
+        assert (empty.code, empty.out) == (0, "Nothing on the cluster.\n" if output == "wide" else "")
+    run(tmp_path, "--yes", QUICKSTART)
+    heading, line = run(tmp_path, "get", "vm", "-o", "wide").out.splitlines()
+    assert re.split("  +", heading)[-2:] == ["ADDRESSES", "CONSOLE"]
+    assert re.split("  +", line)[-2:] == ["192.168.5.9", "vnc 127.0.0.1:5900"]
+    assert DESCRIBED in run(tmp_path, "describe", "vm/web-1").out
+    disk = run(tmp_path, "describe", "disk/web-1-root").out
+    assert "NICs:" not in disk
+
+    names = run(tmp_path, "get", "disk", "-o", "name").out.splitlines()
+    assert names == ["VirtualMachineDisk/web-1-data", "VirtualMachineDisk/web-1-root"]
+    assert run(tmp_path, "get", *names, "-o", "name").out.splitlines() == names, "a command takes them"
+    documents = documents_in(run(tmp_path, "get", "-o", "yaml").out)
+    assert documents == json.loads(run(tmp_path, "get", "-o", "json").out)
 
 
 def test_delete_keeps_disks_and_what_they_need(tmp_path: Path) -> None:

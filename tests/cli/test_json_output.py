@@ -64,7 +64,7 @@ Run = Callable[..., Answer]
 def schemas() -> Registry[Any]:
     found = {
         path.relative_to(SCHEMAS).as_posix(): json.loads(path.read_text())
-        for path in (SCHEMAS / "plan.schema.json", *(SCHEMAS / "output").glob("*.json"))
+        for path in (SCHEMAS / "plan.schema.json", SCHEMAS / "status.schema.json", *(SCHEMAS / "output").glob("*.json"))
     }
     return Registry().with_resources([(name, Resource.from_contents(each)) for name, each in found.items()])
 

@@ -5,12 +5,14 @@ What is not shown is told by what is refused afterwards.
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 
 from contracts.driver_contract_steps import BOTH, LIVE, MAC, OTHER_MAC, Steps
-from reconciler.model.kinds import NETWORK
+from reconciler.model.kinds import MACHINE, NETWORK
+from reconciler.model.resource import ResourceId
 
 RULE = "'ip4.src == $dmz-hosts && tcp.dst == 3306'"
 PORT = {"swName": "web-net", "vmmac": MAC}
@@ -33,6 +35,66 @@ class SwitchContract:
 
     def unplug(self, does: Steps) -> None:
         does.vm("UnplugNIC", type="l3bridge", mac=MAC, **BOTH)
+
+    # Addresses
+
+    def addresses(self, does: Steps, name: str = "web-1") -> dict[str, list[tuple[str, str]]]:
+        """MAC -> addresses and who knows them; of NICs that the machine has and no others."""
+        shown: list[dict[str, str]] = does.observe(MACHINE, name).get("addresses", [])
+        assert {each["mac"] for each in shown} <= set(does.macs(name))
+        found: dict[str, list[tuple[str, str]]] = {}
+        for each in shown:
+            found.setdefault(each["mac"], []).append((each["address"], each["source"]))
+        return found
+
+    def plug_dynamic(self, does: Steps, name: str = "web-1", mac: str = OTHER_MAC) -> str:
+        """Plug a NIC for which the switch chooses an address; returns that."""
+        does.vm("PlugNIC", name, source="source=br-int,switch=web-net", type="l3bridge", mac=mac, **BOTH)
+        ((address, source),) = self.addresses(does, name)[mac]
+        assert source == "dynamic"
+        return address
+
+    def test_a_nic_shows_the_address_it_was_given_and_one_that_its_switch_chose(self, switched: Steps) -> None:
+        chosen = self.plug_dynamic(switched)
+        assert self.addresses(switched)[MAC] == [("192.168.5.9", "static")]
+        assert ip_address(chosen) in ip_network("192.168.5.0/24")
+        assert chosen not in ("192.168.5.0", "192.168.5.1", "192.168.5.2", "192.168.5.9", "192.168.5.255")
+
+    def test_an_address_stays_while_its_nic_does(self, switched: Steps) -> None:
+        chosen = self.plug_dynamic(switched)
+        for operation in ("StopVM", "StartVM", "SuspendVM"):
+            switched.vm(operation)
+            assert self.addresses(switched)[OTHER_MAC] == [(chosen, "dynamic")]
+        switched.vm("ResumeVM")
+        switched.vm("UnplugNIC", type="l3bridge", mac=OTHER_MAC, **BOTH)
+        assert self.addresses(switched) == {MAC: [("192.168.5.9", "static")]}
+        self.unplug(switched)
+        assert "addresses" not in switched.observe(MACHINE, "web-1")
+
+    def test_no_two_nics_have_an_address_and_none_has_an_excluded_one(self, does: Steps) -> None:
+        does.pool()
+        excluded = "192.168.5.4..192.168.5.6 192.168.5.8"
+        does.switch(subnet="192.168.5.0/28", excludeIPs=excluded)
+        does.machine()
+        macs = [f"52:54:00:0a:01:{number:02x}" for number in range(8)]
+        found = {self.plug_dynamic(does, mac=mac) for mac in macs}
+        assert found == {f"192.168.5.{last}" for last in (3, 7, 9, 10, 11, 12, 13, 14)}
+
+    def test_a_chosen_address_makes_way_for_one_that_is_asked_for(self, switched: Steps) -> None:
+        """A plan knows which addresses are asked for, and none that a switch chose."""
+        chosen, other = self.plug_dynamic(switched), "52:54:00:0a:00:03"
+        source = f"source=br-int,switch=web-net,ip={chosen}"
+        touched = switched.vm("PlugNIC", source=source, type="l3bridge", mac=other, **BOTH)
+        assert ResourceId(MACHINE, "web-1") in touched
+        shown = self.addresses(switched)
+        assert shown[other] == [(chosen, "static")]
+        assert [source for _, source in shown[OTHER_MAC]] == ["dynamic"]
+        assert shown[OTHER_MAC] != [(chosen, "dynamic")]
+
+    def test_a_nic_on_a_plain_bridge_has_no_address_that_a_switch_knows(self, does: Steps) -> None:
+        does.pool()
+        does.machine()
+        assert "addresses" not in does.observe(MACHINE, "web-1")
 
     # Access rules
 

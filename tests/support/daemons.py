@@ -24,7 +24,10 @@ from reconciler.model.outcome import RunResult
 from reconciler.model.problem import Origin, Problem, Severity
 from reconciler.model.resource import ResourceId
 from reconciler.model.secret import Secret
+from reconciler.observe.addresses import NicAddress
+from reconciler.observe.machine import Console
 from reconciler.output.history import RunRecord, StepRecord
+from reconciler.output.machine import DiskView, MachineView, NicView
 from reconciler.planner.plan import Action, FieldChange, Note, NoteKind, Plan, Reason, Step
 
 NOW = datetime(2026, 11, 23, 14, 3, 12, tzinfo=UTC)
@@ -85,12 +88,25 @@ def shop(now: datetime = NOW) -> tuple[ResourceStatus, ...]:
     largest = Drift(("memory", "max"), 8 * GIB, 4 * GIB, ChangedSide.PENDING, Mode.HEAL, ago(7200, now))
     word = Drift(("graphics", "passwordFrom"), Secret("env", "VNC_PASSWORD"), "5up3r-s3cret", ChangedSide.UNKNOWN,
                  Mode.HEAL, ago(300, now))  # fmt: skip
+    parts = MachineView(
+        2,
+        4,
+        "2Gi",
+        "4Gi",
+        Console("vnc", "127.0.0.1", 5901),
+        (DiskView("vda", "virtio", "disk", f"{DISK}/web-2-root"), DiskView("hda", "", "cdrom", "")),
+        (
+            NicView("52:54:00:0a:00:02", "l3bridge", "web-net", "br-int", (NicAddress("192.168.5.9", "static"),
+                    NicAddress("fd00::9", "agent"))),
+            NicView("52:54:00:0a:00:12", "bridge", "", "virbr0", ()),
+        ),
+    )  # fmt: skip
     machines = [
         machine("web-1", "Stopped", "web-net", sync=Sync.OUT_OF_SYNC, health=Health.PROGRESSING, drift=(stopped,)),
         machine(
             "web-2", "Running", "web-net", sync=Sync.FAILED, health=Health.DEGRADED, drift=(size, cores, word),
             message="ResizeRAM: LibvirtError: cannot set memory of a domain that has no balloon",
-            retry=now + timedelta(seconds=48),
+            retry=now + timedelta(seconds=48), machine=parts,
         ),
         machine("web-3", "Running", "web-net", sync=Sync.PENDING_RESTART, drift=(largest,)),
         machine("db-1", "Running", "db-net"),

@@ -15,6 +15,7 @@ from reconciler.model.kinds import MACHINE, POOL, RANK
 from reconciler.model.problem import described_error
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
+from reconciler.output.machine import machine_view
 from reconciler.planner.explanation import explain, explain_note
 from reconciler.planner.plan import Plan, Step
 
@@ -70,6 +71,7 @@ class SyncStatus:
             message=message,
             uses=tuple(dict.fromkeys(other for _, other in references_of(id.kind, shape, id.namespace) if other != id)),
             retry=failure.retry if failure is not None else None,
+            machine=machine_view(observed) if observed is not None else None,
         )
 
     def _sync(self, id: ResourceId, steps: Sequence[Step], blocked: str) -> tuple[Sync, str]:

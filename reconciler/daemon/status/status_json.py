@@ -18,6 +18,7 @@ from reconciler.model.fields import is_quantity, is_secret
 from reconciler.model.secret import Secret
 from reconciler.output.difference import describe_difference, has_lines
 from reconciler.output.history import run_json
+from reconciler.output.machine import machine_json
 from reconciler.output.plan_json import problem_json
 from reconciler.output.review import danger_of
 from reconciler.planner.explanation import explain, explain_note
@@ -96,6 +97,7 @@ def resource_json(resource: ResourceStatus) -> dict[str, Any]:
         "retry": _time(resource.retry),
         "uses": [str(id) for id in resource.uses],
         "drift": [_drift(resource.id.kind, each) for each in resource.drift],
+        "machine": machine_json(resource.machine),
     }
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from reconciler.model.problem import Problem, Severity
 from reconciler.model.resource import ResourceId
 from reconciler.output.history import RunRecord
+from reconciler.output.machine import MachineView
 from reconciler.planner.plan import Plan, Step
 
 
@@ -71,7 +72,7 @@ class Health(StrEnum):
 
 
 class ResourceStatus(NamedTuple):
-    """One resource. ``uses`` are the resources it refers to, whether they exist or not."""
+    """One resource. ``uses`` are the resources it refers to, whether they exist or not; a machine has its parts."""
 
     id: ResourceId
     node: str
@@ -83,6 +84,7 @@ class ResourceStatus(NamedTuple):
     message: str = ""
     uses: tuple[ResourceId, ...] = ()
     retry: datetime | None = None
+    machine: MachineView | None = None
 
 
 class Running(NamedTuple):

@@ -8,3 +8,4 @@ VirConnection: TypeAlias = Any  # libvirt.virConnect
 VirDomain: TypeAlias = Any  # libvirt.virDomain
 VirPool: TypeAlias = Any  # libvirt.virStoragePool
 VirSnapshot: TypeAlias = Any  # libvirt.virDomainSnapshot
+VirNetwork: TypeAlias = Any  # libvirt.virNetwork

@@ -17,7 +17,9 @@ from typing import Any
 import libvirt
 
 from reconciler.drivers.libvirt import file
+from reconciler.drivers.libvirt.address import HostAddresses
 from reconciler.drivers.libvirt.binding import VirConnection, VirDomain, VirPool, VirSnapshot
+from reconciler.drivers.libvirt.lease import Leases
 from reconciler.drivers.libvirt.mount import mounted
 from reconciler.drivers.libvirt.xml_json import Element, parsed
 from reconciler.drivers.operation import STORAGE, refuse
@@ -48,6 +50,7 @@ class HostState:
     connection: VirConnection
     node: str
     removed: set[ResourceId]  # what operations deleted: that is gone, even while a pool cannot be read
+    addresses: HostAddresses
 
     def exists(self, id: ResourceId) -> bool:
         """Whether a resource is on this host."""
@@ -189,6 +192,10 @@ class HostState:
                     return each
         return None
 
+    def leases(self) -> Leases:
+        """The DHCP leases of libvirt's networks."""
+        return Leases(self.connection)
+
     def users(self, path: str) -> list[tuple[VirDomain, bool]]:
         """The domains that have a file in either definition, each with whether it runs with the file."""
         return self.attached().get(path, [])
@@ -256,12 +263,14 @@ class Host(HostState):
             self.connection = libvirt.open(uri)
         except libvirt.libvirtError as error:
             raise Unavailable(f"libvirt does not answer at {uri}: {error}") from error
+        self.addresses = HostAddresses(uri, self.connection, self._notice)
         self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._restarted, None)
         agents = libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE
         self.connection.domainEventRegisterAny(None, agents, self._agent_changed, None)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
+        self.addresses.close()
         self.connection.close()
 
     def _restarted(self, connection: VirConnection, domain: VirDomain, opaque: Any) -> None:
@@ -271,11 +280,15 @@ class Host(HostState):
     def _agent_changed(
         self, connection: VirConnection, domain: VirDomain, state: int, reason: int, opaque: Any
     ) -> None:
+        self._notice(domain.name())
+
+    def _notice(self, machine: str) -> None:
         with self._noticed_lock:
-            self._noticed.add(ResourceId(MACHINE, domain.name()))
+            self._noticed.add(ResourceId(MACHINE, machine))
 
     def noticed(self) -> set[ResourceId]:
-        """The machines whose guest agent began or ceased to answer since the last call."""
+        """The machines whose agent began or ceased to answer since the last call, or whose addresses have changed."""
+        self.addresses.look()
         with self._noticed_lock:
             noticed, self._noticed = self._noticed, set()
         return noticed

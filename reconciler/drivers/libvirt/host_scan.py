@@ -9,6 +9,8 @@ from reconciler.drivers.base import Spec
 from reconciler.drivers.libvirt import observation
 from reconciler.drivers.libvirt.binding import VirDomain, VirPool, VirSnapshot
 from reconciler.drivers.libvirt.host import Host, HostState
+from reconciler.drivers.libvirt.lease import Leases
+from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
 
 
@@ -17,8 +19,12 @@ class HostScan(HostState):
 
     def __init__(self, host: Host) -> None:
         self.connection, self.node, self.removed = host.connection, host.node, host.removed
+        self.addresses = host.addresses
+        self._met = False
 
     def observe(self, id: ResourceId) -> Spec | None:
+        if id.kind == MACHINE:
+            self._meet()
         return observation.observe(self, id)
 
     def pools(self) -> list[VirPool]:
@@ -37,9 +43,23 @@ class HostScan(HostState):
         """The snapshot of a name, of whichever domain; None if there is none."""
         return self._snapshots.get(name)
 
+    def leases(self) -> Leases:
+        """The DHCP leases of libvirt's networks."""
+        return self._leases
+
+    def _meet(self) -> None:
+        """Ask the guest agents of all machines before the first is shown."""
+        if not self._met:
+            self._met = True
+            self.addresses.meet(self.domains())
+
     def attached(self) -> dict[str, list[tuple[VirDomain, bool]]]:
         """The users of each file that has any, each with whether its guest runs with the file."""
         return self._attached
+
+    @cached_property
+    def _leases(self) -> Leases:
+        return super().leases()
 
     @cached_property
     def _pools(self) -> list[Any]:

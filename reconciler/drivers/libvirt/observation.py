@@ -31,7 +31,7 @@ from reconciler.model import quantity
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, MACHINE, POOL, SNAPSHOT
 from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
-from reconciler.model.wire import NEXT_START, PAUSED_BY
+from reconciler.model.wire import ADDRESSES, NEXT_START, PAUSED_BY
 
 _POWER = {
     libvirt.VIR_DOMAIN_NOSTATE: "Running",
@@ -93,12 +93,15 @@ def _machine(host: HostState, name: str) -> Spec | None:
     domain = host.domain(name)
     if domain is None:
         return None
-    power, live = _POWER.get(domain.state()[0], "Unknown"), _wire(live_of(domain))
-    shown = {"powerstate": power, "domain": live}
+    state, definition = domain.state()[0], live_of(domain)
+    power, live = _POWER.get(state, "Unknown"), _wire(definition)
+    shown: dict[str, Any] = {"powerstate": power, "domain": live}
     if "_id" not in live:
         return shown
     if why := paused_by(domain):
         shown[PAUSED_BY] = why
+    if addresses := host.addresses.of(definition, host.leases(), runs=state == libvirt.VIR_DOMAIN_RUNNING):
+        shown[ADDRESSES] = addresses
     return {**shown, NEXT_START: domains.next_start(live, _wire(shown_of(domain)))}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
-from reconciler.drivers.simulator import port
+from reconciler.drivers.simulator import lease, port
 from reconciler.drivers.simulator.context import Entity, SimulatorContext, id_at, key_of, name_at
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.resource import ResourceId
@@ -89,6 +89,9 @@ def _take(context: SimulatorContext, machine: str, claim: str, details: dict[str
                 if bound := context.get(f"fip:{place}"):
                     refuse(TOOL, f"{taken}: it leads to {MACHINE}/{name_at(bound)}")
                 _hold(context, f"ip:{place}", machine, taken)
+                lease.make_way(context, switch, details["ip"])
+            else:
+                lease.hand_out(context, switch, machine, name)
     else:
         _hold(context, f"device:{details['node']}/{name}", machine, f"host device {name} is already in use")
 
@@ -107,6 +110,8 @@ def _release(context: SimulatorContext, machine: str, claim: str, details: dict[
             _port(context, switch, -1)
             if details["ip"] != "dynamic":
                 context.put(f"ip:{context.target.namespace}/{switch}/{details['ip']}", None)
+            else:
+                lease.take_back(context, switch, machine, name)
     else:
         context.put(f"device:{details['node']}/{name}", None)
 

@@ -10,6 +10,7 @@ kept back until ``commit`` hands them over together, so that a refusal changes n
     share:NODE:HOST:PATH       the entity key of the pool that has it mounted
     mac:, ip:, fip:, device:   the entity key of the machine that has it to itself
     nics:, named:, domains:    counters: NICs on a bridge, rules that name an address list, domain ids
+    lease:NS/SWITCH/IP         entity key and MAC of a NIC for which its switch chose the address
     address:IP                 the node that answers there
     backups:, remotes:, server:, hosts:    see ``archive.py``
     export:                    see ``export.py``
@@ -26,10 +27,11 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from reconciler.drivers import domain as domains
+from reconciler.drivers.addresses import Addresses, wire_addresses
 from reconciler.drivers.operation import TOOL, OperationContext, OperationTable, refuse, refuse_taken
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
-from reconciler.model.wire import NEXT_START, PAUSED_BY
+from reconciler.model.wire import ADDRESSES, DYNAMIC, NEXT_START, PAUSED_BY, STATIC
 
 World = MutableMapping[str, Any]
 Entity = dict[str, Any]
@@ -79,7 +81,17 @@ def observed_spec(key: str, entity: Entity) -> dict[str, Any]:
         spec[NEXT_START] = domains.next_start(spec["domain"], entity["persistent"])
     else:
         spec["domain"] = entity["persistent"]
+    if addresses := _addresses(entity["hidden"], spec["domain"]):
+        spec[ADDRESSES] = addresses
     return spec
+
+
+def _addresses(hidden: dict[str, Any], domain: domains.Domain) -> Addresses:
+    """What switches know of the NICs of a definition."""
+    macs = [nic["mac"]["_address"] for nic in domains.devices(domain, "_interface")]
+    given = {mac: [port["ip"]] for mac, port in hidden["nics"].items() if port.get("ip", "dynamic") != "dynamic"}
+    chosen = {mac: [address] for mac, address in hidden.get("leases", {}).items()}
+    return wire_addresses(macs, {STATIC: given, DYNAMIC: chosen})
 
 
 class SimulatorContext(OperationContext):

@@ -7,7 +7,7 @@ the prefix length. The wire shows none of it.
 from __future__ import annotations
 
 from reconciler.drivers.operation import TOOL, refuse
-from reconciler.drivers.simulator import port
+from reconciler.drivers.simulator import lease, port
 from reconciler.drivers.simulator.context import Entity, SimulatorContext, key_of, name_at, operation
 from reconciler.model.kinds import MACHINE
 
@@ -29,6 +29,7 @@ def bind(context: SimulatorContext) -> None:
             refuse(TOOL, f"NIC {mac} has the floating IP {taken} already")
     floating[address] = {"mac": mac, "switch": inside, "outside": outside, "prefix": int(prefix)}
     context.put(f"fip:{context.target.namespace}/{outside}/{address}", key_of(context.target))
+    lease.make_way(context, outside, address)
     # The router takes a port on the outside switch.
     network["hidden"]["ports"] += 1
 
@@ -50,7 +51,7 @@ def unbind(context: SimulatorContext) -> None:
     if bound is None or bound["mac"] != mac:
         refuse(TOOL, f"floating IP {address} is not bound to NIC {mac}")
     ip = machine["hidden"]["nics"][mac]["ip"]
-    # What an address is that the switch hands out by itself is not modelled.
+    # Any is taken where the switch chose the address: manifests do not know it.
     if ip not in ("dynamic", context.text("vmip")):
         refuse(TOOL, f"floating IP {address} leads to {ip}, not to {context.text('vmip')}")
     port.release(context, machine, address)

@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.drivers import domain as domains
 from reconciler.drivers.operation import TOOL, refuse
+from reconciler.drivers.simulator import lease
 from reconciler.drivers.simulator.claims import definitions
 from reconciler.drivers.simulator.context import Entity, SimulatorContext, key_of, operation, stable_uuid
 from reconciler.drivers.simulator.device import nic
@@ -99,6 +100,8 @@ def modify_switch(context: SimulatorContext) -> None:
     dhcp = context.text("dhcp", data["gatewayInfo"]["server_id"])
     if dhcp:
         _route(context, data, settings, dhcp)
+    for address in (settings.get("gateway", ""), dhcp):
+        lease.make_way(context, context.target.name, address)
 
 
 @operation(NETWORK, "DeleteSwitch")

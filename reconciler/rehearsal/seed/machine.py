@@ -14,7 +14,7 @@ from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import ResourceId
 from reconciler.model.rule_match import address_sets
 from reconciler.model.shape import overlaid
-from reconciler.model.wire import NEXT_START
+from reconciler.model.wire import ADDRESSES, NEXT_START
 from reconciler.observe.observed import Observed
 from reconciler.rehearsal.seed.definition import next_start, normalized
 from reconciler.rehearsal.seed.network import bridge_named, is_switch
@@ -30,6 +30,7 @@ def machine(result: SeedResult, observed: Observed, ports: Ports) -> None:
     domain = normalized(part(spec, "domain"), id)
     spec.setdefault("powerstate", "Shutdown")
     pending = spec.pop(NEXT_START, None)
+    spec.pop(ADDRESSES, None)  # the simulator tells those that it gave itself
     hidden: dict[str, Any] = {"nics": {}, "autostart": bool(shape.get("autostart", False))}
     if spec["powerstate"] in ("Shutdown", "Crashed") or not ("_id" in domain or spec["powerstate"] != "Unknown"):
         del spec["domain"]

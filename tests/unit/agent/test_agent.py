@@ -28,10 +28,10 @@ from reconciler.clusters.local import LocalCluster
 from reconciler.drivers.base import Driver
 from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.event_id import ends_of
-from reconciler.model.kinds import DISK, KINDS, POOL
+from reconciler.model.kinds import DISK, KINDS, MACHINE, POOL
 from reconciler.model.problem import Conflict, Expired, NotFound, ReconcilerError, Unavailable
 from reconciler.model.resource import Resource, ResourceId
-from reconciler.model.wire import CLAIM
+from reconciler.model.wire import ADDRESSES, CLAIM, PAUSED_BY
 from reconciler.output.log import configure
 from reconciler.output.metrics import AgentMetrics, probe
 from support.paths import ROOT
@@ -40,6 +40,7 @@ COMMAND = (sys.executable, "-c", "from reconciler.cli import main; main()")
 PATIENCE = 30.0
 NODE = "node22"
 VMD = ResourceId(POOL, "vmd-pool")
+VM = ResourceId(MACHINE, "web-1")
 CREATE = {
     "createPool": {
         "type": "localfs",
@@ -735,6 +736,34 @@ def test_a_look_at_what_has_not_moved_asks_for_nothing_singly(stage: Stage) -> N
     agent.node_scan.run()
     assert set(stage.faulty.calls) == {"list"}
     assert [stage.cluster.get(id)["metadata"]["resourceVersion"] for id in ids] == versions  # type: ignore[index]
+
+
+def test_an_address_is_written_when_it_changes_and_not_again(stage: Stage) -> None:
+    shown: dict[str, Any] = {"nodeName": NODE, "powerstate": "Running", "domain": {"_id": 1}}
+    stage.driver.inventory = lambda: [VM]  # type: ignore[attr-defined]
+    stage.driver.observe = lambda id: dict(shown)  # type: ignore[attr-defined]
+    agent = stage.agent()
+    agent.node_scan.run()
+    changes: dict[str, list[Any]] = {
+        ADDRESSES: [
+            [{"mac": "52:54:00:0a:00:01", "address": each, "source": "lease"}] for each in ("10.0.0.9", "10.0.0.10")
+        ],
+        PAUSED_BY: ["I/O error"],
+    }
+    for key, values in changes.items():
+        for value in (*values, None):
+            if value is None:
+                del shown[key]
+            else:
+                shown[key] = value
+            stage.faulty.calls.clear()
+            agent.node_scan.run()
+            assert stage.faulty.calls.count("update") == 1, (key, value)
+            assert stage.spec(VM).get(key) == shown.get(key)
+            stage.faulty.calls.clear()
+            agent.node_scan.run()
+            assert set(stage.faulty.calls) == {"list"}, "nothing has changed"
+    assert stage.events() == []
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -28,7 +28,7 @@ from reconciler.manifests.desired import Desired
 from reconciler.manifests.drift_policy import DriftPolicy, field_path
 from reconciler.manifests.request import request_from_words
 from reconciler.model.resource import Resource, ResourceId
-from reconciler.model.wire import ANNOTATION_APPLIED
+from reconciler.model.wire import ADDRESSES, ANNOTATION_APPLIED
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.declaration import DECLARED, digest
 from reconciler.planner.explanation import explain_note
@@ -40,6 +40,7 @@ from support.scenario import OPTIONS, converge, desired_of, plan_of, served
 
 WEB = ResourceId("VirtualMachine", "web-1")
 DISKS = ResourceId("VirtualMachinePool", "disks")
+MAC = "52:54:00:00:00:01"
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -285,6 +286,20 @@ def test_what_only_the_next_start_would_have_otherwise_is_drift() -> None:
 
 
 # What is done about it --------------------------------------------------------------------------------------
+
+
+def test_another_address_is_no_drift() -> None:
+    with daemon() as run:
+        before = run.shape
+        for address in ("10.0.0.9", "10.0.0.10"):
+            found = run.cluster.get(WEB)
+            assert found is not None
+            found["spec"][ADDRESSES] = [{"mac": MAC, "address": address, "source": "lease"}]
+            run.cluster.update(found)
+            plan, judged = run.judge({WEB})
+            assert (plan.steps, plan.notes, dict(judged.drift), judged.events) == ((), (), {}, ())
+            assert observe(run.cluster).resources[WEB].addresses[MAC] == ((address, "lease"),)
+            assert run.shape == before
 
 
 def test_drift_is_healed_and_told_once() -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import Resource, ResourceId
-from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING
+from reconciler.model.wire import ADDRESSES, ANNOTATION_APPLIED, ANNOTATION_PENDING
 from reconciler.observe.observed import Observed
-from reconciler.output.describe import Description, description_text, listing
+from reconciler.output.describe import Description, description_text, listing, wide_listing
 from reconciler.planner.diff import diff
 from support.scenario import converge, desired_of, plan_of, served
 from support.wire_resources import DOMAIN, GIB, junk, machine, resource, seen, volume
@@ -167,6 +167,61 @@ def test_a_damaged_resource_does_not_stop_the_others(kind: str, value: Any) -> N
     found = seen(resource(kind, "odd", {KINDS[kind].exists: value}), machine(DOMAIN), volume())
     for observed in found.resources.values():
         assert observed.shape["nodeName"] == "node22"
+
+
+MAC = "52:54:00:aa:bb:cc"
+
+
+def addresses_of(reported: Any, **metadata: Any) -> dict[str, tuple[tuple[str, str], ...]]:
+    found = machine(DOMAIN, **metadata)
+    found["spec"][ADDRESSES] = reported
+    (observed,) = seen(found).resources.values()
+    return {mac: tuple(map(tuple, each)) for mac, each in observed.addresses.items()}
+
+
+def test_addresses_are_those_reported_and_where_nobody_reports_the_one_applied() -> None:
+    """The existing back end shows none: of its NICs, only what was applied is known."""
+    leased = {"mac": MAC, "address": "10.0.0.9", "source": "lease"}
+    applied = {"annotations": {ANNOTATION_APPLIED: json.dumps({"nics": {MAC: {"ip": "192.168.5.9"}}})}}
+    assert addresses_of([leased, {**leased, "mac": "02:42:00:00:00:01"}]) == {MAC: (("10.0.0.9", "lease"),)}
+    assert addresses_of(None) == {MAC: ()}
+    assert addresses_of(None, **applied) == {MAC: (("192.168.5.9", "static"),)}
+    assert addresses_of([leased], **applied)[MAC] == (("192.168.5.9", "static"), ("10.0.0.9", "lease"))
+    floats = {"floatingIP": {"address": "10.10.0.9/24", "externalNetwork": "ext-net"}}
+    bound = {"annotations": {ANNOTATION_APPLIED: json.dumps({"nics": {MAC: floats}})}}
+    assert addresses_of([leased], **bound)[MAC] == (("10.0.0.9", "lease"), ("10.10.0.9", "floating"))
+    given = {"mac": MAC, "address": "192.168.5.8", "source": "static"}
+    assert addresses_of([given], **applied)[MAC] == (("192.168.5.8", "static"),), "what is there, not what was"
+
+
+@given(junk, junk)
+def test_damaged_addresses_and_consoles_are_no_more_than_unknown(reported: Any, console: Any) -> None:
+    """They are shown, and whoever may write a resource writes them."""
+    for value in (reported, [reported], [{"mac": MAC, "address": reported, "source": reported}], [{"mac": reported}]):
+        found = machine({**DOMAIN, "devices": {**DOMAIN["devices"], "graphics": console}})
+        found["spec"][ADDRESSES] = value
+        (observed,) = seen(found).resources.values()
+        assert set(observed.addresses) == {MAC}
+        assert MAC in description_text(Description(observed, []))
+        assert len(wide_listing([observed]).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("power", "graphics", "shown"),
+    [
+        ("Running", {"_type": "vnc", "_port": 5901, "_listen": "0.0.0.0"}, "vnc 0.0.0.0:5901"),
+        ("Running", {"_type": "vnc", "_port": "5901", "_listen": "::1"}, "vnc [::1]:5901"),
+        ("Running", {"_type": "spice", "_tlsPort": 5902, "_port": -1}, "spice 127.0.0.1:5902"),
+        ("Paused", {"_type": "vnc", "_port": 5901}, "vnc 127.0.0.1:5901"),
+        ("Shutdown", {"_type": "vnc", "_port": 5901}, "vnc 127.0.0.1"),
+        ("Running", {"_type": "vnc", "_port": -1}, "vnc 127.0.0.1"),
+        ("Running", [], "-"),
+    ],
+)
+def test_where_a_console_is(power: str, graphics: Any, shown: str) -> None:
+    domain = {**DOMAIN, "devices": {**DOMAIN["devices"], "graphics": graphics}}
+    (observed,) = seen(machine(domain, power)).resources.values()
+    assert wide_listing([observed]).splitlines()[1].endswith(f"  {shown}")
 
 
 def test_the_name_of_a_node_means_the_same_in_upper_and_lower_case() -> None:

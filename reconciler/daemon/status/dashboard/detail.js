@@ -9,8 +9,9 @@ function drawDetail() {
     heading(each.id, [h('p', {}, syncOf(each), ' ', h(`span.chip.${health.tone}`, {}, icon(health.icon), each.health))]),
     each.message && h(`p.said.${sync.tone}`, {}, each.message),
     each.retry && h('p', {}, 'Retrying ', since(each.retry, 'in'), '.'),
-    h('dl.facts', {}, [['State', each.state || 'none'], ['Node', each.node || 'none'], ['Namespace', each.namespace], ['Stack', each.stack || 'none']]
-      .map(([name, text]) => [h('dt', {}, name), h('dd', {}, text)])),
+    h('dl.facts', {}, [['State', each.state || 'none'], ['Node', each.node || 'none'], ['Namespace', each.namespace], ['Stack', each.stack || 'none'],
+      ...(each.machine ? factsOf(each.machine) : [])].map(([name, text]) => [h('dt', {}, name), h('dd', {}, text)])),
+    each.machine && partsOf(each.machine),
     each.drift.length > 0 && h('h3', {}, `${count(each.drift.length, 'field')} ${each.drift.length === 1 ? 'differs' : 'differ'} from the manifest`),
     each.drift.map(fieldOf),
     steps.length > 0 && h('h3', {}, 'Planned steps'),
@@ -22,6 +23,25 @@ function drawDetail() {
 function heading(id, more) {
   return h('header', {}, h('div', {}, h('p.faint', {}, kindWord(id.split('/')[0])), h('h2', {}, nameOf(id)), more),
     h('button.close', {type: 'button', 'data-key': 'close', 'aria-label': 'Close', onclick: () => choose('')}, icon('cross')));
+}
+
+function factsOf({cpu, memory, console}) {
+  return [['CPU', limited(cpu.count, cpu.max)], ['Memory', limited(memory.size, memory.max)], ['Console', console ? consoleOf(console) : 'none']];
+}
+
+const limited = (now, most) => now === most ? `${now}` : `${now}, at most ${most}`;
+
+function consoleOf({type, listen, port}) {
+  return port ? `${type} ${listen.includes(':') ? `[${listen}]` : listen}:${port}` : `${type} ${listen}`;
+}
+
+// The NICs of a machine with their addresses, then its disks.
+function partsOf({nics, disks}) {
+  return [nics.length > 0 && [h('h3', {}, 'NICs'), h('ul.parts', {}, nics.map(nic => h('li', {}, h('b', {}, nic.mac),
+    h('span.faint', {}, [nic.type, nic.network || nic.source].filter(Boolean).join(' ')),
+    nic.addresses.map(({address, source}) => h('span.address', {}, address, ' ', h('span.faint', {}, source))))))],
+  disks.length > 0 && [h('h3', {}, 'Disks'), h('ul.parts', {}, disks.map(({target, bus, device, source}) => h('li', {}, h('b', {}, target),
+    h('span.faint', {}, bus || device), byId.has(source) ? linkTo(source) : h('span', {}, source || 'empty'))))]];
 }
 
 const SIDE = {

@@ -23,8 +23,10 @@ function take(status) {
     for (const id of each.uses) usedBy.has(id) ? usedBy.get(id).push(each.id) : usedBy.set(id, [each.id]);
 }
 
+const placesOf = machine => (machine?.nics || []).flatMap(nic => [nic.mac, ...nic.addresses.map(each => each.address)]).join(' ');
+
 function words(each) {
-  return each.words ??= `${each.id} ${kindWord(each.kind)} ${each.node} ${each.state} ${each.sync} ${each.health} ${each.message}`.toLowerCase();
+  return each.words ??= `${each.id} ${kindWord(each.kind)} ${each.node} ${each.state} ${each.sync} ${each.health} ${each.message} ${placesOf(each.machine)}`.toLowerCase();
 }
 
 function matching() {

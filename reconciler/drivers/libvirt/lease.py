@@ -1,0 +1,122 @@
+"""The DHCP leases that the networks of libvirt gave to NICs: of type ``network``, or on the bridge of a network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import libvirt
+
+from reconciler.drivers.libvirt.binding import VirConnection, VirNetwork
+from reconciler.drivers.libvirt.xml_json import Element
+
+AGAIN = 2.0  # seconds after which it is looked again for a lease that is expected
+EXPECTED = 120.0  # seconds after the first look at a running guest in which its leases are
+FORGOTTEN = 3600.0  # seconds after that
+
+
+class Leases:
+    """The leases of a host, each network read when it is first asked for; never older than this object.
+
+    A network that cannot be read has no leases.
+    """
+
+    def __init__(self, connection: VirConnection) -> None:
+        self._connection = connection
+        self._read: dict[str, dict[str, list[str]]] = {}
+
+    def has_network(self, nic: Element) -> bool:
+        """Whether a NIC is on an active network of libvirt."""
+        return _place(nic) in self._networks
+
+    def of(self, nics: Iterable[Element]) -> dict[str, list[str]]:
+        """MAC in lower case -> addresses, of NICs of a running domain."""
+        found = {}
+        for nic in nics:
+            mac = mac_of(nic)
+            if addresses := self._leases(_place(nic)).get(mac):
+                found[mac] = addresses
+        return found
+
+    def _leases(self, place: str) -> dict[str, list[str]]:
+        network = self._networks.get(place)
+        if network is None:
+            return {}
+        if place not in self._read:
+            self._read[place] = {}
+            for each in _asked(network.DHCPLeases) or ():
+                self._read[place].setdefault((each["mac"] or "").lower(), []).append(each["ipaddr"])
+        return self._read[place]
+
+    @cached_property
+    def _networks(self) -> dict[str, VirNetwork]:
+        """The active networks, by what a NIC on them has as its source."""
+        found: dict[str, VirNetwork] = {}
+        listed = _asked(self._connection.listAllNetworks, libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
+        for network in listed or ():
+            found[f"network {network.name()}"] = network
+            if bridge := _asked(network.bridgeName):
+                found[f"bridge {bridge}"] = network
+        return found
+
+
+class ExpectedLeases:
+    """The guests that began to run and have no lease yet: they get one soon, and nobody tells when."""
+
+    def __init__(self, leases: Callable[[], Leases], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._leases, self._monotonic = leases, monotonic
+        self._guests: dict[str, _Guest] = {}
+        self._next = 0.0
+
+    def expect(self, name: str, boot: int, nics: Collection[Element]) -> None:
+        """Note which NICs of a running machine have no lease yet; ``boot`` is the id of its domain."""
+        known = self._guests.get(name)
+        if not nics:
+            self._guests.pop(name, None)
+        elif known is not None and known.boot == boot:
+            known.nics = nics
+        else:
+            self._guests[name] = _Guest(boot, nics, self._monotonic() + EXPECTED)
+
+    def arrived(self) -> set[str]:
+        """The machines that have got one since."""
+        now = self._monotonic()
+        guests = list(self._guests.items())
+        for name, guest in guests:
+            if now - guest.until > FORGOTTEN:
+                self._guests.pop(name, None)
+        waiting = {name: guest for name, guest in guests if now < guest.until}
+        if not waiting or now < self._next:
+            return set()
+        self._next = now + AGAIN
+        leases = self._leases()
+        return {name for name, guest in waiting.items() if leases.of(guest.nics)}
+
+
+@dataclass(slots=True)
+class _Guest:
+    boot: int
+    nics: Collection[Element]
+    until: float  # when its leases are not expected any more
+
+
+def mac_of(nic: Element) -> str:
+    """The MAC address of a NIC, in lower case; libvirt gives one to each."""
+    mac = nic.find("mac")
+    return "" if mac is None else mac.get("address", "").lower()
+
+
+def _place(nic: Element) -> str:
+    source, type = nic.find("source"), nic.get("type", "")
+    return "" if source is None else f"{type} {source.get(type, '')}"
+
+
+def _asked(question: Callable[..., Any], *arguments: Any) -> Any:
+    """An answer of libvirt; None where it has none."""
+    try:
+        return question(*arguments)
+    except libvirt.libvirtError:
+        return None
