@@ -64,11 +64,15 @@ class DriftDetector:
     def __init__(self, max_heals: int = 3, window: timedelta = timedelta(hours=1)) -> None:
         self._flapping = FlapDetector(max_heals, window)
         self._baselines: dict[ResourceId, Baseline] = {}
-        self._differences: dict[ResourceId, Difference] = {}  # of those that differ, as are the next three
-        self._reported: dict[ResourceId, dict[Path, ReportedDrift]] = {}
+        self._differences: dict[ResourceId, Difference] = {}  # of those that differ, as are the next two
+        self._reported: dict[ResourceId, dict[Path, ReportedDrift]] = {}  # also of what has yet to be checked
         self._drift: dict[ResourceId, tuple[Drift, ...]] = {}
         self._replan_at: dict[ResourceId, datetime] = {}
         self._plan_number = 0
+
+    def resume(self, reported: Mapping[ResourceId, dict[Path, ReportedDrift]]) -> None:
+        """Take over what another process has reported (``earlier``), before anything is evaluated."""
+        self._reported = dict(reported)
 
     def evaluate(
         self,
@@ -95,7 +99,8 @@ class DriftDetector:
         for id in ids:
             declared = desired.resources.get(id)
             if declared is None:
-                self._forget(id)
+                if id in self._baselines:  # else it may just not be readable yet, and was reported by another process
+                    self._forget(id)
                 continue
             try:
                 events += self._evaluate_resource(declared, desired.stack, observed.get(id), steps.get(id, ()), at)
