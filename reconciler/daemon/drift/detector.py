@@ -110,18 +110,21 @@ class DriftDetector:
         if len(self._baselines) > len(desired.resources):
             for id in [id for id in self._baselines if id not in desired.resources]:
                 self._forget(id)
-        skipped = skipped_steps(
-            plan.steps,
-            lambda step: (
-                f"reconcile has a bug: {described_error(bugs[step.resource])}"
-                if step.resource in bugs
-                else self._skip_reason(step, desired, observed)
-            ),
-        )
+
+        def reason(step: Step) -> str:
+            try:
+                if step.resource not in bugs:
+                    return self._skip_reason(step, desired, observed)
+            except Exception as error:
+                bugs[step.resource] = error
+            return f"reconcile has a bug: {described_error(bugs[step.resource])}"
+
+        skipped = skipped_steps(plan.steps, reason)
         incomplete = {
             step.resource
             for step in plan.steps
-            if step.id in skipped and any(drift.side in _REQUESTED for drift in self._drift_ended_by(step))
+            if step.id in skipped
+            and (step.resource in bugs or any(drift.side in _REQUESTED for drift in self._drift_ended_by(step)))
         }
         remaining = remove_steps(plan, skipped, desired.resources, incomplete)
         return DriftReport(dict(self._drift), skipped, tuple(events), remaining, dict(self._replan_at), bugs)
