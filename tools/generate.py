@@ -9,7 +9,6 @@ tables give the same bytes. With ``--check`` nothing is written: files that diff
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from reconciler.clusters.crds import definitions
 from reconciler.drivers.capabilities import CAPABILITIES
 from reconciler.drivers.capability import Level
 from reconciler.manifests.writer import yaml_text
+from reconciler.model.file_place import put_in_place
 from reconciler.model.wire import UNIVIRT
 from reconciler.planner.impact import rows
 from reconciler.planner.rules import CHANGE, CREATE, DELETE
@@ -233,7 +233,7 @@ def _replace(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.new")
     try:
         temporary.write_bytes(text.encode())
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

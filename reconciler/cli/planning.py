@@ -16,11 +16,13 @@ from reconciler.cli.options import HostOptions, PolicyOptions
 from reconciler.cli.saved_plan import save, seal
 from reconciler.cli.terminal import say, show, show_problems
 from reconciler.clusters.connection import ClusterReference
+from reconciler.model.file_place import output_descriptor
 
 if TYPE_CHECKING:
     from reconciler.output.rehearsal import RehearsedPlan
     from reconciler.planner.plan import Plan
 
+STDOUT = 1  # its descriptor
 REVIEWS = ("markdown", "html")  # formats that show what is wrong with manifests as a document, too
 
 
@@ -123,7 +125,8 @@ def _save_and_show(document: object, output: str, verb: str, plan: Plan, out: st
     saves = bool(out) and not plan.problems
     if saves and out and output == "json":
         save(plan, out)
-    show(output, verb, document)
+    if not (saves and out and output_descriptor(out) == STDOUT):  # else standard output has the plan as it is saved
+        show(output, verb, document)
     show_problems(plan.problems)
     if saves and out and output != "json":
         save(plan, out)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from errno import EISDIR
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from reconciler.cli.errors import CommandFailed
@@ -41,19 +40,24 @@ def seal(plan: Plan, cluster: Cluster) -> Plan:
 
 
 def save(plan: Plan, path: str) -> None:
-    """Write a plan to a file, whole or not at all. Raises ``CommandFailed``."""
+    """Write a plan to a file, whole or not at all, or to ``/dev/stdout`` and the like. Raises ``CommandFailed``."""
     import tempfile
 
+    from reconciler.model.file_place import linked_place, output_descriptor, put_in_place, write_to_descriptor
     from reconciler.output.escaping import json_text
     from reconciler.output.plan_json import to_json
 
-    folder = os.path.dirname(os.path.abspath(path))
+    text = json_text(to_json(plan), indent=2) + "\n"
     written = ""
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as stream:
+        if (descriptor := output_descriptor(path)) is not None:
+            write_to_descriptor(descriptor, text)
+            return
+        place = linked_place(path)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(place), delete=False) as stream:
             written = stream.name
-            stream.write(json_text(to_json(plan), indent=2) + "\n")
-        os.replace(written, path)
+            stream.write(text)
+        put_in_place(written, place)
     except OSError as error:
         with suppress(OSError):
             os.unlink(written)
@@ -65,11 +69,12 @@ def require_place(path: str) -> None:
     """Raise ``CommandFailed`` where no file can be written, before anything is made for it."""
     from tempfile import TemporaryFile
 
+    from reconciler.model.file_place import linked_place, output_descriptor
+
     try:
-        if os.path.isdir(path):
-            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
-        with TemporaryFile(dir=os.path.dirname(os.path.abspath(path))):
-            pass
+        if output_descriptor(path) is None:
+            with TemporaryFile(dir=os.path.dirname(linked_place(path))):
+                pass
     except OSError as error:
         raise _not_written(path, error) from None
 

@@ -151,12 +151,12 @@ def watch(
     """
     from reconciler.daemon.loop.daemon import Signals
     from reconciler.daemon.status.metrics import DaemonMetrics
-    from reconciler.model.user_file import is_own_descriptor
+    from reconciler.model.user_file import own_descriptor
     from reconciler.output import log
 
     if repository.url and paths:
         raise click.UsageError("--git and PATHs exclude each other; --path names a folder of the repository.")
-    if any(path == "-" or is_own_descriptor(path) for path in paths):
+    if any(path == "-" or own_descriptor(path) is not None for path in paths):
         raise click.UsageError("Standard input cannot be watched: name files or folders.")
     log.configure(sys.stderr)
     signals = Signals()

@@ -33,7 +33,12 @@ def earliest(versions: Iterable[str]) -> str:
 
     Versions of one cluster are whole numbers that grow; that of a kind which is not served is empty.
     """
-    return min((version for version in versions if version), key=lambda text: (len(text), text), default="0")
+    return min((version for version in versions if version), key=age, default="0")
+
+
+def age(version: str) -> tuple[int, str]:
+    """A version as the key of an order, the oldest first; versions of one kind only, as Events may be kept apart."""
+    return len(version), version
 
 
 class EventType(StrEnum):

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from reconciler.manifests.reader import plain
+from reconciler.model.file_place import put_in_place, require_place
 from reconciler.model.invisible import hides
 
 
@@ -54,8 +55,7 @@ def write_files(folder: str, texts: Mapping[str, str]) -> None:
     try:
         for name, text in texts.items():
             path = os.path.join(folder, name)
-            if os.path.isdir(path):
-                raise IsADirectoryError(0, "is a directory", path)
+            require_place(path)
             _make_folders(os.path.dirname(path), made)
             # Hidden, so that whoever reads the folder meanwhile does not take it for a manifest.
             new = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}")
@@ -63,7 +63,7 @@ def write_files(folder: str, texts: Mapping[str, str]) -> None:
                 ready.append((new, path))
                 stream.write(text)
         for new, path in ready:
-            os.replace(new, path)
+            put_in_place(new, path)
     except BaseException:
         for new, _ in ready:
             with suppress(OSError):

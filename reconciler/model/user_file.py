@@ -10,10 +10,13 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Mapping
 
 MIB = 1024**2
 _CHUNK = MIB
-_OWN_DESCRIPTOR = re.compile(r"/dev/stdin|/dev/fd/[0-9]{1,9}|/proc/self/fd/[0-9]{1,9}")
+INPUTS = {"/dev/stdin": 0}  # the names of descriptors beside their numbers
+OUTPUTS = {"/dev/stdout": 1, "/dev/stderr": 2}
+_OWN_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,9})")
 _KINDS = (
     (stat.S_ISDIR, errno.EISDIR, "it is a directory"),
     (stat.S_ISFIFO, errno.EINVAL, "it is a named pipe, not a regular file"),
@@ -27,9 +30,10 @@ class TooLarge(OSError):
     """A file is larger than what is read of its sort."""
 
 
-def is_own_descriptor(path: str) -> bool:
-    """Whether a path is a descriptor of this process: ``/dev/stdin``, or the ``/dev/fd/63`` of ``<(command)``."""
-    return _OWN_DESCRIPTOR.fullmatch(path) is not None
+def own_descriptor(path: str, named: Mapping[str, int] = INPUTS) -> int | None:
+    """The descriptor of this process that a path is: ``/dev/stdin``, or the ``/dev/fd/63`` of ``<(command)``."""
+    found = _OWN_DESCRIPTOR.fullmatch(path)
+    return int(found[1]) if found else named.get(path)
 
 
 def read_user_file(path: str, limit: int, *, descriptors: bool = False) -> bytes:
@@ -38,15 +42,15 @@ def read_user_file(path: str, limit: int, *, descriptors: bool = False) -> bytes
     ``descriptors``: the path is from the command line, where ``/dev/stdin`` and ``<(command)`` are read to their end,
     whatever they are. Raises ``OSError``, whose ``strerror`` says why it is not read; ``TooLarge`` beyond the limit.
     """
-    own = descriptors and is_own_descriptor(path)
+    own = descriptors and own_descriptor(path) is not None
     if "\0" in path:
         raise OSError(errno.EINVAL, "it is not a path")
     if not own:
-        _refuse_irregular(os.stat(path))  # before it is opened: that alone may start something
+        refuse_irregular(os.stat(path))  # before it is opened: that alone may start something
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | (0 if own else os.O_NONBLOCK))
     try:
         if not own:
-            _refuse_irregular(os.fstat(descriptor))
+            refuse_irregular(os.fstat(descriptor))
         content = _content(descriptor, limit)
     finally:
         os.close(descriptor)
@@ -66,7 +70,8 @@ def shown_limit(limit: int) -> str:
     return f"{limit // MIB} MiB" if limit >= MIB else f"{limit // 1024} KiB"
 
 
-def _refuse_irregular(found: os.stat_result) -> None:
+def refuse_irregular(found: os.stat_result) -> None:
+    """Raise ``OSError`` for what is no regular file."""
     for is_kind, number, reason in _KINDS:
         if is_kind(found.st_mode):
             raise OSError(number, reason)

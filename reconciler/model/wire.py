@@ -27,8 +27,8 @@ LABEL_HA = "ha"
 LABEL_STACK = "gitops.doslab.io/stack"
 LABEL_PROTECT = "gitops.doslab.io/protect"
 LABEL_JOURNAL = "gitops.doslab.io/journal"
-"""Labels of this program: the stack that owns a resource; ``"true"`` on what is never deleted, whatever manifests
-say; and, on a ConfigMap, the stack whose journal it holds."""
+"""Labels of this program: the stack that owns a resource, and whose daemon has written an Event; ``"true"`` on what is
+never deleted, whatever manifests say; and, on a ConfigMap, the stack whose journal it holds."""
 
 PRIVATE_LABEL = re.compile(
     rf"({LABEL_HOST}|{LABEL_EVENT})\Z|kubestack\.label\.|gitops\.doslab\.io/(?!{LABEL_PROTECT.partition('/')[2]}\Z)"
@@ -39,6 +39,9 @@ ANNOTATION_APPLIED = "gitops.doslab.io/last-applied"
 ANNOTATION_PENDING = "gitops.doslab.io/pending-restart"
 """Annotations of this program, JSON objects: what was last applied of the fields that the API never shows (wire format
 5.9), and what was written for the guest's next start."""
+
+ANNOTATION_DRIFT = "gitops.doslab.io/drift"
+"""Annotation on an Event about drift, a JSON object: which drift it reports (``daemon.drift.earlier``)."""
 
 ANNOTATION_ANNOUNCEMENT = "gitops.doslab.io/announcement"
 """Annotation on the lease of a node: what the driver of its agent carries out (``observe.capabilities``)."""

@@ -9,12 +9,15 @@ Stages in one direction, a module each; every stage is a function of what the on
 5. ``held``: without permission for those that may not run
 6. ``interruption``: so that no more machines are interrupted at a time than may be, the next when the last is ready
 7. the plan: in waves, with the preconditions that are left, and the digest of what was declared (``declaration``)
+
+A bug that stages 3 to 7 meet with one resource is a problem of that (``isolation``), as the others see to themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 
 from reconciler.manifests.desired import Desired, Stack
 from reconciler.manifests.request import Request
@@ -32,6 +35,7 @@ from reconciler.planner.findings import Findings
 from reconciler.planner.held import hold
 from reconciler.planner.inputs import PlanInput, plan_input
 from reconciler.planner.interruption import one_after_another
+from reconciler.planner.isolation import isolating
 from reconciler.planner.order import OrderedSteps, in_order, in_waves
 from reconciler.planner.plan import Note, Plan
 from reconciler.planner.policy import DeletionLimit, Policy
@@ -69,7 +73,12 @@ def plan_request(
 
 
 def _plan(inputs: PlanInput, found: Findings) -> Plan:
-    """The stages that work on all steps together."""
+    """The plan of what was found; a bug that is met with the steps of one resource blocks only that."""
+    return isolating(inputs, found, partial(_together, inputs))
+
+
+def _together(inputs: PlanInput, found: Findings) -> Plan:
+    """The stages that work on all steps together; what was ``found`` stays as it is."""
     ordered = in_order(inputs, without_blocked(inputs, found))
     held = hold(inputs, ordered)
     unheard = frozenset(step.id for step in held.steps if step.held_by)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -17,12 +17,13 @@ import pytest
 
 from reconciler.agent.agent import Agent
 from reconciler.clusters.base import Cluster, EventType, Lease, Watch, WatchEvent
+from reconciler.daemon.loop.event_recorder import EventRecorder
 from reconciler.drivers.simulator.driver import Simulator
 from reconciler.model.journal import EntryType
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.problem import AlreadyExists, Busy, Conflict, NotFound
 from reconciler.model.resource import Resource, ResourceId, id_of
-from reconciler.model.wire import WIRE_API_VERSION
+from reconciler.model.wire import LABEL_STACK, WIRE_API_VERSION
 from reconciler.observe.capabilities import announced
 
 PATIENCE = 10.0  # seconds a watch may take to tell
@@ -184,6 +185,20 @@ class ClusterContract:
         assert names(cluster.list(MACHINE, labels={"host": "node-1", "tier": "web"}).items) == ["a"]
         assert names(cluster.list(MACHINE, labels={"host": "node-2"}).items) == []
         assert names(cluster.list(MACHINE, labels={}).items) == ["a", "b", "c", "d"]
+
+    def test_the_events_of_a_stack_are_read_in_the_order_of_their_creation(
+        self, cluster: Cluster, elsewhere: str
+    ) -> None:
+        clock = datetime(2026, 11, 24, tzinfo=UTC)
+        shop, bank = (EventRecorder(cluster, stack, lambda: clock) for stack in ("shop", "bank"))
+        ids = [ResourceId(MACHINE, f"web-{number}", where) for number in range(6) for where in ("default", elsewhere)]
+        for number, id in enumerate(ids):
+            for recorder in (shop, bank):
+                recorder.record(id, "DriftFound", recorder.stack, warning=True, annotations={"number": str(number)})
+        events = shop.recorded()
+        assert [event["metadata"]["annotations"]["number"] for event in events] == [str(n) for n in range(len(ids))]
+        assert {(event["note"], event["metadata"]["labels"][LABEL_STACK]) for event in events} == {("shop", "shop")}
+        assert [event["regarding"]["namespace"] for event in events] == [id.namespace for id in ids]
 
     def test_one_name_in_two_namespaces_is_two_resources(self, cluster: Cluster, elsewhere: str) -> None:
         here = cluster.create(machine("web", cpus=1))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.clusters.kubernetes import KubernetesCluster
+from reconciler.daemon.drift.drift_event import DriftReason
 from reconciler.model.event_id import ends_of
 from reconciler.observe.observed import observe
 from support.control_plane import ControlPlane
@@ -28,9 +29,10 @@ def cluster(control_plane: ControlPlane) -> Iterator[KubernetesCluster]:
         yield cluster
 
 
-def told(cluster: KubernetesCluster) -> set[str]:
-    """The reasons of the Events about the pool."""
-    return {event["reason"] for event in cluster.list("Event").items if event["regarding"]["name"] == POOL.name}
+def told(cluster: KubernetesCluster, name: str = POOL.name) -> Counter[str]:
+    """The reasons of the daemon's Events about a pool."""
+    events = [event for event in cluster.list("Event").items if event["regarding"]["name"] == name]
+    return Counter(event["reason"] for event in events if event["reason"] in set(DriftReason))
 
 
 def test_of_two_replicas_one_acts_and_the_other_takes_over(
@@ -39,6 +41,8 @@ def test_of_two_replicas_one_acts_and_the_other_takes_over(
     shop = tmp_path / "shop"
     shop.mkdir()
     (shop / "a.yaml").write_text(pool("pool-a", spec=ACTIVE) + disk("root", "pool-a"))
+    reported = pool("pool-b", spec=ACTIVE).replace("{name: pool-b}", "{name: pool-b, drift: {mode: Report}}")
+    (shop / "b.yaml").write_text(reported)
     where = ("--kubeconfig", str(control_plane.kubeconfig))
     with nodes(where, tmp_path, names={"node22": ADDRESSES["node22"]}), replica(shop, *where) as (first, log):
         until(says(log, "created: CreateDisk"))
@@ -47,13 +51,19 @@ def test_of_two_replicas_one_acts_and_the_other_takes_over(
             by_hand(cluster, POOL, "stopPool", {"type": "localfs"})
             until(says(log, "changed: StartPool"))
             until(lambda: "DriftHealed" in told(cluster))  # it is told after the step, and dies with who would tell it
+            by_hand(cluster, POOL._replace(name="pool-b"), "stopPool", {"type": "localfs"})
+            until(lambda: "DriftFound" in told(cluster, "pool-b"))
             first.kill()
             until(says(other, "became the leader of stack shop"))
             (shop / "a.yaml").write_text(pool("pool-a", spec=ACTIVE, autostart=True) + disk("root", "pool-a", "20Gi"))
             until(says(other, "changed: AutoStartPool"))
             until(says(other, "changed: ResizeDisk"))
+            assert says(other, "1 resource(s) drift as reported before")()
     events = cluster.list("Event").items
-    ended = Counter(event["action"] for event in events if list(ends_of(event)))
+    ended = Counter(
+        event["action"] for event in events if list(ends_of(event)) and event["regarding"]["name"] != "pool-b"
+    )
     assert ended == Counter(("createPool", "createDisk", "stopPool", "startPool", "autoStartPool", "resizeDisk"))
-    assert {"DriftFound", "DriftHealed"} <= told(cluster)
+    assert told(cluster) == Counter(("DriftFound", "DriftHealed"))
+    assert told(cluster, "pool-b") == Counter(("DriftFound",))
     assert observe(cluster).resources[POOL].shape["autostart"] is True

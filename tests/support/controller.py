@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -129,7 +129,7 @@ spec: {{nodeName: node22, pool: {pool}, capacity: {size}}}
 """
 
 
-def by_hand(cluster: Cluster, id: ResourceId, key: str, parameters: dict[str, str]) -> None:
+def by_hand(cluster: Cluster, id: ResourceId, key: str, parameters: Mapping[str, object]) -> None:
     """Have an operation run that no plan asks for, and wait for its end."""
     resource = cluster.get(id)
     assert resource is not None

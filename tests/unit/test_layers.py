@@ -21,8 +21,8 @@ PURE = {
     "daemon.drift.baseline", "daemon.drift.difference", "daemon.drift.selection",
 }  # fmt: skip
 ACTS = {  # what in them meets the outside: secrets' sources and the digests' key, files, listening, progress, metrics
-    "model.secret", "model.secret_access", "model.user_file", "manifests.loader", "manifests.reader", "manifests.tree",
-    "manifests.writer",
+    "model.secret", "model.secret_access", "model.user_file", "model.file_place", "manifests.loader",
+    "manifests.reader", "manifests.tree", "manifests.writer",
     "manifests.drift_policy", "output.log", "output.metrics", "output.progress", "output.server",
 }  # fmt: skip
 IMPURE = {"os", "io", "socket", "sqlite3", "subprocess", "threading", "time", "random", "uuid", "datetime", "logging"}

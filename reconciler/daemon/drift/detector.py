@@ -64,11 +64,15 @@ class DriftDetector:
     def __init__(self, max_heals: int = 3, window: timedelta = timedelta(hours=1)) -> None:
         self._flapping = FlapDetector(max_heals, window)
         self._baselines: dict[ResourceId, Baseline] = {}
-        self._differences: dict[ResourceId, Difference] = {}  # of those that differ, as are the next three
-        self._reported: dict[ResourceId, dict[Path, ReportedDrift]] = {}
+        self._differences: dict[ResourceId, Difference] = {}  # of those that differ, as are the next two
+        self._reported: dict[ResourceId, dict[Path, ReportedDrift]] = {}  # also of what has yet to be checked
         self._drift: dict[ResourceId, tuple[Drift, ...]] = {}
         self._replan_at: dict[ResourceId, datetime] = {}
         self._plan_number = 0
+
+    def resume(self, reported: Mapping[ResourceId, dict[Path, ReportedDrift]]) -> None:
+        """Take over what another process has reported (``earlier``), before anything is evaluated."""
+        self._reported = dict(reported)
 
     def evaluate(
         self,
@@ -95,7 +99,8 @@ class DriftDetector:
         for id in ids:
             declared = desired.resources.get(id)
             if declared is None:
-                self._forget(id)
+                if id in self._baselines:  # else it may just not be readable yet, and was reported by another process
+                    self._forget(id)
                 continue
             try:
                 events += self._evaluate_resource(declared, desired.stack, observed.get(id), steps.get(id, ()), at)
@@ -105,18 +110,21 @@ class DriftDetector:
         if len(self._baselines) > len(desired.resources):
             for id in [id for id in self._baselines if id not in desired.resources]:
                 self._forget(id)
-        skipped = skipped_steps(
-            plan.steps,
-            lambda step: (
-                f"reconcile has a bug: {described_error(bugs[step.resource])}"
-                if step.resource in bugs
-                else self._skip_reason(step, desired, observed)
-            ),
-        )
+
+        def reason(step: Step) -> str:
+            try:
+                if step.resource not in bugs:
+                    return self._skip_reason(step, desired, observed)
+            except Exception as error:
+                bugs[step.resource] = error
+            return f"reconcile has a bug: {described_error(bugs[step.resource])}"
+
+        skipped = skipped_steps(plan.steps, reason)
         incomplete = {
             step.resource
             for step in plan.steps
-            if step.id in skipped and any(drift.side in _REQUESTED for drift in self._drift_ended_by(step))
+            if step.id in skipped
+            and (step.resource in bugs or any(drift.side in _REQUESTED for drift in self._drift_ended_by(step)))
         }
         remaining = remove_steps(plan, skipped, desired.resources, incomplete)
         return DriftReport(dict(self._drift), skipped, tuple(events), remaining, dict(self._replan_at), bugs)

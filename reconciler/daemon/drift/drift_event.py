@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from reconciler.daemon.status.values import ChangedSide, Drift, Mode
 from reconciler.model.resource import ResourceId
-from reconciler.planner.declaration import canonical
+from reconciler.planner.declaration import digest
 from reconciler.planner.diff import Change
 from reconciler.planner.explanation import contrast
 
@@ -44,30 +44,34 @@ _CONSEQUENCES = {  # what the daemon does next
 }
 
 
-class DriftEvent(NamedTuple):
-    """One report about a resource; ``path`` is the field, empty for the resource itself."""
-
-    id: ResourceId
-    reason: DriftReason
-    text: str
-    path: Path = ()
-
-    @property
-    def warning(self) -> bool:
-        """Whether somebody may have to act: the type of its Event is Warning."""
-        return self.reason in _WARNINGS
-
-
 class ReportedDrift(NamedTuple):
     """What has been reported of a drifting field."""
 
     text: str  # without the consequence
-    values: tuple[str, str]  # desired and observed
+    values: str  # digest of desired and observed
     seen: datetime  # when it was first found
     mode: Mode
     reported: bool  # whether it was worth an Event
     contested: bool = False
     healed: bool = False
+
+
+class DriftEvent(NamedTuple):
+    """One report about a resource; ``path`` is the field, empty for the resource itself.
+
+    ``drift`` is what is known of the field from now on; None if it does not differ any more.
+    """
+
+    id: ResourceId
+    reason: DriftReason
+    text: str
+    path: Path = ()
+    drift: ReportedDrift | None = None
+
+    @property
+    def warning(self) -> bool:
+        """Whether somebody may have to act: the type of its Event is Warning."""
+        return self.reason in _WARNINGS
 
 
 class DriftFinding(NamedTuple):
@@ -96,7 +100,7 @@ def report(
 
 def _entry(id: ResourceId, finding: DriftFinding, before: ReportedDrift | None) -> ReportedDrift:
     drift = finding.drift
-    values = canonical(finding.change.desired), canonical(finding.change.observed)
+    values = digest({"desired": finding.change.desired, "observed": finding.change.observed})
     return ReportedDrift(
         contrast(id.kind, finding.change),
         values,
@@ -118,15 +122,15 @@ def _event(
         if before is not None and before.contested:
             return None
         text = f"{entry.text}; {drift.note}; it is no longer reverted"
-        return DriftEvent(id, DriftReason.CONTESTED, text, path)
+        return DriftEvent(id, DriftReason.CONTESTED, text, path, entry)
     if entry.reported:
         if unchanged and before is not None and before.reported:
             return None
-        return DriftEvent(id, finding.reason, _sentence(finding, entry.text), path)
+        return DriftEvent(id, finding.reason, _sentence(finding, entry.text), path, entry)
     was_ignored = before is not None and before.mode is Mode.IGNORE
     if before is not None and was_ignored and not unchanged and drift.mode is Mode.IGNORE and drift.note:
         text = f"{entry.text}; previously {before.text}; {drift.note}"
-        return DriftEvent(id, DriftReason.CHANGED, text, path)
+        return DriftEvent(id, DriftReason.CHANGED, text, path, entry)
     return None
 
 

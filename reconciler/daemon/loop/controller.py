@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -21,6 +21,7 @@ from reconciler.apply.readiness import Prober
 from reconciler.apply.report import DONE
 from reconciler.clusters.base import Cluster
 from reconciler.daemon.drift.detector import DriftDetector, DriftReport
+from reconciler.daemon.drift.earlier import annotation, earlier_reports
 from reconciler.daemon.drift.selection import remove_steps, skipped_steps
 from reconciler.daemon.loop.bug_log import BugLog
 from reconciler.daemon.loop.event_recorder import EventRecorder
@@ -183,6 +184,9 @@ class StackController:
             plan, at = self._verify(plan)
         everything = first or reading.stack_changed or full
         touched = None if everything else frozenset(self._changed)
+        earlier = earlier_reports(self._events.recorded()) if first else {}
+        if first:
+            self._drift.resume(earlier)
         drift = self._drift.evaluate(reading.desired, self.resource_cache.observation, plan, at, touched)
         self._plan = plan
         self._changed.clear()
@@ -190,8 +194,7 @@ class StackController:
         for id, error in drift.bugs.items():
             self._bugs.record("resource", str(id), error)
         selected = self._select(plan, drift, at)
-        for event in drift.events:
-            self._events.record(event.id, str(event.reason), event.text, warning=event.warning)
+        self._report(drift, earlier)
         return self._apply(selected) if selected.runnable else None
 
     def _observe(self) -> None:
@@ -286,6 +289,16 @@ class StackController:
             self.status, commit=self._commit, plan=plan, waiting=sync.waiting, resources=cache(sync.resources)
         )
         return remove_steps(drift.plan, backing_off, desired.resources, incomplete)
+
+    def _report(self, drift: DriftReport, earlier: Collection[ResourceId]) -> None:
+        """Report drift; what was reported ``earlier``, before this process led, is only counted."""
+        for event in drift.events:
+            self._events.record(
+                event.id, str(event.reason), event.text, warning=event.warning, annotations=annotation(event)
+            )
+        known = {*earlier} & drift.drift.keys() - {event.id for event in drift.events}
+        if known:
+            log.info("%d resource(s) drift as reported before", len(known), extra={"stack": self._stack})
 
     def _apply(self, plan: Plan) -> Report | None:
         """Apply a plan under the lease of the stack; None, and reconcile again, if another run was cut short."""

@@ -2,19 +2,18 @@
 
 A file that cannot be parsed keeps its last good content. A file that is gone is missing for ``DELETION_GRACE`` seconds
 before it counts as deleted: some tools delete a file and write it again, and a resource without a manifest may be
-pruned.
+pruned. Where it seems to be under another name then (``vanished``), that is a problem, and it keeps its last content.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from reconciler.daemon.sources.vanished import Vanished, digest_of, find_vanished
 from reconciler.manifests.loader import MAX_BYTES, Loaded, Manifest, join, list_files, load_file
-from reconciler.manifests.tree import SUFFIXES
 from reconciler.manifests.validator import ids_of
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
@@ -33,8 +32,9 @@ class CachedFile:
     digest: bytes  # of the content
     loaded: Loaded
     problems: Sequence[Problem] = ()
+    changed: int = 0  # when it was last changed, as far as it was read, in ns
     missing_since: float | None = None  # on the monotonic clock
-    renamed: Problem | None = None  # it is still there, under a name that is not read
+    kept_at: str = ""  # where it still is, under a name that is not read
 
 
 class ManifestScan(NamedTuple):
@@ -124,7 +124,7 @@ class ManifestCache:
         """Parse a file again if it has changed."""
         signature, cached = _signature(file), self._files.get(file)
         if cached is not None and signature is not None:
-            cached.renamed = None
+            cached.kept_at = ""
         if signature is None and cached is not None and file not in self._paths:
             self._mark_missing(file)
             return
@@ -132,15 +132,16 @@ class ManifestCache:
             return
         digest = _digest(file)
         if cached is not None and digest and digest == cached.digest:
-            cached.signature, cached.missing_since = signature, None
+            cached.signature, cached.changed, cached.missing_since = signature, _changed(signature), None
             return
         loaded = load_file(file, under=self._under)
         digest = digest if digest == _digest(file) else b""  # changed while it was read: parse it again next time
         if cached is None:
-            self._files[file] = CachedFile(signature, digest, loaded, tuple(loaded.problems))
+            self._files[file] = CachedFile(signature, digest, loaded, tuple(loaded.problems), _changed(signature))
             loaded.problems = []
             return
         cached.signature, cached.digest, cached.missing_since = signature, digest, None
+        cached.changed = _changed(signature)
         cached.problems = tuple(loaded.problems)
         if not loaded.problems and _texts(loaded) != _texts(cached.loaded):
             cached.loaded = loaded
@@ -148,52 +149,51 @@ class ManifestCache:
     def _mark_missing(self, file: str) -> None:
         cached = self._files[file]
         cached.signature = None
-        cached.renamed = self._renamed(file, cached)
-        if cached.renamed is not None:
-            cached.missing_since = None
-        elif cached.missing_since is None:
+        if cached.kept_at and not os.path.lexists(cached.kept_at):
+            cached.kept_at = ""
+        if not cached.kept_at and cached.missing_since is None:
             cached.missing_since = self._monotonic()
 
-    def _renamed(self, file: str, cached: CachedFile) -> Problem | None:
-        """The problem of a file that has become one beside it that is no manifest by its name (``web.yaml.off``)."""
-        folder, name = os.path.split(file)
-        stem = os.path.splitext(name)[0]
-        try:
-            beside = sorted(os.listdir(folder or "."))
-        except OSError:
-            return None
-        for other in beside:
-            path = os.path.join(folder, other)
-            unread = other.startswith(stem) and not other.lower().endswith(SUFFIXES) and not os.path.islink(path)
-            if unread and cached.digest and _digest(path) == cached.digest:
-                shown = os.path.relpath(path, self._under) if self._under else path
-                message = f"not read, and was read as {name}: its resources are not taken for removed"
-                return Problem(Origin(shown), message, f"Rename it to {name}, or remove it.")
-        return None
-
     def _drop_expired(self) -> None:
-        """Drop files that were missing for the grace period, unless the listing failed: then nothing is deleted."""
+        """Drop files that were missing for the grace period and are gone.
+
+        Nothing is dropped if the listing failed. What a file declared that is declared by others as well has moved.
+        """
         if not self._listing_reliable:
             return
         end = self._monotonic() - DELETION_GRACE
-        missing = {file: each.missing_since for file, each in self._files.items()}
-        for file, since in missing.items():
-            if since is not None and since <= end:
+        missing = [(file, each.missing_since) for file, each in self._files.items() if each.missing_since is not None]
+        expired = {file: self._files[file] for file, since in missing if since <= end}
+        if not expired:
+            return
+        declared = {id for each in self._files.values() if each.missing_since is None for id in _ids(each.loaded)}
+        lost = {file: (each, frozenset(_ids(each.loaded)) - declared) for file, each in expired.items()}
+        vanished = [Vanished(file, each.digest, each.changed, ids) for file, (each, ids) in lost.items() if ids]
+        kept = find_vanished(vanished, filter(os.path.isdir, self._paths)) if vanished else {}
+        for file, cached in expired.items():
+            if file in kept:
+                cached.kept_at, cached.missing_since = kept[file], None
+            else:
                 del self._files[file]
+
+    def _kept(self, file: str, cached: CachedFile) -> Problem:
+        """The problem of a file that is there under a name that is not read."""
+        folder, name = os.path.split(file)
+        beside = os.path.dirname(cached.kept_at) == folder
+        old, shown = (os.path.relpath(each, self._under) if self._under else each for each in (file, cached.kept_at))
+        old = name if beside else old
+        message = f"not read, and was read as {old}: its resources are not taken for removed"
+        return Problem(Origin(shown), message, f"Rename it to {old}, or remove it.")
 
     def _result(self) -> ManifestScan:
         cached = self._files.values()
         loaded = join([Loaded(root=self._root), *(each.loaded for each in cached)])
         problems = [*self._listing_problems, *(problem for each in cached for problem in each.problems)]
-        problems += [each.renamed for each in cached if each.renamed is not None]
+        problems += [self._kept(file, each) for file, each in self._files.items() if each.kept_at]
         problems += loaded.problems
         loaded.problems = []
         unreadable = frozenset(
-            id
-            for file in cached
-            if file.problems or file.renamed
-            for manifest in file.loaded.manifests
-            for id in ids_of(manifest)
+            id for file in cached if file.problems or file.kept_at for id in _manifest_ids(file.loaded)
         )
         complete = not problems and all(each.missing_since is None for each in cached)
         return ManifestScan(loaded, problems, complete, unreadable)
@@ -208,10 +208,25 @@ def _signature(file: str) -> Signature | None:
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev
 
 
+def _changed(signature: Signature | None) -> int:
+    return signature[1] if signature else 0
+
+
+def _manifest_ids(loaded: Loaded) -> Iterator[ResourceId]:
+    return (id for manifest in loaded.manifests for id in ids_of(manifest))
+
+
+def _ids(loaded: Loaded) -> Iterator[ResourceId]:
+    """The resources of a file, with its Stack."""
+    yield from _manifest_ids(loaded)
+    if loaded.stack is not None:
+        yield loaded.stack.id
+
+
 def _digest(file: str) -> bytes:
     """The digest of a file's content; empty if it cannot be read."""
     try:
-        return hashlib.blake2b(read_user_file(file, MAX_BYTES), digest_size=16).digest()
+        return digest_of(read_user_file(file, MAX_BYTES))
     except OSError:
         return b""
 

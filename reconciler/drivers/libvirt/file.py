@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.drivers.operation import STORAGE, refuse
+from reconciler.model.file_place import put_in_place, require_place
 
 CONFIG = "config.json"
 TEMPORARY = ".making-"
@@ -53,12 +54,16 @@ def creating(directory: Path, name: str) -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write, which replaces ``path`` at the end of the block, or is deleted after an error."""
+    """A file to write, which replaces ``path`` at the end of the block, or is deleted after an error.
+
+    Raises ``OSError`` where something is that is no file. A link is replaced, and what it leads to stays.
+    """
+    require_place(path)
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
     temporary.unlink(missing_ok=True)
     try:
         yield temporary
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

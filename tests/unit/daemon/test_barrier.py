@@ -25,7 +25,8 @@ from reconciler.manifests import loader, validator
 from reconciler.manifests.cross_checks import CrossChecks
 from reconciler.model.resource import ResourceId
 from reconciler.observe.observed import Observed
-from reconciler.planner import changes, drafts
+from reconciler.planner import capabilities, changes, declaration, drafts, order, preconditions
+from reconciler.planner.plan import Step
 from support.controller import FILES, Clock, ControllerFixture, disk, pool
 from support.scenario import served
 
@@ -43,10 +44,12 @@ def fixture(tmp_path: Path) -> Iterator[ControllerFixture]:
 
 
 def raises_for_poison(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
-    """Have a function raise where an argument is, or is about, what is called poison."""
+    """Have a function raise where an argument is, or is about, or is a step of what is called poison."""
     known = getattr(owner, name)
 
     def is_poison(value: Any) -> bool:
+        value = getattr(value, "step", value)
+        value = value.resource if isinstance(value, Step) else value
         value = getattr(value, "declared", value)
         id = getattr(value, "id", value)
         return getattr(id, "name", "") == POISON
@@ -67,6 +70,11 @@ BARRIERS = {
     "what differs": (changes, "_changes_of"),
     "its steps": (drafts, "_drafts_of"),
     "its drift": (detector.DriftDetector, "_evaluate_resource"),
+    "whether drift is a reason to skip its steps": (detector.DriftDetector, "_skip_reason"),
+    "whether its steps can be carried out": (capabilities, "_missing_capability"),
+    "the order of its steps": (order, "_position"),
+    "what its steps change": (preconditions, "_paths"),
+    "what is noted of it": (declaration, "_noting"),
 }
 
 
@@ -104,6 +112,47 @@ def test_a_bug_with_one_resource_blocks_that_and_what_relies_on_it(
     fixture.write(f"{POISON}.yaml", pool("pool-b"))
     fixture.settle(FILES)
     assert fixture.names() == {"pool-a", "pool-b"}
+
+
+def test_a_bug_in_what_two_resources_have_to_do_with_each_other_blocks_one(
+    fixture: ControllerFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is met with neither of them alone; what has nothing to do with them goes on."""
+    known = order.in_waves
+
+    def patched(inputs: Any, ordered: Any) -> Any:
+        if {"pool-b", "pool-d"} <= {step.resource.name for step in ordered.steps}:
+            raise TypeError(SECRET)
+        return known(inputs, ordered)
+
+    monkeypatch.setattr(order, "in_waves", patched)
+    for name in "abcde":
+        fixture.write(f"{name}.yaml", pool(f"pool-{name}"))
+    fixture.reconcile(FILES)
+    assert fixture.names() == {"pool-a", "pool-b", "pool-c", "pool-e"}
+    assert fixture.sync("pool-d") is Sync.BLOCKED
+    fixture.settle()
+    assert fixture.names() == {f"pool-{name}" for name in "abcde"}, "the other has no step any more"
+
+
+def test_a_bug_that_is_of_no_resource_is_of_the_whole_reconcile(
+    fixture: ControllerFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that is met with every resource, which are not blocked one after the other."""
+    for name in "abcdefgh":
+        fixture.write(f"{name}.yaml", pool(f"pool-{name}"))
+    calls: list[int] = []
+
+    def always(*_: object) -> NoReturn:
+        calls.append(1)
+        raise TypeError(SECRET)
+
+    for owner, name in ((order, "in_waves"), (order, "_position")):
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, always)
+            assert "a bug in reconcile: TypeError" in fixture.reconcile(FILES).error
+    assert fixture.names() == set()
+    assert len(calls) < 100, "it does not take long to find out"
 
 
 def test_a_traceback_is_logged_once_and_without_its_text(
