@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import libvirt
 
 from reconciler.drivers.addresses import Addresses, wire_addresses
 from reconciler.drivers.libvirt.binding import VirConnection, VirDomain
+from reconciler.drivers.libvirt.expected_leases import ExpectedLeases
 from reconciler.drivers.libvirt.guest_agents import GuestAgents, NicAddresses
-from reconciler.drivers.libvirt.lease import ExpectedLeases, Leases, mac_of
+from reconciler.drivers.libvirt.lease import Leases, mac_of
 from reconciler.drivers.libvirt.xml_json import Element, parsed
 from reconciler.model.wire import AGENT, AGENT_CHANNEL, LEASE
 
@@ -23,11 +24,10 @@ class HostAddresses:
     ``notice`` is called, from any thread, with the name of a machine that has others now.
     """
 
-    def __init__(self, uri: str, connection: VirConnection, notice: Callable[[str], object]) -> None:
-        self._asking = _AgentConnection(uri)
-        self._agents = GuestAgents(self._asking.ask, notice)
-        self._expected = ExpectedLeases(lambda: Leases(connection))
-        self._notice = notice
+    def __init__(self, uri: str, notice: Callable[[str], object]) -> None:
+        self._connection = _BackgroundConnection(uri)
+        self._agents = GuestAgents(self._connection.ask, notice)
+        self._expected = ExpectedLeases(self._connection.leased, notice)
 
     def of(self, live: Element, leases: Leases, *, runs: bool) -> Addresses:
         """The addresses of a running domain; ``runs``: its guest is not paused. Does not wait for its agent."""
@@ -49,14 +49,13 @@ class HostAddresses:
         self._agents.wait(ENOUGH)
 
     def look(self) -> None:
-        """Notice what has got an address since."""
+        """Have it looked for addresses that guests may have got since; does not wait for libvirt."""
         self._agents.ask_again()
-        for name in self._expected.arrived():
-            self._notice(name)
+        self._expected.look()
 
     def close(self) -> None:
-        """Ask no agent any more."""
-        self._asking.close()
+        """Ask nobody any more."""
+        self._connection.close()
 
     def _told(self, live: Element) -> NicAddresses:
         uuid = live.findtext("uuid", "")
@@ -66,8 +65,11 @@ class HostAddresses:
         return {}
 
 
-class _AgentConnection:
-    """A connection of its own: libvirtd works on five requests of one at a time, and an agent may never answer."""
+class _BackgroundConnection:
+    """For questions that nobody waits for.
+
+    It is a connection of its own: libvirtd works on five requests of one at a time, and an agent may never answer.
+    """
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
@@ -89,6 +91,14 @@ class _AgentConnection:
             if mac := (interface["hwaddr"] or "").lower():
                 found.setdefault(mac, []).extend(addresses)
         return {mac: addresses for mac, addresses in found.items() if addresses}
+
+    def leased(self, guests: list[Collection[Element]]) -> list[bool]:
+        """Whether any of the NICs of each guest has a lease."""
+        try:
+            leases = Leases(self._opened())
+        except libvirt.libvirtError:
+            return [False for _ in guests]
+        return [bool(leases.of(nics)) for nics in guests]
 
     def close(self) -> None:
         """Let go of the connection: it ends with the last question that waits for an answer."""

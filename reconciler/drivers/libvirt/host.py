@@ -263,7 +263,7 @@ class Host(HostState):
             self.connection = libvirt.open(uri)
         except libvirt.libvirtError as error:
             raise Unavailable(f"libvirt does not answer at {uri}: {error}") from error
-        self.addresses = HostAddresses(uri, self.connection, self._notice)
+        self.addresses = HostAddresses(uri, self._notice)
         self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._restarted, None)
         agents = libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE
         self.connection.domainEventRegisterAny(None, agents, self._agent_changed, None)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +10,6 @@ import libvirt
 
 from reconciler.drivers.libvirt.binding import VirConnection, VirNetwork
 from reconciler.drivers.libvirt.xml_json import Element
-
-AGAIN = 2.0  # seconds after which it is looked again for a lease that is expected
-EXPECTED = 120.0  # seconds after the first look at a running guest in which its leases are
-FORGOTTEN = 3600.0  # seconds after that
 
 
 class Leases:
@@ -61,46 +55,6 @@ class Leases:
             if bridge := _asked(network.bridgeName):
                 found[f"bridge {bridge}"] = network
         return found
-
-
-class ExpectedLeases:
-    """The guests that began to run and have no lease yet: they get one soon, and nobody tells when."""
-
-    def __init__(self, leases: Callable[[], Leases], monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._leases, self._monotonic = leases, monotonic
-        self._guests: dict[str, _Guest] = {}
-        self._next = 0.0
-
-    def expect(self, name: str, boot: int, nics: Collection[Element]) -> None:
-        """Note which NICs of a running machine have no lease yet; ``boot`` is the id of its domain."""
-        known = self._guests.get(name)
-        if not nics:
-            self._guests.pop(name, None)
-        elif known is not None and known.boot == boot:
-            known.nics = nics
-        else:
-            self._guests[name] = _Guest(boot, nics, self._monotonic() + EXPECTED)
-
-    def arrived(self) -> set[str]:
-        """The machines that have got one since."""
-        now = self._monotonic()
-        guests = list(self._guests.items())
-        for name, guest in guests:
-            if now - guest.until > FORGOTTEN:
-                self._guests.pop(name, None)
-        waiting = {name: guest for name, guest in guests if now < guest.until}
-        if not waiting or now < self._next:
-            return set()
-        self._next = now + AGAIN
-        leases = self._leases()
-        return {name for name, guest in waiting.items() if leases.of(guest.nics)}
-
-
-@dataclass(slots=True)
-class _Guest:
-    boot: int
-    nics: Collection[Element]
-    until: float  # when its leases are not expected any more
 
 
 def mac_of(nic: Element) -> str:

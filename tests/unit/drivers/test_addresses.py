@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from xml.etree.ElementTree import Element
 
 import pytest
 
 from reconciler.drivers.addresses import LIMIT, wire_addresses
+from reconciler.drivers.libvirt import expected_leases
+from reconciler.drivers.libvirt.expected_leases import EXPECTED, ExpectedLeases
 from reconciler.drivers.libvirt.guest_agents import AGAIN, FORGOTTEN, SOON, UNANSWERED, GuestAgents, NicAddresses
 from reconciler.model.wire import ADDRESS_SOURCES
 
@@ -177,3 +180,77 @@ def test_a_guest_that_nobody_looks_at_is_forgotten(guests: Guests) -> None:
     guests.settle()
     assert len(guests.asked) == 1
     assert guests.look() == {}
+
+
+# Leases --------------------------------------------------------------------------------------------------------
+
+
+class Network:
+    """A network that gives leases when a test says so, and a clock that it moves."""
+
+    def __init__(self) -> None:
+        self.clock = 0.0
+        self.given: set[str] = set()
+        self.asked = 0
+        self.answers = threading.Event()  # while it is not set, libvirt does not answer
+        self.answers.set()
+        self.noticed: list[str] = []
+        self.expected = ExpectedLeases(self.leased, self.noticed.append, lambda: self.clock)
+
+    def leased(self, guests: list[Collection[Element]]) -> list[bool]:
+        self.asked += 1
+        assert self.answers.wait(PATIENCE)
+        return [any(nic.tag in self.given for nic in nics) for nics in guests]
+
+    def look(self, seconds: float = 0.0) -> None:
+        """Look after a while, and wait for what comes of it."""
+        self.clock += seconds
+        self.expected.look()
+        self.settle()
+
+    def settle(self) -> None:
+        for thread in threading.enumerate():
+            if thread.name == "leases":
+                thread.join(PATIENCE)
+
+
+def test_a_lease_is_looked_for_every_other_second_and_noticed() -> None:
+    network = Network()
+    network.look()
+    assert network.asked == 0, "none is expected"
+    network.expected.expect("web-1", 1, [Element(MAC)])
+    network.expected.expect("web-2", 1, [Element(OTHER)])
+    network.look()
+    network.look(expected_leases.AGAIN / 2)
+    assert (network.asked, network.noticed) == (1, [])
+    network.given.add(MAC)
+    network.look(expected_leases.AGAIN / 2)
+    assert (network.asked, network.noticed) == (2, ["web-1"])
+    network.expected.expect("web-1", 1, [])
+    network.look(expected_leases.AGAIN)
+    assert network.noticed == ["web-1"], "it is shown by now"
+
+
+def test_a_lease_that_does_not_come_is_not_looked_for_until_the_next_start() -> None:
+    network = Network()
+    for _ in range(2):
+        network.expected.expect("web-1", 1, [Element(MAC)])
+        network.look(EXPECTED / 2)
+    assert network.asked == 1
+    network.expected.expect("web-1", 2, [Element(MAC)])
+    network.look()
+    assert network.asked == 2
+
+
+def test_one_look_at_leases_is_enough_where_libvirt_does_not_answer() -> None:
+    network = Network()
+    network.given.add(MAC)
+    network.answers.clear()
+    network.expected.expect("web-1", 1, [Element(MAC)])
+    for _ in range(5):
+        network.clock += expected_leases.AGAIN
+        network.expected.look()
+    assert sum(thread.name == "leases" for thread in threading.enumerate()) == 1
+    network.answers.set()
+    network.settle()
+    assert (network.asked, network.noticed) == (1, ["web-1"])
