@@ -10,7 +10,7 @@ Stages in one direction, a module each; every stage is a function of what the on
 6. ``interruption``: so that no more machines are interrupted at a time than may be, the next when the last is ready
 7. the plan: in waves, with the preconditions that are left, and the digest of what was declared (``declaration``)
 
-A bug that stages 3 to 7 meet with one resource is a problem of that (``isolation``), as the others see to themselves.
+A bug that is met with one resource blocks that one. Stages 1 and 2 know the resource; for the others see ``isolation``.
 """
 
 from __future__ import annotations
