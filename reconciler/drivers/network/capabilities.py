@@ -11,6 +11,11 @@ from reconciler.model.kinds import NETWORK
 _ROWS: dict[str, dict[str, Support]] = {
     NETWORK: {
         "CreateSwitch": YES,
+        "DeleteSwitch": YES,
+        "ModifySwitch": YES,
+        "CreateAddress": YES,
+        "DeleteAddress": YES,
+        "ModifyAddress": YES,
     },
 }
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 CARRIED_OUT = 5.0  # seconds the node may take to carry a change out
 
-# The tables of whose rows one stands for a network, by database.
-_SWITCH, _ADDRESSES, _BRIDGE = "Logical_Switch", "Address_Set", "Bridge"
+# The tables of whose rows one stands for a network, and the type of that network (wire format 5.7).
+TYPES = {"Bridge": "l2network", "Address_Set": "l3address", "Logical_Switch": "l3network"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Links:
     def owned(self) -> dict[ResourceId, tuple[str, Row]]:
         """Every network that this program made, with the table and the row that stand for it."""
         found: dict[ResourceId, tuple[str, Row]] = {}
-        for database, table in ((self.ovs, _BRIDGE), (self.nb, _ADDRESSES), (self.nb, _SWITCH)):
-            for row in database.rows(table):
+        for table in TYPES:
+            for row in (self.ovs if table == "Bridge" else self.nb).rows(table):
                 if (owner := owner_of(row)) is not None:
                     found[owner] = table, row
         return found

@@ -9,6 +9,7 @@ from reconciler.model.kinds import KINDS, NETWORK
 from reconciler.model.resource import ResourceId
 
 OWNER, KIND, NODE = "reconcile", "reconcile-kind", "reconcile-node"
+RUN = "reconcile-run"  # the operation that made a row
 
 
 def marked(id: ResourceId, node: str, **more: str) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 from reconciler.drivers.network import mappings
@@ -17,21 +16,18 @@ from reconciler.model.kinds import NETWORK
 if TYPE_CHECKING:
     from reconciler.drivers.network.database import Change, Row
 
-_RUN = "reconcile-run"
-
 
 @operation(NETWORK, "CreateSwitch", creates=True)
 def create_switch(context: NetworkContext) -> None:
     name, settings = context.target.name, Settings.of(context.parameters)
     settings.check(name)
-    run = secrets.token_hex(8)  # of this operation: what was made is not made again where only the answer was lost
 
     def write(change: Change) -> None:
         taken = change.find("Logical_Switch", name=name)
-        if taken is not None and taken.external_ids.get(_RUN) == run:
+        if context.made(taken):
             return
         _require_free(context, change, taken)
-        switch = change.insert("Logical_Switch", name=name, external_ids=context.marks(**{_RUN: run}))
+        switch = change.insert("Logical_Switch", name=name, external_ids=context.marks())
         SwitchWriter(context, change, SwitchRows(switch), settings, network).write()
 
     with context.links.mapping_lock:
@@ -53,7 +49,7 @@ def _require_free(context: NetworkContext, change: Change, taken: Row | None) ->
 @operation(NETWORK, "ModifySwitch")
 def modify_switch(context: NetworkContext) -> None:
     def write(change: Change) -> None:
-        rows = _rows(context, change)
+        rows = SwitchRows.of(change, context.row("Logical_Switch"))
         settings = settings_of(rows).given(context.parameters)
         settings.check(context.target.name)
         network = rows.uplink.options.get("network_name", "") if rows.uplink is not None else ""
@@ -65,7 +61,7 @@ def modify_switch(context: NetworkContext) -> None:
 @operation(NETWORK, "DeleteSwitch")
 def delete_switch(context: NetworkContext) -> None:
     def write(change: Change) -> None:
-        rows = _rows(context, change)
+        rows = SwitchRows.of(change, context.row("Logical_Switch"))
         if rows.others:
             refuse(TOOL, f"switch {context.target.name} is in use: {len(rows.others)} ports are on it")
         for row in (rows.switch, rows.router, rows.dhcp, *rows.names):
@@ -75,11 +71,3 @@ def delete_switch(context: NetworkContext) -> None:
     with context.links.mapping_lock:
         context.carry_out(write)
         mappings.sweep(context)
-
-
-def _rows(context: NetworkContext, change: Change) -> SwitchRows:
-    """The rows of the switch that the target is; refuses if it is something else."""
-    table, row = context.links.owned()[context.target]
-    if table != "Logical_Switch":
-        refuse(TOOL, f"{context.target} is no l3network")
-    return SwitchRows.of(change, row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.drivers.network.names import mapping_of, router_port_of
@@ -19,8 +19,7 @@ LEASE_TIME = "3600"
 # Largest packets of guests, in bytes: on a switch that reaches a wire, and on one whose hosts are joined by tunnels,
 # which add 58 bytes of Geneve to what the wire takes.
 WIRE_MTU, TUNNEL_MTU = "1500", "1442"
-_NOTE = "reconcile-"  # what the keys of settings among external_ids begin with
-BRIDGE_NOTE = f"{_NOTE}bridge"  # with an uplink: the bridge that it leads to
+_NOTE = "reconcile-set-"  # what the keys of settings among external_ids begin with
 _OPTIONS = {"gateway": "router", "dhcp": "server_id", "mtu": "mtu", "dns": "dns_server"}  # of DHCP, not of DHCPv6
 
 
@@ -107,6 +106,34 @@ class Settings:
     def _has(self, address: str) -> bool:
         return ipaddress.ip_address(address) in self.network
 
+    def reread(self, other_config: Mapping[str, str]) -> Settings:
+        """The settings with the addresses that a row says, in the words of these as long as they mean the same."""
+        if self.network.version == 6:
+            return self
+        said = other_config.get("subnet", "")
+        settings = self if said == str(self.network) else replace(self, subnet=said)
+        excluded = other_config.get("exclude_ips", "").split()
+        if excluded == settings.reserved:
+            return settings
+        ends = (self.gateway, self.dhcp)
+        return replace(settings, exclude=tuple(each for each in excluded if each not in ends))
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The settings in the declared shape."""
+        shape = {
+            "subnet": self.subnet,
+            "gateway": self.gateway,
+            "dhcp": self.dhcp,
+            "mtu": int(self.largest) if self.largest.isdigit() else 0,
+            "dnsServers": list(self.dns),
+            "bridge": self.bridge,
+            "vlanId": int(self.vlan or 0),
+            "excludeIPs": list(self.exclude),
+            "ipv6": ":" in self.subnet,
+        }
+        return {name: value for name, value in shape.items() if value}
+
     @property
     def networks(self) -> list[str]:
         """Where the router stands: it answers DHCP, and is the way out unless that is behind the uplink."""
@@ -124,31 +151,45 @@ class Settings:
         return self.mtu or (WIRE_MTU if self.bridge else TUNNEL_MTU)
 
 
+_FIELDS = tuple(each.name for each in fields(Settings))
+NOTES = tuple(f"{_NOTE}{name}" for name in _FIELDS)
+
+
 def settings_of(rows: SwitchRows) -> Settings:
-    """The settings that the rows of a switch say."""
-    notes = {key.removeprefix(_NOTE): value for key, value in rows.switch.external_ids.items() if key.startswith(_NOTE)}
-    options = {} if rows.dhcp is None else rows.dhcp.options
-    told = notes | {ours: options[theirs] for ours, theirs in _OPTIONS.items() if theirs in options and not _v6(rows)}
-    ends = {told.get("gateway"), told.get("dhcp")}
-    excluded = rows.switch.other_config.get("exclude_ips", "").split()
-    return Settings(
+    """The settings that the rows of a switch say; where none says it, what was noted."""
+    told = {key.removeprefix(_NOTE): value for key, value in rows.switch.external_ids.items() if key.startswith(_NOTE)}
+    if rows.dhcp is not None and ":" not in rows.dhcp.cidr:
+        told |= {ours: rows.dhcp.options.get(theirs, "") for ours, theirs in _OPTIONS.items()}
+    elif rows.router_port is not None and rows.router_port.ipv6_ra_configs:
+        told["mtu"] = rows.router_port.ipv6_ra_configs.get("mtu", "")
+    if rows.uplink is not None:
+        told["vlan"] = str(rows.uplink.tag[0]) if rows.uplink.tag else ""
+    noted = Settings(
         subnet=told.get("subnet", ""),
         gateway=told.get("gateway", ""),
-        dhcp=told.get("dhcp", "") if rows.router_port is not None else "",
+        dhcp=told.get("dhcp", ""),
         mtu=told.get("mtu", ""),
         dns=_several(told.get("dns", "")),
-        bridge=rows.uplink.external_ids.get(BRIDGE_NOTE, "") if rows.uplink is not None else "",
-        vlan=str(rows.uplink.tag[0]) if rows.uplink is not None and rows.uplink.tag else "",
-        exclude=tuple(each for each in excluded if each not in ends),
+        bridge=told.get("bridge", ""),
+        vlan=told.get("vlan", ""),
+        exclude=tuple(told.get("exclude", "").split()),
     )
+    return noted.reread(rows.switch.other_config)
 
 
 def notes_of(settings: Settings) -> dict[str, str]:
-    """What is kept with a switch of its settings, as no other column has it."""
-    kept = {"subnet": settings.subnet}
-    if settings.network.version == 6 or not settings.dhcp:
-        kept |= {"gateway": settings.gateway, "dhcp": settings.dhcp, "mtu": settings.mtu, "dns": " ".join(settings.dns)}
-    return {f"{_NOTE}{name}": value for name, value in kept.items() if value}
+    """What is kept with a switch of its settings, as they were given."""
+    kept = {name: getattr(settings, name) for name in _FIELDS}
+    words = {name: value if isinstance(value, str) else " ".join(value) for name, value in kept.items()}
+    return {f"{_NOTE}{name}": value for name, value in words.items() if value}
+
+
+def is_routed(rows: SwitchRows, settings: Settings) -> bool:
+    """Whether guests reach the router where the settings have it, and are told so."""
+    port = rows.router_port
+    if port is None or rows.mapping is None or rows.dhcp is None:
+        return False
+    return sorted(port.networks) == sorted(settings.networks)
 
 
 def dhcp_options(settings: Settings, mac: str) -> dict[str, str]:
@@ -164,10 +205,6 @@ def dhcp_options(settings: Settings, mac: str) -> dict[str, str]:
         "mtu": settings.largest,
         **dns,
     }
-
-
-def _v6(rows: SwitchRows) -> bool:
-    return rows.dhcp is not None and ":" in rows.dhcp.cidr
 
 
 def _several(text: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.drivers.network.context import NetworkContext
 from reconciler.drivers.network.names import mapping_of, router_of, router_port_of, uplink_of
-from reconciler.drivers.network.switch_rows import BRIDGE_NOTE, Settings, SwitchRows, dhcp_options, notes_of
+from reconciler.drivers.network.switch_rows import NOTES, Settings, SwitchRows, dhcp_options, notes_of
 
 if TYPE_CHECKING:
     from reconciler.drivers.network.database import Change, Row
@@ -32,7 +32,8 @@ class SwitchWriter:
             mac = self._mac()
             ports.append(self._route(mac))
             self._serve(mac)
-        change.merge(switch, other_config=self._addresses(), external_ids=notes_of(self.settings))
+        change.merge(switch, other_config=self._addresses())
+        change.merge(switch, without=NOTES, external_ids=notes_of(self.settings))
         change.add(switch, "ports", *(each for each in ports if each not in switch.ports))
 
     def _addresses(self) -> dict[str, str]:
@@ -91,8 +92,7 @@ class SwitchWriter:
         row, settings = self.rows.uplink, self.settings
         if row is None:
             name = uplink_of(self.context.target.name, self.context.node)
-            marks = self.context.marks(**{BRIDGE_NOTE: settings.bridge})
-            row = self.change.insert("Logical_Switch_Port", name=name, external_ids=marks)
+            row = self.change.insert("Logical_Switch_Port", name=name, external_ids=self.context.marks())
         self.change.set(row, type="localnet", addresses=["unknown"], tag=[int(settings.vlan)] if settings.vlan else [])
         self.change.merge(row, options={"network_name": self.network})
         return row
