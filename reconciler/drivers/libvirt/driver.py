@@ -17,6 +17,7 @@ from reconciler.drivers.libvirt import (  # noqa: F401  (they enter their operat
     disksnapshot,
     image,
     machine,
+    nic,
     observation,
     pool,
     power,
