@@ -18,7 +18,7 @@ import pytest
 import trustme
 
 from contracts.driver_contract_steps import Steps
-from reconciler.drivers.network.certificates import Certificates
+from reconciler.drivers.network.certificates import NO_FILES, Certificates
 from reconciler.drivers.network.driver import Networked
 from reconciler.drivers.network.links import Links
 from reconciler.model.kinds import NETWORK
@@ -36,11 +36,11 @@ WEB_NET = ResourceId(NETWORK, "web-net")
 
 
 def opened(
-    remote: str, schema: str = "OVN_Northbound", certificates: Certificates | None = None, answer: float = 5
+    remote: str, schema: str = "OVN_Northbound", certificates: Certificates = NO_FILES, answer: float = 5
 ) -> Database:
     from reconciler.drivers.network.database import Database
 
-    return Database(remote, schema, certificates or Certificates(), answer=answer)
+    return Database(remote, schema, certificates, answer=answer)
 
 
 @contextmanager
