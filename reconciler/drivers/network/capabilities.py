@@ -10,6 +10,12 @@ from reconciler.model.kinds import NETWORK
 
 _ROWS: dict[str, dict[str, Support]] = {
     NETWORK: {
+        "CreateBridge": YES,
+        "DeleteBridge": YES,
+        "SetBridgeVlan": YES,
+        "DelBridgeVlan": YES,
+        "BindPortVlan": YES,
+        "UnbindPortVlan": YES,
         "CreateSwitch": YES,
         "DeleteSwitch": YES,
         "ModifySwitch": YES,

@@ -65,6 +65,16 @@ class NetworkContext(OperationContext):
                 self.node,
             )
 
+    def carry_out_here(self, write: Callable[[Change], None]) -> None:
+        """Change Open vSwitch of this node in one transaction, and wait for its daemon to follow; as ``carry_out``."""
+        number = self.ovs.change(write)[1]
+        if not self.links.switched(number):
+            log.warning(
+                "%s: Open vSwitch of node %s has not carried out the change yet: look at ovs-vswitchd",
+                self.target,
+                self.node,
+            )
+
     def require_target(self) -> None:
         """Refuse the operation if its resource does not exist, or of a machine if it is not on the node."""
         if self.target.kind == MACHINE:

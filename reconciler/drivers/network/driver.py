@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
 from reconciler.drivers.capability import Capabilities
-from reconciler.drivers.network import address_set, switch  # noqa: F401  (they enter their operations)
+from reconciler.drivers.network import address_set, bridge, switch  # noqa: F401  (they enter their operations)
 from reconciler.drivers.network.capabilities import ROWS, with_networks
 from reconciler.drivers.network.context import OPERATIONS, NetworkContext
 from reconciler.drivers.network.links import Links

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler.drivers.network.nics import Machines
 from reconciler.drivers.network.owner import owner_of
+from reconciler.drivers.nics import Machines
 from reconciler.model.resource import ResourceId
 
 if TYPE_CHECKING:
@@ -62,8 +62,15 @@ class Links:
 
         Other nodes are not waited for: one that is down would never have it.
         """
+        return self._reached(self._carried_out, number, seconds)
+
+    def switched(self, number: int, seconds: float = CARRIED_OUT) -> bool:
+        """Wait until Open vSwitch of this node has carried out its configuration; as ``carried_out``."""
+        return self._reached(lambda: int(self.ovs.rows("Open_vSwitch")[0].cur_cfg), number, seconds)
+
+    def _reached(self, counter: Callable[[], int], number: int, seconds: float) -> bool:
         deadline = self.monotonic() + seconds
-        while self._carried_out() < number:
+        while counter() < number:
             if self.monotonic() >= deadline:
                 return False
             self.sleep(0.01)
