@@ -23,11 +23,11 @@ class Nic:
 class Machines(Protocol):
     """The machines of the node, as far as their networks are concerned."""
 
-    def nics(self, id: ResourceId) -> list[Nic] | None:
+    def nics(self, machine: ResourceId) -> list[Nic] | None:
         """The NICs in the definitions of a machine, running or persistent; None if there is no such machine."""
 
     def nics_on(self, bridge: str) -> list[Nic]:
         """The NICs of all machines that are on a bridge of the node."""
 
-    def tag(self, id: ResourceId, mac: str, vlan: int | None) -> None:
+    def tag(self, machine: ResourceId, mac: str, vlan: int | None) -> None:
         """Put a NIC into a VLAN, in all definitions of its machine; with None take it out of its VLAN."""

@@ -44,7 +44,7 @@ def here(routed: RoutedHost) -> Iterator[RoutedHost]:
 def driver(here: RoutedHost) -> Iterator[Networked]:
     machines = Libvirt(Host(libvirtd.URI, NODE, again=0.3, unplug=120, balloon=120, routed=True))
     databases = Database(here.ovn.nb, NORTHBOUND), Database(here.host.db, OPEN_VSWITCH)
-    driver = Networked(machines, Links(*databases, NODE, machines))
+    driver = Networked(machines, Links(*databases, NODE, machines.nics))
     yield driver
     driver.close()
 

@@ -35,11 +35,11 @@ class NoMachines:
     def close(self) -> None:
         pass
 
-    def nics(self, id: ResourceId) -> list[Nic] | None:
+    def nics(self, machine: ResourceId) -> list[Nic] | None:
         return None
 
     def nics_on(self, bridge: str) -> list[Nic]:
         return []
 
-    def tag(self, id: ResourceId, mac: str, vlan: int | None) -> None:
-        raise AssertionError(f"{id} has no NIC {mac}")
+    def tag(self, machine: ResourceId, mac: str, vlan: int | None) -> None:
+        raise AssertionError(f"{machine} has no NIC {mac}")

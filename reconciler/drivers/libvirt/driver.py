@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import libvirt
@@ -12,7 +11,6 @@ from reconciler.drivers.base import HostSnapshot, Spec
 from reconciler.drivers.capability import Capabilities
 from reconciler.drivers.libvirt import (  # noqa: F401  (they enter their operations)
     clone,
-    connected,
     console,
     device,
     disk,
@@ -31,28 +29,18 @@ from reconciler.drivers.libvirt.capabilities import CAPABILITIES
 from reconciler.drivers.libvirt.context import OPERATIONS, LibvirtContext
 from reconciler.drivers.libvirt.host import Host
 from reconciler.drivers.libvirt.host_scan import HostScan
-from reconciler.drivers.nics import Nic
+from reconciler.drivers.libvirt.machine_nics import MachineNics
 from reconciler.drivers.operation import LIBVIRT
 from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import ResourceId
 
 
-@contextmanager
-def _reported(target: object) -> Iterator[None]:
-    """Report the errors of libvirt and of the host as ``OperationFailed``."""
-    try:
-        yield
-    except libvirt.libvirtError as error:
-        raise OperationFailed(LIBVIRT, f"{target}: {error}") from error
-    except OSError as error:
-        raise OperationFailed(LIBVIRT, f"{target}: {error.strerror or error}: {error.filename}") from error
-
-
 class Libvirt:
-    """A ``Driver`` for the host behind a connection, and the ``Machines`` of the networks that are made for them."""
+    """A ``Driver`` for the host behind a connection."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.nics = MachineNics(host)
 
     def capabilities(self) -> Capabilities:
         return CAPABILITIES
@@ -60,12 +48,16 @@ class Libvirt:
     def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
         CAPABILITIES.require(target.kind, operation)
         context = LibvirtContext(self.host, target, parameters)
-        with _reported(target):
+        try:
             existed = self.host.exists(target)
             OPERATIONS.functions[target.kind, operation](context)
             self.host.removed.difference_update(context.touched)
             if existed and not self.host.exists(target):
                 self.host.removed.add(target)
+        except libvirt.libvirtError as error:
+            raise OperationFailed(LIBVIRT, f"{target}: {error}") from error
+        except OSError as error:
+            raise OperationFailed(LIBVIRT, f"{target}: {error.strerror or error}: {error.filename}") from error
         return context.touched
 
     def observe(self, id: ResourceId) -> Spec | None:
@@ -79,18 +71,6 @@ class Libvirt:
 
     def noticed(self) -> Collection[ResourceId]:
         return self.host.noticed()
-
-    def nics(self, id: ResourceId) -> list[Nic] | None:
-        with _reported(id):
-            return connected.nics_of(self.host, id)
-
-    def nics_on(self, bridge: str) -> list[Nic]:
-        with _reported(f"bridge {bridge}"):
-            return connected.nics_on(self.host, bridge)
-
-    def tag(self, id: ResourceId, mac: str, vlan: int | None) -> None:
-        with _reported(id):
-            nic.tag(self.host.domain(id.name), mac, vlan)
 
     def close(self) -> None:
         self.host.close()

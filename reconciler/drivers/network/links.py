@@ -30,6 +30,7 @@ class Links:
     node: str
     machines: Machines
     mapping_lock: threading.Lock = field(default_factory=threading.Lock)  # see ``mappings``
+    patience: float = CARRIED_OUT
     sleep: Callable[[float], object] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
 
@@ -57,19 +58,19 @@ class Links:
         self.nb.close()
         self.ovs.close()
 
-    def carried_out(self, number: int, seconds: float = CARRIED_OUT) -> bool:
-        """Wait until this node has carried out a configuration of OVN; whether it has, after at most so long.
+    def carried_out(self, number: int) -> bool:
+        """Wait until this node has carried out a configuration of OVN; whether it has, after ``patience`` seconds.
 
         Other nodes are not waited for: one that is down would never have it.
         """
-        return self._reached(self._carried_out, number, seconds)
+        return self._reached(self._carried_out, number)
 
-    def switched(self, number: int, seconds: float = CARRIED_OUT) -> bool:
+    def switched(self, number: int) -> bool:
         """Wait until Open vSwitch of this node has carried out its configuration; as ``carried_out``."""
-        return self._reached(lambda: int(self.ovs.rows("Open_vSwitch")[0].cur_cfg), number, seconds)
+        return self._reached(lambda: int(self.ovs.rows("Open_vSwitch")[0].cur_cfg), number)
 
-    def _reached(self, counter: Callable[[], int], number: int, seconds: float) -> bool:
-        deadline = self.monotonic() + seconds
+    def _reached(self, counter: Callable[[], int], number: int) -> bool:
+        deadline = self.monotonic() + self.patience
         while counter() < number:
             if self.monotonic() >= deadline:
                 return False
