@@ -6,10 +6,16 @@ A row here has a function entered with ``@operation`` in a module of this packag
 from __future__ import annotations
 
 from reconciler.drivers.capability import YES, Capabilities, Support
-from reconciler.model.kinds import NETWORK
+from reconciler.model.kinds import MACHINE, NETWORK
 
 _ROWS: dict[str, dict[str, Support]] = {
     NETWORK: {
+        "CreateBridge": YES,
+        "DeleteBridge": YES,
+        "SetBridgeVlan": YES,
+        "DelBridgeVlan": YES,
+        "BindPortVlan": YES,
+        "UnbindPortVlan": YES,
         "CreateSwitch": YES,
         "DeleteSwitch": YES,
         "ModifySwitch": YES,
@@ -24,6 +30,11 @@ ROWS: dict[tuple[str, str], Support] = {
 }
 
 
+# What a driver of machines does but for NICs on switches of OVN, whose ports are made here.
+_PLUGGING = [(MACHINE, name) for name in ("CreateAndStartVMFromISO", "CreateAndStartVMFromImage", "PlugNIC")]
+
+
 def with_networks(machines: Capabilities) -> Capabilities:
     """What a driver of machines carries out together with the network part."""
-    return Capabilities(f"{machines.driver}+ovn", {**machines.rows, **ROWS})
+    plugging = {row: YES for row in _PLUGGING if machines.supports(*row)}
+    return Capabilities(f"{machines.driver}+ovn", {**machines.rows, **plugging, **ROWS})

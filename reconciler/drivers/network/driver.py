@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
 from reconciler.drivers.capability import Capabilities
-from reconciler.drivers.network import address_set, switch  # noqa: F401  (they enter their operations)
-from reconciler.drivers.network.capabilities import ROWS, with_networks
+from reconciler.drivers.network import address_set, bridge, plugging, switch  # noqa: F401  (they enter their operations)
+from reconciler.drivers.network.capabilities import with_networks
 from reconciler.drivers.network.context import OPERATIONS, NetworkContext
 from reconciler.drivers.network.links import Links
+from reconciler.drivers.network.machine_settings import PortIndex, with_settings
 from reconciler.drivers.network.noticing import Noticing
 from reconciler.drivers.network.observation import observed
 from reconciler.drivers.network.owner import node_of
-from reconciler.model.kinds import NETWORK
+from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
 
 if TYPE_CHECKING:
@@ -33,13 +34,18 @@ class Networked:
 
     def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
         self.capabilities().require(target.kind, operation)
-        if (target.kind, operation) not in ROWS:
-            return self.machines.run(target, operation, parameters)
         context = NetworkContext(self.links, target, parameters)
-        OPERATIONS.functions[target.kind, operation](context)
+        if (target.kind, operation) in OPERATIONS.functions:
+            OPERATIONS.functions[target.kind, operation](context)
+        elif target.kind == MACHINE:
+            plugging.carry_out(context, self.machines, operation)
+        else:
+            return self.machines.run(target, operation, parameters)
         return context.touched
 
     def observe(self, id: ResourceId) -> Spec | None:
+        if id.kind == MACHINE:
+            return with_settings(self.machines.observe(id), PortIndex(self.links))
         if id.kind != NETWORK:
             return self.machines.observe(id)
         return observed(self.links, id, self.links.owned())
@@ -64,8 +70,11 @@ class NetworkedScan:
     def __init__(self, machines: HostSnapshot, links: Links) -> None:
         self._machines, self._links = machines, links
         self._owned: dict[ResourceId, tuple[str, Row]] = links.owned()
+        self._ports = PortIndex(links)
 
     def observe(self, id: ResourceId) -> Spec | None:
+        if id.kind == MACHINE:
+            return with_settings(self._machines.observe(id), self._ports)
         if id.kind != NETWORK:
             return self._machines.observe(id)
         return observed(self._links, id, self._owned)
