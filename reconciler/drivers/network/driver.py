@@ -15,7 +15,7 @@ from reconciler.drivers.network.machine_settings import PortIndex, with_settings
 from reconciler.drivers.network.noticing import Noticing
 from reconciler.drivers.network.observation import observed
 from reconciler.drivers.network.owner import node_of
-from reconciler.model.kinds import MACHINE, NETWORK
+from reconciler.model.kinds import MACHINE, NETWORK, SNAPSHOT
 from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Networked:
         context = NetworkContext(self.links, target, parameters)
         if (target.kind, operation) in OPERATIONS.functions:
             OPERATIONS.functions[target.kind, operation](context)
-        elif target.kind == MACHINE:
+        elif target.kind in (MACHINE, SNAPSHOT):
             plugging.carry_out(context, self.machines, operation)
         else:
             return self.machines.run(target, operation, parameters)
