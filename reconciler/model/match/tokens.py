@@ -116,7 +116,7 @@ def _quoted(text: str, at: int) -> Token:
     if found is None:
         raise MatchError("a quoted text has no end", at + 1, 'Add the closing ".')
     try:
-        value = json.loads(found[0])
+        value = json.loads(found[0], strict=False)
     except ValueError:
         raise MatchError(f"{found[0]} is not a text as JSON writes it", at + 1) from None
     return Token(Kind.TEXT, value, Span(at, found.end()))
