@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
 from reconciler.drivers.capability import Capabilities
-from reconciler.drivers.network import address_set, switch  # noqa: F401  (they enter their operations)
+from reconciler.drivers.network import acl, address_set, floating, qos, switch  # noqa: F401  (they enter their operations)
 from reconciler.drivers.network.capabilities import ROWS, with_networks
 from reconciler.drivers.network.context import OPERATIONS, NetworkContext
 from reconciler.drivers.network.links import Links
 from reconciler.drivers.network.noticing import Noticing
 from reconciler.drivers.network.observation import observed
 from reconciler.drivers.network.owner import node_of
-from reconciler.model.kinds import NETWORK
+from reconciler.drivers.network.port_rules import shown
+from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
+from reconciler.model.wire import SETTINGS
 
 if TYPE_CHECKING:
     from reconciler.drivers.network.database import Row
@@ -41,7 +43,7 @@ class Networked:
 
     def observe(self, id: ResourceId) -> Spec | None:
         if id.kind != NETWORK:
-            return self.machines.observe(id)
+            return _with_rules(self.links, id, self.machines.observe(id))
         return observed(self.links, id, self.links.owned())
 
     def inventory(self) -> Collection[ResourceId]:
@@ -67,11 +69,22 @@ class NetworkedScan:
 
     def observe(self, id: ResourceId) -> Spec | None:
         if id.kind != NETWORK:
-            return self._machines.observe(id)
+            return _with_rules(self._links, id, self._machines.observe(id))
         return observed(self._links, id, self._owned)
 
     def inventory(self) -> Collection[ResourceId]:
         return sorted({*self._machines.inventory(), *_on_node(self._links)})
+
+
+def _with_rules(links: Links, id: ResourceId, spec: Spec | None) -> Spec | None:
+    """The observed spec of a machine with what is set for its ports; of anything else as it is.
+
+    While OVN does not answer, nothing is said of its ports, and what was last applied counts.
+    """
+    if spec is None or id.kind != MACHINE or not links.nb.connected:
+        return spec
+    rules = shown(links, id)
+    return {**spec, SETTINGS: {**spec.get(SETTINGS, {}), **rules}} if rules else spec
 
 
 def _on_node(links: Links) -> list[ResourceId]:
