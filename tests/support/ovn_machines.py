@@ -14,7 +14,7 @@ from reconciler.drivers.base import HostSnapshot, Spec
 from reconciler.drivers.capability import YES, Capabilities
 from reconciler.drivers.network import port_rules
 from reconciler.drivers.network.database import Database
-from reconciler.drivers.network.nics import Nic
+from reconciler.drivers.nics import Nic
 from reconciler.drivers.operation import TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.resource import ResourceId

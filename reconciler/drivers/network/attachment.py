@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.drivers.network.nics import Nic
+from reconciler.drivers.nics import Nic
 from reconciler.drivers.operation import TOOL, refuse
 from reconciler.model.kinds import NETWORK
 
