@@ -10,7 +10,7 @@ from reconciler.model.kinds import NETWORK
 
 if TYPE_CHECKING:
     from reconciler.drivers.network.context import NetworkContext
-    from reconciler.drivers.network.database import Change, Database, Row
+    from reconciler.drivers.network.database import Change, Row
 
 
 class Attachment(NamedTuple):
@@ -20,17 +20,16 @@ class Attachment(NamedTuple):
     port: Row
     switch: Row
 
-    @property
-    def address(self) -> str:
-        """The IPv4 address that OVN gives the NIC or was told of; empty if there is none yet."""
-        said = [*self.port.addresses, *self.port.dynamic_addresses]
-        words = (word for each in said for word in each.split()[1:] if word != "dynamic")
-        return next((word for word in words if ":" not in word), "")
+
+def address_of(port: Row) -> str:
+    """The IPv4 address that OVN gives a port or was told of; empty if there is none yet."""
+    words = (word for said in (*port.addresses, *port.dynamic_addresses) for word in said.split()[1:])
+    return next((word for word in words if word != "dynamic" and ":" not in word), "")
 
 
-def attachments(rows: Database | Change, nics: list[Nic]) -> list[Attachment]:
+def _attachments(change: Change, nics: list[Nic]) -> list[Attachment]:
     """Those of the NICs that OVN knows, in their order."""
-    ports = {port.name: (port, switch) for switch in rows.rows("Logical_Switch") for port in switch.ports}
+    ports = {port.name: (port, switch) for switch in change.rows("Logical_Switch") for port in switch.ports}
     return [Attachment(nic, *ports[nic.port]) for nic in nics if nic.port in ports]
 
 
@@ -54,7 +53,7 @@ def named_nic(context: NetworkContext, change: Change, nics: list[Nic]) -> Attac
     nic = next((each for each in nics if each.mac == mac), None)
     if nic is None:
         refuse(TOOL, f"VM {context.target.name} has no NIC {mac}")
-    found = attachments(change, [nic])
+    found = _attachments(change, [nic])
     if not found or found[0].switch != row:
         refuse(TOOL, f"NIC {mac} is not on switch {name}")
     return found[0]
@@ -63,7 +62,7 @@ def named_nic(context: NetworkContext, change: Change, nics: list[Nic]) -> Attac
 def first_nic(context: NetworkContext, change: Change, nics: list[Nic], name: str) -> Attachment:
     """The target's first NIC on a switch."""
     row = switch(context, name)
-    found = next((each for each in attachments(change, nics) if each.switch == row), None)
+    found = next((each for each in _attachments(change, nics) if each.switch == row), None)
     if found is None:
         refuse(TOOL, f"VM {context.target.name} has no NIC on switch {name}")
     return found

@@ -9,7 +9,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from reconciler.drivers.network import public_port
-from reconciler.drivers.network.attachment import first_nic, named_nic, nics_of, switch
+from reconciler.drivers.network.attachment import address_of, first_nic, named_nic, nics_of, switch
 from reconciler.drivers.network.context import NetworkContext, operation
 from reconciler.drivers.network.owner import owner_of
 from reconciler.drivers.network.rule import NIC
@@ -44,11 +44,12 @@ def bind(context: NetworkContext) -> None:
         _require_free(context, change, network, address)
         if held:
             refuse(TOOL, f"NIC {place.nic.mac} has the floating IP {held[0].external_ip} already")
-        if not place.address:
+        leads_to = address_of(place.port)
+        if not leads_to:
             refuse(TOOL, f"NIC {place.nic.mac} has no address yet that a floating IP could lead to")
         port = public_port.ensure(context, change, rows, network, address)
         marks = context.marks(**{NIC: place.nic.mac, OUTSIDE: outside, GIVEN: given})
-        columns = {"type": "dnat_and_snat", "external_ip": address, "logical_ip": place.address}
+        columns = {"type": "dnat_and_snat", "external_ip": address, "logical_ip": leads_to}
         nat = change.insert("NAT", gateway_port=[port], external_ids=marks, **columns)
         change.add(rows.router, "nat", nat)
 
@@ -93,6 +94,13 @@ def floating_of(router: Row | None, machine: ResourceId, mac: str) -> list[Row]:
     """The rows of the floating addresses that lead to a NIC."""
     rows = router.nat if router is not None else ()
     return [each for each in rows if owner_of(each) == machine and each.external_ids.get(NIC) == mac]
+
+
+def shown(row: Row) -> dict[str, str]:
+    """A floating address as manifests write it: with the prefix length that was given, unless it is another by now."""
+    given = row.external_ids.get(GIVEN, "")
+    address = given if given.partition("/")[0] == row.external_ip else f"{row.external_ip}/32"
+    return {"address": address, "externalNetwork": row.external_ids.get(OUTSIDE, "")}
 
 
 def holder_of(change: Change, outside: str, address: str) -> ResourceId | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.drivers.network import acl, floating, qos
-from reconciler.drivers.network.attachment import Attachment, attachments
-from reconciler.drivers.network.rule import rules_in
-from reconciler.drivers.network.switch_rows import SwitchRows
+from reconciler.drivers.network import acl, floating
+from reconciler.drivers.network.attachment import address_of
+from reconciler.drivers.network.owner import owner_of
+from reconciler.drivers.network.rule import NIC, Rule, rule_in, rules_in
+from reconciler.drivers.nics import Nic
+from reconciler.model.resource import ResourceId
 
 if TYPE_CHECKING:
-    from reconciler.drivers.network.database import Change
-    from reconciler.drivers.network.links import Links
-    from reconciler.model.resource import ResourceId
+    from reconciler.drivers.network.database import Change, Database, Row
 
 
 def forget(change: Change, machine: ResourceId, mac: str) -> None:
@@ -24,55 +26,76 @@ def forget(change: Change, machine: ResourceId, mac: str) -> None:
             floating.release(change, router, bound)
 
 
-def shown(links: Links, machine: ResourceId) -> dict[str, Any]:
-    """What OVN has of the fields of a machine that the API never shows, in the declared shape: NICs by MAC address.
+class _Written(NamedTuple):
+    """A rule, the match that OVN has of it, and what it does, as a shape has that."""
 
-    A NIC that OVN does not know is left out, and so is the limit of a switch on which a machine has several NICs:
-    nobody can tell whose it is.
-    """
-    places = attachments(links.nb, links.machines.nics(machine) or [])
-    switches = [place.switch.uuid for place in places]
-    found: dict[str, Any] = {}
-    for place in places:
-        nic = found[place.nic.mac] = {"acls": _acls(place, machine), "floatingIP": _floating(links, place, machine)}
-        if switches.count(place.switch.uuid) == 1:
-            nic["qosRules"] = _limits(place, machine)
-    return {"nics": found} if found else {}
+    rule: Rule
+    match: str
+    does: dict[str, Any]
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        rule = self.rule
+        return {"direction": rule.direction, "match": rule.match, "priority": int(rule.priority), **self.does}
 
 
-def _acls(place: Attachment, machine: ResourceId) -> dict[str, Any] | None:
-    rules = rules_in(place.switch.acls, machine, place.nic.mac)
-    return {
-        str(rule): {
-            "direction": rule.direction,
-            "match": rule.match,
-            "priority": int(rule.priority),
-            "action": acl.action_in(row),
-        }
-        for rule, row in rules.items()
-        if acl.is_whole(row, rule, place.nic.port)
-    } or None
+class _Place(NamedTuple):
+    """Where a port is."""
+
+    switch: object  # identifies it
+    address: str
 
 
-def _limits(place: Attachment, machine: ResourceId) -> dict[str, Any] | None:
-    return {
-        str(rule): {
-            "direction": rule.direction,
-            "match": rule.match,
-            "priority": int(rule.priority),
-            "rateKbps": row.bandwidth.get("rate", 0),
-            "burstKbps": row.bandwidth.get("burst", 0),
-        }
-        for rule, row in rules_in(place.switch.qos_rules, machine).items()
-        if qos.is_whole(row, rule)
-    } or None
+_OfNic = tuple[ResourceId | None, str]
 
 
-def _floating(links: Links, place: Attachment, machine: ResourceId) -> dict[str, str] | None:
-    router = SwitchRows.of(links.nb, place.switch).router
-    for row in floating.floating_of(router, machine, place.nic.mac):
-        given, outside = row.external_ids.get(floating.GIVEN, ""), row.external_ids.get(floating.OUTSIDE, "")
-        if row.type == "dnat_and_snat" and row.logical_ip == place.address:
-            address = given if given.partition("/")[0] == row.external_ip else f"{row.external_ip}/32"
-            return {"address": address, "externalNetwork": outside}
-    return None
+class Ports:
+    """What OVN has for the ports of all machines, as it was when this was made: read once, asked for each machine."""
+
+    def __init__(self, nb: Database) -> None:
+        """Reads it. Fails with ``OperationFailed`` if the database does not answer."""
+        self._places: dict[str, _Place] = {}
+        self._rules: dict[_OfNic, list[_Written]] = defaultdict(list)
+        self._limits: dict[tuple[object, ResourceId | None], list[_Written]] = defaultdict(list)
+        self._floating: dict[_OfNic, list[tuple[str, dict[str, str]]]] = defaultdict(list)
+        with nb.reading():
+            for switch in nb.rows("Logical_Switch"):
+                self._read(switch)
+            for row in nb.rows("NAT"):
+                if row.type == "dnat_and_snat" and (owner := owner_of(row)) is not None:
+                    self._floating[owner, row.external_ids.get(NIC, "")].append((row.logical_ip, floating.shown(row)))
+
+    def _read(self, switch: Row) -> None:
+        for port in switch.ports:
+            if not port.type:
+                self._places[port.name] = _Place(switch.uuid, address_of(port))
+        for row in switch.acls:
+            if (rule := rule_in(row)) is not None:
+                written = _Written(rule, row.match, {"action": acl.action_in(row)})
+                self._rules[owner_of(row), row.external_ids.get(NIC, "")].append(written)
+        for row in switch.qos_rules:
+            if (rule := rule_in(row)) is not None:
+                does = {"rateKbps": row.bandwidth.get("rate", 0), "burstKbps": row.bandwidth.get("burst", 0)}
+                self._limits[switch.uuid, owner_of(row)].append(_Written(rule, row.match, does))
+
+    def shown(self, machine: ResourceId, nics: Iterable[Nic]) -> dict[str, Any]:
+        """What OVN has of the fields of a machine that the API never shows, in the declared shape; NICs by MAC address.
+
+        A rule whose match somebody changed is not the rule it says it is, and left out. So is a NIC that OVN does not
+        know, and the limits of a switch on which a machine has several NICs: nobody can tell whose they are.
+        """
+        places = {nic: self._places[nic.port] for nic in nics if nic.port in self._places}
+        on_switch = Counter(place.switch for place in places.values())
+        found: dict[str, Any] = {}
+        for nic, place in places.items():
+            rules = [each for each in self._rules[machine, nic.mac] if each.match == each.rule.on(nic.port)]
+            leads = (said for inside, said in self._floating[machine, nic.mac] if inside == place.address)
+            found[nic.mac] = {"acls": _keyed(rules), "floatingIP": next(leads, None)}
+            if on_switch[place.switch] == 1:
+                limits = self._limits[place.switch, machine]
+                found[nic.mac]["qosRules"] = _keyed(each for each in limits if each.match == each.rule.written)
+        return {"nics": found} if found else {}
+
+
+def _keyed(rules: Iterable[_Written]) -> dict[str, Any] | None:
+    return {str(each.rule): each.shown for each in rules} or None

@@ -61,7 +61,7 @@ class Rule(NamedTuple):
 
 def match_of(context: NetworkContext) -> str:
     """The match that is given, without its quotes."""
-    return context.text("rule").strip("'").strip()
+    return context.text("rule").removeprefix("'").removesuffix("'")
 
 
 def rule_of(context: NetworkContext) -> Rule:
