@@ -1,6 +1,6 @@
 """Access rules of ports: API sections 1.38 to 1.41.
 
-They are rows of the switch, each for one port, and go with its NIC (``port_rules``).
+They are rows of the switch, each for one port, and go with its NIC (``port``).
 """
 
 from __future__ import annotations

@@ -1,29 +1,19 @@
-"""What was set for the port of a NIC, which goes with the port; and what machines show of it."""
+"""What is set for the ports of NICs, as machines show it."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.drivers.network import acl, floating
 from reconciler.drivers.network.attachment import address_of
 from reconciler.drivers.network.owner import owner_of
-from reconciler.drivers.network.rule import NIC, Written, rules_in, written_in
-from reconciler.drivers.nics import Nic
+from reconciler.drivers.network.rule import NIC, Written, written_in
 from reconciler.model.resource import ResourceId
 
 if TYPE_CHECKING:
-    from reconciler.drivers.network.database import Change, Database, Row
-
-
-def forget(change: Change, machine: ResourceId, mac: str) -> None:
-    """Remove the access rules and floating addresses of a NIC; to be called in the change that removes its port."""
-    for switch in change.rows("Logical_Switch"):
-        change.remove(switch, "acls", *rules_in(change, switch.acls, machine, mac).values())
-    for router in change.rows("Logical_Router"):
-        for bound in floating.floating_of(router, machine, mac):
-            floating.release(change, router, bound)
+    from reconciler.drivers.network.database import Database, Row
 
 
 class _Place(NamedTuple):
@@ -36,7 +26,7 @@ class _Place(NamedTuple):
 _OfNic = tuple[ResourceId, str]
 
 
-class Ports:
+class PortRules:
     """What OVN has for the ports of all machines, as it was when this was made: read once, asked for each machine."""
 
     def __init__(self, nb: Database) -> None:
@@ -63,23 +53,24 @@ class Ports:
             if (written := nb.derived(row, written_in)) is not None:
                 self._limits[switch.uuid, written.owner].append(written)
 
-    def shown(self, machine: ResourceId, nics: Iterable[Nic]) -> dict[str, Any]:
-        """What OVN has of the fields of a machine that the API never shows, in the declared shape; NICs by MAC address.
+    def shown(self, machine: ResourceId, ports: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """What OVN has of the fields of a machine's NICs that the API never shows, in the declared shape.
 
-        A rule whose match somebody changed is not the rule it says it is, and left out. So is a NIC that OVN does not
-        know, and the limits of a switch on which a machine has several NICs: nobody can tell whose they are.
+        ``ports`` are the names of their ports by MAC address, by which the result is as well. A rule whose match
+        somebody changed is not the rule it says it is, and left out. So is a NIC that OVN does not know, and the
+        limits of a switch on which a machine has several NICs: nobody can tell whose they are.
         """
-        places = {nic: self._places[nic.port] for nic in nics if nic.port in self._places}
+        places = {mac: self._places[name] for mac, name in ports.items() if name in self._places}
         on_switch = Counter(place.switch for place in places.values())
-        found: dict[str, Any] = {}
-        for nic, place in places.items():
-            rules = [each for each in self._rules[machine, nic.mac] if each.match == each.rule.on(nic.port)]
-            leads = (said for inside, said in self._floating[machine, nic.mac] if inside == place.address)
-            found[nic.mac] = {"acls": _keyed(rules), "floatingIP": next(leads, None)}
+        found: dict[str, dict[str, Any]] = {}
+        for mac, place in places.items():
+            rules = [each for each in self._rules[machine, mac] if each.match == each.rule.on(ports[mac])]
+            leads = (said for inside, said in self._floating[machine, mac] if inside == place.address)
+            found[mac] = {"acls": _keyed(rules), "floatingIP": next(leads, None)}
             if on_switch[place.switch] == 1:
                 limits = self._limits[place.switch, machine]
-                found[nic.mac]["qosRules"] = _keyed(each for each in limits if each.match == each.rule.written)
-        return {"nics": found} if found else {}
+                found[mac]["qosRules"] = _keyed(each for each in limits if each.match == each.rule.written)
+        return found
 
 
 def _port_in(port: Row) -> tuple[str, str]:
