@@ -14,7 +14,7 @@ from reconciler.model.kinds import NETWORK
 from reconciler.model.resource import ResourceId
 from support.no_machines import NoMachines
 from support.ovn_hosts import Ovn, until
-from support.wire import Wire
+from support.wire import Wire, listening
 
 UPLINK = ResourceId(NETWORK, "ext-net")
 
@@ -48,8 +48,10 @@ def test_a_bridge_forwards_to_its_card_and_into_its_vlan(ovn: Ovn, does: Steps, 
         host.namespace.run("ip", "link", "set", device, "up")
 
     def asked_for(address: str) -> str:
-        seen = wire.frames(lambda: host.namespace.run("ping", "-c1", "-W1", address, check=False))
-        return next(line for line in seen.splitlines() if f"who-has {address}" in line)
+        with listening(wire.far, "far0", "arp", "or", "vlan") as frames:
+            host.namespace.run("ping", "-c1", "-W1", address, check=False)
+            until(lambda: any(address in line for line in frames()), f"{address} is asked for")
+            return next(line for line in frames() if f"who-has {address}" in line)
 
     assert "vlan" not in asked_for("10.9.0.9")
     assert "vlan 100," in asked_for("10.9.1.9")

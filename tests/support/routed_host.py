@@ -6,16 +6,17 @@ Another node is in a namespace of its own, behind a wire: guests on it are reach
 from __future__ import annotations
 
 import os
-import subprocess
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from reconciler.drivers.network.driver import Networked
+from reconciler.drivers.network.links import Links
 from support import ovn_hosts
-from support.libvirtd import BRIDGES, Bridge, Libvirtd, clean, define_network, lay_media
+from support.libvirtd import BRIDGES, URI, Bridge, Libvirtd, clean, define_network, lay_media
 from support.libvirtd import missing as libvirt_missing
 from support.open_vswitch import BRIDGE
 from support.ovn_hosts import Host, Namespace, Ovn
-from support.own_host import OwnHost, with_sbin
+from support.own_host import OwnHost
 
 NODE = "node22"
 _SOCKET = Path("/run/openvswitch/db.sock")  # where libvirt asks
@@ -76,6 +77,8 @@ class RoutedHost:
         ovn_hosts.until(lambda: NODE in self.ovn.sbctl("--bare", "--columns=name", "list", "Chassis"), "the node")
         for card in ("eth1", "eth2"):
             here.run("ip", "link", "add", card, "type", "veth", "peer", "name", f"{card}-far")
+            for end in (card, f"{card}-far"):
+                here.run("ip", "link", "set", end, "up")
 
     def _leave(self, inside: ExitStack) -> None:
         with self._own:
@@ -93,15 +96,15 @@ class RoutedHost:
             self.host.vsctl("--if-exists", "del-br", bridge)
         self._own.__exit__(*exc)
 
+    def driver(self) -> Networked:
+        """The driver of the machines and networks of this host."""
+        from reconciler.drivers.libvirt.driver import Libvirt
+        from reconciler.drivers.libvirt.host import Host as LibvirtHost
+        from reconciler.drivers.network.database import NORTHBOUND, OPEN_VSWITCH, Database
+
+        machines = Libvirt(LibvirtHost(URI, NODE, again=0.3, unplug=120, balloon=120, routed=True))
+        databases = Database(self.ovn.nb, NORTHBOUND), Database(self.host.db, OPEN_VSWITCH)
+        return Networked(machines, Links(*databases, NODE, machines.nics))
+
     def close(self) -> None:
         self._stack.close()
-
-
-def tcpdump_of(device: str, *words: str) -> list[str]:
-    """The words that listen on a device of this host."""
-    return ["tcpdump", "-i", device, "-e", "-n", "-l", "-U", *words]
-
-
-def run(*words: str) -> str:
-    """What a command of this host says."""
-    return subprocess.run(words, check=True, capture_output=True, text=True, env=with_sbin()).stdout

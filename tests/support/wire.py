@@ -1,14 +1,27 @@
-"""The wire of a card: the far end of a pair of devices, on which is seen what leaves the host."""
+"""What is on a wire: listening to a device, and the wire of a card to a neighbour."""
 
 from __future__ import annotations
 
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from support.ovn_hosts import Namespace, until
+
+
+@contextmanager
+def listening(space: Namespace, device: str, *words: str) -> Iterator[Callable[[], list[str]]]:
+    """Listen to a device while the block runs; what is given says which frames have come so far, a line each."""
+    with tempfile.TemporaryDirectory() as folder:
+        log, said = Path(folder, "frames"), Path(folder, "said")
+        command = ["sh", "-c", f'exec tcpdump "$@" 2>{said}', "tcpdump", "-i", device, "-e", "-n", "-l", "-U", *words]
+        listener = space.start(*command, log=log)
+        until(lambda: said.exists() and "listening on" in said.read_text(), f"tcpdump listens on {device}")
+        yield lambda: log.read_text().splitlines()
+        listener.terminate()
+        listener.wait()
 
 
 class Wire:
@@ -20,27 +33,6 @@ class Wire:
         for space, device in ((host, card), (self.far, "far0")):
             space.run("ethtool", "-K", device, "tx", "off")
             space.run("ip", "link", "set", device, "up")
-
-    def frames(self, during: Callable[[], object]) -> str:
-        """What ``tcpdump`` says of the frames that come while something is done, and in the half second after it."""
-        with tempfile.TemporaryDirectory() as folder:
-            log = Path(folder, "log")
-            listener = self.far.start("tcpdump", "-i", "far0", "-e", "-n", "-l", "-U", log=log)
-            until(lambda: "listening on" in log.read_text(), "tcpdump listens")
-            during()
-            self._settle(log)
-            listener.terminate()
-            listener.wait()
-            return log.read_text()
-
-    @staticmethod
-    def _settle(log: Path) -> None:
-        """Wait until nothing more is written."""
-        size, since = -1, time.monotonic()
-        while time.monotonic() - since < 0.5:
-            if log.stat().st_size != size:
-                size, since = log.stat().st_size, time.monotonic()
-            time.sleep(0.02)
 
     def close(self) -> None:
         subprocess.run(self.host.words("ip", "link", "delete", self.card), capture_output=True, check=False)
