@@ -32,8 +32,7 @@ def shown(does: Steps) -> dict[str, Any]:
 
 
 class TestPorts(SwitchContract):
-    def test_nothing_of_it_is_shown(self, switched: Steps) -> None:
-        """OVN can be read: all of it is shown, beside what the API has."""
+    def test_it_is_shown_as_manifests_write_it(self, switched: Steps) -> None:
         nothing = {"acls": None, "qosRules": None, "floatingIP": None}
         assert shown(switched) == nothing
         switched.vm("AddACL", operator="allow", **ACL)
