@@ -9,6 +9,17 @@ from reconciler.drivers.capability import YES, Capabilities, Support
 from reconciler.model.kinds import MACHINE, NETWORK
 
 _ROWS: dict[str, dict[str, Support]] = {
+    MACHINE: {
+        "BindFloatingIP": YES,
+        "UnbindFloatingIP": YES,
+        "AddACL": YES,
+        "ModifyACL": YES,
+        "DeprecatedACL": YES,
+        "BatchDeprecatedACL": YES,
+        "SetQoS": YES,
+        "ModifyQoS": YES,
+        "UnsetQoS": YES,
+    },
     NETWORK: {
         "CreateBridge": YES,
         "DeleteBridge": YES,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
 from reconciler.drivers.capability import Capabilities
-from reconciler.drivers.network import address_set, bridge, plugging, switch  # noqa: F401  (they enter their operations)
+from reconciler.drivers.network import acl, address_set, bridge, floating, plugging, qos, switch  # noqa: F401  (operations)
 from reconciler.drivers.network.capabilities import with_networks
 from reconciler.drivers.network.context import OPERATIONS, NetworkContext
 from reconciler.drivers.network.links import Links
@@ -45,7 +45,7 @@ class Networked:
 
     def observe(self, id: ResourceId) -> Spec | None:
         if id.kind == MACHINE:
-            return with_settings(self.machines.observe(id), PortIndex(self.links))
+            return with_settings(id, self.machines.observe(id), PortIndex(self.links))
         if id.kind != NETWORK:
             return self.machines.observe(id)
         return observed(self.links, id, self.links.owned())
@@ -74,7 +74,7 @@ class NetworkedScan:
 
     def observe(self, id: ResourceId) -> Spec | None:
         if id.kind == MACHINE:
-            return with_settings(self._machines.observe(id), self._ports)
+            return with_settings(id, self._machines.observe(id), self._ports)
         if id.kind != NETWORK:
             return self._machines.observe(id)
         return observed(self._links, id, self._owned)

@@ -10,6 +10,8 @@ from reconciler.drivers.base import Spec
 from reconciler.drivers.network.bridge_rows import vlan_of
 from reconciler.drivers.network.links import Links
 from reconciler.drivers.network.owner import owner_of
+from reconciler.drivers.network.port_rules import PortRules
+from reconciler.model.resource import ResourceId
 from reconciler.model.wire import NEXT_START, SETTINGS
 
 if TYPE_CHECKING:
@@ -40,6 +42,11 @@ class PortIndex:
         return found
 
     @cached_property
+    def rules(self) -> PortRules:
+        """What is set for the ports of OVN."""
+        return PortRules(self._links.nb)
+
+    @cached_property
     def on_bridges(self) -> dict[str, Row]:
         """The ports of Open vSwitch of the node, by name."""
         return {each.name: each for each in self._links.ovs.rows("Port")}
@@ -51,15 +58,21 @@ class PortIndex:
         return str(rows[0].external_ids.get("ovn-bridge", _INTEGRATION)) if rows else _INTEGRATION
 
 
-def with_settings(spec: Spec | None, ports: PortIndex) -> Spec | None:
+def with_settings(id: ResourceId, spec: Spec | None, ports: PortIndex) -> Spec | None:
     """The observed spec of a machine with the settings of its NICs; those with no port of Open vSwitch have none."""
     if spec is None:
         return None
     seen: dict[str, dict[str, Any]] = {}
+    names: dict[str, str] = {}  # of ports of OVN, by MAC address
     for domain in (spec.get(NEXT_START) or {}, spec.get("domain") or {}):
         for nic in (domain.get("devices") or {}).get("_interface", []):
             if "virtualport" in nic and domains.bridge_of(nic):
-                seen[str(nic["mac"]["_address"]).lower()] = _settings(nic, ports)
+                mac = str(nic["mac"]["_address"]).lower()
+                seen[mac] = _settings(nic, ports)
+                names[mac] = _port_name(nic)
+    if names and ports.known:
+        for mac, rules in ports.rules.shown(id, names).items():
+            seen[mac] |= rules
     return {**spec, SETTINGS: {**spec.get(SETTINGS, {}), "nics": seen}} if seen else spec
 
 
@@ -68,9 +81,12 @@ def _settings(nic: domains.Device, ports: PortIndex) -> dict[str, Any]:
         return {"type": "l2bridge", "vlan": _vlan(nic, ports)}
     if not ports.known:
         return {"type": "l3bridge"}
-    name = str(nic["virtualport"].get("parameters", {}).get("__interfaceid", ""))
-    network, port = ports.on_switches.get(name, (None, None))
+    network, port = ports.on_switches.get(_port_name(nic), (None, None))
     return {"type": "l3bridge", "network": network, "ip": None if port is None else _fixed_address(port)}
+
+
+def _port_name(nic: domains.Device) -> str:
+    return str(nic["virtualport"].get("parameters", {}).get("__interfaceid", ""))
 
 
 def _vlan(nic: domains.Device, ports: PortIndex) -> int | None:

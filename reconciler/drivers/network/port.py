@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.drivers import domain as domains
+from reconciler.drivers.network import public_port
 from reconciler.drivers.network.context import NetworkContext
 from reconciler.drivers.network.owner import node_of, owner_of
 from reconciler.drivers.network.switch_rows import SwitchRows, settings_of
@@ -90,7 +91,7 @@ def _columns(change: Change, switch: Row, port: Port) -> dict[str, object]:
 def _require_free(context: NetworkContext, change: Change, switch: Row, port: Port, known: Row | None) -> None:
     """Refuse a MAC that another machine has, and an address that the switch does not have, or somebody has on it."""
     for other in change.rows(TABLE):
-        if other != known and owner_of(other) is not None and _mac(other) == port.mac:
+        if other != known and owner_of(other) is not None and mac_of(other) == port.mac:
             refuse(LIBVIRT, f"MAC address {port.mac} is already in use by {owner_of(other)}")
     if port.address == DYNAMIC:
         return
@@ -103,12 +104,16 @@ def _require_free(context: NetworkContext, change: Change, switch: Row, port: Po
     for other in switch.ports:
         if other != known and port.address in _addresses(other):
             refuse(LIBVIRT, f"{taken} by {owner_of(other) or f'port {other.name}'}")
+    router_port = public_port.taken_addresses(change, switch).get(port.address)
+    if router_port is not None and router_port not in switch.ports:
+        refuse(TOOL, f"{taken} by {router_port.name}")
     for nat in _floating_on(change, switch):
         if nat.external_ip == port.address:
             refuse(TOOL, f"{taken}: it leads to {owner_of(nat) or nat.logical_ip}")
 
 
-def _mac(port: Row) -> str:
+def mac_of(port: Row) -> str:
+    """The MAC address of a port, in lower case; empty if it has none."""
     return next((words.split()[0].lower() for words in port.addresses if words.strip()), "")
 
 
