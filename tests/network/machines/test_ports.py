@@ -38,7 +38,8 @@ def lan(does: Steps) -> Steps:
 
 
 def seen(does: Steps, mac: str = MAC, machine: str = "web-1") -> Any:
-    return does.observe(MACHINE, machine)["settings"]["nics"][mac]
+    settings = does.observe(MACHINE, machine)["settings"]["nics"][mac]
+    return {name: settings[name] for name in ("type", "network", "ip", "vlan") if name in settings}
 
 
 def column(here: RoutedHost, name: str, machine: str = "web-1", mac: str = MAC) -> str:
