@@ -201,3 +201,15 @@ def test_machines_are_seen_and_stopped_while_ovn_does_not_answer(here: RoutedHos
     until(lambda: "network" in seen(web), "the database is back")
     web.vm("DeleteVM")
     assert MAC not in here.ovn.nbctl("show")
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5", "fd00::5"])
+def test_a_card_by_which_the_node_is_reached_is_left_alone(here: RoutedHost, does: Steps, address: str) -> None:
+    here.host.namespace.run("ip", "address", "add", f"{address}/24", "dev", "eth1", "nodad")
+    try:
+        with does.refused("Exception", "eth1", address):
+            does.run(NETWORK, "ext-net", "CreateBridge", name="br-web", nic="eth1")
+        assert "br-web" not in here.host.vsctl("list-br").split()
+    finally:
+        here.host.namespace.run("ip", "address", "flush", "dev", "eth1", "scope", "global")
+    does.run(NETWORK, "ext-net", "CreateBridge", name="br-web", nic="eth1")
