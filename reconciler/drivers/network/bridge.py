@@ -34,8 +34,8 @@ def create_bridge(context: NetworkContext) -> None:
     if addresses := addresses_on(card):
         refuse(
             TOOL,
-            f"NIC {card} has {', '.join(addresses)}, by which {context.node} is reached, and a bridge would take the card "
-            "over: take the address off the card first, and give it to the bridge",
+            f"NIC {card} has {', '.join(addresses)}, by which {context.node} is reached, and a bridge would take it over: "
+            "take the address off the card first, and give it to the bridge",
         )
 
     def write(change: Change) -> None:
