@@ -34,7 +34,7 @@ def create_bridge(context: NetworkContext) -> None:
     if addresses := addresses_on(card):
         refuse(
             TOOL,
-            f"NIC {card} has {', '.join(addresses)}, by which {context.node} is reached, and a bridge would take it over: "
+            f"NIC {card} has {', '.join(addresses)}, by which {context.node} is reached; a bridge would take it over: "
             "take the address off the card first, and give it to the bridge",
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
 from reconciler.drivers.capability import Capabilities
@@ -13,19 +13,9 @@ from reconciler.drivers.network.context import OPERATIONS, NetworkContext
 from reconciler.drivers.network.links import Links
 from reconciler.drivers.network.machine_settings import PortIndex, with_settings
 from reconciler.drivers.network.noticing import Noticing
-<<<<<<< HEAD
-from reconciler.drivers.network.observation import observed
-from reconciler.drivers.network.owner import node_of
-from reconciler.model.kinds import MACHINE, NETWORK, SNAPSHOT
-from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
-=======
 from reconciler.drivers.network.observation import NetworkSight
-from reconciler.model.kinds import MACHINE, NETWORK
+from reconciler.model.kinds import MACHINE, NETWORK, SNAPSHOT
 from reconciler.model.resource import ResourceId
->>>>>>> ovn
-
-if TYPE_CHECKING:
-    pass
 
 
 class Networked:
