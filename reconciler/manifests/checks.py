@@ -19,9 +19,10 @@ from reconciler.manifests.addresses import ip_address, switch_errors
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
 from reconciler.model import quantity
-from reconciler.model.fields import KeyedList, parts_of
+from reconciler.model.fields import KeyedList, matches_of, parts_of
 from reconciler.model.fields.machine import TARGET_BUSES
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.match import MatchError, parse
 from reconciler.model.path import values_at
 from reconciler.model.readiness import BY_ADDRESS, address_of
 from reconciler.model.resource import Path, show_path
@@ -223,6 +224,9 @@ def _disk_limits(machine: Declared) -> Iterator[Finding]:
                 yield Finding(("disks", index, "qos", total), message, remedy)
 
 
+_LONGEST_BRIDGE = 15  # characters that the kernel takes as the name of a device
+
+
 def _nics(machine: Declared) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, nic in enumerate(machine.spec["nics"]):
@@ -232,7 +236,13 @@ def _nics(machine: Declared) -> Iterator[Finding]:
         for key in ("network", "ip"):
             if key in nic and nic["type"] != "l3bridge":
                 message = f"{key} goes with type l3bridge only, not {nic['type']}"
-                yield Finding(("nics", index, key), message, f"Remove {key}, or use type: l3bridge.")
+                remedy = f"Remove {key}, or use type: l3bridge."
+                if nic["type"] == "network" and key == "network":
+                    remedy = "Remove network: the network of libvirt is the source."
+                yield Finding(("nics", index, key), message, remedy)
+        if nic["type"] != "network" and len(nic["source"]) > _LONGEST_BRIDGE:
+            message = f"{nic['source']} is too long: the name of a bridge has at most {_LONGEST_BRIDGE} characters"
+            yield Finding(("nics", index, "source"), message, "Name a bridge of the node, or use type: network.")
         if nic["type"] == "l3bridge" and "network" not in nic:
             message = "a NIC of type l3bridge needs the network whose switch it is on"
             yield Finding(("nics", index), message, "Add network, or use type: l2bridge.", missing="network")
@@ -251,6 +261,15 @@ def _needs_switch(machine: Declared) -> Iterator[Finding]:
                 routed = nic["type"] == "l3bridge"
                 remedy = "Add network." if routed else f"Use type: l3bridge and add network, or remove {key}."
                 yield Finding(("nics", index, key), message, remedy)
+
+
+def _matches(machine: Declared) -> Iterator[Finding]:
+    """A finding for each match of a rule that OVN could not read: it would leave the rule out without a word."""
+    for path, match in matches_of(MACHINE, machine.spec):
+        try:
+            parse(match)
+        except MatchError as error:
+            yield Finding(path, f"no match of OVN: {error}", error.remedy or "Write it as ovn-sb(5) describes matches.")
 
 
 def _floating_ips(machine: Declared) -> Iterator[Finding]:
@@ -340,6 +359,14 @@ def _addresses(network: Declared) -> Iterator[Finding]:
         yield from ip_address(("addresses", index), text)
 
 
+def _bridge(network: Declared) -> Iterator[Finding]:
+    bridge = network.shape.get("bridge", {})
+    device = f"{bridge.get('name')}-{bridge.get('vlan')}"
+    if "vlan" in bridge and len(device) > _LONGEST_BRIDGE:
+        message = f"the device of the VLAN would be {device}, and its name has at most {_LONGEST_BRIDGE} characters"
+        yield Finding(("bridge", "vlan"), message, "Choose a shorter name for the bridge.")
+
+
 def _switch(network: Declared) -> Iterator[Finding]:
     if "switch" in network.spec:
         yield from (finding.under("switch") for finding in switch_errors(network.spec["switch"]))
@@ -410,6 +437,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Check(("disks",), _disk_limits),
         Check(("nics",), _nics),
         Check(("nics",), _needs_switch),
+        Check(("nics",), _matches),
         Check(("nics",), _floating_ips),
         Check(("usbRedirection", "graphics"), _usb_redirection),
         Check(("graphics",), _console_address),
@@ -420,7 +448,11 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Check(("osVariant", "guest"), _guest_system),
         Check(("readiness", "nics"), _readiness),
     ),
-    NETWORK: (Check(("addresses",), _addresses), Check(("switch",), _switch)),
+    NETWORK: (
+        Check(("addresses",), _addresses),
+        Check(("bridge",), _bridge),
+        Check(("switch",), _switch),
+    ),
     DISK: (Check(("capacity", "from", "cloudInit"), _capacity), Check(("cloudInit",), _cloud_init)),
     POOL: (Check(("type", "url", "options"), _pool_url), Check(("type", "state", "autostart"), _unmanaged_pool)),
     SNAPSHOT: (Check(("disks",), _snapshot_modes),),

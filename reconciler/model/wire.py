@@ -52,12 +52,16 @@ NEXT_START = "nextStart"
 MISSING = "missing"
 PAUSED_BY = "pausedBy"
 ADDRESSES = "addresses"
+SETTINGS = "settings"
 """Keys of ``spec`` beside what is observed. ``lifecycle`` (wire format 2.1) holds the operation that waits to be picked
 up; ``claimed`` the operation that our agent is carrying out, gone when it writes the result; ``nextStart`` the elements
 of the persistent configuration of a running guest that differ from its live one; ``missing``, true where our agent has
 seen that the node no longer has what it had, though no operation deleted it; ``pausedBy`` why a guest is paused that
 nobody paused, as a text: an I/O error; ``addresses`` the IP addresses of the NICs of a machine that are known, a
-list of ``{"mac": MAC, "address": IP, "source": SOURCE}``. They are shown to people and never compared with anything."""
+list of ``{"mac": MAC, "address": IP, "source": SOURCE}``, shown to people and never compared with anything;
+``settings`` what our agent sees of fields that the API never shows, in the declared shape (``{"switch": {"mtu":
+1400}}``), null for one that it sees is not set. Of those that it does not name, what was applied last is all that is
+known."""
 
 STATIC, DYNAMIC, LEASE, AGENT = ADDRESS_SOURCES = "static", "dynamic", "lease", "agent"
 """Who knows an address of a NIC, the surest first: its switch, which was told it or chose it; a DHCP server of the

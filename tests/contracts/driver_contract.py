@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from contracts.driver_contract_backup import BackupContract
+from contracts.driver_contract_bridge import BridgeContract, PortVlanContract
 from contracts.driver_contract_guest import GuestContract
 from contracts.driver_contract_migration import MigrationContract
+from contracts.driver_contract_network import NetworkContract
+from contracts.driver_contract_nic import NicContract
 from contracts.driver_contract_share import ShareContract
 from contracts.driver_contract_steps import (
     BOTH,
@@ -37,7 +40,17 @@ from reconciler.model.resource import ResourceId
 __all__ = ["BOTH", "CONFIG", "OTHER_MAC", "DriverContract", "Steps"]
 
 
-class DriverContract(BackupContract, GuestContract, MigrationContract, ShareContract, SwitchContract):
+class DriverContract(
+    BackupContract,
+    BridgeContract,
+    GuestContract,
+    MigrationContract,
+    NetworkContract,
+    NicContract,
+    PortVlanContract,
+    ShareContract,
+    SwitchContract,
+):
     @pytest.fixture
     def driver(self) -> Iterator[Driver]:
         """A driver of a node on which nothing exists, closed afterwards."""
@@ -929,163 +942,6 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, ShareCont
         for target in ("vda", "sdz"):
             with drive.refused("LibvirtError", target):
                 self.manage(drive, "update", path=target)
-
-    # Machines: NICs
-
-    def test_a_nic_is_plugged_with_its_limits(self, running: Steps) -> None:
-        running.vm(
-            "PlugNIC",
-            source="source=br-ext",
-            type="bridge",
-            mac=OTHER_MAC,
-            inbound="1024",
-            outbound="2048",
-            **BOTH,
-        )
-        nic = running.devices("_interface")[1]
-        assert nic["mac"] == {"_address": OTHER_MAC}
-        assert nic["target"]["_dev"] == "fe54000a0002"
-        assert nic["model"]["_type"] == "virtio"
-        assert nic["bandwidth"] == {"inbound": {"_average": 1024}, "outbound": {"_average": 2048}}
-        running.vm("StopVM")
-        assert running.macs() == [MAC, OTHER_MAC]
-
-    def test_a_nic_of_type_l2bridge_is_a_port_of_a_virtual_switch(self, running: Steps) -> None:
-        running.vm("PlugNIC", source="source=br-ext", type="l2bridge", mac=OTHER_MAC, **BOTH)
-        assert "virtualport" not in running.devices("_interface")[0]
-        assert running.devices("_interface")[1]["virtualport"]["_type"] == "openvswitch"
-
-    def test_a_nic_is_on_a_switch_that_exists(self, running: Steps) -> None:
-        port = {
-            "source": "source=br-int,ip=192.168.5.9,switch=web-net",
-            "type": "l3bridge",
-            "mac": OTHER_MAC,
-            **BOTH,
-        }
-        with running.refused("Exception", "web-net"):
-            running.vm("PlugNIC", **port)
-        running.switch()
-        running.vm("PlugNIC", **port)
-        assert running.devices("_interface")[1]["source"]["_bridge"] == "br-int"
-        with running.refused("Exception", "web-net"):
-            running.run(NETWORK, "web-net", "DeleteSwitch")
-        running.vm("UnplugNIC", type="l3bridge", mac=OTHER_MAC, **BOTH)
-        running.run(NETWORK, "web-net", "DeleteSwitch")
-
-    def test_an_l3_nic_names_its_switch(self, running: Steps) -> None:
-        with running.refused("Exception", "switch"):
-            running.vm("PlugNIC", source="source=br-int", type="l3bridge", mac=OTHER_MAC, **BOTH)
-
-    def test_a_mac_that_is_used_is_not_plugged(self, running: Steps) -> None:
-        running.machine("web-2", mac=OTHER_MAC)
-        for mac in (MAC, OTHER_MAC):
-            with running.refused("LibvirtError", mac):
-                running.vm("PlugNIC", source="source=br-ext", type="bridge", mac=mac, **BOTH)
-
-    def test_an_unplugged_nic_is_gone_and_its_mac_free(self, running: Steps) -> None:
-        running.vm("UnplugNIC", type="bridge", mac=MAC, **BOTH)
-        assert running.macs() == []
-        running.machine("web-2", mac=MAC)
-
-    def test_a_nic_that_is_not_there_is_not_unplugged_or_tuned(self, running: Steps) -> None:
-        with running.refused("LibvirtError", OTHER_MAC):
-            running.vm("UnplugNIC", type="bridge", mac=OTHER_MAC, **BOTH)
-        with running.refused("LibvirtError", OTHER_MAC):
-            running.vm("TuneNICQoS", _interface=OTHER_MAC, inbound="1024", **BOTH)
-
-    def test_nic_limits_are_set_one_by_one_and_lifted_by_zero(self, running: Steps) -> None:
-        def bandwidth() -> Any:
-            return running.devices("_interface")[0].get("bandwidth")
-
-        running.vm("TuneNICQoS", _interface=MAC, inbound="1024", **BOTH)
-        running.vm("TuneNICQoS", _interface=MAC, outbound="2048", **BOTH)
-        assert bandwidth() == {"inbound": {"_average": 1024}, "outbound": {"_average": 2048}}
-        running.vm("TuneNICQoS", _interface=MAC, inbound="0", outbound="0", **BOTH)
-        assert bandwidth() is None
-
-    # Networks
-
-    def test_a_switch_shows_its_router_and_dhcp(self, does: Steps) -> None:
-        does.switch()
-        spec = does.observe(NETWORK, "web-net")
-        data = spec["data"]
-        assert spec["type"] == "l3network"
-        assert data["switchInfo"]["name"] == "web-net"
-        assert data["switchInfo"]["ports"][0]["router_port"] == "web-net-router-port"
-        assert data["routerInfo"]["name"] == "web-net-router"
-        assert data["routerInfo"]["ports"][0]["networks"] == '["192.168.5.2/24"]'
-        gateway = data["gatewayInfo"]
-        assert (gateway["router"], gateway["server_id"]) == ("192.168.5.1", "192.168.5.2")
-
-    def test_a_switch_is_modified(self, does: Steps) -> None:
-        does.switch()
-        does.run(NETWORK, "web-net", "ModifySwitch", gateway="192.168.5.254", dhcp="192.168.5.3")
-        data = does.observe(NETWORK, "web-net")["data"]
-        assert data["routerInfo"]["ports"][0]["networks"] == '["192.168.5.3/24"]'
-        assert data["gatewayInfo"]["router"] == "192.168.5.254"
-        assert data["gatewayInfo"]["server_id"] == "192.168.5.3"
-
-    def test_a_switch_name_is_taken_once(self, does: Steps) -> None:
-        does.switch()
-        with does.refused("Exception", "web-net"):
-            does.switch()
-
-    def test_a_bridge_shows_its_ports_and_goes(self, does: Steps) -> None:
-        does.run(NETWORK, "ext-net", "CreateBridge", name="br-web", nic="eth1", vlan="100")
-        spec = does.observe(NETWORK, "ext-net")
-        assert spec["type"] == "l2network"
-        assert spec["data"]["bridgeInfo"]["name"] == "br-web"
-        assert self.vlans(does) == {"eth1": "", "br-web-100": "100"}
-        does.run(NETWORK, "ext-net", "SetBridgeVlan", name="br-web", vlan="200")
-        assert self.vlans(does) == {"eth1": "", "br-web-200": "200"}
-        with does.refused("Exception", "100"):
-            does.run(NETWORK, "ext-net", "DelBridgeVlan", name="br-web", vlan="100")
-        does.run(NETWORK, "ext-net", "DelBridgeVlan", name="br-web", vlan="200")
-        assert self.vlans(does) == {"eth1": ""}
-        does.run(NETWORK, "ext-net", "DeleteBridge", name="br-web", nic="eth1")
-        assert does.gone(NETWORK, "ext-net")
-
-    def vlans(self, does: Steps) -> dict[str, str]:
-        info = does.observe(NETWORK, "ext-net")["data"]["bridgeInfo"]
-        return {port["name"]: port["vlan"] for port in info["ports"]}
-
-    def test_a_bridge_with_a_nic_on_it_stays(self, does: Steps) -> None:
-        does.pool()
-        does.run(NETWORK, "ext-net", "CreateBridge", name="br-web", nic="eth1")
-        does.machine(network=f"type=l2bridge,source=br-web,mac={MAC}")
-        with does.refused("Exception", "br-web"):
-            does.run(NETWORK, "ext-net", "DeleteBridge", name="br-web", nic="eth1")
-
-    def test_a_nic_is_put_into_a_vlan_of_its_own(self, does: Steps) -> None:
-        does.pool()
-        does.run(NETWORK, "ext-net", "CreateBridge", name="br-web", nic="eth1")
-        does.machine(network=f"type=l2bridge,source=br-web,mac={MAC}")
-        touched = does.run(NETWORK, "ext-net", "BindPortVlan", domain="web-1", mac=MAC, vlan="300")
-        assert ResourceId(MACHINE, "web-1") in touched
-        assert does.devices("_interface")[0]["vlan"] == {"tag": {"_id": 300}}
-        does.run(NETWORK, "ext-net", "UnbindPortVlan", domain="web-1", mac=MAC)
-        assert "vlan" not in does.devices("_interface")[0]
-        with does.refused("Exception", MAC):
-            does.run(NETWORK, "ext-net", "UnbindPortVlan", domain="web-1", mac=MAC)
-
-    def test_addresses_are_listed_changed_and_gone(self, does: Steps) -> None:
-        def listed() -> Any:
-            return does.observe(NETWORK, "dmz-hosts")["data"]["addressInfo"]["addresses"]
-
-        does.run(NETWORK, "dmz-hosts", "CreateAddress", address="192.168.1.2,192.168.1.1")
-        assert does.observe(NETWORK, "dmz-hosts")["type"] == "l3address"
-        assert listed() == '["192.168.1.1", "192.168.1.2"]'
-        does.run(NETWORK, "dmz-hosts", "ModifyAddress", address="192.168.1.3")
-        assert listed() == '["192.168.1.3"]'
-        does.run(NETWORK, "dmz-hosts", "DeleteAddress")
-        assert does.gone(NETWORK, "dmz-hosts")
-
-    def test_a_network_is_one_thing(self, does: Steps) -> None:
-        does.switch()
-        with does.refused("Exception", "web-net"):
-            does.run(NETWORK, "web-net", "DeleteAddress")
-        with does.refused("Exception", "web-net"):
-            does.run(NETWORK, "web-net", "DeleteBridge", name="br-web", nic="eth1")
 
     # Disk snapshots
 

@@ -44,6 +44,7 @@ done
   ip link set ${each##*/} up
   udhcpc -b -t 100 -T 1 -i ${each##*/} -s /bin/leased >/dev/null 2>&1 &
 done
+[ -e /etc/networked ] && networked &
 until [ -e /pressed ]; do
   for each in /sys/devices/system/cpu/cpu*/online; do
     [ "$(cat $each)" = 1 ] || echo 1 >$each
@@ -53,6 +54,36 @@ until [ -e /pressed ]; do
 done
 report off
 poweroff -f
+"""
+
+# A guest on networks: each NIC asks for an address when it comes, also while the guest runs. A page is served on all,
+# and what is sent to the next port is taken in.
+PORT = 8080
+PAGE_SIZE = 3 * 1024**2
+_NETWORKED = f"""#!/bin/busybox sh
+mkdir /www /asked
+dd if=/dev/zero of=/www/page bs={PAGE_SIZE} count=1 2>/dev/null
+httpd -p {PORT} -h /www
+mkfifo /silence
+exec 8<>/silence
+while :; do nc -l -p {PORT + 1} <&8 >/dev/null; done &
+while :; do
+  for each in /asked/*; do [ -e /sys/class/net/${{each##*/}} ] || rm -f $each; done
+  for each in /sys/class/net/eth*; do
+    name=${{each##*/}}
+    if [ -e $each ] && [ ! -e /asked/$name ]; then
+      >/asked/$name
+      ip link set $name up
+      udhcpc -b -t 100 -T 1 -O mtu -i $name -s /bin/networked-leased >/dev/null 2>&1 &
+    fi
+  done
+  usleep 200000
+done
+"""
+_NETWORKED_LEASED = """#!/bin/busybox sh
+[ $1 = bound ] || exit 0
+ip address add $ip/$mask dev $interface
+ip link set $interface mtu ${mtu:-1500}
 """
 
 # What udhcpc runs. Beside its lease, a NIC has an address that nobody but the guest knows.
@@ -97,7 +128,11 @@ draft=/report.$1
   echo cpus $(grep -c ^processor /proc/cpuinfo)
   echo memory $(awk '$1 == "MemTotal:" {{ print $2 }}' /proc/meminfo)
   for each in /sys/block/vd*; do echo disk.${{each##*/}} $(cat $each/size); done
-  for each in /sys/class/net/*/address; do echo nic.$(cat $each); done
+  for each in /sys/class/net/*/address; do
+    name=${{each#/sys/class/net/}} name=${{name%/address}}
+    said=$(ip -4 -o address show dev $name 2>/dev/null | sed 's|.*inet \\([^ ]*\\).*|\\1|' | tr '\\n' ' ')
+    echo nic.$(cat $each) $said$(cat /sys/class/net/$name/mtu)
+  done
   echo medium $(dd if=/dev/sr0 bs=2048 count=1 2>/dev/null | head -c 16 | hexdump -ve '1/1 "%02x"')
   echo end
 }} >$draft
@@ -125,13 +160,16 @@ def missing() -> str:
     return "" if _packages().is_dir() else f"there is no kernel in {_packages()}: make libvirt"
 
 
-def install(path: str, *, dhcp: bool = False, agent: bool = False) -> None:
-    """Make the image of a disk that boots the guest: one that asks for addresses, or answers as a guest agent."""
+def install(path: str, *, dhcp: bool = False, agent: bool = False, networked: bool = False) -> None:
+    """Make the image of a disk that boots the guest: one that asks for addresses, or answers as a guest agent.
+
+    One that is networked asks for them as NICs come, and serves a page of ``PAGE_SIZE`` zeros at ``PORT``.
+    """
     packages = _packages()
     (kernel,) = packages.glob("boot/vmlinuz-*")
     with TemporaryDirectory() as folder:
         disk, initrd, config = (Path(folder, name) for name in ("disk", "initrd", "syslinux.cfg"))
-        initrd.write_bytes(gzip.compress(_archive(packages, {"dhcp": dhcp, "agent": agent}), 1))
+        initrd.write_bytes(gzip.compress(_archive(packages, {"dhcp": dhcp, "agent": agent, "networked": networked}), 1))
         config.write_text(_SYSLINUX)
         _run("mformat", "-C", "-i", str(disk), "-T", str(_IMAGE_SIZE // 512), "-h", "16", "-s", "63", "::")
         _run("mcopy", "-i", str(disk), str(initrd), str(config), "::")
@@ -158,6 +196,8 @@ def _archive(packages: Path, abilities: dict[str, bool]) -> bytes:
         "bin/report": _REPORT.encode(),
         "bin/leased": _LEASED.encode(),
         "bin/agent": _AGENT.encode(),
+        "bin/networked": _NETWORKED.encode(),
+        "bin/networked-leased": _NETWORKED_LEASED.encode(),
         **{f"etc/{name}": b"" for name, there in abilities.items() if there},
         "etc/acpi/PWRF/00000080": _BUTTON.encode(),
         "modules/order": "\n".join(order).encode(),

@@ -17,10 +17,7 @@ from reconciler.drivers.base import Spec
 from reconciler.drivers.libvirt import qcow2
 from reconciler.model.kinds import DISK
 from reconciler.model.resource import ResourceId
-from support import guest, libvirtd
-
-# What operations of the slice can be asked for that is outside of it.
-OUTSIDE = ("l2bridge", "l3bridge")
+from support import guest, libvirtd, open_vswitch
 
 
 def words_of(parameters: dict[str, Any]) -> str:
@@ -34,14 +31,24 @@ class RealSteps(Steps):
         if not self.driver.capabilities().supports(kind, operation):
             pytest.skip(f"{operation} of {kind} is not in this driver's slice")
         words = words_of(parameters)
-        if outside := next((each for each in OUTSIDE if each in words), ""):
-            pytest.skip(f"{outside}: not in this driver's slice")
+        for only in self.driver.capabilities().of(kind, operation).only:
+            if outside := only.refused(parameters):
+                pytest.skip(f"{only.named} {outside}: not in this driver's slice")
+        if "l2bridge" in words and (lacking := open_vswitch.missing()) and not os.environ.get(open_vswitch.REQUIRED):
+            pytest.skip(lacking)
         if operation == "CreateDiskImage" and Path(VMDI).is_dir():
             (Path(VMDI) / name).mkdir(exist_ok=True)
             guest.blank(Path(VMDI, name, name))
-        if "bound" in words_of(parameters) and not libvirtd.shapes():
+        if "bound" in words and not self._on_open_vswitch(name, words, parameters) and not libvirtd.shapes():
             pytest.skip("the kernel of this machine has no sfq queue, with which libvirt limits NICs")
         return super().run(kind, name, operation, **parameters)
+
+    def _on_open_vswitch(self, machine: str, words: str, parameters: dict[str, Any]) -> bool:
+        """Whether the NIC of an operation is a port of Open vSwitch, which limits it by itself."""
+        if "_interface" not in parameters:
+            return "l2bridge" in words or "l3bridge" in words
+        nics = {nic["mac"]["_address"]: nic for nic in self.devices("_interface", machine)}
+        return "virtualport" in nics.get(parameters["_interface"], {})
 
     @contextmanager
     def lun(self) -> Iterator[str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import Resource, ResourceId
-from reconciler.model.wire import ADDRESSES, ANNOTATION_APPLIED, ANNOTATION_PENDING
+from reconciler.model.wire import ADDRESSES, ANNOTATION_APPLIED, ANNOTATION_PENDING, SETTINGS
 from reconciler.observe.observed import Observed
 from reconciler.output.describe import Description, description_text, listing, wide_listing
 from reconciler.planner.diff import diff
@@ -40,6 +40,27 @@ def test_a_domain_in_the_words_of_manifests() -> None:
     assert "type" not in shape["nics"]["52:54:00:aa:bb:cc"], "l2bridge and l3bridge look the same"
     assert shape["bootOrder"] == ["vda"]
     assert shape["nodeName"] == "node22"
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        {"_type": "network", "source": {"_network": "default"}},
+        {"_type": "network", "source": {"_network": "default", "_portid": "6b3a", "_bridge": "virbr0"}},
+        # Of one that only names a bridge of the node, libvirt shows a running guest's NIC as one on that bridge.
+        {"_type": "bridge", "source": {"_network": "default", "_portid": "6b3a", "_bridge": "br-ext"}},
+        {
+            "_type": "bridge",
+            "source": {"_network": "default", "_bridge": "br0"},
+            "virtualport": {"_type": "openvswitch"},
+        },
+    ],
+)
+def test_a_nic_in_a_network_of_libvirt(connection: dict[str, Any]) -> None:
+    domain = copy.deepcopy(DOMAIN)
+    domain["devices"]["_interface"] = [{"mac": {"_address": "52:54:00:aa:bb:cc"}, **connection}]
+    nic = shape_of(machine(domain))["nics"]["52:54:00:aa:bb:cc"]
+    assert (nic["type"], nic["source"]) == ("network", "default")
 
 
 def test_one_element_alone_and_none_at_all() -> None:
@@ -128,6 +149,33 @@ def test_what_nobody_shows_comes_from_what_was_applied() -> None:
     assert shape_of(network)["switch"] == {"mtu": 1400}
     network["metadata"]["annotations"] = {ANNOTATION_APPLIED: "{damaged"}
     assert "switch" not in shape_of(network)
+
+
+def test_what_an_agent_sees_of_fields_that_nobody_shows_is_what_is() -> None:
+    applied, seen = {"switch": {"mtu": 1400, "vlanId": 7}}, {"switch": {"mtu": 1300}}
+    network = resource(NETWORK, "net1", {"type": "l3network", "data": {}, SETTINGS: seen})
+    assert shape_of(network)["switch"] == {"mtu": 1300}
+    network["metadata"]["annotations"] = {ANNOTATION_APPLIED: json.dumps(applied)}
+    assert shape_of(network)["switch"] == {"mtu": 1300}
+    network["spec"][SETTINGS] = {"switch": None}
+    assert "switch" not in shape_of(network)
+
+
+def test_of_a_part_only_what_an_agent_names_is_seen() -> None:
+    mac = "52:54:00:aa:bb:cc"
+    applied = {"nics": {mac: {"vlan": 100, "type": "l2bridge"}}}
+    found = machine(DOMAIN, annotations={ANNOTATION_APPLIED: json.dumps(applied)})
+    for settings, vlan in (
+        ({}, 100),
+        ({"nics": {mac: {"vlan": 200}}}, 200),
+        ({"nics": {mac: {"vlan": None}}}, None),
+        ({"nics": {mac: {}}}, 100),
+        ({"nics": {"52:54:00:00:00:99": {"vlan": 200}}}, 100),
+        ({"nics": "damaged"}, 100),
+    ):
+        found["spec"][SETTINGS] = settings
+        nic = shape_of(found, volume())["nics"][mac]
+        assert (nic.get("vlan"), nic["type"]) == (vlan, "l2bridge")
 
 
 def test_what_waits_for_a_start_waits_until_the_guest_started_anew() -> None:
