@@ -120,3 +120,24 @@ def test_a_match_that_ovn_could_not_read_is_not_sent(ovn: Ovn, does: Steps) -> N
         with does.refused("Exception", "column 9"):
             does.vm(operation, **{**more, "rule": "'tcp.dst = 80'"})
     assert (ovn.count("ACL"), ovn.count("QoS")) == (0, 0)
+
+
+def test_each_operation_is_one_transaction(ovn: Ovn, does: Steps) -> None:
+    does.switch()
+    does.switch("ext-net", subnet="10.10.0.0/24", gateway="10.10.0.1", dhcp="10.10.0.2")
+    does.machine(network=f"type=l3bridge,source=br-int,ip=192.168.5.9,switch=web-net,mac={MAC}")
+    number = int(ovn.nbctl("get", "NB_Global", ".", "nb_cfg"))
+    operations: dict[str, dict[str, str]] = {
+        "AddACL": {**ACL, "operator": "allow"},
+        "ModifyACL": {**ACL, "operator": "drop"},
+        "DeprecatedACL": ACL,
+        "SetQoS": {**QOS, **RATE},
+        "ModifyQoS": {**QOS, "rate": "1", "burst": "0"},
+        "UnsetQoS": {**QOS, "vmmac": MAC, "priority": "100"},
+        "BindFloatingIP": FLOATING,
+        "UnbindFloatingIP": UNBOUND,
+    }
+    for operation, parameters in operations.items():
+        number += 1
+        does.vm(operation, **parameters)
+        assert int(ovn.nbctl("get", "NB_Global", ".", "nb_cfg")) == number, operation
