@@ -26,7 +26,7 @@ class NetworkSight:
     def __init__(self, links: Links) -> None:
         self._links = links
         self._networks = links.owned()
-        self._rows = OwnedRows(links.nb.rows)
+        self._rows = OwnedRows(links.nb)
 
     def observe(self, id: ResourceId) -> Spec | None:
         """The observed spec of a network, without status; None if it does not exist.

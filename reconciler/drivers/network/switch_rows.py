@@ -42,7 +42,7 @@ class SwitchRows(NamedTuple):
     @classmethod
     def of(cls, rows: Database | Change, switch: Row) -> SwitchRows:
         """The rows of a switch."""
-        return cls.among(OwnedRows(rows.rows), switch)
+        return cls.among(OwnedRows(rows), switch)
 
     @classmethod
     def among(cls, owned: OwnedRows, switch: Row) -> SwitchRows:
