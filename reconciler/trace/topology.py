@@ -1,0 +1,215 @@
+"""What there is: ports of NICs with their rules, switches and address sets, read from shapes.
+
+Whatever a shape does not say is left open here and never guessed: an address that the switch gives out, the rules of a
+machine of which nobody noted what was applied.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from reconciler.model.kinds import MACHINE, NETWORK
+from reconciler.model.resource import ResourceId
+from reconciler.model.shape import Shape
+from reconciler.trace.flow import Address
+
+FROM, TO = "from", "to"
+ALLOW = "allow"
+Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of access of a NIC. ``key`` tells it apart from the others: direction, priority and match."""
+
+    machine: ResourceId
+    mac: str
+    key: str
+    direction: str
+    priority: int
+    match: str
+    action: str
+
+    def __str__(self) -> str:
+        return f"the rule '{self.key}' of {self.machine}"
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Where it is in the shape of its machine."""
+        return "nics", self.mac, "acls", self.key
+
+    @property
+    def allows(self) -> bool:
+        """Whether packets that match pass; else they are dropped, with or without a word to who sent them."""
+        return self.action.startswith(ALLOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Floating:
+    """An outside address that leads to a NIC: on an outside network, whose addresses are those of ``subnet``."""
+
+    address: Address
+    subnet: Subnet
+    network: ResourceId
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A NIC of a machine where it is plugged in: on a switch, or on a bridge of its node."""
+
+    machine: ResourceId
+    mac: str
+    network: ResourceId | None  # the switch
+    bridge: tuple[str, str]  # node and name of what it is plugged into, for NICs on no switch
+    vlan: int | None
+    address: Address | None  # None: not known, as the switch or the guest gives it
+    rules: tuple[Rule, ...] | None  # None: nobody knows
+    floating: Floating | None
+    known: bool  # whether it is known what it is plugged into
+
+    def __str__(self) -> str:
+        return f"nics[{self.mac}] of {self.machine}"
+
+    def rules_for(self, direction: str) -> list[Rule]:
+        """The rules for packets from or to the machine, those of high priority first."""
+        found = [rule for rule in self.rules or () if rule.direction == direction]
+        return sorted(found, key=lambda rule: (-rule.priority, rule.match))
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A logical switch with its router."""
+
+    id: ResourceId
+    subnet: Subnet | None
+    own: frozenset[Address]  # of its gateway and its DHCP server
+    has_uplink: bool  # whether it goes on in a bridge of a host, where others may be
+
+    def holds(self, address: Address | None) -> bool:
+        """Whether an address is one of its subnet."""
+        return address is not None and self.subnet is not None and address in self.subnet
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Ports, switches and address sets, by id."""
+
+    ports: tuple[Port, ...] = ()
+    switches: Mapping[ResourceId, Switch] = field(default_factory=dict)
+    address_sets: Mapping[ResourceId, tuple[str, ...]] = field(default_factory=dict)
+    machines: frozenset[ResourceId] = frozenset()
+
+    @cached_property
+    def _of_machine(self) -> Mapping[ResourceId, list[Port]]:
+        found: dict[ResourceId, list[Port]] = defaultdict(list)
+        for port in self.ports:
+            found[port.machine].append(port)
+        return found
+
+    def ports_of(self, machine: ResourceId, nic: str = "") -> list[Port]:
+        """The ports of a machine; with ``nic`` the one of that MAC address, or those on the network of that name."""
+        ports = self._of_machine.get(machine, [])
+        return [each for each in ports if not nic or nic in (each.mac, each.network and each.network.name.lower())]
+
+    def ports_at(self, address: Address) -> list[Port]:
+        """The ports whose address is declared to be this one."""
+        return [each for each in self.ports if each.address == address]
+
+    def floating_at(self, address: Address) -> list[Port]:
+        """The ports to which an outside address leads."""
+        return [each for each in self.ports if each.floating is not None and each.floating.address == address]
+
+    def switches_with(self, address: Address) -> list[Switch]:
+        """The switches in whose subnet an address is."""
+        return [each for each in self.switches.values() if each.holds(address)]
+
+    def remembers(self, switch: ResourceId) -> bool | None:
+        """Whether a switch lets answers of connections pass that it let pass: one rule that allows makes it do so.
+
+        None if nobody knows, as there are ports whose rules are not known.
+        """
+        on_it = [each for each in self.ports if each.network == switch]
+        if any(rule.allows for port in on_it for rule in port.rules or ()):
+            return True
+        return None if any(port.rules is None for port in on_it) else False
+
+
+def topology_of(shapes: Mapping[ResourceId, Shape], unmarked: Collection[ResourceId] = ()) -> Topology:
+    """The topology of machines and networks. Of those ``unmarked``, nobody knows what the API does not show."""
+    networks = {id: shape for id, shape in shapes.items() if id.kind == NETWORK}
+    switches = {id: _switch(id, shape["switch"]) for id, shape in networks.items() if _is(shape, "switch")}
+    ports = (
+        _port(id, mac, nic, str(shape.get("nodeName", "")), id in unmarked)
+        for id, shape in shapes.items()
+        if id.kind == MACHINE
+        for mac, nic in (shape.get("nics") or {}).items()
+    )
+    return Topology(
+        tuple(ports),
+        switches,
+        {id: tuple(map(str, shape["addresses"])) for id, shape in networks.items() if shape.get("addresses")},
+        frozenset(id for id in shapes if id.kind == MACHINE),
+    )
+
+
+def _is(shape: Shape, part: str) -> bool:
+    return isinstance(shape.get(part), Mapping)
+
+
+def _switch(id: ResourceId, switch: Mapping[str, Any]) -> Switch:
+    own = (parsed(switch.get(name)) for name in ("gateway", "dhcp"))
+    return Switch(
+        id, _subnet(switch.get("subnet")), frozenset(each for each in own if each is not None), "bridge" in switch
+    )
+
+
+def _port(machine: ResourceId, mac: str, nic: Mapping[str, Any], node: str, unmarked: bool) -> Port:
+    network = ResourceId(NETWORK, str(nic["network"]), machine.namespace) if nic.get("network") else None
+    rules = None if unmarked and "acls" not in nic else tuple(_rules(machine, mac, nic.get("acls") or {}))
+    return Port(
+        machine,
+        mac,
+        network,
+        (node.lower(), str(nic.get("source") or "")),
+        nic.get("vlan"),
+        parsed(nic.get("ip")),
+        rules,
+        _floating(nic.get("floatingIP"), machine.namespace),
+        known=network is not None or nic.get("type") in ("bridge", "l2bridge"),
+    )
+
+
+def _rules(machine: ResourceId, mac: str, acls: Mapping[str, Any]) -> Iterable[Rule]:
+    for key, rule in acls.items():
+        yield Rule(machine, mac, key, rule["direction"], int(rule["priority"]), rule["match"], rule["action"])
+
+
+def _floating(given: Mapping[str, Any] | None, namespace: str) -> Floating | None:
+    if not given:
+        return None
+    try:
+        interface = ipaddress.ip_interface(str(given.get("address")))
+    except ValueError:
+        return None
+    network = ResourceId(NETWORK, str(given.get("externalNetwork")), namespace)
+    return Floating(interface.ip, interface.network, network)
+
+
+def parsed(text: Any) -> Address | None:
+    """The address in a text; None where it is none, as where it says ``dynamic``."""
+    try:
+        return ipaddress.ip_address(str(text))
+    except ValueError:
+        return None
+
+
+def _subnet(text: Any) -> Subnet | None:
+    try:
+        return ipaddress.ip_network(str(text))
+    except ValueError:
+        return None
