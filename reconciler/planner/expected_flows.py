@@ -15,17 +15,17 @@ from reconciler.planner.findings import Findings
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.plan import ManifestPlace, NoteKind, Plan
 from reconciler.planner.projection import after, concerns_packets, observed_networks
-from reconciler.trace import Answer, Flow, Topology, Verdict, trace
+from reconciler.trace import Answer, Flow, Verdict, trace
 from reconciler.trace.flow import End, MachineEnd
 from reconciler.trace.topology import Port
 
 
-class _States(NamedTuple):
-    """What there is now, what the steps that may run make of it, and what all steps would."""
+class _Answers(NamedTuple):
+    """The answers about one flow: as things are, after the steps that may run, and after those that are held, too."""
 
-    now: Topology
-    planned: Topology
-    wished: Topology
+    now: Answer
+    planned: Answer
+    wished: Answer
 
 
 def judge(inputs: PlanInput, plan: Plan, former: Mapping[ResourceId, ResourceId]) -> Findings:
@@ -34,26 +34,43 @@ def judge(inputs: PlanInput, plan: Plan, former: Mapping[ResourceId, ResourceId]
 
     What has a say in such a flow and is changed is refused: the change may be what breaks it.
     """
-    found, changing = Findings(), {step.resource for step in plan.runnable if concerns_packets(step)}
+    found, changing = Findings(), {step.resource for step in plan.steps if concerns_packets(step)}
     now = observed_networks(inputs.observed)
     planned = after(now, plan.runnable, inputs.desired.resources)
     wished = after(now, plan.steps, inputs.desired.resources) if plan.held else planned
-    states = _States(now.topology, planned.topology, wished.topology)
+    states = [state.topology for state in (now, planned, wished)]
     for expected in inputs.desired.stack.expect:
         flow = under_former_names(expected.flow, former)
         absent = [end.id for end in flow.ends if isinstance(end, MachineEnd) and inputs.is_missing(end.id)]
         if absent:
             found.problems.append(_absent(inputs, expected, absent[0]))
             continue
-        answer = trace(flow, states.planned)
-        kind = _kind(inputs, expected, answer, states)
+        answers = _Answers(*(trace(flow, state) for state in states))
+        kind, answer = _judged(inputs, answers, _verdict(expected))
         if kind is not None:
-            words = {"flow": str(expected.flow), "place": str(expected.origin), "wanted": _wanted(expected)}
+            words = {"flow": str(expected.flow), "place": str(expected.origin), "wanted": _verdict(expected)}
             found.note(_subject(inputs, answer), kind, **words, reason=answer.reason)
         elif answer.verdict is not _verdict(expected):
-            found.problems.append(broken(inputs, expected, answer))
+            found.problems.append(_broken(inputs, expected, answer))
             found.refused |= changing & _involved(answer)
     return found
+
+
+def _judged(inputs: PlanInput, answers: _Answers, verdict: Verdict) -> tuple[NoteKind | None, Answer]:
+    """The answer that counts, and the kind of note about it where it is not as expected and no problem of this plan."""
+    now, planned, wished = answers
+    wrong = {Verdict.ALLOWED, Verdict.DROPPED} - {verdict}
+    if wished.verdict in wrong:
+        stays = inputs.policy.targets and now.verdict is wished.verdict
+        return (NoteKind.FLOW_NOT_TARGETED if stays else None), wished
+    if planned.verdict in wrong:
+        return (NoteKind.FLOW_HELD if now.verdict is planned.verdict else None), planned
+    unknown = next((each for each in (planned, wished) if each.verdict is Verdict.UNKNOWN), None)
+    return (NoteKind.FLOW_UNKNOWN, unknown) if unknown is not None else (None, wished)
+
+
+def _verdict(expected: ExpectedFlow) -> Verdict:
+    return Verdict.ALLOWED if expected.allowed else Verdict.DROPPED
 
 
 def under_former_names(flow: Flow, former: Mapping[ResourceId, ResourceId]) -> Flow:
@@ -63,26 +80,6 @@ def under_former_names(flow: Flow, former: Mapping[ResourceId, ResourceId]) -> F
         return replace(end, id=former.get(end.id, end.id)) if isinstance(end, MachineEnd) else end
 
     return replace(flow, source=renamed(flow.source), target=renamed(flow.target))
-
-
-def _verdict(expected: ExpectedFlow) -> Verdict:
-    return Verdict.ALLOWED if expected.allowed else Verdict.DROPPED
-
-
-def _wanted(expected: ExpectedFlow) -> str:
-    return "allowed" if expected.allowed else "dropped"
-
-
-def _kind(inputs: PlanInput, expected: ExpectedFlow, answer: Answer, states: _States) -> NoteKind | None:
-    """The kind of note about a flow that is not as expected, where that is no problem of this plan."""
-    if answer.verdict is Verdict.UNKNOWN:
-        return NoteKind.FLOW_UNKNOWN
-    verdict = _verdict(expected)
-    if answer.verdict is verdict or trace(answer.flow, states.now).verdict is not answer.verdict:
-        return None
-    if trace(answer.flow, states.wished).verdict is verdict:
-        return NoteKind.FLOW_HELD
-    return NoteKind.FLOW_NOT_TARGETED if inputs.policy.targets else None
 
 
 def _subject(inputs: PlanInput, answer: Answer) -> ResourceId:
@@ -99,9 +96,9 @@ def _absent(inputs: PlanInput, expected: ExpectedFlow, id: ResourceId) -> Proble
     return expected.problem(message, f"Correct the name, or add a manifest for it.{nearest}")
 
 
-def broken(inputs: PlanInput, expected: ExpectedFlow, answer: Answer) -> Problem:
+def _broken(inputs: PlanInput, expected: ExpectedFlow, answer: Answer) -> Problem:
     """The problem of a flow that a plan makes or leaves other than expected."""
-    message = f"{expected.flow} would be {answer.verdict}, and is expected to be {_wanted(expected)}: {answer.reason}"
+    message = f"{expected.flow} would be {answer.verdict}, and is expected to be {_verdict(expected)}: {answer.reason}"
     problem = expected.problem(message, _remedy(inputs, answer))
     return replace(problem, id=_subject(inputs, answer))
 

@@ -44,10 +44,10 @@ def observed_networks(observed: Observation) -> NetworkState:
 
 def _observed_shape(each: Observed) -> Shape:
     shape = {name: value for name, value in each.shape.items() if name in FIELDS}
-    if each.id.kind == NETWORK and not shape.keys() & {"switch", "bridge", "addresses"}:
-        if shown := switch_shown(each.spec, each.id.name):
-            shape["switch"] = shown
-    return shape
+    if each.id.kind != NETWORK or not shape.keys().isdisjoint(("switch", "bridge", "addresses")):
+        return shape
+    shown = switch_shown(each.spec, each.id.name)
+    return {**shape, "switch": shown} if shown else shape
 
 
 def after(state: NetworkState, steps: Iterable[Step], declared: Mapping[ResourceId, Declared]) -> NetworkState:
