@@ -10,7 +10,7 @@ FUZZ_SEED ?= 1
 unexport PYTHONDONTWRITEBYTECODE # or each command that a test runs compiles the package again
 DEMO := RECONCILE_CLUSTER=build/demo/cluster.db $(BIN)/reconcile
 
-.PHONY: demo envtest browser libvirt test test-slow test-kubernetes test-browser test-libvirt fuzz campaign check fix docs lock sbom image bench \
+.PHONY: demo envtest browser libvirt ovn test test-slow test-kubernetes test-browser test-libvirt test-network fuzz campaign check fix docs lock sbom image bench \
 	bench-libvirt soak generate clean
 
 $(READY): pyproject.toml requirements/dev.txt
@@ -34,8 +34,8 @@ check: $(READY) ## style, types, layers, generated files
 	$(BIN)/pytest tests/unit/test_layers.py
 	$(BIN)/python -m tools.generate --check
 
-test: $(READY) ## what needs no Kubernetes API, browser, libvirt or patience; 3 minutes on 2 cores
-	$(BIN)/pytest -n $$(($(WORKERS) + 1)) --dist worksteal -m "not (kubernetes or libvirt or browser or slow)"
+test: $(READY) ## what needs no Kubernetes API, browser, libvirt, OVN or patience; 3 minutes on 2 cores
+	$(BIN)/pytest -n $$(($(WORKERS) + 1)) --dist worksteal -m "not (kubernetes or libvirt or network or browser or slow)"
 
 test-slow: $(READY) ## properties of random stacks, every field, promises in depth, kills and soaks
 	$(BIN)/pytest -n $(WORKERS) -m slow
@@ -49,11 +49,15 @@ test-browser: $(READY) browser ## what people see, in Chromium
 test-libvirt: libvirt ## the libvirt driver on real machines: each worker has a libvirt in namespaces of its own
 	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m libvirt
 
+test-network: ovn ## networks of OVN on hosts in namespaces: packets, not rows
+	RECONCILE_REQUIRE_OVN=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m network
+
 fuzz: $(READY) ## random manifests through load, validate, plan and every output; FUZZ_SEED gives other ones
 	PYTHONPATH=tests $(BIN)/python -m tools.fuzz --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) --processes $(WORKERS)
 
-campaign: $(READY) envtest libvirt ## everything above without a choice of cases: each golden plan on Kubernetes, each kill on libvirt
-	RECONCILE_CAMPAIGN=1 RECONCILE_REQUIRE_KUBERNETES=1 RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -m "kubernetes or libvirt or slow"
+campaign: $(READY) envtest libvirt ovn ## everything above without a choice of cases: each golden plan on Kubernetes, each kill on libvirt
+	RECONCILE_CAMPAIGN=1 RECONCILE_REQUIRE_KUBERNETES=1 RECONCILE_REQUIRE_LIBVIRT=1 RECONCILE_REQUIRE_OVN=1 $(BIN)/pytest \
+		-m "kubernetes or libvirt or network or slow"
 
 envtest: ## etcd, kube-apiserver and kubectl for the tests, built once into a cache folder
 	tools/controlplane/build
@@ -61,6 +65,10 @@ envtest: ## etcd, kube-apiserver and kubectl for the tests, built once into a ca
 libvirt: $(READY) ## libvirt, QEMU and their Python binding for the tests on real machines, where we may install them
 	tools/libvirt/install
 	$(PIP) --require-hashes -r requirements/libvirt.txt
+
+ovn: $(READY) ## OVN, Open vSwitch and their Python bindings for the tests on real networks, where we may install them
+	tools/ovn/install
+	$(PIP) --require-hashes -r requirements/ovn.txt
 
 browser: ## Chromium for the tests, where there is none and we may install it
 	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \

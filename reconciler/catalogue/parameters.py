@@ -17,6 +17,7 @@ from typing import NamedTuple
 from reconciler.catalogue.common import MOST_CPUS, NAME
 from reconciler.catalogue.operation import Limit, Operation, Parameter
 from reconciler.model.kinds import MACHINE, NETWORK, POOL
+from reconciler.model.match import MatchError, parse
 from reconciler.model.wire import OWN_AGENT
 
 LONGEST = 4096  # characters of a text
@@ -238,6 +239,15 @@ def _cleaning(parameters: Mapping[str, object]) -> Iterator[ParameterError]:
             yield ParameterError("version", f"version: {version} is not the name of a backup record")
 
 
+def _match(parameters: Mapping[str, object]) -> Iterator[ParameterError]:
+    """The match of a rule that is to be added or changed. One that is to be deleted may be as it is."""
+    try:
+        parse(str(parameters["rule"])[1:-1])
+    except MatchError as error:
+        remedy = f" {error.remedy}" if error.remedy else ""
+        yield ParameterError("rule", f"rule is no match of OVN: {error}.{remedy}".removesuffix("."))
+
+
 def _switch(parameters: Mapping[str, object]) -> Iterator[ParameterError]:
     subnet = str(parameters["subnet"])
     if (":" in subnet) != (str(parameters.get("ipv6", "false")).lower() == "true"):
@@ -269,6 +279,10 @@ _RULES: dict[tuple[str, str], Callable[[Mapping[str, object]], Iterator[Paramete
     (MACHINE, "ChangeNumberOfCPU"): _cpus,
     (MACHINE, "PlugNIC"): _nic,
     (MACHINE, "ManageISO"): _medium,
+    (MACHINE, "AddACL"): _match,
+    (MACHINE, "ModifyACL"): _match,
+    (MACHINE, "SetQoS"): _match,
+    (MACHINE, "ModifyQoS"): _match,
     (POOL, "CreatePool"): _pool,
     (POOL, "CleanVMBackup"): _cleaning,
     (POOL, "CleanVMRemoteBackup"): _cleaning,

@@ -19,9 +19,10 @@ from reconciler.manifests.addresses import ip_address, switch_errors
 from reconciler.manifests.desired import Declared
 from reconciler.manifests.finding import Finding
 from reconciler.model import quantity
-from reconciler.model.fields import KeyedList, parts_of
+from reconciler.model.fields import KeyedList, matches_of, parts_of
 from reconciler.model.fields.machine import TARGET_BUSES
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL, SNAPSHOT
+from reconciler.model.match import MatchError, parse
 from reconciler.model.path import values_at
 from reconciler.model.readiness import BY_ADDRESS, address_of
 from reconciler.model.resource import Path, show_path
@@ -253,6 +254,15 @@ def _needs_switch(machine: Declared) -> Iterator[Finding]:
                 yield Finding(("nics", index, key), message, remedy)
 
 
+def _matches(machine: Declared) -> Iterator[Finding]:
+    """A finding for each match of a rule that OVN could not read: it would leave the rule out without a word."""
+    for path, match in matches_of(MACHINE, machine.spec):
+        try:
+            parse(match)
+        except MatchError as error:
+            yield Finding(path, f"no match of OVN: {error}", error.remedy or "Write it as ovn-sb(5) describes matches.")
+
+
 def _floating_ips(machine: Declared) -> Iterator[Finding]:
     nics = machine.spec["nics"]
     networks = Counter(nic.get("network") for nic in nics)
@@ -410,6 +420,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Check(("disks",), _disk_limits),
         Check(("nics",), _nics),
         Check(("nics",), _needs_switch),
+        Check(("nics",), _matches),
         Check(("nics",), _floating_ips),
         Check(("usbRedirection", "graphics"), _usb_redirection),
         Check(("graphics",), _console_address),

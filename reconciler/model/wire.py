@@ -48,11 +48,14 @@ CLAIM = "claimed"
 NEXT_START = "nextStart"
 MISSING = "missing"
 PAUSED_BY = "pausedBy"
+SETTINGS = "settings"
 """Keys of ``spec`` beside what is observed. ``lifecycle`` (wire format 2.1) holds the operation that waits to be picked
 up; ``claimed`` the operation that our agent is carrying out, gone when it writes the result; ``nextStart`` the elements
 of the persistent configuration of a running guest that differ from its live one; ``missing``, true where our agent has
 seen that the node no longer has what it had, though no operation deleted it; ``pausedBy`` why a guest is paused that
-nobody paused, as a text: an I/O error."""
+nobody paused, as a text: an I/O error; ``settings`` what our agent sees of fields that the API never shows, in the
+declared shape (``{"switch": {"mtu": 1400}}``), null for one that it sees is not set. Of those that it does not name,
+what was applied last is all that is known."""
 
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
 """The name of the channel to the QEMU guest agent, among ``domain.devices.channel`` (wire format 5.1). While the guest

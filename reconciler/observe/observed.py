@@ -2,7 +2,7 @@
 
 One list a kind, nothing a resource. Bringing a resource to the declared shape is a pure function a kind
 (wire format 5); it happens when the shape is first asked for. What the API never shows again (wire format
-5.9) comes from the annotation that was written when it was applied.
+5.9) comes from what our agent sees of it, or else from the annotation that was written when it was applied.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from reconciler.model.wire import (
     LIFECYCLE,
     MISSING,
     NEXT_START,
+    SETTINGS,
 )
 from reconciler.observe import machine, storage
 from reconciler.observe.ledger import LedgerEntry
@@ -184,10 +185,10 @@ class Observed:
             shape["nodeName"] = NodeName(node)
         if self.exists:
             shape |= {name: label in self.labels for (name,), label in label_fields(self.id.kind).items()}
-        if applied := self.applied:
-            for path in unreadable_fields(self.id.kind):
-                if path[0] in applied:
-                    _recall(shape, applied, path)
+        applied, seen = self.applied, element(self.spec, SETTINGS)
+        for path in unreadable_fields(self.id.kind):
+            if path[0] in applied or path[0] in seen:
+                _recall(shape, applied, seen, path)
         return _SHAPES.within(overlaid(overlaid(shape, _holding(self._attested, shape)), self.live_unreadable))
 
     @cached_property
@@ -296,16 +297,20 @@ def _waiting(kind: str, live: Shape, persistent: Shape) -> dict[str, Any]:
     return {".".join(path): value_in(persistent, path) for path in waits}
 
 
-def _recall(shape: Any, applied: Any, path: tuple[str, ...]) -> None:
-    """Fill what was last applied into the shape, where the shape has a place for it."""
-    if not isinstance(shape, dict) or not isinstance(applied, dict):
+def _recall(shape: Any, applied: Any, seen: Any, path: tuple[str, ...]) -> None:
+    """Fill what an agent sees, or else what was last applied, into the shape, where the shape has a place for it."""
+    applied, seen = (each if isinstance(each, dict) else {} for each in (applied, seen))
+    if not isinstance(shape, dict) or not (applied or seen):
         return
     head, rest = path[0], path[1:]
     if head == "*":
         for key in shape:
-            _recall(shape[key], applied.get(key), rest)
+            _recall(shape[key], applied.get(key), seen.get(key), rest)
     elif rest:
-        _recall(shape.get(head), applied.get(head), rest)
+        _recall(shape.get(head), applied.get(head), seen.get(head), rest)
+    elif head in seen:
+        if seen[head] is not None:
+            shape.setdefault(head, seen[head])
     elif head in applied:
         shape.setdefault(head, applied[head])
 

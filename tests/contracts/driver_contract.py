@@ -15,6 +15,7 @@ import pytest
 from contracts.driver_contract_backup import BackupContract
 from contracts.driver_contract_guest import GuestContract
 from contracts.driver_contract_migration import MigrationContract
+from contracts.driver_contract_network import NetworkContract
 from contracts.driver_contract_share import ShareContract
 from contracts.driver_contract_steps import (
     BOTH,
@@ -37,7 +38,7 @@ from reconciler.model.resource import ResourceId
 __all__ = ["BOTH", "CONFIG", "OTHER_MAC", "DriverContract", "Steps"]
 
 
-class DriverContract(BackupContract, GuestContract, MigrationContract, ShareContract, SwitchContract):
+class DriverContract(BackupContract, GuestContract, MigrationContract, NetworkContract, ShareContract, SwitchContract):
     @pytest.fixture
     def driver(self) -> Iterator[Driver]:
         """A driver of a node on which nothing exists, closed afterwards."""
@@ -1005,31 +1006,6 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, ShareCont
 
     # Networks
 
-    def test_a_switch_shows_its_router_and_dhcp(self, does: Steps) -> None:
-        does.switch()
-        spec = does.observe(NETWORK, "web-net")
-        data = spec["data"]
-        assert spec["type"] == "l3network"
-        assert data["switchInfo"]["name"] == "web-net"
-        assert data["switchInfo"]["ports"][0]["router_port"] == "web-net-router-port"
-        assert data["routerInfo"]["name"] == "web-net-router"
-        assert data["routerInfo"]["ports"][0]["networks"] == '["192.168.5.2/24"]'
-        gateway = data["gatewayInfo"]
-        assert (gateway["router"], gateway["server_id"]) == ("192.168.5.1", "192.168.5.2")
-
-    def test_a_switch_is_modified(self, does: Steps) -> None:
-        does.switch()
-        does.run(NETWORK, "web-net", "ModifySwitch", gateway="192.168.5.254", dhcp="192.168.5.3")
-        data = does.observe(NETWORK, "web-net")["data"]
-        assert data["routerInfo"]["ports"][0]["networks"] == '["192.168.5.3/24"]'
-        assert data["gatewayInfo"]["router"] == "192.168.5.254"
-        assert data["gatewayInfo"]["server_id"] == "192.168.5.3"
-
-    def test_a_switch_name_is_taken_once(self, does: Steps) -> None:
-        does.switch()
-        with does.refused("Exception", "web-net"):
-            does.switch()
-
     def test_a_bridge_shows_its_ports_and_goes(self, does: Steps) -> None:
         does.run(NETWORK, "ext-net", "CreateBridge", name="br-web", nic="eth1", vlan="100")
         spec = does.observe(NETWORK, "ext-net")
@@ -1049,6 +1025,11 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, ShareCont
         info = does.observe(NETWORK, "ext-net")["data"]["bridgeInfo"]
         return {port["name"]: port["vlan"] for port in info["ports"]}
 
+    def test_a_switch_is_no_bridge(self, does: Steps) -> None:
+        does.switch()
+        with does.refused("Exception", "web-net"):
+            does.run(NETWORK, "web-net", "DeleteBridge", name="br-web", nic="eth1")
+
     def test_a_bridge_with_a_nic_on_it_stays(self, does: Steps) -> None:
         does.pool()
         does.run(NETWORK, "ext-net", "CreateBridge", name="br-web", nic="eth1")
@@ -1067,25 +1048,6 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, ShareCont
         assert "vlan" not in does.devices("_interface")[0]
         with does.refused("Exception", MAC):
             does.run(NETWORK, "ext-net", "UnbindPortVlan", domain="web-1", mac=MAC)
-
-    def test_addresses_are_listed_changed_and_gone(self, does: Steps) -> None:
-        def listed() -> Any:
-            return does.observe(NETWORK, "dmz-hosts")["data"]["addressInfo"]["addresses"]
-
-        does.run(NETWORK, "dmz-hosts", "CreateAddress", address="192.168.1.2,192.168.1.1")
-        assert does.observe(NETWORK, "dmz-hosts")["type"] == "l3address"
-        assert listed() == '["192.168.1.1", "192.168.1.2"]'
-        does.run(NETWORK, "dmz-hosts", "ModifyAddress", address="192.168.1.3")
-        assert listed() == '["192.168.1.3"]'
-        does.run(NETWORK, "dmz-hosts", "DeleteAddress")
-        assert does.gone(NETWORK, "dmz-hosts")
-
-    def test_a_network_is_one_thing(self, does: Steps) -> None:
-        does.switch()
-        with does.refused("Exception", "web-net"):
-            does.run(NETWORK, "web-net", "DeleteAddress")
-        with does.refused("Exception", "web-net"):
-            does.run(NETWORK, "web-net", "DeleteBridge", name="br-web", nic="eth1")
 
     # Disk snapshots
 

@@ -292,11 +292,16 @@ def references_of(kind: str, spec: dict[str, Any], namespace: str) -> Iterator[t
             yield path, ResourceId(other, name, namespace)
 
 
+def matches_of(kind: str, spec: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """The matches of the rules of a manifest, each with its path."""
+    for pattern in _MATCHES[kind]:
+        yield from ((path, str(match)) for path, match in values_at(spec, pattern))
+
+
 def sets_named_in(kind: str, spec: dict[str, Any], namespace: str) -> Iterator[tuple[Path, ResourceId]]:
     """The address sets that the rules of a manifest name, each with the path of the match that names it."""
-    for pattern in _MATCHES[kind]:
-        for path, match in values_at(spec, pattern):
-            yield from ((path, ResourceId(NETWORK, name, namespace)) for name in address_sets(str(match)))
+    for path, match in matches_of(kind, spec):
+        yield from ((path, ResourceId(NETWORK, name, namespace)) for name in address_sets(match))
 
 
 def with_sets_renamed(kind: str, shape: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

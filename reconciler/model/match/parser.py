@@ -162,7 +162,7 @@ class _Parser:
         at = field.span.end + 1
         symbol = field.symbol
         if not field.width or self._token.is_sign("="):
-            remedy = f"Write {symbol.name} ==." if self._token.is_sign("=") else ""
+            remedy = "Write == to compare." if self._token.is_sign("=") else ""
             raise self._unexpected(f"{_EXPECTED_RELATION} behind {symbol.name}", remedy)
         if field.width > 1 and not self._negated:
             message = f"{symbol.name} has {field.width} bits and must be compared with a value"

@@ -1,0 +1,29 @@
+"""What the network part carries out, in place of what a driver of machines says. To be read without the bindings.
+
+A row here has a function entered with ``@operation`` in a module of this package.
+"""
+
+from __future__ import annotations
+
+from reconciler.drivers.capability import YES, Capabilities, Support
+from reconciler.model.kinds import NETWORK
+
+_ROWS: dict[str, dict[str, Support]] = {
+    NETWORK: {
+        "CreateSwitch": YES,
+        "DeleteSwitch": YES,
+        "ModifySwitch": YES,
+        "CreateAddress": YES,
+        "DeleteAddress": YES,
+        "ModifyAddress": YES,
+    },
+}
+
+ROWS: dict[tuple[str, str], Support] = {
+    (kind, name): support for kind, rows in _ROWS.items() for name, support in rows.items()
+}
+
+
+def with_networks(machines: Capabilities) -> Capabilities:
+    """What a driver of machines carries out together with the network part."""
+    return Capabilities(f"{machines.driver}+ovn", {**machines.rows, **ROWS})

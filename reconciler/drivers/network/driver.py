@@ -1,0 +1,84 @@
+"""A driver of machines together with the networks of OVN and Open vSwitch, as one ``Driver``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from reconciler.drivers.base import Driver, HostSnapshot, Spec
+from reconciler.drivers.capability import Capabilities
+from reconciler.drivers.network import address_set, switch  # noqa: F401  (they enter their operations)
+from reconciler.drivers.network.capabilities import ROWS, with_networks
+from reconciler.drivers.network.context import OPERATIONS, NetworkContext
+from reconciler.drivers.network.links import Links
+from reconciler.drivers.network.noticing import Noticing
+from reconciler.drivers.network.observation import observed
+from reconciler.drivers.network.owner import node_of
+from reconciler.model.kinds import NETWORK
+from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
+
+if TYPE_CHECKING:
+    from reconciler.drivers.network.database import Row
+
+
+class Networked:
+    """Has operations on networks done here, and the others by the driver of machines."""
+
+    def __init__(self, machines: Driver, links: Links) -> None:
+        self.machines, self.links = machines, links
+        self._noticing = Noticing(links)
+
+    def capabilities(self) -> Capabilities:
+        return with_networks(self.machines.capabilities())
+
+    def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
+        self.capabilities().require(target.kind, operation)
+        if (target.kind, operation) not in ROWS:
+            return self.machines.run(target, operation, parameters)
+        context = NetworkContext(self.links, target, parameters)
+        OPERATIONS.functions[target.kind, operation](context)
+        return context.touched
+
+    def observe(self, id: ResourceId) -> Spec | None:
+        if id.kind != NETWORK:
+            return self.machines.observe(id)
+        return observed(self.links, id, self.links.owned())
+
+    def inventory(self) -> Collection[ResourceId]:
+        return sorted({*self.machines.inventory(), *_on_node(self.links)})
+
+    def scan(self) -> HostSnapshot:
+        return NetworkedScan(self.machines.scan(), self.links)
+
+    def noticed(self) -> Collection[ResourceId]:
+        return {*self.machines.noticed(), *self._noticing.taken()}
+
+    def close(self) -> None:
+        self.links.close()
+        self.machines.close()
+
+
+class NetworkedScan:
+    """A ``HostSnapshot`` for one thread: which rows are whose is read once, and the rows as they are when asked for."""
+
+    def __init__(self, machines: HostSnapshot, links: Links) -> None:
+        self._machines, self._links = machines, links
+        self._owned: dict[ResourceId, tuple[str, Row]] = links.owned()
+
+    def observe(self, id: ResourceId) -> Spec | None:
+        if id.kind != NETWORK:
+            return self._machines.observe(id)
+        return observed(self._links, id, self._owned)
+
+    def inventory(self) -> Collection[ResourceId]:
+        return sorted({*self._machines.inventory(), *_on_node(self._links)})
+
+
+def _on_node(links: Links) -> list[ResourceId]:
+    """The networks that the agent of this node made. While a database does not answer, those it had."""
+    node = links.node.lower()
+    return [
+        id
+        for id, (_, row) in links.owned().items()
+        if id.kind == NETWORK and id.namespace == DEFAULT_NAMESPACE and node_of(row).lower() == node
+    ]
