@@ -78,6 +78,7 @@ class Namespace:
         assert self.holder.stdout is not None
         self.holder.stdout.readline()  # it is entered
         self.holder.stdout.close()
+        self._started: list[subprocess.Popen[bytes]] = []
         self.run("ip", "link", "set", "lo", "up")
 
     @property
@@ -103,14 +104,16 @@ class Namespace:
         return subprocess.run(self.words(*words), stdin=nothing, capture_output=True, text=True, check=False, env=env)
 
     def start(self, *words: str, log: Path | None = None) -> subprocess.Popen[bytes]:
-        """Start a command in here; what it says goes to a file."""
+        """Start a command in here, which ends with it at the latest; what it says goes to a file."""
         nothing, env = subprocess.DEVNULL, with_sbin()
         with (log or Path(os.devnull)).open("ab") as out:
-            return subprocess.Popen(self.words(*words), stdin=nothing, stdout=out, stderr=out, env=env)
+            self._started.append(subprocess.Popen(self.words(*words), stdin=nothing, stdout=out, stderr=out, env=env))
+        return self._started[-1]
 
     def close(self) -> None:
-        self.holder.kill()
-        self.holder.wait()
+        for each in (*self._started, self.holder):
+            each.kill()
+            each.wait()
 
 
 class Daemons:
@@ -235,6 +238,16 @@ class Guest:
         lines = self._lease.read_text().splitlines() if self._lease.exists() else []
         return dict(each.partition("=")[::2] for each in lines)
 
+    def serves(self, port: int) -> bool:
+        """Answer TCP on a port with a word, from now on; whether it does."""
+        self.namespace.start("socat", f"TCP-LISTEN:{port},fork,reuseaddr", "SYSTEM:echo hello")
+        until(lambda: f":{port} " in self.run("ss", "-ltn"), f"port {port}")
+        return True
+
+    def reads(self, address: str, port: int) -> bool:
+        """Whether TCP on a port of another guest answers with that word."""
+        return "hello" in self.run("socat", "-T2", "-u", f"TCP:{address}:{port},connect-timeout=2", "-", check=False)
+
     def pings(self, address: str, tries: int = 10) -> bool:
         """Whether an address answers, within so many seconds."""
         return any(self.namespace.succeeds("ping", "-c", "1", "-W", "1", address) for _ in range(tries))
@@ -245,6 +258,34 @@ class Guest:
         self.namespace.close()
 
 
+class Outside:
+    """A namespace on a wire to a bridge of a host: what is outside of OVN."""
+
+    device = "eth0"
+
+    def __init__(self, host: Host, wire: str, address: str, log: Path, bridge: str) -> None:
+        self.host, self._wire, self._bridge = host, wire, bridge
+        self.log = log  # for what is started here
+        self.namespace = Namespace()
+        host.namespace.run(
+            "ip", "link", "add", wire, "type", "veth", "peer", "name", self.device, "netns", self.namespace.pid
+        )
+        host.namespace.run("ip", "link", "set", wire, "up")
+        host.namespace.run("ethtool", "-K", wire, "tx", "off")
+        host.vsctl("add-port", bridge, wire)
+        self.run("ip", "addr", "add", address, "dev", self.device)
+        self.run("ip", "link", "set", self.device, "up")
+        self.run("ethtool", "-K", self.device, "tx", "off")
+
+    def run(self, *words: str, check: bool = True) -> str:
+        return self.namespace.run(*words, check=check)
+
+    def close(self) -> None:
+        with suppress(AssertionError):
+            self.host.vsctl("--if-exists", "del-port", self._bridge, self._wire)
+        self.namespace.close()
+
+
 class Ovn:
     """A centre and hosts ``n1``, ``n2``, joined by a wire. Also a place where guests are made."""
 
@@ -252,6 +293,7 @@ class Ovn:
         self._stack = ExitStack()
         self.directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="ovn-")))
         self._count = 0
+        self._guests: list[Guest | Outside] = []
         try:
             self._begin(hosts)
         except BaseException:
@@ -301,16 +343,33 @@ class Ovn:
         """A guest on a port of OVN, on host 1 or 2; the port need not exist yet."""
         self._count += 1
         made = Guest(self.hosts[host - 1], f"vm{self._count}", mac, port, self.directory / f"lease{self._count}")
-        self._stack.callback(made.close)
+        self._guests.append(made)
+        return made
+
+    def outside(self, host: int, address: str, bridge: str = "br-ex") -> Outside:
+        """What is outside of host 1 or 2, at an address with its length."""
+        self._count += 1
+        made = Outside(
+            self.hosts[host - 1], f"out{self._count}", address, self.directory / f"out{self._count}.log", bridge
+        )
+        self._guests.append(made)
         return made
 
     def clear(self) -> None:
+        """Have no guest be left, and nothing in the northbound database."""
+        while self._guests:
+            self._guests.pop().close()
+        self._empty()
+
+    def _empty(self) -> None:
         """Have nothing be left in the northbound database."""
         for table in ("Logical_Switch", "Logical_Router", "Address_Set", "DHCP_Options", "DNS", "Port_Group", "Meter"):
             for uuid in self.nbctl("--bare", "--columns=_uuid", "list", table).split():
                 self.nbctl("--if-exists", "destroy", table, uuid)
 
     def close(self) -> None:
+        while self._guests:
+            self._guests.pop().close()
         self._stack.close()
 
 

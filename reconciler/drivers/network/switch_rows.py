@@ -106,18 +106,6 @@ class Settings:
     def _has(self, address: str) -> bool:
         return ipaddress.ip_address(address) in self.network
 
-    def reread(self, other_config: Mapping[str, str]) -> Settings:
-        """The settings with the addresses that a row says, in the words of these as long as they mean the same."""
-        if self.network.version == 6:
-            return self
-        said = other_config.get("subnet", "")
-        settings = self if said == str(self.network) else replace(self, subnet=said)
-        excluded = other_config.get("exclude_ips", "").split()
-        if excluded == settings.reserved:
-            return settings
-        ends = (self.gateway, self.dhcp)
-        return replace(settings, exclude=tuple(each for each in excluded if each not in ends))
-
     @property
     def shown(self) -> dict[str, Any]:
         """The settings in the declared shape."""
@@ -152,29 +140,45 @@ class Settings:
 
 
 _FIELDS = tuple(each.name for each in fields(Settings))
+_LISTS = ("dns", "exclude")
 NOTES = tuple(f"{_NOTE}{name}" for name in _FIELDS)
 
 
 def settings_of(rows: SwitchRows) -> Settings:
     """The settings that the rows of a switch say; where none says it, what was noted."""
-    told = {key.removeprefix(_NOTE): value for key, value in rows.switch.external_ids.items() if key.startswith(_NOTE)}
-    if rows.dhcp is not None and ":" not in rows.dhcp.cidr:
-        told |= {ours: rows.dhcp.options.get(theirs, "") for ours, theirs in _OPTIONS.items()}
+    noted = _noted(rows.switch.external_ids)
+    told: dict[str, str] = {}
+    if rows.dhcp is not None and noted.network.version == 4:
+        told = {ours: rows.dhcp.options.get(theirs, "") for ours, theirs in _OPTIONS.items()}
     elif rows.router_port is not None and rows.router_port.ipv6_ra_configs:
         told["mtu"] = rows.router_port.ipv6_ra_configs.get("mtu", "")
+    if told.get("mtu") == noted.largest:
+        told["mtu"] = noted.mtu
     if rows.uplink is not None:
         told["vlan"] = str(rows.uplink.tag[0]) if rows.uplink.tag else ""
-    noted = Settings(
-        subnet=told.get("subnet", ""),
-        gateway=told.get("gateway", ""),
-        dhcp=told.get("dhcp", ""),
-        mtu=told.get("mtu", ""),
-        dns=_several(told.get("dns", "")),
-        bridge=told.get("bridge", ""),
-        vlan=told.get("vlan", ""),
-        exclude=tuple(told.get("exclude", "").split()),
-    )
-    return noted.reread(rows.switch.other_config)
+    return replace(noted, **_values(told), **_addresses(noted, rows.switch.other_config))
+
+
+def _noted(external_ids: Mapping[str, str]) -> Settings:
+    notes = {name: external_ids.get(f"{_NOTE}{name}", "") for name in _FIELDS}
+    return Settings(**_values(notes))
+
+
+def _values(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Texts as the fields of settings have them."""
+    return {name: _several(text) if name in _LISTS else text for name, text in texts.items()}
+
+
+def _addresses(noted: Settings, other_config: Mapping[str, str]) -> dict[str, Any]:
+    """The addresses of a switch as a row says them, if that is not what was noted in other words."""
+    found: dict[str, Any] = {}
+    if noted.network.version == 4:
+        if other_config.get("subnet", "") != str(noted.network):
+            found["subnet"] = other_config.get("subnet", "")
+        excluded = other_config.get("exclude_ips", "").split()
+        if excluded != noted.reserved:
+            found["exclude"] = tuple(each for each in excluded if each not in (noted.gateway, noted.dhcp))
+    return found
 
 
 def notes_of(settings: Settings) -> dict[str, str]:

@@ -66,9 +66,11 @@ class SwitchWriter:
         change.set(port, networks=self.settings.networks)
         if self.settings.network.version == 6:
             change.merge(port, ipv6_ra_configs=self._advertised())
-        mapping = rows.mapping or change.insert("Logical_Switch_Port", name=mapping_of(name))
+        mapping = rows.mapping
+        if mapping is None:
+            mapping = change.insert("Logical_Switch_Port", name=mapping_of(name), external_ids=self.context.marks())
         change.set(mapping, type="router", addresses=["router"])
-        change.merge(mapping, options={"router-port": router_port_of(name)}, external_ids=self.context.marks())
+        change.merge(mapping, options={"router-port": router_port_of(name)})
         return mapping
 
     def _advertised(self) -> dict[str, str]:

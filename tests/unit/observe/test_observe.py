@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reconciler.model.kinds import DISK, KINDS, MACHINE, NETWORK, POOL
 from reconciler.model.quantity import ApproximateBytes
 from reconciler.model.resource import Resource, ResourceId
-from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING
+from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING, SETTINGS
 from reconciler.observe.observed import Observed
 from reconciler.output.describe import Description, description_text, listing
 from reconciler.planner.diff import diff
@@ -128,6 +128,33 @@ def test_what_nobody_shows_comes_from_what_was_applied() -> None:
     assert shape_of(network)["switch"] == {"mtu": 1400}
     network["metadata"]["annotations"] = {ANNOTATION_APPLIED: "{damaged"}
     assert "switch" not in shape_of(network)
+
+
+def test_what_an_agent_sees_of_fields_that_nobody_shows_is_what_is() -> None:
+    applied, seen = {"switch": {"mtu": 1400, "vlanId": 7}}, {"switch": {"mtu": 1300}}
+    network = resource(NETWORK, "net1", {"type": "l3network", "data": {}, SETTINGS: seen})
+    assert shape_of(network)["switch"] == {"mtu": 1300}
+    network["metadata"]["annotations"] = {ANNOTATION_APPLIED: json.dumps(applied)}
+    assert shape_of(network)["switch"] == {"mtu": 1300}
+    network["spec"][SETTINGS] = {"switch": None}
+    assert "switch" not in shape_of(network)
+
+
+def test_of_a_part_only_what_an_agent_names_is_seen() -> None:
+    mac = "52:54:00:aa:bb:cc"
+    applied = {"nics": {mac: {"vlan": 100, "type": "l2bridge"}}}
+    found = machine(DOMAIN, annotations={ANNOTATION_APPLIED: json.dumps(applied)})
+    for settings, vlan in (
+        ({}, 100),
+        ({"nics": {mac: {"vlan": 200}}}, 200),
+        ({"nics": {mac: {"vlan": None}}}, None),
+        ({"nics": {mac: {}}}, 100),
+        ({"nics": {"52:54:00:00:00:99": {"vlan": 200}}}, 100),
+        ({"nics": "damaged"}, 100),
+    ):
+        found["spec"][SETTINGS] = settings
+        nic = shape_of(found, volume())["nics"][mac]
+        assert (nic.get("vlan"), nic["type"]) == (vlan, "l2bridge")
 
 
 def test_what_waits_for_a_start_waits_until_the_guest_started_anew() -> None:
