@@ -7,7 +7,7 @@ from itertools import groupby
 from reconciler.model.kinds import NETWORK
 from reconciler.model.resource import ResourceId
 from reconciler.trace.answer import Decision, Verdict
-from reconciler.trace.matching import AddressSets, holds, open_fields, understood
+from reconciler.trace.matching import AddressSets, holds, is_without_effect, open_fields, understood
 from reconciler.trace.packet import Packet
 from reconciler.trace.topology import Port, Rule, Topology
 
@@ -40,7 +40,9 @@ def _candidates(rules: list[Rule], packet: Packet, sets: AddressSets) -> tuple[l
 
 def _matches(rule: Rule, packet: Packet, sets: AddressSets) -> bool | None:
     expression = understood(rule.match)
-    return None if expression is None else holds(expression, packet, sets)
+    if expression is None:
+        return None
+    return not is_without_effect(expression, sets) and holds(expression, packet, sets)
 
 
 def _doubt(sure: list[Rule], maybe: list[Rule], packet: Packet, sets: AddressSets) -> tuple[Rule, str]:

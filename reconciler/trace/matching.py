@@ -37,6 +37,17 @@ def holds(expression: Expression, packet: Packet, sets: AddressSets) -> bool | N
     return None  # whether a port is on the host that decides
 
 
+def is_without_effect(expression: Expression, sets: AddressSets) -> bool:
+    """Whether OVN leaves a rule with this match out: where a set has an address that is wider than the field beside."""
+    match expression:
+        case Junction(parts):
+            return any(is_without_effect(part, sets) for part in parts)
+        case Comparison():
+            members = (each for each in _numbers(expression, sets) if each is not None)
+            return any(each.form.bits > expression.field.symbol.width for each in members)
+    return False
+
+
 def open_fields(expression: Expression, packet: Packet, sets: AddressSets) -> list[str]:
     """What must be known to tell whether the match is for the packet: names of fields, and of address sets."""
     return list(dict.fromkeys(_open(expression, packet, sets)))
@@ -75,9 +86,7 @@ def _numbers(comparison: Comparison, sets: AddressSets) -> Iterator[Number | Non
         elif not isinstance(value, AddressSet) or (members := sets(value.name)) is None:
             yield None
         else:
-            found = (_member(text, value) for text in members)
-            # A set may have addresses of both versions: OVN compares those that are as wide as the field.
-            yield from (each for each in found if each is None or each.form.bits == comparison.field.symbol.width)
+            yield from (_member(text, value) for text in members)
 
 
 def _member(text: str, of: AddressSet) -> Number | None:
@@ -86,7 +95,8 @@ def _member(text: str, of: AddressSet) -> Number | None:
     except ValueError:
         return None
     form = Form.IPV4 if network.version == 4 else Form.IPV6
-    return Number(int(network.network_address), of.span, int(network.netmask), form)
+    whole = network.prefixlen == network.max_prefixlen
+    return Number(int(network.network_address), of.span, None if whole else int(network.netmask), form)
 
 
 def _value_compares(bits: Bits, width: int, relation: Relation, number: Number | None) -> bool | None:

@@ -26,7 +26,7 @@ class Bits:
 Packet: TypeAlias = Mapping[str, Bits]
 
 ANY = Bits()
-_ETHERTYPE = {4: 0x800, 6: 0x86DD}
+_ETHERTYPE, _ARP = {4: 0x800, 6: 0x86DD}, 0x806
 _ECHO = {4: ("icmp4", 1, 8, 0), 6: ("icmp6", 58, 128, 129)}  # fields, protocol, types of request and answer
 _SYN, _ACK = 0x002, 0x010
 _HANDSHAKE = 0x017  # FIN, SYN, RST and ACK: the flags that the first packets of a connection have or have not
@@ -44,6 +44,9 @@ class Host:
 def exactly(value: int, width: int) -> Bits:
     """A field of which every bit is known."""
     return Bits(value, (1 << width) - 1)
+
+
+_BROADCAST = exactly((1 << 48) - 1, 48)
 
 
 def mac_bits(mac: str) -> Bits:
@@ -81,6 +84,27 @@ def reply(source: Host, target: Host, protocol: str, port: int) -> Packet:
     if protocol == "tcp":
         packet["tcp.flags"] = Bits(_SYN | _ACK, _HANDSHAKE)
     return packet
+
+
+def arp_request(source: Host, target: Host) -> Packet:
+    """The question of an end for the MAC address of the host that it sends to next."""
+    return _arp(source, target, operation=1) | {"eth.dst": _BROADCAST, "arp.tha": exactly(0, 48)}
+
+
+def arp_reply(source: Host, target: Host) -> Packet:
+    """The answer of ``source``, or of its switch in its place."""
+    return _arp(source, target, operation=2) | {"eth.dst": target.mac, "arp.tha": target.mac}
+
+
+def _arp(source: Host, target: Host, operation: int) -> dict[str, Bits]:
+    return {
+        "eth.type": exactly(_ARP, 16),
+        "eth.src": source.mac,
+        "arp.op": exactly(operation, 16),
+        "arp.sha": source.mac,
+        "arp.spa": source.address,
+        "arp.tpa": target.address,
+    }
 
 
 def _between(source: Host, target: Host) -> dict[str, Bits]:

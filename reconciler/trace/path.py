@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from reconciler.trace.answer import Verdict
 from reconciler.trace.flow import Address, End, Flow, MachineEnd
-from reconciler.trace.packet import Host, Packet, host, reply, request
+from reconciler.trace.packet import Host, Packet, arp_reply, arp_request, host, reply, request
 from reconciler.trace.topology import FROM, TO, Floating, Port, Topology
 
 
@@ -25,13 +25,15 @@ class Leg(NamedTuple):
 class Path(NamedTuple):
     """One way, with the legs there and those of what comes back; ``reason`` says why it leads nowhere, or is unknown.
 
-    ``assumed`` is what must hold outside of what is described.
+    ``asking`` are the legs of the ARP by which each end finds whom it sends to. ``assumed`` is what must hold outside
+    of what is described.
     """
 
     way: Verdict
     reason: str = ""
     there: tuple[Leg, ...] = ()
     back: tuple[Leg, ...] = ()
+    asking: tuple[Leg, ...] = ()
     assumed: str = ""
 
 
@@ -104,7 +106,15 @@ class _Route(NamedTuple):
             Verdict.ALLOWED,
             there=tuple(Leg(port, direction, there) for port, direction, _ in ways if port is not None),
             back=tuple(Leg(port, direction, back) for port, _, direction in reversed(ways) if port is not None),
+            asking=(*self._asking(source, asks, target, asked), *self._asking(target, asked, source, asks)),
         )
+
+    def _asking(self, port: Port | None, asks: Host, other: Port | None, asked: Host) -> tuple[Leg, ...]:
+        """The ARP of a NIC for the next host: the other end if that is on the same switch, else some router."""
+        if port is None or (asks.version or asked.version) != 4:
+            return ()
+        found = asked if other is not None and other.network == port.network else Host()
+        return (Leg(port, FROM, arp_request(asks, found)), Leg(port, TO, arp_reply(found, asks)))
 
 
 def _path(route: _Route, source: _Place, target: _Place) -> Path:
@@ -202,7 +212,9 @@ def _to_floating(route: _Route, source: Port, target: Port, floating: Floating) 
     seen_there = host(own.address if own is not None else None)
     sent = route.legs((route.seen(source), host(floating.address)), source, None)
     taken = route.legs((seen_there, route.seen(target)), None, target)
-    path = sent._replace(there=(*sent.there, *taken.there), back=(*taken.back, *sent.back))
+    path = sent._replace(
+        there=(*sent.there, *taken.there), back=(*taken.back, *sent.back), asking=(*sent.asking, *taken.asking)
+    )
     if source.network is None:
         return path._replace(way=Verdict.UNKNOWN, reason=f"what {_net(source)} reaches is not described")
     if source.network == target.network:

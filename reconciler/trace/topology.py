@@ -152,7 +152,7 @@ def topology_of(shapes: Mapping[ResourceId, Shape], unmarked: Collection[Resourc
     return Topology(
         tuple(ports),
         switches,
-        {id: tuple(map(str, shape["addresses"])) for id, shape in networks.items() if shape.get("addresses")},
+        {id: tuple(map(str, shape["addresses"])) for id, shape in networks.items() if "addresses" in shape},
         frozenset(id for id in shapes if id.kind == MACHINE),
     )
 

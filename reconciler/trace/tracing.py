@@ -39,6 +39,9 @@ def _judged(flow: Flow, path: Path, topology: Topology) -> Answer:
     for verdict in (Verdict.DROPPED, Verdict.UNKNOWN):
         if found := [each for each in back if each.verdict is verdict]:
             return _answered(flow, decisions, found[0])
+    if arp := [each for each in (decide(*leg, topology) for leg in path.asking) if each.verdict is Verdict.DROPPED]:
+        reason = f"{arp[0].rule} drops ARP, so that only who knows the other's MAC address already gets through"
+        return Answer(flow, Verdict.UNKNOWN, reason, tuple(decisions))
     # People ask by which rule it passes: the last one that had to let it.
     deciders = [each for each in reversed(there) if each.rule is not None]
     if not deciders:
