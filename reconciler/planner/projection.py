@@ -1,5 +1,5 @@
 """Machines and networks as the steps of a plan leave them, as far as packets are concerned: from what steps note and
-what they are to leave. Nothing runs."""
+what they are to leave. Nothing runs. What an operation that is asked for by name does to machines is not foreseen."""
 
 from __future__ import annotations
 

@@ -148,6 +148,7 @@ def topology_of(shapes: Mapping[ResourceId, Shape], unmarked: Collection[Resourc
         for id, shape in shapes.items()
         if id.kind == MACHINE
         for mac, nic in (shape.get("nics") or {}).items()
+        if "source" in nic  # else something is noted for a NIC that is not plugged in
     )
     return Topology(
         tuple(ports),
@@ -185,7 +186,7 @@ def _port(machine: ResourceId, mac: str, nic: Mapping[str, Any], node: str, unma
 
 
 def _rules(machine: ResourceId, mac: str, acls: Mapping[str, Any]) -> Iterable[Rule]:
-    for key, rule in acls.items():
+    for key, rule in sorted(acls.items()):
         yield Rule(machine, mac, key, rule["direction"], int(rule["priority"]), rule["match"], rule["action"])
 
 

@@ -232,5 +232,7 @@ def test_no_route_leads_to_another_switch(ovn: OvnTracer) -> None:
         ["lr-add", "back-router"],
         ["lrp-add", "back-router", "back-router-port", "00:60:2f:00:00:03", "10.2.1.1/24"],
     )
-    sent = packet("web", (MACS["web"], ROUTER), (ADDRESSES["web"], "10.2.1.9"), "icmp4.type == 8 && icmp4.code == 0", 64)
+    sent = packet(
+        "web", (MACS["web"], ROUTER), (ADDRESSES["web"], "10.2.1.9"), "icmp4.type == 8 && icmp4.code == 0", 64
+    )
     assert not ovn.delivers("front", sent, "far")
