@@ -107,7 +107,8 @@ def _remedy(inputs: PlanInput, answer: Answer) -> str:
     place = decider_place(inputs, answer)
     at = f" at {place.origin}" if place is not None else ""
     if answer.rule is not None:
-        return f"Change the rule{at}, or what is expected."
+        sets = "".join(f", the addresses of {name}" for name in address_sets(answer.rule.match))
+        return f"Change the rule{at}{sets}, or what is expected."
     if answer.verdict is Verdict.ALLOWED and answer.decisions:
         return f"Add a rule that drops it to the NIC{at}, or change what is expected."
     return "Change the networks of its ends, or what is expected."

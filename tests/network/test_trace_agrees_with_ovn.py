@@ -1,4 +1,4 @@
-"""What ``trace`` says of a flow is what OVN does with its packets, whatever the rules, and whatever else a packet has."""
+"""What ``trace`` says of a flow is what OVN does with its packets, whatever the rules and the rest of a packet."""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ linked odd tcp/22      unknown  rules of VirtualMachine/odd of priority 100 both
 linked odd tcp/23      allowed  the rule 'to 100 tcp.dst == {22, 23}' of VirtualMachine/odd allows it
 open lost icmp         unknown  the rule 'to 100 ip4.src == $gone' of VirtualMachine/lost asks for $gone, which is not \
 known
-quiet open tcp/80      unknown  the rule 'from 100 eth.bcast' of VirtualMachine/quiet drops ARP, so that only who knows \
-the other's MAC address already gets through
+quiet open tcp/80      unknown  the rule 'from 100 eth.bcast' of VirtualMachine/quiet drops ARP, so that only who \
+knows the other's MAC address already gets through
 web back tcp/80        dropped  no route leads from VirtualMachineNetwork/front to VirtualMachineNetwork/back; from \
 outside it is reached by 10.9.1.10
 web 10.9.1.10 tcp/80   allowed  no rule is for it
