@@ -10,10 +10,22 @@ from reconciler.model.problem import ClusterError
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
     from reconciler.drivers.base import Driver
+    from reconciler.drivers.nics import Machines
 
 DEFAULT_STATE = ".reconcile/simulator.db"
 DEFAULT_URI = "qemu:///system"
 DEFAULT_SHUTDOWN = 60.0
+DEFAULT_OVS = "unix:/run/openvswitch/db.sock"
+
+
+class Networks(NamedTuple):
+    """The databases of OVN and Open vSwitch: ``unix:PATH``, ``tcp:HOST:PORT`` or ``ssl:HOST:PORT``."""
+
+    northbound: str = ""  # of OVN; empty where the node serves no networks
+    vswitch: str = DEFAULT_OVS  # of the node
+    key: str = ""  # files in PEM, for ``ssl:``
+    certificate: str = ""
+    authority: str = ""
 
 
 class NodeSettings(NamedTuple):
@@ -26,6 +38,7 @@ class NodeSettings(NamedTuple):
     uri: str = DEFAULT_URI  # where libvirt answers
     shutdown: float = DEFAULT_SHUTDOWN  # seconds a guest of libvirt may take to shut down
     allowed: tuple[str, ...] = ()  # directories and devices that operations of libvirt may use beside its pools
+    networks: Networks = Networks()
 
 
 def _simulator(node: NodeSettings, cluster: Cluster) -> Driver:
@@ -49,7 +62,27 @@ def _libvirt(node: NodeSettings, cluster: Cluster) -> Driver:
             f"the libvirt driver needs {error.name}: in a checkout, run pip install '.[libvirt]' "
             "(it needs libvirt-dev, pkg-config and a C compiler)"
         ) from error
-    return Libvirt(Host(node.uri, node.name, shutdown=node.shutdown, allowed=node.allowed))
+    driver = Libvirt(Host(node.uri, node.name, shutdown=node.shutdown, allowed=node.allowed))
+    return _with_networks(driver, driver.nics, node) if node.networks.northbound else driver
+
+
+def _with_networks(driver: Driver, nics: Machines, node: NodeSettings) -> Driver:
+    """The driver of machines, with networks of OVN. It is closed where those cannot be had."""
+    try:
+        from reconciler.drivers.network.certificates import Certificates
+        from reconciler.drivers.network.connection import connected
+        from reconciler.drivers.network.driver import Networked
+
+        northbound, vswitch, *files = node.networks
+        return Networked(driver, connected(northbound, vswitch, Certificates(*files), node.name, nics))
+    except ImportError as error:
+        driver.close()
+        if error.name not in ("ovs", "ovsdbapp"):
+            raise
+        raise ClusterError(f"networks of OVN need {error.name}: in a checkout, run pip install '.[ovn]'") from error
+    except ClusterError:
+        driver.close()
+        raise
 
 
 DRIVERS: dict[str, Callable[[NodeSettings, Cluster], Driver]] = {"libvirt": _libvirt, "simulator": _simulator}

@@ -11,7 +11,7 @@ import click
 
 from reconciler.agent.registry import DRIVERS
 from reconciler.cli.inputs import connected
-from reconciler.cli.options import HostOptions, cluster_options, host_options
+from reconciler.cli.options import OVN, HostOptions, cluster_options, host_options
 from reconciler.cli.signals import on_stop
 from reconciler.clusters.connection import ClusterReference
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     " (default: the cluster's file, on Kubernetes .reconcile/simulator.db).",
 )
 @click.option("--address", metavar="IP", default="", help="Where other nodes reach this one, to migrate to it.")
-@host_options("libvirt_uri", "shutdown_timeout", "allow_path", "latency")
+@host_options("libvirt_uri", "shutdown_timeout", "allow_path", *OVN, "latency")
 @click.option(
     "--parallel",
     metavar="N",
@@ -68,23 +68,16 @@ def agent(
     reconcile agent --node node22 --driver simulator
     reconcile agent --node node22 --driver simulator --cluster kubernetes --listen 0.0.0.0:9465
     reconcile agent --node node22 --driver libvirt --libvirt-uri qemu:///system
+    reconcile agent --node node22 --driver libvirt --ovn-nb tcp:10.0.0.1:6641
     reconcile agent --node node23 --driver simulator --cluster shop.db --address 10.0.0.23 --listen 127.0.0.1:9466
     """
     from reconciler.agent.agent import Agent
-    from reconciler.agent.registry import NodeSettings, driver_of
+    from reconciler.agent.registry import driver_of
     from reconciler.output import log
     from reconciler.output.metrics import AgentMetrics, probe
 
     log.configure(sys.stderr)
-    settings = NodeSettings(
-        node,
-        address,
-        state or "",
-        host.latency,
-        uri=host.libvirt_uri,
-        shutdown=host.shutdown_timeout,
-        allowed=host.allow_path,
-    )
+    settings = host.of_node(node, address, state or "")
     with connected(cluster) as opened:
         metrics = AgentMetrics()
         worker = Agent(

@@ -48,12 +48,7 @@ def with_host_state(cluster: Cluster, host: HostOptions) -> AbstractContextManag
 
 def _driver_of(cluster: Cluster, host: HostOptions) -> tuple[Driver, str]:
     """The driver of this host, and the name of its node."""
-    from reconciler.agent.registry import DRIVERS, NodeSettings
+    from reconciler.agent.registry import DRIVERS
 
-    node = NodeSettings(
-        host.node or socket.gethostname(),
-        uri=host.libvirt_uri,
-        shutdown=host.shutdown_timeout,
-        allowed=host.allow_path,
-    )
+    node = host.of_node(host.node or socket.gethostname())
     return DRIVERS[host.driver](node, cluster), node.name

@@ -7,13 +7,14 @@ Options that belong together reach a verb as one value: ``@policy_options("allow
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, NamedTuple
 
 import click
 
-from reconciler.agent.registry import DEFAULT_SHUTDOWN, DEFAULT_URI, DRIVERS
+from reconciler.agent.registry import DEFAULT_OVS, DEFAULT_SHUTDOWN, DEFAULT_URI, DRIVERS, Networks, NodeSettings
 from reconciler.clusters.connection import KUBERNETES, ClusterReference
 from reconciler.model.secret_access import ENV_PREFIX, SecretAccess
 from reconciler.output.formats import formats_of
@@ -49,6 +50,25 @@ class HostOptions(NamedTuple):
     latency: float = 0.0  # seconds a simulated operation takes
     shutdown_timeout: float = DEFAULT_SHUTDOWN  # seconds
     allow_path: tuple[str, ...] = ()  # directories and devices that operations may use, beside those of pools
+    ovn_nb: str = ""  # where OVN's northbound database answers; empty: no networks
+    ovs_db: str = DEFAULT_OVS  # where the database of Open vSwitch of this host answers
+    ovn_key: str = ""  # files, for databases at ssl:
+    ovn_certificate: str = ""
+    ovn_ca: str = ""
+
+    def of_node(self, name: str, address: str = "", state: str = "") -> NodeSettings:
+        """The settings of the driver of a node."""
+        networks = Networks(self.ovn_nb, self.ovs_db, self.ovn_key, self.ovn_certificate, self.ovn_ca)
+        return NodeSettings(
+            name,
+            address,
+            state,
+            self.latency,
+            uri=self.libvirt_uri,
+            shutdown=self.shutdown_timeout,
+            allowed=self.allow_path,
+            networks=networks,
+        )
 
 
 class ExecutionOptions(NamedTuple):
@@ -106,6 +126,19 @@ def _not_all(context: click.Context, option: click.Parameter, given: tuple[str, 
         if not each or os.path.realpath(each) == "/":
             raise click.BadParameter("name what is meant for guests, not everything there is.")
     return given
+
+
+def _remote(context: click.Context, option: click.Parameter, given: str) -> str:
+    for each in filter(None, (word.strip() for word in given.split(","))):
+        if not re.match(r"unix:/|(tcp|ssl):.+:[0-9]+\Z", each):
+            raise click.BadParameter(f"{each} is not unix:/PATH, tcp:HOST:PORT or ssl:HOST:PORT.")
+    return given
+
+
+def _certificate(flag: str, help: str) -> Decorator:
+    """An option that names a file in PEM."""
+    variable = f"RECONCILE_{flag.strip('-').replace('-', '_').upper()}"
+    return click.option(flag, metavar="FILE", default="", envvar=variable, show_envvar=True, help=help)
 
 
 cluster_options = option_group(
@@ -256,9 +289,33 @@ host_options = option_group(
             help="A directory, or a device in /dev, that operations of the libvirt driver may use beside its pools,"
             " /var/lib/libvirt, /mnt/localfs and /mnt/usb.",
         ),
+        "ovn_nb": click.option(
+            "--ovn-nb",
+            metavar="REMOTE",
+            default="",
+            envvar="RECONCILE_OVN_NB",
+            show_envvar=True,
+            callback=_remote,
+            help="OVN's northbound database, for networks beside the libvirt driver: unix:PATH, tcp:HOST:PORT or"
+            " ssl:HOST:PORT, several separated by commas (default: no networks).",
+        ),
+        "ovs_db": click.option(
+            "--ovs-db",
+            metavar="REMOTE",
+            default=DEFAULT_OVS,
+            show_default=True,
+            envvar="RECONCILE_OVS_DB",
+            show_envvar=True,
+            callback=_remote,
+            help="The database of Open vSwitch of this host, with --ovn-nb.",
+        ),
+        "ovn_key": _certificate("--ovn-key", "The private key of this program, for databases at ssl:."),
+        "ovn_certificate": _certificate("--ovn-certificate", "The certificate of that key."),
+        "ovn_ca": _certificate("--ovn-ca", "The certificate of the authority that signed those of the databases."),
     },
 )
-READ_HOST = ("driver", "node", "libvirt_uri")  # of ``host_options``: enough to read a host, not to change it
+OVN = ("ovn_nb", "ovs_db", "ovn_key", "ovn_certificate", "ovn_ca")
+READ_HOST = ("driver", "node", "libvirt_uri", *OVN)  # of ``host_options``: enough to read a host, not to change it
 
 paths_argument = click.argument("paths", nargs=-1, metavar="[PATH]...")
 

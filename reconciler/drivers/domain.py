@@ -10,6 +10,7 @@ import re
 from itertools import product
 from string import ascii_lowercase
 from typing import Any
+from uuid import UUID, uuid5
 
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.loopback import CONSOLE_ADDRESS
@@ -119,11 +120,12 @@ def _without_runtime(value: Any) -> Any:
 
 
 def _started_nic(nic: Device, live: Device) -> Device:
-    """A NIC of the definition with what a start adds: a tap device, and the bridge behind a network of libvirt."""
-    given = {"target": live["target"]} if "target" not in nic and "target" in live else {}
-    if nic["_type"] == live["_type"] == "network":
-        given["source"] = live["source"]
-    return {**nic, **given}
+    """A NIC of the definition with what a start adds: a tap device, and what is behind a network of libvirt."""
+    added = ["target"]
+    if "_network" in nic["source"] and nic["source"]["_network"] == live["source"].get("_network"):
+        nic = {**nic, "_type": live["_type"], "source": live["source"]}
+        added += ["virtualport", "vlan"]
+    return {**{name: live[name] for name in added if name in live}, **nic}
 
 
 # Devices
@@ -284,12 +286,16 @@ def replace_paths(domain: Domain, paths: dict[str, str]) -> None:
 
 # NICs
 
+VIRTUAL_PORTS = ("l2bridge", "l3bridge")  # the types of NICs that have a port of an Open vSwitch
+_PORTS = UUID("5f0c7a52-4d1b-4f0e-9d5c-0a7b5a8a1f3e")  # the space of names of their UUIDs
+
 
 def nic(mac: str, type: str, source: str, port: str, model: str = "") -> Device:
-    """A NIC on a bridge; ``port`` is the UUID of its port on an Open vSwitch, not used for a Linux bridge."""
-    device: Device = {"_type": "bridge", "mac": {"_address": mac}, "source": {"_bridge": source}}
-    if type != "bridge":
-        device["virtualport"] = {"_type": "openvswitch", "parameters": {"__interfaceid": port}}
+    """A NIC on a bridge or in a network of libvirt; ``port`` is the UUID of its port, for a bridge of Open vSwitch."""
+    connected = "network" if type == "network" else "bridge"
+    device: Device = {"_type": connected, "mac": {"_address": mac}, "source": {f"_{connected}": source}}
+    if type in VIRTUAL_PORTS:
+        device["virtualport"] = virtual_port(port)
     device["target"] = {"_dev": f"fe{mac.replace(':', '')[2:]}"}
     device["model"] = {"_type": model or "virtio"}
     return device
@@ -304,6 +310,21 @@ def set_bandwidth(device: Device, given: dict[str, str]) -> None:
         device["bandwidth"] = left
     else:
         device.pop("bandwidth", None)
+
+
+def virtual_port(port: str) -> Device:
+    """The element that makes a NIC a port of an Open vSwitch, by the UUID of the port."""
+    return {"_type": "openvswitch", "parameters": {"__interfaceid": port}}
+
+
+def port_id(machine: str, mac: str) -> str:
+    """The UUID that the port of a NIC has wherever the machine runs: Open vSwitch and OVN know the port by it."""
+    return str(uuid5(_PORTS, f"{machine} {mac}"))
+
+
+def bridge_of(device: Device) -> str:
+    """The bridge that a NIC is on; empty for one in a network of libvirt, whose bridge is libvirt's."""
+    return "" if "_network" in device["source"] else str(device["source"].get("_bridge") or "")
 
 
 def nic_at(domain: Domain, mac: str) -> Device | None:

@@ -224,6 +224,9 @@ def _disk_limits(machine: Declared) -> Iterator[Finding]:
                 yield Finding(("disks", index, "qos", total), message, remedy)
 
 
+_LONGEST_BRIDGE = 15  # characters that the kernel takes as the name of a device
+
+
 def _nics(machine: Declared) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, nic in enumerate(machine.spec["nics"]):
@@ -233,7 +236,13 @@ def _nics(machine: Declared) -> Iterator[Finding]:
         for key in ("network", "ip"):
             if key in nic and nic["type"] != "l3bridge":
                 message = f"{key} goes with type l3bridge only, not {nic['type']}"
-                yield Finding(("nics", index, key), message, f"Remove {key}, or use type: l3bridge.")
+                remedy = f"Remove {key}, or use type: l3bridge."
+                if nic["type"] == "network" and key == "network":
+                    remedy = "Remove network: the network of libvirt is the source."
+                yield Finding(("nics", index, key), message, remedy)
+        if nic["type"] != "network" and len(nic["source"]) > _LONGEST_BRIDGE:
+            message = f"{nic['source']} is too long: the name of a bridge has at most {_LONGEST_BRIDGE} characters"
+            yield Finding(("nics", index, "source"), message, "Name a bridge of the node, or use type: network.")
         if nic["type"] == "l3bridge" and "network" not in nic:
             message = "a NIC of type l3bridge needs the network whose switch it is on"
             yield Finding(("nics", index), message, "Add network, or use type: l2bridge.", missing="network")

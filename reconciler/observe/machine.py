@@ -160,16 +160,19 @@ def _mac(nic: dict[str, Any]) -> str:
 
 
 def _nic(nic: dict[str, Any]) -> Shape:
-    bandwidth = element(nic, "bandwidth")
+    bandwidth, source = element(nic, "bandwidth"), element(nic, "source")
+    routed = "_network" in source  # of a running guest, libvirt shows the bridge behind its network as well
     shape: Shape = {
-        "source": element(nic, "source").get("_bridge"),
+        "source": source.get("_network" if routed else "_bridge"),
         "qos": {
             name: number(element(bandwidth, name).get("_average")) * quantity.KIB for name in ("inbound", "outbound")
         },
     }
     if model := element(nic, "model").get("_type"):
         shape["model"] = model
-    # Both OVS types look the same (wire format 5.9); only the plain bridge can be told.
-    if "virtualport" not in nic:
+    # Both OVS types look the same (wire format 5.9); only a plain bridge and a network of libvirt can be told.
+    if routed:
+        shape["type"] = "network"
+    elif "virtualport" not in nic:
         shape["type"] = "bridge"
     return shape

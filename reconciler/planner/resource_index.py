@@ -85,7 +85,9 @@ class ResourceIndex:
         }
 
     def bridges_of(self, nic: Shape, namespace: str) -> list[ResourceId]:
-        """The network whose bridge a NIC is on; empty if no known network has it."""
+        """The network whose bridge a NIC is on; empty if no known network has it, or its source is libvirt's own."""
+        if nic.get("type") == "network":
+            return []
         found = self.bridges.get((namespace, str(nic.get("source"))))
         return [found] if found is not None else []
 

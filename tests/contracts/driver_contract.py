@@ -16,6 +16,7 @@ from contracts.driver_contract_backup import BackupContract
 from contracts.driver_contract_guest import GuestContract
 from contracts.driver_contract_migration import MigrationContract
 from contracts.driver_contract_network import NetworkContract
+from contracts.driver_contract_nic import NicContract
 from contracts.driver_contract_share import ShareContract
 from contracts.driver_contract_steps import (
     BOTH,
@@ -38,7 +39,9 @@ from reconciler.model.resource import ResourceId
 __all__ = ["BOTH", "CONFIG", "OTHER_MAC", "DriverContract", "Steps"]
 
 
-class DriverContract(BackupContract, GuestContract, MigrationContract, NetworkContract, ShareContract, SwitchContract):
+class DriverContract(
+    BackupContract, GuestContract, MigrationContract, NetworkContract, NicContract, ShareContract, SwitchContract
+):
     @pytest.fixture
     def driver(self) -> Iterator[Driver]:
         """A driver of a node on which nothing exists, closed afterwards."""
@@ -930,79 +933,6 @@ class DriverContract(BackupContract, GuestContract, MigrationContract, NetworkCo
         for target in ("vda", "sdz"):
             with drive.refused("LibvirtError", target):
                 self.manage(drive, "update", path=target)
-
-    # Machines: NICs
-
-    def test_a_nic_is_plugged_with_its_limits(self, running: Steps) -> None:
-        running.vm(
-            "PlugNIC",
-            source="source=br-ext",
-            type="bridge",
-            mac=OTHER_MAC,
-            inbound="1024",
-            outbound="2048",
-            **BOTH,
-        )
-        nic = running.devices("_interface")[1]
-        assert nic["mac"] == {"_address": OTHER_MAC}
-        assert nic["target"]["_dev"] == "fe54000a0002"
-        assert nic["model"]["_type"] == "virtio"
-        assert nic["bandwidth"] == {"inbound": {"_average": 1024}, "outbound": {"_average": 2048}}
-        running.vm("StopVM")
-        assert running.macs() == [MAC, OTHER_MAC]
-
-    def test_a_nic_of_type_l2bridge_is_a_port_of_a_virtual_switch(self, running: Steps) -> None:
-        running.vm("PlugNIC", source="source=br-ext", type="l2bridge", mac=OTHER_MAC, **BOTH)
-        assert "virtualport" not in running.devices("_interface")[0]
-        assert running.devices("_interface")[1]["virtualport"]["_type"] == "openvswitch"
-
-    def test_a_nic_is_on_a_switch_that_exists(self, running: Steps) -> None:
-        port = {
-            "source": "source=br-int,ip=192.168.5.9,switch=web-net",
-            "type": "l3bridge",
-            "mac": OTHER_MAC,
-            **BOTH,
-        }
-        with running.refused("Exception", "web-net"):
-            running.vm("PlugNIC", **port)
-        running.switch()
-        running.vm("PlugNIC", **port)
-        assert running.devices("_interface")[1]["source"]["_bridge"] == "br-int"
-        with running.refused("Exception", "web-net"):
-            running.run(NETWORK, "web-net", "DeleteSwitch")
-        running.vm("UnplugNIC", type="l3bridge", mac=OTHER_MAC, **BOTH)
-        running.run(NETWORK, "web-net", "DeleteSwitch")
-
-    def test_an_l3_nic_names_its_switch(self, running: Steps) -> None:
-        with running.refused("Exception", "switch"):
-            running.vm("PlugNIC", source="source=br-int", type="l3bridge", mac=OTHER_MAC, **BOTH)
-
-    def test_a_mac_that_is_used_is_not_plugged(self, running: Steps) -> None:
-        running.machine("web-2", mac=OTHER_MAC)
-        for mac in (MAC, OTHER_MAC):
-            with running.refused("LibvirtError", mac):
-                running.vm("PlugNIC", source="source=br-ext", type="bridge", mac=mac, **BOTH)
-
-    def test_an_unplugged_nic_is_gone_and_its_mac_free(self, running: Steps) -> None:
-        running.vm("UnplugNIC", type="bridge", mac=MAC, **BOTH)
-        assert running.macs() == []
-        running.machine("web-2", mac=MAC)
-
-    def test_a_nic_that_is_not_there_is_not_unplugged_or_tuned(self, running: Steps) -> None:
-        with running.refused("LibvirtError", OTHER_MAC):
-            running.vm("UnplugNIC", type="bridge", mac=OTHER_MAC, **BOTH)
-        with running.refused("LibvirtError", OTHER_MAC):
-            running.vm("TuneNICQoS", _interface=OTHER_MAC, inbound="1024", **BOTH)
-
-    def test_nic_limits_are_set_one_by_one_and_lifted_by_zero(self, running: Steps) -> None:
-        def bandwidth() -> Any:
-            return running.devices("_interface")[0].get("bandwidth")
-
-        running.vm("TuneNICQoS", _interface=MAC, inbound="1024", **BOTH)
-        running.vm("TuneNICQoS", _interface=MAC, outbound="2048", **BOTH)
-        assert bandwidth() == {"inbound": {"_average": 1024}, "outbound": {"_average": 2048}}
-        running.vm("TuneNICQoS", _interface=MAC, inbound="0", outbound="0", **BOTH)
-        assert bandwidth() is None
 
     # Networks
 

@@ -17,6 +17,7 @@ GIB = 1024**3
 KIB_OF_GIB = 1024**2
 
 VMD, VMDI, ISO = "/var/lib/libvirt/vmd-pool", "/var/lib/libvirt/image-pool", "/var/lib/libvirt/iso/debian12.iso"
+OVS_BRIDGE, LIBVIRT_NETWORK = "br-ovs", "default"
 MAC, OTHER_MAC = "52:54:00:0a:00:01", "52:54:00:0a:00:02"
 BOTH = {"live": True, "config": True}
 LIVE, CONFIG = {"live": True}, {"config": True}

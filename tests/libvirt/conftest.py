@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.libvirtd import BRIDGES, Bridge, Libvirtd, clean, lay_media, missing
+from support import open_vswitch
+from support.libvirtd import BRIDGES, Bridge, Libvirtd, clean, define_network, lay_media, missing
 from support.nfs import Server
 from support.own_host import OwnHost
 
@@ -28,6 +29,9 @@ def own_host(daemon: Libvirtd) -> Iterator[OwnHost]:
             furniture.enter_context(daemon)
             for bridge in BRIDGES:
                 furniture.enter_context(Bridge(bridge))
+            if not open_vswitch.missing():
+                furniture.enter_context(open_vswitch.OpenVSwitch())
+            define_network()
         yield host
         with host:
             furniture.close()

@@ -24,6 +24,7 @@ URI = "qemu:///system"
 REQUIRED = "RECONCILE_REQUIRE_LIBVIRT"
 BRIDGE = "br-ext"
 BRIDGES = (BRIDGE, "virbr0")
+NETWORK = "default"
 
 
 MEDIA = (ISO, "/var/lib/libvirt/iso/other.iso")
@@ -162,6 +163,19 @@ class Bridge:
 
     def __exit__(self, *exc: object) -> None:
         subprocess.run(["ip", "link", "delete", self.name], check=True, env=with_sbin())
+
+
+def define_network() -> None:
+    """A network of libvirt for as long as this host lasts, which leads to a bridge: it needs no firewall."""
+    import libvirt
+
+    connection = libvirt.open(URI)
+    try:
+        connection.networkDefineXML(
+            f"<network><name>{NETWORK}</name><forward mode='bridge'/><bridge name='{BRIDGE}'/></network>"
+        ).create()
+    finally:
+        connection.close()
 
 
 def clean() -> None:

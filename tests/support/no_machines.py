@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from reconciler.drivers.base import HostSnapshot, Spec
 from reconciler.drivers.capability import Capabilities
-from reconciler.drivers.network.nics import Nic
+from reconciler.drivers.nics import Nic
 from reconciler.model.resource import ResourceId
 
 

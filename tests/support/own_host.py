@@ -17,7 +17,10 @@ KVM = Path("/dev/kvm")
 ADDRESS = "192.0.2.22"  # without one that is not 127.0.0.1, names of addresses are not resolved (AI_ADDRCONFIG)
 TOOLS = "/usr/sbin"  # helpers of mount, in whose place stand-ins are put
 SETTINGS = "cgroup_controllers = []\n"  # control groups are the kernel's, where guests of all hosts have the same names
-KEPT = ("/etc/libvirt", "/run/libvirt", "/var/cache/libvirt", "/var/lib/libvirt", "/var/log/libvirt")
+KEPT = (
+    *("/etc/libvirt", "/run/libvirt", "/var/cache/libvirt", "/var/lib/libvirt", "/var/log/libvirt"),
+    "/run/openvswitch",
+)
 
 # CLONE_FS, CLONE_NEWNS and CLONE_NEWNET: os.unshare and os.setns came with Python 3.12.
 _DIRECTORY, _MOUNTS, _NETWORK = 0x00000200, 0x00020000, 0x40000000

@@ -22,7 +22,7 @@ from reconciler.catalogue.common import (
     path,
     text,
 )
-from reconciler.catalogue.machine.nic import BRIDGE_NAME, MODEL, OTHER_MODEL
+from reconciler.catalogue.machine.nic import BRIDGE_NAME, MODEL, ON_A_BRIDGE, OTHER_MODEL
 from reconciler.catalogue.machine.state import EXISTS, STOPPED
 from reconciler.catalogue.operation import Impact, Limit, LimitSource, Operation, Parameter, Unit, Verb
 from reconciler.model.kinds import MACHINE
@@ -31,7 +31,7 @@ _SOURCE = r"(?:/[A-Za-z0-9._:+-]+)+"  # a file, or a device: links to these are 
 _OPTIONS = r"(?:,[a-z_]+=[A-Za-z0-9._:/+@-]+)*"
 
 _NETWORK = (
-    rf"type=(?:(?:l2)?bridge,source={BRIDGE_NAME}"
+    rf"type=(?:(?:(?:l2)?bridge|network),source={BRIDGE_NAME}"
     rf"|l3bridge,source={BRIDGE_NAME}(?:,ip={IP})?(?:,switch={BRIDGE_NAME})?)"
     rf"(?:,model={MODEL})?(?:,inbound=[0-9]{{1,10}})?(?:,outbound=[0-9]{{1,10}})?(?:,mac={MAC})?"
 )
@@ -107,7 +107,7 @@ _CREATE = (
         _NETWORK,
         "type=l3bridge,source=br-int,ip=192.168.5.9,switch=web-net,inbound=102400,mac=52:54:00:0a:00:01",
         required=False,
-        limits=(_REQUIRED,),
+        limits=(_REQUIRED, ON_A_BRIDGE),
     ),
     choice(
         "virt_type",

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from reconciler.catalogue.common import CONFIG, CURRENT, INBOUND, IP, LIVE, OUTBOUND, PERSISTENT, choice, mac, text
+from reconciler.catalogue.common import (
+    CONFIG,
+    CURRENT,
+    INBOUND,
+    IP,
+    LIVE,
+    OUTBOUND,
+    PERSISTENT,
+    choice,
+    document_form,
+    mac,
+    text,
+)
 from reconciler.catalogue.machine.state import EXISTS
-from reconciler.catalogue.operation import Impact, Operation, Verb
+from reconciler.catalogue.operation import Impact, Limit, LimitSource, Operation, Verb
 from reconciler.model.kinds import MACHINE
 
 BRIDGE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 MODEL = r"(?:virtio|e1000|rtl8139)"
 OTHER_MODEL = r"(?<=,)model=(?!virtio)[a-z0-9]+"  # uni-virt gives every guest virtio (wire format 6.2)
 
-_NIC_TYPES = ("bridge", "l2bridge", "l3bridge")
+_BRIDGED = ("bridge", "l2bridge", "l3bridge")
+_NIC_TYPES = (*_BRIDGED, "network")
+_TYPE = Limit(LimitSource.DOCUMENT, enum=_BRIDGED)  # libvirt's own networks are no type of the document
+
+ON_A_BRIDGE = document_form(r"(?!type=network,).*", "a NIC of type bridge, l2bridge or l3bridge")
 
 # fmt: off
 OPERATIONS: tuple[Operation, ...] = (
@@ -23,7 +39,7 @@ OPERATIONS: tuple[Operation, ...] = (
             PERSISTENT,
             CONFIG,
             LIVE,
-            choice("type", "How the NIC is connected.", _NIC_TYPES, "l3bridge"),
+            choice("type", "How the NIC is connected.", _NIC_TYPES, "l3bridge", limits=(_TYPE,)),
             mac("mac", "The NIC."),
         ),
         needs=(EXISTS, "the VM has the NIC"),
@@ -42,13 +58,21 @@ OPERATIONS: tuple[Operation, ...] = (
             INBOUND,
             text(
                 "source",
-                "The bridge; for l3bridge also the address and the switch; last the card, as at creation: the document "
-                "of the API leaves it out here, and another agent may give the card that it always gives.",
+                "The bridge, or the network of libvirt; for l3bridge also the address and the switch; last the card, "
+                "as at creation: the document of the API leaves it out here, and another agent may give the card that "
+                "it always gives.",
                 rf"source={BRIDGE_NAME}(?:,ip={IP})?(?:,switch={BRIDGE_NAME})?(?:,model={MODEL})?",
                 "source=br-int,ip=192.168.5.2,switch=web-net",
-                form="write source=BRIDGE, for l3bridge then ,ip=ADDRESS and ,switch=NETWORK, and last ,model=CARD",
+                form="write source=BRIDGE, of type network source=NETWORK, for l3bridge then ,ip=ADDRESS and "
+                ",switch=NETWORK, and last ,model=CARD",
             ),
-            choice("type", "virbr0, an OVS bridge, or an OVS bridge with OVN.", _NIC_TYPES, "l3bridge"),
+            choice(
+                "type",
+                "virbr0, an OVS bridge, an OVS bridge with OVN, or a network of libvirt.",
+                _NIC_TYPES,
+                "l3bridge",
+                limits=(_TYPE,),
+            ),
             mac("mac", "Its address; type bridge may not honour it."),
             OUTBOUND,
         ),

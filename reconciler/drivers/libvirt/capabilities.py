@@ -8,8 +8,9 @@ from __future__ import annotations
 from reconciler.drivers.capability import YES, Capabilities, Only, caveat, no
 from reconciler.model.kinds import DISK, DISK_IMAGE, DISK_SNAPSHOT, IMAGE, MACHINE, NETWORK, POOL, SNAPSHOT
 
-_BRIDGES = "NICs of type bridge only, on Linux bridges"
-_FIRST_NIC = caveat(_BRIDGES, Only("network", ("bridge",), option="type"))
+_NICS = ("bridge", "l2bridge", "network")
+_NO_SWITCHES = "NICs of type l3bridge are ports of OVN, which this driver alone does not serve"
+_FIRST_NIC = caveat(_NO_SWITCHES, Only("network", _NICS, option="type"))
 _UNUSED = caveat("of a disk that no running machine has")
 _ONE_MACHINE = caveat("of a qcow2 disk that at most one machine has, without snapshots inside its file")
 _BACKUP = no("backups are not implemented")
@@ -40,7 +41,7 @@ _ROWS = {
         "StartVM": YES,
         "DeleteVM": YES,
         "RebootVM": YES,
-        "PlugNIC": caveat(_BRIDGES, Only("type", ("bridge",))),
+        "PlugNIC": caveat(_NO_SWITCHES, Only("type", _NICS)),
         "ManageISO": YES,
         "UpdateOS": _VM_IMAGES,
         "ConvertVMToImage": _VM_IMAGES,
@@ -49,7 +50,7 @@ _ROWS = {
         "ResizeVM": YES,
         "CloneVM": YES,
         "TuneDiskQoS": YES,
-        "TuneNICQoS": caveat("where the kernel of the host has the sfq queue"),
+        "TuneNICQoS": caveat("on a Linux bridge only where the kernel of the host has the sfq queue"),
         "ResizeMaxRAM": YES,
         "SetBootOrder": YES,
         "SetVncPassword": YES,

@@ -9,6 +9,7 @@ from typing import Any
 
 import libvirt
 
+from reconciler.drivers import domain as domains
 from reconciler.drivers.libvirt import file, volume
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import domain_of
@@ -40,9 +41,8 @@ def clone(context: LibvirtContext) -> None:
                 _give(context, disk, id.name, files.pop(0) if files else "", made)
         with context.host.claim_lock:
             for number, nic in enumerate(definition.iterfind("devices/interface")):
-                _readdress(
-                    context, nic, context.text("mac").lower() if context.text("mac") and number == 0 else new_mac()
-                )
+                given = context.text("mac").lower() if number == 0 else ""
+                _readdress(context, nic, id.name, given or new_mac())
             context.host.connection.defineXML(text_of(definition))
     except BaseException:
         for pool, name in made:
@@ -107,13 +107,16 @@ def _copy(context: LibvirtContext, path: str, said: str, name: str, made: list[t
     return copied
 
 
-def _readdress(context: LibvirtContext, nic: Element, mac: str) -> None:
+def _readdress(context: LibvirtContext, nic: Element, machine: str, mac: str) -> None:
+    """Give a NIC of a clone an address of its own, and a port of its own where it is on Open vSwitch."""
     require_free_address(context, mac)
     address = nic.find("mac")
     assert address is not None  # libvirt always writes it
     address.set("address", mac)
     for target in nic.findall("target"):
         target.set("dev", f"fe{mac.replace(':', '')[2:]}")
+    for parameters in nic.iterfind("virtualport[@type='openvswitch']/parameters"):
+        parameters.set("interfaceid", domains.port_id(machine, mac))
 
 
 @operation(MACHINE, "ExportVM")

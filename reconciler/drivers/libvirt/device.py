@@ -1,4 +1,4 @@
-"""Devices of machines: API sections 1.5, 1.6, 1.11, 1.12, 1.14, 1.19, 1.20, 1.23 to 1.25, 1.27 and 1.28."""
+"""Disks, drives and described devices of machines: API sections 1.5, 1.11, 1.12, 1.14, 1.20, 1.23 to 1.25 and 1.27."""
 
 from __future__ import annotations
 
@@ -13,13 +13,8 @@ from reconciler.drivers import domain as domains
 from reconciler.drivers.domain import Device
 from reconciler.drivers.libvirt.binding import VirDomain
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
-from reconciler.drivers.libvirt.definition import CONFIG, LIVE, definitions, domain_of, require_running, scope
-from reconciler.drivers.libvirt.exclusive_use import (
-    macs_of,
-    mark_disks_touched,
-    require_free_address,
-    require_free_file,
-)
+from reconciler.drivers.libvirt.definition import definitions, domain_of, require_running, scope
+from reconciler.drivers.libvirt.exclusive_use import mark_disks_touched, require_free_address, require_free_file
 from reconciler.drivers.libvirt.host import config_of, live_of, path_of, paths_of, target_of
 from reconciler.drivers.libvirt.image_access import (
     format_of,
@@ -30,6 +25,8 @@ from reconciler.drivers.libvirt.image_access import (
     require_medium,
 )
 from reconciler.drivers.libvirt.image_header import RAW
+from reconciler.drivers.libvirt.nic import mac_of, nic_in
+from reconciler.drivers.libvirt.unplug import unplug
 from reconciler.drivers.libvirt.xml_json import Element, from_wire, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE
@@ -114,33 +111,8 @@ def unplug_disk(context: LibvirtContext) -> None:
     flags = scope(context, domain)
     found = [(flag, definition, _disk(context, definition, target)) for flag, definition in definitions(domain, flags)]
     for flag, definition, disk in found:
-        _unplug(context, domain, disk, flag, target, lambda: _disk_at(live_of(domain), target) is None)
+        unplug(context, domain, disk, flag, target, lambda: _disk_at(live_of(domain), target) is None)
         mark_disks_touched(context, definition)
-
-
-def _unplug(context: LibvirtContext, domain: VirDomain, device: Element, flag: int, name: str, gone: Any) -> None:
-    """Unplug a device; from a running domain, wait until the guest has released it. Refuses a guest that does not."""
-    xml = text_of(device)
-    if flag != LIVE:
-        domain.detachDeviceFlags(xml, flag)
-        return
-
-    def ask() -> None:
-        try:
-            domain.detachDeviceFlags(xml, flag)
-        except libvirt.libvirtError:
-            # Asked again while the first request is under way; whether it is gone decides, not this answer.
-            if not asked:
-                raise
-        asked.append(name)
-
-    asked: list[str] = []
-    if not context.host.wait_until(context.host.unplug, gone, ask):
-        refuse(
-            LIBVIRT,
-            f"Operation failed: the guest of {context.target.name} has not let go of {name} in "
-            f"{context.host.unplug:g} s; it may not run an operating system yet, or may be using it",
-        )
 
 
 @operation(MACHINE, "TuneDiskQoS")
@@ -286,69 +258,6 @@ def _open_tray(domain: VirDomain, drive: Element) -> None:
         libvirt_qemu.qemuMonitorCommand(domain, json.dumps(command), 0)
 
 
-# NICs
-
-
-def nic_device(context: LibvirtContext, mac: str, given: dict[str, str]) -> Device:
-    """A NIC as the network text of wire format 6.2 describes it, on a Linux bridge."""
-    type, source = given.get("type", "bridge"), given.get("source", "")
-    if not source:
-        refuse(TOOL, f"network of NIC {mac} names no source")
-    if type != "bridge":
-        refuse(TOOL, f"NIC {mac} is of type {type}; the libvirt driver has NICs of type bridge, on Linux bridges")
-    if "switch" in given or "ip" in given:
-        refuse(TOOL, f"NIC {mac} of type {type} cannot have a switch or ip")
-    device = domains.nic(mac.lower(), type, source, "", given.get("model", ""))
-    domains.set_bandwidth(device, given)
-    return device
-
-
-@operation(MACHINE, "PlugNIC")
-def plug_nic(context: LibvirtContext) -> None:
-    domain, mac = domain_of(context), context.text("mac").lower()
-    given = domains.options(context.text("source"))
-    given |= {name: context.text(name) for name in ("type", "inbound", "outbound") if name in context.parameters}
-    flags = scope(context, domain)
-    device = nic_device(context, mac, given)
-    with context.host.claim_lock:
-        require_free_address(context, mac, but=context.target.name)
-        if any(mac in macs_of(definition) for _, definition in definitions(domain, flags)):
-            refuse(LIBVIRT, f"Requested operation is not valid: a NIC with mac {mac} is attached already")
-        domain.attachDeviceFlags(text_of(from_wire("interface", device)), flags)
-
-
-@operation(MACHINE, "UnplugNIC")
-def unplug_nic(context: LibvirtContext) -> None:
-    domain, mac = domain_of(context), context.text("mac").lower()
-    found = [(flag, _nic(context, definition, mac)) for flag, definition in definitions(domain, scope(context, domain))]
-    for flag, nic in found:
-        _unplug(context, domain, nic, flag, f"NIC {mac}", lambda: mac not in macs_of(live_of(domain)))
-
-
-@operation(MACHINE, "TuneNICQoS")
-def tune_nic(context: LibvirtContext) -> None:
-    domain, mac = domain_of(context), context.text("_interface").lower()
-    flags = scope(context, domain)
-    for _, definition in definitions(domain, flags):
-        _nic(context, definition, mac)
-    limits = {f"{way}.average": context.number(way) for way in ("inbound", "outbound") if way in context.parameters}
-    for flag in (LIVE, CONFIG):  # libvirt takes one of them at a time
-        if flags & flag:
-            domain.setInterfaceParameters(mac, limits, flag)
-
-
-def _nic(context: LibvirtContext, definition: Element, mac: str) -> Element:
-    found = next((each for each in definition.iterfind("devices/interface") if _mac(each) == mac), None)
-    if found is None:
-        refuse(LIBVIRT, f"invalid argument: no NIC with mac {mac} found in domain {context.target.name}")
-    return found
-
-
-def _mac(nic: Element) -> str:
-    address = nic.find("mac")
-    return "" if address is None else address.get("address", "").lower()
-
-
 # Devices that a file describes
 
 
@@ -361,7 +270,7 @@ def plug_device(context: LibvirtContext) -> None:
             _of_a_pool(context, device)
             _free_disk(context, device, domain, flags)
         require_described(context.host, device)
-        if device.tag == "interface" and (mac := _mac(device)):
+        if device.tag == "interface" and (mac := mac_of(device)):
             require_free_address(context, mac)
         domain.attachDeviceFlags(text_of(device), flags)
     mark_disks_touched(context, live_of(domain), config_of(domain))
@@ -387,14 +296,14 @@ def unplug_device(context: LibvirtContext) -> None:
     before = _number(domain, device.tag)
     for flag, definition, meant in found:
         name = f"the {device.tag} of {context.text('file')}"
-        _unplug(context, domain, meant, flag, name, lambda: _number(domain, device.tag) < before)
+        unplug(context, domain, meant, flag, name, lambda: _number(domain, device.tag) < before)
         mark_disks_touched(context, definition)
 
 
 def _meant(context: LibvirtContext, definition: Element, device: Element) -> Element:
     """The disk or NIC that is described, as the definition has it; libvirt itself finds other devices."""
-    if device.tag == "interface" and (mac := _mac(device)):
-        return _nic(context, definition, mac)
+    if device.tag == "interface" and (mac := mac_of(device)):
+        return nic_in(context, definition, mac)
     return _disk(context, definition, target_of(device)) if device.tag == "disk" else device
 
 

@@ -17,6 +17,7 @@ from reconciler.drivers.libvirt import (  # noqa: F401  (they enter their operat
     disksnapshot,
     image,
     machine,
+    nic,
     observation,
     pool,
     power,
@@ -28,6 +29,7 @@ from reconciler.drivers.libvirt.capabilities import CAPABILITIES
 from reconciler.drivers.libvirt.context import OPERATIONS, LibvirtContext
 from reconciler.drivers.libvirt.host import Host
 from reconciler.drivers.libvirt.host_scan import HostScan
+from reconciler.drivers.libvirt.machine_nics import MachineNics
 from reconciler.drivers.operation import LIBVIRT
 from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import ResourceId
@@ -38,6 +40,7 @@ class Libvirt:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.nics = MachineNics(host)
 
     def capabilities(self) -> Capabilities:
         return CAPABILITIES

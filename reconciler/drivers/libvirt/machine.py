@@ -16,10 +16,11 @@ from reconciler.drivers.libvirt import chain, volume
 from reconciler.drivers.libvirt.binding import VirDomain
 from reconciler.drivers.libvirt.context import LibvirtContext, operation
 from reconciler.drivers.libvirt.definition import domain_of, redefine, require_stopped
-from reconciler.drivers.libvirt.device import disk_device, nic_device
+from reconciler.drivers.libvirt.device import disk_device
 from reconciler.drivers.libvirt.exclusive_use import mark_disks_touched, require_free_address, require_free_file
 from reconciler.drivers.libvirt.host import config_of, path_of, target_of
 from reconciler.drivers.libvirt.image_access import require_images, require_medium
+from reconciler.drivers.libvirt.nic import nic_device
 from reconciler.drivers.libvirt.xml_json import from_wire, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, STORAGE, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE, SNAPSHOT

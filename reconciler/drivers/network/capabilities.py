@@ -6,9 +6,20 @@ A row here has a function entered with ``@operation`` in a module of this packag
 from __future__ import annotations
 
 from reconciler.drivers.capability import YES, Capabilities, Support
-from reconciler.model.kinds import NETWORK
+from reconciler.model.kinds import MACHINE, NETWORK
 
 _ROWS: dict[str, dict[str, Support]] = {
+    MACHINE: {
+        "BindFloatingIP": YES,
+        "UnbindFloatingIP": YES,
+        "AddACL": YES,
+        "ModifyACL": YES,
+        "DeprecatedACL": YES,
+        "BatchDeprecatedACL": YES,
+        "SetQoS": YES,
+        "ModifyQoS": YES,
+        "UnsetQoS": YES,
+    },
     NETWORK: {
         "CreateSwitch": YES,
         "DeleteSwitch": YES,

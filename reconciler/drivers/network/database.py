@@ -18,7 +18,8 @@ from ovsdbapp.exceptions import TimeoutException
 from ovsdbapp.schema.open_vswitch.impl_idl import OvsdbIdl as OpenVSwitchApi
 from ovsdbapp.schema.ovn_northbound.impl_idl import OvnNbApiIdlImpl as NorthboundApi
 
-from reconciler.drivers.network.remote import Certificates, fetch_schema
+from reconciler.drivers.network.certificates import NO_FILES, Certificates
+from reconciler.drivers.network.remote import fetch_schema
 from reconciler.drivers.operation import TOOL
 from reconciler.model.problem import OperationFailed, Unavailable
 
@@ -120,16 +121,14 @@ def _plain(value: object) -> object:
 class Database:
     """A connection to one database, kept until it is closed; a server that comes back is connected to again."""
 
-    def __init__(self, remote: str, schema: str, certificates: Certificates | None = None, *, answer: float = ANSWER):
+    def __init__(self, remote: str, schema: str, certificates: Certificates = NO_FILES, *, answer: float = ANSWER):
         """Connects. ``remote``: ``unix:PATH``, ``tcp:HOST:PORT`` or ``ssl:HOST:PORT``, several separated by commas.
 
         Raises ``Unavailable`` where nothing answers there within ``answer`` seconds, or not this database.
         """
         self.name, self.schema, self.answer = f"{_NAMES[schema]} at {remote}", schema, answer
         self._watcher: Callable[[str, Row, frozenset[str]], None] | None = None
-        if certificates is not None:
-            certificates.use()
-        helper = idl.SchemaHelper(None, fetch_schema(remote, schema, self.name, answer))
+        helper = idl.SchemaHelper(None, fetch_schema(remote, schema, self.name, certificates, answer))
         for table, described in helper.schema_json["tables"].items():
             helper.register_columns(table, [each for each in described["columns"] if each not in _UNWATCHED])
         copy = connection.OvsdbIdl(remote, helper, probe_interval=_PROBE)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler.drivers.network.nics import Machines
 from reconciler.drivers.network.owner import owner_of
+from reconciler.drivers.nics import Machines
 from reconciler.model.resource import ResourceId
 
 if TYPE_CHECKING:

@@ -4,37 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 from ovs import jsonrpc, poller
 from ovs.stream import Stream
 
+from reconciler.drivers.network.certificates import Certificates
 from reconciler.model.problem import Unavailable
 
 METHODS = ("unix:", "tcp:", "ssl:")
 
 
-class Certificates(NamedTuple):
-    """The files, in PEM, with which this program and the servers at ``ssl:`` show each other who they are."""
-
-    key: str
-    certificate: str
-    authority: str
-
-    def use(self) -> None:
-        """Have connections of this process use them. Raises ``Unavailable`` where one cannot be read."""
-        for path in self:
-            try:
-                with open(path, "rb"):
-                    pass
-            except OSError as error:
-                raise Unavailable(f"{path}: {error.strerror}") from error
-        Stream.ssl_set_private_key_file(self.key)
-        Stream.ssl_set_certificate_file(self.certificate)
-        Stream.ssl_set_ca_cert_file(self.authority)
+def _identify(certificates: Certificates) -> None:
+    """Have the connections of this process show who they are, and ask that of servers."""
+    certificates.check()
+    Stream.ssl_set_private_key_file(certificates.key)
+    Stream.ssl_set_certificate_file(certificates.certificate)
+    Stream.ssl_set_ca_cert_file(certificates.authority)
 
 
-def fetch_schema(remote: str, schema: str, name: str, answer: float) -> Any:
+def fetch_schema(remote: str, schema: str, name: str, certificates: Certificates, answer: float) -> Any:
     """The schema of a database, from the first of its servers that answers; ``name`` is what messages call it.
 
     Raises ``Unavailable`` where none does within ``answer`` seconds.
@@ -43,6 +32,8 @@ def fetch_schema(remote: str, schema: str, name: str, answer: float) -> Any:
     for server in filter(None, (each.strip() for each in remote.split(","))):
         if not server.startswith(METHODS):
             raise Unavailable(f"{server} is no database: write unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT")
+        if server.startswith("ssl:"):
+            _identify(certificates)
         try:
             return _ask(server, schema, time.monotonic() + answer)
         except (OSError, ValueError) as error:

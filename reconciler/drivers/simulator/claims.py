@@ -64,7 +64,7 @@ def _claims(context: SimulatorContext, machine: Entity) -> Claims:
         for device in domains.devices(domain, "_interface"):
             mac = device["mac"]["_address"]
             port = machine["hidden"]["nics"].get(mac, {})
-            claims[f"nic {mac}"] = {"node": machine["node"], "bridge": device["source"]["_bridge"], **port}
+            claims[f"nic {mac}"] = {"node": machine["node"], "bridge": domains.bridge_of(device), **port}
         for device in domains.devices(domain, "hostdev"):
             address = ":".join(map(str, device["source"]["address"].values()))
             claims[f"device {device['_type']}:{address}"] = {"node": machine["node"]}
@@ -80,7 +80,7 @@ def _take(context: SimulatorContext, machine: str, claim: str, details: dict[str
         context.put(place, _users(context.get(place) or {}, machine, name, details))
     elif what == "nic":
         _hold(context, f"mac:{name}", machine, f"MAC address {name} is already in use")
-        context.increment(f"nics:{details['node']}/{details['bridge']}", 1)
+        _count_on_bridge(context, details, 1)
         if switch := details.get("switch"):
             _port(context, switch, 1)
             if details["ip"] != "dynamic":
@@ -102,7 +102,7 @@ def _release(context: SimulatorContext, machine: str, claim: str, details: dict[
         context.put(place, _users(context.get(place) or {}, machine, name, None) or None)
     elif what == "nic":
         context.put(f"mac:{name}", None)
-        context.increment(f"nics:{details['node']}/{details['bridge']}", -1)
+        _count_on_bridge(context, details, -1)
         if switch := details.get("switch"):
             _port(context, switch, -1)
             if details["ip"] != "dynamic":
@@ -116,6 +116,11 @@ def _hold(context: SimulatorContext, key: str, machine: str, taken: str) -> None
     if holder is not None and holder != machine:
         refuse(LIBVIRT, f"{taken} by {MACHINE}/{name_at(holder)}")
     context.put(key, machine)
+
+
+def _count_on_bridge(context: SimulatorContext, details: dict[str, Any], by: int) -> None:
+    if details["bridge"]:
+        context.increment(f"nics:{details['node']}/{details['bridge']}", by)
 
 
 def _port(context: SimulatorContext, switch: str, by: int) -> None:

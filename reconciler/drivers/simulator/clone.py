@@ -107,6 +107,7 @@ def renew_nics(
         mac = first if first and number == 0 else free_mac(context, context.id(MACHINE, f"{id.name}.{number}"))
         source = ports.get(old, {})
         machine["hidden"]["nics"][mac] = {**source, "ip": "dynamic"} if source else {}
-        type = "l2bridge" if "virtualport" in device else "bridge"
-        port, model = stable_uuid("port", id.name, mac), (device.get("model") or {}).get("_type", "")
-        device.update(domains.nic(mac, type, device["source"]["_bridge"], port, model))
+        renewed = domains.nic(mac, "bridge", "", "", (device.get("model") or {}).get("_type", ""))
+        device |= {name: renewed[name] for name in ("mac", "target", "model")}
+        if "virtualport" in device:
+            device["virtualport"] = domains.virtual_port(stable_uuid("port", id.name, mac))

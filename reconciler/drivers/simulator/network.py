@@ -213,8 +213,8 @@ def _tag(context: SimulatorContext, bridge: str, mac: str, vlan: str | None) -> 
         if vlan is None and domains.nic_at(domain, mac) is None:
             continue
         device = nic(domain, mac)
-        if device["source"]["_bridge"] != bridge:
-            refuse(TOOL, f"NIC {mac} is on bridge {device['source']['_bridge']}, not on {bridge}")
+        if (other := domains.bridge_of(device)) != bridge:
+            refuse(TOOL, f"NIC {mac} is on {f'bridge {other}' if other else 'no bridge'}, not on {bridge}")
         device.pop("vlan", None)
         if vlan is not None:
             device["vlan"] = {"tag": {"_id": int(vlan)}}

@@ -113,7 +113,7 @@ def _nic(device: dict[str, Any], name: str) -> None:
     mac = device["mac"] if isinstance(device.get("mac"), dict) else {}
     device["mac"] = {**mac, "_address": str(mac.get("_address") or name).lower()}
     source = device["source"] if isinstance(device.get("source"), dict) else {}
-    device["source"] = source if "_bridge" in source else {**source, "_bridge": None}
+    device["source"] = source
     if isinstance(bandwidth := device.get("bandwidth"), dict):
         for way, each in list(bandwidth.items()):
             if isinstance(each, dict):

@@ -146,7 +146,7 @@ def _vlan(result: SeedResult, id: ResourceId, entity: Entity, mac: str, nic: Map
     device = next((each for domain in definitions(entity) if (each := domains.nic_at(domain, mac))), None)
     if device is None or ("vlan" not in device and nic.get("vlan") is None):
         return
-    bridge = bridge_named(result, entity["node"], str(device["source"]["_bridge"]))
+    bridge = bridge_named(result, entity["node"], domains.bridge_of(device))
     if bridge is not None:
         bridge["hidden"]["bound"][mac] = id.name
 

@@ -32,6 +32,7 @@ _PATTERNS = {
     "targets": ("/var/lib/libvirt/vmd/web-1,target=vdaa",),
     "limits": ("/a/web-1,target=vda,read_iops_sec=100000", "/a/web-1,total_bytes_sec=10000000000"),
     "memory": ("99", "100000", "1048576,maxmemory=2097152"),
+    "network": ("type=network,source=default",),
     "vcpus": ("100,maxvcpus=100,cores=100,sockets=1,threads=1",),
 }  # fmt: skip
 

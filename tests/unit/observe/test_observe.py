@@ -42,6 +42,27 @@ def test_a_domain_in_the_words_of_manifests() -> None:
     assert shape["nodeName"] == "node22"
 
 
+@pytest.mark.parametrize(
+    "connection",
+    [
+        {"_type": "network", "source": {"_network": "default"}},
+        {"_type": "network", "source": {"_network": "default", "_portid": "6b3a", "_bridge": "virbr0"}},
+        # Of one that only names a bridge of the node, libvirt shows a running guest's NIC as one on that bridge.
+        {"_type": "bridge", "source": {"_network": "default", "_portid": "6b3a", "_bridge": "br-ext"}},
+        {
+            "_type": "bridge",
+            "source": {"_network": "default", "_bridge": "br0"},
+            "virtualport": {"_type": "openvswitch"},
+        },
+    ],
+)
+def test_a_nic_in_a_network_of_libvirt(connection: dict[str, Any]) -> None:
+    domain = copy.deepcopy(DOMAIN)
+    domain["devices"]["_interface"] = [{"mac": {"_address": "52:54:00:aa:bb:cc"}, **connection}]
+    nic = shape_of(machine(domain))["nics"]["52:54:00:aa:bb:cc"]
+    assert (nic["type"], nic["source"]) == ("network", "default")
+
+
 def test_one_element_alone_and_none_at_all() -> None:
     domain = copy.deepcopy(DOMAIN)
     domain["devices"]["disk"] = domain["devices"]["disk"][0]

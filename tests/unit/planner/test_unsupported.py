@@ -177,16 +177,19 @@ spec:
 """
 
 
+ROUTED = "type: l3bridge, source: br-int, network: web-net"
+
+
 @pytest.mark.parametrize(
     ("changed", "line", "field", "message"),
     [
         (
-            ('01", type: bridge', '01", type: l2bridge'),
+            ('01", type: bridge, source: br-ext', f'01", {ROUTED}'),
             25,
             "nics[0].type",
-            "CreateAndStartVMFromISO with type l2bridge",
+            "CreateAndStartVMFromISO with type l3bridge",
         ),
-        (('02", type: bridge', '02", type: l2bridge'), 26, "nics[1].type", "PlugNIC with type l2bridge"),
+        (('02", type: bridge, source: br-ext', f'02", {ROUTED}'), 26, "nics[1].type", "PlugNIC with type l3bridge"),
         (("type: localfs", "type: vdiskfs"), 8, "type", "CreatePool with type vdiskfs"),
     ],
 )
@@ -195,7 +198,8 @@ def test_a_value_that_a_driver_does_not_carry_out_is_a_problem_at_its_field(
 ) -> None:
     stack = (STACK + TWO_NICS).replace(*changed)
     assert not planned(STACK + TWO_NICS, {NODE: CAPABILITIES["libvirt"]}).problems
-    (problem,) = planned(stack, {NODE: CAPABILITIES["libvirt"]}).problems
+    problems = planned(stack, {NODE: CAPABILITIES["libvirt"]}).problems
+    (problem,) = [each for each in problems if "does not carry out" in each.message]
     assert (problem.path, problem.origin.line) == (f"spec.{field}", line)
     assert f"node {NODE} does not carry out {message} (driver libvirt)" in problem.message
 
@@ -206,13 +210,13 @@ def test_a_value_on_request_that_a_driver_does_not_carry_out_is_refused_as_well(
         observed = observe(cluster)
         observed.capabilities = {NODE: CAPABILITIES["libvirt"]}
         parameters = 'parameters: {mac: "52:54:00:0a:00:03", type: %s, source: source=br-ext, live: true, config: true}'
-        for type, refused in (("bridge", False), ("l2bridge", True)):
+        for type, refused in (("bridge", False), ("l2bridge", False), ("network", False), ("l3bridge", True)):
             asked = OPERATION.replace("VirtualMachinePool, name: disks", "VirtualMachine, name: web-1")
             asked = asked.replace("operation: ShowPool", f"operation: PlugNIC, {parameters % type}")
             (request,) = desired_of(asked).requests.values()
             made = plan_request(request, observed, "shop")
             assert bool(made.problems) is refused
-            assert "does not carry out PlugNIC with type l2bridge" in str(made.problems) or not refused
+            assert "does not carry out PlugNIC with type l3bridge" in str(made.problems) or not refused
 
 
 def test_an_operation_on_request_that_is_not_carried_out_is_a_problem_at_its_document() -> None:

@@ -1,0 +1,120 @@
+"""Floating addresses: API sections 1.36 and 1.37.
+
+Each is a row of NAT on the router of the NIC's switch, which stands on the outside switch as well (``public_port``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from reconciler.drivers.network import public_port
+from reconciler.drivers.network.attachment import address_of, first_nic, named_nic, nics_of, switch
+from reconciler.drivers.network.context import NetworkContext, operation
+from reconciler.drivers.network.owner import owner_of
+from reconciler.drivers.network.rule import NIC
+from reconciler.drivers.network.switch_rows import SwitchRows, settings_of
+from reconciler.drivers.operation import TOOL, refuse
+from reconciler.model.kinds import MACHINE
+
+if TYPE_CHECKING:
+    from reconciler.drivers.network.database import Change, Row
+    from reconciler.model.resource import ResourceId
+
+OUTSIDE, GIVEN = "reconcile-outside", "reconcile-address"  # the outside switch, and the address with its prefix length
+
+
+@operation(MACHINE, "BindFloatingIP")
+def bind(context: NetworkContext) -> None:
+    inside, outside = context.text("swName"), context.text("outSwName")
+    given, nics = context.text("fip"), nics_of(context)
+    address = given.partition("/")[0]
+
+    def write(change: Change) -> None:
+        place = first_nic(context, change, nics, inside)
+        rows = SwitchRows.of(change, place.switch)
+        if rows.router is None:
+            refuse(TOOL, f"switch {inside} has no router")
+        if inside == outside:
+            refuse(TOOL, f"switch {inside} cannot be its own outside")
+        network = SwitchRows.of(change, switch(context, outside))
+        held = floating_of(rows.router, context.target, place.nic.mac)
+        if any(context.made(each) for each in held):
+            return
+        _require_free(context, change, network, address)
+        if held:
+            refuse(TOOL, f"NIC {place.nic.mac} has the floating IP {held[0].external_ip} already")
+        leads_to = address_of(place.port)
+        if not leads_to:
+            refuse(TOOL, f"NIC {place.nic.mac} has no address yet that a floating IP could lead to")
+        port = public_port.ensure(context, change, rows, network, address)
+        marks = context.marks(**{NIC: place.nic.mac, OUTSIDE: outside, GIVEN: given})
+        columns = {"type": "dnat_and_snat", "external_ip": address, "logical_ip": leads_to}
+        nat = change.insert("NAT", gateway_port=[port], external_ids=marks, **columns)
+        change.add(rows.router, "nat", nat)
+
+    context.carry_out(write)
+
+
+def _require_free(context: NetworkContext, change: Change, outside: SwitchRows, address: str) -> None:
+    """Refuse an address that something on the outside switch has, or that its subnet does not have."""
+    name, settings = outside.switch.name, settings_of(outside)
+    holder = holder_of(change, name, address)
+    if holder is not None:
+        refuse(TOOL, f"{address} is already in use on switch {name} by {holder}")
+    if address in (settings.gateway, settings.dhcp):
+        refuse(TOOL, f"{address} is already in use on switch {name} by its gateway or router")
+    taken = public_port.taken_addresses(change, outside.switch).get(address)
+    # A public port gives its address way.
+    if taken is not None and not taken.name.endswith(f"-on-{name}"):
+        refuse(TOOL, f"{address} is already in use on switch {name} by {owner_of(taken) or taken.name}")
+    if ipaddress.ip_address(address) not in settings.network:
+        refuse(TOOL, f"{address} is not an address of switch {name}: its subnet is {settings.subnet}")
+
+
+@operation(MACHINE, "UnbindFloatingIP")
+def unbind(context: NetworkContext) -> None:
+    address, inside, nics = context.text("fip"), context.text("vmip"), nics_of(context)
+
+    def write(change: Change) -> None:
+        place = named_nic(context, change, nics)
+        router = SwitchRows.of(change, place.switch).router
+        held = floating_of(router, context.target, place.nic.mac)
+        bound = next((each for each in held if each.external_ip == address), None)
+        if bound is None:
+            refuse(TOOL, f"floating IP {address} is not bound to NIC {place.nic.mac}")
+        if bound.logical_ip != inside:
+            refuse(TOOL, f"floating IP {address} leads to {bound.logical_ip}, not to {inside}")
+        release(change, router, bound)
+
+    context.carry_out(write)
+
+
+def floating_of(router: Row | None, machine: ResourceId, mac: str) -> list[Row]:
+    """The rows of the floating addresses that lead to a NIC."""
+    rows = router.nat if router is not None else ()
+    return [each for each in rows if owner_of(each) == machine and each.external_ids.get(NIC) == mac]
+
+
+def shown(row: Row) -> dict[str, str]:
+    """A floating address as manifests write it: with the prefix length that was given, unless it is another by now."""
+    given = row.external_ids.get(GIVEN, "")
+    address = given if given.partition("/")[0] == row.external_ip else f"{row.external_ip}/32"
+    return {"address": address, "externalNetwork": row.external_ids.get(OUTSIDE, "")}
+
+
+def holder_of(change: Change, outside: str, address: str) -> ResourceId | None:
+    """The machine to which an address of an outside switch leads; None if it does not float."""
+    for row in change.rows("NAT"):
+        if row.external_ip == address and row.external_ids.get(OUTSIDE) == outside:
+            return owner_of(row)
+    return None
+
+
+def release(change: Change, router: Row, bound: Row) -> None:
+    """Remove a floating address, and with the last one the port that it came in by."""
+    change.remove(router, "nat", bound)
+    others = [each for each in router.nat if each != bound and each.gateway_port == bound.gateway_port]
+    if not others:
+        for port in bound.gateway_port:
+            public_port.release(change, router, port.name)
