@@ -114,8 +114,9 @@ def coverage() -> str:
         *(_count(name, [_support(name, each)[0] for each in OPERATIONS]) for name in BACK_ENDS),
         "",
         "Rule names the tables of `reconciler/planner/rules` that send it. Impact is on a running guest / on a stopped "
-        "one. simulator and libvirt are drivers of `reconcile agent`; uni-virt is the agent of kube-stack. The reasons "
-        "for a caveat or a no of uni-virt are on the page of [operations](operations.md), those of the drivers below.",
+        "one. simulator and libvirt are drivers of `reconcile agent`, libvirt+ovn is libvirt with `--ovn-nb`; uni-virt "
+        "is the agent of kube-stack. The reasons for a caveat or a no of uni-virt are on the page of "
+        "[operations](operations.md), those of the drivers below.",
         "",
         f"| Kind | Operation | Reached by | Rule | Impact | {' | '.join(BACK_ENDS)} |",
         f"|---|---|---|---|---|{'---|' * len(BACK_ENDS)}",

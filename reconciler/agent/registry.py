@@ -63,10 +63,10 @@ def _libvirt(node: NodeSettings, cluster: Cluster) -> Driver:
             "(it needs libvirt-dev, pkg-config and a C compiler)"
         ) from error
     driver = Libvirt(Host(node.uri, node.name, shutdown=node.shutdown, allowed=node.allowed))
-    return _with_networks(driver, driver.nics, node) if node.networks.northbound else driver
+    return with_networks(driver, driver.nics, node) if node.networks.northbound else driver
 
 
-def _with_networks(driver: Driver, nics: Machines, node: NodeSettings) -> Driver:
+def with_networks(driver: Driver, nics: Machines, node: NodeSettings) -> Driver:
     """The driver of machines, with networks of OVN. It is closed where those cannot be had."""
     try:
         from reconciler.drivers.network.certificates import Certificates

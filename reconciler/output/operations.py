@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from reconciler import catalogue
 from reconciler.catalogue import document, said
 from reconciler.catalogue.operation import Limit, Operation, Parameter
-from reconciler.drivers.capabilities import CAPABILITIES
-from reconciler.drivers.capability import Support
+from reconciler.drivers.capabilities import telling
+from reconciler.drivers.capability import Level, Support
 from reconciler.model.kinds import KINDS, kind_named
 from reconciler.model.problem import InvalidInput, Origin, Problem
 from reconciler.model.wire import OWN_AGENT, UNIVIRT
@@ -57,7 +57,7 @@ def operations_text(selection: Selection) -> str:
             each.kind,
             each.name,
             str(each.running),
-            ", ".join(name for name, row in CAPABILITIES.items() if row.supports(each.kind, each.name)),
+            ", ".join(name for name, row in telling(each.kind, each.name).items() if row.level is not Level.NO),
             ", ".join(document.field_paths(each)) or "on request",
             each.doc,
         )
@@ -92,7 +92,7 @@ def _operation_text(operation: Operation) -> str:
 
 def _drivers(operation: Operation) -> dict[str, Support]:
     """How far each driver of ``reconcile agent`` carries an operation out."""
-    return {name: each.of(operation.kind, operation.name) for name, each in CAPABILITIES.items()}
+    return telling(operation.kind, operation.name)
 
 
 def _parameter_lines(parameters: Sequence[Parameter]) -> list[str]:

@@ -268,3 +268,22 @@ def test_a_change_that_changes_nothing_writes_nothing(ovn: Ovn, does: Steps, lin
     number = ovn.nbctl("get", "NB_Global", ".", "nb_cfg")
     does.run(NETWORK, "web-net", "ModifySwitch", gateway="192.168.5.1", dnsServer="9.9.9.9")
     assert ovn.nbctl("get", "NB_Global", ".", "nb_cfg") == number
+
+
+@pytest.mark.parametrize("daemon", ["ovn-northd", "nb", "sb", "ovn-controller"])
+def test_packets_pass_while_a_daemon_is_dead_and_changes_take_effect_when_it_is_back(
+    ovn: Ovn, does: Steps, links: Links, daemon: str
+) -> None:
+    does.switch()
+    one, two = plug(ovn, 1, MAC), plug(ovn, 2, OTHER_MAC)
+    one.dhcp()
+    address = two.dhcp()["ip"]
+    assert two.serves(8080)
+    daemons = ovn.hosts[0].daemons if daemon == "ovn-controller" else ovn.centre
+    daemons.kill(daemon)
+    assert one.reads(address, 8080)
+    daemons.start(daemon)
+    until(lambda: links.nb.connected, "the connection")
+    does.run(NETWORK, "web-net", "ModifySwitch", mtu="1300")
+    until(lambda: one.dhcp(tries=2).get("mtu") == "1300", "the change")
+    assert one.reads(address, 8080)

@@ -22,6 +22,7 @@ ASKED = {
     "image": PROJECT["dependencies"],
     "dev": PROJECT["dependencies"] + EXTRAS["dev"],
     "libvirt": PROJECT["dependencies"] + EXTRAS["libvirt"],
+    "ovn": PROJECT["dependencies"] + EXTRAS["ovn"],
     "docs": PROJECT["dependencies"] + EXTRAS["docs"],
     "sbom": PROJECT["dependencies"] + EXTRAS["sbom"],
 }

@@ -30,6 +30,7 @@ class Links:
     node: str
     machines: Machines
     mapping_lock: threading.Lock = field(default_factory=threading.Lock)  # see ``mappings``
+    patience: float = CARRIED_OUT
     sleep: Callable[[float], object] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
 
@@ -57,12 +58,12 @@ class Links:
         self.nb.close()
         self.ovs.close()
 
-    def carried_out(self, number: int, seconds: float = CARRIED_OUT) -> bool:
-        """Wait until this node has carried out a configuration of OVN; whether it has, after at most so long.
+    def carried_out(self, number: int) -> bool:
+        """Wait until this node has carried out a configuration of OVN; whether it has, after ``patience`` seconds.
 
         Other nodes are not waited for: one that is down would never have it.
         """
-        deadline = self.monotonic() + seconds
+        deadline = self.monotonic() + self.patience
         while self._carried_out() < number:
             if self.monotonic() >= deadline:
                 return False

@@ -12,14 +12,20 @@ import pytest
 import reconciler.drivers
 from reconciler.agent.registry import DRIVERS
 from reconciler.catalogue import OPERATIONS
-from reconciler.drivers.capabilities import CAPABILITIES
+from reconciler.drivers.capabilities import CAPABILITIES, telling
 from reconciler.drivers.capability import Level
+from reconciler.drivers.network.capabilities import ROWS
 from reconciler.model import kinds
-from reconciler.model.kinds import MACHINE, POOL
+from reconciler.model.kinds import MACHINE, NETWORK, POOL
 from reconciler.model.problem import OperationFailed
 
 CATALOGUE = {(operation.kind, operation.name) for operation in OPERATIONS}
 PACKAGES = Path(reconciler.drivers.__file__).parent
+# What the package of a driver carries out: one that is composed of two packages is those two.
+SUPPORTED = {
+    **{name: each.supported for name, each in CAPABILITIES.items() if "+" not in name},
+    "network": {key for key, support in ROWS.items() if support.level is not Level.NO},
+}
 
 
 def entered(driver: str) -> list[tuple[str, str]]:
@@ -35,7 +41,7 @@ def entered(driver: str) -> list[tuple[str, str]]:
 
 
 def test_every_driver_that_an_agent_can_have_says_what_it_carries_out() -> None:
-    assert set(CAPABILITIES) == set(DRIVERS)
+    assert {name.partition("+")[0] for name in CAPABILITIES} == set(DRIVERS)
     assert all(name == each.driver for name, each in CAPABILITIES.items())
 
 
@@ -44,14 +50,14 @@ def test_a_driver_has_a_row_for_each_operation_of_the_catalogue(driver: str) -> 
     assert set(CAPABILITIES[driver].rows) == CATALOGUE
 
 
-@pytest.mark.parametrize("driver", sorted(CAPABILITIES))
+@pytest.mark.parametrize("driver", sorted(SUPPORTED))
 def test_what_a_driver_says_it_carries_out_is_what_it_has_a_function_for(driver: str) -> None:
     functions = entered(driver)
     assert len(functions) == len(set(functions))
-    assert set(functions) == CAPABILITIES[driver].supported
+    assert set(functions) == SUPPORTED[driver]
 
 
-@pytest.mark.parametrize("driver", sorted(CAPABILITIES))
+@pytest.mark.parametrize("driver", sorted(SUPPORTED))
 def test_the_functions_in_the_source_are_those_that_are_dispatched_to(driver: str) -> None:
     if driver == "libvirt":
         pytest.importorskip("libvirtmod", reason="the binding is not installed: make libvirt")
@@ -74,13 +80,20 @@ def test_the_simulator_carries_out_all_operations() -> None:
 
 def test_capabilities_are_read_without_a_binding_and_without_the_operations() -> None:
     code = (
-        "import sys; sys.modules['libvirt'] = None\n"
+        "import sys; sys.modules['libvirt'] = sys.modules['ovs'] = sys.modules['ovsdbapp'] = None\n"
         "from reconciler.drivers.capabilities import CAPABILITIES\n"
         "assert not CAPABILITIES['libvirt'].supports('VirtualMachine', 'BackupVM')\n"
         "assert 'reconciler.drivers.libvirt.machine' not in sys.modules\n"
         "assert 'reconciler.drivers.simulator.machine' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_networks_of_ovn_are_told_where_they_add_to_what_a_driver_of_machines_does() -> None:
+    assert list(telling(MACHINE, "StartVM")) == ["simulator", "libvirt"]
+    switch = telling(NETWORK, "CreateSwitch")
+    assert [name for name, support in switch.items() if support.level is Level.YES] == ["simulator", "libvirt+ovn"]
+    assert "--ovn-nb" in switch["libvirt"].reason
 
 
 def test_what_is_not_carried_out_is_refused_with_driver_operation_and_reason() -> None:

@@ -60,7 +60,7 @@ spec: {target: {kind: VirtualMachinePool, name: disks}, operation: ShowPool}
 """
 SWITCH_REFUSED = (
     f"VirtualMachineNetwork/web-net: node {NODE} does not carry out CreateSwitch (driver libvirt): "
-    "networks of Open vSwitch and OVN are not implemented"
+    "networks need OVN: start the agent with --ovn-nb"
 )
 
 
