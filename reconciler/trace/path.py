@@ -158,7 +158,7 @@ def _between(route: _Route, source: Port, target: Port) -> Path:
 
 def _net(port: Port) -> str:
     node, bridge = port.bridge
-    return str(port.network) if port.network is not None else f"bridge {bridge} of {node}"
+    return str(port.network) if port.network is not None else f"{bridge} of {node}"
 
 
 def _goes_on(port: Port, topology: Topology) -> bool:
@@ -184,7 +184,7 @@ def _in(route: _Route, address: Address | None, target: Port) -> Path:
     if switch.holds(address):
         return path._replace(way=Verdict.UNKNOWN, reason=_nobodys(address, target, route.topology))
     if target.floating is not None:
-        return path._replace(assumed=_beyond(address, target.floating))
+        return path._replace(assumed=_beyond(address, target.floating, route.topology))
     if switch.has_uplink:
         reason = f"what reaches {_net(target)} through its uplink is not described"
         return path._replace(way=Verdict.UNKNOWN, reason=reason)
@@ -202,7 +202,7 @@ def _out(route: _Route, source: Port, address: Address | None) -> Path:
     if switch.holds(address):
         return path._replace(way=Verdict.UNKNOWN, reason=_nobodys(address, source, route.topology))
     if source.floating is not None:
-        return path._replace(assumed=_beyond(address, source.floating))
+        return path._replace(assumed=_beyond(address, source.floating, route.topology))
     return _without_floating(path, source, route.topology)
 
 
@@ -247,8 +247,10 @@ def _nobodys(address: Address | None, port: Port, topology: Topology) -> str:
     return f"no NIC on {port.network} is declared to have the address {address}"
 
 
-def _beyond(address: Address | None, floating: Floating) -> str:
+def _beyond(address: Address | None, floating: Floating, topology: Topology) -> str:
     """What must be so outside for an address to be reached by way of a floating one."""
-    if address is None or address in floating.subnet:
+    outside = topology.switches.get(floating.network)
+    subnet = outside.subnet if outside is not None and outside.subnet is not None else floating.subnet
+    if address is None or address in subnet:
         return ""
     return f"{address} and {floating.network} have routes to each other"

@@ -19,6 +19,7 @@ from reconciler.model.shape import Shape
 from reconciler.trace.flow import Address
 
 FROM, TO = "from", "to"
+_PLUGS = {"bridge": "bridge", "l2bridge": "bridge", "network": "libvirt network"}  # what NICs on no switch are on
 ALLOW = "allow"
 Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -51,7 +52,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Floating:
-    """An outside address that leads to a NIC: on an outside network, whose addresses are those of ``subnet``."""
+    """An address on an outside network that leads to a NIC. ``subnet`` is that network by its prefix length."""
 
     address: Address
     subnet: Subnet
@@ -65,7 +66,7 @@ class Port:
     machine: ResourceId
     mac: str
     network: ResourceId | None  # the switch
-    bridge: tuple[str, str]  # node and name of what it is plugged into, for NICs on no switch
+    bridge: tuple[str, str]  # node and name of what it is plugged into there, for NICs on no switch
     vlan: int | None
     address: Address | None  # None: not known, as the switch or the guest gives it
     rules: tuple[Rule, ...] | None  # None: nobody knows
@@ -176,12 +177,12 @@ def _port(machine: ResourceId, mac: str, nic: Mapping[str, Any], node: str, unma
         machine,
         mac,
         network,
-        (node.lower(), str(nic.get("source") or "")),
+        (node.lower(), f"{_PLUGS.get(str(nic.get('type')), 'bridge')} {nic.get('source')}"),
         nic.get("vlan"),
         parsed(nic.get("ip")),
         rules,
         _floating(nic.get("floatingIP"), machine.namespace),
-        known=network is not None or nic.get("type") in ("bridge", "l2bridge"),
+        known=network is not None or nic.get("type") in _PLUGS,
     )
 
 

@@ -317,6 +317,5 @@ spec:
     loaded = load_texts({"reconcile.yaml": stack})
     assert validate(loaded).warnings == [], "a plan looks on the cluster"
     (warning,) = validate(loaded, offline=True).warnings
-    assert str(warning).startswith(
-        "reconcile.yaml:6:7: warning: spec.expect[0]: VirtualMachine/web-9 is not described here: it must be on the cluster"
-    )
+    place, message = "reconcile.yaml:6:7: warning: spec.expect[0]", "VirtualMachine/web-9 is not described here"
+    assert str(warning).startswith(f"{place}: {message}: it must be on the cluster")

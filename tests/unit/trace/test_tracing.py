@@ -41,6 +41,8 @@ NICS: dict[str, list[tuple[str, str, dict[str, Any], list[str]]]] = {
     "lan2": [("", "", {"type": "l2bridge", "source": "br-lan"}, [])],
     "lan3": [("", "", {"type": "l2bridge", "source": "br-lan", "vlan": 30}, [])],
     "lan4": [("", "", {"type": "l2bridge", "source": "br-other"}, [])],
+    "nat1": [("", "", {"type": "network", "source": "default"}, [])],
+    "nat2": [("", "", {"type": "network", "source": "default"}, [])],
     "bare": [],
     "nowhere": [("gone", "10.7.1.9", {}, [])],
 }
@@ -133,6 +135,9 @@ lan1 lan2 tcp/1        allowed  both are on bridge br-lan of node22, which has n
 lan1 lan3 tcp/1        unknown  they are in no VLAN and VLAN 30 of bridge br-lan of node22, and what joins these is \
 not described
 lan1 lan4 tcp/1        unknown  what lies between bridge br-lan of node22 and bridge br-other of node22 is not described
+nat1 nat2 tcp/1        allowed  both are on libvirt network default of node22, which has no rules
+lan1 nat1 tcp/1        unknown  what lies between bridge br-lan of node22 and libvirt network default of node22 is not \
+described
 lan1 open tcp/1        dropped  no route leads from bridge br-lan of node22 to VirtualMachineNetwork/plain
 lan1 linked tcp/1      unknown  what lies between bridge br-lan of node22 and VirtualMachineNetwork/linked is not \
 described
@@ -141,7 +146,7 @@ two@front db tcp/3306  dropped  the rule 'to 200 ip4' of VirtualMachine/db drops
 two@back db tcp/3306   unknown  VirtualMachine/two has no NIC back
 bare db tcp/3306       unknown  VirtualMachine/bare has no NIC
 absent db tcp/3306     unknown  there is no VirtualMachine/absent
-web nowhere tcp/1      unknown  VirtualMachineNetwork/gone, which nics[52:54:00:00:00:15] of VirtualMachine/nowhere is \
+web nowhere tcp/1      unknown  VirtualMachineNetwork/gone, which nics[52:54:00:00:00:17] of VirtualMachine/nowhere is \
 on, is no switch that is described or shown
 """
 ROWS = [line.split(None, 4) for line in TABLE.replace("\\\n", "").strip().splitlines()]
