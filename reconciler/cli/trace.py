@@ -16,8 +16,8 @@ from reconciler.clusters.connection import ClusterReference
 if TYPE_CHECKING:
     from reconciler.clusters.base import Cluster
     from reconciler.manifests.desired import Desired
+    from reconciler.model.trace import Flow
     from reconciler.planner.traced_flow import TracedFlow
-    from reconciler.trace import Flow
 
 ARROW = "->"
 USAGE = "Write 'reconcile trace vm/web-1 vm/db-1 tcp/3306'"
@@ -82,7 +82,7 @@ def trace(
 
 def _flow(origin: str, destination: str, service: str) -> Flow:
     """The flow that is meant. Raises ``UsageError``."""
-    from reconciler.trace.flow import FlowError, flow_of
+    from reconciler.model.trace.flow import FlowError, flow_of
 
     if destination == "-":
         raise click.UsageError(f"The shell takes > for a file. {USAGE}, or put quotes around the arrow.")

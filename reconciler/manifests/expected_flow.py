@@ -11,7 +11,7 @@ from reconciler.manifests.loader import Manifest
 from reconciler.model.nearest import NearestResources
 from reconciler.model.problem import Origin, Problem, Severity
 from reconciler.model.resource import Path, ResourceId
-from reconciler.trace.flow import Flow, FlowError, MachineEnd, end_of, flow_of, service_of
+from reconciler.model.trace.flow import Flow, FlowError, MachineEnd, end_of, flow_of, service_of
 
 PLACE: Path = ("spec", "expect")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.model.problem import Origin
+from reconciler.model.trace import Answer, Verdict
+from reconciler.model.trace.answer import Decision
 from reconciler.output.escaping import page
 from reconciler.output.plan_json import problem_json
 from reconciler.output.text import Paint, plain, table
 from reconciler.planner.traced_flow import TracedFlow
-from reconciler.trace import Answer, Verdict
-from reconciler.trace.answer import Decision
 
 _COLOURS = {Verdict.ALLOWED: "green", Verdict.DROPPED: "red", Verdict.UNKNOWN: "yellow"}
 

@@ -11,13 +11,13 @@ from reconciler.model.kinds import NETWORK
 from reconciler.model.problem import Problem
 from reconciler.model.resource import ResourceId
 from reconciler.model.rule_match import address_sets
+from reconciler.model.trace import Answer, Flow, Verdict, trace
+from reconciler.model.trace.flow import End, MachineEnd
+from reconciler.model.trace.topology import Port
 from reconciler.planner.findings import Findings
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.plan import ManifestPlace, NoteKind, Plan
 from reconciler.planner.projection import after, concerns_packets, observed_networks
-from reconciler.trace import Answer, Flow, Verdict, trace
-from reconciler.trace.flow import End, MachineEnd
-from reconciler.trace.topology import Port
 
 
 class _Answers(NamedTuple):

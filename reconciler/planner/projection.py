@@ -11,10 +11,10 @@ from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.path import merge_patch, value_in
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
+from reconciler.model.trace.topology import Topology, topology_of
 from reconciler.observe.network import switch_shown
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.plan import Action, Expectation, Step
-from reconciler.trace.topology import Topology, topology_of
 
 KINDS = frozenset({MACHINE, NETWORK})
 FIELDS = frozenset({"nodeName", "nics", "switch", "bridge", "addresses"})

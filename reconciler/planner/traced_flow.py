@@ -11,6 +11,9 @@ from reconciler.model.kinds import MACHINE
 from reconciler.model.nearest import NearestResources
 from reconciler.model.problem import Origin, Problem
 from reconciler.model.resource import ResourceId
+from reconciler.model.trace import Answer, Flow, Topology, trace
+from reconciler.model.trace.answer import Decision
+from reconciler.model.trace.flow import MachineEnd
 from reconciler.observe.observed import Observation
 from reconciler.planner.expected_flows import decider_place, under_former_names
 from reconciler.planner.inputs import PlanInput, plan_input
@@ -18,9 +21,6 @@ from reconciler.planner.plan import Plan
 from reconciler.planner.policy import Policy
 from reconciler.planner.projection import after, observed_networks
 from reconciler.planner.rename import old_names
-from reconciler.trace import Answer, Flow, Topology, trace
-from reconciler.trace.answer import Decision
-from reconciler.trace.flow import MachineEnd
 
 
 class TracedFlow(NamedTuple):

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from reconciler.manifests.desired import Desired
 from reconciler.manifests.expected_flow import ExpectedFlow
+from reconciler.model.trace import Answer, Topology, Verdict, trace
 from reconciler.observe.observed import Observation
 from reconciler.planner.expected_flows import under_former_names
 from reconciler.planner.plan import Step
 from reconciler.planner.projection import after, concerns_packets, observed_networks
 from reconciler.planner.rename import old_names, under_old_names
-from reconciler.trace import Answer, Topology, Verdict, trace
 
 
 class EndedStep(NamedTuple):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.match import MatchError, parse
 from reconciler.model.resource import ResourceId
-from reconciler.trace import Topology, Verdict, topology_of, trace
-from reconciler.trace.flow import flow_of
+from reconciler.model.trace import Topology, Verdict, topology_of, trace
+from reconciler.model.trace.flow import flow_of
 from support.ovn_tracer import OvnTracer, missing
 
 MACS = {"web": "52:54:00:00:00:01", "db": "52:54:00:00:00:02"}

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from reconciler import apply, observe, plan
+from reconciler.model.trace import Topology
+from reconciler.model.trace.topology import topology_of
 from reconciler.planner.projection import NetworkState, after, observed_networks
-from reconciler.trace import Topology
-from reconciler.trace.topology import topology_of
 from support.golden_plans import CASES, NODES, desired_in, policy_of, prepare
 from support.scenario import OPTIONS, served
 from support.services import ANSWERING

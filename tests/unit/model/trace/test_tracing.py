@@ -8,8 +8,8 @@ import pytest
 
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
-from reconciler.trace import Topology, Verdict, topology_of, trace
-from reconciler.trace.flow import flow_of
+from reconciler.model.trace import Topology, Verdict, topology_of, trace
+from reconciler.model.trace.flow import flow_of
 
 # Machines: NICs with the network, the address, other fields and rules of each.
 NICS: dict[str, list[tuple[str, str, dict[str, Any], list[str]]]] = {

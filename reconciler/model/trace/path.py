@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from reconciler.trace.answer import Verdict
-from reconciler.trace.flow import Address, End, Flow, MachineEnd
-from reconciler.trace.packet import Host, Packet, arp_reply, arp_request, host, reply, request
-from reconciler.trace.topology import FROM, TO, Floating, Port, Topology
+from reconciler.model.trace.answer import Verdict
+from reconciler.model.trace.flow import Address, End, Flow, MachineEnd
+from reconciler.model.trace.packet import Host, Packet, arp_reply, arp_request, host, reply, request
+from reconciler.model.trace.topology import FROM, TO, Floating, Port, Topology
 
 
 class Leg(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
-from reconciler.trace.flow import Address
+from reconciler.model.trace.flow import Address
 
 FROM, TO = "from", "to"
 _PLUGS = {"bridge": "bridge", "l2bridge": "bridge", "network": "libvirt network"}  # what NICs on no switch are on

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from reconciler.model.match import Expression, MatchError, expanded, parse
 from reconciler.model.match.syntax import AddressSet, Comparison, Form, Junction, Literal, Number, Relation
-from reconciler.trace.packet import ANY, Bits, Packet
+from reconciler.model.trace.packet import ANY, Bits, Packet
 
 # The addresses of the set of a name, as they are written; None if nobody knows them.
 AddressSets: TypeAlias = Callable[[str], tuple[str, ...] | None]

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.model.kinds import MACHINE
 from reconciler.model.resource import ResourceId
-from reconciler.trace.flow import AddressEnd, Flow, FlowError, MachineEnd, flow_of
+from reconciler.model.trace.flow import AddressEnd, Flow, FlowError, MachineEnd, flow_of
 
 WEB, DB = (MachineEnd(ResourceId(MACHINE, name)) for name in ("web-1", "db-1"))
 

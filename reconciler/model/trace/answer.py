@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.trace.flow import Flow
-from reconciler.trace.topology import Port, Rule
+from reconciler.model.trace.flow import Flow
+from reconciler.model.trace.topology import Port, Rule
 
 
 class Verdict(StrEnum):

@@ -6,10 +6,10 @@ from itertools import groupby
 
 from reconciler.model.kinds import NETWORK
 from reconciler.model.resource import ResourceId
-from reconciler.trace.answer import Decision, Verdict
-from reconciler.trace.matching import AddressSets, holds, is_without_effect, open_fields, understood
-from reconciler.trace.packet import Packet
-from reconciler.trace.topology import Port, Rule, Topology
+from reconciler.model.trace.answer import Decision, Verdict
+from reconciler.model.trace.matching import AddressSets, holds, is_without_effect, open_fields, understood
+from reconciler.model.trace.packet import Packet
+from reconciler.model.trace.topology import Port, Rule, Topology
 
 
 def decide(port: Port, direction: str, packet: Packet, topology: Topology, *, is_reply: bool = False) -> Decision:

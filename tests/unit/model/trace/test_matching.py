@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.match import MatchError, expanded, parse
-from reconciler.trace.matching import holds, open_fields
-from reconciler.trace.packet import Bits, Packet, exactly
+from reconciler.model.trace.matching import holds, open_fields
+from reconciler.model.trace.packet import Bits, Packet, exactly
 
 WIDTHS = {"eth.type": 16, "ip.proto": 8, "ip4.src": 32, "tcp.dst": 16, "tcp.flags": 12}
 USUAL = {"eth.type": [0x800, 0x86DD], "ip.proto": [6, 17], "ip4.src": [0x0A010109, 0x0A010209], "tcp.dst": [22, 3306]}

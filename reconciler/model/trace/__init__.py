@@ -4,9 +4,9 @@
 ``decision`` what the rules of one port do, ``path`` the ways from one end to the other; ``tracing`` answers.
 """
 
-from reconciler.trace.answer import Answer, Verdict
-from reconciler.trace.flow import Flow
-from reconciler.trace.topology import Topology, topology_of
-from reconciler.trace.tracing import trace
+from reconciler.model.trace.answer import Answer, Verdict
+from reconciler.model.trace.flow import Flow
+from reconciler.model.trace.topology import Topology, topology_of
+from reconciler.model.trace.tracing import trace
 
 __all__ = ["Answer", "Flow", "Topology", "Verdict", "topology_of", "trace"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reconciler.trace.answer import Answer, Decision, Verdict
-from reconciler.trace.decision import decide
-from reconciler.trace.flow import Flow
-from reconciler.trace.path import Path, paths
-from reconciler.trace.topology import Topology
+from reconciler.model.trace.answer import Answer, Decision, Verdict
+from reconciler.model.trace.decision import decide
+from reconciler.model.trace.flow import Flow
+from reconciler.model.trace.path import Path, paths
+from reconciler.model.trace.topology import Topology
 
 ONE_WAY = frozenset({"udp"})  # protocols that need no answer
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from reconciler.trace.flow import PING, PROTOCOLS, Address
-from reconciler.trace.topology import Subnet
+from reconciler.model.trace.flow import PING, PROTOCOLS, Address
+from reconciler.model.trace.topology import Subnet
 
 
 @dataclass(frozen=True, slots=True)
