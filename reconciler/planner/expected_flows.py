@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from reconciler.model.resource import ResourceId
 from reconciler.model.rule_match import address_sets
 from reconciler.model.trace import Answer, Flow, Verdict, trace
 from reconciler.model.trace.flow import End, MachineEnd
-from reconciler.model.trace.topology import Port
+from reconciler.model.trace.topology import Port, Topology
 from reconciler.planner.findings import Findings
 from reconciler.planner.inputs import PlanInput
 from reconciler.planner.plan import ManifestPlace, NoteKind, Plan
@@ -52,7 +52,7 @@ def judge(inputs: PlanInput, plan: Plan, former: Mapping[ResourceId, ResourceId]
             found.note(_subject(inputs, answer), kind, **words, reason=answer.reason)
         elif answer.verdict is not _verdict(expected):
             found.problems.append(_broken(inputs, expected, answer))
-            found.refused |= changing & _involved(answer)
+            found.refused |= changing & _involved(answer, states)
     return found
 
 
@@ -131,10 +131,14 @@ def _rules(shape: Mapping[str, object], mac: str) -> Mapping[str, object]:
     return rules if isinstance(rules, Mapping) else {}
 
 
-def _involved(answer: Answer) -> set[ResourceId]:
+def _involved(answer: Answer, states: Iterable[Topology]) -> set[ResourceId]:
     """The machines, networks and address sets that have a say in an answer."""
     named = {end.id for end in answer.flow.ends if isinstance(end, MachineEnd)}
-    return named.union(*(_of_port(each.port) for each in answer.decisions))
+    ports = [each.port for each in answer.decisions]
+    if answer.decider is not None and answer.decider.is_reply and (network := answer.decider.port.network) is not None:
+        # Any rule on the switch that allows something, or did, has a say in what becomes of answers.
+        ports += [port for state in states for port in state.ports_on(network)]
+    return named.union(*map(_of_port, ports))
 
 
 def _of_port(port: Port) -> set[ResourceId]:

@@ -233,7 +233,7 @@ def _without_floating(path: Path, source: Port, topology: Topology) -> Path:
     assert source.network is not None
     if topology.switches[source.network].has_uplink:
         return path._replace(way=Verdict.UNKNOWN, reason=f"what the uplink of {_net(source)} reaches is not described")
-    if any(each.network == source.network and each.floating is not None for each in topology.ports):
+    if any(each.floating is not None for each in topology.ports_on(source.network)):
         reason = f"{source} has no floating address: it may send through the router of {source.network}, where others"
         return path._replace(way=Verdict.UNKNOWN, reason=f"{reason} have one, and answers do not find it")
     reason = f"{source} has no floating address, and nothing else leads out of {_net(source)}"

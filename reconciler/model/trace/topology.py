@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
@@ -107,37 +107,67 @@ class Topology:
 
     @cached_property
     def _of_machine(self) -> Mapping[ResourceId, list[Port]]:
-        found: dict[ResourceId, list[Port]] = defaultdict(list)
-        for port in self.ports:
-            found[port.machine].append(port)
-        return found
+        return _grouped((port.machine, port) for port in self.ports)
+
+    @cached_property
+    def _on_network(self) -> Mapping[ResourceId, list[Port]]:
+        return _grouped((port.network, port) for port in self.ports if port.network is not None)
+
+    @cached_property
+    def _at_address(self) -> Mapping[Address, list[Port]]:
+        return _grouped((port.address, port) for port in self.ports if port.address is not None)
+
+    @cached_property
+    def _at_floating(self) -> Mapping[Address, list[Port]]:
+        return _grouped((port.floating.address, port) for port in self.ports if port.floating is not None)
 
     def ports_of(self, machine: ResourceId, nic: str = "") -> list[Port]:
         """The ports of a machine; with ``nic`` the one of that MAC address, or those on the network of that name."""
         ports = self._of_machine.get(machine, [])
         return [each for each in ports if not nic or nic in (each.mac, each.network and each.network.name.lower())]
 
+    def ports_on(self, network: ResourceId) -> list[Port]:
+        """The ports on a switch."""
+        return self._on_network.get(network, [])
+
     def ports_at(self, address: Address) -> list[Port]:
         """The ports whose address is declared to be this one."""
-        return [each for each in self.ports if each.address == address]
+        return self._at_address.get(address, [])
 
     def floating_at(self, address: Address) -> list[Port]:
         """The ports to which an outside address leads."""
-        return [each for each in self.ports if each.floating is not None and each.floating.address == address]
-
-    def switches_with(self, address: Address) -> list[Switch]:
-        """The switches in whose subnet an address is."""
-        return [each for each in self.switches.values() if each.holds(address)]
+        return self._at_floating.get(address, [])
 
     def remembers(self, switch: ResourceId) -> bool | None:
         """Whether a switch lets answers of connections pass that it let pass: one rule that allows makes it do so.
 
         None if nobody knows, as there are ports whose rules are not known.
         """
-        on_it = [each for each in self.ports if each.network == switch]
-        if any(rule.allows for port in on_it for rule in port.rules or ()):
+        return self._memory.get(switch, False)
+
+    @cached_property
+    def _memory(self) -> Mapping[ResourceId, bool | None]:
+        return {network: _remembers(ports) for network, ports in self._on_network.items()}
+
+
+_Key = TypeVar("_Key")
+
+
+def _grouped(pairs: Iterable[tuple[_Key, Port]]) -> Mapping[_Key, list[Port]]:
+    found: dict[_Key, list[Port]] = defaultdict(list)
+    for key, port in pairs:
+        found[key].append(port)
+    return found
+
+
+def _remembers(ports: Iterable[Port]) -> bool | None:
+    known: bool | None = False
+    for port in ports:
+        if port.rules is None:
+            known = None
+        elif any(rule.allows for rule in port.rules):
             return True
-        return None if any(port.rules is None for port in on_it) else False
+    return known
 
 
 def topology_of(shapes: Mapping[ResourceId, Shape], unmarked: Collection[ResourceId] = ()) -> Topology:
