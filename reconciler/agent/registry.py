@@ -62,7 +62,8 @@ def _libvirt(node: NodeSettings, cluster: Cluster) -> Driver:
             f"the libvirt driver needs {error.name}: in a checkout, run pip install '.[libvirt]' "
             "(it needs libvirt-dev, pkg-config and a C compiler)"
         ) from error
-    driver = Libvirt(Host(node.uri, node.name, shutdown=node.shutdown, allowed=node.allowed))
+    routed = bool(node.networks.northbound)
+    driver = Libvirt(Host(node.uri, node.name, shutdown=node.shutdown, allowed=node.allowed, routed=routed))
     return with_networks(driver, driver.nics, node) if node.networks.northbound else driver
 
 

@@ -1,4 +1,4 @@
-"""What the network part asks of the driver of machines that it is composed with."""
+"""NICs of machines, as far as a driver of machines and that of networks have to know them of each other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class Nic:
     mac: str  # in lower case
     bridge: str = ""  # that it is on; empty where it is on none
     port: str = ""  # the ``interfaceid`` by which OVN knows it; empty where it has none
-    target: str = ""  # its device on the host; empty while the machine does not run
+    target: str = ""  # its device on the host; empty where the host chooses one at the start
+    vlan: int | None = None  # the VLAN it is in
 
 
 class Machines(Protocol):

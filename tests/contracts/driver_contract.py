@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from contracts.driver_contract_backup import BackupContract
+from contracts.driver_contract_bridge import BridgeContract, PortVlanContract
 from contracts.driver_contract_guest import GuestContract
 from contracts.driver_contract_migration import MigrationContract
 from contracts.driver_contract_network import NetworkContract
@@ -40,7 +41,15 @@ __all__ = ["BOTH", "CONFIG", "OTHER_MAC", "DriverContract", "Steps"]
 
 
 class DriverContract(
-    BackupContract, GuestContract, MigrationContract, NetworkContract, NicContract, ShareContract, SwitchContract
+    BackupContract,
+    BridgeContract,
+    GuestContract,
+    MigrationContract,
+    NetworkContract,
+    NicContract,
+    PortVlanContract,
+    ShareContract,
+    SwitchContract,
 ):
     @pytest.fixture
     def driver(self) -> Iterator[Driver]:
@@ -933,51 +942,6 @@ class DriverContract(
         for target in ("vda", "sdz"):
             with drive.refused("LibvirtError", target):
                 self.manage(drive, "update", path=target)
-
-    # Networks
-
-    def test_a_bridge_shows_its_ports_and_goes(self, does: Steps) -> None:
-        does.run(NETWORK, "ext-net", "CreateBridge", name="br-web", nic="eth1", vlan="100")
-        spec = does.observe(NETWORK, "ext-net")
-        assert spec["type"] == "l2network"
-        assert spec["data"]["bridgeInfo"]["name"] == "br-web"
-        assert self.vlans(does) == {"eth1": "", "br-web-100": "100"}
-        does.run(NETWORK, "ext-net", "SetBridgeVlan", name="br-web", vlan="200")
-        assert self.vlans(does) == {"eth1": "", "br-web-200": "200"}
-        with does.refused("Exception", "100"):
-            does.run(NETWORK, "ext-net", "DelBridgeVlan", name="br-web", vlan="100")
-        does.run(NETWORK, "ext-net", "DelBridgeVlan", name="br-web", vlan="200")
-        assert self.vlans(does) == {"eth1": ""}
-        does.run(NETWORK, "ext-net", "DeleteBridge", name="br-web", nic="eth1")
-        assert does.gone(NETWORK, "ext-net")
-
-    def vlans(self, does: Steps) -> dict[str, str]:
-        info = does.observe(NETWORK, "ext-net")["data"]["bridgeInfo"]
-        return {port["name"]: port["vlan"] for port in info["ports"]}
-
-    def test_a_switch_is_no_bridge(self, does: Steps) -> None:
-        does.switch()
-        with does.refused("Exception", "web-net"):
-            does.run(NETWORK, "web-net", "DeleteBridge", name="br-web", nic="eth1")
-
-    def test_a_bridge_with_a_nic_on_it_stays(self, does: Steps) -> None:
-        does.pool()
-        does.run(NETWORK, "ext-net", "CreateBridge", name="br-web", nic="eth1")
-        does.machine(network=f"type=l2bridge,source=br-web,mac={MAC}")
-        with does.refused("Exception", "br-web"):
-            does.run(NETWORK, "ext-net", "DeleteBridge", name="br-web", nic="eth1")
-
-    def test_a_nic_is_put_into_a_vlan_of_its_own(self, does: Steps) -> None:
-        does.pool()
-        does.run(NETWORK, "ext-net", "CreateBridge", name="br-web", nic="eth1")
-        does.machine(network=f"type=l2bridge,source=br-web,mac={MAC}")
-        touched = does.run(NETWORK, "ext-net", "BindPortVlan", domain="web-1", mac=MAC, vlan="300")
-        assert ResourceId(MACHINE, "web-1") in touched
-        assert does.devices("_interface")[0]["vlan"] == {"tag": {"_id": 300}}
-        does.run(NETWORK, "ext-net", "UnbindPortVlan", domain="web-1", mac=MAC)
-        assert "vlan" not in does.devices("_interface")[0]
-        with does.refused("Exception", MAC):
-            does.run(NETWORK, "ext-net", "UnbindPortVlan", domain="web-1", mac=MAC)
 
     # Disk snapshots
 

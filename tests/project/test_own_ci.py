@@ -20,7 +20,7 @@ every_job = pytest.mark.parametrize("job", JOBS.values(), ids=list(JOBS))
 
 
 def test_there_is_a_job_for_each_part() -> None:
-    assert set(JOBS) == {"check", "test", "slow", "kubernetes", "browser", "libvirt", "docs", "sbom"}
+    assert set(JOBS) == {"check", "test", "slow", "kubernetes", "browser", "libvirt", "network", "docs", "sbom"}
 
 
 @every_job

@@ -1,8 +1,9 @@
 """A Linux guest: Debian's kernel and busybox on a disk that boots, and the words it says about what it sees.
 
-There is no network in it and nobody logs in. A few times a second it writes its view as text to the beginning of
-its report disk, which it knows by the size; a test reads the file of that disk. It shuts down when the power
-button is pressed, and says so first. In place of a guest agent it has the channel of one open, and answers nothing.
+Nobody logs in. A few times a second it writes its view as text to the beginning of its report disk, which it knows by
+the size; a test reads the file of that disk. It shuts down when the power button is pressed, and says so first. It asks
+for addresses only if it was made so, and so it is with a guest agent: in place of one it has its channel open, and
+answers nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 REPORT_SIZE = 3 * 1024**3  # of the report disk, and of no other
 PATIENCE = 120.0  # seconds for the guest to come to see a thing; booting took 60 emulated on two busy CPUs
+OWN_ADDRESS = "10.77.0.9"
 _BLOCK = 4096
 _MODULES = (
     *("virtio_pci", "virtio_blk", "virtio_net", "virtio_balloon", "virtio_console"),
@@ -37,6 +39,12 @@ acpid
 for each in /sys/class/virtio-ports/*; do
   [ "$(cat $each/name)" = org.qemu.guest_agent.0 ] && exec 9<>/dev/${each##*/}
 done
+[ -e /etc/agent ] && agent <&9 >&9 &
+[ -e /etc/dhcp ] && for each in /sys/class/net/eth*; do
+  ip link set ${each##*/} up
+  udhcpc -b -t 100 -T 1 -i ${each##*/} -s /bin/leased >/dev/null 2>&1 &
+done
+[ -e /etc/networked ] && networked &
 until [ -e /pressed ]; do
   for each in /sys/devices/system/cpu/cpu*/online; do
     [ "$(cat $each)" = 1 ] || echo 1 >$each
@@ -46,6 +54,63 @@ until [ -e /pressed ]; do
 done
 report off
 poweroff -f
+"""
+
+# A guest on networks: each NIC asks for an address when it comes, also while the guest runs. A page is served on all.
+PORT = 8080
+PAGE_SIZE = 3 * 1024**2
+_NETWORKED = f"""#!/bin/busybox sh
+mkdir /www /asked
+dd if=/dev/zero of=/www/page bs={PAGE_SIZE} count=1 2>/dev/null
+httpd -p {PORT} -h /www
+while :; do nc -l -p {PORT + 1} >/dev/null; done &
+while :; do
+  for each in /asked/*; do [ -e /sys/class/net/${{each##*/}} ] || rm -f $each; done
+  for each in /sys/class/net/eth*; do
+    name=${{each##*/}}
+    if [ -e $each ] && [ ! -e /asked/$name ]; then
+      >/asked/$name
+      ip link set $name up
+      udhcpc -b -t 100 -T 1 -O mtu -i $name -s /bin/networked-leased >/dev/null 2>&1 &
+    fi
+  done
+  usleep 200000
+done
+"""
+_NETWORKED_LEASED = """#!/bin/busybox sh
+[ $1 = bound ] || exit 0
+ip address add $ip/$mask dev $interface
+ip link set $interface mtu ${mtu:-1500}
+"""
+
+# What udhcpc runs. Beside its lease, a NIC has an address that nobody but the guest knows.
+_LEASED = f"""#!/bin/busybox sh
+[ $1 = bound ] || exit 0
+ip address add $ip/$mask dev $interface
+ip address add {OWN_ADDRESS}/24 dev $interface
+"""
+
+# As much of the guest agent's protocol as shows addresses (qga/qapi-schema.json in QEMU), a line a request.
+_AGENT = r"""#!/bin/busybox sh
+ADDRESS='{"ip-address": "\1", "ip-address-type": "ipv4", "prefix": \2}'
+addresses() {
+  ip -4 -o address show dev $1 | sed "s|.*inet \([0-9.]*\)/\([0-9]*\).*|$ADDRESS|" | tr '\n' ',' | sed 's/,$//'
+}
+interfaces() {
+  for each in /sys/class/net/*; do
+    printf '%s{"name": "%s", "hardware-address": "%s", ' "$comma" ${each##*/} $(cat $each/address)
+    printf '"ip-addresses": [%s]}' "$(addresses ${each##*/})"
+    comma=,
+  done
+}
+while read -r line; do
+  case $line in
+    *guest-sync-delimited*) id=${line##*\"id\":}; printf '\377{"return": %s}\n' ${id%%[!0-9]*} ;;
+    *guest-sync*) id=${line##*\"id\":}; printf '{"return": %s}\n' ${id%%[!0-9]*} ;;
+    *guest-network-get-interfaces*) comma=; printf '{"return": [%s]}\n' "$(interfaces)" ;;
+    *execute*) printf '{"error": {"class": "CommandNotFound", "desc": "not here"}}\n' ;;
+  esac
+done
 """
 
 # What acpid runs when the power button is pressed.
@@ -60,7 +125,11 @@ draft=/report.$1
   echo cpus $(grep -c ^processor /proc/cpuinfo)
   echo memory $(awk '$1 == "MemTotal:" {{ print $2 }}' /proc/meminfo)
   for each in /sys/block/vd*; do echo disk.${{each##*/}} $(cat $each/size); done
-  for each in /sys/class/net/*/address; do echo nic.$(cat $each); done
+  for each in /sys/class/net/*/address; do
+    name=${{each#/sys/class/net/}} name=${{name%/address}}
+    said=$(ip -4 -o address show dev $name 2>/dev/null | sed 's|.*inet \\([^ ]*\\).*|\\1|' | tr '\\n' ' ')
+    echo nic.$(cat $each) $said$(cat /sys/class/net/$name/mtu)
+  done
   echo medium $(dd if=/dev/sr0 bs=2048 count=1 2>/dev/null | head -c 16 | hexdump -ve '1/1 "%02x"')
   echo end
 }} >$draft
@@ -88,13 +157,16 @@ def missing() -> str:
     return "" if _packages().is_dir() else f"there is no kernel in {_packages()}: make libvirt"
 
 
-def install(path: str) -> None:
-    """Make the image of a disk that boots the guest."""
+def install(path: str, *, dhcp: bool = False, agent: bool = False, networked: bool = False) -> None:
+    """Make the image of a disk that boots the guest: one that asks for addresses, or answers as a guest agent.
+
+    One that is networked asks for them as NICs come, and serves a page of ``PAGE_SIZE`` zeros at ``PORT``.
+    """
     packages = _packages()
     (kernel,) = packages.glob("boot/vmlinuz-*")
     with TemporaryDirectory() as folder:
         disk, initrd, config = (Path(folder, name) for name in ("disk", "initrd", "syslinux.cfg"))
-        initrd.write_bytes(gzip.compress(_archive(packages), 1))
+        initrd.write_bytes(gzip.compress(_archive(packages, {"dhcp": dhcp, "agent": agent, "networked": networked}), 1))
         config.write_text(_SYSLINUX)
         _run("mformat", "-C", "-i", str(disk), "-T", str(_IMAGE_SIZE // 512), "-h", "16", "-s", "63", "::")
         _run("mcopy", "-i", str(disk), str(initrd), str(config), "::")
@@ -112,13 +184,18 @@ def _run(*words: str) -> None:
 # The first file system
 
 
-def _archive(packages: Path) -> bytes:
+def _archive(packages: Path, abilities: dict[str, bool]) -> bytes:
     modules = {each.stem.replace("-", "_"): each.read_bytes() for each in packages.glob("**/lib/modules/**/*.ko")}
     order = list(dict.fromkeys(needed for name in _MODULES for needed in _closure(name, modules)))
     files = {
         "init": _INIT.encode(),
         "bin/busybox": next(packages.glob("**/bin/busybox")).read_bytes(),
         "bin/report": _REPORT.encode(),
+        "bin/leased": _LEASED.encode(),
+        "bin/agent": _AGENT.encode(),
+        "bin/networked": _NETWORKED.encode(),
+        "bin/networked-leased": _NETWORKED_LEASED.encode(),
+        **{f"etc/{name}": b"" for name, there in abilities.items() if there},
         "etc/acpi/PWRF/00000080": _BUTTON.encode(),
         "modules/order": "\n".join(order).encode(),
         "var/log/acpid.log": b"",

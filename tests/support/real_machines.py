@@ -19,9 +19,6 @@ from reconciler.model.kinds import DISK
 from reconciler.model.resource import ResourceId
 from support import guest, libvirtd, open_vswitch
 
-# What operations of the slice can be asked for that is outside of it.
-OUTSIDE = ("l3bridge",)
-
 
 def words_of(parameters: dict[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in parameters.items())
@@ -34,8 +31,9 @@ class RealSteps(Steps):
         if not self.driver.capabilities().supports(kind, operation):
             pytest.skip(f"{operation} of {kind} is not in this driver's slice")
         words = words_of(parameters)
-        if outside := next((each for each in OUTSIDE if each in words), ""):
-            pytest.skip(f"{outside}: not in this driver's slice")
+        for only in self.driver.capabilities().of(kind, operation).only:
+            if outside := only.refused(parameters):
+                pytest.skip(f"{only.named} {outside}: not in this driver's slice")
         if "l2bridge" in words and (lacking := open_vswitch.missing()) and not os.environ.get(open_vswitch.REQUIRED):
             pytest.skip(lacking)
         if operation == "CreateDiskImage" and Path(VMDI).is_dir():

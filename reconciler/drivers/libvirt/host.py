@@ -223,7 +223,8 @@ class Host(HostState):
     """A host that is read again for each question.
 
     ``shutdown`` and those after it are seconds (see the constants); ``monotonic`` and ``sleep`` are the clock.
-    ``allowed`` are directories and devices that operations may use beside those of ``image_access``.
+    ``allowed`` are directories and devices that operations may use beside those of ``image_access``; ``routed`` says
+    that something gives NICs of type l3bridge their ports on switches of OVN.
     """
 
     def __init__(
@@ -236,12 +237,13 @@ class Host(HostState):
         balloon: float = BALLOON,
         again: float = AGAIN,
         allowed: tuple[str, ...] = (),
+        routed: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.uri = uri
         self.node = node
-        self.allowed = allowed
+        self.allowed, self.routed = allowed, routed
         self.shutdown, self.unplug, self.balloon, self.again = shutdown, unplug, balloon, again
         self._monotonic, self._sleep = monotonic, sleep
         self.claim_lock = threading.RLock()  # held from checking who has a file or an address until it is taken

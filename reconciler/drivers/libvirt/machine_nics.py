@@ -63,10 +63,12 @@ def _nic(machine: str, device: Element) -> Nic:
         element = device.find(path)
         return "" if element is None else element.get(name, "")
 
+    tag = attribute("vlan/tag", "id")
     return Nic(
         ResourceId(MACHINE, machine),
         nic.mac_of(device),
         bridge=attribute("source", "bridge"),
         port=attribute("virtualport/parameters", "interfaceid"),
         target=attribute("target", "dev"),
+        vlan=int(tag) if tag else None,
     )

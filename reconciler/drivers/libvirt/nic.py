@@ -28,9 +28,11 @@ def nic_device(context: LibvirtContext, mac: str, given: dict[str, str]) -> Devi
     mac, type, source = mac.lower(), given.get("type", "bridge"), given.get("source", "")
     if not source:
         refuse(TOOL, f"network of NIC {mac} names no source")
-    if type == "l3bridge":
+    if type == "l3bridge" and not context.host.routed:
         refuse(TOOL, f"NIC {mac} is of type l3bridge: its port is one of OVN, which this agent does not serve")
-    if "switch" in given or "ip" in given:
+    if type == "l3bridge" and "switch" not in given:
+        refuse(TOOL, f"NIC {mac} of type l3bridge names no switch")
+    if type != "l3bridge" and ("switch" in given or "ip" in given):
         refuse(TOOL, f"NIC {mac} of type {type} cannot have a switch or ip")
     device = domains.nic(mac, type, source, domains.port_id(context.target.name, mac), given.get("model", ""))
     domains.set_bandwidth(device, given)

@@ -1,6 +1,6 @@
 """Access rules of ports: API sections 1.38 to 1.41.
 
-They are rows of the switch, each for one port, and go with its NIC (``port_rules``).
+They are rows of the switch, each for one port, and go with its NIC (``port``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.drivers.network.attachment import Attachment, named_nic, nics_of
 from reconciler.drivers.network.context import NetworkContext, operation
-from reconciler.drivers.network.rule import DEFAULT_PRIORITY, NIC, RULE, Rule, match_of, rule_of, rules_in
+from reconciler.drivers.network.rule import DEFAULT_PRIORITY, NIC, RULE, Rule, has_same, match_of, rule_of, rules_in
 from reconciler.drivers.operation import TOOL, refuse
 from reconciler.model.kinds import MACHINE
 
@@ -19,18 +19,13 @@ if TYPE_CHECKING:
 _ACTIONS = {"allow": "allow-related", "drop": "drop"}
 
 
-def action_in(row: Row) -> str:
-    """What a row does with packets, in the words of manifests where they have one."""
-    return next((ours for ours, theirs in _ACTIONS.items() if theirs == row.action), str(row.action))
+def shown_action(action: str) -> str:
+    """What OVN does with packets, in the words of manifests where they have one."""
+    return next((ours for ours, theirs in _ACTIONS.items() if theirs == action), action)
 
 
-def is_whole(row: Row, rule: Rule, port: str) -> bool:
-    """Whether a row has the match that was written for the rule on a port."""
-    return bool(row.match == rule.on(port))
-
-
-def _rules(context: NetworkContext, place: Attachment) -> dict[Rule, Row]:
-    return rules_in(place.switch.acls, context.target, place.nic.mac)
+def _rules(context: NetworkContext, change: Change, place: Attachment) -> dict[Rule, Row]:
+    return rules_in(change, place.switch.acls, context.target, place.nic.mac)
 
 
 @operation(MACHINE, "AddACL")
@@ -40,15 +35,15 @@ def add(context: NetworkContext) -> None:
 
     def write(change: Change) -> None:
         place = named_nic(context, change, nics)
-        match, row = rule.on(place.nic.port), _rules(context, place).get(rule)
+        match, row = rule.on(place.nic.port), _rules(context, change, place).get(rule)
         if context.made(row):
             return
-        if row is not None and not is_whole(row, rule, place.nic.port):
+        if row is not None and row.match != match:
             # Somebody has changed what it matches: it is not the rule that it says it is.
             change.set(row, match=match, action=action)
             return
         same = {"match": match, **rule.columns}
-        if any(all(getattr(each, name) == value for name, value in same.items()) for each in place.switch.acls):
+        if has_same(change, place.switch.acls, same):
             refuse(TOOL, f"Same ACL already existed on the switch {place.switch.name}: {rule}")
         marks = context.marks(**{NIC: place.nic.mac, RULE: rule.match})
         change.add(place.switch, "acls", change.insert("ACL", action=action, external_ids=marks, **same))
@@ -62,7 +57,7 @@ def modify(context: NetworkContext) -> None:
 
     def write(change: Change) -> None:
         place = named_nic(context, change, nics)
-        row = _rules(context, place).get(rule)
+        row = _rules(context, change, place).get(rule)
         if row is None:
             refuse(TOOL, f"switch {place.switch.name} has no ACL {rule} of NIC {place.nic.mac}")
         change.set(row, action=_ACTIONS[context.text("operator")])
@@ -82,7 +77,7 @@ def delete(context: NetworkContext) -> None:
         place = named_nic(context, change, nics)
         gone = [
             row
-            for rule, row in _rules(context, place).items()
+            for rule, row in _rules(context, change, place).items()
             if all(want in (None, part) for want, part in zip(asked, rule, strict=True))
         ]
         if not gone:

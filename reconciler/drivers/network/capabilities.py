@@ -21,6 +21,12 @@ _ROWS: dict[str, dict[str, Support]] = {
         "UnsetQoS": YES,
     },
     NETWORK: {
+        "CreateBridge": YES,
+        "DeleteBridge": YES,
+        "SetBridgeVlan": YES,
+        "DelBridgeVlan": YES,
+        "BindPortVlan": YES,
+        "UnbindPortVlan": YES,
         "CreateSwitch": YES,
         "DeleteSwitch": YES,
         "ModifySwitch": YES,
@@ -35,6 +41,11 @@ ROWS: dict[tuple[str, str], Support] = {
 }
 
 
+# What a driver of machines does but for NICs on switches of OVN, whose ports are made here.
+_PLUGGING = [(MACHINE, name) for name in ("CreateAndStartVMFromISO", "CreateAndStartVMFromImage", "PlugNIC")]
+
+
 def with_networks(machines: Capabilities) -> Capabilities:
     """What a driver of machines carries out together with the network part."""
-    return Capabilities(f"{machines.driver}+ovn", {**machines.rows, **ROWS})
+    plugging = {row: YES for row in _PLUGGING if machines.supports(*row)}
+    return Capabilities(f"{machines.driver}+ovn", {**machines.rows, **plugging, **ROWS})

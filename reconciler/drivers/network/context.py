@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.drivers.network.links import TYPES, Links
 from reconciler.drivers.network.owner import RUN, marked
@@ -18,6 +18,8 @@ from reconciler.model.resource import ResourceId
 
 if TYPE_CHECKING:
     from reconciler.drivers.network.database import Change, Row
+
+Result = TypeVar("Result")
 
 log = logging.getLogger("reconciler.drivers.network")
 
@@ -52,15 +54,27 @@ class NetworkContext(OperationContext):
         """Whether this operation made a row: a change of which only the answer was lost is tried again."""
         return row is not None and row.external_ids.get(RUN) == self.run
 
-    def carry_out(self, write: Callable[[Change], None]) -> None:
+    def carry_out(self, write: Callable[[Change], Result]) -> Result:
         """Change OVN's northbound database in one transaction (``Database.change``), and wait for this node to follow.
 
-        A node that is late is logged: the change is made, and takes effect once the node follows.
+        Returns what ``write`` does. A node that is late is logged: the change is made, and takes effect once the node
+        follows.
         """
-        number = self.nb.change(write)[1]
+        result, number = self.nb.change(write)
         if not self.links.carried_out(number):
             log.warning(
                 "%s: node %s has not carried out the change of OVN yet: look at ovn-northd and ovn-controller",
+                self.target,
+                self.node,
+            )
+        return result
+
+    def carry_out_here(self, write: Callable[[Change], None]) -> None:
+        """Change Open vSwitch of this node in one transaction, and wait for its daemon to follow; as ``carry_out``."""
+        number = self.ovs.change(write)[1]
+        if not self.links.switched(number):
+            log.warning(
+                "%s: Open vSwitch of node %s has not carried out the change yet: look at ovs-vswitchd",
                 self.target,
                 self.node,
             )

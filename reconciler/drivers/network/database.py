@@ -11,6 +11,7 @@ import queue
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
 from ovs.db import idl
 from ovsdbapp.backend.ovs_idl import connection, idlutils, transaction
@@ -62,6 +63,10 @@ class Change:
     def find(self, table: str, **columns: object) -> Row | None:
         """The first row with these values; None if there is none."""
         return self._database.find(table, **columns)
+
+    def derived(self, row: Row, read: Callable[[Row], Result]) -> Result:
+        """See ``Database.derived``."""
+        return self._database.derived(row, read)
 
     def insert(self, table: str, **columns: object) -> Row:
         """Add a row, whose other columns are empty."""
@@ -128,6 +133,7 @@ class Database:
         """
         self.name, self.schema, self.answer = f"{_NAMES[schema]} at {remote}", schema, answer
         self._watcher: Callable[[str, Row, frozenset[str]], None] | None = None
+        self._derived: dict[UUID, dict[Callable[[Row], Any], Any]] = {}  # of rows, until they change
         helper = idl.SchemaHelper(None, fetch_schema(remote, schema, self.name, certificates, answer))
         for table, described in helper.schema_json["tables"].items():
             helper.register_columns(table, [each for each in described["columns"] if each not in _UNWATCHED])
@@ -179,6 +185,17 @@ class Database:
                 return row
         return None
 
+    def derived(self, row: Row, read: Callable[[Row], Result]) -> Result:
+        """What a function reads of a row, kept until the row changes: to read a column takes long.
+
+        Not for rows that the change under way has written.
+        """
+        with self.reading():
+            known = self._derived.setdefault(row.uuid, {})
+            if read not in known:
+                known[read] = read(row)
+            return cast(Result, known[read])
+
     def change(self, write: Callable[[Change], Result]) -> tuple[Result, int]:
         """Have ``write`` read, compare and change rows, in one transaction.
 
@@ -209,6 +226,7 @@ class Database:
         self._watcher = watcher
 
     def _notify(self, event: str, row: Row, updates: Row | None = None) -> None:
+        self._derived.pop(row.uuid, None)
         if self._watcher is not None:
             columns = frozenset(updates._data) if updates is not None and event == idl.ROW_UPDATE else frozenset[str]()
             self._watcher(row._table.name, row, columns)

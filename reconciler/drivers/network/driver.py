@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
 from reconciler.drivers.capability import Capabilities
-from reconciler.drivers.network import acl, address_set, floating, qos, switch  # noqa: F401  (they enter their operations)
-from reconciler.drivers.network.capabilities import ROWS, with_networks
+from reconciler.drivers.network import acl, address_set, bridge, floating, plugging, qos, switch  # noqa: F401  (operations)
+from reconciler.drivers.network.capabilities import with_networks
 from reconciler.drivers.network.context import OPERATIONS, NetworkContext
 from reconciler.drivers.network.links import Links
+from reconciler.drivers.network.machine_settings import PortIndex, with_settings
 from reconciler.drivers.network.noticing import Noticing
 from reconciler.drivers.network.observation import observed
 from reconciler.drivers.network.owner import node_of
-from reconciler.drivers.network.port_rules import Ports
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
-from reconciler.model.wire import SETTINGS
 
 if TYPE_CHECKING:
     from reconciler.drivers.network.database import Row
@@ -35,15 +34,20 @@ class Networked:
 
     def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
         self.capabilities().require(target.kind, operation)
-        if (target.kind, operation) not in ROWS:
-            return self.machines.run(target, operation, parameters)
         context = NetworkContext(self.links, target, parameters)
-        OPERATIONS.functions[target.kind, operation](context)
+        if (target.kind, operation) in OPERATIONS.functions:
+            OPERATIONS.functions[target.kind, operation](context)
+        elif target.kind == MACHINE:
+            plugging.carry_out(context, self.machines, operation)
+        else:
+            return self.machines.run(target, operation, parameters)
         return context.touched
 
     def observe(self, id: ResourceId) -> Spec | None:
+        if id.kind == MACHINE:
+            return with_settings(id, self.machines.observe(id), PortIndex(self.links))
         if id.kind != NETWORK:
-            return _with_ports(self.links, None, id, self.machines.observe(id))
+            return self.machines.observe(id)
         return observed(self.links, id, self.links.owned())
 
     def inventory(self) -> Collection[ResourceId]:
@@ -66,31 +70,17 @@ class NetworkedScan:
     def __init__(self, machines: HostSnapshot, links: Links) -> None:
         self._machines, self._links = machines, links
         self._owned: dict[ResourceId, tuple[str, Row]] = links.owned()
-        self._ports: Ports | None = None  # read when a machine is asked for
+        self._ports = PortIndex(links)
 
     def observe(self, id: ResourceId) -> Spec | None:
+        if id.kind == MACHINE:
+            return with_settings(id, self._machines.observe(id), self._ports)
         if id.kind != NETWORK:
-            if id.kind == MACHINE and self._ports is None:
-                self._ports = _ports(self._links)
-            return _with_ports(self._links, self._ports, id, self._machines.observe(id))
+            return self._machines.observe(id)
         return observed(self._links, id, self._owned)
 
     def inventory(self) -> Collection[ResourceId]:
         return sorted({*self._machines.inventory(), *_on_node(self._links)})
-
-
-def _ports(links: Links) -> Ports | None:
-    """What is set for the ports of machines; None while OVN does not answer: then what was last applied counts."""
-    return Ports(links.nb) if links.nb.connected else None
-
-
-def _with_ports(links: Links, ports: Ports | None, id: ResourceId, spec: Spec | None) -> Spec | None:
-    """The observed spec of a machine with what is set for its ports; of anything else as it is."""
-    if spec is None or id.kind != MACHINE:
-        return spec
-    ports = ports or _ports(links)
-    said = ports.shown(id, links.machines.nics(id) or []) if ports is not None else {}
-    return {**spec, SETTINGS: {**spec.get(SETTINGS, {}), **said}} if said else spec
 
 
 def _on_node(links: Links) -> list[ResourceId]:

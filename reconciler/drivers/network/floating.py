@@ -12,6 +12,7 @@ from reconciler.drivers.network import public_port
 from reconciler.drivers.network.attachment import address_of, first_nic, named_nic, nics_of, switch
 from reconciler.drivers.network.context import NetworkContext, operation
 from reconciler.drivers.network.owner import owner_of
+from reconciler.drivers.network.port import mac_of, released
 from reconciler.drivers.network.rule import NIC
 from reconciler.drivers.network.switch_rows import SwitchRows, settings_of
 from reconciler.drivers.operation import TOOL, refuse
@@ -88,6 +89,14 @@ def unbind(context: NetworkContext) -> None:
         release(change, router, bound)
 
     context.carry_out(write)
+
+
+@released
+def _let_go(change: Change, switch: Row, port: Row) -> None:
+    """Remove the floating addresses of a NIC with its port."""
+    router, owner = SwitchRows.of(change, switch).router, owner_of(port)
+    for bound in floating_of(router, owner, mac_of(port)) if owner is not None else ():
+        release(change, router, bound)
 
 
 def floating_of(router: Row | None, machine: ResourceId, mac: str) -> list[Row]:

@@ -63,8 +63,15 @@ class Links:
 
         Other nodes are not waited for: one that is down would never have it.
         """
+        return self._reached(self._carried_out, number)
+
+    def switched(self, number: int) -> bool:
+        """Wait until Open vSwitch of this node has carried out its configuration; as ``carried_out``."""
+        return self._reached(lambda: int(self.ovs.rows("Open_vSwitch")[0].cur_cfg), number)
+
+    def _reached(self, counter: Callable[[], int], number: int) -> bool:
         deadline = self.monotonic() + self.patience
-        while self._carried_out() < number:
+        while counter() < number:
             if self.monotonic() >= deadline:
                 return False
             self.sleep(0.01)

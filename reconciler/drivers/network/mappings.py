@@ -33,6 +33,11 @@ def ensure(context: NetworkContext, bridge: str) -> str:
     return context.ovs.change(write)[0]
 
 
+def networks_behind(change: Change, bridge: str) -> list[str]:
+    """The networks of OVN that a bridge of the node leads to."""
+    return [network for network, leads_to in _read(change)[1].items() if leads_to == bridge]
+
+
 def sweep(context: NetworkContext) -> None:
     """Remove what was added for switches that are gone."""
     used = {

@@ -46,10 +46,17 @@ class Noticing:
             owners, self._owners = self._owners, set()
             parts, self._parts = self._parts, set()
         if parts:
-            for owner, (_, row) in self._links.owned().items():
+            for owner, (table, row) in self._links.owned().items():
                 if any(part in parts for part in _parts_of(row)):
                     owners.add(owner)
+                    if table == "Bridge":
+                        owners |= self._machines_at(row, parts)
         return owners
+
+    def _machines_at(self, bridge: Row, ports: set[UUID]) -> set[ResourceId]:
+        """The machines whose NICs have one of these ports on a bridge."""
+        names = {each.name for each in bridge.ports if each.uuid in ports}
+        return {nic.machine for nic in self._links.machines.nics_on(bridge.name) if nic.target in names}
 
 
 def _parts_of(row: Row) -> Iterator[UUID]:

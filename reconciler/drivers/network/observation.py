@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from reconciler.drivers.base import Spec
+from reconciler.drivers.network import bridge_rows
 from reconciler.drivers.network.address_set import in_order
 from reconciler.drivers.network.links import TYPES, Links
 from reconciler.drivers.network.owner import node_of, owner_of
@@ -103,6 +104,7 @@ def _addresses(links: Links, row: Row) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 _SHOWN: dict[str, Callable[[Links, Row], tuple[dict[str, Any], dict[str, Any]]]] = {
+    "Bridge": lambda links, row: bridge_rows.shown(row),
     "Logical_Switch": _switch,
     "Address_Set": _addresses,
 }

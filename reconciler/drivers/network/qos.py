@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.drivers.network.attachment import switch
 from reconciler.drivers.network.context import NetworkContext, operation
-from reconciler.drivers.network.rule import RULE, Rule, rule_of, rules_in
+from reconciler.drivers.network.rule import RULE, Rule, has_same, rule_of, rules_in
 from reconciler.drivers.operation import TOOL, refuse
 from reconciler.model.kinds import MACHINE
 
@@ -25,11 +25,6 @@ def _bandwidth(context: NetworkContext) -> dict[str, int]:
     return {"rate": rate, "burst": burst} if burst else {"rate": rate}
 
 
-def is_whole(row: Row, rule: Rule) -> bool:
-    """Whether a row has the match that was written for the rule."""
-    return bool(row.match == rule.written)
-
-
 @operation(MACHINE, "SetQoS")
 def add(context: NetworkContext) -> None:
     rule, bandwidth = rule_of(context), _bandwidth(context)
@@ -37,14 +32,14 @@ def add(context: NetworkContext) -> None:
 
     def write(change: Change) -> None:
         place = switch(context, context.text("swName"))
-        row = rules_in(place.qos_rules).get(rule)
+        row = rules_in(change, place.qos_rules).get(rule)
         if context.made(row):
             return
-        if row is not None and not is_whole(row, rule):
+        if row is not None and row.match != rule.written:
             change.set(row, match=rule.written, bandwidth=bandwidth)
             return
         same = {"match": rule.written, **rule.columns}
-        if any(all(getattr(each, name) == value for name, value in same.items()) for each in place.qos_rules):
+        if has_same(change, place.qos_rules, same):
             refuse(TOOL, f"Same QoS already existed on the switch {place.name}: {rule}")
         marks = context.marks(**{RULE: rule.match})
         change.add(place, "qos_rules", change.insert("QoS", bandwidth=bandwidth, external_ids=marks, **same))
@@ -57,7 +52,7 @@ def modify(context: NetworkContext) -> None:
     rule, bandwidth = rule_of(context), _bandwidth(context)
 
     def write(change: Change) -> None:
-        change.set(_required(context, rule), bandwidth=bandwidth)
+        change.set(_required(context, change, rule), bandwidth=bandwidth)
 
     context.carry_out(write)
 
@@ -68,14 +63,14 @@ def delete(context: NetworkContext) -> None:
     rule = rule_of(context)
 
     def write(change: Change) -> None:
-        change.remove(switch(context, context.text("swName")), "qos_rules", _required(context, rule))
+        change.remove(switch(context, context.text("swName")), "qos_rules", _required(context, change, rule))
 
     context.carry_out(write)
 
 
-def _required(context: NetworkContext, rule: Rule) -> Row:
+def _required(context: NetworkContext, change: Change, rule: Rule) -> Row:
     place = switch(context, context.text("swName"))
-    row = rules_in(place.qos_rules).get(rule)
+    row = rules_in(change, place.qos_rules).get(rule)
     if row is None:
         refuse(TOOL, f"switch {place.name} has no QoS rule {rule}")
     return row

@@ -6,8 +6,8 @@ rule is bound to its port. A row whose match somebody changed is therefore seen 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.drivers.network.names import address_set_of
 from reconciler.drivers.network.owner import owner_of
@@ -18,11 +18,12 @@ from reconciler.model.rule_match import address_sets, renamed_sets
 
 if TYPE_CHECKING:
     from reconciler.drivers.network.context import NetworkContext
-    from reconciler.drivers.network.database import Row
+    from reconciler.drivers.network.database import Change, Database, Row
 
 DEFAULT_PRIORITY = "100"
 RULE, NIC = "reconcile-rule", "reconcile-nic"  # keys of external_ids: the match as asked for, and the MAC address
 _DIRECTIONS = {"from": "from-lport", "to": "to-lport"}
+_DOES = ("action", "bandwidth")  # of access rules, of limits
 _SHOWN = {theirs: ours for ours, theirs in _DIRECTIONS.items()}
 
 
@@ -69,19 +70,44 @@ def rule_of(context: NetworkContext) -> Rule:
     return Rule(context.text("type"), context.text("priority", DEFAULT_PRIORITY), match_of(context))
 
 
-def rule_in(row: Row) -> Rule | None:
-    """The rule that a row is; None for one that this program did not make."""
-    match = row.external_ids.get(RULE)
-    if match is None or owner_of(row) is None:
+class Written(NamedTuple):
+    """A rule that this program wrote into a row, and what OVN has of it now."""
+
+    rule: Rule
+    owner: ResourceId
+    mac: str  # of the NIC that an access rule is for; empty for a limit
+    match: str
+    does: Mapping[str, Any]  # columns that say what happens to packets
+
+
+def written_in(row: Row) -> Written | None:
+    """What was written into a row; None for one that this program did not make."""
+    ids, owner = row.external_ids, owner_of(row)
+    if RULE not in ids or owner is None:
         return None
-    return Rule(_SHOWN.get(row.direction, row.direction), str(row.priority), match)
+    rule = Rule(_SHOWN.get(row.direction, row.direction), str(row.priority), ids[RULE])
+    does = {name: value for name in _DOES if (value := getattr(row, name, None)) is not None}
+    return Written(rule, owner, ids.get(NIC, ""), row.match, does)
 
 
-def rules_in(rows: Iterable[Row], owner: ResourceId | None = None, mac: str = "") -> dict[Rule, Row]:
+def same_in(row: Row) -> tuple[str, int, str]:
+    """What OVN tells rules apart by."""
+    return row.direction, row.priority, row.match
+
+
+def rules_in(
+    database: Database | Change, rows: Iterable[Row], owner: ResourceId | None = None, mac: str = ""
+) -> dict[Rule, Row]:
     """The rules that are rows of this program, of a machine and NIC only if one is given."""
     found = {}
     for row in rows:
-        rule = rule_in(row)
-        if rule is not None and owner in (None, owner_of(row)) and mac in ("", row.external_ids.get(NIC)):
-            found[rule] = row
+        written = database.derived(row, written_in)
+        if written is not None and owner in (None, written.owner) and mac in ("", written.mac):
+            found[written.rule] = row
     return found
+
+
+def has_same(change: Change, rows: Iterable[Row], columns: Mapping[str, Any]) -> bool:
+    """Whether one of the rows says the same of direction, priority and match."""
+    same = columns["direction"], columns["priority"], columns["match"]
+    return any(change.derived(row, same_in) == same for row in rows)

@@ -14,8 +14,8 @@ from support.ovn_machines import OvnMachines
 
 
 @pytest.fixture
-def machines(ovn: Ovn) -> OvnMachines:
-    return OvnMachines(ovn)
+def machines() -> OvnMachines:
+    return OvnMachines()
 
 
 @pytest.fixture
@@ -23,7 +23,6 @@ def links(ovn: Ovn, machines: OvnMachines) -> Iterator[Links]:
     from reconciler.drivers.network.database import NORTHBOUND, OPEN_VSWITCH, Database
 
     links = Links(Database(ovn.nb, NORTHBOUND), Database(ovn.hosts[0].db, OPEN_VSWITCH), "n1", machines)
-    machines.nb = links.nb
     yield links
     links.close()
 
