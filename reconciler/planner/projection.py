@@ -12,6 +12,7 @@ from reconciler.model.path import merge_patch, value_in
 from reconciler.model.resource import ResourceId
 from reconciler.model.shape import Shape
 from reconciler.model.trace.topology import Topology, topology_of
+from reconciler.model.wire import SETTINGS
 from reconciler.observe.network import switch_shown
 from reconciler.observe.observed import Observation, Observed
 from reconciler.planner.plan import Action, Expectation, Step
@@ -39,7 +40,12 @@ def observed_networks(observed: Observation) -> NetworkState:
     """The state that is observed."""
     found = {id: each for id, each in observed.resources.items() if id.kind in KINDS and each.exists}
     shapes = {id: _observed_shape(each) for id, each in found.items()}
-    return NetworkState(shapes, frozenset(id for id, each in found.items() if each.unmarked))
+    return NetworkState(shapes, frozenset(id for id, each in found.items() if _is_unknown(each)))
+
+
+def _is_unknown(each: Observed) -> bool:
+    """Whether neither a note nor an agent tells of the fields that the API never shows."""
+    return each.unmarked and SETTINGS not in each.spec
 
 
 def _observed_shape(each: Observed) -> Shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -26,6 +27,7 @@ class Bits:
 Packet: TypeAlias = Mapping[str, Bits]
 
 ANY = Bits()
+_MAC = re.compile("[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 _ETHERTYPE, _ARP = {4: 0x800, 6: 0x86DD}, 0x806
 _ECHO = {4: ("icmp4", 1, 8, 0), 6: ("icmp6", 58, 128, 129)}  # fields, protocol, types of request and answer
 _SYN, _ACK = 0x002, 0x010
@@ -50,13 +52,13 @@ _BROADCAST = exactly((1 << 48) - 1, 48)
 
 
 def mac_bits(mac: str) -> Bits:
-    """A MAC address."""
-    return exactly(int(mac.replace(":", ""), 16), 48)
+    """A MAC address; nothing is known of a text that is none."""
+    return exactly(int(mac.replace(":", ""), 16), 48) if _MAC.fullmatch(mac) else ANY
 
 
 def host(address: Address | None, subnet: Subnet | None = None, mac: str = "") -> Host:
     """An end with an address; one without, with what all addresses of its subnet share."""
-    seen = mac_bits(mac) if mac else ANY
+    seen = mac_bits(mac)
     if address is not None:
         return Host(address.version, exactly(int(address), address.max_prefixlen), seen)
     if subnet is not None:

@@ -32,9 +32,9 @@ class Rule:
     mac: str
     key: str
     direction: str
-    priority: int
     match: str
     action: str
+    priority: int
 
     def __str__(self) -> str:
         return f"the rule '{self.key}' of {self.machine}"
@@ -67,7 +67,7 @@ class Port:
     mac: str
     network: ResourceId | None  # the switch
     bridge: tuple[str, str]  # node and name of what it is plugged into there, for NICs on no switch
-    vlan: int | None
+    vlan: str  # its number; empty if it is in none
     address: Address | None  # None: not known, as the switch or the guest gives it
     rules: tuple[Rule, ...] | None  # None: nobody knows
     floating: Floating | None
@@ -171,20 +171,24 @@ def _remembers(ports: Iterable[Port]) -> bool | None:
 
 
 def topology_of(shapes: Mapping[ResourceId, Shape], unmarked: Collection[ResourceId] = ()) -> Topology:
-    """The topology of machines and networks. Of those ``unmarked``, nobody knows what the API does not show."""
+    """The topology of machines and networks. Of those ``unmarked``, nobody knows what the API does not show.
+
+    What is noted on the cluster may be anything: what makes no sense is not known.
+    """
     networks = {id: shape for id, shape in shapes.items() if id.kind == NETWORK}
     switches = {id: _switch(id, shape["switch"]) for id, shape in networks.items() if _is(shape, "switch")}
     ports = (
         _port(id, mac, nic, str(shape.get("nodeName", "")), id in unmarked)
         for id, shape in shapes.items()
-        if id.kind == MACHINE
-        for mac, nic in (shape.get("nics") or {}).items()
-        if "source" in nic  # else something is noted for a NIC that is not plugged in
+        if id.kind == MACHINE and _is(shape, "nics")
+        for mac, nic in shape["nics"].items()
+        if isinstance(nic, Mapping) and "source" in nic  # else something is noted for a NIC that is not plugged in
     )
+    lists = {id: shape.get("addresses") for id, shape in networks.items()}
     return Topology(
         tuple(ports),
         switches,
-        {id: tuple(map(str, shape["addresses"])) for id, shape in networks.items() if "addresses" in shape},
+        {id: tuple(map(str, each)) for id, each in lists.items() if isinstance(each, list | tuple)},
         frozenset(id for id in shapes if id.kind == MACHINE),
     )
 
@@ -202,27 +206,35 @@ def _switch(id: ResourceId, switch: Mapping[str, Any]) -> Switch:
 
 def _port(machine: ResourceId, mac: str, nic: Mapping[str, Any], node: str, unmarked: bool) -> Port:
     network = ResourceId(NETWORK, str(nic["network"]), machine.namespace) if nic.get("network") else None
-    rules = None if unmarked and "acls" not in nic else tuple(_rules(machine, mac, nic.get("acls") or {}))
+    rules = None if unmarked and "acls" not in nic else _rules(machine, mac, nic.get("acls") or {})
     return Port(
         machine,
         mac,
         network,
         (node.lower(), f"{_PLUGS.get(str(nic.get('type')), 'bridge')} {nic.get('source')}"),
-        nic.get("vlan"),
+        "" if nic.get("vlan") is None else str(nic["vlan"]),
         parsed(nic.get("ip")),
         rules,
         _floating(nic.get("floatingIP"), machine.namespace),
-        known=network is not None or nic.get("type") in _PLUGS,
+        known=network is not None or str(nic.get("type")) in _PLUGS,
     )
 
 
-def _rules(machine: ResourceId, mac: str, acls: Mapping[str, Any]) -> Iterable[Rule]:
-    for key, rule in sorted(acls.items()):
-        yield Rule(machine, mac, key, rule["direction"], int(rule["priority"]), rule["match"], rule["action"])
+def _rule(machine: ResourceId, mac: str, key: str, rule: Mapping[str, Any]) -> Rule:
+    direction, match, action = (str(rule[name]) for name in ("direction", "match", "action"))
+    return Rule(machine, mac, key, direction, match, action, int(rule["priority"]))
 
 
-def _floating(given: Mapping[str, Any] | None, namespace: str) -> Floating | None:
-    if not given:
+def _rules(machine: ResourceId, mac: str, acls: Any) -> tuple[Rule, ...] | None:
+    """The rules of a NIC; None where what is noted of one is none."""
+    try:
+        return tuple(_rule(machine, mac, key, rule) for key, rule in sorted(acls.items()))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _floating(given: Any, namespace: str) -> Floating | None:
+    if not isinstance(given, Mapping):
         return None
     try:
         interface = ipaddress.ip_interface(str(given.get("address")))

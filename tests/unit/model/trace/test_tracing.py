@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.model.kinds import MACHINE, NETWORK
 from reconciler.model.resource import ResourceId
@@ -186,3 +188,41 @@ def test_each_decision_on_the_way_is_told() -> None:
     ]
     assert answer.rule is not None
     assert answer.rule.path == ("nics", "52:54:00:00:00:02", "acls", answer.rule.key)
+
+
+notes = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=5,
+)
+fields = st.sampled_from(["network", "ip", "acls", "floatingIP", "vlan", "type", "source"])
+rule_notes = st.dictionaries(
+    st.text(max_size=3), st.dictionaries(st.sampled_from(["direction", "priority", "match", "action"]), notes)
+)
+
+
+@given(
+    nic=st.dictionaries(fields, notes | rule_notes),
+    mac=st.text(max_size=4),
+    network=st.dictionaries(st.sampled_from(["switch", "addresses"]), notes),
+    switch=st.dictionaries(st.sampled_from(["subnet", "gateway", "dhcp", "bridge"]), notes),
+    flow=st.sampled_from(
+        ["vm/odd vm/web tcp/22", "vm/web vm/odd icmp", "outside vm/odd tcp/1", "vm/odd outside udp/1"]
+    ),
+)
+def test_whatever_was_noted_there_is_an_answer(
+    nic: dict[str, Any], mac: str, network: dict[str, Any], switch: dict[str, Any], flow: str
+) -> None:
+    front = {"type": "l3bridge", "source": "br-int", "network": "front", "ip": "10.1.1.9"}
+    shapes: dict[ResourceId, dict[str, Any]] = {
+        ResourceId(MACHINE, "web"): {"nodeName": "node22", "nics": {"52:54:00:00:00:01": front}},
+        ResourceId(MACHINE, "odd"): {
+            "nodeName": "node22",
+            "nics": {mac: {"source": "br-int", "network": "front"} | nic},
+        },
+        ResourceId(NETWORK, "front"): {"switch": switch},
+        ResourceId(NETWORK, "other"): network,
+    }
+    answer = trace(flow_of(*flow.split()), topology_of(shapes))
+    assert answer.reason
+    assert len({*answer.decisions}) <= len(answer.decisions), "each can be looked up"
