@@ -356,10 +356,12 @@ class Ovn:
         return made
 
     def clear(self) -> None:
-        """Have no guest be left, and nothing in the northbound database."""
+        """Have no guest be left, nothing in the northbound database, and no bridge mapped to it."""
         while self._guests:
             self._guests.pop().close()
         self._empty()
+        for host in self.hosts:
+            host.vsctl("remove", "Open_vSwitch", ".", "external_ids", "ovn-bridge-mappings")
 
     def _empty(self) -> None:
         """Have nothing be left in the northbound database."""

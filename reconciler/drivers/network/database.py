@@ -10,6 +10,7 @@ import logging
 import queue
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -33,6 +34,7 @@ _BACKOFF = (1_000, 1_001)  # milliseconds between attempts to connect again: at 
 _GRACE = 5.0  # seconds beyond ANSWER within which the thread of the connection reports that there was no answer
 
 NORTHBOUND, OPEN_VSWITCH = "OVN_Northbound", "Open_vSwitch"
+_NAME = attrgetter("name")  # which nothing changes
 _APIS = {NORTHBOUND: NorthboundApi, OPEN_VSWITCH: OpenVSwitchApi}
 _NAMES = {NORTHBOUND: "OVN's northbound database", OPEN_VSWITCH: "the database of Open vSwitch"}
 # Where the number of the configuration is, which those that carry it out repeat when they have done so.
@@ -180,8 +182,10 @@ class Database:
 
     def find(self, table: str, **columns: object) -> Row | None:
         """The first row with these values; None if there is none."""
+        name, *others = sorted(columns, key=lambda each: each != "name")
         for row in self.rows(table):
-            if all(getattr(row, name) == value for name, value in columns.items()):
+            found = self.derived(row, _NAME) if name == "name" else getattr(row, name)
+            if found == columns[name] and all(getattr(row, each) == columns[each] for each in others):
                 return row
         return None
 

@@ -13,13 +13,12 @@ from reconciler.drivers.network.context import OPERATIONS, NetworkContext
 from reconciler.drivers.network.links import Links
 from reconciler.drivers.network.machine_settings import PortIndex, with_settings
 from reconciler.drivers.network.noticing import Noticing
-from reconciler.drivers.network.observation import observed
-from reconciler.drivers.network.owner import node_of
+from reconciler.drivers.network.observation import NetworkSight
 from reconciler.model.kinds import MACHINE, NETWORK
-from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
+from reconciler.model.resource import ResourceId
 
 if TYPE_CHECKING:
-    from reconciler.drivers.network.database import Row
+    pass
 
 
 class Networked:
@@ -48,10 +47,10 @@ class Networked:
             return with_settings(id, self.machines.observe(id), PortIndex(self.links))
         if id.kind != NETWORK:
             return self.machines.observe(id)
-        return observed(self.links, id, self.links.owned())
+        return NetworkSight(self.links).observe(id)
 
     def inventory(self) -> Collection[ResourceId]:
-        return sorted({*self.machines.inventory(), *_on_node(self.links)})
+        return sorted({*self.machines.inventory(), *NetworkSight(self.links).on_node})
 
     def scan(self) -> HostSnapshot:
         return NetworkedScan(self.machines.scan(), self.links)
@@ -68,8 +67,7 @@ class NetworkedScan:
     """A ``HostSnapshot`` for one thread: which rows are whose is read once, and the rows as they are when asked for."""
 
     def __init__(self, machines: HostSnapshot, links: Links) -> None:
-        self._machines, self._links = machines, links
-        self._owned: dict[ResourceId, tuple[str, Row]] = links.owned()
+        self._machines, self._networks = machines, NetworkSight(links)
         self._ports = PortIndex(links)
 
     def observe(self, id: ResourceId) -> Spec | None:
@@ -77,17 +75,7 @@ class NetworkedScan:
             return with_settings(id, self._machines.observe(id), self._ports)
         if id.kind != NETWORK:
             return self._machines.observe(id)
-        return observed(self._links, id, self._owned)
+        return self._networks.observe(id)
 
     def inventory(self) -> Collection[ResourceId]:
-        return sorted({*self._machines.inventory(), *_on_node(self._links)})
-
-
-def _on_node(links: Links) -> list[ResourceId]:
-    """The networks that the agent of this node made. While a database does not answer, those it had."""
-    node = links.node.lower()
-    return [
-        id
-        for id, (_, row) in links.owned().items()
-        if id.kind == NETWORK and id.namespace == DEFAULT_NAMESPACE and node_of(row).lower() == node
-    ]
+        return sorted({*self._machines.inventory(), *self._networks.on_node})

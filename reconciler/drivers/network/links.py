@@ -38,8 +38,9 @@ class Links:
         """Every network that this program made, with the table and the row that stand for it."""
         found: dict[ResourceId, tuple[str, Row]] = {}
         for table in TYPES:
-            for row in (self.ovs if table == "Bridge" else self.nb).rows(table):
-                if (owner := owner_of(row)) is not None:
+            database = self.ovs if table == "Bridge" else self.nb
+            for row in database.rows(table):
+                if (owner := database.derived(row, owner_of)) is not None:
                     found[owner] = table, row
         return found
 

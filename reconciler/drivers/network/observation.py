@@ -10,27 +10,48 @@ from reconciler.drivers.base import Spec
 from reconciler.drivers.network import bridge_rows
 from reconciler.drivers.network.address_set import in_order
 from reconciler.drivers.network.links import TYPES, Links
-from reconciler.drivers.network.owner import node_of, owner_of
+from reconciler.drivers.network.owner import OwnedRows, node_of, owner_of
 from reconciler.drivers.network.switch_rows import Settings, SwitchRows, is_routed, settings_of
-from reconciler.model.resource import ResourceId
+from reconciler.model.kinds import NETWORK
+from reconciler.model.resource import DEFAULT_NAMESPACE, ResourceId
 from reconciler.model.wire import SETTINGS
 
 if TYPE_CHECKING:
     from reconciler.drivers.network.database import Row
 
 
-def observed(links: Links, id: ResourceId, owned: dict[ResourceId, tuple[str, Row]]) -> Spec | None:
-    """The observed spec of a network, without status; None if it does not exist. ``owned``: see ``Links.owned``.
+class NetworkSight:
+    """The networks that there are, for one look at one or at all of them: which rows are whose is read once."""
 
-    Fails with ``OperationFailed`` where that cannot be told.
-    """
-    links.require()
-    if id not in owned:
-        return None
-    table, row = owned[id]
-    data, settings = _SHOWN[table](links, row)
-    found = {"nodeName": node_of(row) or links.node, "type": TYPES[table], "powerstate": "Ready"}
-    return {**found, "data": data, SETTINGS: settings}
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self._networks = links.owned()
+        self._rows = OwnedRows(links.nb)
+
+    def observe(self, id: ResourceId) -> Spec | None:
+        """The observed spec of a network, without status; None if it does not exist.
+
+        Fails with ``OperationFailed`` where that cannot be told.
+        """
+        links = self._links
+        links.require()
+        if id not in self._networks:
+            return None
+        table, row = self._networks[id]
+        with links.nb.reading(), links.ovs.reading():
+            data, settings = _SHOWN[table](row, self._rows)
+            found = {"nodeName": node_of(row) or links.node, "type": TYPES[table], "powerstate": "Ready"}
+            return {**found, "data": data, SETTINGS: settings}
+
+    @property
+    def on_node(self) -> list[ResourceId]:
+        """The networks that the agent of this node made. While a database does not answer, those it had."""
+        node = self._links.node.lower()
+        return [
+            id
+            for id, (_, row) in self._networks.items()
+            if id.kind == NETWORK and id.namespace == DEFAULT_NAMESPACE and node_of(row).lower() == node
+        ]
 
 
 def listed(values: Iterable[object]) -> str:
@@ -38,8 +59,8 @@ def listed(values: Iterable[object]) -> str:
     return json.dumps(sorted(map(str, values)))
 
 
-def _switch(links: Links, row: Row) -> tuple[dict[str, Any], dict[str, Any]]:
-    rows = SwitchRows.of(links.nb, row)
+def _switch(row: Row, owned: OwnedRows) -> tuple[dict[str, Any], dict[str, Any]]:
+    rows = SwitchRows.among(owned, row)
     settings = settings_of(rows)
     ports = sorted(row.ports, key=lambda each: (each.type != "router", each.name))
     gateway = {"id": "", "server_mac": "", "router": "", "server_id": "", "lease_time": ""}
@@ -91,7 +112,7 @@ def _router(rows: SwitchRows, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _addresses(links: Links, row: Row) -> tuple[dict[str, Any], dict[str, Any]]:
+def _addresses(row: Row, owned: OwnedRows) -> tuple[dict[str, Any], dict[str, Any]]:
     ids = ", ".join(f'{key}="{value}"' for key, value in sorted(row.external_ids.items()))
     owner = owner_of(row)
     info = {
@@ -103,8 +124,8 @@ def _addresses(links: Links, row: Row) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"addressInfo": info}, {"addresses": in_order(row)}
 
 
-_SHOWN: dict[str, Callable[[Links, Row], tuple[dict[str, Any], dict[str, Any]]]] = {
-    "Bridge": lambda links, row: bridge_rows.shown(row),
+_SHOWN: dict[str, Callable[[Row, OwnedRows], tuple[dict[str, Any], dict[str, Any]]]] = {
+    "Bridge": lambda row, owned: bridge_rows.shown(row),
     "Logical_Switch": _switch,
     "Address_Set": _addresses,
 }

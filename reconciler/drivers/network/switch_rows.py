@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.drivers.network.names import mapping_of, router_port_of
-from reconciler.drivers.network.owner import owner_of
+from reconciler.drivers.network.owner import OwnedRows, owner_of
 from reconciler.drivers.operation import TOOL, refuse
 
 if TYPE_CHECKING:
@@ -42,17 +42,21 @@ class SwitchRows(NamedTuple):
     @classmethod
     def of(cls, rows: Database | Change, switch: Row) -> SwitchRows:
         """The rows of a switch."""
-        owner = owner_of(switch)
-        router = next((each for each in rows.rows("Logical_Router") if owner_of(each) == owner), None)
-        on_switch = router_port_of(switch.name)
+        return cls.among(OwnedRows(rows), switch)
+
+    @classmethod
+    def among(cls, owned: OwnedRows, switch: Row) -> SwitchRows:
+        """The rows of a switch, where those of several are looked for."""
+        owner, on_switch = owner_of(switch), router_port_of(switch.name)
+        router = next(iter(owned.of("Logical_Router", owner)), None)
         return cls(
             switch,
             router,
             next((each for each in (router.ports if router is not None else ()) if each.name == on_switch), None),
             next((each for each in switch.ports if each.name == mapping_of(switch.name)), None),
             next((each for each in switch.ports if each.type == "localnet" and owner_of(each) == owner), None),
-            next((each for each in rows.rows("DHCP_Options") if owner_of(each) == owner), None),
-            tuple(each for each in rows.rows("DNS") if owner_of(each) == owner),
+            next(iter(owned.of("DHCP_Options", owner)), None),
+            tuple(owned.of("DNS", owner)),
         )
 
 
@@ -79,6 +83,7 @@ class Settings:
 
     @property
     def network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+        """The addresses of the subnet."""
         return ipaddress.ip_network(self.subnet, strict=False)
 
     def given(self, parameters: Mapping[str, Any]) -> Settings:

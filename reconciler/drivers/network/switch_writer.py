@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from reconciler.drivers.network.database import Change, Row
 
 
+def _mac(port: Row) -> str:
+    return str(port.mac).lower()
+
+
 @dataclass(frozen=True, slots=True)
 class SwitchWriter:
     """What one change writes. Only ``rows.switch`` has to be there; the columns of others' making are left."""
@@ -47,7 +51,7 @@ class SwitchWriter:
         """The MAC address of the router on the switch, from the range of the tool (wire format 7.2), and its alone."""
         if self.rows.router_port is not None:
             return str(self.rows.router_port.mac)
-        taken = {each.mac.lower() for each in self.change.rows("Logical_Router_Port")}
+        taken = {self.change.derived(each, _mac) for each in self.change.rows("Logical_Router_Port")}
         while True:
             mac = "00:60:2F:" + ":".join(f"{each:02X}" for each in secrets.token_bytes(3))
             if mac.lower() not in taken:
