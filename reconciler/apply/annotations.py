@@ -11,6 +11,7 @@ from copy import deepcopy
 from typing import Any
 
 from reconciler.model.journal import Recovery
+from reconciler.model.path import merge_patch
 from reconciler.model.resource import Resource
 from reconciler.model.wire import ANNOTATION_APPLIED, ANNOTATION_PENDING, LABEL_STACK
 from reconciler.observe.observed import Observed
@@ -27,20 +28,6 @@ def record_last_applied(resource: Resource, fields: Mapping[str, Any]) -> None:
     merged = merge_patch(Observed(resource, {}).applied, fields)
     text = json.dumps(merged, sort_keys=True, separators=(",", ":"))
     resource["metadata"].setdefault("annotations", {})[ANNOTATION_APPLIED] = text
-
-
-def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Apply a JSON merge patch: mappings are merged, None removes a key."""
-    merged = dict(old)
-    for key, value in new.items():
-        before = merged.get(key)
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, dict):
-            merged[key] = merge_patch(before if isinstance(before, dict) else {}, value)
-        else:
-            merged[key] = value
-    return merged
 
 
 def undo_of(before: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:

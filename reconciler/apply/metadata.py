@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.apply.annotations import annotations_of, merge_patch, record_last_applied, recovered, released, undo_of
+from reconciler.apply.annotations import annotations_of, record_last_applied, recovered, released, undo_of
 from reconciler.apply.running_step import RunningStep
 from reconciler.clusters.base import ResourceStore
 from reconciler.model.fields import unreadable
 from reconciler.model.journal import Recovery
-from reconciler.model.path import value_in
+from reconciler.model.path import merge_patch, value_in
 from reconciler.model.problem import Conflict, NotFound
 from reconciler.model.resource import Resource, ResourceId
 from reconciler.model.secret import Secret, Vault

@@ -1,7 +1,7 @@
 """The command line: it reads arguments, calls the stages and prints; it decides nothing.
 
 One module a verb, named in ``VERBS`` and imported on use, so that --version and --help stay quick. Exit codes: 0
-fine, 1 error, 2 (with --detailed-exitcode) the plan has changes or an apply left some held.
+fine, 1 error, 2 (with --detailed-exitcode) the plan has changes or an apply left some held; ``trace`` has its own.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ Examples:
   reconcile --plan --inject PlugDisk=silent m      and show what is left when a step fails
   reconcile --watch manifests                      apply, and keep the cluster in sync
   kustomize build overlay | reconcile --plan -     read standard input
+  reconcile trace vm/web-1 vm/db-1 tcp/3306 m      say whether a flow passes then, and by which rule
   reconcile get vm                                 list what is on the cluster
   reconcile import --out manifests                 write it as manifests, whose plan is empty
   reconcile explain VirtualMachine.memory          explain a field, and which operations change it
@@ -48,6 +49,7 @@ VERBS = {
     "history": ("history", "history"),
     "doctor": ("doctor", "doctor"),
     "import": ("import_", "import_"),
+    "trace": ("trace", "trace"),
     "explain": ("explain", "explain"),
     "operations": ("operations", "operations"),
     "crds": ("crds", "crds"),

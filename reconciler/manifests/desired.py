@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.manifests.drift_policy import DriftPolicy
+from reconciler.manifests.expected_flow import ExpectedFlow
 from reconciler.manifests.loader import Manifest
 from reconciler.manifests.request import Request
 from reconciler.model.fields import secret_fields
@@ -82,6 +83,7 @@ class Stack:
     nodes: dict[str, str] = field(default_factory=dict)  # name -> address
     agent: str = OWN_AGENT  # who serves the nodes
     drift: DriftPolicy = field(default_factory=DriftPolicy)
+    expect: tuple[ExpectedFlow, ...] = ()  # flows, and whether they are to pass
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from reconciler.catalogue.permission import permission
 from reconciler.manifests import drift_policy, schema
 from reconciler.manifests.desired import Stack
 from reconciler.manifests.drift_policy import DriftPolicy
+from reconciler.manifests.expected_flow import expected_flows
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.loader import Loaded
 from reconciler.model.resource import Path
@@ -39,6 +40,7 @@ def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
     name, spec = document["metadata"]["name"], document.get("spec", {})
     drift, policy, cluster = spec.get("drift", {}), spec.get("policy", {}), spec.get("cluster", {})
     unknown = [finding.under("spec", "drift") for finding in drift_policy.policy_errors(drift)]
+    expected, wrong = expected_flows(manifest, spec.get("expect", []))
     stack = Stack(
         name=name,
         cluster=cluster.get("path", ""),
@@ -52,8 +54,9 @@ def stack_of(loaded: Loaded) -> tuple[Stack, list[Finding]]:
         nodes={node: values["address"] for node, values in spec.get("nodes", {}).items()},
         agent=spec.get("agent", OWN_AGENT),
         drift=DriftPolicy() if unknown else DriftPolicy.parse(drift),
+        expect=tuple(expected),
     )
-    return stack, [*findings, *unknown]
+    return stack, [*findings, *unknown, *wrong]
 
 
 def _accepts(document: Any) -> bool:

@@ -24,6 +24,7 @@ from reconciler.manifests.cross_checks import (
     without_their_disks,
 )
 from reconciler.manifests.desired import Declared, Desired, Stack
+from reconciler.manifests.expected_flow import expected_of_others
 from reconciler.manifests.finding import Finding
 from reconciler.manifests.labels import label_errors
 from reconciler.manifests.loader import Loaded, Manifest
@@ -70,6 +71,7 @@ def validate(
         elsewhere += open_consoles(desired.resources, desired.stack.agent)
         elsewhere += without_their_disks(desired.resources)
         elsewhere += overlapping_subnets(desired.resources.values())
+        elsewhere += expected_of_others(desired.stack.expect, {*desired.resources, *known})
     errors = [problem for problem in result.problems if problem.severity is Severity.ERROR]
     if errors and (not keep_going or _has_error(result.others) or _has_error(result.of_stack)):
         raise InvalidInput([*result.problems, *elsewhere])

@@ -1,8 +1,8 @@
-"""Paths into manifests and shapes, and patterns of them, in which ``*`` stands for every element of a list."""
+"""Paths into manifests and shapes, patterns of them (``*``: every element of a list), and what changes at several."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from reconciler.model.resource import Path
@@ -51,3 +51,17 @@ def replaced_at(value: Any, path: Path, new: Any) -> Any:
     if isinstance(value, list):
         return [replaced_at(each, rest, new) if index == head else each for index, each in enumerate(value)]
     return {**value, head: replaced_at(value[head], rest, new)}
+
+
+def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Apply a JSON merge patch: mappings are merged, None removes a key."""
+    merged = dict(old)
+    for key, value in new.items():
+        before = merged.get(key)
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            merged[key] = merge_patch(before if isinstance(before, dict) else {}, value)
+        else:
+            merged[key] = value
+    return merged

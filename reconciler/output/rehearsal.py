@@ -13,6 +13,7 @@ from reconciler.planner.plan import Plan
 
 if TYPE_CHECKING:
     from reconciler.rehearsal import Rehearsal, SimulatedRun, TimelineEntry
+    from reconciler.rehearsal.open_flow import EndedStep, OpenFlow
 
 
 BAR = 24  # characters of a bar on a terminal
@@ -51,6 +52,7 @@ def rehearsal_lines(rehearsal: Rehearsal, paint: Paint, *, bars: bool = False) -
     """Timeline, assumptions, faults that nobody would notice, what is left, verdict; a string each."""
     lines = ["rehearsal, in nominal seconds", *timeline(rehearsal.first, paint, bars=bars)]
     lines += [f"assumed: {note.id}: {note.text}" for note in rehearsal.assumed]
+    lines += [paint(_open_text(each), "yellow") for each in rehearsal.open_flows]
     if rehearsal.again is not None:
         lines += ["", "a second run would then:", *plan_lines(rehearsal.first.left, paint)]
         if not rehearsal.again.converges:
@@ -104,6 +106,17 @@ def _bar(moment: TimelineEntry, total: float) -> str:
     return (" " * begin + "=" * length)[:BAR].ljust(BAR)
 
 
+def _open_text(each: OpenFlow) -> str:
+    """From which step to which one a flow passes that is expected to be dropped, and why."""
+    until = f"to {_step_text(each.until)}" if each.until is not None else "to the end"
+    flow, place = each.expected.flow, each.expected.origin
+    return f"passes for a while: {flow}, from {_step_text(each.since)} {until}, against {place}: {each.reason}"
+
+
+def _step_text(ended: EndedStep) -> str:
+    return f"{ended.step.operation} of {ended.step.resource} ({_seconds(ended.end)} s)"
+
+
 def verdict(rehearsal: Rehearsal) -> str:
     """The one line that says whether it would converge."""
     first, steps = rehearsal.first, count(len(rehearsal.first.timeline), "step")
@@ -132,6 +145,22 @@ def rehearsal_json(rehearsal: Rehearsal) -> dict[str, Any]:
         "again": _act_json(rehearsal.again) if rehearsal.again is not None else None,
         "assumed": [{"resource": str(note.id), "text": note.text} for note in rehearsal.assumed],
         "unnoticed": [step.id for step in rehearsal.unnoticed],
+        "openFlows": [_open_json(each) for each in rehearsal.open_flows],
+    }
+
+
+def _open_json(each: OpenFlow) -> dict[str, Any]:
+    flow, place = each.expected.flow, each.expected.origin
+    return {
+        "from": str(flow.source),
+        "to": str(flow.target),
+        "port": flow.service,
+        "since": {"step": each.since.step.id, "seconds": each.since.end},
+        "until": {"step": each.until.step.id, "seconds": each.until.end} if each.until is not None else None,
+        "reason": each.reason,
+        "file": place.file,
+        "line": place.line or None,
+        "column": place.column or None,
     }
 
 

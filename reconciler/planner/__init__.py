@@ -9,6 +9,7 @@ Stages in one direction, a module each; every stage is a function of what the on
 5. ``held``: without permission for those that may not run
 6. ``interruption``: so that no more machines are interrupted at a time than may be, the next when the last is ready
 7. the plan: in waves, with the preconditions that are left, and the digest of what was declared (``declaration``)
+8. ``expected_flows``: with a problem for each flow that it makes other than expected; without what takes part in it
 
 A bug that is met with one resource blocks that one. Stages 1 and 2 know the resource; for the others see ``isolation``.
 """
@@ -30,6 +31,7 @@ from reconciler.planner.changes import find_changes
 from reconciler.planner.declaration import marked
 from reconciler.planner.deletion import with_deletions
 from reconciler.planner.drafts import draft_steps
+from reconciler.planner.expected_flows import judge
 from reconciler.planner.explanation import explain_note
 from reconciler.planner.findings import Findings
 from reconciler.planner.held import hold
@@ -41,6 +43,7 @@ from reconciler.planner.plan import Note, Plan
 from reconciler.planner.policy import DeletionLimit, Policy
 from reconciler.planner.preconditions import bind
 from reconciler.planner.protection import exposures
+from reconciler.planner.rename import old_names
 from reconciler.planner.requests import request_step, with_requests
 
 __all__ = ["DeletionLimit", "Policy", "make_plan", "plan_request"]
@@ -57,7 +60,15 @@ def make_plan(
     """
     inputs = plan_input(desired, observed, policy or Policy(), unchanged)
     drafts = draft_steps(inputs, find_changes(inputs))
-    return _plan(inputs, with_requests(inputs, with_deletions(inputs, drafts)))
+    found = with_requests(inputs, with_deletions(inputs, drafts))
+    made = _plan(inputs, found)
+    if not inputs.desired.stack.expect or inputs.policy.delete:
+        return made
+    judged = judge(inputs, made, old_names(desired, observed))
+    if judged.refused:
+        return _plan(inputs, found.with_more(judged))
+    problems = tuple(sorted({*made.problems, *judged.problems}))
+    return replace(made, problems=problems, notes=_each_once([*made.notes, *judged.notes]))
 
 
 def plan_request(

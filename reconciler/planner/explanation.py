@@ -208,6 +208,9 @@ _NOTES: dict[NoteKind, str] = {
     NoteKind.EXPOSED: "{what} {lacks}{length}{allowed}: {because}",
     NoteKind.AT_ONCE: "{operation} interrupts {machines} at once, more than maxInterrupted allows "
     "({most}): they share it",
+    NoteKind.FLOW_UNKNOWN: "nobody can tell whether {flow} is {wanted}, as {place} expects: {reason}",
+    NoteKind.FLOW_HELD: "{flow} is not yet {wanted}, as {place} expects, as steps that change it are held: {reason}",
+    NoteKind.FLOW_NOT_TARGETED: "{flow} is not {wanted}, as {place} expects, and no target changes it: {reason}",
 }
 
 # What is missing, and why no order of the steps avoids it.

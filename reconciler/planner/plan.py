@@ -142,6 +142,9 @@ class NoteKind(StrEnum):
     STAYS = "Stays"
     EXPOSED = "Exposed"
     AT_ONCE = "AtOnce"
+    FLOW_UNKNOWN = "FlowUnknown"
+    FLOW_HELD = "FlowHeld"
+    FLOW_NOT_TARGETED = "FlowNotTargeted"
 
 
 class Exposure(StrEnum):

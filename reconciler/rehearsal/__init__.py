@@ -27,6 +27,7 @@ from reconciler.planner import Policy, make_plan
 from reconciler.planner.plan import Plan, Step
 from reconciler.rehearsal.duration import seconds_of
 from reconciler.rehearsal.fault import Fault, FaultMode, FaultyDriver, UnknownStep, faulty
+from reconciler.rehearsal.open_flow import EndedStep, OpenFlow, open_flows
 from reconciler.rehearsal.sanitiser import sanitised, without
 from reconciler.rehearsal.seed import OperationCall, SeedResult, seed
 from reconciler.rehearsal.simulated_cluster import SimulatedCluster
@@ -80,6 +81,7 @@ class Rehearsal:
     again: SimulatedRun | None
     assumed: tuple[Assumption, ...]  # what nobody can know and was assumed
     unnoticed: tuple[Step, ...]  # steps that did nothing and that nothing shows to have done nothing
+    open_flows: tuple[OpenFlow, ...] = ()  # what passes for a while in the first run, and is not expected to
 
     @property
     def converges(self) -> bool:
@@ -116,9 +118,20 @@ def rehearse(
             if modes.get(entry.step.id) is FaultMode.SILENT and entry.result in DONE.values()
         )
         concerned = {id for entry in first.timeline for id in (entry.step.resource, entry.step.carrier)}
-        return Rehearsal(first, again, simulation.notes(concerned), unnoticed)
+        opened = open_flows(desired, observed, _ended_well(first.timeline, modes))
+        return Rehearsal(first, again, simulation.notes(concerned), unnoticed, opened)
     finally:
         simulation.cluster.close()
+
+
+def _ended_well(timeline: Iterable[TimelineEntry], modes: Collection[str]) -> list[EndedStep]:
+    """The steps that did what they are for, in the order of their ends; ``modes``: those that had a fault."""
+    found = [
+        EndedStep(entry.step, entry.end)
+        for entry in timeline
+        if entry.end is not None and entry.result in DONE.values() and entry.step.id not in modes
+    ]
+    return sorted(found, key=lambda each: each.end)
 
 
 def _readable(observed: Observation) -> list[Observed]:

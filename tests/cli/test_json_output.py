@@ -26,6 +26,7 @@ from support.paths import ROOT
 
 SCHEMAS = ROOT / "schemas"
 QUICKSTART = str(paths.QUICKSTART)
+FIREWALL = [str(paths.FIREWALL / name) for name in ("networks.yaml", "machines.yaml")]  # without its Stack
 
 # The words after each verb with which it succeeds on a cluster where the quickstart was applied.
 SUCCEEDS: dict[str, tuple[str, ...]] = {
@@ -39,6 +40,7 @@ SUCCEEDS: dict[str, tuple[str, ...]] = {
     "validate": (QUICKSTART,),
     "get": (),
     "describe": ("vm/web-1", QUICKSTART, "--history"),
+    "trace": ("vm/shop-1", "vm/db-1", "tcp/3306", QUICKSTART, *FIREWALL),
     "history": ("--stack", "quickstart"),
     "doctor": (),
     "operations": (),
@@ -208,6 +210,9 @@ def test_a_wrong_option_is_a_document(run: Run, verb: str) -> None:
         ("describe", ("vm",), "UsageError"),
         ("get", ("vmx",), "UsageError"),
         ("history", ("--stack", "nowhere"), "NotFound"),
+        ("trace", ("vm/web-1", "vm/web-9", "tcp/22"), "NotFound"),
+        ("trace", ("vm/web-1", "disk/web-1-root", "tcp/22"), "UsageError"),
+        ("trace", ("vm/web-1", "-", "tcp/22"), "UsageError"),
         ("operations", ("PlugDsk",), "InvalidInput"),
         ("explain", ("vm.memroy",), "InvalidInput"),
         ("crds", ("vmx",), "UsageError"),

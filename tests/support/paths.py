@@ -6,3 +6,4 @@ ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 EXAMPLES = ROOT / "examples" / "manifests"
 QUICKSTART = EXAMPLES / "quickstart"
+FIREWALL = EXAMPLES / "firewall"

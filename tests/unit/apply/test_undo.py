@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from reconciler import LocalCluster, Options, Policy, apply, plan
 from reconciler.agent.embedded import serving, simulators
-from reconciler.apply.annotations import annotations_of, merge_patch, recovered, undo_of
+from reconciler.apply.annotations import annotations_of, recovered, undo_of
 from reconciler.model.journal import StepStarted, read_journal
 from reconciler.model.kinds import MACHINE
+from reconciler.model.path import merge_patch
 from reconciler.model.resource import ResourceId
 from support.scenario import converge, desired_of
 

@@ -304,3 +304,18 @@ def test_what_the_stack_says_besides_its_error_holds() -> None:
 
 def test_all_kinds_have_checks() -> None:
     assert CHECKS.keys() - {""} <= KINDS.keys()
+
+
+def test_a_flow_that_is_expected_of_a_machine_that_is_not_described_is_told_offline() -> None:
+    stack = """apiVersion: gitops.doslab.io/v1alpha1
+kind: Stack
+metadata: {name: shop}
+spec:
+  expect:
+    - {from: outside, to: vm/web-9, port: icmp, allowed: false}
+"""
+    loaded = load_texts({"reconcile.yaml": stack})
+    assert validate(loaded).warnings == [], "a plan looks on the cluster"
+    (warning,) = validate(loaded, offline=True).warnings
+    place, message = "reconcile.yaml:6:7: warning: spec.expect[0]", "VirtualMachine/web-9 is not described here"
+    assert str(warning).startswith(f"{place}: {message}: it must be on the cluster")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from reconciler.reconcile import observe_stack, plan, with_secret_digests
 from reconciler.rehearsal import Fault, FaultMode, Rehearsal, rehearse
 from support.command_line import run
 from support.golden_plans import CASES, NODES, covering, desired_in, policy_of, prepare
-from support.paths import ROOT
+from support.paths import FIREWALL, ROOT
 from support.scenario import OPTIONS, served
 from support.services import ANSWERING
 
@@ -247,3 +248,35 @@ def test_a_saved_plan_is_not_rehearsed(tmp_path: Path) -> None:
         done = run(tmp_path, verb, "--rehearse", "plan.json")
         assert done.code == 1
         assert "--rehearse is for manifests: plan.json is a saved plan" in done.err
+
+
+def test_a_flow_that_is_open_for_a_while_is_told_with_the_steps_between_which_it_is(tmp_path: Path) -> None:
+    done = run(tmp_path, "--plan", "--rehearse", "-o", "json", FIREWALL)
+    assert done.code == 0
+    (told,) = json.loads(done.out)["rehearsal"]["openFlows"]
+    assert (told["from"], told["to"], told["port"]) == ("VirtualMachine/mail-1", "VirtualMachine/db-1", "tcp/3306")
+    steps = {each["id"]: (each["operation"], each["resource"]) for each in json.loads(done.out)["plan"]["steps"]}
+    assert steps[told["since"]["step"]] == ("CreateAndStartVMFromISO", "VirtualMachine/mail-1")
+    assert steps[told["until"]["step"]] == ("AddACL", "VirtualMachine/db-1")
+    assert told["since"]["seconds"] < told["until"]["seconds"]
+    assert (Path(told["file"]).name, told["line"]) == ("reconcile.yaml", 7)
+
+
+def test_a_flow_that_is_shut_all_the_time_is_not_told(tmp_path: Path) -> None:
+    """The rules of a machine are there before the machine that they keep out."""
+    shutil.copytree(FIREWALL, tmp_path / "m")
+    machines = tmp_path / "m" / "machines.yaml"
+    everything = machines.read_text()
+    machines.write_text(
+        everything.partition(
+            "---\napiVersion: gitops.doslab.io/v1alpha1\nkind: VirtualMachine\nmetadata: {name: mail-1}"
+        )[0]
+    )
+    stack = tmp_path / "m" / "reconcile.yaml"
+    expected = stack.read_text()
+    stack.write_text("\n".join(line for line in expected.splitlines() if "mail-1" not in line))
+    assert run(tmp_path, "--yes", "m").code == 0
+    machines.write_text(everything)
+    stack.write_text(expected)
+    done = run(tmp_path, "--plan", "--rehearse", "-o", "json", "m")
+    assert json.loads(done.out)["rehearsal"]["openFlows"] == []
