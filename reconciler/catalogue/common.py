@@ -98,11 +98,25 @@ def back_end(*enum: str) -> Limit:
     return Limit(LimitSource.BACK_END, enum=enum)
 
 
+def back_end_form(pattern: str, said: str) -> Limit:
+    """What a text must look like for the existing back end to carry out what it means."""
+    return Limit(LimitSource.BACK_END, pattern=pattern, said=said)
+
+
 ONE_LETTER = document_form(r"[vhs]d[a-z]", "a name with one letter: vda to vdz, hda, sda")
 SHORT_PASSWORD = document_form(r"[a-z0-9.-]{4,16}", "4 to 16 lower-case letters, digits, '-' and '.'")
 SHORT_USER = document_form(r"[a-z0-9.-]{4,100}", "4 to 100 lower-case letters, digits, '-' and '.'")
 SHORT_BRIDGE = document_form(r"[a-z0-9][a-z0-9-]{2,11}", "3 to 12 lower-case letters, digits and '-'")
 SHORT_NIC = document_form(r"[a-z0-9][a-z0-9.-]{2,11}", "3 to 12 lower-case letters, digits, '-' and '.'")
+# It writes && before the match of an access rule, and names of sets as they are. OVN cannot read what comes of others,
+# and leaves the rule out without a word.
+ALTERNATIVES = back_end_form(
+    r"'(?:[^|()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*'", "a match with each || in parentheses"
+)
+PLAIN_SETS = back_end_form(
+    r"(?:[^$]|\$[A-Za-z_.][A-Za-z0-9_.]*(?![A-Za-z0-9_.-]))*",
+    "a match with no '-', and no digit first, in names of sets",
+)
 PLAIN_RULE = client_form(r"(?!.* --)'[a-z0-9.,/{}()$&=<>| -]{2,200}'", "2 to 200 characters without '!' and capitals")
 
 
@@ -332,9 +346,9 @@ def direction(*, required: bool = True) -> Parameter:
     return choice("type", "Packets from the VM, or to it.", ("from", "to"), required=required)
 
 
-def match(doc: str, example: str, *, required: bool = True) -> Parameter:
+def match(doc: str, example: str, *limits: Limit, required: bool = True) -> Parameter:
     """The packets that a rule of a switch is about, in the single quotes that the API expects."""
-    return text("rule", doc, RULE, example, required=required, limits=(PLAIN_RULE,))
+    return text("rule", doc, RULE, example, required=required, limits=(PLAIN_RULE, *limits))
 
 
 def vlan(name: str = "vlan", doc: str = "VLAN id.", *, required: bool = True) -> Parameter:

@@ -116,6 +116,9 @@ BEYOND: dict[str, tuple[dict[str, Any], str]] = {
     "ModifySwitch": ({"dnsServer": '"{1.1.1.1,8.8.8}"'}, "dnsServer: .* is not an IP address"),
     "CreateAddress": ({"address": "10.0.0.1,10.0.0"}, "address: .* is not an IP address"),
     "ModifyAddress": ({"address": "10.0.0.1,10.0.0"}, "address: .* is not an IP address"),
+    **dict.fromkeys(
+        ("AddACL", "ModifyACL", "SetQoS", "ModifyQoS"), ({"rule": "'ip4 tcp'"}, "rule is no match of OVN: ")
+    ),
 }
 
 

@@ -22,6 +22,10 @@ BEYOND: dict[tuple[str, str], str] = {
     (NETWORK, "ModifySwitch"): "dnsServer holds IP addresses.",
     (NETWORK, "CreateAddress"): "Each of address is an IP address.",
     (NETWORK, "ModifyAddress"): "Each of address is an IP address.",
+    **{
+        (MACHINE, name): "rule is a match that OVN can read: ovn-sb(5), table Logical_Flow."
+        for name in ("AddACL", "ModifyACL", "SetQoS", "ModifyQoS")
+    },
 }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from reconciler.catalogue.common import (
+    ALTERNATIVES,
     FASTEST_LINE,
     HIGHEST_PRIORITY,
     IPV4,
+    PLAIN_SETS,
     SWITCH,
     UNKNOWN_KEY,
     UNSEEN,
@@ -20,7 +22,7 @@ from reconciler.catalogue.common import (
     number,
     text,
 )
-from reconciler.catalogue.operation import Impact, Operation, Parameter, Unit, Verb
+from reconciler.catalogue.operation import Impact, Limit, Operation, Parameter, Unit, Verb
 from reconciler.model.kinds import MACHINE
 
 _ON_SWITCH = "the VM's NIC is on the switch"
@@ -30,12 +32,13 @@ _ACL_PRIORITY = number(
 )
 
 
-def _acl_rule(*, required: bool = True) -> Parameter:
+def _acl_rule(*limits: Limit, required: bool = True) -> Parameter:
     doc = "Match, in single quotes; one space on each side of '=='."
-    return match(doc, "'ip4.src == $dmz && tcp.dst == 3306'", required=required)
+    return match(doc, "'ip4.src == $dmz && tcp.dst == 3306'", *limits, required=required)
 
 
-_QOS_RULE = match("Traffic that counts, in single quotes: 'ip', 'ip4', 'icmp' and the like.", "'ip4'")
+def _qos_rule(*limits: Limit) -> Parameter:
+    return match("Traffic that counts, in single quotes: 'ip', 'ip4', 'icmp' and the like.", "'ip4'", *limits)
 
 
 def _qos_priority(*, required: bool = False) -> Parameter:
@@ -45,12 +48,12 @@ def _qos_priority(*, required: bool = False) -> Parameter:
     )
 
 
-_ACL = (SWITCH, VM_MAC, direction(), _acl_rule(), _ACTION, _ACL_PRIORITY)
+_ACL = (SWITCH, VM_MAC, direction(), _acl_rule(ALTERNATIVES, PLAIN_SETS), _ACTION, _ACL_PRIORITY)
 
 _QOS = (
     SWITCH,
     direction(),
-    _QOS_RULE,
+    _qos_rule(PLAIN_SETS),
     number(
         "rate",
         "Rate that is held.",
@@ -171,7 +174,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         MACHINE, "UnsetQoS", "1.44", Verb.UPDATE,
         "Delete a limit of a switch.",
-        (SWITCH, direction(), _QOS_RULE, _qos_priority(required=True), VM_MAC),
+        (SWITCH, direction(), _qos_rule(), _qos_priority(required=True), VM_MAC),
         needs=("the switch has the limit",),
         leaves="the switch no longer has the limit",
         fields=("nics.qosRules",),

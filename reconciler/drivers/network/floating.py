@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reconciler.drivers.network.database import Change, Row
     from reconciler.model.resource import ResourceId
 
+_TYPE = "dnat_and_snat"
 OUTSIDE, GIVEN = "reconcile-outside", "reconcile-address"  # the outside switch, and the address with its prefix length
 
 
@@ -42,32 +43,38 @@ def bind(context: NetworkContext) -> None:
         held = floating_of(rows.router, context.target, place.nic.mac)
         if any(context.made(each) for each in held):
             return
-        _require_free(context, change, network, address)
-        if held:
-            refuse(TOOL, f"NIC {place.nic.mac} has the floating IP {held[0].external_ip} already")
         leads_to = address_of(place.port)
+        # Somebody has changed where these lead: they are not what they say they are.
+        broken = [each for each in held if each.logical_ip != leads_to or each.type != _TYPE]
+        _require_free(context, change, network, address, broken)
+        if len(held) > len(broken):
+            kept = next(each for each in held if each not in broken)
+            refuse(TOOL, f"NIC {place.nic.mac} has the floating IP {kept.external_ip} already")
         if not leads_to:
             refuse(TOOL, f"NIC {place.nic.mac} has no address yet that a floating IP could lead to")
         port = public_port.ensure(context, change, rows, network, address)
+        change.remove(rows.router, "nat", *broken)
         marks = context.marks(**{NIC: place.nic.mac, OUTSIDE: outside, GIVEN: given})
-        columns = {"type": "dnat_and_snat", "external_ip": address, "logical_ip": leads_to}
+        columns = {"type": _TYPE, "external_ip": address, "logical_ip": leads_to}
         nat = change.insert("NAT", gateway_port=[port], external_ids=marks, **columns)
         change.add(rows.router, "nat", nat)
 
     context.carry_out(write)
 
 
-def _require_free(context: NetworkContext, change: Change, outside: SwitchRows, address: str) -> None:
+def _require_free(
+    context: NetworkContext, change: Change, outside: SwitchRows, address: str, broken: list[Row]
+) -> None:
     """Refuse an address that something on the outside switch has, or that its subnet does not have."""
     name, settings = outside.switch.name, settings_of(outside)
-    holder = holder_of(change, name, address)
-    if holder is not None:
-        refuse(TOOL, f"{address} is already in use on switch {name} by {holder}")
+    for row in change.rows("NAT"):
+        if row.external_ip == address and row.external_ids.get(OUTSIDE) == name and row not in broken:
+            refuse(TOOL, f"{address} is already in use on switch {name} by {owner_of(row)}")
     if address in (settings.gateway, settings.dhcp):
         refuse(TOOL, f"{address} is already in use on switch {name} by its gateway or router")
     taken = public_port.taken_addresses(change, outside.switch).get(address)
     # A public port gives its address way.
-    if taken is not None and not taken.name.endswith(f"-on-{name}"):
+    if taken is not None and not public_port.is_public(taken, name):
         refuse(TOOL, f"{address} is already in use on switch {name} by {owner_of(taken) or taken.name}")
     if ipaddress.ip_address(address) not in settings.network:
         refuse(TOOL, f"{address} is not an address of switch {name}: its subnet is {settings.subnet}")
@@ -110,14 +117,6 @@ def shown(row: Row) -> dict[str, str]:
     given = row.external_ids.get(GIVEN, "")
     address = given if given.partition("/")[0] == row.external_ip else f"{row.external_ip}/32"
     return {"address": address, "externalNetwork": row.external_ids.get(OUTSIDE, "")}
-
-
-def holder_of(change: Change, outside: str, address: str) -> ResourceId | None:
-    """The machine to which an address of an outside switch leads; None if it does not float."""
-    for row in change.rows("NAT"):
-        if row.external_ip == address and row.external_ids.get(OUTSIDE) == outside:
-            return owner_of(row)
-    return None
 
 
 def release(change: Change, router: Row, bound: Row) -> None:

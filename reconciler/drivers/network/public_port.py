@@ -31,6 +31,12 @@ def to_public_port_of(inside: str, outside: str) -> str:
     return f"{outside}-to-{inside}-router"
 
 
+def is_public(port: Row, outside: str) -> bool:
+    """Whether a row is such a port on an outside switch."""
+    owner = owner_of(port)
+    return owner is not None and bool(port.name == public_port_of(owner.name, outside))
+
+
 def taken_addresses(change: Change, outside: Row) -> dict[str, Row]:
     """The addresses of an outside switch that are in use there, each with the row that has it."""
     found: dict[str, Row] = {}
@@ -51,10 +57,11 @@ def ensure(context: NetworkContext, change: Change, inside: SwitchRows, outside:
     name = public_port_of(inside.switch.name, switch.name)
     port = next((each for each in router.ports if each.name == name), None)
     settings = settings_of(outside)
+    holder = taken_addresses(change, switch).get(wanted)
+    if holder is not None and is_public(holder, switch.name):
+        change.set(holder, networks=[_free(change, switch, settings, wanted)])
     if port is None:
         port = _insert(context, change, inside, outside, _free(change, switch, settings, wanted))
-    elif wanted in (each.partition("/")[0] for each in port.networks):
-        change.set(port, networks=[_free(change, switch, settings, wanted)])
     has_default = any(each.ip_prefix == _DEFAULT for each in router.static_routes)
     if outside.uplink is not None and settings.gateway and not has_default:
         route = {"ip_prefix": _DEFAULT, "nexthop": settings.gateway, "output_port": [name]}

@@ -24,6 +24,8 @@ _PATTERNS = {
     "target": ("vdaa",), "path": ("sdaa",), "device": ("vdzz",), "order": ("vda,sdaa",),
     "password": ("Abc_1", "abc", "a" * 17), "user": ("bob", "Administrator"),
     "rule": ("'ip4.src != 10.0.0.1'", "'eth.src == 52:54:00:00:00:01'", "'" + "ip || " * 40 + "ip'"),
+    "alternatives": ("'tcp || udp'", "'ip4 && (tcp) || udp'", "'(((tcp))) || udp'"),
+    "sets": ("'ip4.src == $dmz-hosts'", "'ip4.src == $1st'", "'ip4.src == {$dmz, $web-1}'"),
     "fip": ("10.10.0.9/31", "10.10.0.9/32"),
     "name": ("br_ex", "br-internal-1-2"), "nic": ("enp129s0f0np0", "Eth0"), "bridge": ("Bridge1", "br"),
     "subnet": ("10.0.0.0/22", "10.0.0.0/30"),
@@ -51,7 +53,9 @@ def beyond(row: Parameter, limit: Limit) -> Iterator[str]:
         assert row.maximum is not None
         yield from (str(each) for each in (limit.minimum - 1, limit.maximum + 1) if row.minimum <= each <= row.maximum)
     elif limit.pattern:
-        yield from _PATTERNS[row.name if row.name != "disk" else "limits" if "limits" in limit.said else "targets"]
+        several = {"disk": ("limits", "targets"), "rule": ("alternatives", "sets", "rule")}.get(row.name, (row.name,))
+        said = {"alternatives": "||", "sets": "names of sets", "limits": "limits"}
+        yield from _PATTERNS[next((name for name in several if said.get(name, name) in limit.said), several[-1])]
 
 
 def at_the_edges(row: Parameter, limit: Limit) -> Iterator[str]:

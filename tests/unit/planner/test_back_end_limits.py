@@ -31,6 +31,7 @@ NIC = {
 STACK: dict[str, Document] = {
     "pool": resource("Pool", "disks", type="localfs", url="/var/lib/libvirt/disks"),
     "net": resource("Network", "web-net", switch={"subnet": "192.168.5.0/24", "gateway": "192.168.5.1"}),
+    "set": resource("Network", "dmz-hosts", addresses=["192.168.5.20"]),
     "disk": resource("Disk", "web-1-root", pool="disks", capacity="20Gi"),
     "more": resource("Disk", "web-1-more", pool="disks", capacity="20Gi"),
     "vm": resource(
@@ -60,6 +61,9 @@ NARROWER: list[tuple[str, tuple[str | int, ...], Any, str]] = [
     ("vm", ("disks", 0, "qos", "totalBytes"), "10Gi", "spec.disks"),
     ("vm", ("nics", 0, "acls", 0, "priority"), 1000, "spec.nics[0].acls[0].priority"),
     ("vm", ("nics", 0, "acls", 0, "priority"), 0, "spec.nics[0].acls[0].priority"),
+    ("vm", ("nics", 0, "acls", 0, "match"), "tcp || udp", "spec.nics[0].acls[0].match"),
+    ("vm", ("nics", 0, "acls", 0, "match"), "ip4.src == $dmz-hosts", "spec.nics[0].acls[0].match"),
+    ("vm", ("nics", 0, "qosRules", 0, "match"), "ip4.src == $dmz-hosts", "spec.nics[0].qosRules[0].match"),
     ("vm", ("nics", 0, "qosRules", 0, "rateKbps"), 1_000_001, "spec.nics[0].qosRules[0].rateKbps"),
     ("vm", ("nics", 0, "qosRules", 0, "burstKbps"), 100_001, "spec.nics[0].qosRules[0].burstKbps"),
     ("vm", ("graphics", "listen"), "127.0.0.1", "spec.graphics"),
