@@ -49,7 +49,7 @@ test-browser: $(READY) browser ## what people see, in Chromium
 test-libvirt: libvirt ## the libvirt driver on real machines: each worker has a libvirt in namespaces of its own
 	RECONCILE_REQUIRE_LIBVIRT=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m libvirt
 
-test-network: ovn ## networks of OVN on hosts in namespaces: packets, not rows
+test-network: libvirt ovn ## networks of OVN, and machines on them, on hosts in namespaces: packets, not rows
 	RECONCILE_REQUIRE_OVN=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m network
 
 fuzz: $(READY) ## random manifests through load, validate, plan and every output; FUZZ_SEED gives other ones

@@ -359,6 +359,14 @@ def _addresses(network: Declared) -> Iterator[Finding]:
         yield from ip_address(("addresses", index), text)
 
 
+def _bridge(network: Declared) -> Iterator[Finding]:
+    bridge = network.shape.get("bridge", {})
+    device = f"{bridge.get('name')}-{bridge.get('vlan')}"
+    if "vlan" in bridge and len(device) > _LONGEST_BRIDGE:
+        message = f"the device of the VLAN would be {device}, and its name has at most {_LONGEST_BRIDGE} characters"
+        yield Finding(("bridge", "vlan"), message, "Choose a shorter name for the bridge.")
+
+
 def _switch(network: Declared) -> Iterator[Finding]:
     if "switch" in network.spec:
         yield from (finding.under("switch") for finding in switch_errors(network.spec["switch"]))
@@ -440,7 +448,11 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Check(("osVariant", "guest"), _guest_system),
         Check(("readiness", "nics"), _readiness),
     ),
-    NETWORK: (Check(("addresses",), _addresses), Check(("switch",), _switch)),
+    NETWORK: (
+        Check(("addresses",), _addresses),
+        Check(("bridge",), _bridge),
+        Check(("switch",), _switch),
+    ),
     DISK: (Check(("capacity", "from", "cloudInit"), _capacity), Check(("cloudInit",), _cloud_init)),
     POOL: (Check(("type", "url", "options"), _pool_url), Check(("type", "state", "autostart"), _unmanaged_pool)),
     SNAPSHOT: (Check(("disks",), _snapshot_modes),),

@@ -56,14 +56,17 @@ report off
 poweroff -f
 """
 
-# A guest on networks: each NIC asks for an address when it comes, also while the guest runs. A page is served on all.
+# A guest on networks: each NIC asks for an address when it comes, also while the guest runs. A page is served on all,
+# and what is sent to the next port is taken in.
 PORT = 8080
 PAGE_SIZE = 3 * 1024**2
 _NETWORKED = f"""#!/bin/busybox sh
 mkdir /www /asked
 dd if=/dev/zero of=/www/page bs={PAGE_SIZE} count=1 2>/dev/null
 httpd -p {PORT} -h /www
-while :; do nc -l -p {PORT + 1} >/dev/null; done &
+mkfifo /silence
+exec 8<>/silence
+while :; do nc -l -p {PORT + 1} <&8 >/dev/null; done &
 while :; do
   for each in /asked/*; do [ -e /sys/class/net/${{each##*/}} ] || rm -f $each; done
   for each in /sys/class/net/eth*; do

@@ -22,6 +22,9 @@ _NO_OFFLOADS = {
     "guest": {f"_{name}": "off" for name in _SEGMENTATION},
 }
 
+# Limits of which Open vSwitch takes the average for what is guaranteed, and only the peak for what is allowed.
+_PEAKS = ("inbound",)
+
 
 def nic_device(context: LibvirtContext, mac: str, given: dict[str, str]) -> Device:
     """A NIC as the network text of wire format 6.2 describes it; refuses one whose source this host does not have."""
@@ -38,8 +41,11 @@ def nic_device(context: LibvirtContext, mac: str, given: dict[str, str]) -> Devi
     domains.set_bandwidth(device, given)
     if type == "network":
         context.host.connection.networkLookupByName(source)
-    if type in domains.VIRTUAL_PORTS and forwards_in_user_space(source):
-        device["driver"] = _NO_OFFLOADS
+    if type in domains.VIRTUAL_PORTS:
+        for limit in (device.get("bandwidth", {}).get(way, {}) for way in _PEAKS):
+            limit |= {"_peak": limit["_average"]} if limit else {}
+        if forwards_in_user_space(source):
+            device["driver"] = _NO_OFFLOADS
     return device
 
 
@@ -70,9 +76,11 @@ def unplug_nic(context: LibvirtContext) -> None:
 def tune_nic(context: LibvirtContext) -> None:
     domain, mac = domain_of(context), context.text("_interface").lower()
     flags = scope(context, domain)
-    for _, definition in definitions(domain, flags):
-        nic_in(context, definition, mac)
-    limits = {f"{way}.average": context.number(way) for way in ("inbound", "outbound") if way in context.parameters}
+    nics = [nic_in(context, definition, mac) for _, definition in definitions(domain, flags)]
+    given = {way: context.number(way) for way in ("inbound", "outbound") if way in context.parameters}
+    limits = {f"{way}.average": rate for way, rate in given.items()}
+    if any(nic.find("virtualport[@type='openvswitch']") is not None for nic in nics):
+        limits |= {f"{way}.peak": given[way] for way in _PEAKS if way in given}
     for flag in (LIVE, CONFIG):  # libvirt takes one of them at a time
         if flags & flag:
             domain.setInterfaceParameters(mac, limits, flag)

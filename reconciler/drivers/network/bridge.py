@@ -14,6 +14,7 @@ from reconciler.drivers.network.bridge_rows import (
     vlan_port,
     vlan_port_name,
 )
+from reconciler.drivers.network.card import addresses_on
 from reconciler.drivers.network.context import NetworkContext, operation
 from reconciler.drivers.network.mappings import networks_behind
 from reconciler.drivers.network.owner import owner_of
@@ -30,6 +31,12 @@ _LONGEST = 15  # characters that the kernel takes as the name of a device
 @operation(NETWORK, "CreateBridge", creates=True)
 def create_bridge(context: NetworkContext) -> None:
     name, card, vlan = context.text("name"), context.text("nic"), context.text("vlan")
+    if addresses := addresses_on(card):
+        refuse(
+            TOOL,
+            f"NIC {card} has {', '.join(addresses)}, by which {context.node} is reached; a bridge would take it over: "
+            "take the address off the card first, and give it to the bridge",
+        )
 
     def write(change: Change) -> None:
         taken = change.find("Bridge", name=name)

@@ -72,9 +72,9 @@ def shown(bridge: Row) -> tuple[dict[str, Any], dict[str, Any]]:
         for port in ports_of(bridge)
     ]
     card, vlan = card_of(bridge), vlan_of(vlan_port(bridge))
-    settings = {
-        "name": bridge.name,
-        "nic": card if port_at(bridge, card) is not None else None,
-        "vlan": int(vlan) if vlan else None,
-    }
+    settings: dict[str, Any] = {"name": bridge.name}
+    if port_at(bridge, card) is not None:
+        settings["nic"] = card
+    if vlan:
+        settings["vlan"] = int(vlan)
     return {"bridgeInfo": {"name": bridge.name, "uuid": str(bridge.uuid), "ports": ports}}, {"bridge": settings}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.drivers.base import Driver, HostSnapshot, Spec
 from reconciler.drivers.capability import Capabilities
@@ -14,11 +14,8 @@ from reconciler.drivers.network.links import Links
 from reconciler.drivers.network.machine_settings import PortIndex, with_settings
 from reconciler.drivers.network.noticing import Noticing
 from reconciler.drivers.network.observation import NetworkSight
-from reconciler.model.kinds import MACHINE, NETWORK
+from reconciler.model.kinds import MACHINE, NETWORK, SNAPSHOT
 from reconciler.model.resource import ResourceId
-
-if TYPE_CHECKING:
-    pass
 
 
 class Networked:
@@ -36,7 +33,7 @@ class Networked:
         context = NetworkContext(self.links, target, parameters)
         if (target.kind, operation) in OPERATIONS.functions:
             OPERATIONS.functions[target.kind, operation](context)
-        elif target.kind == MACHINE:
+        elif target.kind in (MACHINE, SNAPSHOT):
             plugging.carry_out(context, self.machines, operation)
         else:
             return self.machines.run(target, operation, parameters)

@@ -13,7 +13,7 @@ from reconciler.drivers.network import port
 from reconciler.drivers.network.context import NetworkContext
 from reconciler.drivers.network.owner import owner_of
 from reconciler.drivers.network.port import Port
-from reconciler.drivers.operation import TOOL, refuse
+from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import OperationFailed
 from reconciler.model.resource import ResourceId
@@ -27,12 +27,14 @@ _MOVING = ("MigrateVM", "MigrateVMDisk")  # after which the ports are those of a
 
 
 def carry_out(context: NetworkContext, machines: Driver, operation: str) -> None:
-    """Have the driver of machines carry out an operation on a machine, its ports made before and freed after.
+    """Have the driver of machines carry out an operation on a machine, or on a snapshot that it may be reverted to.
 
-    A port that was made for a NIC that is then refused is removed again.
+    The port that a NIC needs is made before, and those of NICs that are gone are freed after. A port that was made for
+    a NIC that is then refused is removed again.
     """
     parameters = _with_address(operation, context.parameters)
     wanted = _wanted(operation, parameters)
+    machine = context.target if context.target.kind == MACHINE else context.id(MACHINE, context.text("domain"))
     if operation in _TAKING and _has_ports(context):
         context.nb.require()
     made = wanted is not None and _make(context, wanted)
@@ -40,12 +42,12 @@ def carry_out(context: NetworkContext, machines: Driver, operation: str) -> None
         context.touched |= set(machines.run(context.target, operation, parameters))
     except BaseException:
         if made:
-            port.free(context, context.target)
+            port.free(context, machine)
         raise
     if operation == "CloneVM":
         _follow(context, context.id(MACHINE, context.text("name")))
     if operation not in _MOVING:
-        _tidy(context, required=operation in _TAKING)
+        _tidy(context, machine, required=operation in _TAKING)
 
 
 def _with_address(operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -77,7 +79,8 @@ def _make(context: NetworkContext, wanted: Port) -> bool:
         name = domains.port_id(context.target.name, wanted.mac)
         known = context.nb.find(port.TABLE, name=name)
         if known is not None and known.addresses != [wanted.words()]:
-            refuse(TOOL, f"NIC {wanted.mac} has a port with {known.addresses[0]}: unplug it before it gets another one")
+            has = f"a NIC with mac {wanted.mac} is attached already, whose port has {' and '.join(known.addresses)}"
+            refuse(LIBVIRT, f"Requested operation is not valid: {has}")
         return False
     return port.add(context, wanted)
 
@@ -86,14 +89,14 @@ def _has_ports(context: NetworkContext) -> bool:
     return any(owner_of(each) == context.target for each in context.nb.rows(port.TABLE))
 
 
-def _tidy(context: NetworkContext, *, required: bool) -> None:
+def _tidy(context: NetworkContext, machine: ResourceId, *, required: bool) -> None:
     """Free the ports of NICs that are gone; unless it is required, a database that does not answer is let be."""
     try:
-        port.free(context, context.target)
+        port.free(context, machine)
     except OperationFailed as error:
         if required:
             raise
-        log.warning("%s: ports of NICs that it no longer has are left: %s", context.target, error)
+        log.warning("%s: ports of NICs that it no longer has are left: %s", machine, error)
 
 
 def _follow(context: NetworkContext, clone: ResourceId) -> None:
