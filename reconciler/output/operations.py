@@ -78,7 +78,7 @@ def _operation_text(operation: Operation) -> str:
     if operation.leaves:
         lines.append(f"  Result:    {operation.leaves}")
     for driver, support in _drivers(operation).items():
-        lines.append(f"  {f'{driver}:':<11}{': '.join(filter(None, support[:2]))}")
+        lines.append(f"  {f'{driver}:':<10} {': '.join(filter(None, support[:2]))}")
     lines.append(f"  uni-virt:  {reason or state}")
     lines += _parameter_lines(operation.parameters)
     if together := document.parameter_relations(operation):

@@ -240,6 +240,13 @@ def test_changes_by_hand_are_noticed_shown_and_healed_within_a_second(ovn: Ovn, 
         (("remove", "DHCP_Options", dhcp, "options", "dns_server"), "dnsServers", None, {}),
         (("set", "Logical_Switch_Port", uplink, "tag=7"), "vlanId", 7, {"vlanId": "300"}),
         (("lr-del", "web-net-router"), "dhcp", None, {"dhcp": "192.168.5.2"}),
+        (
+            ("set", "Logical_Router_Port", "web-net-router-port", "networks=192.168.5.7/24"),
+            "dhcp",
+            None,
+            {"dhcp": "192.168.5.2"},
+        ),
+        (("lsp-del", uplink), "gateway", None, {"gateway": "192.168.5.1"}),
     )
     for words, field, value, healing in cases:
         time.sleep(0.05)
@@ -250,6 +257,22 @@ def test_changes_by_hand_are_noticed_shown_and_healed_within_a_second(ovn: Ovn, 
         does.run(NETWORK, "web-net", "ModifySwitch", **{"dnsServer": "9.9.9.9", **healing})
         assert settings(does) == whole
     assert ovn.count("Logical_Router_Port") == 1
+
+
+def test_a_bridge_that_is_no_longer_mapped_is_noticed_shown_and_mapped_again(ovn: Ovn, does: Steps) -> None:
+    does.switch(bridge="br-ex")
+    guest = plug(ovn, 1, MAC)
+    guest.dhcp()
+    ovn.outside(1, "192.168.5.1/24")
+    assert guest.pings("192.168.5.1")
+    time.sleep(0.05)
+    does.driver.noticed()
+    ovn.hosts[0].vsctl("remove", "Open_vSwitch", ".", "external_ids", "ovn-bridge-mappings")
+    seen(does, "gateway", None)
+    assert WEB_NET in does.driver.noticed()
+    does.run(NETWORK, "web-net", "ModifySwitch", gateway="192.168.5.1")
+    assert settings(does)["gateway"] == "192.168.5.1"
+    assert guest.pings("192.168.5.1")
 
 
 def test_a_port_made_by_hand_is_noticed(ovn: Ovn, does: Steps) -> None:

@@ -11,7 +11,7 @@ from reconciler.drivers.network.context import NetworkContext
 from reconciler.drivers.operation import TOOL, refuse
 
 if TYPE_CHECKING:
-    from reconciler.drivers.network.database import Change, Row
+    from reconciler.drivers.network.database import Change, Database, Row
 
 _KEY = "ovn-bridge-mappings"
 _OURS = "reconcile-"  # what the names of those that are added begin with
@@ -38,6 +38,12 @@ def networks_behind(change: Change, bridge: str) -> list[str]:
     return [network for network, leads_to in _read(change)[1].items() if leads_to == bridge]
 
 
+def leads(ovs: Database, network: str, bridge: str) -> bool:
+    """Whether a network of OVN is that behind a bridge of the node."""
+    rows = ovs.rows("Open_vSwitch")
+    return bool(rows) and _pairs(rows[0]).get(network) == bridge
+
+
 def sweep(context: NetworkContext) -> None:
     """Remove what was added for switches that are gone."""
     used = {
@@ -55,8 +61,12 @@ def sweep(context: NetworkContext) -> None:
 
 def _read(change: Change) -> tuple[Row, dict[str, str]]:
     row = change.rows("Open_vSwitch")[0]
+    return row, _pairs(row)
+
+
+def _pairs(row: Row) -> dict[str, str]:
     words = filter(None, (each.strip() for each in row.external_ids.get(_KEY, "").split(",")))
-    return row, dict(each.partition(":")[::2] for each in words)
+    return dict(each.partition(":")[::2] for each in words)
 
 
 def _write(change: Change, row: Row, pairs: dict[str, str]) -> None:

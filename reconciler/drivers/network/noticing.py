@@ -9,6 +9,7 @@ from uuid import UUID
 
 from reconciler.drivers.network.links import Links
 from reconciler.drivers.network.owner import owner_of
+from reconciler.model.kinds import NETWORK
 from reconciler.model.resource import ResourceId
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # Columns that OVN and Open vSwitch write while nothing is set: ports that come up, configurations carried out.
 _NOISE = {"up", "nb_cfg", "sb_cfg", "hv_cfg", "cur_cfg", "next_cfg", "nb_cfg_timestamp", "hv_cfg_timestamp"}
+_SWITCH = "Logical_Switch"
 _PARTS = ("ports", "acls", "qos_rules", "nat", "interfaces")  # columns in which a row has the rows it consists of
 
 
@@ -26,6 +28,7 @@ class Noticing:
         self._links = links
         self._lock = threading.Lock()
         self._owners: set[ResourceId] = set()
+        self._mappings = False  # whether those of bridges may have changed
         self._parts: set[UUID] = set()  # changed rows of which it is not known yet whose they are
         for database in (links.nb, links.ovs):
             database.watch(self._changed)
@@ -37,16 +40,20 @@ class Noticing:
         with self._lock:
             if owner is not None:
                 self._owners.add(owner)
-            else:
+            if owner is None or owner.kind != NETWORK:  # a port of a machine is shown by its switch as well
                 self._parts.add(row.uuid)
+            self._mappings |= table == "Open_vSwitch"
 
     def taken(self) -> set[ResourceId]:
         """The resources that have changed since the last call; some may be gone."""
         with self._lock:
             owners, self._owners = self._owners, set()
             parts, self._parts = self._parts, set()
+            mappings, self._mappings = self._mappings, False
         if parts:
             for owner, (table, row) in self._links.owned().items():
+                if mappings and any(each.type == "localnet" for each in getattr(row, "ports", ()) if table == _SWITCH):
+                    owners.add(owner)
                 if any(part in parts for part in _parts_of(row)):
                     owners.add(owner)
                     if table == "Bridge":

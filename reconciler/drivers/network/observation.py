@@ -10,6 +10,7 @@ from reconciler.drivers.base import Spec
 from reconciler.drivers.network import bridge_rows
 from reconciler.drivers.network.address_set import in_order
 from reconciler.drivers.network.links import TYPES, Links
+from reconciler.drivers.network.mappings import leads
 from reconciler.drivers.network.owner import OwnedRows, node_of, owner_of
 from reconciler.drivers.network.switch_rows import Settings, SwitchRows, is_routed, settings_of
 from reconciler.model.kinds import NETWORK
@@ -26,7 +27,7 @@ class NetworkSight:
     def __init__(self, links: Links) -> None:
         self._links = links
         self._networks = links.owned()
-        self._rows = OwnedRows(links.nb)
+        self.rows = OwnedRows(links.nb)
 
     def observe(self, id: ResourceId) -> Spec | None:
         """The observed spec of a network, without status; None if it does not exist.
@@ -39,9 +40,17 @@ class NetworkSight:
             return None
         table, row = self._networks[id]
         with links.nb.reading(), links.ovs.reading():
-            data, settings = _SHOWN[table](row, self._rows)
+            data, settings = _SHOWN[table](self, row)
             found = {"nodeName": node_of(row) or links.node, "type": TYPES[table], "powerstate": "Ready"}
             return {**found, "data": data, SETTINGS: settings}
+
+    def reaches(self, rows: SwitchRows, settings: Settings) -> bool:
+        """Whether a switch has an uplink, and if it is of this node, whether that leads to the bridge."""
+        if rows.uplink is None:
+            return False
+        if node_of(rows.switch).lower() != self._links.node.lower():
+            return True  # Open vSwitch of another node cannot be seen
+        return leads(self._links.ovs, rows.uplink.options.get("network_name", ""), settings.bridge)
 
     @property
     def on_node(self) -> list[ResourceId]:
@@ -59,8 +68,8 @@ def listed(values: Iterable[object]) -> str:
     return json.dumps(sorted(map(str, values)))
 
 
-def _switch(row: Row, owned: OwnedRows) -> tuple[dict[str, Any], dict[str, Any]]:
-    rows = SwitchRows.among(owned, row)
+def _switch(sight: NetworkSight, row: Row) -> tuple[dict[str, Any], dict[str, Any]]:
+    rows = SwitchRows.among(sight.rows, row)
     settings = settings_of(rows)
     ports = sorted(row.ports, key=lambda each: (each.type != "router", each.name))
     gateway = {"id": "", "server_mac": "", "router": "", "server_id": "", "lease_time": ""}
@@ -80,8 +89,8 @@ def _switch(row: Row, owned: OwnedRows) -> tuple[dict[str, Any], dict[str, Any]]
     shown = settings.shown
     if not is_routed(rows, settings):
         shown.pop("dhcp", None)
-    if rows.uplink is None:
-        shown.pop("bridge", None)
+    if settings.bridge and not sight.reaches(rows, settings):
+        shown.pop("gateway", None)  # which is behind the bridge: to set it is to lead there again
     return data, {"switch": shown}
 
 
@@ -112,7 +121,7 @@ def _router(rows: SwitchRows, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _addresses(row: Row, owned: OwnedRows) -> tuple[dict[str, Any], dict[str, Any]]:
+def _addresses(sight: NetworkSight, row: Row) -> tuple[dict[str, Any], dict[str, Any]]:
     ids = ", ".join(f'{key}="{value}"' for key, value in sorted(row.external_ids.items()))
     owner = owner_of(row)
     info = {
@@ -124,8 +133,8 @@ def _addresses(row: Row, owned: OwnedRows) -> tuple[dict[str, Any], dict[str, An
     return {"addressInfo": info}, {"addresses": in_order(row)}
 
 
-_SHOWN: dict[str, Callable[[Row, OwnedRows], tuple[dict[str, Any], dict[str, Any]]]] = {
-    "Bridge": lambda row, owned: bridge_rows.shown(row),
+_SHOWN: dict[str, Callable[[NetworkSight, Row], tuple[dict[str, Any], dict[str, Any]]]] = {
+    "Bridge": lambda sight, row: bridge_rows.shown(row),
     "Logical_Switch": _switch,
     "Address_Set": _addresses,
 }

@@ -48,14 +48,17 @@ def _require_free(context: NetworkContext, change: Change, taken: Row | None) ->
 
 @operation(NETWORK, "ModifySwitch")
 def modify_switch(context: NetworkContext) -> None:
+    bridge = settings_of(SwitchRows.of(context.nb, context.row("Logical_Switch"))).bridge
+
     def write(change: Change) -> None:
         rows = SwitchRows.of(change, context.row("Logical_Switch"))
         settings = settings_of(rows).given(context.parameters)
         settings.check(context.target.name)
-        network = rows.uplink.options.get("network_name", "") if rows.uplink is not None else ""
         SwitchWriter(context, change, rows, settings, network).write()
 
-    context.carry_out(write)
+    with context.links.mapping_lock:
+        network = mappings.ensure(context, bridge) if bridge else ""
+        context.carry_out(write)
 
 
 @operation(NETWORK, "DeleteSwitch")
@@ -64,7 +67,7 @@ def delete_switch(context: NetworkContext) -> None:
         rows = SwitchRows.of(change, context.row("Logical_Switch"))
         if rows.others:
             refuse(TOOL, f"switch {context.target.name} is in use: {len(rows.others)} ports are on it")
-        for row in (rows.switch, rows.router, rows.dhcp, *rows.names):
+        for row in (rows.switch, rows.router, rows.dhcp):
             if row is not None:
                 change.delete(row)
 

@@ -32,7 +32,6 @@ class SwitchRows(NamedTuple):
     mapping: Row | None = None  # of the switch, to the router
     uplink: Row | None = None  # of the switch, to a bridge of a node
     dhcp: Row | None = None
-    names: tuple[Row, ...] = ()  # of DNS
 
     @property
     def others(self) -> list[Row]:
@@ -56,7 +55,6 @@ class SwitchRows(NamedTuple):
             next((each for each in switch.ports if each.name == mapping_of(switch.name)), None),
             next((each for each in switch.ports if each.type == "localnet" and owner_of(each) == owner), None),
             next(iter(owned.of("DHCP_Options", owner)), None),
-            tuple(owned.of("DNS", owner)),
         )
 
 

@@ -65,7 +65,8 @@ class SwitchWriter:
             router = change.insert("Logical_Router", name=router_of(name), external_ids=self.context.marks())
         port = rows.router_port
         if port is None:
-            port = change.insert("Logical_Router_Port", name=router_port_of(name), mac=mac)
+            marks = self.context.marks()
+            port = change.insert("Logical_Router_Port", name=router_port_of(name), mac=mac, external_ids=marks)
             change.add(router, "ports", port)
         change.set(port, networks=self.settings.networks)
         if self.settings.network.version == 6:
