@@ -174,12 +174,10 @@ def test_what_would_be_refused_on_the_host_is_an_error_of_the_plan(shop: Shop) -
         assert all(each in said for each in messages), said
         assert said.endswith("exit 1")
 
-    # What the driver of the node does not do: an Open vSwitch, and the NICs on one.
+    # What the driver of the node does not do without databases of OVN: a switch.
     switch = manifest("VirtualMachineNetwork", "web-net", "switch: {subnet: 10.0.0.0/24, gateway: 10.0.0.1}")
     on_switch = SECOND_NIC.replace("bridge, source: br-ext", "l3bridge, source: br-int, network: web-net, ip: 10.0.0.9")
     refused(BASE + switch + machine(nics=on_switch), "node node22 does not carry out CreateSwitch (driver libvirt)")
-    on_bridge = SECOND_NIC.replace("bridge, source: br-ext", "l2bridge, source: br-ovs")
-    refused(BASE + machine(nics=on_bridge), "spec.nics[1].type", "does not carry out PlugNIC with type l2bridge")
 
     # An Operation that contradicts a field.
     refused(BASE + machine() + operation("stop", "StopVM"), "StopVM changes powerState, which VirtualMachine/web-1")

@@ -1,4 +1,4 @@
-"""What the databases tell of the NICs of a machine that the API never shows: in ``settings`` of its observed spec."""
+"""What the databases tell of a machine's NICs that the API never shows: ``settings`` and ``addresses`` of its spec."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from reconciler.drivers import domain as domains
+from reconciler.drivers.addresses import Addresses, wire_addresses
 from reconciler.drivers.base import Spec
 from reconciler.drivers.network.bridge_rows import vlan_of
 from reconciler.drivers.network.links import Links
 from reconciler.drivers.network.owner import owner_of
 from reconciler.drivers.network.port_rules import PortRules
 from reconciler.model.resource import ResourceId
-from reconciler.model.wire import NEXT_START, SETTINGS
+from reconciler.model.wire import ADDRESS_SOURCES, ADDRESSES, DYNAMIC, NEXT_START, SETTINGS, STATIC
 
 if TYPE_CHECKING:
     from reconciler.drivers.network.database import Row
@@ -73,7 +74,26 @@ def with_settings(id: ResourceId, spec: Spec | None, ports: PortIndex) -> Spec |
     if names and ports.known:
         for mac, rules in ports.rules.shown(id, names).items():
             seen[mac] |= rules
-    return {**spec, SETTINGS: {**spec.get(SETTINGS, {}), "nics": seen}} if seen else spec
+    if not seen:
+        return spec
+    shown = {**spec, SETTINGS: {**spec.get(SETTINGS, {}), "nics": seen}}
+    if addresses := _addresses(spec, names, ports):
+        shown[ADDRESSES] = addresses
+    return shown
+
+
+def _addresses(spec: Spec, names: dict[str, str], ports: PortIndex) -> Addresses:
+    """The addresses of a machine's NICs: those that switches gave or chose, beside what the node knows."""
+    reported: dict[str, dict[str, list[str]]] = {source: {} for source in ADDRESS_SOURCES}
+    for each in spec.get(ADDRESSES, ()):
+        reported[each["source"]].setdefault(each["mac"], []).append(each["address"])
+    for mac, name in names.items():
+        _, port = ports.on_switches.get(name, (None, None))
+        if port is not None:
+            given = _fixed_address(port)
+            reported[STATIC if given else DYNAMIC][mac] = [given] if given else _chosen_addresses(port)
+    macs = [each["mac"] for each in spec.get(ADDRESSES, ())]
+    return wire_addresses([*names, *macs], reported)
 
 
 def _settings(nic: domains.Device, ports: PortIndex) -> dict[str, Any]:
@@ -97,6 +117,11 @@ def _vlan(nic: domains.Device, ports: PortIndex) -> int | None:
         return int(tag) if tag else None
     found = nic.get("vlan", {}).get("tag", {}).get("_id")
     return None if found is None else int(found)
+
+
+def _chosen_addresses(port: Row) -> list[str]:
+    """The addresses that OVN chose for a port."""
+    return [address for words in port.dynamic_addresses for address in words.split()[1:]]
 
 
 def _fixed_address(port: Row) -> str | None:

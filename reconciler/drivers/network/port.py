@@ -102,7 +102,7 @@ def _require_free(context: NetworkContext, change: Change, switch: Row, port: Po
     if port.address in (settings.gateway, settings.dhcp):
         refuse(TOOL, f"{taken} by its router")
     for other in switch.ports:
-        if other != known and port.address in _addresses(other):
+        if other != known and port.address in _given_addresses(other):  # one that OVN chose, it chooses again
             refuse(LIBVIRT, f"{taken} by {owner_of(other) or f'port {other.name}'}")
     router_port = public_port.taken_addresses(change, switch).get(port.address)
     if router_port is not None and router_port not in switch.ports:
@@ -117,8 +117,8 @@ def mac_of(port: Row) -> str:
     return next((words.split()[0].lower() for words in port.addresses if words.strip()), "")
 
 
-def _addresses(port: Row) -> set[str]:
-    return {word for words in (*port.addresses, *port.dynamic_addresses) for word in words.split()}
+def _given_addresses(port: Row) -> set[str]:
+    return {word for words in port.addresses for word in words.split()}
 
 
 def _floating_on(change: Change, switch: Row) -> Iterable[Row]:
