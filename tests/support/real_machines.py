@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +21,22 @@ from reconciler.model.kinds import DISK
 from reconciler.model.resource import ResourceId
 from support import guest, libvirtd, open_vswitch
 
+BOOT = 30.0  # seconds that a guest has to boot
+
 
 def words_of(parameters: dict[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in parameters.items())
+
+
+def await_boot(machine: str) -> None:
+    """Wait until its BIOS has started the guest of a running machine.
+
+    It counts the CPUs while they start, and waits for ever where one came meanwhile.
+    """
+    end = time.monotonic() + BOOT
+    while not re.search(r"EIP=00007[cd]", libvirtd.virsh("qemu-monitor-command", machine, "--hmp", "info registers")):
+        assert time.monotonic() < end, f"{machine} has not booted"
+        time.sleep(0.02)
 
 
 class RealSteps(Steps):
@@ -41,6 +56,8 @@ class RealSteps(Steps):
             guest.blank(Path(VMDI, name, name))
         if "bound" in words and not self._on_open_vswitch(name, words, parameters) and not libvirtd.shapes():
             pytest.skip("the kernel of this machine has no sfq queue, with which libvirt limits NICs")
+        if operation == "ChangeNumberOfCPU" and self.power(name) == "Running":
+            await_boot(name)
         return super().run(kind, name, operation, **parameters)
 
     def _on_open_vswitch(self, machine: str, words: str, parameters: dict[str, Any]) -> bool:
