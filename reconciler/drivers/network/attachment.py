@@ -21,12 +21,6 @@ class Attachment(NamedTuple):
     switch: Row
 
 
-def address_of(port: Row) -> str:
-    """The IPv4 address that OVN gives a port or was told of; empty if there is none yet."""
-    words = (word for said in (*port.addresses, *port.dynamic_addresses) for word in said.split()[1:])
-    return next((word for word in words if word != "dynamic" and ":" not in word), "")
-
-
 def _attachments(change: Change, nics: list[Nic]) -> list[Attachment]:
     """Those of the NICs that OVN knows, in their order."""
     ports = {port.name: (port, switch) for switch in change.rows("Logical_Switch") for port in switch.ports}

@@ -9,10 +9,11 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from reconciler.drivers.network import public_port
-from reconciler.drivers.network.attachment import address_of, first_nic, named_nic, nics_of, switch
+from reconciler.drivers.network.attachment import first_nic, named_nic, nics_of, switch
 from reconciler.drivers.network.context import NetworkContext, operation
 from reconciler.drivers.network.owner import owner_of
-from reconciler.drivers.network.port import mac_of, released
+from reconciler.drivers.network.port import released
+from reconciler.drivers.network.port_address import ipv4_of, mac_of
 from reconciler.drivers.network.rule import NIC
 from reconciler.drivers.network.switch_rows import SwitchRows, settings_of
 from reconciler.drivers.operation import TOOL, refuse
@@ -43,7 +44,7 @@ def bind(context: NetworkContext) -> None:
         held = floating_of(rows.router, context.target, place.nic.mac)
         if any(context.made(each) for each in held):
             return
-        leads_to = address_of(place.port)
+        leads_to = ipv4_of(place.port)
         # Somebody has changed where these lead: they are not what they say they are.
         broken = [each for each in held if each.logical_ip != leads_to or each.type != _TYPE]
         _require_free(context, change, network, address, broken)

@@ -11,6 +11,7 @@ from reconciler.drivers.base import Spec
 from reconciler.drivers.network.bridge_rows import vlan_of
 from reconciler.drivers.network.links import Links
 from reconciler.drivers.network.owner import owner_of
+from reconciler.drivers.network.port_address import chosen_for, fixed_address
 from reconciler.drivers.network.port_rules import PortRules
 from reconciler.model.resource import ResourceId
 from reconciler.model.wire import ADDRESS_SOURCES, ADDRESSES, DYNAMIC, NEXT_START, SETTINGS, STATIC
@@ -90,8 +91,8 @@ def _addresses(spec: Spec, names: dict[str, str], ports: PortIndex) -> Addresses
     for mac, name in names.items():
         _, port = ports.on_switches.get(name, (None, None))
         if port is not None:
-            given = _fixed_address(port)
-            reported[STATIC if given else DYNAMIC][mac] = [given] if given else _chosen_addresses(port)
+            given = fixed_address(port)
+            reported[STATIC if given else DYNAMIC][mac] = [given] if given else chosen_for(port)
     macs = [each["mac"] for each in spec.get(ADDRESSES, ())]
     return wire_addresses([*names, *macs], reported)
 
@@ -102,7 +103,7 @@ def _settings(nic: domains.Device, ports: PortIndex) -> dict[str, Any]:
     if not ports.known:
         return {"type": "l3bridge"}
     network, port = ports.on_switches.get(_port_name(nic), (None, None))
-    return {"type": "l3bridge", "network": network, "ip": None if port is None else _fixed_address(port)}
+    return {"type": "l3bridge", "network": network, "ip": None if port is None else fixed_address(port)}
 
 
 def _port_name(nic: domains.Device) -> str:
@@ -117,17 +118,3 @@ def _vlan(nic: domains.Device, ports: PortIndex) -> int | None:
         return int(tag) if tag else None
     found = nic.get("vlan", {}).get("tag", {}).get("_id")
     return None if found is None else int(found)
-
-
-def _chosen_addresses(port: Row) -> list[str]:
-    """The addresses that OVN chose for a port."""
-    return [address for words in port.dynamic_addresses for address in words.split()[1:]]
-
-
-def _fixed_address(port: Row) -> str | None:
-    """The address that a port was given; None where OVN chooses it."""
-    for words in port.addresses:
-        _, *addresses = words.split()
-        if addresses and addresses != ["dynamic"]:
-            return str(addresses[0])
-    return None

@@ -13,6 +13,7 @@ from reconciler.drivers.network import port
 from reconciler.drivers.network.context import NetworkContext
 from reconciler.drivers.network.owner import owner_of
 from reconciler.drivers.network.port import Port
+from reconciler.drivers.network.port_address import DYNAMIC
 from reconciler.drivers.operation import LIBVIRT, refuse
 from reconciler.model.kinds import MACHINE
 from reconciler.model.problem import OperationFailed
@@ -69,7 +70,7 @@ def _wanted(operation: str, parameters: Mapping[str, Any]) -> Port | None:
         given = domains.options(str(parameters.get("network", "")))
     if given.get("type") != _ROUTED or "switch" not in given:
         return None
-    return Port(given["mac"].lower(), given["switch"], given.get("ip", port.DYNAMIC))
+    return Port(given["mac"].lower(), given["switch"], given.get("ip", DYNAMIC))
 
 
 def _make(context: NetworkContext, wanted: Port) -> bool:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.network import public_port
+from reconciler.drivers.network import attachment, public_port
 from reconciler.drivers.network.context import NetworkContext
 from reconciler.drivers.network.owner import node_of, owner_of
+from reconciler.drivers.network.port_address import DYNAMIC, given_to, mac_of
 from reconciler.drivers.network.switch_rows import SwitchRows, settings_of
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.kinds import NETWORK
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from reconciler.drivers.network.database import Change, Row
 
 TABLE = "Logical_Switch_Port"
-DYNAMIC = "dynamic"  # in place of an address: OVN gives one of its choice
 
 Release = Callable[["Change", "Row", "Row"], None]  # of a switch and a port on it that goes
 
@@ -56,7 +56,7 @@ def add(context: NetworkContext, port: Port) -> bool:
     name = domains.port_id(context.target.name, port.mac)
 
     def write(change: Change) -> bool:
-        switch = _switch(context, port.switch)
+        switch = attachment.switch(context, port.switch)
         known = next((each for each in change.rows(TABLE) if each.name == name), None)
         _require_free(context, change, switch, port, known)
         columns = _columns(change, switch, port)
@@ -72,13 +72,6 @@ def add(context: NetworkContext, port: Port) -> bool:
 
     context.touched.add(context.id(NETWORK, port.switch))
     return context.carry_out(write)
-
-
-def _switch(context: NetworkContext, name: str) -> Row:
-    table, row = context.links.owned().get(context.id(NETWORK, name), ("", None))
-    if table != "Logical_Switch" or row is None:
-        refuse(TOOL, f"switch {name} does not exist")
-    return row
 
 
 def _columns(change: Change, switch: Row, port: Port) -> dict[str, object]:
@@ -102,7 +95,7 @@ def _require_free(context: NetworkContext, change: Change, switch: Row, port: Po
     if port.address in (settings.gateway, settings.dhcp):
         refuse(TOOL, f"{taken} by its router")
     for other in switch.ports:
-        if other != known and port.address in _given_addresses(other):  # one that OVN chose, it chooses again
+        if other != known and port.address in given_to(other):  # one that OVN chose, it chooses again
             refuse(LIBVIRT, f"{taken} by {owner_of(other) or f'port {other.name}'}")
     router_port = public_port.taken_addresses(change, switch).get(port.address)
     if router_port is not None and router_port not in switch.ports:
@@ -110,15 +103,6 @@ def _require_free(context: NetworkContext, change: Change, switch: Row, port: Po
     for nat in _floating_on(change, switch):
         if nat.external_ip == port.address:
             refuse(TOOL, f"{taken}: it leads to {owner_of(nat) or nat.logical_ip}")
-
-
-def mac_of(port: Row) -> str:
-    """The MAC address of a port, in lower case; empty if it has none."""
-    return next((words.split()[0].lower() for words in port.addresses if words.strip()), "")
-
-
-def _given_addresses(port: Row) -> set[str]:
-    return {word for words in port.addresses for word in words.split()}
 
 
 def _floating_on(change: Change, switch: Row) -> Iterable[Row]:

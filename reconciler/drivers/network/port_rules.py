@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.drivers.network import acl, floating
-from reconciler.drivers.network.attachment import address_of
 from reconciler.drivers.network.owner import owner_of
+from reconciler.drivers.network.port_address import ipv4_of
 from reconciler.drivers.network.rule import NIC, Written, written_in
 from reconciler.model.resource import ResourceId
 
@@ -74,7 +74,7 @@ class PortRules:
 
 
 def _port_in(port: Row) -> tuple[str, str]:
-    return port.name, address_of(port)
+    return port.name, ipv4_of(port)
 
 
 def _keyed(rules: Iterable[Written]) -> dict[str, Any] | None:

@@ -6,11 +6,12 @@ It is made for the first of them, with an address of the outside switch's own, a
 from __future__ import annotations
 
 import ipaddress
-import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from reconciler.drivers.network.owner import marked, node_of, owner_of
+from reconciler.drivers.network.port_address import chosen_for, given_to
+from reconciler.drivers.network.router_mac import unused_mac
 from reconciler.drivers.network.switch_rows import Settings, SwitchRows, settings_of
 from reconciler.drivers.operation import TOOL, refuse
 
@@ -42,8 +43,7 @@ def taken_addresses(change: Change, outside: Row) -> dict[str, Row]:
     found: dict[str, Row] = {}
     routers = {each.name: each for each in change.rows("Logical_Router_Port")}
     for port in outside.ports:
-        for said in (*port.addresses, *port.dynamic_addresses):
-            found |= dict.fromkeys(said.split()[1:], port)
+        found |= dict.fromkeys((*given_to(port), *chosen_for(port)), port)
         router_port = routers.get(port.options.get("router-port", ""))
         if router_port is not None:
             found |= {each.partition("/")[0]: router_port for each in router_port.networks}
@@ -91,7 +91,7 @@ def _insert(context: NetworkContext, change: Change, inside: SwitchRows, outside
         change.insert("Gateway_Chassis", name=f"{name}-{chassis}", chassis_name=chassis, priority=priority)
         for chassis, priority in _gateways(context, outside.switch).items()
     ]
-    mac = "00:60:2F:" + ":".join(f"{each:02X}" for each in secrets.token_bytes(3))
+    mac = unused_mac(change)
     columns = {"name": name, "mac": mac, "networks": [network], "gateway_chassis": gateways, "external_ids": marks}
     port = change.insert("Logical_Router_Port", **columns)
     change.add(inside.router, "ports", port)

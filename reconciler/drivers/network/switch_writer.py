@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.drivers.network.context import NetworkContext
 from reconciler.drivers.network.names import mapping_of, router_of, router_port_of, uplink_of
+from reconciler.drivers.network.router_mac import unused_mac
 from reconciler.drivers.network.switch_rows import NOTES, Settings, SwitchRows, dhcp_options, notes_of
 
 if TYPE_CHECKING:
     from reconciler.drivers.network.database import Change, Row
-
-
-def _mac(port: Row) -> str:
-    return str(port.mac).lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +44,9 @@ class SwitchWriter:
         return {"subnet": str(network), "exclude_ips": " ".join(self.settings.reserved)}
 
     def _mac(self) -> str:
-        """The MAC address of the router on the switch, from the range of the tool (wire format 7.2), and its alone."""
-        if self.rows.router_port is not None:
-            return str(self.rows.router_port.mac)
-        taken = {self.change.derived(each, _mac) for each in self.change.rows("Logical_Router_Port")}
-        while True:
-            mac = "00:60:2F:" + ":".join(f"{each:02X}" for each in secrets.token_bytes(3))
-            if mac.lower() not in taken:
-                return mac
+        """The MAC address of the router on the switch."""
+        port = self.rows.router_port
+        return unused_mac(self.change) if port is None else str(port.mac)
 
     def _route(self, mac: str) -> Row:
         """Have a router stand on the switch; returns the port of the switch that leads to it."""
