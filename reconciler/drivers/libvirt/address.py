@@ -11,8 +11,8 @@ from reconciler.drivers.addresses import Addresses, wire_addresses
 from reconciler.drivers.libvirt.binding import VirConnection, VirDomain
 from reconciler.drivers.libvirt.expected_leases import ExpectedLeases
 from reconciler.drivers.libvirt.guest_agents import GuestAgents, NicAddresses
-from reconciler.drivers.libvirt.lease import Leases, mac_of
-from reconciler.drivers.libvirt.xml_json import Element, parsed
+from reconciler.drivers.libvirt.lease import Leases
+from reconciler.drivers.libvirt.xml_json import Element, mac_of, parsed
 from reconciler.model.wire import AGENT, AGENT_CHANNEL, LEASE
 
 ENOUGH = 1.0  # seconds that a look at a whole host waits for all agents together that were never asked

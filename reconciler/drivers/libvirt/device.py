@@ -25,9 +25,9 @@ from reconciler.drivers.libvirt.image_access import (
     require_medium,
 )
 from reconciler.drivers.libvirt.image_header import RAW
-from reconciler.drivers.libvirt.nic import mac_of, nic_in
+from reconciler.drivers.libvirt.nic import nic_in
 from reconciler.drivers.libvirt.unplug import unplug
-from reconciler.drivers.libvirt.xml_json import Element, from_wire, parsed, text_of
+from reconciler.drivers.libvirt.xml_json import Element, from_wire, mac_of, parsed, text_of
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.kinds import DISK, MACHINE
 from reconciler.model.quantity import KIB

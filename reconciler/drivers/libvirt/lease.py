@@ -9,7 +9,7 @@ from typing import Any
 import libvirt
 
 from reconciler.drivers.libvirt.binding import VirConnection, VirNetwork
-from reconciler.drivers.libvirt.xml_json import Element
+from reconciler.drivers.libvirt.xml_json import Element, mac_of
 
 
 class Leases:
@@ -55,12 +55,6 @@ class Leases:
             if bridge := _asked(network.bridgeName):
                 found[f"bridge {bridge}"] = network
         return found
-
-
-def mac_of(nic: Element) -> str:
-    """The MAC address of a NIC, in lower case; libvirt gives one to each."""
-    mac = nic.find("mac")
-    return "" if mac is None else mac.get("address", "").lower()
 
 
 def _place(nic: Element) -> str:

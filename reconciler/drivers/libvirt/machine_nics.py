@@ -9,7 +9,7 @@ import libvirt
 from reconciler.drivers.libvirt import nic
 from reconciler.drivers.libvirt.binding import VirDomain
 from reconciler.drivers.libvirt.host import Host, live_of, shown_of
-from reconciler.drivers.libvirt.xml_json import Element
+from reconciler.drivers.libvirt.xml_json import Element, mac_of
 from reconciler.drivers.nics import Nic
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.kinds import MACHINE
@@ -66,7 +66,7 @@ def _nic(machine: str, device: Element) -> Nic:
     tag = attribute("vlan/tag", "id")
     return Nic(
         ResourceId(MACHINE, machine),
-        nic.mac_of(device),
+        mac_of(device),
         bridge=attribute("source", "bridge"),
         port=attribute("virtualport/parameters", "interfaceid"),
         target=attribute("target", "dev"),

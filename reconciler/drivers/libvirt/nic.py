@@ -11,7 +11,7 @@ from reconciler.drivers.libvirt.exclusive_use import macs_of, require_free_addre
 from reconciler.drivers.libvirt.host import live_of
 from reconciler.drivers.libvirt.open_vswitch import forwards_in_user_space
 from reconciler.drivers.libvirt.unplug import unplug
-from reconciler.drivers.libvirt.xml_json import Element, from_wire, text_of
+from reconciler.drivers.libvirt.xml_json import Element, from_wire, mac_of, text_of
 from reconciler.drivers.operation import LIBVIRT, TOOL, refuse
 from reconciler.model.kinds import MACHINE
 
@@ -106,9 +106,3 @@ def nic_in(context: LibvirtContext, definition: Element, mac: str) -> Element:
     if found is None:
         refuse(LIBVIRT, f"invalid argument: no NIC with mac {mac} found in domain {context.target.name}")
     return found
-
-
-def mac_of(nic: Element) -> str:
-    """The MAC address of a NIC in lower case; empty if none is given."""
-    address = nic.find("mac")
-    return "" if address is None else address.get("address", "").lower()

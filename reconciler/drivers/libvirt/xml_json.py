@@ -73,3 +73,9 @@ def _scalar(text: str) -> Any:
     if _NUMBER.fullmatch(text):
         return int(text)
     return float(text) if _DECIMAL.fullmatch(text) else text
+
+
+def mac_of(nic: Element) -> str:
+    """The MAC address of a NIC, in lower case; empty if none is given."""
+    mac = nic.find("mac")
+    return "" if mac is None else mac.get("address", "").lower()
