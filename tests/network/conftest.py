@@ -33,16 +33,22 @@ def ovn(running_ovn: Ovn) -> Iterator[Ovn]:
 
 
 @pytest.fixture
-def links(ovn: Ovn) -> Iterator[Links]:
+def machines() -> NoMachines:
+    """The machines of the node."""
+    return NoMachines()
+
+
+@pytest.fixture
+def links(ovn: Ovn, machines: NoMachines) -> Iterator[Links]:
     """The databases as host ``n1`` is connected to them."""
     from reconciler.drivers.network.database import NORTHBOUND, OPEN_VSWITCH, Database
 
-    links = Links(Database(ovn.nb, NORTHBOUND), Database(ovn.hosts[0].db, OPEN_VSWITCH), "n1", NoMachines())
+    links = Links(Database(ovn.nb, NORTHBOUND), Database(ovn.hosts[0].db, OPEN_VSWITCH), "n1", machines)
     yield links
     links.close()
 
 
 @pytest.fixture
-def does(links: Links) -> Steps:
-    """Operations on a node without machines."""
-    return Steps(Networked(NoMachines(), links))
+def does(links: Links, machines: NoMachines) -> Steps:
+    """Operations on the node."""
+    return Steps(Networked(machines, links))

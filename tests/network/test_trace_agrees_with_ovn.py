@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from reconciler.model.kinds import MACHINE, NETWORK
-from reconciler.model.match import MatchError, parse
 from reconciler.model.resource import ResourceId
 from reconciler.model.trace import Topology, Verdict, topology_of, trace
 from reconciler.model.trace.flow import flow_of
+from support.match_texts import match_texts
 from support.ovn_tracer import OvnTracer, missing
 
 MACS = {"web": "52:54:00:00:00:01", "db": "52:54:00:00:00:02"}
@@ -81,23 +81,7 @@ COMPARISONS = [
 ]
 
 
-def _is_match(text: str) -> bool:
-    try:
-        parse(text)
-    except MatchError:
-        return False
-    return True
-
-
-matches = st.recursive(
-    st.sampled_from(COMPARISONS),
-    lambda inner: st.one_of(
-        st.builds("({} && {})".format, inner, inner),
-        st.builds("({} || {})".format, inner, inner),
-        st.builds("!({})".format, inner),
-    ),
-    max_leaves=4,
-).filter(_is_match)
+matches = match_texts(COMPARISONS, most=4)
 
 
 class Rule(NamedTuple):
@@ -160,25 +144,19 @@ def apply(ovn: OvnTracer, given: list[Rule]) -> None:
     ovn.change(["acl-del", "front"], *added)
 
 
-def packet(inport: str, macs: tuple[str, str], addresses: tuple[str, str], inner: str, ttl: int) -> str:
+def packet(inport: str, macs: tuple[str, str], addresses: tuple[str, str], inside: str, ttl: int) -> str:
     ends = f'inport == "{inport}" && eth.src == {macs[0]} && eth.dst == {macs[1]}'
-    return f"{ends} && ip4.src == {addresses[0]} && ip4.dst == {addresses[1]} && ip.ttl == {ttl} && {inner}"
+    return f"{ends} && ip4.src == {addresses[0]} && ip4.dst == {addresses[1]} && ip.ttl == {ttl} && {inside}"
 
 
-def question(service: str, port: int) -> str:
+def inner(service: str, port: int, *, is_reply: bool = False) -> str:
+    """What a packet of a service is inside; the asking end has the port."""
     protocol, _, number = service.partition("/")
     if protocol == "icmp":
-        return "icmp4.type == 8 && icmp4.code == 0"
-    flags = " && tcp.flags == 2" if protocol == "tcp" else ""
-    return f"{protocol}.src == {port} && {protocol}.dst == {number}{flags}"
-
-
-def reply(service: str, port: int) -> str:
-    protocol, _, number = service.partition("/")
-    if protocol == "icmp":
-        return "icmp4.type == 0 && icmp4.code == 0"
-    flags = " && tcp.flags == 18" if protocol == "tcp" else ""
-    return f"{protocol}.src == {number} && {protocol}.dst == {port}{flags}"
+        return f"icmp4.type == {0 if is_reply else 8} && icmp4.code == 0"
+    flags = f" && tcp.flags == {18 if is_reply else 2}" if protocol == "tcp" else ""
+    source, target = (number, port) if is_reply else (port, number)
+    return f"{protocol}.src == {source} && {protocol}.dst == {target}{flags}"
 
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -195,11 +173,11 @@ def test_between_two_machines(ovn: OvnTracer, given: list[Rule], service: str, o
     there, back = (MACS["web"], MACS["db"]), (MACS["db"], MACS["web"])
     at, to = (ADDRESSES["web"], ADDRESSES["db"]), (ADDRESSES["db"], ADDRESSES["web"])
     passes = ovn.delivers(
-        "front", packet("web", there, at, question(service, other["port"]), other["ttl"]), "db", "new", "new"
+        "front", packet("web", there, at, inner(service, other["port"]), other["ttl"]), "db", "new", "new"
     )
     if passes and not service.startswith("udp"):
         # With a rule that allows, OVN asks for the state of connections, which is then that of an answer.
-        sent = packet("db", back, to, reply(service, other["port"]), other["ttl"])
+        sent = packet("db", back, to, inner(service, other["port"], is_reply=True), other["ttl"])
         passes = ovn.delivers("front", sent, "web", "est,rpl", "est,rpl")
     assert (answer.verdict is Verdict.ALLOWED) is passes, answer.reason
 
@@ -217,7 +195,7 @@ def test_from_outside(ovn: OvnTracer, given: list[Rule], service: str, other: di
         "wire",
         ("52:54:00:00:00:99", OUTER),
         (OUTSIDE, FLOATING),
-        question(service, other["port"]),
+        inner(service, other["port"]),
         other["ttl"],
     )
     assert (answer.verdict is Verdict.ALLOWED) is ovn.delivers("outer", sent, "db", "new", "new", "new"), answer.reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from reconciler.drivers.base import HostSnapshot, Spec
 from reconciler.drivers.capability import Capabilities
@@ -17,7 +17,7 @@ class NoMachines:
     def capabilities(self) -> Capabilities:
         return Capabilities("none", {})
 
-    def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> NoReturn:
+    def run(self, target: ResourceId, operation: str, parameters: Mapping[str, Any]) -> Collection[ResourceId]:
         raise AssertionError(f"{operation} of {target}")
 
     def observe(self, id: ResourceId) -> Spec | None:

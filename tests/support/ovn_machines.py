@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from reconciler.drivers import domain as domains
-from reconciler.drivers.base import HostSnapshot, Spec
+from reconciler.drivers.base import Spec
 from reconciler.drivers.capability import YES, Capabilities
 from reconciler.drivers.nics import Nic
 from reconciler.model.kinds import DISK, MACHINE, POOL
 from reconciler.model.resource import ResourceId
+from support.no_machines import NoMachines
 
 _NAMES = {
     POOL: ("CreatePool",),
@@ -19,7 +20,7 @@ _NAMES = {
 }
 
 
-class OvnMachines:
+class OvnMachines(NoMachines):
     """A ``Driver``, and the ``Machines`` that networks are linked with."""
 
     def __init__(self) -> None:
@@ -69,23 +70,11 @@ class OvnMachines:
     def inventory(self) -> Collection[ResourceId]:
         return [*self._machines, *self._others]
 
-    def scan(self) -> HostSnapshot:
-        return self
-
-    def noticed(self) -> Collection[ResourceId]:
-        return ()
-
-    def close(self) -> None:
-        pass
-
     def nics(self, machine: ResourceId) -> list[Nic] | None:
         return self._machines.get(machine)
 
     def nics_on(self, bridge: str) -> list[Nic]:
         return [nic for nics in self._machines.values() for nic in nics if nic.bridge == bridge]
-
-    def tag(self, machine: ResourceId, mac: str, vlan: int | None) -> None:
-        raise AssertionError(f"{machine} has no VLAN port {mac}")
 
 
 def _device(nic: Nic) -> dict[str, Any]:

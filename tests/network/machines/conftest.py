@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from contracts.driver_contract_steps import Steps
+from contracts.driver_contract_steps import VMDI, Steps
 from reconciler.drivers.network.driver import Networked
-from support import ovn_hosts, routed_host
+from support import guest, ovn_hosts, routed_host
+from support.cli_host import Shop
 from support.real_machines import RealSteps
 from support.routed_host import RoutedHost
 
@@ -42,3 +45,15 @@ def driver(here: RoutedHost) -> Iterator[Networked]:
 @pytest.fixture
 def does(driver: Networked) -> Steps:
     return RealSteps(driver)
+
+
+@pytest.fixture
+def shop(here: RoutedHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A folder of manifests whose commands reach the host, with an image of the tiny guest."""
+    tiny = Path(VMDI, "tiny", "tiny")
+    tiny.parent.mkdir(parents=True)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(tiny), "1G"], check=True)
+    guest.install(str(tiny))
+    monkeypatch.setenv("RECONCILE_OVN_NB", here.ovn.nb)
+    monkeypatch.setenv("RECONCILE_OVS_DB", here.host.db)
+    return Shop(tmp_path)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from contracts.driver_contract_steps import LIBVIRT_NETWORK, MAC, OTHER_MAC, VMDI
+from contracts.driver_contract_steps import LIBVIRT_NETWORK, MAC, OTHER_MAC
 from reconciler.drivers.domain import port_id
-from support import guest
 from support.cli_host import DISK, IMAGE, POOLS, Shop, manifest
 from support.routed_host import RoutedHost
 
@@ -19,17 +14,6 @@ THIRD = "52:54:00:0a:00:03"
 SWITCH = manifest(NETWORK, "web-net", "switch: {subnet: 192.168.5.0/24, gateway: 192.168.5.1, dhcp: 192.168.5.2}")
 BASE = POOLS + IMAGE + DISK
 PORT, TAP = port_id("web-1", MAC), f"fe{OTHER_MAC.replace(':', '')[2:]}"
-
-
-@pytest.fixture
-def shop(here: RoutedHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    tiny = Path(VMDI, "tiny", "tiny")
-    tiny.parent.mkdir(parents=True)
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(tiny), "1G"], check=True)
-    guest.install(str(tiny))
-    monkeypatch.setenv("RECONCILE_OVN_NB", here.ovn.nb)
-    monkeypatch.setenv("RECONCILE_OVS_DB", here.host.db)
-    return Shop(tmp_path)
 
 
 def described(shop: Shop, *, ip: str = ", ip: 192.168.5.9", vlan: str = ", vlan: 300", bridge: str = "") -> None:

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
-import pytest
-
-from contracts.driver_contract_steps import OTHER_MAC, VMDI
-from support import guest
+from contracts.driver_contract_steps import OTHER_MAC
 from support.cli_host import DISK, IMAGE, POOLS, Shop, machine, manifest
 from support.ovn_hosts import Ovn
 from support.routed_host import RoutedHost
@@ -40,17 +34,6 @@ EDITS = (
 )
 
 
-@pytest.fixture
-def routed_shop(here: RoutedHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    tiny = Path(VMDI, "tiny", "tiny")
-    tiny.parent.mkdir(parents=True)
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(tiny), "1G"], check=True)
-    guest.install(str(tiny))
-    monkeypatch.setenv("RECONCILE_OVN_NB", here.ovn.nb)
-    monkeypatch.setenv("RECONCILE_OVS_DB", here.host.db)
-    return Shop(tmp_path)
-
-
 def written(more: str) -> str:
     nic = f'mac: "{OTHER_MAC}", type: l3bridge, source: br-int, network: web-net, ip: 192.168.5.9'
     return POOLS + IMAGE + DISK + NETWORKS + machine(nics=f", {{{nic}, {more}}}")
@@ -60,8 +43,8 @@ def counted(ovn: Ovn) -> dict[str, int]:
     return {table: ovn.count(table) for table in ("ACL", "QoS", "NAT", "Gateway_Chassis")}
 
 
-def test_what_is_set_for_a_nic_is_edited_and_healed(routed_shop: Shop, here: RoutedHost) -> None:
-    shop, ovn = routed_shop, here.ovn
+def test_what_is_set_for_a_nic_is_edited_and_healed(shop: Shop, here: RoutedHost) -> None:
+    shop, ovn = shop, here.ovn
     for more in EDITS:
         shop.write(written(more))
         shop.applied("--allow", "interrupt")

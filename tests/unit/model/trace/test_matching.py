@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model.match import MatchError, expanded, parse
+from reconciler.model.match import expanded, parse
 from reconciler.model.trace.matching import holds, open_fields
 from reconciler.model.trace.packet import Bits, Packet, exactly
+from support.match_texts import is_match, match_texts
 
 WIDTHS = {"eth.type": 16, "ip.proto": 8, "ip4.src": 32, "tcp.dst": 16, "tcp.flags": 12}
 USUAL = {"eth.type": [0x800, 0x86DD], "ip.proto": [6, 17], "ip4.src": [0x0A010109, 0x0A010209], "tcp.dst": [22, 3306]}
@@ -20,23 +21,7 @@ COMPARISONS = [
 ]
 
 
-def is_match(text: str) -> bool:
-    try:
-        parse(text)
-    except MatchError:
-        return False
-    return True
-
-
-matches = st.recursive(
-    st.sampled_from(COMPARISONS),
-    lambda inner: st.one_of(
-        st.builds("({} && {})".format, inner, inner),
-        st.builds("({} || {})".format, inner, inner),
-        inner.map("!({})".format),
-    ),
-    max_leaves=5,
-).filter(is_match)
+matches = match_texts(COMPARISONS, most=5)
 
 
 @st.composite
