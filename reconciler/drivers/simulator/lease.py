@@ -13,7 +13,7 @@ from typing import Any
 from reconciler.drivers.simulator import port
 from reconciler.drivers.simulator.context import Entity, SimulatorContext, stable_uuid
 
-_TRIES = 1 << 16  # addresses of a subnet that are looked at for a free one
+_TRIES = 1 << 16  # addresses of a subnet among which a free one is sought
 
 
 def hand_out(context: SimulatorContext, switch: str, machine: str, mac: str) -> None:

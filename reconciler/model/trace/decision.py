@@ -17,7 +17,10 @@ def decide(port: Port, direction: str, packet: Packet, topology: Topology, *, is
     if port.rules is None:
         reason = f"nobody knows the rules of {port}: what was applied is not noted on the machine"
         return Decision(port, direction, Verdict.UNKNOWN, None, reason, is_reply)
-    sets: AddressSets = lambda name: topology.address_sets.get(ResourceId(NETWORK, name, port.machine.namespace))  # noqa: E731
+
+    def sets(name: str) -> tuple[str, ...] | None:
+        return topology.address_sets.get(ResourceId(NETWORK, name, port.machine.namespace))
+
     sure, maybe = _candidates(port.rules_for(direction), packet, sets)
     outcomes = {rule.allows for rule in (*sure, *maybe)} | (set() if sure else {True})
     if len(outcomes) == 1:
@@ -48,9 +51,9 @@ def _matches(rule: Rule, packet: Packet, sets: AddressSets) -> bool | None:
 def _doubt(sure: list[Rule], maybe: list[Rule], packet: Packet, sets: AddressSets) -> tuple[Rule, str]:
     """The rule because of which it is not known what happens, and why."""
     if len({rule.allows for rule in sure}) > 1:
-        return sure[
-            0
-        ], f"rules of {sure[0].machine} of priority {sure[0].priority} both allow and drop it, and OVN takes either"
+        first = sure[0]
+        reason = f"rules of {first.machine} of priority {first.priority} both allow and drop it, and OVN takes either"
+        return first, reason
     usual = sure[0].allows if sure else True
     rule = next(each for each in maybe if each.allows is not usual)
     expression = understood(rule.match)
