@@ -29,7 +29,7 @@ from support.forked_client import ask
 from support.paths import ROOT, TESTS
 
 # What a command imports only for those who have it.
-OPTIONAL = ("reconciler.drivers.libvirt", "reconciler.clusters.kubernetes")
+OPTIONAL = ("reconciler.drivers.libvirt", "reconciler.drivers.network", "reconciler.clusters.kubernetes")
 LARGEST = 200_000  # bytes of a request
 
 

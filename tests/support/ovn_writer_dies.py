@@ -12,10 +12,7 @@ import signal
 import sys
 from typing import Any
 
-from ovs.db import idl
-
 from reconciler.drivers.network.certificates import NO_FILES
-from reconciler.drivers.network.connection import connected
 from reconciler.drivers.network.driver import Networked
 from reconciler.model.kinds import NETWORK
 from reconciler.model.resource import ResourceId
@@ -27,6 +24,8 @@ MOMENTS = ("before", "during", "after")
 
 def mortal(moment: str, number: int) -> None:
     """Have this process die at a moment of a change."""
+    from ovs.db import idl  # which is not there where nobody installed it, and this module is read for its names
+
     commit_block, commit = idl.Transaction.commit_block, idl.Transaction.commit
     changes = 0
 
@@ -54,6 +53,8 @@ def mortal(moment: str, number: int) -> None:
 
 
 if __name__ == "__main__":
+    from reconciler.drivers.network.connection import connected
+
     at, nb, ovs, name, operation, parameters = sys.argv[1:]
     moment, _, number = at.partition(":")
     mortal(moment, int(number))
